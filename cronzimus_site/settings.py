@@ -1,0 +1,151 @@
+"""Django's settings. The environment is read here and nowhere else; docs/settings.md lists the variables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import dj_database_url
+
+from . import env as checks
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = checks.open_env(BASE_DIR)
+
+# --- what the environment says ---------------------------------------------------------------------------------------
+
+DEBUG = env.bool("DEBUG", False)
+SECRET_KEY = env.str("SECRET_KEY", None) or checks.secret_key(BASE_DIR)
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+HTTPS = env.bool("HTTPS", False)
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
+TIME_ZONE = env.str("TIME_ZONE", "UTC", validate=checks.is_time_zone)
+PORT = env.int("PORT", 5000, validate=checks.between(1, 65535))
+LOG_LEVEL = env.str("LOG_LEVEL", "INFO", validate=checks.one_of(("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")))
+DATABASE_URL = env.str("DATABASE_URL", "", validate=checks.is_database_url) or f"sqlite:///{BASE_DIR / 'db.sqlite3'}"
+
+SCHEDULER_API_ENABLED = env.bool("SCHEDULER_API_ENABLED", True)
+# Empty means the default: open to this machine alone in development, and with a token otherwise.
+API_AUTH = env.str("API_AUTH", "", validate=checks.one_of(("", "none", "token")))
+SCHEDULER_THREADS = env.int("SCHEDULER_THREADS", 10, validate=checks.between(1, 1000))
+JOB_MODULES: list[str] = env.list("JOB_MODULES", [])
+JOB_DEFAULTS: Any = env.json("JOB_DEFAULTS", {}, validate=checks.holds(dict))
+JOBS: Any = env.json("JOBS", None, validate=checks.holds(list, dict))
+# What the built-in functions may do; see docs/functions.md.
+JOB_COMMANDS: list[str] = env.list("JOB_COMMANDS", ["check", "clearsessions"])
+JOB_HTTP_ALLOWED_NETWORKS: list[str] = env.list("JOB_HTTP_ALLOWED_NETWORKS", [])
+
+checks.close_env(env)
+
+if JOBS is None:
+    JOBS = [{"id": "sample_task", "func": "cronzimus.controller.task:task", "trigger": "interval", "seconds": 5}]
+
+# --- database --------------------------------------------------------------------------------------------------------
+
+SQLITE_OPTIONS: dict[str, Any] = {
+    # Writers queue at BEGIN, where the busy timeout holds, and not at their first write, where it does not.
+    "transaction_mode": "IMMEDIATE",
+    "timeout": 20,
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+}
+
+DATABASES: dict[str, Any] = {
+    "default": dj_database_url.parse(DATABASE_URL, conn_max_age=60, conn_health_checks=True),
+}
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    DATABASES["default"]["OPTIONS"] = SQLITE_OPTIONS
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- applications ----------------------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "jobs",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django_apscheduler",
+    "rest_framework",
+    "knox",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "cronzimus_site.urls"
+WSGI_APPLICATION = "cronzimus_site.wsgi.application"
+APPEND_SLASH = False
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# --- web -------------------------------------------------------------------------------------------------------------
+
+LANGUAGE_CODE = "en-us"
+USE_I18N = False
+USE_TZ = True
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+WHITENOISE_USE_FINDERS = DEBUG
+
+DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+SECURE_HSTS_SECONDS = 3600 if HTTPS else 0
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["jobs.api.authentication.ApiAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["jobs.api.authentication.ApiPermission"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["jobs.api.parsers.StrictJSONParser"],
+    "EXCEPTION_HANDLER": "jobs.api.errors.exception_handler",
+    "UNAUTHENTICATED_USER": None,
+}
+REST_KNOX = {"TOKEN_TTL": None}
+
+# --- logging ---------------------------------------------------------------------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    "loggers": {"django": {"handlers": [], "level": "INFO", "propagate": True}},
+}

@@ -1,0 +1,62 @@
+"""What can be wrong with what people ask for: one small tree, mapped to HTTP in one place (`jobs.api.errors`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+class CronzimusError(Exception):
+    """Cronzimus could not do what was asked."""
+
+    code = "ERROR"
+
+    def __init__(self, message: str | None = None, *, fields: Mapping[str, str] | None = None) -> None:
+        """Keep `message` (default: the class's docstring) and, by name of field, what is wrong with each bad one."""
+        self.fields: dict[str, str] = dict(fields or {})
+        super().__init__(message or _summary(self.fields) or type(self).__doc__)
+
+
+class InvalidRequest(CronzimusError):
+    """The request is not valid."""
+
+    code = "INVALID_REQUEST"
+
+
+class InvalidFunction(InvalidRequest):
+    """The function is not a registered one."""
+
+    code = "INVALID_FUNCTION"
+
+
+class InvalidArguments(InvalidRequest):
+    """The arguments do not fit the function's signature."""
+
+    code = "INVALID_ARGUMENTS"
+
+
+class InvalidTrigger(InvalidRequest):
+    """The trigger is not valid."""
+
+    code = "INVALID_TRIGGER"
+
+
+class JobExists(CronzimusError):
+    """A job with this id exists already."""
+
+    code = "JOB_EXISTS"
+
+
+class JobNotFound(CronzimusError, LookupError):
+    """No job has this id."""
+
+    code = "JOB_NOT_FOUND"
+
+
+class RunNotFound(CronzimusError, LookupError):
+    """No run has this id."""
+
+    code = "RUN_NOT_FOUND"
+
+
+def _summary(fields: Mapping[str, str]) -> str:
+    return "; ".join(f"{name}: {message}" for name, message in fields.items())

@@ -1,0 +1,56 @@
+"""What the runner hands to a function that asks for it by annotation."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
+
+
+class Database:
+    """A thin handle on the site's database, for functions that do without models."""
+
+    def __init__(self, alias: str = DEFAULT_DB_ALIAS) -> None:
+        """Use the database that settings.DATABASES has as `alias`."""
+        self.alias = alias
+
+    def execute(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Run one statement with `params` for its `%s`, and return its rows (none for one that returns none)."""
+        with connections[self.alias].cursor() as cursor:
+            cursor.execute(sql, params)
+            return cursor.fetchall() if cursor.description else []
+
+    def atomic(self) -> AbstractContextManager[None]:
+        """Return a context in which everything is committed together, or nothing."""
+        return transaction.atomic(using=self.alias)
+
+
+@dataclass(slots=True, kw_only=True)
+class RunContext:
+    """What a function may know of the run that it is called for.
+
+    `scheduled_time` is the fire time, aware, in UTC; `attempt` counts from 1; what is logged through `logger` is kept
+    with the run's output.
+    """
+
+    run_id: int
+    job_id: str
+    scheduled_time: datetime
+    attempt: int
+    logger: logging.Logger
+    progress_made: tuple[int, int | None] | None = field(default=None, repr=False)
+
+    def progress(self, done: int, total: int | None = None) -> None:
+        """Put on record how far the run has come: `done` of `total` (None where that is not known).
+
+        Raises `ValueError` unless both are whole numbers from 0 on.
+        """
+        for number in (done, 0 if total is None else total):
+            if not isinstance(number, int) or not 0 <= number < 2**63:
+                raise ValueError(f"progress: {number!r} is not a whole number from 0 on")
+        self.progress_made = (done, total)

@@ -1,0 +1,79 @@
+"""Jobs: stored definitions, and how far the scheduler has come with each."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from jobs.core.runs import RunStatus
+
+JOB_ID = r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}"
+
+
+class JobQuerySet(models.QuerySet["Job"]):
+    """Jobs, by what the scheduler and the lists ask for."""
+
+    def due(self, now: datetime) -> JobQuerySet:
+        """Return the jobs with a fire time not yet claimed at `now`, the longest due first (index `job_due`)."""
+        return self.filter(next_run_time__lte=now).order_by("next_run_time")
+
+
+class Job(models.Model):
+    """A function, its arguments, the trigger that says when to call it, and the policies that say how.
+
+    What people own comes first; `next_run_time` and what follows it is the scheduler's. The two are written
+    separately, so that an edit never overwrites a claim.
+    """
+
+    id = models.CharField(
+        primary_key=True,
+        max_length=64,
+        validators=[RegexValidator(rf"\A{JOB_ID}\Z", "Letters, digits and _ . : - only; a letter or digit first.")],
+    )
+    name = models.CharField(max_length=200)
+    description = models.TextField(blank=True, default="")
+    tags = models.JSONField(blank=True, default=list)
+    func = models.CharField("function", max_length=200)
+    args = models.JSONField(blank=True, default=list)
+    kwargs = models.JSONField(blank=True, default=dict)
+    trigger = models.JSONField()
+    anchor = models.DateTimeField(help_text="The instant from which an interval without a start date counts.")
+    paused = models.BooleanField(default=False)
+    executor = models.CharField(max_length=20, default="thread")
+    misfire_grace_time = models.PositiveIntegerField(null=True, blank=True)
+    coalesce = models.BooleanField(default=True)
+    max_instances = models.PositiveSmallIntegerField(default=1)
+    declaration = models.JSONField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    next_run_time = models.DateTimeField(null=True, editable=False)
+    error = models.TextField(blank=True, default="", editable=False)
+    run_count = models.PositiveBigIntegerField(default=0, editable=False)
+    failure_count = models.PositiveBigIntegerField(default=0, editable=False)
+    last_status = models.CharField(max_length=16, blank=True, default="", editable=False)
+    last_run_at = models.DateTimeField(null=True, editable=False)
+
+    objects = JobQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("id",)
+        indexes = (
+            # Read by the due query and by the question when the next job is due: jobs with no fire time cost nothing.
+            models.Index(F("next_run_time"), name="job_due", condition=Q(next_run_time__isnull=False)),
+        )
+        constraints = (
+            models.CheckConstraint(condition=Q(max_instances__gte=1), name="job_max_instances_positive"),
+            models.CheckConstraint(condition=~Q(id=""), name="job_id_not_empty"),
+            models.CheckConstraint(
+                condition=Q(paused=False) | Q(next_run_time__isnull=True), name="job_paused_is_never_due"
+            ),
+            models.CheckConstraint(condition=Q(last_status__in=["", *RunStatus]), name="job_last_status_known"),
+        )
+
+    def __str__(self) -> str:
+        return self.id

@@ -1,0 +1,104 @@
+"""Runs: the record of what ran, and of what did not and why."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from jobs.core.runs import ACTIVE, RunStatus, RunTrigger
+
+
+def _choices(names: type[RunStatus] | type[RunTrigger]) -> list[tuple[str, str]]:
+    return [(name.value, name.value.replace("_", " ")) for name in names]
+
+
+class RunQuerySet(models.QuerySet["Run"]):
+    """Runs, by what the scheduler and the lists ask for."""
+
+    def active(self) -> RunQuerySet:
+        """Return the runs that are queued or running."""
+        return self.filter(status__in=ACTIVE)
+
+    def waiting(self) -> RunQuerySet:
+        """Return the runs that any scheduler may take, the oldest first (index `run_waiting`)."""
+        return self.filter(status=RunStatus.QUEUED, scheduler__isnull=True).order_by("id")
+
+    def newest_first(self) -> RunQuerySet:
+        """Return them in the order of every list (indexes `run_newest` and `run_by_status`; `run_once` for
+        those of one job)."""
+        return self.order_by("-scheduled_time", "-id")
+
+
+class Run(models.Model):
+    """One fire time of one job, or one request of a person, and what came of it.
+
+    It outlives its job and its scheduler: both are named, and neither has to exist; `func`, `args` and `kwargs` are
+    what it is called with, whatever becomes of the job. `fire_times` tells how many fire times the row stands for:
+    several that were due at once and gave one run, or a gap of which none ran.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    job = models.ForeignKey("Job", models.DO_NOTHING, db_constraint=False, db_index=False, related_name="runs")
+    func = models.CharField("function", max_length=200)
+    status = models.CharField(max_length=16, choices=_choices(RunStatus))
+    reason = models.TextField(blank=True, default="")
+    trigger = models.CharField(max_length=16, choices=_choices(RunTrigger))
+    actor = models.CharField(max_length=150, blank=True, default="")
+    attempt = models.PositiveSmallIntegerField(default=1)
+    fire_times = models.PositiveBigIntegerField(default=1)
+    scheduled_time = models.DateTimeField()
+    queued_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    scheduler = models.ForeignKey("Scheduler", models.DO_NOTHING, null=True, db_constraint=False, db_index=False)
+    executor = models.CharField(max_length=20, default="thread")
+    args = models.JSONField(default=list)
+    kwargs = models.JSONField(default=dict)
+    progress_done = models.PositiveBigIntegerField(null=True)
+    progress_total = models.PositiveBigIntegerField(null=True)
+    result = models.JSONField(null=True)
+    error = models.TextField(blank=True, default="")
+    traceback = models.TextField(blank=True, default="")
+    output = models.TextField(blank=True, default="")
+
+    objects = RunQuerySet.as_manager()
+
+    class Meta:
+        indexes = (
+            models.Index(F("scheduled_time").desc(), F("id").desc(), name="run_newest"),
+            models.Index("status", F("scheduled_time").desc(), F("id").desc(), name="run_by_status"),
+            # Read by the claims, to count a job's active runs.
+            models.Index("job", "id", name="run_active_of_job", condition=Q(status__in=ACTIVE)),
+            # Read by recovery, to find what a dead scheduler held.
+            models.Index("scheduler", "id", name="run_held", condition=Q(status__in=ACTIVE)),
+            # Read at every tick, to find what people asked for.
+            models.Index("id", name="run_waiting", condition=Q(status=RunStatus.QUEUED, scheduler__isnull=True)),
+        )
+        constraints = (
+            # The last guard of the promise: a fire time is claimed once, and an attempt made once.
+            models.UniqueConstraint("job", "scheduled_time", "attempt", name="run_once"),
+            models.CheckConstraint(condition=Q(status__in=list(RunStatus)), name="run_status_known"),
+            models.CheckConstraint(condition=Q(trigger__in=list(RunTrigger)), name="run_trigger_known"),
+            models.CheckConstraint(condition=Q(attempt__gte=1), name="run_attempt_from_one"),
+            models.CheckConstraint(
+                condition=Q(status__in=ACTIVE, finished_at__isnull=True)
+                | (~Q(status__in=ACTIVE) & Q(finished_at__isnull=False)),
+                name="run_finished_has_an_end",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.job_id} {self.scheduled_time:%Y-%m-%d %H:%M:%S}"
+
+    @property
+    def duration(self) -> timedelta | None:
+        """How long its function took; None where it did not start or has not ended."""
+        return duration(self.started_at, self.finished_at)
+
+
+def duration(started_at: datetime | None, finished_at: datetime | None) -> timedelta | None:
+    """Return the time from the start of a run to its end; None where one of them is missing."""
+    return finished_at - started_at if started_at and finished_at else None

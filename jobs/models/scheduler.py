@@ -1,0 +1,48 @@
+"""Schedulers: the `runscheduler` processes, each with a heartbeat and a lease."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import models
+from django.db.models import F, Q
+
+
+class SchedulerQuerySet(models.QuerySet["Scheduler"]):
+    """Schedulers, by whether they hold their lease."""
+
+    def alive(self, now: datetime) -> SchedulerQuerySet:
+        """Return those that run and hold their lease at `now`."""
+        return self.filter(stopped_at__isnull=True, lease_until__gt=now)
+
+    def dead(self, now: datetime) -> SchedulerQuerySet:
+        """Return those that did not stop, and whose lease is over at `now`."""
+        return self.filter(stopped_at__isnull=True, lease_until__lte=now)
+
+
+class Scheduler(models.Model):
+    """One `runscheduler` process. Its hold on its runs counts until `lease_until`, which each heartbeat moves on."""
+
+    id = models.CharField(primary_key=True, max_length=150)
+    hostname = models.CharField(max_length=100)
+    pid = models.PositiveIntegerField()
+    version = models.CharField(max_length=40)
+    threads = models.PositiveSmallIntegerField()
+    started_at = models.DateTimeField()
+    heartbeat_at = models.DateTimeField()
+    lease_until = models.DateTimeField()
+    stopped_at = models.DateTimeField(null=True, blank=True)
+    queued_runs = models.PositiveIntegerField(default=0)
+    running_runs = models.PositiveIntegerField(default=0)
+
+    objects = SchedulerQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-started_at",)
+        indexes = (
+            # Read at every heartbeat, to find the dead: those that stopped long ago cost nothing.
+            models.Index(F("lease_until"), name="scheduler_lease", condition=Q(stopped_at__isnull=True)),
+        )
+
+    def __str__(self) -> str:
+        return self.id
