@@ -1,0 +1,111 @@
+"""`manage.py runscheduler`: one scheduler; several may run on one database."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.db.utils import OperationalError
+
+from cronzimus_site import __version__
+from jobs import services
+from jobs.core.exceptions import CronzimusError
+from jobs.models import Job
+from jobs.scheduler.loop import Scheduler
+from jobs.scheduler.output import capturing
+
+logger = logging.getLogger("jobs.runscheduler")
+
+FORCED = 1
+"""Exit status where the scheduler was told to stop at once, or what was running did not end in time."""
+
+
+class Command(BaseCommand):
+    """Run a scheduler in the foreground."""
+
+    help = (
+        "Run a scheduler. SIGTERM or Ctrl-C: claim nothing more, let what is running end (30 s), exit 0. "
+        "A second one: end at once, what is running is lost, exit 1."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the options."""
+        parser.add_argument("--once", action="store_true", help="run what is due now, then exit")
+        parser.add_argument(
+            "--threads", type=_threads, default=settings.SCHEDULER_THREADS, metavar="N",
+            help="functions that run at once (default: SCHEDULER_THREADS, %(default)s)",
+        )  # fmt: skip
+
+    def handle(self, *args: Any, once: bool, threads: int, **options: Any) -> None:
+        """Run until a signal ends it, or, with `once`, until nothing is due. Exits with 1 where a run was given up."""
+        _require_migrations()
+        scheduler = Scheduler(threads)
+        try:
+            services.sync_declared_jobs(settings.JOBS, now=scheduler.clock.now())
+        except CronzimusError as error:
+            raise CommandError(str(error)) from error
+        _banner(threads)
+        with _signals(scheduler), capturing():
+            scheduler.run_once() if once else scheduler.start()
+        if scheduler.unfinished:
+            _end_now()
+        logger.info("stopped", extra={"action": "scheduler_stopped"})
+
+
+def _banner(threads: int) -> None:
+    logger.info(
+        "Cronzimus %s scheduler, pid %d: %s, %d threads, zone %s, %d jobs",
+        __version__, os.getpid(), connection.vendor, threads, settings.TIME_ZONE, Job.objects.count(),
+        extra={"action": "scheduler_started"},
+    )  # fmt: skip
+
+
+def _require_migrations() -> None:
+    try:
+        executor = MigrationExecutor(connection)
+        missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except OperationalError as error:
+        raise CommandError(f"the database of DATABASE_URL does not answer: {error}") from error
+    if missing:
+        raise CommandError("the database is not up to date; run: manage.py migrate")
+
+
+@contextmanager
+def _signals(scheduler: Scheduler) -> Iterator[None]:
+    """Have SIGTERM and SIGINT drain `scheduler`, and a second one force it; restore the handlers afterwards."""
+    seen = []
+
+    def handle(number: int, frame: Any) -> None:
+        seen.append(number)
+        scheduler.force() if len(seen) > 1 else scheduler.drain()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end_now() -> None:
+    # Threads that did not end would keep the interpreter, or die with it half done and noisily.
+    logger.warning("ended with runs unfinished", extra={"action": "scheduler_forced"})
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(FORCED)
+
+
+def _threads(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of threads from 1 to 1000")
+    return int(text)

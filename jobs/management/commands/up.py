@@ -1,0 +1,106 @@
+"""`manage.py up`: everything on this machine, for development: database, admin user, web and scheduler together."""
+
+from __future__ import annotations
+
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+
+STOP = 35.0
+"""Seconds that web and scheduler have to stop: the scheduler lets running runs end for 30."""
+
+
+class Command(BaseCommand):
+    """Start web and scheduler, and stop both with Ctrl-C."""
+
+    help = "Migrate, make a first admin user, and run web server and scheduler until Ctrl-C. For development."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run until Ctrl-C, SIGTERM, or until one of the two ends by itself. Raises `CommandError` in that case."""
+        if not settings.DEBUG:
+            raise CommandError("up is for development: set DEBUG=true. docs/deployment.md has what a server runs.")
+        _require_free_port(settings.PORT)
+        call_command("migrate", verbosity=0, interactive=False)
+        password = _first_admin()
+        children = [_start(command) for command in _commands()]
+        try:
+            self._tell(password)
+            _wait_for_signal(children)
+        finally:
+            _stop(children)
+        for child, name in zip(children, ("the web server", "the scheduler"), strict=True):
+            if child.returncode not in (0, -signal.SIGTERM):
+                raise CommandError(f"{name} ended with status {child.returncode}")
+
+    def _tell(self, password: str | None) -> None:
+        base = f"http://127.0.0.1:{settings.PORT}"
+        lines = ["", f"  Admin  {base}/admin/", f"  API    {base}/scheduler/jobs"]
+        if password:
+            lines += [
+                "",
+                f"  Log in as admin with the password {password}",
+                "  (shown once; manage.py changepassword admin)",
+            ]
+        self.stdout.write("\n".join([*lines, "", "  Ctrl-C stops both.", ""]))
+
+
+def _require_free_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise CommandError(f"PORT: 127.0.0.1:{port} can not be used ({error.strerror}); set another") from error
+
+
+def _first_admin() -> str | None:
+    """Make the user `admin` where there is no user yet, and return the password; None where there is one."""
+    users = get_user_model().objects
+    if users.exists():
+        return None
+    password = secrets.token_urlsafe(12)
+    users.create_superuser("admin", "admin@example.com", password)
+    return password
+
+
+def _commands() -> Sequence[Sequence[str]]:
+    python = sys.executable
+    web = (python, "-m", "gunicorn", "--bind", f"127.0.0.1:{settings.PORT}", "--threads", "4", "--log-level", "warning")
+    return ((*web, "cronzimus_site.wsgi"), (python, str(settings.BASE_DIR / "manage.py"), "runscheduler"))
+
+
+def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:
+    # In a process group of its own: a terminal's Ctrl-C would reach the scheduler directly, and our SIGTERM be the
+    # second signal, which ends running runs.
+    return subprocess.Popen(command, cwd=settings.BASE_DIR, process_group=0)  # noqa: S603 (commands of ours)
+
+
+def _wait_for_signal(children: Sequence[subprocess.Popen[bytes]]) -> None:
+    stopped: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, frame: stopped.append(number))
+    while not stopped and all(child.poll() is None for child in children):
+        time.sleep(0.2)
+
+
+def _stop(children: Sequence[subprocess.Popen[bytes]]) -> None:
+    deadline = time.monotonic() + STOP
+    for child in children:
+        if child.poll() is None:
+            child.send_signal(signal.SIGTERM)
+    for child in children:
+        try:
+            child.wait(timeout=max(deadline - time.monotonic(), 0.1))
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()

@@ -1,0 +1,53 @@
+"""Hand many rows to one statement: as one JSON parameter, read back as a table by the database."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import connection
+
+POSTGRESQL_TYPES = {"text": "text", "number": "bigint", "time": "timestamptz", "json": "jsonb"}
+
+
+def table(columns: Mapping[str, str], rows: Iterable[Sequence[Any]]) -> tuple[str, str]:
+    """Return SQL for a table of `rows`, to stand after FROM, and its one parameter.
+
+    `columns` has the kind of each column by its name: "number", "text", "json" or "time" (given as a text that
+    `instant` made). json_to_recordset and json_each (the manuals of PostgreSQL and SQLite) read the JSON: no limit on
+    the number of parameters applies, and the statement's text is the same for any number of rows.
+    """
+    data = json.dumps([dict(zip(columns, row, strict=True)) for row in rows], ensure_ascii=False)
+    if connection.vendor == "postgresql":
+        declared = ", ".join(f"{name} {POSTGRESQL_TYPES[kind]}" for name, kind in columns.items())
+        return f"json_to_recordset(%s) AS v({declared})", data
+    selected = ", ".join(f"{_read(name, kind)} AS {name}" for name, kind in columns.items())
+    return f"(SELECT {selected} FROM json_each(%s)) AS v", data  # noqa: S608 (names of ours)
+
+
+def _read(name: str, kind: str) -> str:
+    # A column of JSON keeps its quotes; null is no value in PostgreSQL's json_to_recordset, and so it is here.
+    return f"NULLIF(value -> '{name}', 'null')" if kind == "json" else f"value ->> '{name}'"
+
+
+def instant(value: datetime | None) -> str | None:
+    """Return an instant as the database's text for it; None for None."""
+    if value is None:
+        return None
+    if connection.vendor == "postgresql":
+        return value.isoformat()
+    # As Django's SQLite backend writes it, without an offset, so that texts compare as the instants do.
+    return str(value.astimezone(UTC).replace(tzinfo=None))
+
+
+def from_json(value: Any) -> Any:
+    """Return a JSON column as Python has it: raw SQL gives its text."""
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def from_time(value: Any) -> datetime:
+    """Return a column with an instant, aware, in UTC: raw SQL on SQLite gives it naive, or as its text."""
+    moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,79 @@
+"""Show Cronzimus's jobs to APScheduler's own interface: listeners and plugins see them as APScheduler jobs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from apscheduler.job import Job as APSchedulerJob
+from apscheduler.jobstores.base import JobLookupError
+from django_apscheduler.jobstores import DjangoJobStore
+from django_apscheduler.util import retry_on_db_operational_error
+
+from jobs import definitions, registry
+from jobs.core.exceptions import CronzimusError
+from jobs.models import Job
+
+
+class JobStore(DjangoJobStore):
+    """A `DjangoJobStore` on Cronzimus's rows.
+
+    Nothing is pickled, a row that can not be understood is passed over and stays, and nothing is recorded by
+    listeners: claims and recorder do that, for all schedulers. Jobs are made, changed and removed in the admin, over
+    the API or with `jobs.services`, which check what they write; APScheduler's calls for it are refused.
+    """
+
+    def register_event_listeners(self) -> None:
+        """Register none: every run has its row already."""
+
+    @retry_on_db_operational_error
+    def lookup_job(self, job_id: str) -> APSchedulerJob | None:
+        """Return the job `job_id`; None where there is none, or where its row is damaged."""
+        job = Job.objects.filter(pk=job_id).first()
+        return None if job is None else self._apscheduler_job(job)
+
+    @retry_on_db_operational_error
+    def get_next_run_time(self) -> datetime | None:
+        """Return when the next job is due."""
+        due = Job.objects.filter(next_run_time__isnull=False).order_by("next_run_time")
+        return due.values_list("next_run_time", flat=True).first()
+
+    @retry_on_db_operational_error
+    def _get_jobs(self, **filters: Any) -> list[APSchedulerJob]:
+        jobs = Job.objects.filter(**filters).order_by("next_run_time")
+        return [found for job in jobs if (found := self._apscheduler_job(job)) is not None]
+
+    def add_job(self, job: APSchedulerJob) -> None:
+        """Refuse. Raises `NotImplementedError`."""
+        raise NotImplementedError("jobs are added in the admin, over the API or with jobs.services.add_job")
+
+    def update_job(self, job: APSchedulerJob) -> None:
+        """Refuse. Raises `NotImplementedError`."""
+        raise NotImplementedError("jobs are changed in the admin, over the API or with jobs.services.update_job")
+
+    def remove_job(self, job_id: str) -> None:
+        """Refuse. Raises `JobLookupError` for an unknown job, `NotImplementedError` otherwise."""
+        if not Job.objects.filter(pk=job_id).exists():
+            raise JobLookupError(job_id)
+        raise NotImplementedError("jobs are removed in the admin, over the API or with jobs.services.remove_job")
+
+    def remove_all_jobs(self) -> None:
+        """Refuse. Raises `NotImplementedError`."""
+        raise NotImplementedError("jobs are removed in the admin, over the API or with jobs.services.remove_job")
+
+    def _apscheduler_job(self, job: Job) -> APSchedulerJob | None:
+        try:
+            state = {
+                "id": job.id, "name": job.name, "args": tuple(job.args),
+                "kwargs": dict(job.kwargs), "trigger": definitions.trigger_of(job), "executor": job.executor,
+                "misfire_grace_time": job.misfire_grace_time, "coalesce": job.coalesce,
+                "max_instances": job.max_instances, "next_run_time": job.next_run_time,
+            }  # fmt: skip
+            found = APSchedulerJob.__new__(APSchedulerJob)
+            for name, value in state.items():
+                setattr(found, name, value)
+            found.func, found.func_ref = registry.lookup(job.func).call, job.func
+        except (CronzimusError, TypeError, ValueError):
+            return None
+        found._scheduler, found._jobstore_alias = self._scheduler, self._alias
+        return found

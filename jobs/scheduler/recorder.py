@@ -1,0 +1,175 @@
+"""Write what came of runs, behind them and many at a time."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+
+from django.db import connection, transaction
+
+from jobs.core.runs import ACTIVE, RunStatus
+
+from . import bulk
+from .runner import Activity
+from .work import Outcome
+
+logger = logging.getLogger(__name__)
+
+FINISHED = {
+    "id": "number", "status": "text", "started_at": "time", "finished_at": "time", "result": "json", "error": "text",
+    "traceback": "text", "output": "text", "progress_done": "number", "progress_total": "number",
+}  # fmt: skip
+STARTED = {"id": "number", "started_at": "time"}
+LIVE = {"id": "number", "output": "text", "progress_done": "number", "progress_total": "number"}
+COUNTED = {"id": "text", "runs": "number", "failures": "number", "status": "text", "at": "time"}
+ACTIVE_SQL = ", ".join(f"'{status}'" for status in ACTIVE)
+
+
+class Recorder:
+    """Collects starts and outcomes from the threads that run, until the loop flushes them to the database.
+
+    What it can not write, because the database is gone, it keeps and writes later. A run is written only while the
+    scheduler still holds it: one given up for lost stays lost.
+    """
+
+    def __init__(self, wake_up: Callable[[], None]) -> None:
+        """Call `wake_up` when there is something to write, where there was nothing."""
+        self._wake_up = wake_up
+        self._lock = threading.Lock()
+        self._started: dict[int, Activity] = {}
+        self._finished: list[Outcome] = []
+        self._live: dict[int, Activity] = {}
+        self._shown: dict[int, tuple[int, tuple[int, int | None] | None]] = {}
+
+    @property
+    def dirty(self) -> bool:
+        """Whether there is anything to write."""
+        return bool(self._started or self._finished)
+
+    @property
+    def running(self) -> int:
+        """How many runs are being called now."""
+        return len(self._live)
+
+    def activities(self) -> list[Activity]:
+        """Return the runs that are being called now."""
+        with self._lock:
+            return list(self._live.values())
+
+    def started(self, activity: Activity) -> None:
+        """Note that a run has started."""
+        with self._lock:
+            was_clean = not self.dirty
+            self._started[activity.run.id] = self._live[activity.run.id] = activity
+        if was_clean:
+            self._wake_up()
+
+    def finished(self, outcome: Outcome) -> None:
+        """Note what came of a run."""
+        with self._lock:
+            was_clean = not self.dirty
+            # A run that ended before its start was written is written once.
+            self._started.pop(outcome.run_id, None)
+            self._live.pop(outcome.run_id, None)
+            self._finished.append(outcome)
+        if was_clean:
+            self._wake_up()
+
+    def flush(self, scheduler_id: str) -> list[Outcome]:
+        """Write all that was noted, in one transaction, and return the outcomes of runs that `scheduler_id` held.
+
+        Raises what the database raises; nothing is lost then.
+        """
+        with self._lock:
+            started, finished = list(self._started.values()), list(self._finished)
+        if not started and not finished:
+            return []
+        with transaction.atomic():
+            _write_started([(a.run.id, bulk.instant(a.started_at)) for a in started], scheduler_id)
+            written = _write_finished(finished, scheduler_id)
+        with self._lock:
+            del self._finished[: len(finished)]
+            for activity in started:
+                self._started.pop(activity.run.id, None)
+        for outcome in finished:
+            self._shown.pop(outcome.run_id, None)
+        return written
+
+    def flush_live(self, scheduler_id: str) -> None:
+        """Write the output and the progress so far of running runs, where there is more than was last written."""
+        rows = []
+        for activity in self.activities():
+            size, progress = activity.output.size, activity.context.progress_made
+            if self._shown.get(activity.run.id, (0, None)) != (size, progress):
+                rows.append((activity.run.id, activity.output.getvalue(), *(progress or (None, None))))
+                self._shown[activity.run.id] = size, progress
+        if rows:
+            _update(LIVE, rows, "output = v.output, " + PROGRESS_SQL, scheduler_id)
+
+
+PROGRESS_SQL = "progress_done = v.progress_done, progress_total = v.progress_total"
+
+
+def _write_started(rows: Sequence[tuple[int, str | None]], scheduler_id: str) -> None:
+    if rows:
+        _update(STARTED, rows, "status = 'running', started_at = v.started_at", scheduler_id)
+
+
+def _write_finished(outcomes: Sequence[Outcome], scheduler_id: str) -> list[Outcome]:
+    if not outcomes:
+        return []
+    assigned = ", ".join(f"{name} = v.{name}" for name in FINISHED if name != "id")
+    held = set(_update(FINISHED, [_finished_row(outcome) for outcome in outcomes], assigned, scheduler_id))
+    written = [outcome for outcome in outcomes if outcome.run_id in held]
+    for outcome in outcomes:
+        if outcome.run_id not in held:
+            extra = {"action": "run_not_held", "run": outcome.run_id}
+            logger.warning("run %s ended %s, but was given up before", outcome.run_id, outcome.status, extra=extra)
+    _count(written)
+    return written
+
+
+def _finished_row(outcome: Outcome) -> tuple[object, ...]:
+    result = json.loads(outcome.result) if outcome.result else None
+    return (
+        outcome.run_id, outcome.status, bulk.instant(outcome.started_at), bulk.instant(outcome.finished_at), result,
+        outcome.error, outcome.traceback, outcome.output, *(outcome.progress or (None, None)),
+    )  # fmt: skip
+
+
+def _update(columns: dict[str, str], rows: Iterable[Sequence[object]], assigned: str, scheduler_id: str) -> list[int]:
+    """Update the runs of `rows` that `scheduler_id` still holds, and return their ids."""
+    source, data = bulk.table(columns, rows)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE jobs_run SET {assigned} FROM {source} WHERE jobs_run.id = v.id "  # noqa: S608
+            f"AND scheduler_id = %s AND jobs_run.status IN ({ACTIVE_SQL}) RETURNING jobs_run.id",
+            [data, scheduler_id],
+        )
+        return [run_id for (run_id,) in cursor.fetchall()]
+
+
+def _count(outcomes: Sequence[Outcome]) -> None:
+    """Add `outcomes` to their jobs' counters."""
+    runs = Counter(outcome.job_id for outcome in outcomes)
+    failures = Counter(outcome.job_id for outcome in outcomes if outcome.status is not RunStatus.SUCCEEDED)
+    last = {outcome.job_id: outcome for outcome in sorted(outcomes, key=lambda outcome: outcome.finished_at)}
+    source, data = bulk.table(
+        COUNTED,
+        [
+            (job_id, runs[job_id], failures[job_id], outcome.status, bulk.instant(outcome.finished_at))
+            for job_id, outcome in last.items()
+        ],
+    )
+    # Two schedulers may count the same jobs: both lock them in the order of their ids, so that neither waits in a ring.
+    lock = "ORDER BY j.id FOR NO KEY UPDATE OF j" if connection.vendor == "postgresql" else ""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"WITH w AS (SELECT v.* FROM {source} JOIN jobs_job j ON j.id = v.id {lock}) "  # noqa: S608
+            "UPDATE jobs_job SET run_count = run_count + w.runs, failure_count = failure_count + w.failures, "
+            "last_status = w.status, last_run_at = w.at FROM w WHERE jobs_job.id = w.id",
+            [data],
+        )

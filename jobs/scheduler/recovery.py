@@ -1,0 +1,56 @@
+"""Give up for lost what dead schedulers held, so that no run stays `running` for ever."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.db import connection, transaction
+from django.db.models import F
+
+from jobs.core.runs import RunStatus
+from jobs.models import Job, Run, Scheduler
+
+logger = logging.getLogger(__name__)
+
+KEEP_STOPPED = timedelta(days=7)
+"""How long the row of a scheduler that has stopped stays on show."""
+
+
+def recover(now: datetime) -> int:
+    """Mark the runs of schedulers whose lease is over at `now` as lost, and return how many there were."""
+    with transaction.atomic():
+        dead = Scheduler.objects.dead(now)
+        if connection.features.has_select_for_update_skip_locked:
+            dead = dead.select_for_update(skip_locked=True)
+        ids = list(dead.values_list("id", flat=True))
+        if not ids:
+            return 0
+        lost = lose(ids, f"its scheduler's lease was over at {now:%Y-%m-%d %H:%M:%S} UTC, without a heartbeat", now)
+        Scheduler.objects.filter(id__in=ids).update(stopped_at=now, queued_runs=0, running_runs=0)
+    for scheduler_id in ids:
+        logger.warning("scheduler %s is dead", scheduler_id, extra={"action": "scheduler_dead"})
+    return lost
+
+
+def lose(scheduler_ids: Sequence[str], reason: str, now: datetime) -> int:
+    """Mark the active runs that `scheduler_ids` hold as lost for `reason`, and return how many there were."""
+    held = Run.objects.active().filter(scheduler_id__in=scheduler_ids)
+    lost = list(held.values_list("id", "job_id"))
+    held.update(status=RunStatus.LOST, reason=reason, finished_at=now)
+    for job_id in sorted({job_id for _, job_id in lost}):
+        Job.objects.filter(pk=job_id).update(
+            run_count=F("run_count") + sum(1 for _, owner in lost if owner == job_id),
+            failure_count=F("failure_count") + sum(1 for _, owner in lost if owner == job_id),
+            last_status=RunStatus.LOST,
+            last_run_at=now,
+        )
+    for run_id, job_id in lost:
+        logger.warning("run %s of job %s is lost", run_id, job_id, extra={"action": "run_lost", "run": run_id})
+    return len(lost)
+
+
+def forget_stopped(now: datetime) -> None:
+    """Delete the rows of schedulers that stopped long ago; runs keep their names."""
+    Scheduler.objects.filter(stopped_at__lt=now - KEEP_STOPPED).delete()

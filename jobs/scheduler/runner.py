@@ -1,0 +1,128 @@
+"""Run one run: look its function up, fill in its arguments, capture what it writes, and say what came of it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import traceback
+from collections.abc import Callable
+from datetime import datetime
+from types import TracebackType
+from typing import Any
+
+from django.db import close_old_connections
+
+from jobs import registry
+from jobs.core.clock import Clock
+from jobs.core.runs import RunStatus
+from jobs.injected import Database, RunContext
+
+from .output import Output, captured, storable
+from .work import HeldRun, Outcome
+
+MAX_RESULT = 64 * 1024
+"""Characters of JSON kept of what a function returns."""
+MAX_ERROR = 10_000
+"""Characters kept of an error's message."""
+MAX_TRACEBACK = 64 * 1024
+"""Characters kept of a traceback, its end, which is nearest to the error."""
+
+
+class Activity:
+    """A run while its function is being called: what others may read of it meanwhile."""
+
+    __slots__ = ("context", "output", "run", "started_at")
+
+    def __init__(self, run: HeldRun, started_at: datetime, output: Output) -> None:
+        """Note the start of `run`."""
+        self.run = run
+        self.started_at = started_at
+        self.output = output
+        self.context = RunContext(
+            run_id=run.id,
+            job_id=run.job_id,
+            scheduled_time=run.scheduled_time,
+            attempt=run.attempt,
+            logger=logging.getLogger(f"job.{run.job_id}"),
+        )
+
+
+def execute(run: HeldRun, clock: Clock, started: Callable[[Activity], None]) -> Outcome:
+    """Call the function of `run` in this thread, after telling `started`, and return what came of it.
+
+    Never raises: what the function raises is its outcome, `SystemExit` included.
+    """
+    with captured() as output:
+        activity = Activity(run, clock.now(), output)
+        started(activity)
+        # A connection that a run before this one broke, or that grew too old, is not this one's problem.
+        close_old_connections()
+        try:
+            result, error = _call(run, activity.context), None
+        except BaseException as raised:
+            result, error = None, raised
+        finally:
+            close_old_connections()
+        return _outcome(activity, clock.now(), result, error)
+
+
+def _call(run: HeldRun, context: RunContext) -> Any:
+    function = registry.lookup(run.func)
+    args, kwargs = function.bind(run.args, run.kwargs, {Database: Database(), RunContext: context})
+    return function.call(*args, **kwargs)
+
+
+def _outcome(activity: Activity, finished_at: datetime, result: Any, error: BaseException | None) -> Outcome:
+    return Outcome(
+        run_id=activity.run.id,
+        job_id=activity.run.job_id,
+        status=RunStatus.SUCCEEDED if error is None else RunStatus.FAILED,
+        started_at=activity.started_at,
+        finished_at=finished_at,
+        result=_as_json(result),
+        error=_described(error)[:MAX_ERROR] if error else "",
+        traceback=_traceback(error)[-MAX_TRACEBACK:] if error else "",
+        output=activity.output.getvalue(),
+        progress=activity.context.progress_made,
+    )
+
+
+def _as_json(result: Any) -> str:
+    if result is None:
+        return ""
+    try:
+        text = json.dumps(result, default=repr, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        text = _repr_as_json(result)
+    # PostgreSQL's jsonb takes neither NUL nor lone surrogates, not even escaped.
+    if "\\u0000" in text or "\\ud" in text or len(text) > MAX_RESULT:
+        text = _repr_as_json(result)
+    return text
+
+
+def _repr_as_json(result: Any) -> str:
+    try:
+        return json.dumps(ascii(result)[: MAX_RESULT - 2])
+    except Exception as error:
+        return json.dumps(f"<{type(result).__name__}, whose repr() raised {type(error).__name__}>")
+
+
+def _described(error: BaseException) -> str:
+    try:
+        return storable("".join(traceback.format_exception_only(error)).strip())
+    except Exception:
+        return f"{type(error).__name__}, whose message can not be read"
+
+
+def _traceback(error: BaseException) -> str:
+    try:
+        return storable("".join(traceback.format_exception(type(error), error, _own_frames(error.__traceback__))))
+    except Exception:
+        return ""
+
+
+def _own_frames(frames: TracebackType | None) -> TracebackType | None:
+    # The first two frames are this module's; the reader's code begins after them.
+    for _ in range(2):
+        frames = frames.tb_next if frames is not None and frames.tb_next is not None else frames
+    return frames

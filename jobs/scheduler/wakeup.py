@@ -1,0 +1,132 @@
+"""Wake the loop when something changes in the database: NOTIFY on PostgreSQL, `PRAGMA data_version` on SQLite."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from django.db import connection
+
+from jobs.models.change import CHANNEL
+
+logger = logging.getLogger(__name__)
+
+LOOK = 0.025
+"""Seconds between two looks at SQLite's data version; a look takes microseconds."""
+RETRY = 1.0
+"""Seconds until a lost connection is tried again. The loop looks for itself once a second meanwhile."""
+
+
+class Bell:
+    """What the loop waits on: the interface of `threading.Event`, on a queue.
+
+    `set` may be called from a signal handler: `SimpleQueue.put` is reentrant (Python's documentation of `queue`),
+    which an event's lock is not.
+    """
+
+    def __init__(self) -> None:
+        """Start silent."""
+        self._rings: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def set(self) -> None:
+        """End the wait that is going on, or else the next one."""
+        if self._rings.empty():
+            self._rings.put(None)
+
+    def is_set(self) -> bool:
+        """Return whether it was rung and not yet cleared."""
+        return not self._rings.empty()
+
+    def clear(self) -> None:
+        """Forget that it was rung."""
+        try:
+            while True:
+                self._rings.get_nowait()
+        except queue.Empty:
+            return
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it is rung, `timeout` seconds at most; return whether it was. Clears it."""
+        try:
+            self._rings.get(timeout=timeout)
+        except queue.Empty:
+            return False
+        return True
+
+
+class Watcher(threading.Thread):
+    """A thread with a connection of its own that calls `wake_up` at each change."""
+
+    def __init__(self, wake_up: Callable[[], None]) -> None:
+        """Watch the database that Django's default connection is for."""
+        super().__init__(name="watcher", daemon=True)
+        self._wake_up = wake_up
+        self._stopped = threading.Event()
+        self._watch = _watch_postgresql if connection.vendor == "postgresql" else _watch_sqlite
+        self._parameters = _parameters()
+
+    def run(self) -> None:
+        """Watch until `stop`; a connection that breaks is made anew."""
+        while not self._stopped.is_set():
+            try:
+                self._watch(self._parameters, self._wake_up, self._stopped)
+            except Exception as error:
+                logger.debug("the watcher lost its connection: %s", error, extra={"action": "watcher_lost"})
+                self._stopped.wait(RETRY)
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stopped.set()
+        self.join(timeout=2)
+
+
+def _parameters() -> dict[str, Any]:
+    return {"database": connection.settings_dict["NAME"]} if connection.vendor == "sqlite" else _postgresql_parameters()
+
+
+def _postgresql_parameters() -> dict[str, Any]:
+    kept = (
+        "host",
+        "port",
+        "user",
+        "password",
+        "dbname",
+        "service",
+        "passfile",
+        "sslmode",
+        "sslrootcert",
+        "sslcert",
+        "sslkey",
+    )
+    parameters = connection.get_connection_params()
+    return {name: value for name, value in parameters.items() if name in kept}
+
+
+def _watch_sqlite(parameters: dict[str, Any], wake_up: Callable[[], None], stop: threading.Event) -> None:
+    with_uri = str(parameters["database"]).startswith("file:")
+    watched = sqlite3.connect(parameters["database"], uri=with_uri, isolation_level=None)
+    try:
+        seen = None
+        while not stop.wait(LOOK):
+            # Changes whenever another connection commits (SQLite's documentation, PRAGMA data_version).
+            (version,) = watched.execute("PRAGMA data_version").fetchone()
+            if version != seen:
+                seen = version
+                wake_up()
+    finally:
+        watched.close()
+
+
+def _watch_postgresql(parameters: dict[str, Any], wake_up: Callable[[], None], stop: threading.Event) -> None:
+    import psycopg
+
+    with psycopg.connect(**parameters, autocommit=True, connect_timeout=5) as watched:
+        watched.execute(f"LISTEN {CHANNEL}")
+        wake_up()  # whatever was announced while nobody listened
+        while not stop.is_set():
+            for _ in watched.notifies(timeout=1.0, stop_after=1):
+                wake_up()
