@@ -12,7 +12,7 @@ help: ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 20
 
 run: $(VENV)/.run ## web (port 5000, this machine only) and scheduler together, on SQLite
-	@DEBUG=$${DEBUG:-true} $(BIN)/python manage.py up
+	@DEBUG=$${DEBUG:-true} exec $(BIN)/python manage.py up
 
 test: lint unit integration acceptance ## everything
 

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -26,6 +27,8 @@ from jobs.scheduler.output import capturing
 
 logger = logging.getLogger("jobs.runscheduler")
 
+FORWARDED = 1.0
+"""Seconds within which a SIGTERM after a Ctrl-C is the same wish, passed on."""
 FORCED = 1
 """Exit status where the scheduler was told to stop at once, or what was running did not end in time."""
 
@@ -83,11 +86,11 @@ def _require_migrations() -> None:
 @contextmanager
 def _signals(scheduler: Scheduler) -> Iterator[None]:
     """Have SIGTERM and SIGINT drain `scheduler`, and a second one force it; restore the handlers afterwards."""
-    seen = []
+    seen: list[tuple[int, float]] = []
 
     def handle(number: int, frame: Any) -> None:
-        seen.append(number)
-        scheduler.force() if len(seen) > 1 else scheduler.drain()
+        seen.append((number, time.monotonic()))
+        scheduler.force() if len(seen) > 1 and not _forwarded(*seen[-2:]) else scheduler.drain()
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -95,6 +98,11 @@ def _signals(scheduler: Scheduler) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _forwarded(before: tuple[int, float], last: tuple[int, float]) -> bool:
+    # A terminal's Ctrl-C reaches the whole group, and whoever started us may pass it on as a SIGTERM: that is one wish.
+    return (before[0], last[0]) == (signal.SIGINT, signal.SIGTERM) and last[1] - before[1] < FORWARDED
 
 
 def _end_now() -> None:

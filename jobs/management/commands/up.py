@@ -32,7 +32,10 @@ class Command(BaseCommand):
         _require_free_port(settings.PORT)
         call_command("migrate", verbosity=0, interactive=False)
         password = _first_admin()
-        children = [_start(command) for command in _commands()]
+        children = [
+            subprocess.Popen(command, cwd=settings.BASE_DIR)  # noqa: S603 (commands of ours)
+            for command in _commands()
+        ]
         try:
             self._tell(password)
             _wait_for_signal(children)
@@ -77,12 +80,6 @@ def _commands() -> Sequence[Sequence[str]]:
     python = sys.executable
     web = (python, "-m", "gunicorn", "--bind", f"127.0.0.1:{settings.PORT}", "--threads", "4", "--log-level", "warning")
     return ((*web, "cronzimus_site.wsgi"), (python, str(settings.BASE_DIR / "manage.py"), "runscheduler"))
-
-
-def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:
-    # In a process group of its own: a terminal's Ctrl-C would reach the scheduler directly, and our SIGTERM be the
-    # second signal, which ends running runs.
-    return subprocess.Popen(command, cwd=settings.BASE_DIR, process_group=0)  # noqa: S603 (commands of ours)
 
 
 def _wait_for_signal(children: Sequence[subprocess.Popen[bytes]]) -> None:
