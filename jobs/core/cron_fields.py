@@ -48,7 +48,9 @@ _POSITION = re.compile(r"(\w+) +([a-z]+)", re.ASCII)
 _NAMED_VALUES = {"month": (MONTHS, 1), "day_of_week": (WEEKDAYS, 0)}
 _EXTRAS = {"month": ", jan-dec", "day_of_week": " (0 is Monday), mon-sun", "day": ", last, 3rd fri, last sun"}
 
-_CRONTAB_TERM = re.compile(r"\*(/\d+)?|(\d+|[A-Z]{3})(-(\d+|[A-Z]{3}))?(/\d+)?|LW?|\dL|(\d|[A-Z]{3})#\d", re.ASCII)
+_CRONTAB_TERM = re.compile(
+    r"(?:\*|(?:\d\d?|[A-Z]{3})(?:-(?:\d\d?|[A-Z]{3}))?)(?:/\d\d?)?|LW?|\dL|(?:\d|[A-Z]{3})#\d", re.ASCII
+)
 _CRONTAB_HELP = (
     'give five fields, minute hour day month weekday, like "30 2 * * 1-5", '
     "or one of @hourly, @daily, @midnight, @weekly, @monthly, @yearly, @annually"
@@ -146,17 +148,18 @@ def parse_fields(given: Mapping[str, str]) -> Expression:
     """
     texts = complete_fields(given)
     terms = {name: parse_field(name, text) for name, text in texts.items()}
-    numbers = {name: _numbers(terms[name]) for name in BOUNDS}
+    numbers = {name: field_numbers(terms[name]) for name in BOUNDS if name != "year"}
     weeks = None if texts["week"] == "*" else frozenset(numbers["week"])
     named = [term for term in terms["day"] if isinstance(term, str)]
     weekdays = frozenset[DayName](WEEKDAYS[number] for number in numbers["day_of_week"])
     days = DayRule(frozenset(numbers["month"]), weeks, frozenset[DayName]([*numbers["day"], *named]), weekdays)
-    years = range(FIRST_YEAR, LAST_YEAR + 1) if texts["year"] == "*" else numbers["year"]
+    years = range(FIRST_YEAR, LAST_YEAR + 1) if texts["year"] == "*" else field_numbers(terms["year"])
     pattern = Pattern(years, days, numbers["hour"], numbers["minute"], numbers["second"])
     return Expression(pattern, fixed=not (texts["hour"].startswith("*") or texts["minute"].startswith("*")))
 
 
-def _numbers(terms: Iterable[Term]) -> tuple[int, ...]:
+def field_numbers(terms: Iterable[Term]) -> tuple[int, ...]:
+    """Return all numbers that terms of a field name, ascending."""
     return tuple(sorted({number for term in terms if isinstance(term, range) for number in term}))
 
 
@@ -172,7 +175,7 @@ def split_crontab(text: str) -> list[str]:
     if len(parts) != 5:
         raise ValueError(_CRONTAB_HELP)
     for part in parts:
-        # cronsim takes other alphabets' letters (a long s, in SUN) and meaningless steps (L/2).
+        # cronsim takes other alphabets' letters (a long s, in SUN) and meaningless steps (L/2, */1000000).
         if not text.isascii() or not all(_CRONTAB_TERM.fullmatch(term) for term in part.split(",")):
             raise ValueError(f"does not understand {part!r}; {_CRONTAB_HELP}")
     return parts
@@ -196,7 +199,7 @@ def parse_crontab(text: str) -> Expression:
         cron = CronSim(" ".join(parts), datetime(2000, 1, 1))  # noqa: DTZ001 - only parsed, no time is asked of it
     except CronSimError as error:
         name = str(error).removeprefix("Bad ")
-        raise ValueError(f"its {name} is out of range or not understood; {_CRONTAB_HELP}") from None
+        raise ValueError(f"its {name} is out of range, never comes or makes no sense; {_CRONTAB_HELP}") from None
     days = DayRule(
         months=frozenset(cron.months),
         weeks=None,

@@ -102,6 +102,12 @@ def _days_of_year(rule: DayRule, year: int) -> tuple[int, ...]:
     return tuple(found)
 
 
+@lru_cache(maxsize=512)
+def _ever_matches(rule: DayRule) -> bool:
+    """Tell whether any kind of year has a matching day; 30 February is looked for in no other way."""
+    return any(_days_of_year(rule, year) for year in _BY_KIND.values())
+
+
 @dataclass(frozen=True, slots=True)
 class Pattern:
     """The local times of a cron expression: on the days of `days` in `years`, each second of each minute of each hour.
@@ -177,6 +183,8 @@ class Pattern:
             index = bisect_left(days, day - start)
             if index < len(days):
                 return start + days[index]
+            if not days and not _ever_matches(self.days):
+                return None
         return None
 
     def _last_day(self, day: int) -> int | None:

@@ -8,7 +8,15 @@ from itertools import product
 
 from cronsim.explain import Expression
 
-from jobs.core.cron_fields import BOUNDS, Term, complete_fields, parse_crontab, parse_field, split_crontab
+from jobs.core.cron_fields import (
+    BOUNDS,
+    Term,
+    complete_fields,
+    field_numbers,
+    parse_crontab,
+    parse_field,
+    split_crontab,
+)
 from jobs.core.cron_pattern import WEEKDAYS
 
 _DAY_NAMES = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -52,8 +60,8 @@ def _time_words(terms: Mapping[str, tuple[Term, ...]]) -> str:
     levels = [_singles(terms[name]) for name in ("hour", "minute", "second")]
     times = list(product(*levels))
     if 0 < len(times) <= _MOST_TIMES:
-        return "at " + _join(f"{h:02}:{m:02}" + (f":{s:02}" if levels[2] != [0] else "") for h, m, s in times)
-    fields = ("minute", "hour") if levels[2] == [0] else ("second", "minute", "hour")
+        return "at " + _join(f"{h:02}:{m:02}" + (f":{s:02}" if levels[2] != (0,) else "") for h, m, s in times)
+    fields = ("minute", "hour") if levels[2] == (0,) else ("second", "minute", "hour")
     words = [_period(fields[0], terms[fields[0]]) or _phrase(fields[0], terms[fields[0]])]
     for phrase in (_phrase(name, terms[name]) for name in fields[1:]):
         # "every 20 seconds" goes without "of every minute", "minute 30" and "every minute from 5 through 9" do not.
@@ -108,25 +116,22 @@ def _term_phrase(name: str, term: Term) -> str:
     first, last, named = _label(name, term[0]), _label(name, term[-1]), name in _NAMED
     if len(term) == 1:
         return first if named else f"{_unit(name)} {first}"
-    if _all(name, [term]):
+    if _all(name, (term,)):
         return f"every {_unit(name)}"
     if term.step > 1:
         return f"every {_ordinal(term.step)} {_unit(name)} from {first} through {last}"
     return f"{first} through {last}" if named else f"every {_unit(name)} from {first} through {last}"
 
 
-def _singles(terms: Iterable[Term]) -> list[int]:
+def _singles(terms: tuple[Term, ...]) -> tuple[int, ...]:
     """Return the numbers, ascending, if every term is a single one, else none."""
-    terms = tuple(terms)
-    if all(isinstance(term, range) and len(term) == 1 for term in terms):
-        return sorted({number for term in terms if isinstance(term, range) for number in term})
-    return []
+    single = all(isinstance(term, range) and len(term) == 1 for term in terms)
+    return field_numbers(terms) if single else ()
 
 
-def _all(name: str, terms: Iterable[Term]) -> bool:
+def _all(name: str, terms: tuple[Term, ...]) -> bool:
     low, high = BOUNDS[name]
-    numbers = {number for term in terms if isinstance(term, range) for number in term}
-    return len(numbers) == high - low + 1
+    return range(low, high + 1) in terms or len(field_numbers(terms)) == high - low + 1
 
 
 def _unit(name: str) -> str:

@@ -184,7 +184,7 @@ def _read_cron(name: str, value: object) -> int | str:
         if not low <= value <= high:
             raise ValueError(f"must be {low}-{high}, not {shown(value)}")
         return value
-    text = _read_text(value).strip()
+    text = _read_text(value).strip(" \t")
     parse_field(name, text)
     return text
 

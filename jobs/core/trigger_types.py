@@ -248,7 +248,9 @@ class JitteredTrigger(Trigger):
 
     def count(self, after: datetime, until: datetime) -> int:
         """Return the other trigger's count, put right for a time under way at either end."""
-        return max(self.base.count(after, until) + self._under_way(after) - self._under_way(until), 0)
+        if until <= after:
+            return 0
+        return self.base.count(after, until) + self._under_way(after) - self._under_way(until)
 
     def describe(self) -> str:
         """Return the other trigger's words and the longest delay."""

@@ -1,0 +1,236 @@
+"""Cron expressions: grammar, days, changes of the clock, and words. `test_cron_oracles` compares at large."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from jobs.core.cron import Schedule, from_seconds, to_seconds
+from jobs.core.cron_fields import parse_crontab, parse_field, parse_fields
+from jobs.core.cron_words import crontab_words, field_words
+
+
+def utc(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def times(schedule: Schedule, after: datetime, count: int) -> list[datetime]:
+    found: list[datetime] = []
+    at = to_seconds(after) + 1
+    while len(found) < count and (second := schedule.first(at)) is not None:
+        found.append(from_seconds(second))
+        at = second + 1
+    return found
+
+
+def crontab(text: str, zone: str = "UTC") -> Schedule:
+    return Schedule(*parse_crontab(text), ZoneInfo(zone))
+
+
+def fields(zone: str = "UTC", **given: str) -> Schedule:
+    return Schedule(*parse_fields(given), ZoneInfo(zone))
+
+
+# Grammar
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "values"),
+    [
+        ("minute", "*/20", [0, 20, 40]),
+        ("minute", "5-11/3, 7", [5, 7, 8, 11]),
+        ("hour", "22/1", [22, 23]),
+        ("day", "*/10", [1, 11, 21, 31]),
+        ("month", "Jan-MAR,dec", [1, 2, 3, 12]),
+        ("day_of_week", "mon-fri", [0, 1, 2, 3, 4]),
+        ("day_of_week", "6", [6]),
+        ("year", "2027-2029", [2027, 2028, 2029]),
+    ],
+)
+def test_a_field_names_its_values(name: str, text: str, values: list[int]) -> None:
+    terms = parse_field(name, text)
+    assert sorted({value for term in terms if isinstance(term, range) for value in term}) == values
+
+
+def test_the_day_field_takes_days_by_name() -> None:
+    assert parse_field("day", "last,3rd FRI, last  sun") == ("last", "3rd fri", "last sun")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"hour": "9"}, "2027-01-01T09:00Z"),
+        ({"minute": "30"}, "2027-01-01T00:30Z"),
+        ({"second": "5"}, "2027-01-01T00:00:05Z"),
+        ({"month": "6"}, "2027-06-01T00:00Z"),
+        ({"year": "2030"}, "2030-01-01T00:00Z"),
+        ({"week": "2"}, "2027-01-11T00:00Z"),
+        ({"day_of_week": "sun"}, "2027-01-03T00:00Z"),
+        ({"month": "6", "second": "10"}, "2027-06-01T00:00:10Z"),
+    ],
+)
+def test_fields_not_given_have_apschedulers_defaults(given: dict[str, str], expected: str) -> None:
+    assert times(fields(**given), utc("2027-01-01T00:00Z"), 1) == [utc(expected)]
+
+
+@pytest.mark.parametrize(
+    ("nickname", "spelled_out"),
+    [
+        ("@hourly", "0 * * * *"),
+        ("@Daily", "0 0 * * *"),
+        ("@midnight", "0 0 * * *"),
+        ("@weekly", "0 0 * * 0"),
+        ("@monthly", "0 0 1 * *"),
+        ("@yearly", "0 0 1 1 *"),
+        ("@ANNUALLY", "0 0 1 1 *"),
+    ],
+)
+def test_a_nickname_stands_for_its_five_fields(nickname: str, spelled_out: str) -> None:
+    assert parse_crontab(nickname) == parse_crontab(spelled_out)
+
+
+# Days
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0 0 L * *", ["2027-01-31", "2027-02-28", "2027-03-31"]),
+        ("0 0 LW * *", ["2027-01-29", "2027-02-26", "2027-03-31"]),
+        ("0 0 * * 5L", ["2027-01-29", "2027-02-26", "2027-03-26"]),
+        ("0 0 * * FRI#3", ["2027-01-15", "2027-02-19", "2027-03-19"]),
+        ("0 0 * * 7#5", ["2027-01-31", "2027-05-30", "2027-08-29"]),
+        ("0 0 13 * 5", ["2027-01-01", "2027-01-08", "2027-01-13"]),
+        ("0 0 */13 * 5", ["2027-01-01", "2027-05-14", "2027-08-27"]),
+        ("0 0 29 2 *", ["2028-02-29", "2032-02-29", "2036-02-29"]),
+        ("0 0 29 2 */7", ["2032-02-29", "2060-02-29", "2088-02-29"]),
+    ],
+)
+def test_crontab_days(text: str, expected: list[str]) -> None:
+    assert [str(time.date()) for time in times(crontab(text), utc("2026-12-31T23:00Z"), 3)] == expected
+
+
+def test_every_kind_of_year_has_its_own_weeks() -> None:
+    schedule = fields(week="52,53", day_of_week="mon,sun", month="jan,dec")
+    days = {time.date() for time in times(schedule, utc("1999-12-31T23:00Z"), 1000)}
+    first, last = date(2000, 1, 1).toordinal(), max(days).toordinal()
+    every = [date.fromordinal(day) for day in range(first, last + 1)]
+    wanted = {day for day in every if day.isocalendar().week > 51 and day.weekday() in (0, 6)}
+    assert days == wanted
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"month": "2", "day": "30"},
+        {"month": "4,6,9,11", "day": "31"},
+        {"week": "53", "month": "2-11"},
+        {"week": "10", "month": "jul", "day_of_week": "sun"},
+        {"day": "5th mon", "month": "2", "week": "1"},
+        {"year": "1999"},
+        {"year": "2027-9999/2", "month": "2", "day": "29"},
+        {"day": "last", "month": "4,6,9,11", "week": "9"},
+    ],
+)
+def test_times_that_never_come_are_found_out(given: dict[str, str]) -> None:
+    assert fields(**given).first(to_seconds(utc("2027-01-01T00:00Z"))) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"year": "9999", "month": "12", "day": "31", "hour": "23"}, "9999-12-31T23:00Z"),
+        ({"day": "29", "month": "2", "day_of_week": "mon"}, "2044-02-29T00:00Z"),
+        ({"day": "5th mon", "month": "feb"}, "2044-02-29T00:00Z"),
+        ({"week": "53", "day_of_week": "sun", "month": "jan", "day": "3"}, "2027-01-03T00:00Z"),
+    ],
+)
+def test_times_that_come_seldom_are_found(given: dict[str, str], expected: str) -> None:
+    assert times(fields(**given), utc("2027-01-01T00:00Z"), 1) == [utc(expected)]
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Pacific/Kiritimati", "UTC"])
+def test_the_calendar_ends_without_an_error(zone: str) -> None:
+    schedule = crontab("* * * * *", zone)
+    end = to_seconds(utc("9999-12-31T23:59:59Z"))
+    assert schedule.first(end) is None
+    assert schedule.last(end) is not None
+    assert schedule.count(end - 86_399, end + 1) > 0
+
+
+# Changes of the clock
+
+
+def test_what_a_gap_skips_runs_once_together() -> None:
+    schedule = crontab("0,15,30 2,3 * * *", "Europe/Berlin")
+    assert times(schedule, utc("2027-03-27T23:00Z"), 2) == [utc("2027-03-28T01:00Z"), utc("2027-03-28T01:15Z")]
+
+
+def test_seconds_follow_the_same_rule() -> None:
+    schedule = fields("Europe/Berlin", hour="2", minute="30", second="*/30")
+    expected = [utc("2027-03-28T01:00Z"), utc("2027-03-29T00:30Z"), utc("2027-03-29T00:30:30Z")]
+    assert times(schedule, utc("2027-03-27T23:00Z"), 3) == expected
+
+
+def test_a_day_that_starts_at_one_runs_its_midnight_then() -> None:
+    assert times(crontab("0 0 * * *", "Africa/Cairo"), utc("2027-04-29T00:00Z"), 1) == [utc("2027-04-29T22:00Z")]
+
+
+def test_a_day_that_is_skipped_runs_once_after_it() -> None:
+    schedule = crontab("0 9,17 30 12 *", "Pacific/Apia")
+    assert times(schedule, utc("2011-12-01T00:00Z"), 2) == [utc("2011-12-30T10:00Z"), utc("2012-12-29T19:00Z")]
+
+
+def test_a_star_runs_in_both_repeated_hours() -> None:
+    schedule = crontab("*/30 2 * * *", "Europe/Berlin")
+    expected = [utc(f"2027-10-31T{time}Z") for time in ("00:00", "00:30", "01:00", "01:30")]
+    assert times(schedule, utc("2027-10-30T12:00Z"), 4) == expected
+
+
+def test_a_last_year_ends_with_its_second_repetition() -> None:
+    # Clocks went back on New Year's Eve; both of the last hours are in that year.
+    schedule = fields("America/Danmarkshavn", year="1996", minute="*/30")
+    assert schedule.last(to_seconds(utc("1997-06-01T00:00Z"))) == to_seconds(utc("1996-12-31T23:30Z"))
+
+
+# Words
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"second": "*"}, "every second"),
+        ({"second": "*/20"}, "every 20 seconds"),
+        ({"second": "*/7"}, "every 7th second from 0 through 56 of every minute"),
+        ({"minute": "*/30"}, "every 30 minutes"),
+        ({"minute": "*/15", "hour": "*/2"}, "every 15 minutes of every 2nd hour from 0 through 22"),
+        ({"minute": "30"}, "at minute 30 of every hour"),
+        ({"second": "30", "minute": "*"}, "at second 30 of every minute"),
+        ({"second": "*/20", "hour": "9-17"}, "every 20 seconds of every hour from 9 through 17"),
+        ({"hour": "9,17", "minute": "30"}, "at 09:30 and 17:30 every day"),
+        ({"hour": "9", "second": "5", "minute": "0"}, "at 09:00:05 every day"),
+        ({"day": "3rd fri,15,last"}, "at 00:00 on the 3rd Friday of the month, day 15 and the last day of the month"),
+        ({"day": "13", "day_of_week": "4"}, "at 00:00 on day 13 if it is Friday"),
+        ({"day_of_week": "0-2,6"}, "at 00:00 on Monday through Wednesday or Sunday"),
+        ({"month": "jan-mar"}, "at 00:00 on day 1 in January through March"),
+        ({"year": "2027", "week": "10"}, "at 00:00 every day in ISO week 10 in 2027"),
+    ],
+)
+def test_fields_in_words(given: dict[str, str], words: str) -> None:
+    assert field_words(given) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("30 2 * * 1-5", "at 02:30 on Monday through Friday"),
+        ("@daily", "at 00:00 every day"),
+        ("0 0 13 * 5", "at 00:00 on the 13th day of month and on Friday"),
+        ("0 0 1-31 * 5", "at 00:00 every day"),  # cronsim by itself says "on Friday"
+        ("0 0 13 * 1-7", "at 00:00 every day"),
+    ],
+)
+def test_a_crontab_in_words(text: str, words: str) -> None:
+    assert crontab_words(text) == words
