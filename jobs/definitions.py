@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, cast
 
 from django.conf import settings
@@ -93,19 +91,7 @@ def without_placeholders(
 
 def trigger_of(job: Job) -> Trigger:
     """Return the trigger of a stored job. Raises `InvalidTrigger` where its row is damaged."""
-    definition = job.trigger
-    if not isinstance(definition, dict):
-        raise InvalidTrigger(fields={"trigger": "the stored trigger is damaged: it is not an object"})
-    return stored_trigger(json.dumps(definition), job.anchor, job.id if definition.get("jitter") else "")
-
-
-@lru_cache(maxsize=4096)
-def stored_trigger(definition: str, anchor: datetime, key: str) -> Trigger:
-    """Return the trigger of a stored definition (JSON), built once for each: planning asks for it at every fire time.
-
-    `key` seeds its jitter. Raises `InvalidTrigger` where it is not one.
-    """
-    return build_trigger(json.loads(definition), anchor=anchor, default_timezone=settings.TIME_ZONE, key=key)
+    return build_trigger(job.trigger, anchor=job.anchor, default_timezone=settings.TIME_ZONE, key=job.id)
 
 
 def problem(job: Job) -> str:

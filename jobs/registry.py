@@ -74,9 +74,7 @@ class Function:
         """Raise `InvalidArguments` unless `args` and `kwargs` fit the signature, and pass the function's own check."""
         taken = sorted(self.injected.keys() & kwargs.keys())
         if taken:
-            raise InvalidArguments(
-                fields={"kwargs": f"{', '.join(taken)} is filled in when the job runs; leave it out"}
-            )
+            raise InvalidArguments(fields={"kwargs": f"{', '.join(taken)}: filled in when the job runs; leave it out"})
         try:
             self.arguments.bind(*args, **kwargs)
         except TypeError as error:
@@ -86,7 +84,7 @@ class Function:
         try:
             if self.own_check is not None:
                 self.own_check(*args, **kwargs)
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise InvalidArguments(fields={"kwargs" if kwargs else "args": str(error)}) from error
 
     def bind(
@@ -107,7 +105,7 @@ class Function:
 
     @cached_property
     def _places(self) -> list[tuple[int, str, type]]:
-        """Where each injected parameter stands in the signature, once for all runs; keyword-only ones behind the end."""
+        """Where each injected parameter stands, found out once for all runs; keyword-only ones stand behind the end."""
         parameters = self.signature.parameters.values()
         return [
             (sys.maxsize if p.kind is p.KEYWORD_ONLY else index, p.name, self.injected[p.name])
@@ -198,9 +196,7 @@ def _problem(function: Function) -> str:
 def _parameter_problem(parameter: inspect.Parameter) -> str:
     annotation = parameter.annotation
     if isinstance(annotation, str) and re.search(r"\b(Database|RunContext)\b", annotation):
-        return (
-            f"has a parameter {parameter.name!r}: {annotation}, not known at run time; import it outside TYPE_CHECKING"
-        )
+        return f"has a parameter {str(parameter)!r}, of unknown type: import it outside of TYPE_CHECKING"
     if _injected_type(annotation) is None:
         return ""
     if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):

@@ -1,0 +1,1 @@
+"""The tests: unit (no database), integration (a database, no other process) and acceptance (real processes)."""

@@ -1,0 +1,69 @@
+"""Functions for the tests' jobs, each known as "tests:<name>": what succeeds, fails, waits, or leaves a mark."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import Any
+
+from jobs.registry import Database, RunContext, register
+
+called: list[tuple[Any, ...]] = []
+"""The arguments of each call of `record`; the fixture `calls` empties it."""
+
+
+@register("tests:record")
+def record(*args: Any, **kwargs: Any) -> None:
+    """Note the call."""
+    called.append((*args, *kwargs.values()))
+
+
+@register("tests:echo")
+def echo(value: Any = None) -> Any:
+    """Return what it was given."""
+    return value
+
+
+@register("tests:fail")
+def fail(message: str = "it went wrong") -> None:
+    """Raise."""
+    raise RuntimeError(message)
+
+
+@register("tests:speak")
+def speak(text: str = "hello") -> None:
+    """Print."""
+    print(text)
+
+
+@register("tests:inspect")
+def inspect(value: int, database: Database, context: RunContext) -> list[Any]:
+    """Return what was filled in."""
+    return [value, type(database).__name__, context.job_id, context.attempt, str(context.scheduled_time)]
+
+
+@register("tests:select")
+def select(database: Database) -> int:
+    """Ask the database for a number."""
+    return database.execute("SELECT 1")[0][0]
+
+
+@register("tests:mark")
+def mark(path: str, context: RunContext, seconds: float = 0) -> None:
+    """Leave a mark outside the database, `job scheduled_time started_at pid`, then take `seconds`."""
+    line = f"{context.job_id} {context.scheduled_time.isoformat()} {time.time()} {os.getpid()}\n"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        os.write(descriptor, line.encode())  # one write with O_APPEND: lines of several processes do not mix
+    finally:
+        os.close(descriptor)
+    if seconds:
+        time.sleep(seconds)
+
+
+@register("tests:wait")
+def wait(seconds: float) -> str:
+    """Take a while."""
+    threading.Event().wait(seconds)
+    return "waited"
