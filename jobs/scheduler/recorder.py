@@ -54,6 +54,11 @@ class Recorder:
         """How many runs are being called now."""
         return len(self._live)
 
+    def unwritten(self) -> set[int]:
+        """Return the ids of the runs that ended and whose outcome is not written yet."""
+        with self._lock:
+            return {outcome.run_id for outcome in self._finished}
+
     def activities(self) -> list[Activity]:
         """Return the runs that are being called now."""
         with self._lock:
@@ -100,14 +105,15 @@ class Recorder:
 
     def flush_live(self, scheduler_id: str) -> None:
         """Write the output and the progress so far of running runs, where there is more than was last written."""
-        rows = []
+        rows, shown = [], {}
         for activity in self.activities():
             size, progress = activity.output.size, activity.context.progress_made
             if self._shown.get(activity.run.id, (0, None)) != (size, progress):
                 rows.append((activity.run.id, activity.output.getvalue(), *(progress or (None, None))))
-                self._shown[activity.run.id] = size, progress
+                shown[activity.run.id] = (size, progress)
         if rows:
             _update(LIVE, rows, "output = v.output, " + PROGRESS_SQL, scheduler_id)
+            self._shown |= shown
 
 
 PROGRESS_SQL = "progress_done = v.progress_done, progress_total = v.progress_total"
@@ -144,9 +150,11 @@ def _update(columns: dict[str, str], rows: Iterable[Sequence[object]], assigned:
     """Update the runs of `rows` that `scheduler_id` still holds, and return their ids."""
     source, data = bulk.table(columns, rows)
     with connection.cursor() as cursor:
+        # The empty text keeps the planners off the index `run_held`: the primary key finds each row at once, while a
+        # walk through all that is held, for each row of `v`, makes the work grow with the square of the batch.
         cursor.execute(
             f"UPDATE jobs_run SET {assigned} FROM {source} WHERE jobs_run.id = v.id "  # noqa: S608
-            f"AND scheduler_id = %s AND jobs_run.status IN ({ACTIVE_SQL}) RETURNING jobs_run.id",
+            f"AND scheduler_id || '' = %s AND jobs_run.status || '' IN ({ACTIVE_SQL}) RETURNING jobs_run.id",
             [data, scheduler_id],
         )
         return [run_id for (run_id,) in cursor.fetchall()]
