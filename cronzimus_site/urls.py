@@ -1,6 +1,14 @@
-"""The addresses: the admin, and the API."""
+"""The addresses: the API, and the admin."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
+from django.views.generic import RedirectView
 
-urlpatterns = [path("admin/", admin.site.urls)]
+to_admin = RedirectView.as_view(pattern_name="admin:index")
+
+urlpatterns = [
+    path("", to_admin),
+    path("admin", to_admin),
+    path("", include("jobs.api.urls")),
+    path("admin/", admin.site.urls),
+]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import DataError, IntegrityError, transaction
 
 from jobs import definitions, registry
 from jobs.core.exceptions import CronzimusError, JobExists, JobNotFound
@@ -150,7 +150,7 @@ def get_job(job_id: str) -> Job:
     """Return the job `job_id`. Raises `JobNotFound`."""
     try:
         return Job.objects.get(pk=job_id)
-    except (Job.DoesNotExist, ValueError) as error:
+    except (Job.DoesNotExist, ValueError, DataError) as error:  # PostgreSQL has no NUL in its texts
         raise _not_found(job_id) from error
 
 
@@ -172,7 +172,7 @@ def _locked(job_id: str) -> Job:
     # The claims lock the job's row too: an edit, a pause or a removal comes before a claim or after it, never between.
     try:
         return Job.objects.select_for_update().get(pk=job_id)
-    except (Job.DoesNotExist, ValueError) as error:
+    except (Job.DoesNotExist, ValueError, DataError) as error:  # PostgreSQL has no NUL in its texts
         raise _not_found(job_id) from error
 
 

@@ -78,8 +78,11 @@ def _first_admin() -> str | None:
 
 def _commands() -> Sequence[Sequence[str]]:
     python = sys.executable
-    web = (python, "-m", "gunicorn", "--bind", f"127.0.0.1:{settings.PORT}", "--threads", "4", "--log-level", "warning")
-    return ((*web, "cronzimus_site.wsgi"), (python, str(settings.BASE_DIR / "manage.py"), "runscheduler"))
+    web = (
+        python, "-m", "gunicorn", "--bind", f"127.0.0.1:{settings.PORT}", "--threads", "4", "--log-level", "warning",
+        "--limit-request-line", "0", "cronzimus_site.wsgi",
+    )  # fmt: skip
+    return (web, (python, str(settings.BASE_DIR / "manage.py"), "runscheduler"))
 
 
 def _wait_for_signal(children: Sequence[subprocess.Popen[bytes]]) -> None:

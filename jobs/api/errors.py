@@ -1,0 +1,98 @@
+"""Errors as responses: every one in the same envelope, {"error", "code", "fields"?}."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.db import InterfaceError, OperationalError
+from django.http import Http404
+from rest_framework.exceptions import APIException
+from rest_framework.response import Response
+
+from jobs.core.exceptions import CronzimusError, JobExists, JobNotFound, RunNotFound
+
+logger = logging.getLogger(__name__)
+
+RETRY_AFTER = 5
+"""Seconds after which a client may try again when the database, or every scheduler, is gone."""
+
+STATUSES: dict[type[Exception], int] = {
+    JobNotFound: 404,
+    RunNotFound: 404,
+    JobExists: 409,
+    CronzimusError: 400,
+    Http404: 404,
+    PermissionDenied: 403,
+    RequestDataTooBig: 413,
+    SuspiciousOperation: 400,
+    OperationalError: 503,
+    InterfaceError: 503,
+    Exception: 500,
+}
+"""The HTTP status of each exception, of the nearest class in its tree; those of DRF (`APIException`) have their own."""
+
+REFUSALS: dict[int, tuple[str, str]] = {
+    400: ("INVALID_REQUEST", "The request is not valid."),
+    401: ("UNAUTHORIZED", "A valid token is needed: send 'Authorization: Token …'."),
+    403: ("PERMISSION_DENIED", "This is not allowed."),
+    404: ("NOT_FOUND", "There is nothing at this address."),
+    405: ("METHOD_NOT_ALLOWED", "This address does not have that method; the header Allow lists those that it has."),
+    413: (
+        "PAYLOAD_TOO_LARGE",
+        f"The body is too large; the limit is {settings.DATA_UPLOAD_MAX_MEMORY_SIZE // 1024} KB.",
+    ),
+    415: ("UNSUPPORTED_MEDIA_TYPE", "The body must be JSON, with the header 'Content-Type: application/json'."),
+    429: ("TOO_MANY_REQUESTS", "Too many requests; try again later."),
+    500: ("INTERNAL_ERROR", "Something went wrong here; it was logged."),
+    503: ("UNAVAILABLE", "The database does not answer; try again soon."),
+}
+"""The code and the message of each HTTP status, where an exception brings none that a client may see."""
+
+
+def exception_handler(exception: Exception, context: Mapping[str, Any]) -> Response:
+    """Return the response to `exception`, for DRF. A crash is logged, and its message kept from the client."""
+    status = status_of(exception)
+    if status >= 500:
+        logger.error("%s", _where(context), exc_info=exception, extra={"action": "api_error", "status": status})
+    headers = _headers(exception, status)
+    if status == 405:
+        headers["Allow"] = ", ".join(context["view"].allowed_methods)
+    return Response(_body(exception, status), status=status, headers=headers)
+
+
+def status_of(exception: Exception) -> int:
+    """Return the HTTP status of an exception."""
+    if isinstance(exception, APIException):
+        return exception.status_code
+    return next(STATUSES[kind] for kind in type(exception).__mro__ if kind in STATUSES)
+
+
+def envelope(status: int, message: str = "", **more: Any) -> dict[str, Any]:
+    """Return the body of an error with this HTTP status, with its usual message unless there is a better one."""
+    code, usual = REFUSALS.get(status, REFUSALS[400 if status < 500 else 500])
+    return {"error": message or usual, "code": code, **more}
+
+
+def _body(exception: Exception, status: int) -> dict[str, Any]:
+    if isinstance(exception, CronzimusError):
+        fields = {"fields": exception.fields} if exception.fields else {}
+        return {"error": str(exception), "code": exception.code, **fields}
+    if isinstance(exception, APIException | PermissionDenied) and status not in (401, 404, 405, 415):
+        return envelope(status, str(getattr(exception, "detail", exception)))
+    return envelope(status)
+
+
+def _headers(exception: Exception, status: int) -> dict[str, str]:
+    # DRF puts the header of 401 and the wait of 429 on the exception (rest_framework.views.exception_handler).
+    retry = RETRY_AFTER if status == 503 else getattr(exception, "wait", None)
+    headers = {"WWW-Authenticate": getattr(exception, "auth_header", None), "Retry-After": retry and int(retry)}
+    return {name: str(value) for name, value in headers.items() if value}
+
+
+def _where(context: Mapping[str, Any]) -> str:
+    request = context.get("request")
+    return f"{request.method} {request.path!r} failed" if request is not None else "a request failed"

@@ -1,0 +1,84 @@
+"""Query parameters, strictly: each read by a reader, every bad one named at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, tzinfo
+from typing import Any
+
+from rest_framework.request import Request
+
+from jobs.core.exceptions import InvalidRequest
+
+from .parsers import unknown
+
+Reader = Callable[[str], Any]
+"""Turns a parameter's text into its value; raises `ValueError` saying what would be right."""
+
+
+def query_of(request: Request, readers: dict[str, Reader]) -> dict[str, Any]:
+    """Return the values of the query parameters that `readers` names, None for one that is not given.
+
+    Raises `InvalidRequest` naming every bad one, those that are unknown and those given twice among them.
+    """
+    given = request.query_params
+    values: dict[str, Any] = dict.fromkeys(readers)
+    fields = unknown(given, readers)
+    for name in given.keys() & readers.keys():
+        try:
+            values[name] = readers[name](_only(given.getlist(name)))
+        except ValueError as error:
+            fields[name] = str(error)
+    if fields:
+        raise InvalidRequest(fields=fields)
+    return values
+
+
+def text(value: str) -> str:
+    """Read a text to look for."""
+    if "\x00" in value:
+        raise ValueError("must not hold a NUL")
+    return value
+
+
+def whole(low: int, high: int) -> Reader:
+    """Return a reader of a whole number from `low` to `high`."""
+
+    def read(value: str) -> int:
+        if value.isascii() and value.isdigit() and len(value) <= 18 and low <= int(value) <= high:
+            return int(value)
+        raise ValueError(f"must be a whole number from {low} to {high}")
+
+    return read
+
+
+def one_of(names: Iterable[str]) -> Reader:
+    """Return a reader of one of `names`."""
+    known = tuple(names)
+
+    def read(value: str) -> str:
+        if value in known:
+            return value
+        raise ValueError(f"must be one of {', '.join(known)}")
+
+    return read
+
+
+def instant(zone: tzinfo) -> Reader:
+    """Return a reader of an instant in ISO 8601; one without an offset is a local time of `zone`."""
+
+    def read(value: object) -> datetime:
+        try:
+            at = datetime.fromisoformat(value)  # type: ignore[arg-type]
+            return (at if at.tzinfo else at.replace(tzinfo=zone)).astimezone(UTC)
+        except (TypeError, ValueError, OverflowError):
+            message = "must be ISO 8601, such as 2027-06-01T12:00:00Z or 2027-06-01T12:00:00+02:00 (%2B in an address)"
+            raise ValueError(message) from None
+
+    return read
+
+
+def _only(values: list[str]) -> str:
+    if len(values) > 1:
+        raise ValueError("is given more than once")
+    return values[0]

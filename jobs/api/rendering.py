@@ -1,0 +1,45 @@
+"""JSON as the API writes it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.parsers import BaseParser
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+
+
+def to_json(value: Any) -> bytes:
+    """Return `value` as JSON in UTF-8."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    # A lone surrogate, which UTF-8 does not have, becomes JSON's own escape of it.
+    return text.encode("utf-8", "backslashreplace")
+
+
+class JSONRenderer(BaseRenderer):
+    """Renders what views return: plain values, times already as text."""
+
+    media_type = "application/json"
+    format = "json"
+    charset = None
+
+    def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
+        """Return `data` as JSON."""
+        return to_json(data)
+
+
+class JSONNegotiation(BaseContentNegotiation):
+    """JSON in, JSON out, whatever the header Accept says: RFC 9110, 12.5.1, allows it, and no client is turned away."""
+
+    def select_parser(self, request: Request, parsers: list[BaseParser]) -> BaseParser | None:  # type: ignore[override]
+        """Return the parser, if the body is of its media type."""
+        kind = (request.content_type or "").partition(";")[0].strip().lower()
+        return next((parser for parser in parsers if parser.media_type == kind), None)
+
+    def select_renderer(  # type: ignore[override]
+        self, request: Request, renderers: list[BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        """Return the renderer."""
+        return renderers[0], renderers[0].media_type

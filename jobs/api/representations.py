@@ -1,0 +1,145 @@
+"""Rows as the API shows them: plain functions, from a row to what becomes its JSON."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, tzinfo
+from typing import Any
+
+from jobs import definitions, registry
+from jobs.core.exceptions import CronzimusError
+from jobs.core.runs import FINISHED
+from jobs.models import Job
+from jobs.models.run import duration
+from jobs.registry import Function
+from jobs.states import job_state, zone_of
+
+READ_ONLY = (
+    "next_run_time", "next_run_time_iso", "state", "trigger_description", "error", "run_count", "failure_count",
+    "last_status", "last_run_at", "created_at", "updated_at",
+)  # fmt: skip
+"""The fields of a job that a GET shows and nobody writes."""
+
+RUN_FIELDS = (
+    "id", "job_id", "func", "status", "reason", "trigger", "actor", "scheduled_time", "queued_at", "started_at",
+    "finished_at", "attempt", "fire_times", "scheduler_id", "executor", "progress_done", "progress_total", "result",
+    "error",
+)  # fmt: skip
+"""What is read of a run for the list; `run` takes its values in this order."""
+
+
+def job_detail(job: Job) -> dict[str, Any]:
+    """Return the whole of a job. What can not be understood of it is shown as it is stored."""
+    state, error = job_state(job)
+    next_run_time, next_run_time_iso = (
+        local_times(job.next_run_time, zone_of(job)) if job.next_run_time else (None, None)
+    )
+    args, kwargs = _arguments(job)
+    return {
+        "id": job.id,
+        "name": job.name,
+        "trigger": job.trigger,
+        "next_run_time": next_run_time,
+        "next_run_time_iso": next_run_time_iso,
+        "state": state,
+        "args": args,
+        "kwargs": kwargs,
+        "func": job.func,
+        "description": job.description,
+        "tags": job.tags,
+        **{name: getattr(job, name) for name in definitions.POLICY_FIELDS},
+        "trigger_description": _description(job),
+        "error": error,
+        "run_count": job.run_count,
+        "failure_count": job.failure_count,
+        "last_status": job.last_status,
+        "last_run_at": utc(job.last_run_at),
+        "created_at": utc(job.created_at),
+        "updated_at": utc(job.updated_at),
+    }
+
+
+def run(row: Sequence[Any]) -> dict[str, Any]:
+    """Return a run, from the values of `RUN_FIELDS`."""
+    shown = dict(zip(RUN_FIELDS, row, strict=True))
+    done, total = shown.pop("progress_done"), shown.pop("progress_total")
+    took = duration(shown["started_at"], shown["finished_at"])
+    shown |= {name: utc(shown[name]) for name in ("scheduled_time", "queued_at", "started_at", "finished_at")}
+    shown["duration"] = None if took is None else took.total_seconds()
+    shown["scheduler"] = shown.pop("scheduler_id")
+    shown["progress"] = None if done is None else {"done": done, "total": total}
+    return shown
+
+
+def log(run_id: int, status: str, offset: int, output: str) -> dict[str, Any]:
+    """Return what a run has written from the character `offset` on, and where to go on reading."""
+    next_offset = offset + len(output)
+    finished = status in FINISHED
+    return {"run_id": run_id, "offset": offset, "next_offset": next_offset, "output": output, "finished": finished}
+
+
+def function(known: Function) -> dict[str, Any]:
+    """Return a registered function: what a job has to give it, and what is filled in."""
+    return {
+        "func": known.reference,
+        "name": known.name,
+        "description": known.description,
+        "parameters": [_parameter(parameter) for parameter in known.arguments.parameters.values()],
+        "injected": [{"name": name, "type": kind.__name__} for name, kind in known.injected.items()],
+    }
+
+
+def local_times(at: datetime, zone: tzinfo) -> tuple[str, str]:
+    """Return an instant in a job's time zone: as the contract has it, and in ISO 8601 with its offset."""
+    try:
+        text = at.astimezone(zone).isoformat()
+    except OverflowError:  # the last hours of the year 9999, east of Greenwich
+        text = at.isoformat()
+    return f"{text[:10]} {text[11:19]}", text
+
+
+def utc(at: datetime | None) -> str | None:
+    """Return an instant in ISO 8601, in UTC, with Z."""
+    return None if at is None else at.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+
+
+def _arguments(job: Job) -> tuple[Any, Any]:
+    if not isinstance(job.args, list) or not isinstance(job.kwargs, dict):
+        return job.args, job.kwargs
+    try:
+        return definitions.with_placeholders(registry.lookup(job.func), job.args, job.kwargs)
+    except CronzimusError:
+        return job.args, job.kwargs
+
+
+def _description(job: Job) -> str:
+    try:
+        return definitions.trigger_of(job).describe()
+    except CronzimusError:
+        return ""
+
+
+def _parameter(parameter: inspect.Parameter) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "name": parameter.name,
+        "required": parameter.default is parameter.empty and parameter.kind not in _VARIABLE,
+        "kind": parameter.kind.name.lower(),
+    }
+    if parameter.default is not parameter.empty:
+        shown["default"] = _plain(parameter.default)
+    if parameter.annotation is not parameter.empty:
+        shown["annotation"] = inspect.formatannotation(parameter.annotation)
+    return shown
+
+
+_VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def _plain(value: Any) -> Any:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return repr(value)
+    return value

@@ -1,0 +1,45 @@
+"""The API's addresses. None ends in a slash; docs/api.md describes them."""
+
+from __future__ import annotations
+
+from django.urls import path, register_converter
+from django.urls.converters import StringConverter
+
+from .views.functions import FunctionsView
+from .views.health import HealthView, ReadyView
+from .views.jobs import JobViewSet, OddJobView
+from .views.preview import PreviewView
+from .views.runs import OddRunView, RunViewSet
+
+
+class AnythingConverter(StringConverter):
+    """Whatever follows, slashes and line breaks included: what may be an id that a client did not look at closely."""
+
+    regex = r"[\s\S]+"
+
+
+register_converter(AnythingConverter, "anything")
+
+jobs = JobViewSet.as_view
+runs = RunViewSet.as_view
+
+urlpatterns = [
+    path("scheduler/jobs", jobs({"get": "list", "post": "create"})),
+    path(
+        "scheduler/jobs/<str:job_id>",
+        jobs({"get": "retrieve", "put": "update", "patch": "update", "delete": "destroy"}),
+    ),
+    path("scheduler/jobs/<str:job_id>/pause", jobs({"post": "pause"})),
+    path("scheduler/jobs/<str:job_id>/resume", jobs({"post": "resume"})),
+    path("scheduler/jobs/<str:job_id>/run", jobs({"post": "run"})),
+    path("scheduler/jobs/<str:job_id>/runs", runs({"get": "of_job"})),
+    path("scheduler/jobs/<anything:job_id>", OddJobView.as_view()),
+    path("scheduler/runs", runs({"get": "list"})),
+    path("scheduler/runs/<str:run_id>", runs({"get": "retrieve"})),
+    path("scheduler/runs/<str:run_id>/log", runs({"get": "log"})),
+    path("scheduler/runs/<anything:run_id>", OddRunView.as_view()),
+    path("scheduler/preview", PreviewView.as_view()),
+    path("scheduler/functions", FunctionsView.as_view()),
+    path("api/health", HealthView.as_view()),
+    path("api/health/ready", ReadyView.as_view()),
+]

@@ -1,0 +1,51 @@
+"""What all views have in common."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.http import Http404
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from jobs.api.rendering import JSONNegotiation, JSONRenderer
+from jobs.core.clock import Clock, SystemClock
+
+clock: Clock = SystemClock()
+
+
+class ApiView(APIView):
+    """A view of the API: JSON in, JSON out. The clock is read once for each request, into `now`."""
+
+    http_method_names = ["get", "head", "post", "put", "patch", "delete"]
+    metadata_class = None
+    renderer_classes = (JSONRenderer,)
+    content_negotiation_class = JSONNegotiation
+    now: datetime
+
+    @property
+    def default_response_headers(self) -> dict[str, str]:
+        """No header for every response: Allow comes with 405."""
+        return {}
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Read the clock, then authenticate."""
+        self.now = clock.now()
+        super().initial(request, *args, **kwargs)
+
+
+class SchedulerView(ApiView):
+    """A view under /scheduler, which is not there where settings.SCHEDULER_API_ENABLED is off."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Raise `Http404` where the scheduler's API is off."""
+        if not settings.SCHEDULER_API_ENABLED:
+            raise Http404
+        super().initial(request, *args, **kwargs)
+
+
+def actor_of(request: Request) -> str:
+    """Return the name of who makes a request, "" where no token tells it."""
+    return request.user.get_username() if request.user else ""

@@ -1,0 +1,118 @@
+"""/scheduler/jobs: the jobs, and what can be done with them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import Http404, HttpResponse
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import ViewSet
+
+from jobs import services
+from jobs.api import query
+from jobs.api.listing import Wanted, find_job, list_jobs
+from jobs.api.paging import link_header
+from jobs.api.parsers import body_of, optional_body_of
+from jobs.api.representations import READ_ONLY, job_detail
+from jobs.core.exceptions import InvalidArguments, InvalidRequest
+from jobs.core.runs import JobState
+from jobs.models import Job
+from jobs.states import job_state
+
+from .base import SchedulerView, actor_of
+
+MAX_JOBS = 1000
+MAX_OFFSET = 10**9
+
+LIST_PARAMETERS: dict[str, query.Reader] = {
+    "state": query.one_of(JobState),
+    "q": query.text,
+    "tag": query.text,
+    "limit": query.whole(1, MAX_JOBS),
+    "offset": query.whole(0, MAX_OFFSET),
+}
+
+
+class JobViewSet(SchedulerView, ViewSet):
+    """The jobs."""
+
+    def list(self, request: Request) -> HttpResponse:
+        """List the jobs: all of them, or the page and the kind that the query asks for."""
+        asked = query.query_of(request, LIST_PARAMETERS)
+        limit, offset = asked.pop("limit"), asked.pop("offset") or 0
+        body, total = list_jobs(Wanted(**asked), limit, offset)
+        response = HttpResponse(body, content_type="application/json")
+        if limit is not None or offset:
+            response["X-Total-Count"] = str(total)
+        if limit is not None:
+            response["Link"] = link_header(request, limit, offset, total)
+        return response
+
+    def create(self, request: Request) -> Response:
+        """Add a job."""
+        job = services.add_job(body_of(request), now=self.now)
+        return _done(job.id, "added")
+
+    def retrieve(self, request: Request, job_id: str) -> Response:
+        """Show the whole of a job."""
+        return Response(job_detail(find_job(job_id)))
+
+    def update(self, request: Request, job_id: str) -> Response:
+        """Change what the body names of a job."""
+        job = services.get_job(job_id)
+        services.update_job(job_id, _writable(body_of(request), job), now=self.now)
+        return _done(job_id, "updated")
+
+    def destroy(self, request: Request, job_id: str) -> Response:
+        """Remove a job; its runs stay on record."""
+        services.remove_job(job_id, now=self.now)
+        return _done(job_id, "removed")
+
+    def pause(self, request: Request, job_id: str) -> Response:
+        """Stop a job's trigger."""
+        optional_body_of(request)
+        services.pause_job(job_id, now=self.now)
+        return _done(job_id, "paused")
+
+    def resume(self, request: Request, job_id: str) -> Response:
+        """Start a job's trigger again."""
+        optional_body_of(request)
+        services.resume_job(job_id, now=self.now)
+        return _done(job_id, "resumed")
+
+    def run(self, request: Request, job_id: str) -> Response:
+        """Queue a run of a job, to be started at once, with other arguments if the body has some."""
+        services.get_job(job_id)
+        given = optional_body_of(request, ("args", "kwargs"))
+        if wrong := {name: "must not be null; leave it out" for name, value in given.items() if value is None}:
+            raise InvalidArguments(fields=wrong)
+        run = services.run_job(job_id, now=self.now, actor=actor_of(request), **given)
+        return _done(job_id, "queued", run_id=run.pk)
+
+
+class OddJobView(SchedulerView):
+    """What has a slash where a job's id would be: an unknown job or, below a job that there is, an unknown address."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Raise `Http404` or `JobNotFound`, whatever the method."""
+        super().initial(request, *args, **kwargs)
+        services.get_job(kwargs["job_id"].partition("/")[0])
+        raise Http404
+
+
+def _done(job_id: str, status: str, **more: Any) -> Response:
+    return Response({"id": job_id, "status": status, **more})
+
+
+def _writable(body: dict[str, Any], job: Job) -> dict[str, Any]:
+    """Return what `body` may write of `job`: where it is what a GET shows, without what nobody writes."""
+    shown = [name for name in READ_ONLY if name in body]
+    if len(shown) < len(READ_ONLY):
+        if shown:
+            raise InvalidRequest(fields=dict.fromkeys(shown, "is read-only"))
+        return body
+    state, _ = job_state(job)
+    if body["state"] != state and JobState.PAUSED in (body["state"], state):
+        raise InvalidRequest(fields={"state": "is read-only; POST to the job's /pause or /resume instead"})
+    return {name: value for name, value in body.items() if name not in READ_ONLY}

@@ -1,0 +1,79 @@
+"""/scheduler/preview: when a trigger would fire, before a job has it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from jobs import definitions
+from jobs.api import query
+from jobs.api.parsers import body_of, unknown
+from jobs.api.representations import utc
+from jobs.core.exceptions import InvalidRequest, InvalidTrigger
+from jobs.core.triggers import build_trigger, clean_trigger
+
+from .base import SchedulerView
+
+DEFAULT_COUNT = 5
+MAX_COUNT = 100
+OPTIONS = ("id", "after", "count")
+
+
+class PreviewView(SchedulerView):
+    """The next fire times of a trigger."""
+
+    def post(self, request: Request) -> Response:
+        """Show the fire times of the trigger in the body; the errors are those that saving it would give."""
+        body = body_of(request)
+        definition = _clean(body, self.now)
+        zone = ZoneInfo(definition.get("timezone", settings.TIME_ZONE))
+        after = query.instant(zone)(body["after"]) if body.get("after") is not None else self.now
+        trigger = build_trigger(
+            definition,
+            anchor=self.now.replace(microsecond=0),
+            default_timezone=settings.TIME_ZONE,
+            key=body.get("id", ""),
+        )
+        times = trigger.fire_times(after, body.get("count", DEFAULT_COUNT))
+        return Response({"fire_times": [utc(at) for at in times], "description": trigger.describe()})
+
+
+def _clean(body: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """Return the definition in `body`. Raises `InvalidRequest` or `InvalidTrigger` that names every bad field."""
+    fields = unknown(body, ("trigger", *definitions.ALL_TRIGGER_FIELDS, *OPTIONS)) | _wrong_options(body)
+    given = {name: body[name] for name in definitions.ALL_TRIGGER_FIELDS if name in body}
+    grace = definitions.default_policies()["misfire_grace_time"]
+    try:
+        definition = clean_trigger(
+            definitions.flat_trigger(body.get("trigger"), given),
+            now=now,
+            default_timezone=settings.TIME_ZONE,
+            grace=grace,
+        )
+    except InvalidTrigger as error:
+        if not fields:
+            raise
+        raise InvalidRequest(fields=fields | error.fields) from error
+    if fields:
+        raise InvalidRequest(fields=fields)
+    return definition
+
+
+def _wrong_options(body: dict[str, Any]) -> dict[str, str]:
+    wrong = {}
+    count = body.get("count", DEFAULT_COUNT)
+    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MAX_COUNT:
+        wrong["count"] = f"must be a whole number from 1 to {MAX_COUNT}"
+    if not isinstance(body.get("id", ""), str):
+        wrong["id"] = "must be a job's id, a text"
+    if body.get("after") is not None:
+        try:
+            query.instant(ZoneInfo(settings.TIME_ZONE))(body["after"])
+        except ValueError as error:
+            wrong["after"] = str(error)
+    return wrong

@@ -1,0 +1,112 @@
+"""/scheduler/runs: what ran, and what did not and why."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db.models.functions import Substr
+from django.http import Http404
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import ViewSet
+
+from jobs import services
+from jobs.api import query, representations
+from jobs.api.paging import cursor_link, page_of, read_cursor
+from jobs.api.representations import RUN_FIELDS
+from jobs.core.exceptions import RunNotFound
+from jobs.core.runs import RunStatus
+from jobs.models import Run
+from jobs.models.run import RunQuerySet
+
+from .base import SchedulerView
+
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 500
+MAX_CHARACTER = 2**31 - 2  # substr() of PostgreSQL takes 2**31 - 1, and counts from 1
+RUN_ID = re.compile(r"[1-9][0-9]{0,17}")
+
+PAGE_PARAMETERS: dict[str, query.Reader] = {
+    "limit": query.whole(1, MAX_LIMIT),
+    "cursor": read_cursor,
+    "status": query.one_of(RunStatus),
+}
+
+
+class RunViewSet(SchedulerView, ViewSet):
+    """The runs."""
+
+    def list(self, request: Request) -> Response:
+        """List the runs of all jobs, or of the one that the query names, the newest first."""
+        return self._page(request, Run.objects.all(), {"job": query.text})
+
+    def of_job(self, request: Request, job_id: str) -> Response:
+        """List the runs of a job, or of one that was removed, the newest first."""
+        runs = Run.objects.filter(job_id=_known(job_id))
+        return self._page(request, runs, {})
+
+    def retrieve(self, request: Request, run_id: str) -> Response:
+        """Show the whole of a run but for what it wrote."""
+        *row, traceback = _one(run_id, *RUN_FIELDS, "traceback")
+        return Response({**representations.run(row), "traceback": traceback})
+
+    def log(self, request: Request, run_id: str) -> Response:
+        """Show what a run wrote, from a character on: to be asked for again until it is finished."""
+        asked = query.query_of(request, {"offset": query.whole(0, MAX_CHARACTER)})
+        offset = asked["offset"] or 0
+        found, status, output = _one(run_id, "id", "status", Substr("output", offset + 1))
+        return Response(representations.log(found, status, offset, output))
+
+    def _page(self, request: Request, runs: RunQuerySet, more: dict[str, query.Reader]) -> Response:
+        instant = query.instant(ZoneInfo(settings.TIME_ZONE))
+        asked = query.query_of(request, {**PAGE_PARAMETERS, "since": instant, "until": instant, **more})
+        page = page_of(_filtered(runs, asked), RUN_FIELDS, asked["cursor"], asked["limit"] or DEFAULT_LIMIT)
+        return Response(
+            {
+                "next": cursor_link(request, page.older),
+                "previous": cursor_link(request, page.newer),
+                "results": [representations.run(row) for row in page.rows],
+            }
+        )
+
+
+class OddRunView(SchedulerView):
+    """What has a slash where a run's id would be: an unknown run or, below what can be one, an unknown address."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Raise `Http404` or `RunNotFound`, whatever the method."""
+        super().initial(request, *args, **kwargs)
+        run_id = kwargs["run_id"].partition("/")[0]
+        raise Http404 if RUN_ID.fullmatch(run_id) else _not_found(kwargs["run_id"])
+
+
+def _filtered(runs: RunQuerySet, asked: dict[str, Any]) -> RunQuerySet:
+    conditions = {
+        "job_id": asked.get("job"),
+        "status": asked["status"],
+        "scheduled_time__gte": asked["since"],
+        "scheduled_time__lt": asked["until"],
+    }
+    return runs.filter(**{name: value for name, value in conditions.items() if value is not None})
+
+
+def _known(job_id: str) -> str:
+    """Return `job_id`, if there is or was such a job. Raises `JobNotFound`."""
+    if "\x00" in job_id or not Run.objects.filter(job_id=job_id).exists():
+        services.get_job(job_id)
+    return job_id
+
+
+def _one(run_id: str, *fields: Any) -> tuple[Any, ...]:
+    """Return the values of `fields` of a run. Raises `RunNotFound`."""
+    rows = Run.objects.filter(pk=int(run_id)).values_list(*fields) if RUN_ID.fullmatch(run_id) else ()
+    for row in rows:
+        return tuple(row)
+    raise _not_found(run_id)
+
+
+def _not_found(run_id: str) -> RunNotFound:
+    return RunNotFound(f"there is no run {run_id[:64]!r}")
