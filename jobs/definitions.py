@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, cast
 
@@ -296,8 +296,3 @@ def _combined(errors: Errors) -> CronzimusError:
 def changed(job: Job, cleaned: Mapping[str, Any]) -> list[str]:
     """Return the names of the fields of `job` that `cleaned` would change."""
     return [name for name, value in cleaned.items() if getattr(job, name) != value]
-
-
-def fields_of(names: Sequence[str], body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the entries of `body` that `names` name."""
-    return {name: body[name] for name in names if name in body}

@@ -7,6 +7,8 @@ import threading
 import time
 from typing import Any
 
+from django.db import connections
+
 from jobs.registry import Database, RunContext, register
 
 called: list[tuple[Any, ...]] = []
@@ -67,3 +69,25 @@ def wait(seconds: float) -> str:
     """Take a while."""
     threading.Event().wait(seconds)
     return "waited"
+
+
+@register("tests:leave_open")
+def leave_open(database: Database) -> None:
+    """Begin a transaction, write in it, and never end it."""
+    database.atomic().__enter__()
+    database.execute("UPDATE jobs_job SET name = 'written by leave_open'")
+
+
+@register("tests:close_connection")
+def close_connection(database: Database) -> None:
+    """Close the connection behind Django's back."""
+    connection = connections[database.alias]
+    connection.ensure_connection()
+    connection.connection.close()
+
+
+@register("tests:no_autocommit")
+def no_autocommit(database: Database) -> None:
+    """Turn autocommit off, and leave it so."""
+    connections[database.alias].set_autocommit(False)
+    database.execute("SELECT 1")

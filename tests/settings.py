@@ -38,3 +38,4 @@ else:
     DATABASES["default"]["TEST"] = {"NAME": f"test_cronzimus_{os.getpid()}"}
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+WHITENOISE_AUTOREFRESH = True  # DEBUG is off while the tests run, and nobody has run `collectstatic`

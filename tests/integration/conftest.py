@@ -1,75 +1,84 @@
-"""What the tests of the API and of the admin share."""
+"""What the tests with a database share."""
 
 from __future__ import annotations
 
-import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Thread
 from typing import Any
 
 import pytest
-from django.http import HttpResponse
-from django.test import Client
+from django.db import connection, connections
 
-from jobs.admin import moment
-from jobs.api.views import base
-from tests.fakes import FakeClock
-from tests.integration.admin_support import Admin
+from jobs.scheduler.loop import Scheduler
+from tests.fakes import FakeClock, InlineExecutor
 
-JSON = "application/json"
+from .api_client import api
 
-
-class Api:
-    """A client that speaks JSON, and gets every answer as JSON."""
-
-    def __init__(self, **headers: Any) -> None:
-        self.client = Client(raise_request_exception=False, headers=headers)
-
-    def call(self, method: str, path: str, body: Any = None, *, content_type: str = JSON, **headers: Any) -> HttpResponse:
-        """Send `body`, as JSON unless it is bytes, and return the response."""
-        data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-        response = self.client.generic(method, path, data, content_type=content_type, headers=headers)
-        assert response["Content-Type"] == JSON, response.content[:500]
-        return response
-
-    def get(self, path: str, **headers: Any) -> Any:
-        """Return what a GET that succeeds shows."""
-        response = self.call("GET", path, **headers)
-        assert response.status_code == 200, response.content
-        return response.json()
-
-    def done(self, method: str, path: str, body: Any = None) -> Any:
-        """Return the body of the answer to a request that succeeds."""
-        response = self.call(method, path, body)
-        assert response.status_code == 200, response.content
-        return response.json()
-
-    def refused(self, method: str, path: str, body: Any = None, **how: Any) -> tuple[int, str, set[str]]:
-        """Return the status, the code and the bad fields of the answer to a request that fails."""
-        response = self.call(method, path, body, **how)
-        answer = response.json()
-        assert answer.keys() <= {"error", "code", "fields"}
-        assert answer["error"]
-        assert all(answer.get("fields", {"": "-"}).values())
-        return response.status_code, answer["code"], set(answer.get("fields", {}))
+__all__ = ["api"]
 
 
-@pytest.fixture
-def api(db: None, settings: Any, monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> Api:
-    """A client of the open API, whose clock stands still."""
-    settings.API_AUTH = "none"
-    settings.WHITENOISE_AUTOREFRESH = True  # no `collectstatic` was run here
-    monkeypatch.setattr(base, "clock", clock)
-    return Api()
+def in_thread(call: Callable[[], Any]) -> Callable[[], Any]:
+    """Start `call` in a thread with a database connection of its own; return what waits for its result."""
+    results: list[Any] = []
+
+    def work() -> None:
+        try:
+            results.append((call(), None))
+        except BaseException as error:
+            results.append((None, error))
+        finally:
+            connections.close_all()
+
+    thread = Thread(target=work)
+    thread.start()
+
+    def result() -> Any:
+        thread.join(timeout=15)
+        assert results, "the thread did not end"
+        value, error = results[0]
+        if error is not None:
+            raise error
+        return value
+
+    return result
 
 
-@pytest.fixture
-def at_noon(db: None, settings: Any, monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> FakeClock:
-    """The clock of the admin, which stands still."""
-    settings.WHITENOISE_AUTOREFRESH = True
-    monkeypatch.setattr(moment, "clock", clock)
-    return clock
+def until(condition: Callable[[], Any], seconds: float = 20) -> Any:
+    """Wait until `condition` holds, and return what it said; fail after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(0.005)
+    return found
+
+
+@contextmanager
+def failing_database(error: Exception) -> Iterator[list[str]]:
+    """Have every statement of the default connection raise `error`; yields the statements that were tried."""
+    tried: list[str] = []
+
+    def fail(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        tried.append(sql)
+        raise error
+
+    with connection.execute_wrapper(fail):
+        yield tried
 
 
 @pytest.fixture
-def admin(at_noon: FakeClock) -> Admin:
-    """A superuser at the admin."""
-    return Admin(name="root", superuser=True)
+def make_loop(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> Iterator[Callable[..., Scheduler]]:
+    """Return what makes and opens a `Scheduler` on the fake clock, whose runs start when a test calls its executor."""
+    monkeypatch.setattr("jobs.scheduler.loop.ThreadExecutor", InlineExecutor)
+    made: list[Scheduler] = []
+
+    def make(threads: int = 4, **options: Any) -> Scheduler:
+        scheduler = Scheduler(threads, clock)  # type: ignore[arg-type]
+        scheduler.open(**options)
+        made.append(scheduler)
+        return scheduler
+
+    yield make
+    for scheduler in made:
+        scheduler.force()

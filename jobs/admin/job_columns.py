@@ -1,0 +1,120 @@
+"""The columns of the list of jobs. They ask the database nothing: the row and the registry have it all."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.contrib.admin.utils import quote
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.http import urlencode
+from django.utils.safestring import SafeString
+
+from jobs import definitions, states
+from jobs.admin import display
+from jobs.admin.base import BaseAdmin
+from jobs.admin.moment import moment_at
+from jobs.admin.run_filters import UNSUCCESSFUL
+from jobs.admin.verbs import VERBS
+from jobs.core.exceptions import CronzimusError
+from jobs.core.runs import JobState
+from jobs.models import Job
+
+NO_FIRE_TIME = {JobState.PAUSED: "paused", JobState.COMPLETED: "no fire time left", JobState.BROKEN: "broken"}
+
+
+class JobColumns(BaseAdmin):
+    """What the list shows of a job."""
+
+    @admin.display(description="Job", ordering="id")
+    def job_id(self, job: Job) -> str:
+        """Return the id, which Django makes a link to the job."""
+        return job.pk
+
+    @admin.display(description="Name", ordering="name")
+    def named(self, job: Job) -> SafeString:
+        """Return the name and the tags; the description on hovering."""
+        tags = job.tags if isinstance(job.tags, list) else []
+        tag_list = format_html_join("", ' <span class="tag">{}</span>', ((str(tag),) for tag in tags))
+        return format_html('<span title="{}">{}</span>{}', job.description, job.name, tag_list)
+
+    @admin.display(description="State")
+    def state(self, job: Job) -> SafeString:
+        """Return the state, and why it is broken where it is."""
+        state, error = states.job_state(job)
+        shown = display.job_badge(state)
+        if not error:
+            return shown
+        return format_html('{}<div class="problem" title="{}">{}</div>', shown, error, display.first_line(error))
+
+    @admin.display(description="Trigger")
+    def trigger_words(self, job: Job) -> str:
+        """Return the trigger in words; a damaged one by what little can be said."""
+        try:
+            return definitions.trigger_of(job).describe()
+        except CronzimusError:
+            return states.short_form(job)
+
+    @admin.display(description="Next run", ordering="next_run_time")
+    def next_run(self, job: Job) -> SafeString | str:
+        """Return the next fire time in the job's zone, or why there is none."""
+        if job.next_run_time is None:
+            state, _ = states.job_state(job)
+            return format_html('<span class="quiet">{}</span>', NO_FIRE_TIME.get(state, display.NOTHING))
+        return display.instant(job.next_run_time, moment_at(job), states.zone_of(job))
+
+    @admin.display(description="Last result", ordering="last_run_at")
+    def last_result(self, job: Job) -> SafeString | str:
+        """Return what came of the last run, and when."""
+        if not job.last_status:
+            return format_html('<span class="quiet">{}</span>', "never ran")
+        ended = display.ago(job.last_run_at, moment_at(job))
+        return format_html("{} <br>{}", display.run_badge(job.last_status), ended)
+
+    @admin.display(description="Runs", ordering="run_count")
+    def ran(self, job: Job) -> SafeString:
+        """Return how many runs ended, and how many of them did not succeed, as links to them."""
+        kind = "failures" if job.failure_count else "quiet"
+        failed = runs_url(job.pk, status=UNSUCCESSFUL)
+        return format_html(
+            '<a href="{}">{} ran</a> <br><a class="{}" href="{}">{} failed</a>',
+            runs_url(job.pk), f"{job.run_count:,}", kind, failed, f"{job.failure_count:,}",
+        )  # fmt: skip
+
+    @admin.display(description="Actions")
+    def buttons(self, job: Job) -> SafeString:
+        """Return the row's buttons. They belong to a form beside the list: a form within the list's own can not be."""
+        names = [name for name in offered(job) if VERBS[name].permission in allowed_with(job)]
+        rows = ((verb_url(job.pk, name), VERBS[name].label, job.pk) for name in names)
+        return format_html_join("", BUTTON, rows)
+
+
+BUTTON = (
+    '<button class="row-button" type="submit" form="job-verb" formaction="{}">{}'
+    '<span class="visually-hidden">: {}</span></button>'
+)
+
+
+def allow(job: Job, permissions: set[str]) -> None:
+    """Keep with a row which of the permissions that verbs need its reader has."""
+    vars(job)["allowed"] = permissions
+
+
+def allowed_with(job: Job) -> set[str]:
+    """Return the permissions that `allow` kept."""
+    permissions: set[str] = vars(job)["allowed"]
+    return permissions
+
+
+def offered(job: Job) -> tuple[str, ...]:
+    """Return the names of the verbs that make sense for a job as it is."""
+    return ("run", "resume" if job.paused else "pause", "duplicate")
+
+
+def verb_url(job_id: str, name: str) -> str:
+    """Return the address that does a verb with a job."""
+    return reverse(f"admin:jobs_job_{name}", args=[quote(job_id)])
+
+
+def runs_url(job_id: str, **filters: str) -> str:
+    """Return the address of the runs of a job."""
+    return f"{reverse('admin:jobs_run_changelist')}?{urlencode({'job': job_id, **filters})}"

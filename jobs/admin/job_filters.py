@@ -1,0 +1,61 @@
+"""How the list of jobs is narrowed, by what the database knows without the triggers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+
+from jobs import definitions, registry
+from jobs.admin.filters import BarFilter, FieldFilter
+from jobs.core.runs import FINISHED, JobState
+from jobs.models import Job
+
+
+def broken() -> Q:
+    """Match the jobs that the database can tell for broken: those that the scheduler gave up, and unknown functions."""
+    known = [function.reference for function in registry.functions()]
+    return ~Q(func__in=known) | (~Q(error="") & Q(next_run_time=None))
+
+
+STATES: dict[str, tuple[str, Callable[[], Q]]] = {
+    "active": ("active", lambda: Q(next_run_time__isnull=False) & ~broken()),
+    JobState.PAUSED: ("paused", lambda: Q(paused=True) & ~broken()),
+    JobState.COMPLETED: ("completed", lambda: Q(paused=False, next_run_time=None) & ~broken()),
+    JobState.BROKEN: ("broken", broken),
+    "never": ("never ran", lambda: Q(last_run_at=None)),
+}
+
+
+class StateFilter(BarFilter):
+    """Jobs of one state."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the states."""
+        return [(str(name), label) for name, (label, _) in STATES.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Job]) -> QuerySet[Job]:
+        """Narrow the jobs to the chosen state."""
+        chosen = STATES.get(self.value() or "")
+        return queryset.filter(chosen[1]()) if chosen else queryset
+
+
+class LastResultFilter(FieldFilter):
+    """Jobs whose last run came to one status."""
+
+    title = "last result"
+    parameter_name = "last"
+    field = "last_status"
+    values = FINISHED
+
+
+class ExecutorFilter(FieldFilter):
+    """Jobs of one executor."""
+
+    title = parameter_name = "executor"
+    values = definitions.EXECUTORS

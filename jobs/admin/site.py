@@ -1,0 +1,12 @@
+"""The admin site: its titles, and the pages of others that ours take the place of."""
+
+from __future__ import annotations
+
+import django_apscheduler.admin  # noqa: F401 (registers its pages, whichever app comes first)
+from django.contrib import admin
+from django_apscheduler.models import DjangoJob, DjangoJobExecution
+
+admin.site.site_title = admin.site.site_header = admin.site.index_title = "Cronzimus"
+admin.site.site_url = None  # there is no other site to view
+# People see one list of jobs and one of runs, ours.
+admin.site.unregister([DjangoJob, DjangoJobExecution])

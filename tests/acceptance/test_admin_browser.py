@@ -1,0 +1,217 @@
+"""The admin in a real browser: jobs are made, watched and changed, with no error and no request to anywhere else."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from django.contrib.auth.models import User
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from jobs.models import Job, Run
+from tests.conftest import skip_or_fail
+from tests.fakes import make_job, make_jobs, make_run
+
+CHROMIUM = Path("/usr/bin/chromium")
+SHOTS = os.environ.get("SHOTS", "")
+"""A folder for pictures of the pages, for those who want to look at them."""
+PHONE = {"width": 390, "height": 844}
+DESK = {"width": 1400, "height": 900}
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """A real Chromium. Playwright's event loop makes Django take this thread for an asynchronous one."""
+    if not CHROMIUM.exists():
+        skip_or_fail(f"{CHROMIUM} is missing")
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def tab(chromium: Browser, live_server: Any) -> Iterator[Page]:
+    """A tab of somebody who is logged in; what the browser complains of, or asks of others, fails the test."""
+    User.objects.create_superuser("ana", password="secret")
+    context = chromium.new_context(base_url=live_server.url, viewport=DESK)  # type: ignore[arg-type]
+    page = context.new_page()
+    page.set_default_timeout(15_000)
+    wrong: list[str] = []
+    page.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("request", lambda request: None if is_from(request.url, live_server.url) else wrong.append(request.url))
+    page.on("response", lambda answer: wrong.append(f"{answer.status} {answer.url}") if answer.status >= 400 else None)
+    log_in(page)
+    yield page
+    context.close()
+    assert wrong == []
+
+
+def is_from(url: str, server: str) -> bool:
+    """Say whether a request goes to the server under test."""
+    return urlsplit(url).netloc == urlsplit(server).netloc or url.startswith("data:")
+
+
+def log_in(page: Page) -> None:
+    """Log in as people do."""
+    page.goto("/admin/")
+    page.get_by_label("Username").fill("ana")
+    page.get_by_label("Password").fill("secret")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("heading", name="Cronzimus", level=1)).to_be_visible()
+
+
+def shoot(page: Page, name: str) -> None:
+    """Take a picture of the page on a desk and on a phone, and see that neither has to be scrolled sideways."""
+    for size in (PHONE, DESK):
+        page.set_viewport_size(size)  # type: ignore[arg-type]
+        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+        if SHOTS:
+            page.screenshot(path=f"{SHOTS}/{name}-{size['width']}.png", full_page=True)
+
+
+def row(page: Page, job_id: str) -> Any:
+    """Return the row of a job in the list."""
+    return page.get_by_role("row").filter(has=page.get_by_role("link", name=job_id, exact=True))
+
+
+def test_a_job_is_added_with_its_fire_times_seen_before(tab):
+    tab.goto("/admin/jobs/job/add/")
+    tab.get_by_label("Id:").fill("nightly")
+    tab.get_by_label("Function:").select_option("tests:record")
+    tab.get_by_label("Minutes:").fill("5")
+    expect(tab.get_by_role("status")).to_contain_text("Every 5 minutes.")
+    expect(tab.get_by_role("status").get_by_role("row")).to_have_count(6)
+    shoot(tab, "add")
+    tab.get_by_role("button", name="Save", exact=True).click()
+    expect(tab.locator(".messagelist")).to_contain_text("Schedule of nightly: next run")
+    expect(row(tab, "nightly")).to_contain_text("every 5 minutes")
+    assert Job.objects.get().trigger == {"type": "interval", "minutes": 5}
+
+
+def test_only_the_inputs_of_the_chosen_trigger_show(tab):
+    tab.goto("/admin/jobs/job/add/")
+    inputs = {"interval": "Seconds:", "cron": "Day of week:", "crontab": "Crontab line:", "date": "Run date:"}
+    for kind in inputs:
+        tab.locator(f'input[name="trigger"][value="{kind}"]').check()
+        for other, label in inputs.items():
+            expect(tab.get_by_label(label, exact=True)).to_be_visible(visible=kind == other)
+        expect(tab.get_by_label("Jitter:")).to_be_visible(visible=kind != "date")
+
+
+def test_the_preview_follows_what_is_typed_and_says_what_is_wrong(tab):
+    make_job()
+    tab.goto("/admin/jobs/job/job/change/")
+    preview = tab.get_by_role("status")
+    expect(preview).to_contain_text("Every 10 seconds.")
+    tab.get_by_label("Crontab: one line").check()
+    tab.get_by_label("Crontab line:").fill("30 2 * *")
+    expect(preview.get_by_role("listitem")).to_contain_text("Crontab line:")
+    tab.get_by_label("Crontab line:").fill("30 2 * * 1-5")
+    tab.get_by_label("Time zone:").fill("Europe/Berlin")
+    expect(preview).to_contain_text("At 02:30 on Monday through Friday (Europe/Berlin).")
+    shoot(tab, "change")
+    tab.get_by_role("button", name="Save and continue editing").click()
+    expect(tab.get_by_label("Crontab line:")).to_have_value("30 2 * * 1-5")
+    assert Job.objects.get().trigger == {"type": "cron", "crontab": "30 2 * * 1-5", "timezone": "Europe/Berlin"}
+
+
+def test_what_is_wrong_is_said_at_the_fields_and_nothing_is_lost(tab):
+    tab.goto("/admin/jobs/job/add/")
+    tab.get_by_label("Id:").fill("no blanks")
+    tab.get_by_label("Named arguments:").fill("{")
+    tab.get_by_label("Seconds:").fill("0")
+    tab.get_by_role("button", name="Save", exact=True).click()
+    expect(tab.locator(".errorlist").first).to_be_visible()
+    expect(tab.locator(".field-id .errorlist, .field-kwargs .errorlist, .field-func .errorlist")).to_have_count(3)
+    expect(tab.get_by_label("Id:")).to_have_value("no blanks")
+    expect(tab.get_by_role("status")).to_contain_text("must be longer than 0")
+    shoot(tab, "errors")
+
+
+def test_a_row_is_paused_resumed_run_and_duplicated(tab):
+    make_job("nightly")
+    tab.goto("/admin/jobs/job/?q=nightly")
+    row(tab, "nightly").get_by_role("button", name="Pause").click()
+    expect(row(tab, "nightly").locator(".field-state")).to_have_text(re.compile("paused"))
+    row(tab, "nightly").get_by_role("button", name="Resume").click()
+    expect(row(tab, "nightly").locator(".field-state")).to_have_text(re.compile("pending"))
+    row(tab, "nightly").get_by_role("button", name="Duplicate").click()
+    expect(row(tab, "nightly-copy").locator(".field-state")).to_have_text(re.compile("paused"))
+    assert "q=nightly" in tab.url
+    row(tab, "nightly").get_by_role("button", name="Run now").click()
+    shoot(tab, "jobs")
+    tab.locator(".messagelist").get_by_role("link", name=re.compile("run")).click()
+    expect(tab.get_by_role("heading", name="Run")).to_be_visible()
+    assert Run.objects.get().actor == "ana"
+
+
+def test_the_same_is_done_on_the_jobs_own_page(tab):
+    make_job("nightly")
+    tab.goto("/admin/jobs/job/nightly/change/")
+    tab.get_by_role("button", name="Pause").click()
+    expect(tab.get_by_role("button", name="Resume")).to_be_visible()
+    assert Job.objects.get().paused
+
+
+def test_many_are_paused_at_once(tab):
+    make_jobs(3)
+    tab.goto("/admin/jobs/job/")
+    for job_id in ("job-0", "job-2"):
+        row(tab, job_id).get_by_role("checkbox").check()
+    tab.get_by_label("Action:").select_option("Pause")
+    tab.get_by_role("button", name="Run", exact=True).or_(tab.get_by_title("Run the selected action")).click()
+    expect(tab.locator(".messagelist")).to_contain_text("Paused: job-0; job-2.")
+    assert list(Job.objects.filter(paused=True).values_list("pk", flat=True)) == ["job-0", "job-2"]
+
+
+def test_a_filter_opens_and_narrows_the_list(tab):
+    make_job("off", paused=True)
+    make_job("on")
+    tab.goto("/admin/jobs/job/")
+    filters = tab.get_by_role("navigation", name="Filters")
+    filters.get_by_text("State: All").click()
+    filters.get_by_role("link", name="paused").click()
+    expect(row(tab, "off")).to_be_visible()
+    expect(row(tab, "on")).to_have_count(0)
+
+
+def test_the_page_of_a_run_shows_output_that_does_nothing(tab):
+    evil = "<script>document.title = 'caught'</script>"
+    run = make_run(status="failed", output=f"{evil}\n" * 500, error=evil, traceback=evil, started_at=None)
+    tab.goto("/admin/jobs/run/")
+    shoot(tab, "runs")
+    tab.get_by_role("link", name=str(run.pk), exact=True).click()
+    expect(tab.get_by_role("region", name="Output")).to_contain_text(evil)
+    expect(tab.get_by_text("(removed)")).to_be_visible()
+    expect(tab).not_to_have_title("caught")
+    shoot(tab, "run")
+
+
+def test_without_scripts_all_inputs_show_and_the_job_is_saved(chromium, live_server):
+    User.objects.create_superuser("ana", password="secret")
+    context = chromium.new_context(base_url=live_server.url, java_script_enabled=False)
+    page = context.new_page()
+    log_in(page)
+    page.goto("/admin/jobs/job/add/")
+    page.get_by_label("Id:").fill("plain")
+    page.get_by_label("Function:").select_option("tests:record")
+    page.get_by_label("Crontab: one line").check()
+    page.get_by_label("Crontab line:").fill("@daily")
+    with context.expect_page() as opened:
+        page.get_by_role("button", name="Preview").click()
+    expect(opened.value.get_by_text("every day")).to_be_visible()
+    page.get_by_role("button", name="Save", exact=True).click()
+    row(page, "plain").get_by_role("button", name="Pause").click()
+    expect(row(page, "plain").locator(".field-state")).to_have_text(re.compile("paused"))
+    context.close()
+    assert Job.objects.get().trigger == {"type": "cron", "crontab": "@daily"}

@@ -1,0 +1,183 @@
+"""Doubles and factories: a clock that tests move, an executor without threads, and rows with sensible defaults."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from jobs.core.runs import RunStatus, RunTrigger
+from jobs.core.triggers import Trigger, build_trigger
+from jobs.models import Job, Run, Scheduler
+from jobs.scheduler.executors import Executor
+from jobs.scheduler.work import HeldRun, Outcome
+
+NOW = datetime(2030, 1, 1, 12, 0, 0, tzinfo=UTC)
+"""The instant at which a `FakeClock` starts: a whole minute."""
+
+
+def after(seconds: float, start: datetime = NOW) -> datetime:
+    """Return the instant `seconds` after `start`."""
+    return start + timedelta(seconds=seconds)
+
+
+class FakeClock:
+    """A clock that stands still until a test moves it."""
+
+    def __init__(self, now: datetime = NOW) -> None:
+        """Start at `now`."""
+        self._now = now
+        self._monotonic = 1000.0
+        self.synchronised = 0
+
+    def now(self) -> datetime:
+        """Return the instant that the tests have come to."""
+        return self._now
+
+    def monotonic(self) -> float:
+        """Return the seconds that belong to it."""
+        return self._monotonic
+
+    def synchronise(self) -> None:
+        """Count the call."""
+        self.synchronised += 1
+
+    def skew(self) -> timedelta:
+        """Return none."""
+        return timedelta(0)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self._now += timedelta(seconds=seconds)
+        self._monotonic += seconds
+
+
+class RunningClock(FakeClock):
+    """A clock that starts at `NOW` and goes on as real time does, for tests with real threads."""
+
+    def __init__(self) -> None:
+        """Start."""
+        super().__init__()
+        self._started = time.monotonic()
+
+    def now(self) -> datetime:
+        """Return `NOW` and what has passed since."""
+        return super().now() + timedelta(seconds=time.monotonic() - self._started)
+
+    def monotonic(self) -> float:
+        """Return the seconds that belong to it."""
+        return super().monotonic() + time.monotonic() - self._started
+
+
+class InlineExecutor(Executor):
+    """Runs what it was handed when a test calls `work`, in the test's own thread."""
+
+    def __init__(self, threads: int, execute: Callable[[HeldRun], None], low: Callable[[], None]) -> None:
+        """Take the place of a `ThreadExecutor`."""
+        super().__init__()
+        self._threads = threads
+        self._execute = execute
+        self._queue: deque[HeldRun] = deque()
+        self._busy: set[int] = set()
+
+    @property
+    def slots(self) -> int:
+        return self._threads
+
+    @property
+    def queued(self) -> int:
+        return len(self._queue)
+
+    @property
+    def busy(self) -> int:
+        return len(self._busy)
+
+    def held(self) -> set[int]:
+        """Return the ids of the runs that it has taken and not ended."""
+        return self._busy | {run.id for run in self._queue}
+
+    def _do_submit_job(self, job: HeldRun, run_times: Sequence[datetime]) -> None:
+        self._queue.append(job)
+
+    def submit_all(self, runs: Sequence[HeldRun]) -> None:
+        """Take several runs at once."""
+        self._queue.extend(runs)
+
+    def take_back(self) -> list[HeldRun]:
+        """Return the runs that it has not started, and forget them."""
+        runs = list(self._queue)
+        self._queue.clear()
+        return runs
+
+    def shutdown(self, wait: Any = True) -> None:
+        """Do nothing: there are no threads."""
+
+    def work(self, runs: int | None = None) -> int:
+        """Run what is queued, at most `runs` of them; return how many."""
+        count = len(self._queue) if runs is None else min(runs, len(self._queue))
+        for _ in range(count):
+            run = self._queue.popleft()
+            self._busy.add(run.id)
+            self._execute(run)
+            self._busy.discard(run.id)
+        return count
+
+
+def trigger(definition: dict[str, Any] | None = None, *, anchor: datetime = NOW, **fields: Any) -> Trigger:
+    """Return the trigger of a definition; without one an interval of `fields`."""
+    return build_trigger(definition or {"type": "interval", **fields}, anchor=anchor, default_timezone="UTC", key="j")
+
+
+def make_job(job_id: str = "job", **fields: Any) -> Job:
+    """Write a job that fires every 10 seconds from `NOW` on, and is due at `NOW`."""
+    return Job.objects.create(**_job_fields(job_id, fields))
+
+
+def make_jobs(count: int, **fields: Any) -> list[Job]:
+    """Write `count` jobs at once: job-0, job-1 and so on."""
+    return Job.objects.bulk_create(Job(**_job_fields(f"job-{number}", dict(fields))) for number in range(count))
+
+
+def _job_fields(job_id: str, fields: dict[str, Any]) -> dict[str, Any]:
+    defaults = {
+        "name": job_id, "func": "tests:record", "trigger": {"type": "interval", "seconds": 10},
+        "anchor": after(-10), "next_run_time": None if fields.get("paused") else NOW,
+        "created_at": NOW, "updated_at": NOW,
+    }  # fmt: skip
+    return {"id": job_id, **defaults, **fields}
+
+
+def make_run(job_id: str = "job", **fields: Any) -> Run:
+    """Write a run of `job_id` that waits for any scheduler; a finished one gets its end."""
+    status = RunStatus(fields.pop("status", RunStatus.QUEUED))
+    finished_at = None if status in (RunStatus.QUEUED, RunStatus.RUNNING) else NOW
+    defaults = {
+        "func": "tests:record", "trigger": RunTrigger.SCHEDULE, "scheduled_time": NOW, "queued_at": NOW,
+        "finished_at": finished_at,
+    }  # fmt: skip
+    return Run.objects.create(**{"job_id": job_id, "status": status, **defaults, **fields})
+
+
+def make_scheduler(scheduler_id: str = "s1", *, lease_until: datetime | None = None, **fields: Any) -> Scheduler:
+    """Write a scheduler whose lease ends 15 seconds after `NOW`."""
+    defaults = {"hostname": "host", "pid": 1, "version": "0", "threads": 4, "started_at": NOW, "heartbeat_at": NOW}
+    return Scheduler.objects.create(
+        **{"id": scheduler_id, "lease_until": lease_until or after(15), **defaults, **fields}
+    )
+
+
+def held_run(run_id: int = 1, **fields: Any) -> HeldRun:
+    """Return a run as a scheduler holds it."""
+    defaults = {
+        "job_id": "job", "func": "tests:echo", "args": [], "kwargs": {}, "scheduled_time": NOW, "attempt": 1,
+        "executor": "thread",
+    }  # fmt: skip
+    return HeldRun(**{"id": run_id, **defaults, **fields})
+
+
+def outcome(run_id: int = 1, **fields: Any) -> Outcome:
+    """Return what came of a run: success after one second."""
+    defaults = {"job_id": "job", "status": RunStatus.SUCCEEDED, "started_at": NOW, "finished_at": after(1)}
+    return Outcome(**{"run_id": run_id, **defaults, **fields})

@@ -1,0 +1,135 @@
+"""Django's permissions hold on every page of the admin, in the handler and not in the page alone."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from jobs.models import Job, Run
+from tests.fakes import make_job, make_run, make_scheduler
+from tests.integration.admin_support import (  # noqa: F401
+    INTERVAL,
+    JOBS,
+    RUNS,
+    SCHEDULERS,
+    TOKENS,
+    Admin,
+    admin_fixture,
+    at_noon_fixture,
+)
+
+VERBS = ("run", "pause", "resume", "duplicate")
+NEEDED = {"run": "change_job", "pause": "change_job", "resume": "change_job", "duplicate": "add_job"}
+PERMISSIONS = ("view_job", "add_job", "change_job", "delete_job")
+
+
+def state():
+    return list(Job.objects.order_by("pk").values()), Run.objects.count()
+
+
+@pytest.mark.parametrize("permission", PERMISSIONS)
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_needs_its_permission(at_noon, verb, permission):
+    make_job(paused=verb == "resume")
+    before = state()
+    response = Admin(permission).client.post(f"{JOBS}job/{verb}/")
+    allowed = NEEDED[verb] == permission
+    assert response.status_code == (302 if allowed else 403)
+    assert (state() != before) == allowed
+
+
+@pytest.mark.parametrize("permission", PERMISSIONS)
+@pytest.mark.parametrize("action", [*VERBS, "delete_selected"])
+def test_a_bulk_action_needs_its_permission(at_noon, action, permission):
+    make_job(paused=action == "resume")
+    before = state()
+    data = {"action": action, "_selected_action": "job", "index": 0, "post": "yes"}
+    response = Admin("view_job", permission).client.post(JOBS, data)
+    allowed = permission == NEEDED.get(action, "delete_job")
+    assert response.status_code == (302 if allowed else 403)
+    assert (state() != before) == allowed
+
+
+@pytest.mark.parametrize("permission", PERMISSIONS)
+@pytest.mark.parametrize(
+    ("needed", "path", "data"),
+    [
+        ("add_job", f"{JOBS}add/", {"id": "new", **INTERVAL}),
+        ("change_job", f"{JOBS}job/change/", {"name": "Renamed", **INTERVAL}),
+        ("delete_job", f"{JOBS}job/delete/", {"post": "yes"}),
+    ],
+)
+def test_a_form_needs_its_permission(at_noon, needed, path, data, permission):
+    make_job()
+    before = state()
+    response = Admin(permission).client.post(path, data)
+    assert response.status_code == (302 if permission == needed else 403)
+    assert (state() != before) == (permission == needed)
+
+
+@pytest.mark.parametrize(
+    ("permission", "path", "status"),
+    [
+        ("view_job", f"{JOBS}job/preview/", 200),
+        ("change_job", f"{JOBS}job/preview/", 200),
+        ("add_job", f"{JOBS}job/preview/", 403),
+        ("view_job", f"{JOBS}preview/", 403),
+        ("add_job", f"{JOBS}preview/", 200),
+        ("view_run", f"{JOBS}preview/", 403),
+    ],
+)
+def test_a_preview_needs_the_permission_to_see_or_add(at_noon, permission, path, status):
+    make_job()
+    assert Admin(permission).client.post(path, INTERVAL).status_code == status
+
+
+def test_those_who_may_only_look_are_shown_nothing_to_press(at_noon):
+    make_job()
+    viewer = Admin("view_job")
+    for page in (viewer.read(JOBS), viewer.read(f"{JOBS}job/change/")):
+        assert not [
+            word for word in ("Run now", "Pause", "Duplicate", "Preview", 'name="_save"', "Delete") if word in page
+        ]
+
+
+def test_those_who_may_add_are_shown_the_copy_alone(at_noon):
+    make_job()
+    page = Admin("view_job", "add_job").read(JOBS)
+    assert "Duplicate" in page
+    assert "Run now" not in page
+
+
+@pytest.mark.parametrize("path", [JOBS, f"{JOBS}job/change/", RUNS, f"{RUNS}1/change/", SCHEDULERS, TOKENS])
+def test_without_a_permission_there_is_no_page(at_noon, path):
+    make_job()
+    make_run(id=1)
+    make_scheduler()
+    assert Admin().client.get(path).status_code == 403
+
+
+@pytest.mark.parametrize("path", [JOBS, f"{JOBS}job/run/", f"{JOBS}preview/", RUNS, SCHEDULERS, TOKENS])
+def test_whoever_is_not_logged_in_is_asked_to(at_noon, path):
+    make_job()
+    User.objects.create_user("bob")
+    outsider, insider = Client(), Client()
+    insider.force_login(User.objects.get(username="bob"))
+    for client in (outsider, insider):
+        assert client.post(path)["Location"].startswith("/admin/login/")
+    assert not Run.objects.exists()
+
+
+@pytest.mark.parametrize("path", [f"{RUNS}add/", f"{RUNS}1/delete/", f"{SCHEDULERS}add/", f"{SCHEDULERS}s1/delete/"])
+def test_nobody_adds_or_deletes_a_run_or_a_scheduler(admin, path):
+    make_run(id=1)
+    make_scheduler()
+    assert admin.client.get(path).status_code == 403
+    assert admin.client.post(path, {"post": "yes"}).status_code == 403
+
+
+@pytest.mark.parametrize("path", [f"{RUNS}1/change/", f"{SCHEDULERS}s1/change/"])
+def test_nobody_changes_a_run_or_a_scheduler(admin, path):
+    make_run(id=1)
+    make_scheduler()
+    assert 'name="_save"' not in admin.read(path)
+    assert admin.client.post(path, {"status": "failed"}).status_code == 403
