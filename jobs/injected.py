@@ -53,4 +53,4 @@ class RunContext:
         for number in (done, 0 if total is None else total):
             if not isinstance(number, int) or not 0 <= number < 2**63:
                 raise ValueError(f"progress: {number!r} is not a whole number from 0 on")
-        self.progress_made = (done, total)
+        self.progress_made = (int(done), None if total is None else int(total))  # True is an int, too

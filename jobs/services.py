@@ -115,7 +115,7 @@ def run_job(job_id: str, *, now: datetime, actor: str = "", args: object = None,
         )
         run = Run(
             job=job, func=job.func, status=RunStatus.QUEUED, trigger=RunTrigger.MANUAL, actor=actor,
-            scheduled_time=_free_instant(job_id, now), queued_at=now, executor=job.executor,
+            scheduled_time=_free_instant(job, now), queued_at=now, executor=job.executor,
             args=given[0], kwargs=given[1],
         )  # fmt: skip
         run.save(force_insert=True)
@@ -155,7 +155,11 @@ def get_job(job_id: str) -> Job:
 
 
 def _sync_declared_job(declaration: dict[str, Any], now: datetime) -> None:
-    job = Job.objects.filter(pk=str(declaration.get("id"))).first()
+    job_id = declaration.get("id")
+    try:
+        job = get_job(job_id if isinstance(job_id, str) else "")
+    except JobNotFound:
+        job = None
     if job is not None and job.declaration == declaration:
         return
     try:
@@ -197,8 +201,18 @@ def _anchor(now: datetime) -> datetime:
     return now.replace(microsecond=0)
 
 
-def _free_instant(job_id: str, now: datetime) -> datetime:
-    # Two people may ask within one microsecond; under the job's lock the next free instant stays free.
-    while Run.objects.filter(job_id=job_id, scheduled_time=now).exists():
+def _free_instant(job: Job, now: datetime) -> datetime:
+    # Two people may ask within one microsecond; under the job's lock the next free instant stays free. Nor may a fire
+    # time be taken that is still to be claimed: its own run could not be written beside this one.
+    while _is_due_at(job, now) or Run.objects.filter(job_id=job.id, scheduled_time=now).exists():
         now += timedelta(microseconds=1)
     return now
+
+
+def _is_due_at(job: Job, instant: datetime) -> bool:
+    if job.next_run_time is None or job.next_run_time > instant:
+        return False
+    try:
+        return definitions.trigger_of(job).count(instant - timedelta(microseconds=1), instant) > 0
+    except CronzimusError:
+        return False

@@ -13,7 +13,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from jobs import definitions
-from jobs.core.exceptions import CronzimusError
+from jobs.core.exceptions import CronzimusError, InvalidArguments
 from jobs.core.planning import Plan, PlannedRun, Policy, plan
 from jobs.core.runs import RunStatus, RunTrigger
 from jobs.models import Job, Run
@@ -44,7 +44,7 @@ def claim_due(scheduler_id: str, limit: int, now: datetime) -> Claimed:
     """Claim the fire times of up to `limit` jobs that are due at `now`, for the scheduler `scheduler_id`.
 
     The jobs are moved on and their runs written in the same transaction: a fire time is claimed once, whoever dies.
-    A job whose trigger can not be understood is taken off the schedule, and leaves a failed run that says why.
+    A job whose row can not be understood is taken off the schedule, and leaves a failed run that says why.
     """
     with transaction.atomic():
         jobs = _due_jobs(limit, now)
@@ -71,16 +71,22 @@ def give_back(scheduler_id: str, run_ids: Sequence[int]) -> None:
     Run.objects.filter(id__in=run_ids, scheduler_id=scheduler_id, status=RunStatus.QUEUED).update(scheduler=None)
 
 
+def held(scheduler_id: str) -> set[int]:
+    """Return the ids of the runs that `scheduler_id` holds and that are not on record as started."""
+    held_runs = Run.objects.active().filter(scheduler_id=scheduler_id, status=RunStatus.QUEUED)
+    return set(held_runs.values_list("id", flat=True))
+
+
 def look() -> tuple[datetime | None, bool]:
     """Return when the next job is due (None: none is), and whether a run waits: one statement, two index look-ups."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT (SELECT next_run_time FROM jobs_job WHERE next_run_time IS NOT NULL "
             "ORDER BY next_run_time LIMIT 1), "
-            "EXISTS (SELECT 1 FROM jobs_run WHERE status = 'queued' AND scheduler_id IS NULL)"
+            "(SELECT id FROM jobs_run WHERE status = 'queued' AND scheduler_id IS NULL ORDER BY id LIMIT 1)"
         )
         due_at, waiting = cursor.fetchone()
-    return None if due_at is None else bulk.from_time(due_at), bool(waiting)
+    return None if due_at is None else bulk.from_time(due_at), waiting is not None
 
 
 def _due_jobs(limit: int, now: datetime) -> list[Job]:
@@ -106,14 +112,26 @@ def _plan(job: Job, active: Sequence[int], now: datetime) -> tuple[Plan, str]:
     assert job.next_run_time is not None  # noqa: S101 (the due query's condition)
     policy = Policy(misfire_grace_time=job.misfire_grace_time, coalesce=job.coalesce, max_instances=job.max_instances)
     try:
+        _require_arguments(job)
         return plan(definitions.trigger_of(job), job.next_run_time, policy, active=active, now=now), ""
     except Exception as error:
         # One damaged row must not stop the others, whatever the damage is.
         if not isinstance(error, CronzimusError):
             logger.exception("job %s can not be planned", job.id, extra={"action": "job_broken", "job": job.id})
-        reason = f"its trigger can not be understood: {error}"
+        what = "arguments" if isinstance(error, InvalidArguments) else "trigger"
+        reason = f"its {what} can not be understood: {error}"
         failed = PlannedRun(scheduled_time=job.next_run_time, status=RunStatus.FAILED, reason=reason)
         return Plan(runs=(failed,), next_run_time=None), reason
+
+
+def _require_arguments(job: Job) -> None:
+    wrong = {}
+    if not isinstance(job.args, list):
+        job.args, wrong["args"] = [], "the stored arguments are damaged: they are not an array"
+    if not isinstance(job.kwargs, dict):
+        job.kwargs, wrong["kwargs"] = {}, "the stored arguments are damaged: they are not an object"
+    if wrong:
+        raise InvalidArguments(fields=wrong)
 
 
 def _move_on(rows: Sequence[tuple[str, str | None, str]]) -> None:

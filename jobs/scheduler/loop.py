@@ -5,34 +5,24 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Sequence
 from datetime import datetime
 
-from apscheduler.events import (
-    EVENT_JOB_ERROR,
-    EVENT_JOB_EXECUTED,
-    EVENT_JOB_MAX_INSTANCES,
-    EVENT_JOB_MISSED,
-    EVENT_JOB_SUBMITTED,
-    JobExecutionEvent,
-    JobSubmissionEvent,
-)
+from apscheduler.schedulers import SchedulerNotRunningError
 from apscheduler.schedulers.base import STATE_RUNNING, STATE_STOPPED, BaseScheduler
 from apscheduler.schedulers.blocking import BlockingScheduler
 from django.conf import settings
 from django.db import connection
-
-from jobs.core.planning import PlannedRun
-from jobs.core.runs import RunStatus
 
 from . import claims, recovery, runner
 from .clock import DatabaseClock
 from .executors import ThreadExecutor
 from .jobstore import JobStore
 from .lease import Lease
+from .rate import Rate
 from .recorder import Recorder
+from .telling import TellingScheduler
 from .wakeup import Bell, Watcher
-from .work import HeldRun, Outcome
+from .work import HeldRun
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +46,7 @@ RETRY = (0.2, 5.0)
 """Seconds until a failed tick is tried again: at first, and at the most."""
 
 
-class Scheduler(BlockingScheduler):
+class Scheduler(TellingScheduler):
     """One of the schedulers on a database.
 
     Everything that it writes is written by the thread that runs the loop; the threads of the executor only run
@@ -73,7 +63,7 @@ class Scheduler(BlockingScheduler):
         self._event = Bell()
         self._draining = self._forced = False
         self._drain_until = float("inf")
-        self._failures = 0
+        self._failures = self._given_up = 0
         self._more = False
         self._rate = Rate()
         self._flushed_at = self._live_at = self._started_at = self._looked_at = 0.0
@@ -121,10 +111,16 @@ class Scheduler(BlockingScheduler):
         self._draining = self._forced = True
         self._event.set()
 
+    def shutdown(self, wait: bool = True) -> None:
+        """Stop, as APScheduler's callers ask for it: `drain`, or without `wait` `force`."""
+        if self.state == STATE_STOPPED:
+            raise SchedulerNotRunningError
+        self.drain() if wait else self.force()
+
     @property
     def unfinished(self) -> int:
-        """How many runs are being called now."""
-        return self.recorder.running
+        """How many runs were given up at the end, or are still being called."""
+        return max(self._given_up, self._executor.busy)
 
     def _main_loop(self) -> None:
         wait = 0.0
@@ -140,13 +136,16 @@ class Scheduler(BlockingScheduler):
             return self._forced
         if self._drain_until == float("inf"):
             self._begin_drain()
-        idle = not self.recorder.running and not self.recorder.dirty and not self._executor.queued
-        return idle or self.clock.monotonic() >= self._drain_until
+        return not self._at_work() or self.clock.monotonic() >= self._drain_until
+
+    def _at_work(self) -> bool:
+        # In this order a run passes through them: one that moves on meanwhile is still seen.
+        return bool(self._executor.queued or self._executor.busy or self.recorder.dirty or self._unstarted)
 
     def _begin_drain(self) -> None:
         self._drain_until = self.clock.monotonic() + DRAIN
         self._unstarted.extend(self._executor.take_back())
-        running = self.recorder.running
+        running = self._executor.busy
         logger.info("draining %d runs, %d s at the most", running, DRAIN, extra={"action": "scheduler_draining"})
 
     def _close(self) -> None:
@@ -156,7 +155,7 @@ class Scheduler(BlockingScheduler):
             self._give_back()
             self._flush()
             how = "ended at once" if self._forced else f"stopped, and it did not end within {DRAIN:.0f} s"
-            recovery.lose([self.lease.scheduler_id], f"its scheduler was {how}", self.clock.now())
+            self._given_up = recovery.lose([self.lease.scheduler_id], f"its scheduler was {how}", self.clock.now())
             self.lease.release()
         except Exception:
             # The others see the lease run out, and do the same.
@@ -190,6 +189,8 @@ class Scheduler(BlockingScheduler):
         self._looked_at = monotonic = self.clock.monotonic()
         self._beat(monotonic)
         self._give_back()
+        if self._failures:
+            self._take_up_orphans()
         due_at, waiting = claims.look()
         now = self.clock.now()
         room = self._room()
@@ -233,7 +234,7 @@ class Scheduler(BlockingScheduler):
         """Return how many runs may be claimed: the free slots, and what is ended soon at the rate of now."""
         if self.state != STATE_RUNNING or self._draining or not self.lease.held:
             return 0
-        taken = self._executor.queued + self.recorder.running
+        taken = self._executor.queued + self._executor.busy
         ahead = min(int(self._rate.per_second(self.clock.monotonic()) * AHEAD), MAX_AHEAD)
         return max(self._executor.slots + ahead - taken, 0)
 
@@ -262,6 +263,11 @@ class Scheduler(BlockingScheduler):
             for _ in runs:
                 self._unstarted.popleft()
 
+    def _take_up_orphans(self) -> None:
+        """Give back what a claim took whose answer was lost with the connection: nobody would start it."""
+        known = self._executor.held() | self.recorder.unwritten() | {run.id for run in self._unstarted}
+        claims.give_back(self.lease.scheduler_id, list(claims.held(self.lease.scheduler_id) - known))
+
     def _flush(self) -> None:
         outcomes = self.recorder.flush(self.lease.scheduler_id)
         self._flushed_at = self.clock.monotonic()
@@ -277,67 +283,7 @@ class Scheduler(BlockingScheduler):
         self.recorder.finished(runner.execute(run, self.clock, self.recorder.started))
 
     def _work_left(self, horizon: datetime) -> bool:
-        if self.recorder.running or self.recorder.dirty or self._executor.queued or self._unstarted:
+        if self._at_work() or self._failures:
             return True
         due_at, waiting = claims.look()
         return not self._draining and (waiting or (due_at is not None and due_at <= horizon))
-
-    # --- telling -----------------------------------------------------------------------------------------------------
-
-    def _tell(self, outcome: Outcome) -> None:
-        seconds = (outcome.finished_at - outcome.started_at).total_seconds()
-        succeeded = outcome.status is RunStatus.SUCCEEDED
-        logger.log(
-            logging.INFO if succeeded else logging.WARNING,
-            "%s run %d %s %.3f s%s", outcome.job_id, outcome.run_id, outcome.status, seconds,
-            "" if succeeded else f": {outcome.error.splitlines()[0] if outcome.error else ''}",
-            extra={"action": "run_finished", "run": outcome.run_id, "job": outcome.job_id},
-        )  # fmt: skip
-        if self._listeners:
-            code = EVENT_JOB_EXECUTED if succeeded else EVENT_JOB_ERROR
-            self._dispatch_event(
-                JobExecutionEvent(
-                    code, outcome.job_id, "default", outcome.started_at,
-                    exception=None if succeeded else RuntimeError(outcome.error), traceback=outcome.traceback or None,
-                )
-            )  # fmt: skip
-
-    def _tell_unstarted(self, unstarted: Sequence[tuple[str, PlannedRun]]) -> None:
-        for job_id, run in unstarted:
-            logger.warning(
-                "%s %s: %s", job_id, run.status, run.reason, extra={"action": f"run_{run.status}", "job": job_id}
-            )
-            if run.status is RunStatus.SKIPPED:
-                self._dispatch_event(
-                    JobSubmissionEvent(EVENT_JOB_MAX_INSTANCES, job_id, "default", [run.scheduled_time])
-                )
-            else:
-                self._dispatch_event(JobExecutionEvent(EVENT_JOB_MISSED, job_id, "default", run.scheduled_time))
-
-    def _dispatch_submitted(self, runs: Sequence[HeldRun]) -> None:
-        if self._listeners:
-            for run in runs:
-                self._dispatch_event(
-                    JobSubmissionEvent(EVENT_JOB_SUBMITTED, run.job_id, "default", [run.scheduled_time])
-                )
-
-
-class Rate:
-    """How many runs ended a second, of late."""
-
-    def __init__(self) -> None:
-        """Start at none."""
-        self._ended: deque[tuple[float, int]] = deque()
-
-    def add(self, count: int, at: float) -> None:
-        """Note that `count` runs ended by the monotonic time `at`."""
-        if count:
-            self._ended.append((at, count))
-
-    def per_second(self, at: float) -> float:
-        """Return the rate over the second before `at`, counted from the first end in it where that is later."""
-        while self._ended and self._ended[0][0] < at - 1.0:
-            self._ended.popleft()
-        if not self._ended:
-            return 0.0
-        return sum(count for _, count in self._ended) / max(at - self._ended[0][0], 0.01)

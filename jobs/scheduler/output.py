@@ -70,6 +70,8 @@ class _Switch(io.TextIOBase):
         output = _current.get()
         if output is None:
             return self.stream.write(text)
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
         output.write(text)
         return len(text)
 

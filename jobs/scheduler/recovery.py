@@ -34,10 +34,12 @@ def recover(now: datetime) -> int:
     return lost
 
 
+@transaction.atomic
 def lose(scheduler_ids: Sequence[str], reason: str, now: datetime) -> int:
     """Mark the active runs that `scheduler_ids` hold as lost for `reason`, and return how many there were."""
     held = Run.objects.active().filter(scheduler_id__in=scheduler_ids)
-    lost = list(held.values_list("id", "job_id"))
+    # Locked: an outcome that is being written just now comes first, and its run is not counted twice.
+    lost = list(held.order_by("id").select_for_update().values_list("id", "job_id"))
     held.update(status=RunStatus.LOST, reason=reason, finished_at=now)
     for job_id in sorted({job_id for _, job_id in lost}):
         Job.objects.filter(pk=job_id).update(

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from types import TracebackType
 from typing import Any
 
-from django.db import close_old_connections
+from django.db import close_old_connections, connections
 
 from jobs import registry
 from jobs.core.clock import Clock
+from jobs.core.exceptions import InvalidArguments
 from jobs.core.runs import RunStatus
 from jobs.injected import Database, RunContext
 
@@ -22,6 +23,8 @@ from .work import HeldRun, Outcome
 
 MAX_RESULT = 64 * 1024
 """Characters of JSON kept of what a function returns."""
+MAX_DEPTH = 100
+"""Levels of lists and objects kept of it."""
 MAX_ERROR = 10_000
 """Characters kept of an error's message."""
 MAX_TRACEBACK = 64 * 1024
@@ -55,18 +58,36 @@ def execute(run: HeldRun, clock: Clock, started: Callable[[Activity], None]) -> 
     with captured() as output:
         activity = Activity(run, clock.now(), output)
         started(activity)
-        # A connection that a run before this one broke, or that grew too old, is not this one's problem.
-        close_old_connections()
+        before = _open_transactions()  # none in a scheduler's threads
+        if not before:
+            # A connection that a run before this one broke, or that grew too old, is not this one's problem.
+            close_old_connections()
         try:
             result, error = _call(run, activity.context), None
         except BaseException as raised:
             result, error = None, raised
-        finally:
+        if left_open := _open_transactions() - before:
+            _abandon(left_open)
+            error = error or RuntimeError("the function left a transaction open: it was rolled back")
+        if not before:
             close_old_connections()
-        return _outcome(activity, clock.now(), result, error)
+        return _outcome(activity, clock.now(), result if error is None else None, error)
+
+
+def _open_transactions() -> set[str]:
+    return {connection.alias for connection in connections.all(initialized_only=True) if connection.in_atomic_block}
+
+
+def _abandon(aliases: Iterable[str]) -> None:
+    # It would keep its locks, and swallow what later runs write in this thread. Django has no way out of it but this.
+    for alias in aliases:
+        connections[alias].close()
+        del connections[alias]
 
 
 def _call(run: HeldRun, context: RunContext) -> Any:
+    if not isinstance(run.args, list) or not isinstance(run.kwargs, dict):
+        raise InvalidArguments("the stored arguments are damaged: args must be an array, and kwargs an object")
     function = registry.lookup(run.func)
     args, kwargs = function.bind(run.args, run.kwargs, {Database: Database(), RunContext: context})
     return function.call(*args, **kwargs)
@@ -91,20 +112,34 @@ def _as_json(result: Any) -> str:
     if result is None:
         return ""
     try:
-        text = json.dumps(result, default=repr, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
-        text = _repr_as_json(result)
-    # PostgreSQL's jsonb takes neither NUL nor lone surrogates, not even escaped.
-    if "\\u0000" in text or "\\ud" in text or len(text) > MAX_RESULT:
-        text = _repr_as_json(result)
-    return text
+        text = json.dumps(result, default=repr, allow_nan=False, ensure_ascii=False)
+        # PostgreSQL's jsonb takes neither NUL nor lone surrogates, not even escaped.
+        kept = len(text) <= MAX_RESULT and "\\u0000" not in text and storable(text) == text and not _is_deep(result)
+        return text if kept else _repr_as_json(result)
+    except Exception:
+        return _repr_as_json(result)
 
 
 def _repr_as_json(result: Any) -> str:
     try:
-        return json.dumps(ascii(result)[: MAX_RESULT - 2])
+        return json.dumps(storable(ascii(result))[: MAX_RESULT // 2 - 1], ensure_ascii=False)
     except Exception as error:
         return json.dumps(f"<{type(result).__name__}, whose repr() raised {type(error).__name__}>")
+
+
+def _is_deep(result: Any) -> bool:
+    """Tell whether a result is nested deeper than `MAX_DEPTH`: whoever reads it has less stack left than was here."""
+    level = [result]
+    for _ in range(MAX_DEPTH + 1):
+        level = [
+            value
+            for item in level
+            if isinstance(item, list | tuple | dict)
+            for value in (item.values() if isinstance(item, dict) else item)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _described(error: BaseException) -> str:

@@ -36,6 +36,15 @@ class Executor(BaseExecutor):
     def queued(self) -> int:
         """How many runs it has taken and not started."""
 
+    @property
+    @abstractmethod
+    def busy(self) -> int:
+        """How many runs it has taken from its queue and not ended; to miss none on its way, read it after `queued`."""
+
+    @abstractmethod
+    def held(self) -> set[int]:
+        """Return the ids of the runs that it has taken and not ended."""
+
     @abstractmethod
     def take_back(self) -> list[HeldRun]:
         """Return the runs that it has not started, and forget them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -12,6 +13,8 @@ from django.db import connections
 
 from ..work import HeldRun
 from .base import Executor
+
+logger = logging.getLogger(__name__)
 
 
 class ThreadExecutor(Executor):
@@ -30,6 +33,7 @@ class ThreadExecutor(Executor):
         self._low = low
         self._queue: deque[HeldRun] = deque()
         self._changed = threading.Condition(threading.Lock())
+        self._busy: set[int] = set()
         self._idle = 0
         self._stopping = False
         self._pool: list[threading.Thread] = []
@@ -41,6 +45,15 @@ class ThreadExecutor(Executor):
     @property
     def queued(self) -> int:
         return len(self._queue)
+
+    @property
+    def busy(self) -> int:
+        return len(self._busy)
+
+    def held(self) -> set[int]:
+        """Return the ids of the runs that it has taken and not ended."""
+        with self._changed:
+            return self._busy | {run.id for run in self._queue}
 
     def start(self, scheduler: Any, alias: str) -> None:
         """Start the threads."""
@@ -82,16 +95,31 @@ class ThreadExecutor(Executor):
 
     def _work(self) -> None:
         try:
-            while (run := self._next()) is not None:
-                self._execute(run)
+            run = self._next(None)
+            while run is not None:
+                self._run(run)
+                run = self._next(run)
         finally:
             connections.close_all()
 
-    def _next(self) -> HeldRun | None:
+    def _run(self, run: HeldRun) -> None:
+        try:
+            self._execute(run)
+        except BaseException:
+            # It has its own net; should that ever tear, the thread goes on to the next run.
+            logger.exception("run %d could not be carried out", run.id, extra={"action": "executor_failed"})
+
+    def _next(self, ended: HeldRun | None) -> HeldRun | None:
         with self._changed:
+            if ended is not None:
+                self._busy.discard(ended.id)
             while not self._queue and not self._stopping:
                 self._idle += 1
                 self._low()
                 self._changed.wait()
                 self._idle -= 1
-            return self._queue.popleft() if self._queue else None
+            if not self._queue:
+                return None
+            run = self._queue.popleft()
+            self._busy.add(run.id)
+            return run

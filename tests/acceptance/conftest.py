@@ -1,0 +1,116 @@
+"""A site of its own for each test: a fresh database on SQLite or PostgreSQL, and no process that outlives the test."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.conftest import skip_or_fail
+
+from .support import ROOT, Site
+
+SERVER = os.environ.get("TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
+numbers = itertools.count(1)
+
+
+def migrate(site: Site) -> None:
+    """Make the tables of `site`."""
+    command = [sys.executable, "manage.py", "migrate", "--verbosity=0"]
+    subprocess.run(command, cwd=ROOT, env=site.environment, check=True, timeout=60)
+
+
+class Databases:
+    """Fresh databases, each a copy of one that was migrated once."""
+
+    def __init__(self, folder: Path) -> None:
+        """Keep the originals in `folder`, and on the server."""
+        self.folder = folder
+        self._made: list[str] = []
+        self._originals: dict[str, str] = {}
+
+    def new(self, vendor: str, folder: Path) -> str:
+        """Return the URL of a fresh database."""
+        return self._sqlite(folder) if vendor == "sqlite" else self._postgresql()
+
+    def _sqlite(self, folder: Path) -> str:
+        if "sqlite" not in self._originals:
+            original = self.folder / "original.sqlite3"
+            migrate(Site(f"sqlite:///{original}", self.folder))
+            self._originals["sqlite"] = str(original)
+        shutil.copy(self._originals["sqlite"], folder / "db.sqlite3")
+        return f"sqlite:///{folder}/db.sqlite3"
+
+    def _postgresql(self) -> str:
+        if "postgresql" not in self._originals:
+            original = self._create("template1")
+            migrate(Site(self._url(original), self.folder))
+            self._originals["postgresql"] = original
+        return self._url(self._create(self._originals["postgresql"]))
+
+    def _create(self, template: str) -> str:
+        name = f"cronzimus_acceptance_{os.getpid()}_{next(numbers)}"
+        self._execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        self._made.append(name)
+        return name
+
+    def drop(self) -> None:
+        """Remove all that is on the server."""
+        for name in self._made:
+            self._execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    @staticmethod
+    def _url(name: str) -> str:
+        return SERVER.rsplit("/", 1)[0] + f"/{name}"
+
+    @staticmethod
+    def _execute(sql: str) -> None:
+        with psycopg.connect(SERVER, autocommit=True, connect_timeout=5) as connection:
+            connection.execute(sql)  # type: ignore[call-overload]
+
+
+@pytest.fixture(scope="session")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
+    """What makes databases, and removes them in the end."""
+    made = Databases(tmp_path_factory.mktemp("databases"))
+    yield made
+    made.drop()
+
+
+@pytest.fixture
+def make_site(databases: Databases, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[[str], Site]]:
+    """Return what makes a site on a fresh database; its processes are ended afterwards."""
+    made: list[Site] = []
+
+    def make(vendor: str) -> Site:
+        try:
+            url = databases.new(vendor, tmp_path)
+        except psycopg.OperationalError as error:
+            skip_or_fail(f"no PostgreSQL at {SERVER}: {error}")
+        made.append(Site(url, tmp_path))
+        return made[-1]
+
+    yield make
+    for site in made:
+        site.end()
+        print(site.logs())  # pytest shows it where the test failed
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def site(make_site: Callable[[str], Site], request: pytest.FixtureRequest) -> Site:
+    """A site on each of the databases."""
+    return make_site(request.param)
+
+
+@pytest.fixture
+def sqlite_site(make_site: Callable[[str], Site]) -> Any:
+    """A site on SQLite, for what does not depend on the database."""
+    return make_site("sqlite")

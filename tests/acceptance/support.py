@@ -1,0 +1,237 @@
+"""Databases and processes of a test's own, and what it reads of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import psycopg
+
+from .checker import Mark, Row
+
+ROOT = Path(__file__).parents[2]
+T = TypeVar("T")
+
+
+def until(condition: Callable[[], T], seconds: float, what: str = "it") -> T:
+    """Wait until `condition` holds, and return what it said; fail after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"{what} did not come about within {seconds} s"
+        time.sleep(0.02)
+    return found
+
+
+def let_pass(seconds: float) -> None:
+    """Let time pass in which things happen by themselves."""
+    deadline = time.monotonic() + seconds
+    until(lambda: time.monotonic() >= deadline, seconds + 5)
+
+
+class Process:
+    """A process of the test's own; its log is kept in a file."""
+
+    def __init__(self, command: Sequence[str], environment: dict[str, str], log: Path) -> None:
+        """Start `command`."""
+        self.log = log
+        with log.open("wb") as file:
+            self.popen = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT
+            )
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self.popen.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self.popen.poll() is None
+
+    def logged(self, pattern: str) -> re.Match[str] | None:
+        """Return the first match of `pattern` in its log."""
+        return re.search(pattern, self.log.read_text(errors="replace"))
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self.popen.send_signal(number)
+
+    def wait(self, seconds: float) -> int:
+        """Wait until it ends, and return its exit status."""
+        return self.popen.wait(timeout=seconds)
+
+    def force(self) -> int:
+        """Have a scheduler end at once, and return its exit status. Two signals in one breath would be one."""
+        self.send(signal.SIGTERM)
+        until(lambda: self.logged("draining") or not self.alive, 5, "the first signal")
+        self.send(signal.SIGTERM)
+        return self.wait(5)
+
+    def end(self) -> None:
+        """End it, whatever it does."""
+        if self.alive:
+            self.popen.kill()
+        self.popen.wait(timeout=10)
+
+
+class Site:
+    """A Cronzimus on a database of its own, with the processes that a test starts on it."""
+
+    def __init__(self, url: str, folder: Path, jobs: Sequence[dict[str, Any]] = ()) -> None:
+        """Use the migrated database at `url`, and `folder` for logs and marks; `jobs` are declared."""
+        self.url = url
+        self.folder = folder
+        self.marks_file = folder / "marks"
+        self.jobs = list(jobs)
+        self.processes: list[Process] = []
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the processes find in their environment, and nothing else."""
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder),
+            "DJANGO_SETTINGS_MODULE": "cronzimus_site.settings",
+            "SECRET_KEY": "only-for-tests",
+            "DEBUG": "true",
+            "DATABASE_URL": self.url,
+            "JOB_MODULES": "tests.job_functions",
+            "JOBS": json.dumps(self.jobs),
+            "TIME_ZONE": "UTC",
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def job(self, job_id: str, seconds: float = 0, **trigger: Any) -> dict[str, Any]:
+        """Return a job that leaves a mark and then takes `seconds`; it fires every second, or as `trigger` says."""
+        rule = trigger or {"trigger": "interval", "seconds": 1}
+        args, kwargs = [str(self.marks_file)], {"seconds": seconds}
+        return {"id": job_id, "func": "tests:mark", "args": args, "kwargs": kwargs, **rule}
+
+    # --- processes ---------------------------------------------------------------------------------------------------
+
+    def start(self, *command: str, **environment: str) -> Process:
+        """Start Python with `command`."""
+        log = self.folder / f"process-{len(self.processes)}.log"
+        process = Process([sys.executable, *command], {**self.environment, **environment}, log)
+        self.processes.append(process)
+        return process
+
+    def scheduler(self, threads: int = 10) -> Process:
+        """Start a scheduler, and return it when it has said that it is there."""
+        (process,) = self.schedulers(1, threads)
+        return process
+
+    def schedulers(self, count: int, threads: int = 10) -> list[Process]:
+        """Start several schedulers at the same moment."""
+        processes = [self.start("manage.py", "runscheduler", f"--threads={threads}") for _ in range(count)]
+        for process in processes:
+            until(lambda p=process: p.logged("Scheduler started") or not p.alive, 30, "a scheduler's start")
+            assert process.alive, process.log.read_text()
+        return processes
+
+    def web(self) -> Web:
+        """Start the web, and return it when it answers."""
+        process = self.start("-m", "gunicorn", "cronzimus_site.wsgi", "--bind=127.0.0.1:0", "--threads=2")
+        found = until(lambda: process.logged(r"Listening at: (http://127\.0\.0\.1:\d+)"), 30, "the web's start")
+        web = Web(found[1])
+        until(lambda: web.answers("/api/health"), 30, "the web's first answer")
+        return web
+
+    def end(self) -> None:
+        """End every process that is still there."""
+        for process in self.processes:
+            process.end()
+
+    def logs(self) -> str:
+        """Return the ends of all logs, for a person who wonders what went wrong."""
+        return "\n".join(f"--- {p.log.name}\n{p.log.read_text(errors='replace')[-3000:]}" for p in self.processes)
+
+    # --- what is on record -------------------------------------------------------------------------------------------
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Return the rows of `sql`, read through a connection of its own."""
+        parts = urlsplit(self.url)
+        if parts.scheme == "sqlite":
+            with closing(sqlite3.connect(parts.path[1:], timeout=20)) as connection:
+                return connection.execute(sql).fetchall()
+        with psycopg.connect(self.url, autocommit=True, options="-c timezone=UTC") as connection:
+            return connection.execute(sql).fetchall()
+
+    def rows(self) -> list[Row]:
+        """Return the runs."""
+        columns = "job_id, scheduled_time, status, fire_times, finished_at"
+        return [
+            Row(job_id=job_id, scheduled_time=instant(at), status=status, fire_times=count, finished_at=instant(end))
+            for job_id, at, status, count, end in self.query(f"SELECT {columns} FROM jobs_run ORDER BY id")  # noqa: S608
+        ]
+
+    def statuses(self, job_id: str) -> list[str]:
+        """Return the statuses of the runs of a job, the oldest first."""
+        return [row.status for row in self.rows() if row.job_id == job_id]
+
+    def marks(self) -> list[Mark]:
+        """Return the calls that the functions wrote down."""
+        return list(self._read_marks()) if self.marks_file.exists() else []
+
+    def _read_marks(self) -> Iterator[Mark]:
+        for line in self.marks_file.read_text().splitlines():
+            job_id, scheduled_time, at, pid = line.split()
+            yield Mark(
+                job_id=job_id, scheduled_time=datetime.fromisoformat(scheduled_time),
+                at=datetime.fromtimestamp(float(at), UTC), pid=int(pid),
+            )  # fmt: skip
+
+    def calls(self, job_id: str) -> list[Mark]:
+        """Return the calls of a job."""
+        return [mark for mark in self.marks() if mark.job_id == job_id]
+
+    def next_run_times(self) -> dict[str, datetime]:
+        """Return when each job is due next."""
+        return {job_id: instant(at) for job_id, at in self.query("SELECT id, next_run_time FROM jobs_job")}
+
+
+def instant(value: Any) -> Any:
+    """Return a column with an instant, aware, in UTC."""
+    if value is None:
+        return None
+    moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+class Web:
+    """What answers to HTTP."""
+
+    def __init__(self, address: str) -> None:
+        """Talk to `address`."""
+        self.address = address
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """Return the JSON of the answer; raises for an answer that is no success."""
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(self.address + path, data, headers, method=method)  # noqa: S310
+        with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
+            return json.loads(answer.read())
+
+    def answers(self, path: str) -> bool:
+        """Tell whether `path` is answered with success."""
+        try:
+            self.ask("GET", path)
+        except (OSError, urllib.error.URLError):
+            return False
+        return True

@@ -1,0 +1,109 @@
+"""Several schedulers on one database: whichever dies, stops or freezes, no fire time runs twice or is passed over."""
+
+from __future__ import annotations
+
+import signal
+from datetime import UTC, datetime, timedelta
+
+from .checker import problems
+from .support import Process, Site, let_pass, until
+
+
+def stop(*schedulers: Process) -> None:
+    """Have schedulers drain and end; each says that it ended well."""
+    for scheduler in schedulers:
+        scheduler.send(signal.SIGTERM)
+    assert [scheduler.wait(40) for scheduler in schedulers] == [0] * len(schedulers)
+
+
+def assert_good(site: Site, *job_ids: str) -> None:
+    """Check the whole history of the jobs, up to when each is due next."""
+    rows = [row for row in site.rows() if row.job_id in job_ids]
+    marks = [mark for mark in site.marks() if mark.job_id in job_ids]
+    assert problems(rows, marks) == []
+    due = site.next_run_times()
+    last = {job_id: max(row.scheduled_time for row in rows if row.job_id == job_id) for job_id in job_ids}
+    assert {job_id: due[job_id] - at for job_id, at in last.items()} == dict.fromkeys(job_ids, timedelta(seconds=1))
+
+
+def test_two_schedulers_run_each_of_two_hundred_jobs_every_second_once(site: Site) -> None:
+    job_ids = [f"job-{number}" for number in range(200)]
+    site.jobs = [site.job(job_id) for job_id in job_ids]
+    first, second = site.schedulers(2)
+    until(lambda: len(site.calls("job-199")) >= 2, 30, "the first runs")
+    let_pass(9)
+    stop(first, second)
+
+    assert_good(site, *job_ids)
+    assert len(site.rows()) >= 200 * 5
+    assert {mark.pid for mark in site.marks()} == {first.pid, second.pid}
+
+
+def test_what_a_killed_scheduler_ran_is_lost_within_thirty_seconds_and_the_others_go_on(site: Site) -> None:
+    steady = [f"steady-{number}" for number in range(5)]
+    site.jobs = [site.job("long", seconds=300), *map(site.job, steady)]
+    first = site.scheduler()
+    until(lambda: site.calls("long"), 20, "the long run")
+    second = site.scheduler()
+    until(lambda: second.pid in {mark.pid for mark in site.marks()}, 20, "the second one's first run")
+    first.send(signal.SIGKILL)
+
+    until(lambda: "lost" in site.statuses("long"), 30, "the loss of the long run")
+    until(lambda: len(site.calls("long")) == 2, 10, "the next long run")
+    assert [mark.pid for mark in site.calls("long")] == [first.pid, second.pid]
+    assert second.force() == 1
+    assert_good(site, *steady)
+
+
+def test_what_the_only_scheduler_ran_when_it_was_killed_is_lost_when_a_new_one_comes(sqlite_site: Site) -> None:
+    site = sqlite_site
+    site.jobs = [site.job("long", seconds=300), site.job("steady")]
+    first = site.scheduler()
+    until(lambda: site.calls("long") and site.calls("steady"), 20, "the first runs")
+    first.send(signal.SIGKILL)
+    first.wait(10)
+    second = site.scheduler()
+    until(lambda: "lost" in site.statuses("long"), 30, "the loss of the long run")
+    until(lambda: second.pid in {mark.pid for mark in site.calls("steady")}, 10, "the steady job")
+    assert second.force() == 1
+    assert_good(site, "steady")
+
+
+def test_a_scheduler_that_froze_past_its_lease_starts_nothing_that_it_no_longer_holds(site: Site) -> None:
+    # Saturated, so that there is always something claimed and not started.
+    job_ids = [f"job-{number}" for number in range(6)]
+    site.jobs = [site.job(job_id, seconds=0.2) for job_id in job_ids]
+    frozen = site.scheduler(threads=1)
+    until(lambda: len(site.calls("job-5")) >= 1, 20, "the first runs")
+    frozen.send(signal.SIGSTOP)
+    other = site.scheduler(threads=4)
+    until(lambda: stopped(site, frozen), 30, "the end of its lease")
+    thawed = datetime.now(UTC)
+    frozen.send(signal.SIGCONT)
+
+    until(lambda: alive(site, frozen), 10, "a new lease")
+    until(lambda: has_run(site, frozen, after=thawed), 15, "new runs of its own")
+    stop(frozen, other)
+    assert "lost" in {row.status for row in site.rows()}
+    assert_good(site, *job_ids)
+
+
+def stopped(site: Site, scheduler: Process) -> bool:
+    """Tell whether the others have given the scheduler up."""
+    return ends(site, scheduler)[:1] not in ([], [None])
+
+
+def alive(site: Site, scheduler: Process) -> bool:
+    """Tell whether the scheduler has a lease that it did not give up, beside one that it lost."""
+    return len(ends(site, scheduler)) == 2 and ends(site, scheduler)[-1] is None
+
+
+def has_run(site: Site, scheduler: Process, *, after: datetime) -> bool:
+    """Tell whether the scheduler ran a fire time later than `after`."""
+    return any(mark.pid == scheduler.pid and mark.scheduled_time > after for mark in site.marks())
+
+
+def ends(site: Site, scheduler: Process) -> list[object]:
+    """Return when each lease of the scheduler ended, None for one that it has."""
+    sql = f"SELECT stopped_at FROM jobs_scheduler WHERE pid = {scheduler.pid} ORDER BY started_at"  # noqa: S608
+    return [end for (end,) in site.query(sql)]

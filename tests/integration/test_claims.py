@@ -1,0 +1,406 @@
+"""A fire time is claimed once, and moved on in the transaction that writes its run; one bad row harms no other."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import DatabaseError, transaction
+from django.db.models import JSONField, Value
+
+from jobs.core.runs import RunStatus, RunTrigger
+from jobs.models import Job, Run
+from jobs.scheduler import claims
+from tests.fakes import NOW, after, make_job, make_jobs, make_run
+
+from .conftest import in_thread
+
+pytestmark = pytest.mark.django_db
+
+Statements = Callable[[], Any]
+
+
+def claim(now: Any = NOW, limit: int = 100, scheduler: str = "s1") -> claims.Claimed:
+    return claims.claim_due(scheduler, limit, now)
+
+
+# --- what is claimed -------------------------------------------------------------------------------------------------
+
+
+def test_a_due_job_gives_a_run_that_the_scheduler_holds() -> None:
+    make_job(args=[1, "two"], kwargs={"three": [3]})
+    (held,) = claim().runs
+    run = Run.objects.get()
+    assert (held.id, held.job_id, held.func, held.args, held.kwargs) == (
+        run.id, "job", "tests:record", [1, "two"], {"three": [3]}
+    )  # fmt: skip
+    assert (held.scheduled_time, held.attempt, held.executor) == (NOW, 1, "thread")
+
+
+def test_the_run_is_on_record_as_queued() -> None:
+    make_job(args=[1], kwargs={"a": None})
+    claim(after(2))
+    run = Run.objects.get()
+    assert (run.status, run.trigger, run.scheduler_id) == (RunStatus.QUEUED, RunTrigger.SCHEDULE, "s1")
+    assert (run.scheduled_time, run.queued_at, run.started_at, run.finished_at) == (NOW, after(2), None, None)
+    assert (run.args, run.kwargs, run.attempt, run.fire_times, run.reason) == ([1], {"a": None}, 1, 1, "")
+
+
+def test_the_job_is_moved_on() -> None:
+    make_job()
+    claim()
+    assert Job.objects.get().next_run_time == after(10)
+
+
+def test_what_people_own_is_not_written() -> None:
+    before = make_job()
+    Job.objects.update(name="edited meanwhile")
+    claim()
+    job = Job.objects.get()
+    assert (job.name, job.anchor, job.updated_at) == ("edited meanwhile", before.anchor, before.updated_at)
+
+
+def test_a_job_that_is_not_due_is_left_alone() -> None:
+    make_job(next_run_time=after(0.000001))
+    assert claim().runs == []
+    assert Job.objects.get().next_run_time == after(0.000001)
+
+
+def test_a_job_without_a_fire_time_is_left_alone() -> None:
+    make_job(next_run_time=None)
+    assert claim().jobs == 0
+
+
+def test_a_second_claim_finds_nothing() -> None:
+    make_job()
+    assert len(claim().runs) == 1
+    assert claim().runs == []
+    assert Run.objects.count() == 1
+
+
+def test_the_longest_due_are_claimed_first() -> None:
+    for seconds in (-1, -3, -2):
+        make_job(f"job{seconds}", next_run_time=after(seconds))
+    assert [run.job_id for run in claim(limit=2).runs] == ["job-3", "job-2"]
+
+
+def test_no_more_jobs_are_claimed_than_asked_for() -> None:
+    make_jobs(5)
+    assert claim(limit=3).jobs == 3
+    assert Job.objects.due(NOW).count() == 2
+
+
+def test_a_job_that_ends_is_never_due_again() -> None:
+    make_job(trigger={"type": "date", "run_date": NOW.isoformat()})
+    assert len(claim().runs) == 1
+    assert Job.objects.get().next_run_time is None
+
+
+def test_fire_times_that_do_not_run_leave_a_row_and_are_told() -> None:
+    make_job(misfire_grace_time=1)
+    claimed = claim(after(5))
+    run = Run.objects.get()
+    assert claimed.runs == []
+    assert [(job_id, planned.status) for job_id, planned in claimed.unstarted] == [("job", RunStatus.MISSED)]
+    assert (run.status, run.finished_at) == (RunStatus.MISSED, after(5))
+    assert run.reason == "seen 5.0 s late; misfire_grace_time is 1 s"
+
+
+def test_an_active_run_of_any_scheduler_makes_an_overlap() -> None:
+    make_job()
+    active = make_run(status=RunStatus.RUNNING, scheduler_id="another", scheduled_time=after(-10))
+    claim()
+    run = Run.objects.get(status=RunStatus.SKIPPED)
+    assert run.reason == f"run {active.id} was active; max_instances is 1"
+
+
+def test_the_active_runs_of_other_jobs_make_none() -> None:
+    make_job()
+    make_run("other", status=RunStatus.RUNNING)
+    assert len(claim().runs) == 1
+
+
+def test_a_run_stands_for_all_the_fire_times_of_a_gap() -> None:
+    make_job()
+    claim(after(3600))
+    run = Run.objects.get()
+    assert (run.scheduled_time, run.fire_times) == (after(3600), 361)
+
+
+def test_fire_times_beyond_the_catch_up_stay_due() -> None:
+    make_job(coalesce=False, max_instances=1000)
+    claim(after(10_000))
+    assert Run.objects.count() == 100
+    assert Job.objects.get().next_run_time == after(1000)
+
+
+# --- one transaction, however many -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("jobs", [1, 1000])
+def test_a_claim_takes_four_statements(jobs: int, statements: Statements) -> None:
+    make_jobs(jobs)
+    with statements() as found:
+        assert len(claim(limit=1000).runs) == jobs
+    # The due jobs, their active runs, the jobs moved on, the runs written.
+    assert [sql.split()[0] for sql in found] == ["SELECT", "SELECT", "UPDATE", "INSERT"]
+
+
+def test_a_claim_of_nothing_takes_one_statement(statements: Statements) -> None:
+    with statements() as found:
+        claim()
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize("runs", [1, 1000])
+def test_taking_waiting_runs_takes_one_statement(runs: int, statements: Statements) -> None:
+    for number in range(runs):
+        make_run(f"job-{number}")
+    with statements() as found:
+        assert len(claims.claim_waiting("s1", 1000)) == runs
+    assert len(found) == 1
+
+
+def test_a_look_takes_one_statement(statements: Statements) -> None:
+    make_job()
+    with statements() as found:
+        claims.look()
+    assert len(found) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_claim_that_fails_half_way_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_job()
+
+    def fail(*args: Any) -> Any:
+        raise DatabaseError("no room")
+
+    monkeypatch.setattr(claims, "_insert", fail)
+    with pytest.raises(DatabaseError):
+        claim()
+    assert Run.objects.count() == 0
+    assert Job.objects.get().next_run_time == NOW
+
+
+# --- several schedulers ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("postgresql_only")
+def test_jobs_that_another_is_claiming_are_passed_over() -> None:
+    make_jobs(2)
+    with transaction.atomic():
+        first = claim(limit=1)
+        second = in_thread(lambda: claim(scheduler="s2"))()
+    assert {run.job_id for run in first.runs + second.runs} == {"job-0", "job-1"}
+    assert len(second.runs) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("postgresql_only")
+def test_waiting_runs_that_another_is_taking_are_passed_over() -> None:
+    make_run("a")
+    make_run("b")
+    with transaction.atomic():
+        first = claims.claim_waiting("s1", 1)
+        second = in_thread(lambda: claims.claim_waiting("s2", 9))()
+    assert ([run.job_id for run in first], [run.job_id for run in second]) == (["a"], ["b"])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_schedulers_at_once_never_claim_a_fire_time_twice() -> None:
+    make_jobs(60)
+    start = threading.Barrier(2)
+
+    def work(name: str) -> Callable[[], list[tuple[str, Any]]]:
+        def claim_all() -> list[tuple[str, Any]]:
+            start.wait(timeout=10)
+            runs = []
+            for step in range(12):
+                runs += claim(after(step * 5), limit=7 + step, scheduler=name).runs
+            return [(run.job_id, run.scheduled_time) for run in runs]
+
+        return in_thread(claim_all)
+
+    first, second = work("s1"), work("s2")
+    claimed = Counter(first() + second())
+    assert max(claimed.values()) == 1
+    assert Run.objects.filter(status=RunStatus.QUEUED).count() == len(claimed)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_schedulers_at_once_never_take_a_waiting_run_twice() -> None:
+    for number in range(100):
+        make_run(f"job-{number}")
+    start = threading.Barrier(2)
+
+    def work(name: str) -> Callable[[], list[int]]:
+        def take_all() -> list[int]:
+            start.wait(timeout=10)
+            return [run.id for _ in range(20) for run in claims.claim_waiting(name, 7)]
+
+        return in_thread(take_all)
+
+    first, second = work("s1"), work("s2")
+    assert sorted(first() + second()) == sorted(Run.objects.values_list("id", flat=True))
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("postgresql_only")
+def test_a_job_that_is_being_paused_is_not_claimed() -> None:
+    make_job()
+    with transaction.atomic():
+        Job.objects.update(paused=True, next_run_time=None)
+        assert in_thread(claim)().runs == []
+    assert claim().runs == []
+    assert Run.objects.count() == 0
+
+
+def test_a_fire_time_that_ran_before_its_job_was_made_anew_does_not_run_again() -> None:
+    make_job()
+    assert len(claim().runs) == 1
+    Job.objects.all().delete()
+    make_job()
+    make_job("other")
+    assert [run.job_id for run in claim().runs] == ["other"]
+    assert Job.objects.get(pk="job").next_run_time == after(10)
+    assert Run.objects.filter(job_id="job").count() == 1
+
+
+# --- damage ----------------------------------------------------------------------------------------------------------
+
+DAMAGED = {
+    "trigger: no type": {"trigger": {"every": "second"}},
+    "trigger: a list": {"trigger": [1]},
+    "trigger: a text": {"trigger": "interval"},
+    "trigger: null": {"trigger": Value(None, JSONField())},
+    "trigger: a bad expression": {"trigger": {"type": "cron", "hour": "99"}},
+    "trigger: a bad zone": {"trigger": {"type": "interval", "seconds": 1, "timezone": "Mars/Olympus"}},
+    "args: a text": {"args": "abc"},
+    "args: an object": {"args": {"a": 1}},
+    "args: null": {"args": Value(None, JSONField())},
+    "kwargs: a list": {"kwargs": ["ab"]},
+    "kwargs: null": {"kwargs": Value(None, JSONField())},
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_job_leaves_one_failed_run_and_harms_no_other(damage: dict[str, Any]) -> None:
+    make_job("broken")
+    Job.objects.update(**damage)
+    make_job("good")
+    claimed = claim()
+    assert [run.job_id for run in claimed.runs] == ["good"]
+    (failed,) = Run.objects.filter(job_id="broken")
+    assert (failed.status, failed.scheduled_time, failed.finished_at) == (RunStatus.FAILED, NOW, NOW)
+    what = "trigger" if "trigger" in damage else "arguments"
+    assert failed.reason.startswith(f"its {what} can not be understood: ")
+
+
+@pytest.mark.parametrize("damage", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_job_is_taken_off_the_schedule_and_kept_with_the_reason(damage: dict[str, Any]) -> None:
+    make_job()
+    Job.objects.update(**damage)
+    claim()
+    job = Job.objects.get()
+    assert job.next_run_time is None
+    assert job.error == Run.objects.get().reason
+    assert claim(after(60)).jobs == 0
+
+
+def test_a_job_whose_function_is_unknown_is_claimed_and_fails_when_it_runs() -> None:
+    make_job(func="gone:away")
+    assert [run.func for run in claim().runs] == ["gone:away"]
+    assert Job.objects.get().next_run_time == after(10)
+
+
+# --- waiting runs ----------------------------------------------------------------------------------------------------
+
+
+def test_a_waiting_run_is_taken_once() -> None:
+    run = make_run(args=[1])
+    assert [(held.id, held.args) for held in claims.claim_waiting("s1", 5)] == [(run.id, [1])]
+    assert claims.claim_waiting("s2", 5) == []
+
+
+def test_the_oldest_waiting_runs_are_taken_first() -> None:
+    runs = [make_run(f"job-{number}") for number in range(4)]
+    assert {held.id for held in claims.claim_waiting("s1", 2)} == {runs[0].id, runs[1].id}
+
+
+def test_a_run_that_is_held_does_not_wait() -> None:
+    make_run(scheduler_id="s1")
+    assert claims.claim_waiting("s2", 5) == []
+
+
+def test_a_run_given_back_waits_for_any_scheduler() -> None:
+    make_job()
+    (held,) = claim().runs
+    claims.give_back("s1", [held.id])
+    assert [run.id for run in claims.claim_waiting("s2", 5)] == [held.id]
+
+
+def test_only_the_holder_gives_a_run_back() -> None:
+    make_job()
+    (held,) = claim().runs
+    claims.give_back("s2", [held.id])
+    assert claims.claim_waiting("s2", 5) == []
+
+
+def test_a_run_that_started_is_not_given_back() -> None:
+    run = make_run(status=RunStatus.RUNNING, scheduler_id="s1")
+    claims.give_back("s1", [run.id])
+    assert Run.objects.get().scheduler_id == "s1"
+
+
+def test_what_is_held_and_not_started_can_be_asked_for() -> None:
+    queued = make_run("a", scheduler_id="s1")
+    make_run("b", scheduler_id="s1", status=RunStatus.RUNNING)
+    make_run("c", scheduler_id="s2")
+    assert claims.held("s1") == {queued.id}
+
+
+# --- looking ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_look_at_nothing_finds_nothing() -> None:
+    assert claims.look() == (None, False)
+
+
+def test_a_look_finds_when_the_next_job_is_due() -> None:
+    make_job("later", next_run_time=after(5.5))
+    make_job("sooner", next_run_time=after(2))
+    make_job("never", next_run_time=None)
+    assert claims.look() == (after(2), False)
+
+
+def test_a_look_reads_microseconds_and_the_zone() -> None:
+    make_job(next_run_time=after(0.123456))
+    due_at, _ = claims.look()
+    assert due_at == after(0.123456)
+    assert due_at is not None
+    assert due_at.utcoffset() == timedelta(0)
+
+
+def test_a_look_finds_waiting_runs() -> None:
+    make_run()
+    assert claims.look() == (None, True)
+
+
+@pytest.mark.parametrize("fields", [{"scheduler_id": "s1"}, {"status": RunStatus.SUCCEEDED}], ids=["held", "finished"])
+def test_a_look_passes_over_what_does_not_wait(fields: dict[str, Any]) -> None:
+    make_run(**fields)
+    assert claims.look() == (None, False)
+
+
+def test_texts_and_numbers_survive_the_way_into_the_database() -> None:
+    awkward = ["'; DROP TABLE jobs_run; --", '"\\', "%s", "\N{GRINNING FACE}", 2**70, 1e-7, 0.1, {"": None}, True, []]
+    make_job(args=awkward, kwargs={"a'b\"c": awkward})
+    (held,) = claim().runs
+    assert (held.args, held.kwargs) == (awkward, {"a'b\"c": awkward})
+    run = Run.objects.get()
+    assert (run.args, run.kwargs) == (awkward, {"a'b\"c": awkward})

@@ -1,0 +1,154 @@
+"""Each question that is asked often is answered from its index, on both databases, in a table that has grown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from jobs.core.runs import RunStatus
+from jobs.models import Job, Run, Scheduler
+from jobs.scheduler import claims, recovery
+from jobs.scheduler.recorder import Recorder
+from tests.fakes import NOW, after, make_job, make_run, make_scheduler, outcome
+
+pytestmark = pytest.mark.django_db
+
+JOBS, RUNS = 10_000, 20_000
+
+
+# Long histories of ten jobs; one run of eleven is active, held by one of ninety-seven schedulers.
+RUN_COLUMNS = {
+    "id": "1000000 + n",
+    "job_id": "'job-' || (n % 10)",
+    "scheduler_id": "'other-' || (n % 97)",
+    "status": "CASE WHEN n % 11 = 0 THEN 'running' ELSE 'succeeded' END",
+    "finished_at": "CASE WHEN n % 11 = 0 THEN NULL ELSE t.finished_at END",
+}
+
+
+@pytest.fixture
+def grown() -> None:
+    """Ten thousand jobs, a few of them due; twenty thousand runs; and ANALYZE."""
+    make_job("template", next_run_time=after(3600))
+    make_run("template", status=RunStatus.SUCCEEDED, scheduler_id="s1")
+    with connection.cursor() as cursor:
+        cursor.execute(_multiplied(Job, JOBS, id="'job-' || n"))
+        moment = "'2029-12-01'::timestamptz + n * interval '1 second'"
+        if connection.vendor == "sqlite":
+            moment = "datetime('2029-12-01', '+' || n || ' seconds')"
+        cursor.execute(_multiplied(Run, RUNS, scheduled_time=moment, **RUN_COLUMNS))
+    make_job("due")
+    for number in range(3):
+        make_run("due", id=100_000 + number, scheduled_time=after(number), scheduler_id="s1")
+        make_run("due", id=200_000 + number, scheduled_time=after(10 + number))
+    Run.objects.filter(id__range=(1_000_000, 1_000_200), status=RunStatus.SUCCEEDED).update(status=RunStatus.FAILED)
+    make_scheduler("s1")
+    for number in range(50):
+        make_scheduler(f"old-{number}", stopped_at=NOW)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+
+
+def _multiplied(model: Any, count: int, **changed: str) -> str:
+    """Return the statement that copies the one row of `model` `count` times, with the columns `changed`."""
+    columns = [field.column for field in model._meta.concrete_fields]
+    selected = ", ".join(changed.get(column, f't."{column}"') for column in columns)
+    names = ", ".join(f'"{column}"' for column in columns)
+    return (
+        f"WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {count}) "  # noqa: S608
+        f"INSERT INTO {model._meta.db_table} ({names}) SELECT {selected} FROM {model._meta.db_table} t, numbers"
+    )
+
+
+def plans(action: Callable[[], Any]) -> list[str]:
+    """Return the database's plan of each statement of `action`."""
+    found: list[str] = []
+    sqlite = connection.vendor == "sqlite"
+
+    def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if sql.split()[0] in ("SELECT", "UPDATE", "WITH", "DELETE", "INSERT"):
+            # With the driver's own cursor: what is explained is not explained again.
+            cursor = connection.connection.cursor()
+            explained = "EXPLAIN QUERY PLAN " + sql.replace("%s", "?") if sqlite else "EXPLAIN " + sql
+            cursor.execute(explained, params or ())
+            found.append("\n".join(row[-1] for row in cursor.fetchall()))
+            cursor.close()
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(note):
+        action()
+    return found
+
+
+def plan(action: Callable[[], Any]) -> str:
+    """Return the plans of all the statements of `action`."""
+    return "\n".join(plans(action))
+
+
+def assert_reads(text: str, *indexes: str) -> None:
+    """Check that `text`, a plan, reads each of `indexes`, and no table from end to end."""
+    for index in indexes:
+        assert index in text, text
+    for scan in ("Seq Scan on jobs_", "SCAN jobs_run\n", "SCAN jobs_job\n"):
+        assert scan not in text + "\n", text
+
+
+@pytest.mark.usefixtures("grown")
+class TestIndexes:
+    """On tables that have grown."""
+
+    def test_the_due_jobs_are_found_by_job_due(self) -> None:
+        assert_reads(plan(lambda: list(Job.objects.due(NOW)[:100])), "job_due")
+
+    def test_a_look_reads_two_indexes(self) -> None:
+        assert_reads(plan(claims.look), "job_due", "run_waiting")
+
+    def test_a_claim_reads_indexes_only(self) -> None:
+        assert_reads(plan(lambda: claims.claim_due("s1", 100, NOW)), "job_due", "run_active_of_job")
+
+    def test_the_active_runs_of_jobs_are_found_by_run_active_of_job(self) -> None:
+        runs = Run.objects.active().filter(job_id__in=["due", "job-5", "job-6"]).values_list("job_id", "id")
+        assert_reads(plan(lambda: list(runs.order_by("id"))), "run_active_of_job")
+
+    def test_waiting_runs_are_found_by_run_waiting(self) -> None:
+        assert_reads(plan(lambda: claims.claim_waiting("s1", 10)), "run_waiting")
+        assert_reads(plan(lambda: list(Run.objects.waiting()[:10])), "run_waiting")
+
+    def test_what_a_scheduler_holds_is_found_by_run_held(self) -> None:
+        assert_reads(plan(lambda: list(Run.objects.active().filter(scheduler_id__in=["s1"]))), "run_held")
+        assert_reads(plan(lambda: claims.held("s1")))
+
+    def test_what_a_dead_scheduler_held_is_found_by_run_held(self) -> None:
+        assert_reads(plan(lambda: recovery.lose(["s1"], "dead", NOW)), "run_held")
+
+    def test_dead_schedulers_are_found_by_scheduler_lease(self) -> None:
+        text = plan(lambda: list(Scheduler.objects.dead(NOW)))
+        assert "scheduler_lease" in text or connection.vendor == "postgresql"  # fifty rows: PostgreSQL just reads them
+
+    def test_the_newest_runs_are_found_by_run_newest(self) -> None:
+        text = plan(lambda: list(Run.objects.newest_first()[:50]))
+        assert_reads(text.replace("SCAN jobs_run USING INDEX", ""), "run_newest")
+        assert "Sort" not in text
+        assert "TEMP B-TREE" not in text
+
+    def test_the_runs_of_one_status_are_found_by_run_by_status(self) -> None:
+        text = plan(lambda: list(Run.objects.filter(status=RunStatus.FAILED).newest_first()[:50]))
+        assert_reads(text, "run_by_status")
+        assert "TEMP B-TREE" not in text
+
+    def test_the_runs_of_one_job_are_found_by_run_once(self) -> None:
+        assert_reads(plan(lambda: list(Run.objects.filter(job_id="job-7").newest_first()[:50])), "run_once")
+
+    def test_one_run_of_one_job_is_found_by_run_once(self) -> None:
+        assert_reads(plan(lambda: Run.objects.filter(job_id="job-7", scheduled_time=NOW).exists()), "run_once")
+
+    def test_outcomes_are_written_by_the_primary_keys(self) -> None:
+        recorder = Recorder(lambda: None)
+        recorder.finished(outcome(100_000, job_id="due"))
+        text = plan(lambda: recorder.flush("s1"))
+        assert "Seq Scan on jobs_run" not in text, text
+        assert "SCAN jobs_run" not in text, text
+        assert "SCAN j\n" not in text + "\n", text

@@ -1,0 +1,139 @@
+"""A scheduler's place: written, renewed, given up by others, and left in order."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import pytest
+from django.db import OperationalError
+
+from cronzimus_site import __version__
+from jobs.models import Scheduler
+from jobs.scheduler.lease import HEARTBEAT, LEASE, Lease
+from tests.fakes import NOW, FakeClock, after
+
+from .conftest import failing_database
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def lease(clock: FakeClock) -> Lease:
+    lease = Lease(clock, threads=7)
+    lease.acquire()
+    return lease
+
+
+def row(lease: Lease) -> Scheduler:
+    return Scheduler.objects.get(pk=lease.scheduler_id)
+
+
+def test_a_lease_that_was_not_acquired_is_not_held(clock: FakeClock) -> None:
+    assert not Lease(clock, 1).held
+
+
+def test_acquiring_writes_who_it_is(lease: Lease) -> None:
+    found = row(lease)
+    assert (found.pid, found.version, found.threads) == (os.getpid(), __version__, 7)
+    assert found.hostname == socket.gethostname()[:100]
+    assert lease.scheduler_id.startswith(f"{found.hostname}-{found.pid}-")
+
+
+def test_acquiring_starts_the_lease(lease: Lease) -> None:
+    found = row(lease)
+    assert (found.started_at, found.heartbeat_at, found.stopped_at) == (NOW, NOW, None)
+    assert found.lease_until == after(LEASE)
+    assert lease.held
+
+
+def test_each_lease_has_an_id_of_its_own(lease: Lease) -> None:
+    first = lease.scheduler_id
+    lease.acquire()
+    assert lease.scheduler_id != first
+
+
+def test_it_is_held_until_its_time_is_over(lease: Lease, clock: FakeClock) -> None:
+    clock.advance(LEASE - 0.001)
+    assert lease.held
+    clock.advance(0.001)
+    assert not lease.held
+
+
+def test_it_ends_here_no_later_than_others_think(lease: Lease, clock: FakeClock) -> None:
+    clock.advance(LEASE)
+    assert not lease.held
+    assert list(Scheduler.objects.dead(clock.now())) == [row(lease)]
+
+
+def test_a_heartbeat_is_due_well_before_the_lease_ends(lease: Lease, clock: FakeClock) -> None:
+    assert lease.due == clock.monotonic() + HEARTBEAT
+    assert HEARTBEAT * 2 < LEASE
+
+
+def test_renewing_moves_the_lease_on(lease: Lease, clock: FakeClock) -> None:
+    clock.advance(5)
+    assert lease.renew(queued=3, running=2)
+    found = row(lease)
+    assert (found.heartbeat_at, found.lease_until) == (after(5), after(5 + LEASE))
+    assert (found.queued_runs, found.running_runs) == (3, 2)
+    clock.advance(LEASE - 1)
+    assert lease.held
+
+
+def test_a_lease_that_ran_out_can_be_renewed_as_long_as_nobody_gave_it_up(lease: Lease, clock: FakeClock) -> None:
+    clock.advance(LEASE * 10)
+    assert lease.renew(queued=0, running=0)
+    assert lease.held
+
+
+def test_a_lease_that_others_gave_up_is_not_renewed(lease: Lease, clock: FakeClock) -> None:
+    clock.advance(LEASE + 1)
+    Scheduler.objects.update(stopped_at=clock.now())
+    assert not lease.renew(queued=0, running=0)
+    assert not lease.held
+    assert row(lease).stopped_at == clock.now()
+
+
+def test_a_lease_whose_row_is_gone_is_not_renewed(lease: Lease) -> None:
+    Scheduler.objects.all().delete()
+    assert not lease.renew(queued=0, running=0)
+
+
+def test_a_lease_that_could_not_be_renewed_is_not_extended(lease: Lease, clock: FakeClock) -> None:
+    clock.advance(LEASE - 1)
+    with failing_database(OperationalError("gone")), pytest.raises(OperationalError):
+        lease.renew(queued=0, running=0)
+    clock.advance(1)
+    assert not lease.held
+
+
+def test_after_it_was_given_up_a_new_one_can_be_acquired(lease: Lease, clock: FakeClock) -> None:
+    clock.advance(LEASE + 1)
+    Scheduler.objects.update(stopped_at=clock.now())
+    lease.renew(queued=0, running=0)
+    lease.acquire()
+    assert lease.held
+    assert list(Scheduler.objects.alive(clock.now())) == [row(lease)]
+
+
+def test_releasing_notes_the_stop(lease: Lease, clock: FakeClock) -> None:
+    lease.renew(queued=1, running=1)
+    clock.advance(2)
+    lease.release()
+    found = row(lease)
+    assert (found.stopped_at, found.queued_runs, found.running_runs) == (after(2), 0, 0)
+    assert not lease.held
+
+
+def test_releasing_after_it_was_given_up_leaves_the_record_as_it_is(lease: Lease, clock: FakeClock) -> None:
+    Scheduler.objects.update(stopped_at=after(1))
+    clock.advance(2)
+    lease.release()
+    assert row(lease).stopped_at == after(1)
+
+
+def test_a_long_host_name_fits(lease: Lease, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "h" * 255)
+    lease.acquire()
+    row(lease).full_clean()

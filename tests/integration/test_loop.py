@@ -1,0 +1,558 @@
+"""The scheduler tick by tick, on a clock that stands still: it claims, hands out, records, and survives."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED
+from apscheduler.schedulers import SchedulerNotRunningError
+from django.db import OperationalError
+
+from jobs.core.runs import RunStatus
+from jobs.models import Job, Run, Scheduler
+from jobs.scheduler import claims, recovery
+from jobs.scheduler.lease import HEARTBEAT, LEASE
+from jobs.scheduler.loop import POLL
+from jobs.scheduler.loop import Scheduler as Loop
+from tests.fakes import NOW, FakeClock, InlineExecutor, RunningClock, after, make_job, make_jobs, make_run
+
+from .conftest import failing_database, in_thread, until
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(20)]
+
+MakeLoop = Callable[..., Loop]
+Calls = list[tuple[Any, ...]]
+
+
+def executor(loop: Loop) -> InlineExecutor:
+    return loop._executor  # type: ignore[return-value]
+
+
+def statuses() -> list[str]:
+    return list(Run.objects.order_by("id").values_list("status", flat=True))
+
+
+def settle(loop: Loop, ticks: int = 3) -> None:
+    """Tick, run what was claimed, and tick until it is on record."""
+    for _ in range(ticks):
+        loop.tick()
+        executor(loop).work()
+    loop.clock.advance(0.1)  # type: ignore[attr-defined]
+    loop.tick()
+
+
+# --- the way of a run ------------------------------------------------------------------------------------------------
+
+
+def test_a_tick_claims_what_is_due(make_loop: MakeLoop) -> None:
+    make_job()
+    loop = make_loop()
+    loop.tick()
+    run = Run.objects.get()
+    assert (run.status, run.scheduler_id) == (RunStatus.QUEUED, loop.lease.scheduler_id)
+    assert executor(loop).queued == 1
+
+
+def test_a_tick_claims_nothing_before_its_time(make_loop: MakeLoop, clock: FakeClock) -> None:
+    make_job(next_run_time=after(0.5))
+    loop = make_loop()
+    assert loop.tick() == pytest.approx(0.5)
+    assert statuses() == []
+    clock.advance(0.5)
+    loop.tick()
+    assert statuses() == ["queued"]
+
+
+def test_a_run_is_called_and_recorded(make_loop: MakeLoop, calls: Calls) -> None:
+    make_job(args=[1], kwargs={"b": 2})
+    settle(make_loop())
+    assert calls == [(1, 2)]
+    assert statuses() == ["succeeded"]
+
+
+def test_a_run_that_fails_is_recorded(make_loop: MakeLoop) -> None:
+    make_job(func="tests:fail", args=["no luck"])
+    settle(make_loop())
+    run = Run.objects.get()
+    assert (run.status, run.error) == (RunStatus.FAILED, "RuntimeError: no luck")
+
+
+def test_a_job_of_an_unknown_function_fails_and_goes_on(make_loop: MakeLoop, clock: FakeClock) -> None:
+    make_job(func="gone:away")
+    loop = make_loop()
+    settle(loop)
+    clock.advance(10)
+    settle(loop)
+    assert statuses() == ["failed", "failed"]
+    assert "'gone:away' is not a registered function" in Run.objects.earliest("id").error
+
+
+def test_a_run_that_waits_is_taken(make_loop: MakeLoop, calls: Calls) -> None:
+    make_run(args=["now"])
+    settle(make_loop())
+    assert calls == [("now",)]
+    assert statuses() == ["succeeded"]
+
+
+def test_an_hour_of_ten_second_jobs_gives_every_run(make_loop: MakeLoop, clock: FakeClock) -> None:
+    make_job()
+    loop = make_loop()
+    for _ in range(360):
+        loop.tick()
+        executor(loop).work()
+        clock.advance(10)
+    loop.tick()
+    times = list(Run.objects.filter(status="succeeded").order_by("id").values_list("scheduled_time", flat=True))
+    assert times == [after(10 * number) for number in range(360)]
+
+
+def test_an_idle_tick_waits_a_second_at_the_most(make_loop: MakeLoop) -> None:
+    assert make_loop().tick() == POLL
+
+
+def test_an_idle_tick_asks_the_database_once(make_loop: MakeLoop, statements: Callable[[], Any]) -> None:
+    loop = make_loop()
+    loop.tick()
+    with statements() as found:
+        loop.tick()
+    assert len(found) == 1
+
+
+# --- limits ----------------------------------------------------------------------------------------------------------
+
+
+def test_no_more_is_claimed_than_can_run(make_loop: MakeLoop) -> None:
+    make_jobs(10)
+    loop = make_loop(threads=3)
+    loop.tick()
+    loop.tick()
+    assert Run.objects.count() == 3
+
+
+def test_waiting_runs_and_due_jobs_share_the_room(make_loop: MakeLoop) -> None:
+    make_jobs(5)
+    for number in range(2):
+        make_run(f"waiting-{number}")
+    loop = make_loop(threads=4)
+    loop.tick()
+    assert executor(loop).queued == 4
+    assert Run.objects.filter(job_id__in=["waiting-0", "waiting-1"], scheduler_id__isnull=False).count() == 2
+
+
+def test_when_runs_end_fast_more_is_claimed_ahead(make_loop: MakeLoop, clock: FakeClock) -> None:
+    make_jobs(100)
+    loop = make_loop(threads=2)
+    started = []
+    for _ in range(10):
+        loop.tick()
+        started.append(executor(loop).work())
+        clock.advance(0.01)
+    assert started[0] == 2
+    assert max(started) > 10
+
+
+def test_what_was_claimed_and_can_not_start_soon_is_given_to_others(make_loop: MakeLoop, clock: FakeClock) -> None:
+    make_jobs(3)
+    loop = make_loop(threads=3)
+    loop.tick()
+    clock.advance(1.1)
+    loop.tick()
+    assert Run.objects.filter(scheduler_id__isnull=True, status="queued").count() + executor(loop).queued == 3
+    assert Run.objects.filter(scheduler_id=loop.lease.scheduler_id).count() == executor(loop).queued
+
+
+def test_given_back_runs_are_run_in_the_end(make_loop: MakeLoop, clock: FakeClock, calls: Calls) -> None:
+    make_jobs(3)
+    loop = make_loop(threads=3)
+    loop.tick()
+    clock.advance(1.1)
+    settle(loop)
+    assert len(calls) == 3
+    assert statuses() == ["succeeded"] * 3
+
+
+# --- paused, draining ------------------------------------------------------------------------------------------------
+
+
+def test_a_paused_scheduler_claims_nothing(make_loop: MakeLoop) -> None:
+    make_job()
+    make_run("waiting")
+    loop = make_loop(paused=True)
+    assert loop.tick() == POLL
+    assert statuses() == ["queued"]
+    assert Run.objects.get().scheduler_id is None
+
+
+def test_a_paused_scheduler_keeps_its_lease(make_loop: MakeLoop, clock: FakeClock) -> None:
+    loop = make_loop()
+    loop.pause()
+    clock.advance(HEARTBEAT)
+    loop.tick()
+    assert Scheduler.objects.get().heartbeat_at == after(HEARTBEAT)
+
+
+def test_a_scheduler_that_is_resumed_claims_again(make_loop: MakeLoop) -> None:
+    make_job()
+    loop = make_loop()
+    loop.pause()
+    loop.tick()
+    loop.resume()
+    loop.tick()
+    assert statuses() == ["queued"]
+
+
+def test_a_draining_scheduler_claims_nothing(make_loop: MakeLoop) -> None:
+    make_job()
+    loop = make_loop()
+    loop.drain()
+    loop.tick()
+    assert statuses() == []
+
+
+# --- the lease -------------------------------------------------------------------------------------------------------
+
+
+def test_a_heartbeat_is_written_every_five_seconds(make_loop: MakeLoop, clock: FakeClock) -> None:
+    loop = make_loop()
+    for _ in range(20):
+        clock.advance(1)
+        loop.tick()
+    assert Scheduler.objects.get().heartbeat_at == after(20)
+    assert loop.lease.held
+
+
+def test_a_wait_ends_when_a_heartbeat_is_due(make_loop: MakeLoop, clock: FakeClock) -> None:
+    loop = make_loop()
+    clock.advance(HEARTBEAT - 0.25)
+    assert loop.tick() == pytest.approx(0.25)
+
+
+def test_without_its_lease_it_starts_nothing(make_loop: MakeLoop, clock: FakeClock, calls: Calls) -> None:
+    make_job()
+    loop = make_loop()
+    loop.tick()
+    clock.advance(LEASE)
+    executor(loop).work()
+    assert calls == []
+
+
+def test_what_it_could_not_start_for_want_of_a_lease_is_given_back(
+    make_loop: MakeLoop, clock: FakeClock, calls: Calls
+) -> None:
+    make_job(trigger={"type": "interval", "hours": 1})
+    loop = make_loop()
+    loop.tick()
+    clock.advance(LEASE)
+    executor(loop).work()
+    settle(loop)
+    assert len(calls) == 1
+    assert statuses() == ["succeeded"]
+
+
+def test_a_lease_that_others_gave_up_is_acquired_anew(make_loop: MakeLoop, clock: FakeClock) -> None:
+    loop = make_loop()
+    first = loop.lease.scheduler_id
+    clock.advance(LEASE)
+    Scheduler.objects.update(stopped_at=clock.now())
+    loop.tick()
+    assert loop.lease.scheduler_id != first
+    assert loop.lease.held
+
+
+def test_what_others_gave_up_for_lost_is_not_started(make_loop: MakeLoop, clock: FakeClock, calls: Calls) -> None:
+    make_job()
+    loop = make_loop()
+    loop.tick()
+    clock.advance(LEASE)
+    recovery.recover(clock.now())
+    Job.objects.update(next_run_time=None)
+    settle(loop)
+    assert calls == []
+    assert statuses() == ["lost"]
+
+
+def test_a_run_that_ends_after_it_was_given_up_stays_lost(make_loop: MakeLoop, clock: FakeClock) -> None:
+    run = make_run(func="tests:record")
+    loop = make_loop()
+    loop.tick()
+    loop.recorder.flush(loop.lease.scheduler_id)
+    Run.objects.update(status=RunStatus.LOST, finished_at=NOW)
+    executor(loop).work()
+    clock.advance(1)
+    loop.tick()
+    run.refresh_from_db()
+    assert run.status == RunStatus.LOST
+
+
+def test_it_recovers_what_dead_schedulers_held(make_loop: MakeLoop, clock: FakeClock) -> None:
+    first, second = make_loop(), make_loop()
+    make_job()
+    first.tick()
+    for _ in range(4):
+        clock.advance(5)
+        second.tick()
+    assert statuses()[0] == "lost"
+    assert Scheduler.objects.get(pk=first.lease.scheduler_id).stopped_at is not None
+
+
+def test_a_scheduler_that_starts_recovers_what_dead_ones_held(make_loop: MakeLoop, clock: FakeClock) -> None:
+    make_job()
+    make_loop().tick()
+    clock.advance(LEASE)
+    make_loop()
+    assert statuses() == ["lost"]
+
+
+# --- a database that fails -------------------------------------------------------------------------------------------
+
+
+def step(loop: Loop) -> float:
+    """Do what the loop does in one turn, errors included."""
+    return loop._process_jobs()
+
+
+def test_a_tick_outlives_a_database_that_fails(make_loop: MakeLoop, caplog: pytest.LogCaptureFixture) -> None:
+    loop = make_loop()
+    with failing_database(OperationalError("gone")):
+        assert 0 < step(loop) <= 5
+    assert [record.action for record in caplog.records if record.levelname == "ERROR"] == ["tick_failed"]
+
+
+def test_it_tries_again_ever_later_and_five_seconds_later_at_the_most(make_loop: MakeLoop) -> None:
+    loop = make_loop()
+    with failing_database(OperationalError("gone")):
+        waits = [step(loop) for _ in range(8)]
+    assert waits == sorted(waits)
+    assert waits[-1] == 5.0
+
+
+def test_it_goes_on_when_the_database_is_back(make_loop: MakeLoop, calls: Calls) -> None:
+    make_job()
+    loop = make_loop()
+    with failing_database(OperationalError("gone")):
+        step(loop)
+    step(loop)
+    executor(loop).work()
+    assert len(calls) == 1
+
+
+def test_what_ended_while_the_database_was_gone_is_recorded_later(make_loop: MakeLoop, clock: FakeClock) -> None:
+    make_job()
+    loop = make_loop()
+    loop.tick()
+    executor(loop).work()
+    clock.advance(1)
+    with failing_database(OperationalError("gone")):
+        step(loop)
+    assert statuses() == ["queued"]
+    step(loop)
+    assert statuses() == ["succeeded"]
+
+
+@pytest.mark.parametrize("claim", ["claim_due", "claim_waiting"])
+def test_a_claim_whose_answer_was_lost_is_run_all_the_same(
+    make_loop: MakeLoop, monkeypatch: pytest.MonkeyPatch, calls: Calls, claim: str
+) -> None:
+    make_job() if claim == "claim_due" else make_run()
+    loop = make_loop()
+    real = getattr(claims, claim)
+
+    def lose_the_answer(*args: Any) -> Any:
+        monkeypatch.setattr(claims, claim, real)
+        real(*args)
+        raise OperationalError("the connection broke at COMMIT")
+
+    monkeypatch.setattr(claims, claim, lose_the_answer)
+    step(loop)
+    assert executor(loop).queued == 0
+    for _ in range(3):
+        step(loop)
+        executor(loop).work()
+    assert len(calls) == 1
+
+
+def test_a_waiting_run_is_not_forgotten_when_the_claim_after_it_fails(
+    make_loop: MakeLoop, monkeypatch: pytest.MonkeyPatch, calls: Calls
+) -> None:
+    make_job()
+    make_run("waiting", args=["waiting"])
+    loop = make_loop()
+    real = claims.claim_due
+
+    def fail(*args: Any) -> Any:
+        monkeypatch.setattr(claims, "claim_due", real)
+        raise OperationalError("gone")
+
+    monkeypatch.setattr(claims, "claim_due", fail)
+    for _ in range(4):
+        step(loop)
+        executor(loop).work()
+    assert sorted(calls) == [(), ("waiting",)]
+
+
+def test_after_a_failure_what_is_queued_here_is_not_given_back(make_loop: MakeLoop) -> None:
+    make_jobs(2)
+    loop = make_loop()
+    loop.tick()
+    with failing_database(OperationalError("gone")):
+        step(loop)
+    step(loop)
+    assert Run.objects.filter(scheduler_id=loop.lease.scheduler_id).count() == 2
+    assert executor(loop).queued == 2
+
+
+# --- APScheduler's side ----------------------------------------------------------------------------------------------
+
+
+def test_listeners_hear_of_each_end(make_loop: MakeLoop) -> None:
+    make_job("good")
+    make_job("bad", func="tests:fail")
+    loop = make_loop()
+    heard: list[tuple[str, int]] = []
+    loop.add_listener(lambda event: heard.append((event.job_id, event.code)), EVENT_JOB_EXECUTED | EVENT_JOB_ERROR)
+    settle(loop)
+    assert sorted(heard) == [("bad", EVENT_JOB_ERROR), ("good", EVENT_JOB_EXECUTED)]
+
+
+def test_listeners_hear_of_what_did_not_run(make_loop: MakeLoop, clock: FakeClock) -> None:
+    make_job("late", misfire_grace_time=1)
+    make_job("busy", next_run_time=after(5), trigger={"type": "interval", "seconds": 5})
+    make_run("busy", status=RunStatus.RUNNING, scheduler_id="another")
+    loop = make_loop()
+    heard: list[tuple[str, int]] = []
+    loop.add_listener(
+        lambda event: heard.append((event.job_id, event.code)), EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES
+    )
+    clock.advance(5)
+    loop.tick()
+    assert sorted(heard) == [("busy", EVENT_JOB_MAX_INSTANCES), ("late", EVENT_JOB_MISSED)]
+
+
+def test_a_listener_that_raises_does_no_harm(make_loop: MakeLoop, calls: Calls) -> None:
+    make_job()
+    loop = make_loop()
+
+    def fail(event: Any) -> None:
+        raise RuntimeError("listener")
+
+    loop.add_listener(fail)
+    settle(loop)
+    assert statuses() == ["succeeded"]
+
+
+def test_shutdown_ends_it_as_a_drain_does() -> None:
+    loop = Loop(2, RunningClock())  # type: ignore[arg-type]
+    ended = in_thread(loop.start)
+    until(lambda: loop.running and Scheduler.objects.exists())
+    loop.shutdown()
+    ended()
+    assert Scheduler.objects.get().stopped_at is not None
+    with pytest.raises(SchedulerNotRunningError):
+        loop.shutdown()
+
+
+# --- run once --------------------------------------------------------------------------------------------------------
+
+
+def test_run_once_runs_what_is_due_and_leaves(calls: Calls) -> None:
+    make_jobs(20)
+    make_job("later", next_run_time=after(60))
+    make_run("waiting", args=["waiting"])
+    loop = Loop(3, RunningClock())  # type: ignore[arg-type]
+    loop.run_once()
+    assert len(calls) == 21
+    assert set(statuses()) == {"succeeded"}
+    assert Scheduler.objects.get().stopped_at is not None
+    assert loop.unfinished == 0
+
+
+def test_run_once_with_nothing_to_do_leaves_at_once() -> None:
+    Loop(1, RunningClock()).run_once()  # type: ignore[arg-type]
+    assert Scheduler.objects.get().stopped_at is not None
+
+
+def test_run_once_catches_up_with_all_that_was_due(calls: Calls) -> None:
+    make_job(coalesce=False, max_instances=1000, next_run_time=after(-2490), anchor=after(-2500))
+    Loop(4, RunningClock()).run_once()  # type: ignore[arg-type]
+    assert len(calls) == 250
+
+
+def test_run_once_outlives_a_database_that_fails_for_a_moment(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_job()
+    real = claims.claim_due
+
+    def lose_the_answer(*args: Any) -> Any:
+        monkeypatch.setattr(claims, "claim_due", real)
+        real(*args)
+        raise OperationalError("the connection broke at COMMIT")
+
+    monkeypatch.setattr(claims, "claim_due", lose_the_answer)
+    Loop(1, RunningClock()).run_once()  # type: ignore[arg-type]
+    assert len(calls) == 1
+    assert statuses() == ["succeeded"]
+
+
+class SlowToStart(RunningClock):
+    """Keeps a run between the queue and its start: the thread has taken it, and nobody was told yet."""
+
+    def now(self) -> Any:
+        """Return this instant, late in the executor's threads."""
+        if threading.current_thread().name.startswith("thread-"):
+            threading.Event().wait(0.3)
+        return super().now()
+
+
+def test_run_once_waits_for_a_run_that_is_about_to_start(calls: Calls) -> None:
+    make_job()
+    Loop(1, SlowToStart()).run_once()  # type: ignore[arg-type]
+    assert len(calls) == 1
+    assert statuses() == ["succeeded"]
+
+
+def test_a_drain_waits_for_a_run_that_is_about_to_start(calls: Calls) -> None:
+    make_job()
+    loop = Loop(1, SlowToStart())  # type: ignore[arg-type]
+    ended = in_thread(loop.start)
+    until(lambda: Run.objects.exists())
+    loop.drain()
+    ended()
+    assert len(calls) in (0, 1)
+    assert statuses() == (["succeeded"] if calls else ["queued"])
+
+
+# --- transactions that functions leave open --------------------------------------------------------------------------
+
+
+def test_a_transaction_left_open_fails_its_run_and_not_the_next() -> None:
+    make_job("a", func="tests:leave_open", next_run_time=after(-1))
+    make_job("b", func="tests:select")
+    Loop(1, RunningClock()).run_once()  # type: ignore[arg-type]
+    first, second = Run.objects.order_by("id")
+    assert (first.status, first.error) == (
+        RunStatus.FAILED, "RuntimeError: the function left a transaction open: it was rolled back"
+    )  # fmt: skip
+    assert (second.status, second.result) == (RunStatus.SUCCEEDED, 1)
+
+
+def test_what_a_function_wrote_in_a_transaction_left_open_is_rolled_back() -> None:
+    make_job("a", func="tests:leave_open")
+    Loop(1, RunningClock()).run_once()  # type: ignore[arg-type]
+    assert not Job.objects.filter(name="written by leave_open").exists()
+
+
+@pytest.mark.usefixtures("postgresql_only")
+def test_a_connection_that_broke_under_a_function_is_made_anew_for_the_next() -> None:
+    make_job("a", func="tests:close_connection", next_run_time=after(-1))
+    make_job("b", func="tests:select")
+    Loop(1, RunningClock()).run_once()  # type: ignore[arg-type]
+    assert Run.objects.get(job_id="b").status == RunStatus.SUCCEEDED
+
+
+def test_a_connection_that_a_function_left_without_autocommit_is_made_anew_for_the_next() -> None:
+    make_job("a", func="tests:no_autocommit", next_run_time=after(-1))
+    make_job("b", func="tests:select")
+    Loop(1, RunningClock()).run_once()  # type: ignore[arg-type]
+    assert Run.objects.get(job_id="b").status == RunStatus.SUCCEEDED

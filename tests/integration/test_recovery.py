@@ -1,0 +1,169 @@
+"""What a dead scheduler held is lost, counted and said; nothing stays `running` for ever."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection, transaction
+
+from jobs.core.runs import RunStatus
+from jobs.models import Job, Run, Scheduler
+from jobs.scheduler import recovery
+from jobs.scheduler.recorder import Recorder
+from tests.fakes import NOW, after, make_job, make_run, make_scheduler, outcome
+
+from .conftest import in_thread, until
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.parametrize("status", [RunStatus.QUEUED, RunStatus.RUNNING])
+def test_the_active_runs_of_a_dead_scheduler_are_lost(status: RunStatus) -> None:
+    make_scheduler("dead", lease_until=NOW)
+    run = make_run(status=status, scheduler_id="dead")
+    assert recovery.recover(after(0)) == 1
+    run.refresh_from_db()
+    assert (run.status, run.finished_at) == (RunStatus.LOST, NOW)
+    assert run.reason == "its scheduler's lease was over at 2030-01-01 12:00:00 UTC, without a heartbeat"
+
+
+def test_a_scheduler_within_its_lease_keeps_its_runs() -> None:
+    make_scheduler("alive", lease_until=after(0.001))
+    make_run(status=RunStatus.RUNNING, scheduler_id="alive")
+    assert recovery.recover(NOW) == 0
+    assert Run.objects.get().status == RunStatus.RUNNING
+
+
+def test_the_runs_of_others_are_left_alone() -> None:
+    make_scheduler("dead", lease_until=NOW)
+    make_scheduler("alive", lease_until=after(10))
+    make_run("a", status=RunStatus.RUNNING, scheduler_id="alive")
+    make_run("b")
+    assert recovery.recover(after(1)) == 0
+    assert set(Run.objects.values_list("status", flat=True)) == {"running", "queued"}
+
+
+def test_runs_that_ended_stay_as_they_are() -> None:
+    make_scheduler("dead", lease_until=NOW)
+    make_run(status=RunStatus.SUCCEEDED, scheduler_id="dead")
+    assert recovery.recover(after(1)) == 0
+    assert Run.objects.get().status == RunStatus.SUCCEEDED
+
+
+def test_the_dead_scheduler_is_marked_as_stopped() -> None:
+    make_scheduler("dead", lease_until=NOW, queued_runs=3, running_runs=2)
+    recovery.recover(after(1))
+    dead = Scheduler.objects.get()
+    assert (dead.stopped_at, dead.queued_runs, dead.running_runs) == (after(1), 0, 0)
+
+
+def test_recovering_again_finds_nothing() -> None:
+    make_scheduler("dead", lease_until=NOW)
+    make_run(status=RunStatus.RUNNING, scheduler_id="dead")
+    assert recovery.recover(after(1)) == 1
+    assert recovery.recover(after(2)) == 0
+    assert Run.objects.get().finished_at == after(1)
+
+
+def test_a_lost_run_is_counted_as_a_failure_of_its_job() -> None:
+    make_scheduler("dead", lease_until=NOW)
+    make_job(run_count=5, failure_count=1, last_status=RunStatus.SUCCEEDED)
+    for number in range(2):
+        make_run(status=RunStatus.RUNNING, scheduler_id="dead", scheduled_time=after(number))
+    recovery.recover(after(1))
+    job = Job.objects.get()
+    assert (job.run_count, job.failure_count, job.last_status, job.last_run_at) == (7, 3, RunStatus.LOST, after(1))
+
+
+def test_a_lost_run_leaves_the_schedule_of_its_job_alone() -> None:
+    make_scheduler("dead", lease_until=NOW)
+    make_job()
+    make_run(status=RunStatus.RUNNING, scheduler_id="dead")
+    recovery.recover(after(1))
+    assert Job.objects.get().next_run_time == NOW
+
+
+def test_the_lost_run_of_a_removed_job_is_lost_all_the_same() -> None:
+    make_scheduler("dead", lease_until=NOW)
+    make_run("removed", status=RunStatus.RUNNING, scheduler_id="dead")
+    assert recovery.recover(after(1)) == 1
+
+
+def test_several_dead_schedulers_are_recovered_at_once() -> None:
+    for name in ("a", "b"):
+        make_scheduler(name, lease_until=NOW)
+        make_run(name, status=RunStatus.RUNNING, scheduler_id=name)
+    assert recovery.recover(after(1)) == 2
+
+
+def test_what_is_lost_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    make_scheduler("dead", lease_until=NOW)
+    make_run(status=RunStatus.RUNNING, scheduler_id="dead")
+    recovery.recover(after(1))
+    assert sorted(record.action for record in caplog.records) == ["run_lost", "scheduler_dead"]
+
+
+def test_an_outcome_that_comes_after_the_recovery_changes_nothing() -> None:
+    make_scheduler("dead", lease_until=NOW)
+    make_job()
+    run = make_run(status=RunStatus.RUNNING, scheduler_id="dead")
+    recovery.recover(after(1))
+    recorder = Recorder(lambda: None)
+    recorder.finished(outcome(run.id))
+    assert recorder.flush("dead") == []
+    assert (Run.objects.get().status, Job.objects.get().run_count) == (RunStatus.LOST, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("postgresql_only")
+def test_an_outcome_that_is_being_written_comes_first() -> None:
+    make_scheduler("dead", lease_until=NOW)
+    make_job()
+    run = make_run(status=RunStatus.RUNNING, scheduler_id="dead")
+    recorder = Recorder(lambda: None)
+    recorder.finished(outcome(run.id))
+    with transaction.atomic():
+        recorder.flush("dead")
+        lost = in_thread(lambda: recovery.recover(after(1)))
+        until(waits_for_a_lock)
+    assert lost() == 0
+    job = Job.objects.get()
+    assert (Run.objects.get().status, job.run_count, job.failure_count) == (RunStatus.SUCCEEDED, 1, 0)
+    assert job.last_status == RunStatus.SUCCEEDED
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("postgresql_only")
+def test_two_that_recover_at_once_do_not_wait_for_each_other() -> None:
+    make_scheduler("dead", lease_until=NOW)
+    make_run(status=RunStatus.RUNNING, scheduler_id="dead")
+    with transaction.atomic():
+        assert recovery.recover(after(1)) == 1
+        assert in_thread(lambda: recovery.recover(after(1)))() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_scheduler_can_give_up_what_it_holds_itself() -> None:
+    make_run("a", status=RunStatus.RUNNING, scheduler_id="s1")
+    make_run("b", status=RunStatus.RUNNING, scheduler_id="s2")
+    assert recovery.lose(["s1"], "its scheduler was ended at once", after(1)) == 1
+    lost = Run.objects.get(status=RunStatus.LOST)
+    assert (lost.job_id, lost.reason) == ("a", "its scheduler was ended at once")
+
+
+def test_schedulers_that_stopped_a_week_ago_are_forgotten() -> None:
+    make_scheduler("old", stopped_at=after(-7 * 86400 - 1))
+    make_scheduler("recent", stopped_at=after(-7 * 86400 + 1))
+    make_scheduler("alive")
+    make_run(status=RunStatus.SUCCEEDED, scheduler_id="old")
+    recovery.forget_stopped(NOW)
+    assert set(Scheduler.objects.values_list("id", flat=True)) == {"recent", "alive"}
+    assert Run.objects.get().scheduler_id == "old"
+
+
+def waits_for_a_lock() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+        return bool(cursor.fetchone()[0])

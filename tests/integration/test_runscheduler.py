@@ -1,0 +1,102 @@
+"""The command: it runs what is due, and says plainly what keeps it from starting."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.db import OperationalError
+from django.db.migrations.executor import MigrationExecutor
+from django.test import override_settings
+
+from jobs.models import Job, Run, Scheduler
+from tests.fakes import make_job
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(30)]
+
+HOUR_AGO = datetime.now(UTC) - timedelta(hours=1)
+
+
+@pytest.fixture(autouse=True)
+def no_declared_jobs() -> Any:
+    with override_settings(JOBS=[]):
+        yield
+
+
+def due(job_id: str = "job", **fields: Any) -> Job:
+    return make_job(job_id, next_run_time=HOUR_AGO, anchor=HOUR_AGO, **fields)
+
+
+def test_once_runs_what_is_due_and_exits(calls: list[tuple[Any, ...]]) -> None:
+    due(args=["it ran"], trigger={"type": "interval", "hours": 2})
+    call_command("runscheduler", "--once", "--threads=2")
+    assert calls == [("it ran",)]
+    assert Run.objects.get().status == "succeeded"
+    assert Scheduler.objects.get().stopped_at is not None
+
+
+def test_what_a_run_prints_is_its_output() -> None:
+    due(func="tests:speak", args=["hello"])
+    call_command("runscheduler", "--once")
+    assert Run.objects.get().output == "hello\n"
+
+
+def test_the_streams_and_the_signals_are_restored() -> None:
+    before = (sys.stdout, sys.stderr, signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT))
+    call_command("runscheduler", "--once")
+    assert (sys.stdout, sys.stderr, signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it(number: signal.Signals) -> None:
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), number))
+    timer.start()
+    call_command("runscheduler")
+    timer.join()
+    assert Scheduler.objects.get().stopped_at is not None
+
+
+def test_the_threads_are_on_record() -> None:
+    call_command("runscheduler", "--once", "--threads=3")
+    assert Scheduler.objects.get().threads == 3
+
+
+@pytest.mark.parametrize("threads", ["0", "-1", "1001", "many", "1.5", "", "²"])
+def test_a_wrong_number_of_threads_is_refused(threads: str) -> None:
+    with pytest.raises(CommandError, match="is not a number of threads from 1 to 1000"):
+        call_command("runscheduler", "--once", f"--threads={threads}")
+
+
+@override_settings(JOBS=[{"id": "declared", "func": "tests:record", "trigger": "interval", "seconds": 60}])
+def test_declared_jobs_are_made() -> None:
+    call_command("runscheduler", "--once")
+    assert Job.objects.get().id == "declared"
+
+
+@override_settings(JOBS=[{"id": "declared", "func": "gone:away", "trigger": "interval", "seconds": 60}])
+def test_a_wrong_declaration_is_named() -> None:
+    with pytest.raises(CommandError, match=r"JOBS\[0\]\.func: 'gone:away' is not a registered function"):
+        call_command("runscheduler", "--once")
+    assert not Scheduler.objects.exists()
+
+
+def test_a_database_that_is_not_up_to_date_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MigrationExecutor, "migration_plan", lambda *args: ["jobs.0002"])
+    with pytest.raises(CommandError, match=r"the database is not up to date; run: manage\.py migrate"):
+        call_command("runscheduler", "--once")
+
+
+def test_a_database_that_does_not_answer_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: Any) -> Any:
+        raise OperationalError("connection refused")
+
+    monkeypatch.setattr(MigrationExecutor, "__init__", fail)
+    with pytest.raises(CommandError, match="the database of DATABASE_URL does not answer: connection refused"):
+        call_command("runscheduler", "--once")

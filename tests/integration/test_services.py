@@ -1,0 +1,508 @@
+"""What people ask for: each wish one transaction, and none in the way of what the scheduler does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.test import override_settings
+
+from jobs import definitions, services
+from jobs.core.exceptions import (
+    CronzimusError,
+    InvalidArguments,
+    InvalidFunction,
+    InvalidRequest,
+    InvalidTrigger,
+    JobExists,
+    JobNotFound,
+)
+from jobs.core.runs import RunStatus, RunTrigger
+from jobs.models import Job, Run
+from jobs.scheduler import claims
+from tests.fakes import NOW, after, make_job, make_run
+
+pytestmark = pytest.mark.django_db
+
+BODY = {"id": "job", "func": "tests:echo", "trigger": "interval", "seconds": 10}
+
+
+def add(*, now: Any = NOW, **fields: Any) -> Job:
+    return services.add_job({**BODY, **fields}, now=now)
+
+
+def stored(job_id: str = "job") -> Job:
+    return Job.objects.get(pk=job_id)
+
+
+# --- add -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_new_job_is_due_one_interval_later() -> None:
+    add()
+    assert stored().next_run_time == after(10)
+
+
+def test_a_new_job_has_the_defaults() -> None:
+    job = add()
+    assert (job.name, job.args, job.kwargs, job.tags, job.description) == ("echo", [], {}, [], "")
+    assert (job.executor, job.misfire_grace_time, job.coalesce, job.max_instances) == ("thread", None, True, 1)
+    assert (job.paused, job.run_count, job.last_status, job.declaration) == (False, 0, "", None)
+
+
+@override_settings(JOB_DEFAULTS={"coalesce": False, "misfire_grace_time": 60})
+def test_a_new_job_has_the_sites_policies_unless_it_names_its_own() -> None:
+    job = add(misfire_grace_time=5)
+    assert (job.coalesce, job.misfire_grace_time) == (False, 5)
+
+
+def test_an_interval_is_anchored_at_a_whole_second() -> None:
+    job = add(now=after(0.6))
+    assert (job.anchor, job.next_run_time) == (NOW, after(10))
+
+
+def test_a_date_in_the_future_is_due_then() -> None:
+    assert add(trigger="date", run_date=after(60).isoformat(), seconds=None).next_run_time == after(60)
+
+
+def test_a_date_that_has_just_gone_by_is_due_at_once() -> None:
+    job = add(trigger="date", run_date=after(-0.5).isoformat(), seconds=None)
+    assert job.next_run_time == after(-0.5)
+    assert len(claims.claim_due("s1", 5, NOW).runs) == 1
+
+
+def test_a_date_within_the_grace_is_due_at_once() -> None:
+    job = add(trigger="date", run_date=after(-50).isoformat(), seconds=None, misfire_grace_time=60)
+    assert job.next_run_time == after(-50)
+
+
+def test_a_date_beyond_the_grace_is_refused() -> None:
+    with pytest.raises(InvalidTrigger, match="lies in the past"):
+        add(trigger="date", run_date=after(-70).isoformat(), seconds=None, misfire_grace_time=60)
+
+
+def test_a_paused_job_can_be_added() -> None:
+    job = services.add_job(BODY, now=NOW, paused=True)
+    assert (job.paused, job.next_run_time) == (True, None)
+
+
+def test_an_id_is_given_once() -> None:
+    add()
+    with pytest.raises(JobExists):
+        add(seconds=99)
+    assert stored().trigger == {"type": "interval", "seconds": 10}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "field"),
+    [
+        ({"id": "no spaces"}, InvalidRequest, "id"),
+        ({"func": "os:system"}, InvalidFunction, "func"),
+        ({"args": [1, 2]}, InvalidArguments, "args"),
+        ({"kwargs": {"nobody": 1}}, InvalidArguments, "kwargs"),
+        ({"args": "abc"}, InvalidArguments, "args"),
+        ({"seconds": 0}, InvalidTrigger, "seconds"),
+        ({"trigger": "never"}, InvalidTrigger, "trigger"),
+        ({"max_instances": 0}, InvalidRequest, "max_instances"),
+        ({"coalesce": "yes"}, InvalidRequest, "coalesce"),
+        ({"misfire_grace_time": -1}, InvalidRequest, "misfire_grace_time"),
+        ({"secnods": 5}, InvalidRequest, "secnods"),
+        ({"args": ["\x00"]}, InvalidArguments, "args"),
+    ],
+    ids=repr,
+)
+def test_what_is_wrong_is_refused_by_name_and_nothing_is_written(
+    wrong: dict[str, Any], error: type[CronzimusError], field: str
+) -> None:
+    with pytest.raises(error) as caught:
+        add(**wrong)
+    assert any(field in name or name == "trigger" for name in caught.value.fields)
+    assert not Job.objects.exists()
+
+
+# --- update ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"name": "other"}, {"args": [5]}, {"func": "tests:record"}, {"max_instances": 3}, {"coalesce": False},
+        {"description": "text"}, {"tags": ["a"]}, {"misfire_grace_time": 5}, {"seconds": 10},
+        {"trigger": {"type": "interval", "seconds": 10}}, {"trigger": "interval", "seconds": 10},
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_an_edit_of_anything_but_the_trigger_leaves_the_schedule_alone(edit: dict[str, Any]) -> None:
+    before = add()
+    services.update_job("job", edit, now=after(7))
+    job = stored()
+    assert (job.anchor, job.next_run_time) == (before.anchor, before.next_run_time)
+
+
+def test_an_edit_of_an_overdue_job_leaves_it_due() -> None:
+    add()
+    services.update_job("job", {"name": "other"}, now=after(500))
+    assert stored().next_run_time == after(10)
+
+
+def test_an_edit_writes_what_it_names_only() -> None:
+    add(args=[1])
+    Job.objects.update(run_count=5, next_run_time=after(20), error="")
+    services.update_job("job", {"name": "other"}, now=after(7))
+    job = stored()
+    assert (job.name, job.args, job.run_count, job.next_run_time, job.updated_at) == (
+        "other", [1], 5, after(20), after(7)
+    )  # fmt: skip
+
+
+def test_an_edit_that_changes_nothing_writes_nothing() -> None:
+    add()
+    services.update_job("job", {"name": "echo", "seconds": 10}, now=after(7))
+    assert stored().updated_at == NOW
+
+
+def test_a_new_trigger_counts_from_now() -> None:
+    add()
+    services.update_job("job", {"seconds": 60}, now=after(7))
+    job = stored()
+    assert (job.anchor, job.next_run_time) == (after(7), after(67))
+
+
+def test_a_new_trigger_drops_what_was_due() -> None:
+    add()
+    services.update_job("job", {"seconds": 60}, now=after(100))
+    assert claims.claim_due("s1", 5, after(159)).runs == []
+    assert len(claims.claim_due("s1", 5, after(160)).runs) == 1
+
+
+def test_a_new_trigger_of_a_paused_job_leaves_it_paused() -> None:
+    add()
+    services.pause_job("job", now=after(1))
+    services.update_job("job", {"seconds": 60}, now=after(2))
+    assert (stored().paused, stored().next_run_time) == (True, None)
+
+
+def test_a_new_trigger_mends_a_broken_job() -> None:
+    add()
+    Job.objects.update(trigger=[], error="its trigger can not be understood: …", next_run_time=None)
+    services.update_job("job", {"trigger": {"type": "interval", "seconds": 5}}, now=after(2))
+    job = stored()
+    assert (job.error, job.next_run_time) == ("", after(7))
+
+
+def test_a_wrong_edit_changes_nothing() -> None:
+    add()
+    with pytest.raises(InvalidRequest):
+        services.update_job("job", {"name": "other", "max_instances": 0}, now=after(1))
+    assert stored().name == "echo"
+
+
+def test_an_edit_between_two_claims_is_in_force_for_the_second() -> None:
+    add(args=["before"])
+    assert claims.claim_due("s1", 5, after(10)).runs[0].args == ["before"]
+    services.update_job("job", {"args": ["after"]}, now=after(11))
+    Run.objects.update(status=RunStatus.SUCCEEDED, finished_at=after(11))
+    assert claims.claim_due("s1", 5, after(20)).runs[0].args == ["after"]
+
+
+# --- pause and resume ------------------------------------------------------------------------------------------------
+
+
+def test_a_paused_job_does_not_fire() -> None:
+    add()
+    services.pause_job("job", now=after(1))
+    assert claims.claim_due("s1", 5, after(100)).runs == []
+
+
+def test_what_was_due_when_it_was_paused_does_not_fire_either() -> None:
+    add()
+    services.pause_job("job", now=after(35))
+    services.resume_job("job", now=after(36))
+    assert claims.claim_due("s1", 5, after(39.9)).runs == []
+
+
+def test_a_resumed_job_goes_on_from_now_in_its_old_rhythm() -> None:
+    add()
+    services.pause_job("job", now=after(1))
+    job = services.resume_job("job", now=after(34))
+    assert (job.next_run_time, job.anchor) == (after(40), NOW)
+    run = claims.claim_due("s1", 5, after(40)).runs[0]
+    assert run.scheduled_time == after(40)
+    assert Run.objects.get().fire_times == 1
+
+
+def test_a_pause_leaves_no_run() -> None:
+    add()
+    services.pause_job("job", now=after(1))
+    services.resume_job("job", now=after(1000))
+    claims.claim_due("s1", 5, after(1005))
+    assert not Run.objects.exists()
+
+
+def test_pausing_twice_is_pausing_once() -> None:
+    add()
+    services.pause_job("job", now=after(1))
+    services.pause_job("job", now=after(2))
+    assert (stored().paused, stored().updated_at) == (True, after(1))
+
+
+def test_resuming_a_job_that_is_not_paused_leaves_its_schedule_alone() -> None:
+    add()
+    services.resume_job("job", now=after(95))
+    assert stored().next_run_time == after(10)
+
+
+def test_a_date_that_passed_during_a_pause_does_not_fire() -> None:
+    add(trigger="date", run_date=after(10).isoformat(), seconds=None)
+    services.pause_job("job", now=after(1))
+    assert services.resume_job("job", now=after(20)).next_run_time is None
+
+
+def test_a_pause_lets_active_runs_go_on() -> None:
+    add()
+    claims.claim_due("s1", 5, after(10))
+    services.pause_job("job", now=after(11))
+    assert Run.objects.get().status == RunStatus.QUEUED
+
+
+# --- remove ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_history_of_a_removed_job_stays() -> None:
+    add()
+    make_run(status=RunStatus.SUCCEEDED)
+    services.remove_job("job", now=after(1))
+    assert not Job.objects.exists()
+    assert Run.objects.get().job_id == "job"
+
+
+def test_the_waiting_runs_of_a_removed_job_are_cancelled() -> None:
+    add()
+    services.run_job("job", now=after(1))
+    services.remove_job("job", now=after(2))
+    run = Run.objects.get()
+    assert (run.status, run.reason, run.finished_at) == (RunStatus.CANCELLED, "its job was removed", after(2))
+
+
+def test_the_runs_that_a_scheduler_has_taken_go_on_after_a_removal() -> None:
+    add()
+    claims.claim_due("s1", 5, after(10))
+    services.remove_job("job", now=after(11))
+    assert Run.objects.get().status == RunStatus.QUEUED
+
+
+def test_the_id_of_a_removed_job_can_be_given_again() -> None:
+    add()
+    services.remove_job("job", now=after(1))
+    assert add(now=after(2)).next_run_time == after(12)
+
+
+# --- run now ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_is_asked_for_waits_for_any_scheduler() -> None:
+    add(args=[5])
+    run = services.run_job("job", now=after(1), actor="ann")
+    (held,) = claims.claim_waiting("s1", 5)
+    assert (held.id, held.func, held.args) == (run.pk, "tests:echo", [5])
+    stored_run = Run.objects.get()
+    assert (stored_run.trigger, stored_run.actor, stored_run.scheduled_time) == (RunTrigger.MANUAL, "ann", after(1))
+
+
+def test_a_run_that_is_asked_for_leaves_the_schedule_alone() -> None:
+    add()
+    services.run_job("job", now=after(1))
+    assert stored().next_run_time == after(10)
+
+
+def test_a_paused_job_can_be_run() -> None:
+    add()
+    services.pause_job("job", now=after(1))
+    services.run_job("job", now=after(2))
+    assert len(claims.claim_waiting("s1", 5)) == 1
+
+
+def test_a_run_can_have_arguments_of_its_own() -> None:
+    add(args=[1])
+    services.run_job("job", now=after(1), args=[2], kwargs={})
+    assert (Run.objects.get().args, stored().args) == ([2], [1])
+
+
+def test_a_run_with_arguments_that_do_not_fit_is_refused() -> None:
+    add()
+    with pytest.raises(InvalidArguments):
+        services.run_job("job", now=after(1), args=[1, 2, 3])
+    assert not Run.objects.exists()
+
+
+def test_a_run_of_an_unknown_function_is_refused() -> None:
+    make_job(func="gone:away")
+    with pytest.raises(InvalidFunction):
+        services.run_job("job", now=after(1))
+
+
+def test_two_runs_can_be_asked_for_in_the_same_instant() -> None:
+    add()
+    first, second = (services.run_job("job", now=after(1)) for _ in range(2))
+    assert first.scheduled_time != second.scheduled_time
+
+
+def test_a_run_asked_for_at_the_very_instant_of_a_fire_time_does_not_take_its_place() -> None:
+    add()
+    services.run_job("job", now=after(10))
+    claimed = claims.claim_due("s1", 5, after(10))
+    assert len(claimed.runs) + len(claimed.unstarted) == 1
+    assert Run.objects.filter(trigger=RunTrigger.SCHEDULE, scheduled_time=after(10)).count() == 1
+
+
+def test_a_run_asked_for_at_the_latest_of_several_fire_times_does_not_take_its_place() -> None:
+    add()
+    services.run_job("job", now=after(30))
+    claims.claim_due("s1", 5, after(31))
+    assert Run.objects.get(trigger=RunTrigger.SCHEDULE).fire_times == 3
+
+
+# --- duplicate -------------------------------------------------------------------------------------------------------
+
+
+def test_a_copy_is_paused_and_has_the_same_definition() -> None:
+    add(args=[1], tags=["a"], max_instances=3, description="text", misfire_grace_time=9)
+    services.duplicate_job("job", "copy", now=after(5))
+    original, copy = stored(), stored("copy")
+    names = (*definitions.DEFINITION_FIELDS, *definitions.POLICY_FIELDS, "trigger")
+    assert [getattr(copy, name) for name in names] == [getattr(original, name) for name in names]
+    assert (copy.paused, copy.next_run_time, copy.run_count) == (True, None, 0)
+
+
+def test_a_copy_needs_an_id_of_its_own() -> None:
+    add()
+    with pytest.raises(JobExists):
+        services.duplicate_job("job", "job", now=after(5))
+
+
+# --- unknown jobs ----------------------------------------------------------------------------------------------------
+
+WISHES = {
+    "get": lambda job_id: services.get_job(job_id),
+    "update": lambda job_id: services.update_job(job_id, {"name": "other"}, now=NOW),
+    "pause": lambda job_id: services.pause_job(job_id, now=NOW),
+    "resume": lambda job_id: services.resume_job(job_id, now=NOW),
+    "remove": lambda job_id: services.remove_job(job_id, now=NOW),
+    "run": lambda job_id: services.run_job(job_id, now=NOW),
+    "duplicate": lambda job_id: services.duplicate_job(job_id, "copy", now=NOW),
+}
+
+
+@pytest.mark.parametrize("wish", WISHES.values(), ids=WISHES)
+@pytest.mark.parametrize("job_id", ["nobody", "", "a\x00b", "\ud800", "x" * 5000], ids=ascii)
+def test_a_wish_for_an_unknown_job_is_refused(wish: Any, job_id: str) -> None:
+    with pytest.raises(JobNotFound) as caught:
+        wish(job_id)
+    str(caught.value).encode()
+
+
+# --- declared jobs ---------------------------------------------------------------------------------------------------
+
+
+def sync(*declarations: dict[str, Any], now: Any = NOW) -> None:
+    services.sync_declared_jobs(declarations, now=now)
+
+
+def test_a_declared_job_is_added() -> None:
+    sync(BODY)
+    assert stored().next_run_time == after(10)
+
+
+def test_the_same_declaration_changes_nothing() -> None:
+    sync(BODY)
+    before = Job.objects.values().get()
+    sync(BODY, now=after(100))
+    assert Job.objects.values().get() == before
+
+
+def test_the_same_declaration_does_not_resume_a_paused_job() -> None:
+    sync(BODY)
+    services.pause_job("job", now=after(1))
+    sync(BODY, now=after(2))
+    assert stored().paused
+
+
+def test_the_same_declaration_does_not_undo_an_edit() -> None:
+    sync(BODY)
+    services.update_job("job", {"seconds": 60, "name": "edited"}, now=after(1))
+    sync(BODY, now=after(2))
+    assert (stored().trigger["seconds"], stored().name, stored().anchor) == (60, "edited", after(1))
+
+
+def test_the_same_declaration_does_not_bring_back_a_date_that_ran() -> None:
+    once = {"id": "job", "func": "tests:echo", "trigger": "date", "run_date": after(10).isoformat()}
+    sync(once)
+    claims.claim_due("s1", 5, after(10))
+    sync(once, now=after(1000))
+    assert stored().next_run_time is None
+
+
+def test_a_changed_declaration_changes_the_job() -> None:
+    sync(BODY)
+    sync({**BODY, "seconds": 60, "args": [1]}, now=after(5))
+    assert (stored().trigger, stored().args, stored().next_run_time) == (
+        {"type": "interval", "seconds": 60}, [1], after(65)
+    )  # fmt: skip
+
+
+def test_a_changed_declaration_with_the_same_trigger_leaves_the_schedule_alone() -> None:
+    sync(BODY)
+    sync({**BODY, "args": [1]}, now=after(5))
+    assert (stored().anchor, stored().next_run_time) == (NOW, after(10))
+
+
+def test_a_changed_declaration_does_not_resume_a_paused_job() -> None:
+    sync(BODY)
+    services.pause_job("job", now=after(1))
+    sync({**BODY, "seconds": 60}, now=after(2))
+    assert (stored().paused, stored().next_run_time) == (True, None)
+
+
+def test_a_declaration_of_a_job_that_people_made_takes_it_over() -> None:
+    add(seconds=99)
+    sync(BODY, now=after(1))
+    assert stored().trigger == {"type": "interval", "seconds": 10}
+
+
+def test_a_wrong_declaration_is_named_by_its_place() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        sync(BODY, {"id": "b", "func": "tests:echo", "trigger": "interval", "seconds": 1, "coalesce": 5})
+    assert list(caught.value.fields) == ["JOBS[1].coalesce"]
+
+
+def test_a_wrong_declaration_keeps_the_class_of_its_error() -> None:
+    with pytest.raises(InvalidFunction, match=r"JOBS\[0\]\.func: "):
+        sync({**BODY, "func": "gone:away"})
+
+
+@pytest.mark.parametrize("declaration", [{}, {"id": 5}, {"id": None}, {"id": "a\x00b"}, {"id": "\ud800"}], ids=ascii)
+def test_a_declaration_without_a_proper_id_is_named(declaration: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        sync(declaration)
+    assert "JOBS[0].id" in caught.value.fields
+
+
+def test_a_wrong_change_of_a_declaration_is_named_and_changes_nothing() -> None:
+    sync(BODY)
+    with pytest.raises(InvalidRequest, match=r"JOBS\[0\]\.max_instances"):
+        sync({**BODY, "max_instances": 0})
+    assert stored().max_instances == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_declared_job_that_another_scheduler_adds_meanwhile_is_left_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = services.add_job
+
+    def beaten(*args: Any, **kwargs: Any) -> Job:
+        monkeypatch.setattr(services, "add_job", real)
+        sync(BODY)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(services, "add_job", beaten)
+    sync(BODY, now=after(1))
+    assert stored().created_at == NOW

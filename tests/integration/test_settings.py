@@ -1,0 +1,108 @@
+"""A wrong value in the environment stops the start, with a message that names the variable, and no traceback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+WRONG = [
+    ("DEBUG", "perhaps"),
+    ("HTTPS", "2"),
+    ("TIME_ZONE", "Mars/Olympus"),
+    ("PORT", "0"),
+    ("PORT", "65536"),
+    ("PORT", "http"),
+    ("LOG_LEVEL", "LOUD"),
+    ("DATABASE_URL", "mysql://root@localhost/db"),
+    ("DATABASE_URL", "db.sqlite3"),
+    ("DATABASE_URL", "postgresql://localhost:99999/db"),
+    ("DATABASE_URL", "postgresql://[::1/db"),
+    ("SCHEDULER_API_ENABLED", "maybe"),
+    ("API_AUTH", "password"),
+    ("SCHEDULER_THREADS", "0"),
+    ("SCHEDULER_THREADS", "1.5"),
+    ("JOB_DEFAULTS", "[]"),
+    ("JOB_DEFAULTS", "{coalesce: false}"),
+    ("JOBS", "{}"),
+    ("JOBS", "[5]"),
+    ("JOBS", "["),
+]
+WRONG_FOR_DJANGO = [
+    ("JOB_DEFAULTS", '{"coalesce": "yes"}'),
+    ("JOB_DEFAULTS", '{"max_instances": 0}'),
+    ("JOB_DEFAULTS", '{"colour": "red"}'),
+    ("JOB_MODULES", "no.such_module"),
+    ("JOB_HTTP_ALLOWED_NETWORKS", "10.1.0.0/99"),
+]
+
+
+def started(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run Python with `command` in an environment of its own."""
+    clean = {"PATH": os.environ["PATH"], "SECRET_KEY": "only-for-tests", "PYTHONPATH": str(ROOT)}
+    clean["DJANGO_SETTINGS_MODULE"] = "cronzimus_site.settings"
+    return subprocess.run(
+        [sys.executable, *command], cwd=ROOT, env={**clean, **environment}, capture_output=True, text=True,
+        timeout=60, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG + WRONG_FOR_DJANGO)
+def test_a_command_ends_with_a_message_that_names_the_variable(name: str, value: str) -> None:
+    result = started("manage.py", "check", **{name: value})
+    assert result.returncode == 1
+    assert result.stderr.startswith("cronzimus: wrong value in the environment\n") or name == "JOB_MODULES"
+    assert name in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize(("name", "value"), [("PORT", "0"), ("JOB_DEFAULTS", '{"max_instances": 0}')])
+def test_the_web_does_not_start_and_names_the_variable(name: str, value: str) -> None:
+    result = started("-c", "import cronzimus_site.wsgi", **{name: value})
+    assert result.returncode != 0
+    last = result.stderr[result.stderr.rindex("ImproperlyConfigured") :]
+    assert last.startswith("ImproperlyConfigured: wrong value in the environment\n")
+    assert name in last
+
+
+def test_all_wrong_values_are_named_at_once() -> None:
+    result = started("manage.py", "check", PORT="0", LOG_LEVEL="LOUD", JOBS="5")
+    assert all(name in result.stderr for name in ("PORT", "LOG_LEVEL", "JOBS"))
+
+
+def test_the_defaults_are_right() -> None:
+    result = started("manage.py", "check", "--fail-level", "WARNING")
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("url", ["sqlite:///x.sqlite3", "postgres://u@h/d", "postgresql://u:p%40w@h:5433/d"])
+def test_the_url_of_a_database_is_accepted(url: str) -> None:
+    assert started("-c", "import cronzimus_site.settings", DATABASE_URL=url).returncode == 0
+
+
+def test_an_unmigrated_database_is_said_and_nothing_is_made(tmp_path: Path) -> None:
+    result = started("manage.py", "runscheduler", "--once", DATABASE_URL=f"sqlite:///{tmp_path}/new.sqlite3")
+    assert result.returncode == 1
+    assert result.stderr == "CommandError: the database is not up to date; run: manage.py migrate\n"
+
+
+def test_a_database_server_that_is_not_there_is_said() -> None:
+    result = started("manage.py", "runscheduler", "--once", DATABASE_URL="postgresql://u@127.0.0.1:1/d")
+    assert result.returncode == 1
+    assert result.stderr.startswith("CommandError: the database of DATABASE_URL does not answer: ")
+    assert "Traceback" not in result.stderr
+
+
+def test_a_wrong_declaration_is_said(tmp_path: Path) -> None:
+    database = f"sqlite:///{tmp_path}/new.sqlite3"
+    assert started("manage.py", "migrate", DATABASE_URL=database).returncode == 0
+    jobs = '[{"id": "a", "func": "jobs.functions:http", "trigger": "interval", "seconds": 0}]'
+    result = started("manage.py", "runscheduler", "--once", DATABASE_URL=database, JOBS=jobs)
+    assert result.returncode == 1
+    assert result.stderr.startswith("CommandError: JOBS[0].")

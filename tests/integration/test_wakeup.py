@@ -1,0 +1,103 @@
+"""A change in the database wakes the scheduler; so does a lost connection that is back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from django.db import connection, transaction
+
+from jobs import services
+from jobs.models import announce
+from jobs.scheduler import wakeup
+from jobs.scheduler.clock import DatabaseClock
+from jobs.scheduler.wakeup import Watcher
+from tests.fakes import NOW, make_job
+
+from .conftest import in_thread, until
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(30)]
+
+
+@pytest.fixture
+def rung() -> Iterator[threading.Event]:
+    """Set whenever the watcher sees a change; it has settled when a test begins."""
+    event = threading.Event()
+    watcher = Watcher(event.set)
+    watcher.start()
+    assert event.wait(10)
+    event.clear()
+    yield event
+    watcher.stop()
+    assert not watcher.is_alive()
+
+
+WISHES = {
+    "add": lambda: services.add_job(
+        {"id": "new", "func": "tests:echo", "trigger": "interval", "seconds": 10}, now=NOW
+    ),
+    "update": lambda: services.update_job("job", {"seconds": 20}, now=NOW),
+    "pause": lambda: services.pause_job("job", now=NOW),
+    "resume": lambda: services.resume_job("paused", now=NOW),
+    "run": lambda: services.run_job("job", now=NOW),
+    "remove": lambda: services.remove_job("job", now=NOW),
+}  # fmt: skip
+
+
+@transaction.atomic
+def make_both() -> None:
+    make_job()
+    make_job("paused", paused=True)
+
+
+@pytest.mark.parametrize("wish", WISHES.values(), ids=WISHES)
+def test_what_people_ask_for_wakes_the_scheduler(rung: threading.Event, wish: object) -> None:
+    in_thread(make_both)()
+    until(lambda: rung.is_set() or connection.vendor == "postgresql")
+    rung.clear()
+    in_thread(wish)()  # type: ignore[arg-type]
+    assert rung.wait(5)
+
+
+@pytest.mark.usefixtures("postgresql_only")
+def test_what_was_rolled_back_wakes_nobody(rung: threading.Event) -> None:
+    with transaction.atomic():
+        announce()
+        transaction.set_rollback(True)
+    assert not rung.wait(0.2)
+
+
+@pytest.mark.usefixtures("postgresql_only")
+def test_a_watcher_whose_connection_is_cut_listens_again(
+    rung: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wakeup, "RETRY", 0.05)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+            "AND pid <> pg_backend_pid()"
+        )
+    assert rung.wait(10)  # it rings once by itself: something may have been missed
+    rung.clear()
+    announce()
+    assert rung.wait(5)
+
+
+def test_the_clock_is_the_databases() -> None:
+    clock = DatabaseClock()
+    clock.synchronise()
+    assert abs(clock.skew().total_seconds()) < 5
+    before = clock.now()
+    assert clock.now() >= before
+    assert before.utcoffset() is not None
+
+
+@pytest.mark.usefixtures("postgresql_only")
+def test_a_jump_of_the_machines_clock_does_not_move_the_databases(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = DatabaseClock()
+    clock.synchronise()
+    before = clock.now()
+    monkeypatch.setattr("jobs.core.clock.SystemClock.now", lambda self: NOW)
+    assert 0 <= (clock.now() - before).total_seconds() < 5
+    assert abs((clock.skew() - (NOW - before)).total_seconds()) < 5

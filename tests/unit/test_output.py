@@ -1,0 +1,167 @@
+"""What a run prints and logs is kept with it, and with nothing else."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from jobs.scheduler.output import LIMIT, TRUNCATED, Output, captured, capturing, storable
+
+logger = logging.getLogger("job.test")
+
+
+@contextmanager
+def of_a_run() -> Iterator[Output]:
+    """Capture as a scheduler does (not in a fixture: pytest changes the streams between set-up and test)."""
+    with capturing(), captured() as output:
+        yield output
+
+
+def test_what_is_printed_is_kept() -> None:
+    with of_a_run() as output:
+        print("hello")
+    assert output.getvalue() == "hello\n"
+
+
+def test_standard_error_is_kept_in_the_same_order() -> None:
+    with of_a_run() as output:
+        print("one")
+        print("two", file=sys.stderr)
+        print("three")
+    assert output.getvalue() == "one\ntwo\nthree\n"
+
+
+def test_what_is_logged_is_kept_with_its_level_and_name() -> None:
+    with of_a_run() as output:
+        logger.warning("it is %s", "late")
+    assert output.getvalue() == "WARNING job.test: it is late\n"
+
+
+def test_a_logged_exception_is_kept_with_its_traceback() -> None:
+    with of_a_run() as output:
+        try:
+            raise ValueError("bad")
+        except ValueError:
+            logger.exception("failed")
+    assert output.getvalue().endswith("ValueError: bad\n")
+
+
+def test_a_log_call_with_wrong_arguments_does_not_end_the_run() -> None:
+    wrong = logging.makeLogRecord({"msg": "%d", "args": ("no number",)})
+    with of_a_run() as output:
+        logging.getLogger().handlers[-1].handle(wrong)  # not pytest's own handler, which would raise
+    assert "Logging error" in output.getvalue()
+
+
+def test_what_others_print_meanwhile_is_not_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    with of_a_run() as output:
+        other = threading.Thread(target=print, args=("from elsewhere",))
+        other.start()
+        other.join()
+    assert output.getvalue() == ""
+    assert capsys.readouterr().out == "from elsewhere\n"
+
+
+def test_the_outputs_of_many_threads_do_not_mix() -> None:
+    outputs: dict[int, str] = {}
+    barrier = threading.Barrier(8)
+
+    def run(number: int) -> None:
+        with captured() as output:
+            barrier.wait(timeout=10)
+            for _ in range(200):
+                print(number)
+                logger.warning("%d", number)
+        outputs[number] = output.getvalue()
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(8)]
+    with capturing():
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert outputs == {number: f"{number}\nWARNING job.test: {number}\n" * 200 for number in range(8)}
+
+
+def test_output_after_the_end_of_a_run_is_not_kept() -> None:
+    with of_a_run() as output:
+        print("inside")
+    print("outside")
+    assert output.getvalue() == "inside\n"
+
+
+def test_output_within_output_is_kept_once() -> None:
+    with of_a_run() as outer:
+        print("a")
+        with captured() as inner:
+            print("b")
+        print("c")
+    assert (outer.getvalue(), inner.getvalue()) == ("a\nc\n", "b\n")
+
+
+def test_the_streams_and_the_root_logger_are_restored() -> None:
+    streams, handlers = (sys.stdout, sys.stderr), list(logging.getLogger().handlers)
+    with capturing():
+        assert sys.stdout is not streams[0]
+    assert (sys.stdout, sys.stderr) == streams
+    assert logging.getLogger().handlers == handlers
+
+
+def test_the_streams_are_restored_after_an_error() -> None:
+    streams = sys.stdout, sys.stderr
+    with pytest.raises(RuntimeError), capturing():
+        raise RuntimeError
+    assert (sys.stdout, sys.stderr) == streams
+
+
+def test_output_up_to_the_limit_is_kept_whole() -> None:
+    output = Output()
+    output.write("x" * (LIMIT - 1))
+    output.write("y")
+    assert output.getvalue() == "x" * (LIMIT - 1) + "y"
+
+
+def test_output_beyond_the_limit_is_cut_and_marked_once() -> None:
+    output = Output()
+    output.write("x" * (LIMIT - 1))
+    output.write("yz")
+    output.write("more")
+    assert output.getvalue() == "x" * (LIMIT - 1) + "y" + TRUNCATED
+
+
+def test_a_flood_takes_no_memory_beyond_the_limit() -> None:
+    output = Output()
+    for _ in range(1000):
+        output.write("x" * 10_000)
+    assert output.size == LIMIT
+
+
+def test_nul_and_lone_surrogates_are_replaced() -> None:
+    output = Output()
+    output.write("a\x00b\ud800c\N{GRINNING FACE}")
+    assert output.getvalue() == "a\ufffdb?c\N{GRINNING FACE}"
+
+
+@pytest.mark.parametrize("text", ["", "plain", "über", "\N{GRINNING FACE}"])
+def test_good_text_is_stored_as_it_is(text: str) -> None:
+    assert storable(text) == text
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_only_text_can_be_written_as_to_any_text_stream(stream: str) -> None:
+    with of_a_run() as output:
+        with pytest.raises(TypeError):
+            getattr(sys, stream).write(b"bytes")
+        print("after it")
+    assert output.getvalue() == "after it\n"
+
+
+def test_the_stream_says_that_a_run_has_no_terminal() -> None:
+    with of_a_run():
+        assert not sys.stdout.isatty()
+        assert sys.stdout.writable()

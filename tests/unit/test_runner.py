@@ -1,0 +1,318 @@
+"""One run from its start to its outcome: whatever the function does, there is one, and it can be stored."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from jobs import registry
+from jobs.core.runs import RunStatus
+from jobs.injected import Database, RunContext
+from jobs.scheduler import runner
+from jobs.scheduler.output import capturing
+from jobs.scheduler.runner import MAX_DEPTH, MAX_ERROR, MAX_RESULT, MAX_TRACEBACK, Activity
+from jobs.scheduler.work import Outcome
+from tests.fakes import NOW, FakeClock, after, held_run
+
+Ran = Callable[..., Outcome]
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> Ran:
+    """Return what calls a function as a run's, and returns its outcome."""
+
+    def run(call: Callable[..., Any], *args: Any, **fields: Any) -> Outcome:
+        monkeypatch.setitem(registry._functions, "tests:it", registry.Function("tests:it", call))
+        with capturing():
+            return runner.execute(held_run(func="tests:it", **{"args": list(args), **fields}), clock, lambda _: None)
+
+    return run
+
+
+def returned(ran: Ran, value: Any) -> Any:
+    outcome = ran(lambda: value)
+    assert outcome.status is RunStatus.SUCCEEDED
+    assert len(outcome.result) <= MAX_RESULT
+    return json.loads(outcome.result) if outcome.result else None
+
+
+# --- results ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "value", [None, 0, False, "text", 1.5, [1, [2]], {"a": {"b": None}}, "über \N{GRINNING FACE}", [], "", "\\u0041"]
+)
+def test_a_result_of_json_is_kept_as_it_is(ran: Ran, value: Any) -> None:
+    assert returned(ran, value) == value
+
+
+def test_no_result_is_kept_as_none(ran: Ran) -> None:
+    assert ran(lambda: None).result == ""
+
+
+def test_a_part_that_is_not_json_is_kept_by_its_repr(ran: Ran) -> None:
+    assert returned(ran, {"at": NOW}) == {"at": repr(NOW)}
+
+
+@pytest.mark.parametrize("value", [float("nan"), [float("inf")], {(1, 2): 3}, {1, 2}], ids=repr)
+def test_a_result_that_json_has_no_word_for_is_kept_by_its_repr(ran: Ran, value: Any) -> None:
+    assert returned(ran, value) == repr(value)
+
+
+def test_a_result_that_holds_itself_is_kept_by_its_repr(ran: Ran) -> None:
+    endless: list[Any] = []
+    endless.append(endless)
+    assert returned(ran, endless) == "[[...]]"
+
+
+def test_a_result_with_nul_is_kept_in_a_form_that_postgresql_stores(ran: Ran) -> None:
+    assert returned(ran, "a\x00b") == "'a\\x00b'"
+
+
+def test_a_result_with_a_lone_surrogate_is_kept_in_a_form_that_postgresql_stores(ran: Ran) -> None:
+    assert returned(ran, {"name": "a\ud800"}) == "{'name': 'a\\ud800'}"
+
+
+def test_a_huge_result_is_cut(ran: Ran) -> None:
+    assert returned(ran, "x" * 10**6) == "'" + "x" * (MAX_RESULT // 2 - 2)
+
+
+def test_a_huge_result_of_what_json_escapes_is_cut_too(ran: Ran) -> None:
+    returned(ran, '"' * 10**6)
+
+
+def nested(depth: int) -> Any:
+    value: Any = 0
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def test_a_result_of_a_hundred_levels_is_kept(ran: Ran) -> None:
+    assert returned(ran, nested(MAX_DEPTH)) == nested(MAX_DEPTH)
+
+
+def test_a_result_of_more_levels_is_kept_by_its_repr(ran: Ran) -> None:
+    assert returned(ran, nested(MAX_DEPTH + 1)) == repr(nested(MAX_DEPTH + 1))
+
+
+@pytest.mark.parametrize("depth", [900, 1000, 10_000, 100_000])
+def test_a_result_too_deep_for_the_stack_is_named(ran: Ran, depth: int) -> None:
+    assert isinstance(returned(ran, nested(depth)), str)
+
+
+class Unreadable:
+    """What nobody can look at."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no repr")
+
+
+@pytest.mark.parametrize("value", [Unreadable(), [Unreadable()], {"a": Unreadable()}], ids=["alone", "list", "dict"])
+def test_a_result_whose_repr_raises_is_named(ran: Ran, value: Any) -> None:
+    assert returned(ran, value) == f"<{type(value).__name__}, whose repr() raised RuntimeError>"
+
+
+class Nul:
+    """What holds a NUL where `ascii` leaves it."""
+
+    def __repr__(self) -> str:
+        return "a\x00b"
+
+
+def test_a_repr_with_nul_is_kept_in_a_form_that_postgresql_stores(ran: Ran) -> None:
+    assert returned(ran, [Nul()]) == "[a\ufffdb]"
+
+
+# --- errors ----------------------------------------------------------------------------------------------------------
+
+
+def raised(ran: Ran, error: BaseException) -> Outcome:
+    def fail() -> None:
+        raise error
+
+    outcome = ran(fail)
+    assert outcome.status is RunStatus.FAILED
+    assert outcome.result == ""
+    return outcome
+
+
+def test_an_exception_fails_the_run_and_is_named(ran: Ran) -> None:
+    assert raised(ran, ValueError("bad value")).error == "ValueError: bad value"
+
+
+def test_an_exception_without_a_message_is_named_by_its_class(ran: Ran) -> None:
+    assert raised(ran, KeyError()).error == "KeyError"
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit()], ids=repr)
+def test_an_exception_that_would_end_the_process_fails_the_run(ran: Ran, error: BaseException) -> None:
+    assert raised(ran, error).error.startswith(type(error).__name__)
+
+
+def test_sys_exit_with_zero_fails_the_run_too(ran: Ran) -> None:
+    assert ran(lambda: sys.exit(0)).status is RunStatus.FAILED
+
+
+class Mute(Exception):
+    """An exception that can not be read."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no message")
+
+
+def test_an_exception_whose_message_raises_is_named(ran: Ran) -> None:
+    outcome = raised(ran, Mute())
+    assert "Mute" in outcome.error
+    assert "Mute" in outcome.traceback
+
+
+def test_an_error_is_stored_without_nul_and_lone_surrogates(ran: Ran) -> None:
+    outcome = raised(ran, ValueError("a\x00b\ud800"))
+    assert outcome.error == "ValueError: a\ufffdb?"
+    assert "\x00" not in outcome.traceback
+
+
+def test_a_long_error_is_cut(ran: Ran) -> None:
+    outcome = raised(ran, ValueError("x" * 10**6))
+    assert len(outcome.error) == MAX_ERROR
+    assert len(outcome.traceback) == MAX_TRACEBACK
+
+
+def test_the_traceback_begins_in_the_function(ran: Ran) -> None:
+    def fail() -> None:
+        raise ValueError("here")
+
+    lines = ran(fail).traceback.splitlines()
+    assert lines[0] == "Traceback (most recent call last):"
+    assert __file__ in lines[1]
+    assert lines[1].endswith("in fail")
+
+
+def test_the_traceback_shows_the_cause(ran: Ran) -> None:
+    def fail() -> None:
+        try:
+            raise KeyError("first")
+        except KeyError as error:
+            raise ValueError("second") from error
+
+    text = ran(fail).traceback
+    assert text.index("KeyError: 'first'") < text.index("ValueError: second")
+
+
+def test_endless_recursion_fails_the_run(ran: Ran) -> None:
+    def again() -> None:
+        again()
+
+    outcome = ran(again)
+    assert outcome.error.startswith("RecursionError")
+    assert len(outcome.traceback) <= MAX_TRACEBACK
+
+
+def test_a_success_has_no_error_and_no_traceback(ran: Ran) -> None:
+    outcome = ran(lambda: None)
+    assert (outcome.error, outcome.traceback) == ("", "")
+
+
+# --- arguments -------------------------------------------------------------------------------------------------------
+
+
+def test_the_function_gets_its_arguments(ran: Ran) -> None:
+    outcome = ran(lambda *args, **kwargs: [args, kwargs], 1, "two", kwargs={"three": 3})
+    assert json.loads(outcome.result) == [[1, "two"], {"three": 3}]
+
+
+def test_what_is_asked_for_by_annotation_is_filled_in(ran: Ran) -> None:
+    def ask(value: int, database: Database, context: RunContext) -> list[Any]:
+        return [value, database.alias, context.job_id, context.run_id, context.attempt]
+
+    assert json.loads(ran(ask, 5, job_id="j", attempt=2).result) == [5, "default", "j", 1, 2]
+
+
+def test_the_context_has_the_fire_time(ran: Ran) -> None:
+    def ask(context: RunContext) -> str:
+        return context.scheduled_time.isoformat()
+
+    assert json.loads(ran(ask, scheduled_time=after(7)).result) == after(7).isoformat()
+
+
+def test_what_the_contexts_logger_logs_is_in_the_output(ran: Ran) -> None:
+    def log(context: RunContext) -> None:
+        context.logger.warning("half way")
+
+    assert ran(log, job_id="j").output == "WARNING job.j: half way\n"
+
+
+def test_progress_is_in_the_outcome(ran: Ran) -> None:
+    def work(context: RunContext) -> None:
+        context.progress(1, 4)
+        context.progress(3, 4)
+
+    assert ran(work).progress == (3, 4)
+
+
+def test_arguments_that_do_not_fit_fail_the_run(ran: Ran) -> None:
+    assert "positional argument" in ran(lambda: None, 1).error
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [{"args": "abc"}, {"args": {"a": 1}}, {"args": None}, {"args": 5}, {"kwargs": ["ab"]}, {"kwargs": None}],
+    ids=repr,
+)
+def test_arguments_that_are_not_of_their_kind_fail_the_run_and_call_nothing(ran: Ran, damage: dict[str, Any]) -> None:
+    called = []
+    outcome = ran(lambda *args, **kwargs: called.append(1), **damage)
+    assert outcome.status is RunStatus.FAILED
+    assert next(iter(damage)) in outcome.error
+    assert not called
+
+
+def test_an_unknown_function_fails_the_run_and_is_named(clock: FakeClock) -> None:
+    outcome = runner.execute(held_run(func="os:system", args=["false"]), clock, lambda _: None)
+    assert outcome.status is RunStatus.FAILED
+    assert "'os:system' is not a registered function" in outcome.error
+
+
+# --- the record ------------------------------------------------------------------------------------------------------
+
+
+def test_the_outcome_has_the_start_and_the_end(ran: Ran, clock: FakeClock) -> None:
+    outcome = ran(lambda: clock.advance(2.5))
+    assert (outcome.started_at, outcome.finished_at) == (NOW, after(2.5))
+
+
+def test_the_start_is_told_before_the_function_is_called(clock: FakeClock) -> None:
+    events: list[str] = []
+
+    def started(activity: Activity) -> None:
+        events.append(f"run {activity.run.id} started")
+
+    with capturing():
+        outcome = runner.execute(held_run(7, args=["done"]), clock, started)
+    events.append(outcome.result)
+    assert events == ["run 7 started", '"done"']
+
+
+def test_what_is_printed_is_in_the_output(ran: Ran) -> None:
+    assert ran(lambda: print("hello")).output == "hello\n"
+
+
+def test_what_was_printed_before_an_error_is_in_the_output(ran: Ran) -> None:
+    def fail() -> None:
+        print("so far")
+        raise ValueError
+
+    assert ran(fail).output == "so far\n"
+
+
+def test_a_generator_that_is_returned_is_not_run(ran: Ran) -> None:
+    def endless() -> Iterator[int]:
+        while True:
+            yield 1
+
+    assert "generator object" in returned(ran, endless())

@@ -1,0 +1,134 @@
+"""The pool of threads: every run it is handed is started once, given back, or still queued."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+from apscheduler.schedulers.blocking import BlockingScheduler
+
+from jobs.scheduler.executors import ThreadExecutor
+from jobs.scheduler.work import HeldRun
+from tests.fakes import held_run
+
+Make = Callable[..., ThreadExecutor]
+
+
+@pytest.fixture
+def make() -> Iterator[Make]:
+    """Return what starts an executor; all are shut down afterwards."""
+    made: list[ThreadExecutor] = []
+
+    def start(
+        execute: Callable[[HeldRun], None], threads: int = 2, low: Callable[[], None] = lambda: None
+    ) -> ThreadExecutor:
+        executor = ThreadExecutor(threads, execute, low)
+        executor.start(BlockingScheduler(), "test")
+        made.append(executor)
+        return executor
+
+    yield start
+    for executor in made:
+        executor.shutdown()
+
+
+def test_each_run_is_executed_once(make: Make) -> None:
+    seen: list[int] = []
+    executor = make(lambda run: seen.append(run.id), threads=4)
+    executor.submit_all([held_run(number) for number in range(500)])
+    executor.submit_job(held_run(500), [])
+    executor.shutdown()
+    assert sorted(seen) == list(range(501))
+
+
+def test_runs_are_started_in_the_order_in_which_they_came(make: Make) -> None:
+    seen: list[int] = []
+    executor = make(lambda run: seen.append(run.id), threads=1)
+    executor.submit_all([held_run(number) for number in range(100)])
+    executor.shutdown()
+    assert seen == list(range(100))
+
+
+def test_as_many_run_at_once_as_there_are_threads(make: Make) -> None:
+    together = threading.Barrier(3)
+    executor = make(lambda run: together.wait(timeout=10) and None, threads=3)
+    executor.submit_all([held_run(number) for number in range(3)])
+    executor.shutdown()
+    assert not together.broken
+
+
+def test_what_was_not_started_can_be_taken_back(make: Make) -> None:
+    started, release = threading.Event(), threading.Event()
+    seen: list[int] = []
+
+    def execute(run: HeldRun) -> None:
+        seen.append(run.id)
+        started.set()
+        release.wait(timeout=10)
+
+    executor = make(execute, threads=1)
+    executor.submit_all([held_run(1), held_run(2), held_run(3)])
+    assert started.wait(timeout=10)
+    assert executor.queued == 2
+    assert [run.id for run in executor.take_back()] == [2, 3]
+    assert executor.queued == 0
+    release.set()
+    executor.shutdown()
+    assert seen == [1]
+
+
+def test_a_run_that_was_taken_from_the_queue_counts_as_busy_until_it_ended(make: Make) -> None:
+    started, release, idle = threading.Event(), threading.Event(), threading.Event()
+
+    def execute(run: HeldRun) -> None:
+        started.set()
+        release.wait(timeout=10)
+
+    executor = make(execute, threads=1, low=idle.set)
+    assert idle.wait(timeout=10)
+    idle.clear()
+    executor.submit_all([held_run()])
+    assert started.wait(timeout=10)
+    assert (executor.queued, executor.busy, executor.held()) == (0, 1, {1})
+    release.set()
+    assert idle.wait(timeout=10)
+    assert executor.busy == 0
+
+
+def test_it_calls_for_more_when_its_queue_runs_out(make: Make) -> None:
+    low, done = threading.Semaphore(0), threading.Event()
+    executor = make(lambda run: done.set(), threads=1, low=low.release)
+    assert low.acquire(timeout=10)
+    executor.submit_all([held_run()])
+    assert done.wait(timeout=10)
+    assert low.acquire(timeout=10)
+
+
+def test_a_thread_outlives_whatever_happens_in_it(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    seen: list[int] = []
+
+    def execute(run: HeldRun) -> None:
+        seen.append(run.id)
+        raise SystemExit
+
+    executor = make(execute, threads=1)
+    executor.submit_all([held_run(1), held_run(2)])
+    executor.shutdown()
+    assert seen == [1, 2]
+    assert {record.action for record in caplog.records} == {"executor_failed"}
+
+
+def test_shutdown_without_waiting_returns_while_runs_go_on(make: Make) -> None:
+    started, release = threading.Event(), threading.Event()
+
+    def execute(run: HeldRun) -> None:
+        started.set()
+        release.wait(timeout=10)
+
+    executor = make(execute, threads=1)
+    executor.submit_all([held_run()])
+    assert started.wait(timeout=10)
+    executor.shutdown(wait=False)
+    assert executor.busy == 1
+    release.set()
