@@ -28,6 +28,7 @@ SCHEDULER_API_ENABLED = env.bool("SCHEDULER_API_ENABLED", True)
 # Empty means the default: open to this machine alone in development, and with a token otherwise.
 API_AUTH = env.str("API_AUTH", "", validate=checks.one_of(("", "none", "token")))
 SCHEDULER_THREADS = env.int("SCHEDULER_THREADS", 10, validate=checks.between(1, 1000))
+SCHEDULER_PROCESSES = env.int("SCHEDULER_PROCESSES", 2, validate=checks.between(1, 100))
 JOB_MODULES: list[str] = env.list("JOB_MODULES", [])
 JOB_DEFAULTS: Any = env.json("JOB_DEFAULTS", {}, validate=checks.holds(dict))
 JOBS: Any = env.json("JOBS", None, validate=checks.holds(list, dict))

@@ -13,7 +13,7 @@ from django.core.checks import Warning as CheckWarning
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 
-from jobs import definitions
+from jobs import policies
 
 MIN_SQLITE = (3, 38)
 
@@ -26,9 +26,7 @@ def register_checks() -> None:
 
 def require_valid_settings() -> None:
     """Raise `ImproperlyConfigured`, naming the variable, for a wrong setting that reading it did not show."""
-    wrong = [
-        f"JOB_DEFAULTS: {name} {text}" for name, text in definitions.policy_problems(settings.JOB_DEFAULTS).items()
-    ]
+    wrong = [f"JOB_DEFAULTS: {name} {text}" for name, text in policies.policy_problems(settings.JOB_DEFAULTS).items()]
     wrong += [
         f"JOB_HTTP_ALLOWED_NETWORKS: {network!r} is not a network, such as 10.1.0.0/16"
         for network in settings.JOB_HTTP_ALLOWED_NETWORKS

@@ -14,13 +14,11 @@ from jobs import registry
 from jobs.core.exceptions import CronzimusError, InvalidArguments, InvalidFunction, InvalidRequest, InvalidTrigger
 from jobs.core.triggers import TRIGGER_FIELDS, Trigger, build_trigger, clean_trigger
 from jobs.models.job import JOB_ID, Job
+from jobs.policies import POLICIES, complete_retries, default_policies, policy_problems
 
-EXECUTORS = ("thread",)
 DEFINITION_FIELDS = ("name", "description", "tags", "func", "args", "kwargs")
-POLICY_FIELDS = ("executor", "misfire_grace_time", "coalesce", "max_instances")
+POLICY_FIELDS = tuple(POLICIES)
 ALL_TRIGGER_FIELDS = tuple(dict.fromkeys(name for names in TRIGGER_FIELDS.values() for name in names))
-MAX_GRACE = 10 * 366 * 86400
-MAX_INSTANCES = 1000
 
 Errors = dict[str, CronzimusError]
 
@@ -221,13 +219,6 @@ def flat_trigger(trigger: object, fields: Mapping[str, Any], job: Job | None = N
     return {"type": trigger, **fields}
 
 
-def default_policies() -> dict[str, Any]:
-    """Return the policies of a job that names none: the model's, with those of settings.JOB_DEFAULTS on top."""
-    blank = Job()
-    own: dict[str, Any] = settings.JOB_DEFAULTS
-    return {name: getattr(blank, name) for name in POLICY_FIELDS} | own
-
-
 def _clean_policies(
     body: Mapping[str, Any], cleaned: dict[str, Any], errors: Errors, job: Job | None, now: datetime
 ) -> None:
@@ -236,33 +227,8 @@ def _clean_policies(
         given = default_policies() | given
     errors |= {name: InvalidRequest(message) for name, message in policy_problems(given).items()}
     cleaned |= given
-
-
-def policy_problems(policies: Mapping[str, Any]) -> dict[str, str]:
-    """Return, by name, what is wrong with each bad one of `policies`; unknown names are bad ones too."""
-    return {
-        name: message
-        for name, value in policies.items()
-        if (message := _POLICIES[name](value) if name in _POLICIES else "is not a policy of a job")
-    }
-
-
-def _whole(value: object, low: int, high: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
-
-
-_POLICIES: dict[str, Callable[[Any], str]] = {
-    "executor": lambda value: "" if value in EXECUTORS else f"must be one of {', '.join(EXECUTORS)}",
-    "misfire_grace_time": lambda value: (
-        ""
-        if value is None or _whole(value, 0, MAX_GRACE)
-        else f"must be null (any lateness) or a whole number of seconds from 0 to {MAX_GRACE}"
-    ),
-    "coalesce": lambda value: "" if isinstance(value, bool) else "must be true or false",
-    "max_instances": lambda value: (
-        "" if _whole(value, 1, MAX_INSTANCES) else f"must be a whole number from 1 to {MAX_INSTANCES}"
-    ),
-}
+    if "retries" in given and "retries" not in errors:
+        cleaned["retries"] = complete_retries(given["retries"])
 
 
 def _is_tag(tag: object) -> bool:

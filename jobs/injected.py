@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -44,6 +44,19 @@ class RunContext:
     attempt: int
     logger: logging.Logger
     progress_made: tuple[int, int | None] | None = field(default=None, repr=False)
+    on_progress: Callable[[int, int | None], None] | None = field(default=None, repr=False)
+    noticed_cancel: bool = field(default=False, repr=False)
+    _cancel_requested: bool = field(default=False, repr=False)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody asked for the run's end. A function that finds it so should return soon."""
+        self.noticed_cancel = self._cancel_requested
+        return self._cancel_requested
+
+    def request_cancel(self) -> None:
+        """Ask for the run's end."""
+        self._cancel_requested = True
 
     def progress(self, done: int, total: int | None = None) -> None:
         """Put on record how far the run has come: `done` of `total` (None where that is not known).
@@ -54,3 +67,5 @@ class RunContext:
             if not isinstance(number, int) or not 0 <= number < 2**63:
                 raise ValueError(f"progress: {number!r} is not a whole number from 0 on")
         self.progress_made = (int(done), None if total is None else int(total))  # True is an int, too
+        if self.on_progress is not None:
+            self.on_progress(*self.progress_made)

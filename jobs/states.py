@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.db.models import Case, Func, Q, TextField, Value, When
 from django.db.models.functions import Cast
+from django.utils import timezone
 
 from jobs import definitions, registry
 from jobs.core.exceptions import CronzimusError
@@ -25,30 +26,40 @@ KEPT = 16_384
 """Descriptions kept at the most; a few hundred bytes each."""
 
 
-def job_state(job: Job) -> tuple[JobState, str]:
-    """Return the state of a job, and why it is broken ("" where it is not).
+def job_state(job: Job, now: datetime | None = None) -> tuple[JobState, str]:
+    """Return the state of a job at `now` (None: at this instant), and why it is broken ("" where it is not).
 
     What a scheduler wrote down when it took the job off its schedule counts until the job is on it again.
     """
     error = definitions.problem(job) or (job.error if job.next_run_time is None else "")
     if error:
         return JobState.BROKEN, error
-    if job.paused:
+    if is_paused(job, now or timezone.now()):
         return JobState.PAUSED, ""
     if job.next_run_time is None:
         return JobState.COMPLETED, ""
     return JobState.PENDING if job.last_run_at is None else JobState.RUNNING, ""
 
 
-STATE = Case(
-    When(Q(next_run_time=None) & ~Q(error=""), then=Value(JobState.BROKEN.value)),
-    When(paused=True, then=Value(JobState.PAUSED.value)),
-    When(next_run_time=None, then=Value(JobState.COMPLETED.value)),
-    When(last_run_at=None, then=Value(JobState.PENDING.value)),
-    default=Value(JobState.RUNNING.value),
-    output_field=TextField(),
-)
-"""The rule of `job_state` in SQL, but for definitions that can not be understood: those `descriptions` finds."""
+def is_paused(job: Job, now: datetime) -> bool:
+    """Tell whether a job's trigger is stopped at `now`: for good, or until an instant that is to come."""
+    return job.paused or (job.paused_until is not None and job.paused_until > now)
+
+
+def state_sql(now: datetime) -> Case:
+    """Return the rule of `job_state` at `now` in SQL.
+
+    But for definitions that can not be understood: those `descriptions` finds.
+    """
+    return Case(
+        When(Q(next_run_time=None) & ~Q(error=""), then=Value(JobState.BROKEN.value)),
+        When(Q(paused=True) | Q(paused_until__gt=now), then=Value(JobState.PAUSED.value)),
+        When(next_run_time=None, then=Value(JobState.COMPLETED.value)),
+        When(last_run_at=None, then=Value(JobState.PENDING.value)),
+        default=Value(JobState.RUNNING.value),
+        output_field=TextField(),
+    )
+
 
 DEFINITION = Func(
     "func",

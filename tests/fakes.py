@@ -8,10 +8,13 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from jobs.core.clock import Clock
 from jobs.core.runs import RunStatus, RunTrigger
 from jobs.core.triggers import Trigger, build_trigger
 from jobs.models import Job, Run, Scheduler
+from jobs.scheduler import runner
 from jobs.scheduler.executors import Executor
+from jobs.scheduler.recorder import Recorder
 from jobs.scheduler.work import HeldRun, Outcome
 
 NOW = datetime(2030, 1, 1, 12, 0, 0, tzinfo=UTC)
@@ -74,11 +77,18 @@ class RunningClock(FakeClock):
 class InlineExecutor(Executor):
     """Runs what it was handed when a test calls `work`, in the test's own thread."""
 
-    def __init__(self, threads: int, execute: Callable[[HeldRun], None], low: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        threads: int,
+        execute: Callable[[HeldRun], None],
+        low: Callable[[], None],
+        cancel: Callable[[int, str], None],
+    ) -> None:
         """Take the place of a `ThreadExecutor`."""
         super().__init__()
         self._threads = threads
         self._execute = execute
+        self._cancel = cancel
         self._queue: deque[HeldRun] = deque()
         self._busy: set[int] = set()
 
@@ -91,8 +101,8 @@ class InlineExecutor(Executor):
         return len(self._queue)
 
     @property
-    def busy(self) -> int:
-        return len(self._busy)
+    def taken(self) -> int:
+        return len(self._busy) + len(self._queue)
 
     def held(self) -> set[int]:
         """Return the ids of the runs that it has taken and not ended."""
@@ -111,6 +121,17 @@ class InlineExecutor(Executor):
         self._queue.clear()
         return runs
 
+    def take_back_one(self, run_id: int) -> HeldRun | None:
+        """Return the run `run_id` and forget it, if it has not been started."""
+        run = next((run for run in self._queue if run.id == run_id), None)
+        if run is not None:
+            self._queue.remove(run)
+        return run
+
+    def cancel(self, run_id: int, reason: str) -> None:
+        """Let the function know."""
+        self._cancel(run_id, reason)
+
     def shutdown(self, wait: Any = True) -> None:
         """Do nothing: there are no threads."""
 
@@ -123,6 +144,29 @@ class InlineExecutor(Executor):
             self._execute(run)
             self._busy.discard(run.id)
         return count
+
+
+class InlineProcesses(InlineExecutor):
+    """Takes the place of a `ProcessExecutor`, and runs in the test's own thread all the same."""
+
+    def __init__(
+        self,
+        slots: int,
+        clock: Clock,
+        recorder: Recorder,
+        may_start: Callable[[HeldRun], bool],
+        low: Callable[[], None],
+    ) -> None:
+        """Have `slots` slots."""
+
+        def execute(run: HeldRun) -> None:
+            if may_start(run):
+                recorder.finished(runner.execute(run, clock, recorder.started))
+
+        super().__init__(slots, execute, low, recorder.cancel)
+
+    def abandon(self) -> None:
+        """Do nothing: there are no processes."""
 
 
 def trigger(definition: dict[str, Any] | None = None, *, anchor: datetime = NOW, **fields: Any) -> Trigger:
@@ -172,12 +216,15 @@ def held_run(run_id: int = 1, **fields: Any) -> HeldRun:
     """Return a run as a scheduler holds it."""
     defaults = {
         "job_id": "job", "func": "tests:echo", "args": [], "kwargs": {}, "scheduled_time": NOW, "attempt": 1,
-        "executor": "thread",
+        "executor": "thread", "timeout": None,
     }  # fmt: skip
     return HeldRun(**{"id": run_id, **defaults, **fields})
 
 
 def outcome(run_id: int = 1, **fields: Any) -> Outcome:
     """Return what came of a run: success after one second."""
-    defaults = {"job_id": "job", "status": RunStatus.SUCCEEDED, "started_at": NOW, "finished_at": after(1)}
+    defaults = {
+        "job_id": "job", "executor": "thread", "status": RunStatus.SUCCEEDED, "started_at": NOW,
+        "finished_at": after(1),
+    }  # fmt: skip
     return Outcome(**{"run_id": run_id, **defaults, **fields})

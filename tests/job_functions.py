@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import Counter
 from typing import Any
 
 from django.db import connections
@@ -69,6 +70,23 @@ def wait(seconds: float) -> str:
     """Take a while."""
     threading.Event().wait(seconds)
     return "waited"
+
+
+going: Counter[str] = Counter()
+peaks: Counter[str] = Counter()
+"""How many calls of `meet` went on at once, at the most, by name."""
+_meeting = threading.Lock()
+
+
+@register("tests:meet")
+def meet(name: str, seconds: float = 0.01) -> None:
+    """Take a while, and note how many calls with this name go on meanwhile."""
+    with _meeting:
+        going[name] += 1
+        peaks[name] = max(peaks[name], going[name])
+    threading.Event().wait(seconds)
+    with _meeting:
+        going[name] -= 1
 
 
 @register("tests:leave_open")

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
-from django.core.exceptions import BadRequest
+from django.core.exceptions import BadRequest, PermissionDenied
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.utils.text import capfirst
@@ -50,16 +50,22 @@ class BaseAdmin(admin.ModelAdmin):
         return row
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        """Show the list, or refuse an address that PostgreSQL could not look for."""
+        """Show the list; refuse an address that PostgreSQL could not look for, or an action that is not allowed.
+
+        Of the latter Django itself would say nothing, and show the list again.
+        """
         if any(NUL in value for data in (request.GET, request.POST) for _, values in data.lists() for value in values):
             raise BadRequest
+        action = request.POST.get("action")
+        if action and action not in self.get_actions(request):
+            raise PermissionDenied
         return super().changelist_view(request, extra_context)
 
 
 class ReadOnlyAdmin(BaseAdmin):
     """Pages for reading: nobody adds, changes or deletes a row here."""
 
-    actions = None
+    actions: Any = None
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Nobody adds a row here."""

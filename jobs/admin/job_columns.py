@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
+
 from django.contrib import admin
-from django.contrib.admin.utils import quote
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
@@ -11,10 +12,10 @@ from django.utils.safestring import SafeString
 
 from jobs import definitions, states
 from jobs.admin import display
-from jobs.admin.base import BaseAdmin
 from jobs.admin.moment import moment_at
 from jobs.admin.run_filters import UNSUCCESSFUL
-from jobs.admin.verbs import VERBS
+from jobs.admin.verb_views import VerbViews
+from jobs.admin.verbs import pause_end
 from jobs.core.exceptions import CronzimusError
 from jobs.core.runs import JobState
 from jobs.models import Job
@@ -22,7 +23,7 @@ from jobs.models import Job
 NO_FIRE_TIME = {JobState.PAUSED: "paused", JobState.COMPLETED: "no fire time left", JobState.BROKEN: "broken"}
 
 
-class JobColumns(BaseAdmin):
+class JobColumns(VerbViews):
     """What the list shows of a job."""
 
     @admin.display(description="Job", ordering="id")
@@ -40,11 +41,18 @@ class JobColumns(BaseAdmin):
     @admin.display(description="State")
     def state(self, job: Job) -> SafeString:
         """Return the state, and why it is broken where it is."""
-        state, error = states.job_state(job)
+        state, error = states.job_state(job, moment_at(job))
         shown = display.job_badge(state)
         if not error:
-            return shown
+            return format_html("{}{}", shown, self._until(job))
         return format_html('{}<div class="problem" title="{}">{}</div>', shown, error, display.first_line(error))
+
+    def _until(self, job: Job) -> SafeString | str:
+        until = pause_end(job, moment_at(job))
+        if until is None:
+            return ""
+        shown = '<div class="quiet">until <time datetime="{}">{}</time></div>'
+        return format_html(shown, until.isoformat(timespec="seconds"), display.local(until, states.zone_of(job)))
 
     @admin.display(description="Trigger")
     def trigger_words(self, job: Job) -> str:
@@ -58,7 +66,7 @@ class JobColumns(BaseAdmin):
     def next_run(self, job: Job) -> SafeString | str:
         """Return the next fire time in the job's zone, or why there is none."""
         if job.next_run_time is None:
-            state, _ = states.job_state(job)
+            state, _ = states.job_state(job, moment_at(job))
             return format_html('<span class="quiet">{}</span>', NO_FIRE_TIME.get(state, display.NOTHING))
         return display.instant(job.next_run_time, moment_at(job), states.zone_of(job))
 
@@ -80,39 +88,26 @@ class JobColumns(BaseAdmin):
             runs_url(job.pk), f"{job.run_count:,}", kind, failed, f"{job.failure_count:,}",
         )  # fmt: skip
 
+    @admin.display(description="Retries")
+    def retries_words(self, job: Job) -> str:
+        """Return the retries for those who may only look, damaged as they may be."""
+        return "none" if job.retries is None else json.dumps(job.retries, ensure_ascii=False)
+
     @admin.display(description="Actions")
     def buttons(self, job: Job) -> SafeString:
-        """Return the row's buttons. They belong to a form beside the list: a form within the list's own can not be."""
-        names = [name for name in offered(job) if VERBS[name].permission in allowed_with(job)]
-        rows = ((verb_url(job.pk, name), VERBS[name].label, job.pk) for name in names)
-        return format_html_join("", BUTTON, rows)
-
-
-BUTTON = (
-    '<button class="row-button" type="submit" form="job-verb" formaction="{}">{}'
-    '<span class="visually-hidden">: {}</span></button>'
-)
-
-
-def allow(job: Job, permissions: set[str]) -> None:
-    """Keep with a row which of the permissions that verbs need its reader has."""
-    vars(job)["allowed"] = permissions
-
-
-def allowed_with(job: Job) -> set[str]:
-    """Return the permissions that `allow` kept."""
-    permissions: set[str] = vars(job)["allowed"]
-    return permissions
+        """Return the row's buttons."""
+        return self.row_buttons(job, offered(job), job.pk)
 
 
 def offered(job: Job) -> tuple[str, ...]:
-    """Return the names of the verbs that make sense for a job as it is."""
-    return ("run", "resume" if job.paused else "pause", "duplicate")
+    """Return the names of the verbs that make sense for a job as it is, for a row of the list."""
+    return ("run", "resume" if states.is_paused(job, moment_at(job)) else "pause", "duplicate")
 
 
-def verb_url(job_id: str, name: str) -> str:
-    """Return the address that does a verb with a job."""
-    return reverse(f"admin:jobs_job_{name}", args=[quote(job_id)])
+def offered_on_page(job: Job) -> tuple[str, ...]:
+    """Return the names of the verbs for the page of a job, which has room for more of them."""
+    run, pause, duplicate = offered(job)
+    return (run, pause, *(("skip",) if job.next_run_time is not None else ()), duplicate)
 
 
 def runs_url(job_id: str, **filters: str) -> str:

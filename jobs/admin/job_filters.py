@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
-from jobs import definitions, registry
+from jobs import policies, registry
 from jobs.admin.filters import BarFilter, FieldFilter
+from jobs.admin.moment import moment_of
 from jobs.core.runs import FINISHED, JobState
 from jobs.models import Job
 
@@ -20,12 +22,17 @@ def broken() -> Q:
     return ~Q(func__in=known) | (~Q(error="") & Q(next_run_time=None))
 
 
-STATES: dict[str, tuple[str, Callable[[], Q]]] = {
-    "active": ("active", lambda: Q(next_run_time__isnull=False) & ~broken()),
-    JobState.PAUSED: ("paused", lambda: Q(paused=True) & ~broken()),
-    JobState.COMPLETED: ("completed", lambda: Q(paused=False, next_run_time=None) & ~broken()),
-    JobState.BROKEN: ("broken", broken),
-    "never": ("never ran", lambda: Q(last_run_at=None)),
+def paused(now: datetime) -> Q:
+    """Match the jobs that `states.is_paused` finds paused at `now`."""
+    return Q(paused=True) | Q(paused_until__isnull=False, paused_until__gt=now)
+
+
+STATES: dict[str, tuple[str, Callable[[datetime], Q]]] = {
+    "active": ("active", lambda now: Q(next_run_time__isnull=False) & ~paused(now) & ~broken()),
+    JobState.PAUSED: ("paused", lambda now: paused(now) & ~broken()),
+    JobState.COMPLETED: ("completed", lambda now: Q(next_run_time=None) & ~paused(now) & ~broken()),
+    JobState.BROKEN: ("broken", lambda now: broken()),
+    "never": ("never ran", lambda now: Q(last_run_at=None)),
 }
 
 
@@ -42,7 +49,7 @@ class StateFilter(BarFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Job]) -> QuerySet[Job]:
         """Narrow the jobs to the chosen state."""
         chosen = STATES.get(self.value() or "")
-        return queryset.filter(chosen[1]()) if chosen else queryset
+        return queryset.filter(chosen[1](moment_of(request))) if chosen else queryset
 
 
 class LastResultFilter(FieldFilter):
@@ -58,4 +65,4 @@ class ExecutorFilter(FieldFilter):
     """Jobs of one executor."""
 
     title = parameter_name = "executor"
-    values = definitions.EXECUTORS
+    values = policies.EXECUTORS

@@ -14,8 +14,9 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
-from jobs import definitions, registry, strict_json
-from jobs.admin import trigger_inputs
+from jobs import definitions, policies, registry, strict_json
+from jobs.admin import policy_inputs, trigger_inputs
+from jobs.admin.policy_form import PolicyForm, text, whole_number
 from jobs.core.exceptions import CronzimusError, InvalidTrigger
 from jobs.core.trigger_input import CRON_FIELDS, INTERVAL_UNITS
 from jobs.models import Job
@@ -29,7 +30,6 @@ KINDS = (
 TRIGGER_INPUTS = ("trigger", *definitions.ALL_TRIGGER_FIELDS)
 CRON_EXAMPLES = {"day": "last", "day_of_week": "mon-fri", "hour": "9-17", "minute": "*/15", "month": "1,7"}
 DATE_EXAMPLE = "2027-01-31 14:30:00"
-ANY_LATENESS = "Seconds by which a run may start late; past that it is missed. Empty: any lateness is fine."
 
 _JSON_AREA = {"rows": 3, "cols": 60, "class": "vLargeTextField code", "spellcheck": "false"}
 
@@ -50,58 +50,42 @@ def _zone_list(list_id: str) -> SafeString:
     return format_html('<datalist id="{}">{}</datalist>', list_id, zones)
 
 
-def _text(label: str, help_text: str = "", widget: forms.Widget | None = None, **options: Any) -> forms.CharField:
-    # Never required: what is missing the validator says, together with all else that is wrong.
-    return forms.CharField(label=label, help_text=help_text, widget=widget, required=False, **options)
-
-
 def _small(label: str, example: str = "*") -> forms.CharField:
-    return _text(label, widget=forms.TextInput({"size": 8, "placeholder": example, "autocomplete": "off"}))
+    return text(label, widget=forms.TextInput({"size": 8, "placeholder": example, "autocomplete": "off"}))
 
 
-def _whole_number(label: str, help_text: str = "", least: int = 0) -> forms.CharField:
-    return _text(label, help_text, forms.NumberInput({"min": least, "step": 1}))
-
-
-class JobForm(forms.ModelForm):
+class JobForm(PolicyForm):
     """A job as people write it. `now` is the instant of the request; `body` is what the services are handed."""
 
     now: datetime
 
-    id = _text(
+    id = text(
         "Id",
         "Letters, digits and _ . : -, at most 64. It can not be changed later.",
         forms.TextInput({"class": "vTextField"}),
     )
-    name = _text("Name", "Empty: the function's own name.", forms.TextInput({"class": "vTextField"}))
-    description = _text("Description", widget=forms.Textarea({"rows": 2, "class": "vLargeTextField"}), strip=False)
-    tags = _text("Tags", "Words, separated by commas.", forms.TextInput({"class": "vTextField"}))
-    func = _text("Function", "One of the registered functions.", forms.Select())
-    args = _text("Arguments", "A JSON array: [1, &quot;two&quot;].", forms.Textarea(_JSON_AREA))
-    kwargs = _text("Named arguments", "A JSON object: {&quot;name&quot;: 1}.", forms.Textarea(_JSON_AREA))
+    name = text("Name", "Empty: the function's own name.", forms.TextInput({"class": "vTextField"}))
+    description = text("Description", widget=forms.Textarea({"rows": 2, "class": "vLargeTextField"}), strip=False)
+    tags = text("Tags", "Words, separated by commas.", forms.TextInput({"class": "vTextField"}))
+    func = text("Function", "One of the registered functions.", forms.Select())
+    args = text("Arguments", "A JSON array: [1, &quot;two&quot;].", forms.Textarea(_JSON_AREA))
+    kwargs = text("Named arguments", "A JSON object: {&quot;name&quot;: 1}.", forms.Textarea(_JSON_AREA))
 
-    trigger = _text("Trigger", widget=forms.RadioSelect({"class": "radiolist"}, choices=KINDS))
-    weeks, days, hours, minutes, seconds = (_whole_number(capfirst(unit)) for unit in INTERVAL_UNITS)
+    trigger = text("Trigger", widget=forms.RadioSelect({"class": "radiolist"}, choices=KINDS))
+    weeks, days, hours, minutes, seconds = (whole_number(capfirst(unit)) for unit in INTERVAL_UNITS)
     year, month, day, week, day_of_week, hour, minute, second = (
         _small(capfirst(name.replace("_", " ")), CRON_EXAMPLES.get(name, "*")) for name in CRON_FIELDS
     )
-    crontab = _text(
+    crontab = text(
         "Crontab line",
         "Minute, hour, day, month and weekday, as cron(8) has them; 0 and 7 are Sunday. Or @daily and the like.",
         forms.TextInput({"class": "vTextField code", "placeholder": "30 2 * * 1-5", "spellcheck": "false"}),
     )
-    run_date = _text("Run date", "Local time of the time zone below.", forms.TextInput({"placeholder": DATE_EXAMPLE}))
-    start_date = _text("Start date", "Not before.", forms.TextInput({"placeholder": DATE_EXAMPLE}))
-    end_date = _text("End date", "Not after.", forms.TextInput({"placeholder": DATE_EXAMPLE}))
-    jitter = _text("Jitter", "At most so many seconds later, at random.", forms.NumberInput({"min": 0, "step": "any"}))
-    timezone = _text("Time zone", "Such as Europe/Berlin. Empty: the site's.", ZoneInput())
-
-    misfire_grace_time = _whole_number("Misfire grace time", ANY_LATENESS)
-    coalesce = forms.BooleanField(
-        label="Coalesce", required=False, help_text="Several fire times that are due at once give one run."
-    )
-    max_instances = _whole_number("Max instances", "So many runs of the job may be active at once.", least=1)
-    executor = _text("Executor", "What calls the function.", forms.Select())
+    run_date = text("Run date", "Local time of the time zone below.", forms.TextInput({"placeholder": DATE_EXAMPLE}))
+    start_date = text("Start date", "Not before.", forms.TextInput({"placeholder": DATE_EXAMPLE}))
+    end_date = text("End date", "Not after.", forms.TextInput({"placeholder": DATE_EXAMPLE}))
+    jitter = text("Jitter", "At most so many seconds later, at random.", forms.NumberInput({"min": 0, "step": "any"}))
+    timezone = text("Time zone", "Such as Europe/Berlin. Empty: the site's.", ZoneInput())
 
     class Meta:
         model = Job
@@ -118,24 +102,25 @@ class JobForm(forms.ModelForm):
         if instance is not None:
             del self.fields["id"]
         self._offer("func", function_choices())
-        self._offer("executor", [(name, name) for name in definitions.EXECUTORS])
+        for name in ("executor", "overlap"):
+            self._offer(name, self.fields[name].widget.choices, "not known")
 
-    def _offer(self, name: str, choices: list[tuple[str, str]]) -> None:
+    def _offer(self, name: str, choices: list[tuple[str, str]], unknown: str = "not registered") -> None:
         stored = str(self.initial.get(name) or "")
         if stored and stored not in dict(choices):
-            choices = [(stored, f"{stored} (not registered)"), *choices]
+            choices = [(stored, f"{stored} ({unknown})"), *choices]
         self.fields[name].widget.choices = choices
 
     def clean(self) -> None:
         """Make the body of the inputs, and show beside each field what the validator says of it."""
-        self.body = {**self._definition(), **self._policies()}
+        self.body = {**self._definition(), **policy_inputs.policies_of(self.cleaned_data)}
         if self.job is None:
             self.body["id"] = self.cleaned_data.get("id", "")
             self._check_free(self.body["id"])
         try:
             definitions.clean_job(self.body, now=self.now, job=self.job)
         except CronzimusError as error:
-            self._show(error.fields)
+            self._show(self._by_input(error.fields))
 
     def _post_clean(self) -> None:
         # The validator has spoken; the model's own checks would say the same in other words.
@@ -150,8 +135,7 @@ class JobForm(forms.ModelForm):
 
     def grace(self) -> int | str | None:
         """Return the grace that the inputs give; None for any lateness, and the text itself where it is no number."""
-        text = str(self["misfire_grace_time"].value() or "").strip()
-        return trigger_inputs.number(text) if text else None
+        return policy_inputs.whole(str(self["misfire_grace_time"].value() or "").strip())
 
     def _definition(self) -> dict[str, Any]:
         texts: dict[str, Any] = {name: self.cleaned_data.get(name, "") for name in ("name", "description", "func")}
@@ -169,13 +153,11 @@ class JobForm(forms.ModelForm):
             except ValueError as error:
                 self._show({name: str(error)})
 
-    def _policies(self) -> dict[str, Any]:
-        return {
-            "misfire_grace_time": self.grace(),
-            "coalesce": self.cleaned_data.get("coalesce", False),
-            "max_instances": trigger_inputs.number(self.cleaned_data.get("max_instances", "")),
-            "executor": self.cleaned_data.get("executor", ""),
-        }
+    def _by_input(self, problems: dict[str, str]) -> dict[str, str]:
+        if "retries" not in problems:
+            return problems
+        others = {name: message for name, message in problems.items() if name != "retries"}
+        return others | policy_inputs.retries_problems(self.body["retries"], problems["retries"])
 
     def _check_free(self, job_id: str) -> None:
         if Job.objects.filter(pk=job_id).exists():
@@ -198,16 +180,21 @@ def is_sound(job: Job) -> bool:
 
 def new_inputs() -> dict[str, Any]:
     """Return what the form of a new job shows: the default policies."""
-    return {"trigger": "interval", **_shown(definitions.default_policies())}
+    return {"trigger": "interval", **policy_inputs.inputs_of(policies.default_policies())}
 
 
 def stored_inputs(job: Job) -> dict[str, Any]:
     """Return what the form of a stored job shows, damaged as its row may be."""
     inputs: dict[str, Any] = {name: getattr(job, name) for name in ("name", "description", "func")}
-    inputs |= _shown({name: getattr(job, name) for name in definitions.POLICY_FIELDS})
+    inputs |= policy_inputs.inputs_of(stored_policies(job))
     inputs["tags"] = ", ".join(job.tags) if _are_texts(job.tags) else json.dumps(job.tags)
     inputs |= {name: json.dumps(getattr(job, name), ensure_ascii=False) for name in ("args", "kwargs")}
     return inputs | trigger_inputs.inputs_of(job.trigger)
+
+
+def stored_policies(job: Job) -> dict[str, Any]:
+    """Return the policies of a job as its row holds them, by name."""
+    return {name: getattr(job, name) for name in definitions.POLICY_FIELDS}
 
 
 def function_choices() -> list[tuple[str, str]]:
@@ -218,11 +205,6 @@ def function_choices() -> list[tuple[str, str]]:
 def _told(function: registry.Function) -> str:
     described = f": {function.description}" if function.description else ""
     return f"{function.reference}{function.arguments.replace(return_annotation=function.arguments.empty)}{described}"
-
-
-def _shown(policies: dict[str, Any]) -> dict[str, Any]:
-    # As texts, so that Django does not take a number that was sent back for a change.
-    return {name: str(value) if type(value) is int else value for name, value in policies.items()}
 
 
 def _are_texts(value: object) -> bool:

@@ -1,4 +1,4 @@
-"""Runs in the admin: the record, for reading only. Nobody adds, changes or deletes a run here."""
+"""Runs in the admin: the record. Nobody adds, edits or deletes a run here; one can be cancelled, or tried again."""
 
 from __future__ import annotations
 
@@ -9,16 +9,20 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Left
 from django.http import HttpRequest, HttpResponse
 
-from jobs.admin.base import StampedChangeList
 from jobs.admin.job_columns import runs_url
 from jobs.admin.paging import CappedPaginator
 from jobs.admin.run_columns import RunColumns
 from jobs.admin.run_filters import JobFilter, SpanFilter, StatusFilter, TriggerFilter, found
+from jobs.admin.run_verbs import RUN_VERBS, offered, what_it_does
+from jobs.admin.verb_views import VerbChangeList, bulk_actions
 from jobs.models import Job, Run
 
 LONG = ("reason", "args", "kwargs", "result", "error", "traceback", "output")
 FIRST_LINE = 200
-TEXTS = {
+SHOWN = {
+    "progress": "progress_done",
+    "waits_until": "available_at",
+    "cancel_asked": "cancel_requested_at",
     "reason": "reason",
     "error_text": "error",
     "traceback_text": "traceback",
@@ -27,12 +31,12 @@ TEXTS = {
 }
 FIELDSETS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("When", {"fields": ("scheduled", "queued", "started", "finished", "start_delay", "took")}),
-    ("What it was", {"fields": ("job_link", "func", "arguments", "made_by", "attempt", "fire_times", "progress")}),
-    ("Where", {"fields": ("executor", "claimed_by")}),
+    ("What it was", {"fields": ("job_link", "func", "arguments", "made_by", "attempts", "fire_times")}),
+    ("Where", {"fields": ("executor", "time_limit", "claimed_by")}),
 )
 
 
-class RunChangeList(StampedChangeList):
+class RunChangeList(VerbChangeList):
     """A list that leaves the long texts in the database: of the error it fetches the beginning."""
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Run]:
@@ -49,6 +53,7 @@ class RunAdmin(RunColumns):
 
     list_display = (
         "run_id", "job_link", "status_badge", "made_by", "scheduled", "start_delay", "took", "attempt", "first_error",
+        "buttons",
     )  # fmt: skip
     list_filter = (StatusFilter, TriggerFilter, SpanFilter, JobFilter)
     search_fields = ("job_id",)
@@ -59,6 +64,9 @@ class RunAdmin(RunColumns):
     paginator = CappedPaginator
     list_per_page = 50
     list_max_show_all = 0
+    verbs = RUN_VERBS
+    actions = bulk_actions(RUN_VERBS)
+    most_at_once = 1000
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Run]:
         """Return all runs, each with whether its job still exists."""
@@ -66,10 +74,18 @@ class RunAdmin(RunColumns):
         runs: QuerySet[Run] = super().get_queryset(request).annotate(job_exists=Exists(jobs))
         return runs
 
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Say whether the person may cancel runs and have them tried again."""
+        return request.user.has_perm("jobs.change_run")
+
+    def row_of(self, key: Any) -> Run | None:
+        """Return the run on whose record a verb is put."""
+        return Run.objects.only("job_id", "scheduled_time").filter(pk=key).first()
+
     def get_fieldsets(self, request: HttpRequest, obj: Run | None = None) -> Any:
         """Return the fields of the page; of the texts those that there are."""
-        texts = [name for name, field in TEXTS.items() if getattr(obj, field, None) not in ("", None)]
-        return (("What happened", {"fields": ("status_badge", *texts)}), *FIELDSETS)
+        shown = [name for name, field in SHOWN.items() if getattr(obj, field, None) not in ("", None)]
+        return (("What happened", {"fields": ("status_word", *shown)}), *FIELDSETS)
 
     def changeform_view(
         self,
@@ -91,8 +107,10 @@ class RunAdmin(RunColumns):
         form_url: str = "",
         obj: Run | None = None,
     ) -> HttpResponse:
-        """Add the address of the other runs of the job."""
-        context |= {"runs": runs_url(obj.job_id) if obj else ""}
+        """Add the buttons, what they will do, and the address of the other runs of the job."""
+        if obj is not None:
+            verbs = self.page_buttons(request, obj, offered(obj))
+            context |= {"runs": runs_url(obj.job_id), "verbs": verbs, "verbs_do": what_it_does(obj) if verbs else ""}
         return super().render_change_form(request, context, add, change, form_url, obj)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[RunChangeList]:

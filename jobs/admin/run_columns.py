@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.contrib import admin
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from jobs.admin import display
 from jobs.admin.base import ReadOnlyAdmin
 from jobs.admin.moment import moment_at
+from jobs.admin.run_verbs import offered
+from jobs.admin.verb_views import VerbViews
 from jobs.admin.verbs import change_link
-from jobs.core.runs import RunStatus
+from jobs.core.runs import ACTIVE, RunStatus
 from jobs.models import Job, Run
 from jobs.models.run import duration
 
+ATTEMPTS = 100
+"""So many attempts the page of a run names; a job retries no more often."""
 
-class RunColumns(ReadOnlyAdmin):
+
+class RunColumns(ReadOnlyAdmin, VerbViews):
     """The columns of the list, and the fields of the page."""
 
     @admin.display(description="Run", ordering="id")
@@ -36,8 +42,29 @@ class RunColumns(ReadOnlyAdmin):
 
     @admin.display(description="Status")
     def status_badge(self, run: Run) -> SafeString:
-        """Return the status as icon and word."""
+        """Return the status as icon and word, and what a queued or running one has come to."""
+        shown = display.run_badge(run.status)
+        note = self._note(run)
+        return format_html('{}<div class="quiet">{}</div>', shown, note) if note else shown
+
+    @admin.display(description="Status")
+    def status_word(self, run: Run) -> SafeString:
+        """Return the status alone: the page has the rest in fields of its own."""
         return display.run_badge(run.status)
+
+    def _note(self, run: Run) -> SafeString | str:
+        if run.status not in ACTIVE:
+            return ""
+        if run.cancel_requested_at is not None:
+            return "asked to stop"
+        if run.status == RunStatus.QUEUED and run.available_at and run.available_at > moment_at(run):
+            return format_html("waits: {}", display.ago(run.available_at, moment_at(run)))
+        return self._amount(run)
+
+    @admin.display(description="Actions")
+    def buttons(self, run: Run) -> SafeString:
+        """Return the row's button."""
+        return self.row_buttons(run, offered(run), f"run {run.pk}")
 
     @admin.display(description="Started by")
     def made_by(self, run: Run) -> str:
@@ -53,6 +80,29 @@ class RunColumns(ReadOnlyAdmin):
     def queued(self, run: Run) -> SafeString | str:
         """Return when it was queued."""
         return _instant(run, "queued_at")
+
+    @admin.display(description="Waits until")
+    def waits_until(self, run: Run) -> SafeString | str:
+        """Return the instant before which it does not start: a retry waits."""
+        return _instant(run, "available_at")
+
+    @admin.display(description="Cancel asked for")
+    def cancel_asked(self, run: Run) -> SafeString | str:
+        """Return when somebody asked for its end."""
+        return _instant(run, "cancel_requested_at")
+
+    @admin.display(description="Attempt")
+    def attempts(self, run: Run) -> SafeString:
+        """Return which attempt it is, with links to the others of the same fire time."""
+        same = Run.objects.filter(job_id=run.job_id, scheduled_time=run.scheduled_time).exclude(pk=run.pk)
+        others = same.only("id", "attempt", "status").order_by("attempt")[:ATTEMPTS]
+        links = format_html_join(", ", "{}", ((_attempt(other),) for other in others))
+        return format_html("{} (others: {})", run.attempt, links) if links else format_html("{}", run.attempt)
+
+    @admin.display(description="Timeout")
+    def time_limit(self, run: Run) -> str:
+        """Return how long it may take."""
+        return "none" if run.timeout is None else display.duration(timedelta(seconds=run.timeout))
 
     @admin.display(description="Started")
     def started(self, run: Run) -> SafeString | str:
@@ -116,12 +166,22 @@ class RunColumns(ReadOnlyAdmin):
         return run.scheduler_id or display.NOTHING
 
     @admin.display(description="Progress")
-    def progress(self, run: Run) -> str:
+    def progress(self, run: Run) -> SafeString | str:
         """Return how far it came, where it said so."""
+        if run.progress_done is None or not run.progress_total:
+            return self._amount(run) or display.NOTHING
+        bar = '<progress max="{}" value="{}" aria-label="Progress"></progress> {}'
+        return format_html(bar, run.progress_total, run.progress_done, self._amount(run))
+
+    def _amount(self, run: Run) -> str:
         if run.progress_done is None:
-            return display.NOTHING
+            return ""
         return f"{run.progress_done:,}" + ("" if run.progress_total is None else f" of {run.progress_total:,}")
 
 
 def _instant(run: Run, name: str) -> SafeString | str:
     return display.instant(getattr(run, name), moment_at(run), ZoneInfo(settings.TIME_ZONE))
+
+
+def _attempt(run: Run) -> SafeString:
+    return change_link(run, f"{run.attempt} {run.status.replace('_', ' ')}")

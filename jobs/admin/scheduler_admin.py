@@ -1,4 +1,4 @@
-"""Schedulers in the admin: which processes run the jobs, for reading only."""
+"""Schedulers in the admin: which processes run the jobs, for reading only; and the pause of everything."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from django.contrib import admin
 from django.utils.safestring import SafeString
 
 from jobs.admin import display
-from jobs.admin.base import ReadOnlyAdmin
 from jobs.admin.moment import moment_at
+from jobs.admin.scheduler_views import SchedulerViews
 from jobs.models import Scheduler
 
 LOOKS = {"alive": "check", "dead": "cross", "stopped": "stop"}
@@ -25,12 +25,14 @@ def life(scheduler: Scheduler, now: datetime) -> str:
 
 
 @admin.register(Scheduler)
-class SchedulerAdmin(ReadOnlyAdmin):
+class SchedulerAdmin(SchedulerViews):
     """The list of schedulers, the latest first."""
 
-    list_display = ("id", "state", "heartbeat", "threads", "queued_runs", "running_runs", "started", "version")
+    list_display = (
+        "id", "state", "heartbeat", "threads", "processes", "queued_runs", "running_runs", "started", "version",
+    )  # fmt: skip
     fields = (
-        "id", "state", "hostname", "pid", "version", "threads", "queued_runs", "running_runs",
+        "id", "state", "hostname", "pid", "version", "threads", "processes", "queued_runs", "running_runs",
         "started", "heartbeat", "lease", "stopped",
     )  # fmt: skip
 

@@ -13,7 +13,8 @@ from django.http import Http404
 from rest_framework.exceptions import APIException
 from rest_framework.response import Response
 
-from jobs.core.exceptions import CronzimusError, JobExists, JobNotFound, RunNotFound
+from jobs.core.exceptions import CronzimusError, JobExists, JobNotFound, RunActive, RunFinished, RunNotFound
+from jobs.services.idempotency import IdempotencyKeyReused
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +25,9 @@ STATUSES: dict[type[Exception], int] = {
     JobNotFound: 404,
     RunNotFound: 404,
     JobExists: 409,
+    RunActive: 409,
+    RunFinished: 409,
+    IdempotencyKeyReused: 422,
     CronzimusError: 400,
     Http404: 404,
     PermissionDenied: 403,

@@ -17,7 +17,7 @@ from django.db.models.functions import Cast
 from jobs import services
 from jobs.core.runs import JobState
 from jobs.models import Job
-from jobs.states import DEFINITION, STATE, descriptions, loads
+from jobs.states import DEFINITION, descriptions, loads, state_sql
 
 from .representations import local_times
 
@@ -25,10 +25,6 @@ UTC = ZoneInfo("UTC")
 BROKEN = JobState.BROKEN.value
 WHOLE_SECOND = len("2027-06-01 12:00:00+00")
 NEVER = '"next_run_time":null,"next_run_time_iso":null'
-# Texts alone: what Django converts, it converts for each row.
-ALL = Job.objects.order_by("id").values_list(
-    "id", "name", DEFINITION, Cast("next_run_time", TextField()), STATE, Cast("tags", TextField())
-)
 Row = tuple[str, str, str, str | None, str, str]
 ONE = f"SELECT {', '.join(field.attname for field in Job._meta.concrete_fields)} FROM jobs_job WHERE id = %s"  # noqa: S608
 
@@ -42,9 +38,9 @@ class Wanted:
     tag: str | None = None
 
 
-def list_jobs(wanted: Wanted, limit: int | None, offset: int) -> tuple[bytes, int]:
-    """Return a page of the jobs that are `wanted`, by id, as JSON, and how many there are on all pages."""
-    jobs, end = _sought(wanted), None if limit is None else offset + limit
+def list_jobs(wanted: Wanted, limit: int | None, offset: int, *, now: datetime) -> tuple[bytes, int]:
+    """Return a page of the jobs that are `wanted` at `now`, by id, as JSON, and how many there are on all pages."""
+    jobs, end = _sought(wanted, now), None if limit is None else offset + limit
     if wanted.state is None and wanted.tag is None and (limit is not None or offset):
         # Nothing is left for `_rows` to sort out: the database counts and cuts.
         return _array(list(_rows(jobs[offset:end], wanted))), jobs.count()
@@ -52,13 +48,15 @@ def list_jobs(wanted: Wanted, limit: int | None, offset: int) -> tuple[bytes, in
     return _array(rows[offset:end]), len(rows)
 
 
-def _sought(wanted: Wanted) -> QuerySet[Job, Row]:
-    jobs: QuerySet[Job, Row] = ALL.all()
+def _sought(wanted: Wanted, now: datetime) -> QuerySet[Job, Row]:
+    # Texts alone: what Django converts, it converts for each row.
+    texts = (Cast("next_run_time", TextField()), state_sql(now), Cast("tags", TextField()))
+    jobs: QuerySet[Job, Row] = Job.objects.order_by("id").values_list("id", "name", DEFINITION, *texts)
     if wanted.q:
-        texts = ("id", "name", "func", "description")
-        jobs = jobs.filter(reduce(or_, (Q(**{f"{name}__icontains": wanted.q}) for name in texts)))
+        fields = ("id", "name", "func", "description")
+        jobs = jobs.filter(reduce(or_, (Q(**{f"{name}__icontains": wanted.q}) for name in fields)))
     if wanted.state not in (None, JobState.BROKEN):
-        jobs = jobs.alias(shown_state=STATE).filter(shown_state=wanted.state)
+        jobs = jobs.alias(shown_state=state_sql(now)).filter(shown_state=wanted.state)
     return jobs
 
 

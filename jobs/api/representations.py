@@ -14,11 +14,11 @@ from jobs.core.runs import FINISHED
 from jobs.models import Job
 from jobs.models.run import duration
 from jobs.registry import Function
-from jobs.states import job_state, zone_of
+from jobs.states import is_paused, job_state, zone_of
 
 READ_ONLY = (
-    "next_run_time", "next_run_time_iso", "state", "trigger_description", "error", "run_count", "failure_count",
-    "last_status", "last_run_at", "created_at", "updated_at",
+    "next_run_time", "next_run_time_iso", "state", "paused_until", "trigger_description", "error", "run_count",
+    "failure_count", "last_status", "last_run_at", "created_at", "updated_at",
 )  # fmt: skip
 """The fields of a job that a GET shows and nobody writes."""
 
@@ -30,20 +30,17 @@ RUN_FIELDS = (
 """What is read of a run for the list; `run` takes its values in this order."""
 
 
-def job_detail(job: Job) -> dict[str, Any]:
-    """Return the whole of a job. What can not be understood of it is shown as it is stored."""
-    state, error = job_state(job)
-    next_run_time, next_run_time_iso = (
-        local_times(job.next_run_time, zone_of(job)) if job.next_run_time else (None, None)
-    )
+def job_detail(job: Job, now: datetime) -> dict[str, Any]:
+    """Return the whole of a job at `now`. What can not be understood of it is shown as it is stored."""
+    state, error = job_state(job, now)
     args, kwargs = _arguments(job)
     return {
         "id": job.id,
         "name": job.name,
         "trigger": job.trigger,
-        "next_run_time": next_run_time,
-        "next_run_time_iso": next_run_time_iso,
+        **next_times(job),
         "state": state,
+        "paused_until": utc(job.paused_until) if is_paused(job, now) else None,
         "args": args,
         "kwargs": kwargs,
         "func": job.func,
@@ -89,6 +86,13 @@ def function(known: Function) -> dict[str, Any]:
         "parameters": [_parameter(parameter) for parameter in known.arguments.parameters.values()],
         "injected": [{"name": name, "type": kind.__name__} for name, kind in known.injected.items()],
     }
+
+
+def next_times(job: Job) -> dict[str, str | None]:
+    """Return when a job is due next, in its own time zone."""
+    at = job.next_run_time
+    local, iso = (None, None) if at is None else local_times(at, zone_of(job))
+    return {"next_run_time": local, "next_run_time_iso": iso}
 
 
 def local_times(at: datetime, zone: tzinfo) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from .views.health import HealthView, ReadyView
 from .views.jobs import JobViewSet, OddJobView
 from .views.preview import PreviewView
 from .views.runs import OddRunView, RunViewSet
+from .views.scheduler import PauseView, ResumeView, SchedulersView
 
 
 class AnythingConverter(StringConverter):
@@ -24,6 +25,9 @@ jobs = JobViewSet.as_view
 runs = RunViewSet.as_view
 
 urlpatterns = [
+    path("scheduler", SchedulersView.as_view()),
+    path("scheduler/pause", PauseView.as_view()),
+    path("scheduler/resume", ResumeView.as_view()),
     path("scheduler/jobs", jobs({"get": "list", "post": "create"})),
     path(
         "scheduler/jobs/<str:job_id>",
@@ -31,12 +35,15 @@ urlpatterns = [
     ),
     path("scheduler/jobs/<str:job_id>/pause", jobs({"post": "pause"})),
     path("scheduler/jobs/<str:job_id>/resume", jobs({"post": "resume"})),
+    path("scheduler/jobs/<str:job_id>/skip", jobs({"post": "skip"})),
     path("scheduler/jobs/<str:job_id>/run", jobs({"post": "run"})),
     path("scheduler/jobs/<str:job_id>/runs", runs({"get": "of_job"})),
     path("scheduler/jobs/<anything:job_id>", OddJobView.as_view()),
     path("scheduler/runs", runs({"get": "list"})),
     path("scheduler/runs/<str:run_id>", runs({"get": "retrieve"})),
     path("scheduler/runs/<str:run_id>/log", runs({"get": "log"})),
+    path("scheduler/runs/<str:run_id>/cancel", runs({"post": "cancel"})),
+    path("scheduler/runs/<str:run_id>/retry", runs({"post": "retry"})),
     path("scheduler/runs/<anything:run_id>", OddRunView.as_view()),
     path("scheduler/preview", PreviewView.as_view()),
     path("scheduler/functions", FunctionsView.as_view()),

@@ -58,5 +58,17 @@ class RunNotFound(CronzimusError, LookupError):
     code = "RUN_NOT_FOUND"
 
 
+class RunActive(CronzimusError):
+    """The run has not ended yet."""
+
+    code = "RUN_ACTIVE"
+
+
+class RunFinished(CronzimusError):
+    """The run has ended already."""
+
+    code = "RUN_FINISHED"
+
+
 def _summary(fields: Mapping[str, str]) -> str:
     return "; ".join(f"{name}: {message}" for name, message in fields.items())

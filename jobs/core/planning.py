@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from .runs import RunStatus
+from .runs import Overlap, RunStatus
 from .triggers import Trigger
 
 CATCH_UP = 100
@@ -17,39 +17,59 @@ CATCH_UP = 100
 class Policy:
     """What a job's definition says of fire times that are late, several, or come while it is active.
 
-    `misfire_grace_time` is in seconds, None for any lateness.
+    `misfire_grace_time` is in seconds, None for any lateness. `queue_limit` is how many runs may wait for their turn
+    where `overlap` is `queue`. `runs_left` is how many runs the job may still have, None for any number.
     """
 
     misfire_grace_time: int | None = None
     coalesce: bool = True
     max_instances: int = 1
+    overlap: Overlap = Overlap.SKIP
+    queue_limit: int = 10
+    runs_left: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Busy:
+    """The ids of a job's active runs, the oldest first: those that a scheduler holds, and those that wait for one."""
+
+    held: Sequence[int] = ()
+    waiting: Sequence[int] = ()
+
+    @property
+    def all(self) -> tuple[int, ...]:
+        """Both."""
+        return (*self.held, *self.waiting)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedRun:
     """A run to be written: queued, or born finished as missed or skipped, for `reason`.
 
-    It stands for `fire_times` fire times, of which `scheduled_time` is the latest.
+    It stands for `fire_times` fire times, of which `scheduled_time` is the latest. A queued run that `waits` may start
+    only when an instance of its job has ended.
     """
 
     scheduled_time: datetime
     status: RunStatus = RunStatus.QUEUED
     fire_times: int = 1
     reason: str = ""
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The runs to write, and when the job is due next (None: never again)."""
+    """The runs to write, the active ones to end for them, and when the job is due next (None: never again)."""
 
     runs: tuple[PlannedRun, ...]
     next_run_time: datetime | None
+    replaced: tuple[int, ...] = ()
 
 
-def plan(trigger: Trigger, due_at: datetime, policy: Policy, *, active: Sequence[int], now: datetime) -> Plan:
+def plan(trigger: Trigger, due_at: datetime, policy: Policy, *, busy: Busy, now: datetime) -> Plan:
     """Plan the fire times of a job from `due_at`, the earliest not yet claimed, to `now`.
 
-    `active` has the ids of the job's active runs. Each fire time up to `now` is in exactly one of the planned runs,
+    `busy` has the job's active runs. Each fire time up to `now` is in exactly one of the planned runs,
     but for those beyond `CATCH_UP` of a job that does not coalesce, which stay due. The work and the memory that it
     takes do not grow with the number of fire times.
     """
@@ -60,7 +80,7 @@ def plan(trigger: Trigger, due_at: datetime, policy: Policy, *, active: Sequence
         fired = _coalesced(trigger, due_at, now)
     else:
         fired = _one_by_one(trigger, due_at, policy, now)
-    return _decide(fired, policy, active, now)
+    return _decide(fired, policy, busy, now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,17 +119,48 @@ def _one_by_one(trigger: Trigger, due_at: datetime, policy: Policy, now: datetim
     return _Fired(times=times, missed=missed, next_run_time=next(iter(ahead[len(times) :]), None))
 
 
-def _decide(fired: _Fired, policy: Policy, active: Sequence[int], now: datetime) -> Plan:
+def _decide(fired: _Fired, policy: Policy, busy: Busy, now: datetime) -> Plan:
     grace = policy.misfire_grace_time
     runs = [fired.missed] if fired.missed else []
     in_time = [at for at in fired.times if grace is None or now - at <= timedelta(seconds=grace)]
     if len(in_time) < len(fired.times):
         runs.append(_missed(fired.times[-1], policy, now, fire_times=fired.coalesced))
-    free = max(policy.max_instances - len(active), 0)
-    runs += [PlannedRun(scheduled_time=at, fire_times=fired.coalesced) for at in in_time[:free]]
-    if in_time[free:]:
-        runs.append(_skipped(in_time[free:], fired.coalesced, policy, active))
-    return Plan(runs=tuple(runs), next_run_time=fired.next_run_time)
+    queued, replaced = _OVERLAPS[policy.overlap](in_time, policy, busy)
+    runs += [replace(run, fire_times=fired.coalesced) for run in queued]
+    ended = policy.runs_left is not None and len(queued) >= policy.runs_left
+    taken = {run.scheduled_time for run in queued}
+    passed = [at for at in in_time if at not in taken]
+    if ended:
+        # What comes after the last run that the job may have is no fire time of it.
+        passed = [at for at in passed if taken and at < max(taken)]
+    if passed:
+        runs.append(_skipped(passed, fired.coalesced, policy, busy))
+        runs.sort(key=lambda run: run.scheduled_time)
+    return Plan(runs=tuple(runs), next_run_time=None if ended else fired.next_run_time, replaced=replaced)
+
+
+def _skip(times: Sequence[datetime], policy: Policy, busy: Busy) -> tuple[list[PlannedRun], tuple[int, ...]]:
+    free = max(policy.max_instances - len(busy.all), 0)
+    return [PlannedRun(scheduled_time=at) for at in times[:free][: policy.runs_left]], ()
+
+
+def _queue(times: Sequence[datetime], policy: Policy, busy: Busy) -> tuple[list[PlannedRun], tuple[int, ...]]:
+    free = max(policy.max_instances - len(busy.all), 0)
+    room = free + max(policy.queue_limit - len(busy.waiting), 0)
+    chosen = times[:room][: policy.runs_left]
+    return [PlannedRun(scheduled_time=at, waits=place >= free) for place, at in enumerate(chosen)], ()
+
+
+def _replace(times: Sequence[datetime], policy: Policy, busy: Busy) -> tuple[list[PlannedRun], tuple[int, ...]]:
+    newest = times[-policy.max_instances :][: policy.runs_left]
+    if not newest:
+        return [], ()
+    replaced = busy.all[: max(len(busy.all) + len(newest) - policy.max_instances, 0)]
+    # The new run may not start before the one that it replaces has ended.
+    return [PlannedRun(scheduled_time=at, waits=bool(busy.held)) for at in newest], replaced
+
+
+_OVERLAPS = {Overlap.SKIP: _skip, Overlap.QUEUE: _queue, Overlap.REPLACE: _replace}
 
 
 def _missed(at: datetime, policy: Policy, now: datetime, *, fire_times: int) -> PlannedRun:
@@ -118,8 +169,10 @@ def _missed(at: datetime, policy: Policy, now: datetime, *, fire_times: int) -> 
     return PlannedRun(scheduled_time=at, status=RunStatus.MISSED, fire_times=fire_times, reason=reason)
 
 
-def _skipped(times: Sequence[datetime], coalesced: int, policy: Policy, active: Sequence[int]) -> PlannedRun:
-    what = f"run {active[0]} was active" if active else "more fire times were due at once than may run together"
+def _skipped(times: Sequence[datetime], coalesced: int, policy: Policy, busy: Busy) -> PlannedRun:
+    what = f"run {busy.all[0]} was active" if busy.all else "more fire times were due at once than may run together"
     reason = f"{what}; max_instances is {policy.max_instances}"
+    if policy.overlap is Overlap.QUEUE:
+        reason += f", and the queue of {policy.queue_limit} is full"
     fire_times = max(coalesced, len(times))
     return PlannedRun(scheduled_time=times[-1], status=RunStatus.SKIPPED, fire_times=fire_times, reason=reason)

@@ -43,6 +43,17 @@ class RunTrigger(StrEnum):
     """An attempt before it that did not succeed."""
 
 
+class Overlap(StrEnum):
+    """What becomes of a fire time that comes while its job has as many active runs as it may have."""
+
+    SKIP = "skip"
+    """Its run is skipped."""
+    QUEUE = "queue"
+    """Its run waits for its turn, in a queue with a bound."""
+    REPLACE = "replace"
+    """The oldest active run is cancelled for it."""
+
+
 class JobState(StrEnum):
     """The states of a job that the API shows."""
 

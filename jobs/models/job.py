@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
-from jobs.core.runs import RunStatus
+from jobs.core.runs import Overlap, RunStatus
 
 JOB_ID = r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}"
 
@@ -47,12 +47,27 @@ class Job(models.Model):
     misfire_grace_time = models.PositiveIntegerField(null=True, blank=True)
     coalesce = models.BooleanField(default=True)
     max_instances = models.PositiveSmallIntegerField(default=1)
+    overlap = models.CharField(
+        max_length=16, default=Overlap.SKIP, choices=[(name.value, name.value) for name in Overlap]
+    )
+    queue_limit = models.PositiveSmallIntegerField(default=10)
+    timeout = models.PositiveIntegerField(null=True, blank=True, help_text="Seconds; such a job runs in a process.")
+    retries = models.JSONField(null=True, blank=True)
+    priority = models.SmallIntegerField(default=0, help_text="The higher ones first, where more is due than can start.")
+    concurrency_group = models.CharField(max_length=64, blank=True, default="")
+    concurrency_limit = models.PositiveSmallIntegerField(default=1)
+    max_runs = models.PositiveIntegerField(null=True, blank=True)
+    keep_runs = models.PositiveIntegerField(null=True, blank=True)
+    keep_days = models.PositiveIntegerField(null=True, blank=True)
+    keep_failed_days = models.PositiveIntegerField(null=True, blank=True)
+    paused_until = models.DateTimeField(null=True, editable=False)
     declaration = models.JSONField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
 
     next_run_time = models.DateTimeField(null=True, editable=False)
     error = models.TextField(blank=True, default="", editable=False)
+    claimed_count = models.PositiveBigIntegerField(default=0, editable=False)
     run_count = models.PositiveBigIntegerField(default=0, editable=False)
     failure_count = models.PositiveBigIntegerField(default=0, editable=False)
     last_status = models.CharField(max_length=16, blank=True, default="", editable=False)
@@ -65,9 +80,15 @@ class Job(models.Model):
         indexes = (
             # Read by the due query and by the question when the next job is due: jobs with no fire time cost nothing.
             models.Index(F("next_run_time"), name="job_due", condition=Q(next_run_time__isnull=False)),
+            # Read by each claim, to find whether it has to sort.
+            models.Index(
+                F("next_run_time"), name="job_prioritised", condition=Q(next_run_time__isnull=False) & ~Q(priority=0)
+            ),
         )
         constraints = (
             models.CheckConstraint(condition=Q(max_instances__gte=1), name="job_max_instances_positive"),
+            models.CheckConstraint(condition=Q(concurrency_limit__gte=1), name="job_concurrency_limit_positive"),
+            models.CheckConstraint(condition=Q(overlap__in=list(Overlap)), name="job_overlap_known"),
             models.CheckConstraint(condition=~Q(id=""), name="job_id_not_empty"),
             models.CheckConstraint(
                 condition=Q(paused=False) | Q(next_run_time__isnull=True), name="job_paused_is_never_due"

@@ -27,8 +27,17 @@ class RunQuerySet(models.QuerySet["Run"]):
         return self.filter(RawSQL(ACTIVE_SQL, (), models.BooleanField()))  # noqa: S611 (a constant)
 
     def waiting(self) -> RunQuerySet:
-        """Return the runs that any scheduler may take, the oldest first (index `run_waiting`)."""
-        return self.filter(status=RunStatus.QUEUED, scheduler__isnull=True).order_by("id")
+        """Return the runs that wait for a scheduler, in the order in which they are taken (index `run_waiting`)."""
+        return self.filter(status=RunStatus.QUEUED, scheduler__isnull=True).order_by("-priority", "id")
+
+    def cancel(self, reason: str, now: datetime) -> int:
+        """Cancel the active ones: at once where no scheduler holds them, and by their scheduler where one does.
+
+        Return how many there were.
+        """
+        ended = self.waiting().order_by().update(status=RunStatus.CANCELLED, reason=reason, finished_at=now)
+        held = self.active().filter(scheduler__isnull=False)
+        return ended + held.update(cancel_requested_at=now, reason=reason)
 
     def newest_first(self) -> RunQuerySet:
         """Return them in the order of every list (indexes `run_newest` and `run_by_status`; `run_once` for
@@ -55,10 +64,15 @@ class Run(models.Model):
     fire_times = models.PositiveBigIntegerField(default=1)
     scheduled_time = models.DateTimeField()
     queued_at = models.DateTimeField(default=timezone.now)
+    available_at = models.DateTimeField(null=True)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     scheduler = models.ForeignKey("Scheduler", models.DO_NOTHING, null=True, db_constraint=False, db_index=False)
     executor = models.CharField(max_length=20, default="thread")
+    timeout = models.PositiveIntegerField(null=True)
+    priority = models.SmallIntegerField(default=0)
+    concurrency_group = models.CharField(max_length=64, blank=True, default="")
+    cancel_requested_at = models.DateTimeField(null=True)
     args = models.JSONField(default=list)
     kwargs = models.JSONField(default=dict)
     progress_done = models.PositiveBigIntegerField(null=True)
@@ -78,8 +92,22 @@ class Run(models.Model):
             models.Index("job", "id", name="run_active_of_job", condition=Q(status__in=ACTIVE)),
             # Read by recovery, to find what a dead scheduler held.
             models.Index("scheduler", "id", name="run_held", condition=Q(status__in=ACTIVE)),
-            # Read at every tick, to find what people asked for.
-            models.Index("id", name="run_waiting", condition=Q(status=RunStatus.QUEUED, scheduler__isnull=True)),
+            # Read by the admission of runs of a group.
+            models.Index(
+                "concurrency_group",
+                name="run_active_of_group",
+                condition=Q(status__in=ACTIVE, scheduler__isnull=False) & ~Q(concurrency_group=""),
+            ),
+            # Read at every tick, to find what waits for a scheduler, and what is to be cancelled.
+            models.Index(
+                F("priority").desc(),
+                "id",
+                name="run_waiting",
+                condition=Q(status=RunStatus.QUEUED, scheduler__isnull=True),
+            ),
+            models.Index(
+                "scheduler", name="run_cancel", condition=Q(status__in=ACTIVE, cancel_requested_at__isnull=False)
+            ),
         )
         constraints = (
             # The last guard of the promise: a fire time is claimed once, and an attempt made once.

@@ -28,6 +28,7 @@ class Scheduler(models.Model):
     pid = models.PositiveIntegerField()
     version = models.CharField(max_length=40)
     threads = models.PositiveSmallIntegerField()
+    processes = models.PositiveSmallIntegerField(default=0)
     started_at = models.DateTimeField()
     heartbeat_at = models.DateTimeField()
     lease_until = models.DateTimeField()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from django.db import connection
@@ -15,16 +16,23 @@ POSTGRESQL_TYPES = {"text": "text", "number": "bigint", "time": "timestamptz", "
 def table(columns: Mapping[str, str], rows: Iterable[Sequence[Any]]) -> tuple[str, str]:
     """Return SQL for a table of `rows`, to stand after FROM, and its one parameter.
 
-    `columns` has the kind of each column by its name: "number", "text", "json" or "time" (given as a text that
-    `instant` made). json_to_recordset and json_each (the manuals of PostgreSQL and SQLite) read the JSON: no limit on
-    the number of parameters applies, and the statement's text is the same for any number of rows.
+    `columns` has the kind of each column by its name: "number", "text", "json" or "time", an aware datetime.
+    json_to_recordset and json_each (the manuals of PostgreSQL and SQLite) read the JSON: no limit on the number of
+    parameters applies, and the statement's text is the same for any number of rows.
     """
-    data = json.dumps([dict(zip(columns, row, strict=True)) for row in rows], ensure_ascii=False)
-    if connection.vendor == "postgresql":
-        declared = ", ".join(f"{name} {POSTGRESQL_TYPES[kind]}" for name, kind in columns.items())
-        return f"json_to_recordset(%s) AS v({declared})", data
-    selected = ", ".join(f"{_read(name, kind)} AS {name}" for name, kind in columns.items())
-    return f"(SELECT {selected} FROM json_each(%s)) AS v", data  # noqa: S608 (names of ours)
+    on_postgresql = connection.vendor == "postgresql"
+    as_text = datetime.isoformat if on_postgresql else _sqlite_text
+    data = json.dumps([dict(zip(columns, row, strict=True)) for row in rows], ensure_ascii=False, default=as_text)
+    return _source(on_postgresql, tuple(columns.items())), data
+
+
+@cache
+def _source(on_postgresql: bool, columns: tuple[tuple[str, str], ...]) -> str:
+    if on_postgresql:
+        declared = ", ".join(f"{name} {POSTGRESQL_TYPES[kind]}" for name, kind in columns)
+        return f"json_to_recordset(%s) AS v({declared})"
+    selected = ", ".join(f"{_read(name, kind)} AS {name}" for name, kind in columns)
+    return f"(SELECT {selected} FROM json_each(%s)) AS v"  # noqa: S608 (names of ours)
 
 
 def _read(name: str, kind: str) -> str:
@@ -32,12 +40,12 @@ def _read(name: str, kind: str) -> str:
     return f"NULLIF(value -> '{name}', 'null')" if kind == "json" else f"value ->> '{name}'"
 
 
-def instant(value: datetime | None) -> str | None:
-    """Return an instant as the database's text for it; None for None."""
-    if value is None:
-        return None
-    if connection.vendor == "postgresql":
-        return value.isoformat()
+def instant(value: datetime) -> str:
+    """Return an aware instant as the text that the database compares its own with, for a parameter of raw SQL."""
+    return value.isoformat() if connection.vendor == "postgresql" else _sqlite_text(value)
+
+
+def _sqlite_text(value: datetime) -> str:
     # As Django's SQLite backend writes it, without an offset, so that texts compare as the instants do.
     return str(value.astimezone(UTC).replace(tzinfo=None))
 

@@ -1,119 +1,121 @@
-"""Claim fire times and waiting runs: each claim one transaction, with a number of statements that does not grow."""
+"""Claim fire times: each claim one transaction, with a number of statements that does not grow."""
 
 from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import BooleanField, Q
+from django.db.models.expressions import RawSQL
 
 from jobs import definitions
 from jobs.core.exceptions import CronzimusError, InvalidArguments
-from jobs.core.planning import Plan, PlannedRun, Policy, plan
-from jobs.core.runs import RunStatus, RunTrigger
+from jobs.core.planning import Busy, Plan, PlannedRun, Policy, plan
+from jobs.core.runs import Overlap, RunStatus, RunTrigger
 from jobs.models import Job, Run
+from jobs.policies import executor_of
 
 from . import bulk
-from .work import HeldRun
+from .work import HELD, HeldRun
 
 logger = logging.getLogger(__name__)
 
 INSERTED = {
-    "job_id": "text", "func": "text", "status": "text", "reason": "text", "scheduled_time": "time",
-    "finished_at": "time", "fire_times": "number", "executor": "text", "error": "text",
-    "args": "json", "kwargs": "json",
+    "job_id": "text", "func": "text", "args": "json", "kwargs": "json", "status": "text", "reason": "text",
+    "fire_times": "number", "scheduled_time": "time", "finished_at": "time", "owner": "text", "executor": "text",
+    "timeout": "number", "priority": "number", "concurrency_group": "text", "error": "text",
 }  # fmt: skip
-MOVED = {"id": "text", "next_run_time": "time", "error": "text"}
+MOVED = {"id": "text", "next_run_time": "time", "error": "text", "queued": "number"}
+READ = (
+    "id", "func", "args", "kwargs", "trigger", "anchor", "next_run_time", "executor", "misfire_grace_time", "coalesce",
+    "max_instances", "overlap", "queue_limit", "timeout", "priority", "concurrency_group", "max_runs", "claimed_count",
+)  # fmt: skip
+IN_PROCESS = Q(executor="process") | Q(timeout__isnull=False)
+"""The jobs whose runs need a process of their own."""
+
+PRIORITISED = RawSQL("jobs_job.priority <> 0", (), BooleanField())
+"""The jobs that go before others, or after them, where more is due than there is room for."""
+
+Planned = tuple[Any, Plan, str]
+"""A due job's row, its plan, and why it can not be planned: "" where it can."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed:
-    """What one claim took: runs to start, the jobs it moved on, and the runs that were born finished."""
+    """What one claim took: runs to start, how many jobs it moved on, and the runs that were born finished."""
 
     runs: list[HeldRun]
-    jobs: int = 0
+    jobs: int
     unstarted: list[tuple[str, PlannedRun]]
 
 
-def claim_due(scheduler_id: str, limit: int, now: datetime) -> Claimed:
-    """Claim the fire times of up to `limit` jobs that are due at `now`, for the scheduler `scheduler_id`.
+def claim_due(scheduler_id: str, rooms: Mapping[str, int], now: datetime) -> Claimed:
+    """Claim fire times that are due at `now`, for the scheduler `scheduler_id`.
 
-    The jobs are moved on and their runs written in the same transaction: a fire time is claimed once, whoever dies.
-    A job whose row can not be understood is taken off the schedule, and leaves a failed run that says why.
+    `rooms` has, by executor, how many runs it may be given: so many jobs are claimed at the most. They are moved on and
+    their runs written in the same transaction: a fire time is claimed once, whoever dies. Runs that have to wait for
+    their turn, or for a slot, are written without an owner: any scheduler may have them then. A job whose row can
+    not be understood is taken off the schedule, and leaves a failed run that says why.
     """
     with transaction.atomic():
-        jobs = _due_jobs(limit, now)
+        jobs = _due_jobs(rooms, now)
         if not jobs:
-            return Claimed(runs=[], unstarted=[])
-        active = _active_runs([job.id for job in jobs])
-        planned = [(job, *_plan(job, active.get(job.id, ()), now)) for job in jobs]
-        _move_on([(job.id, bulk.instant(plan.next_run_time), error) for job, plan, error in planned])
-        rows = [(job, run, error) for job, plan, error in planned for run in plan.runs]
-        held = _insert(rows, scheduler_id, now)
-    unstarted = [(job.id, run) for job, run, _ in rows if run.status is not RunStatus.QUEUED]
+            return Claimed(runs=[], jobs=0, unstarted=[])
+        busy = _busy([job.id for job in jobs])
+        planned = [_plan(job, busy.get(job.id, Busy()), now) for job in jobs]
+        _move_on(planned)
+        held = _insert(planned, scheduler_id, dict(rooms), now)
+    replaced = [run_id for _, found, _ in planned for run_id in found.replaced]
+    if replaced:
+        # Not under the locks of the jobs: whoever writes the end of such a run locks it first, and its job then.
+        Run.objects.filter(id__in=replaced).cancel("replaced by a newer run of its job", now)
+    unstarted = [(job.id, run) for job, found, _ in planned for run in found.runs if run.status is not RunStatus.QUEUED]
     return Claimed(runs=held, jobs=len(jobs), unstarted=unstarted)
 
 
-def claim_waiting(scheduler_id: str, limit: int) -> list[HeldRun]:
-    """Take up to `limit` runs that wait for any scheduler: those that people asked for, and those given back."""
-    with connection.cursor() as cursor:
-        cursor.execute(_waiting_sql(connection.vendor), [scheduler_id, limit])
-        return [_held(row) for row in cursor.fetchall()]
-
-
-def give_back(scheduler_id: str, run_ids: Sequence[int]) -> None:
-    """Let any scheduler have runs that `scheduler_id` holds and did not start."""
-    Run.objects.filter(id__in=run_ids, scheduler_id=scheduler_id, status=RunStatus.QUEUED).update(scheduler=None)
-
-
-def held(scheduler_id: str) -> set[int]:
-    """Return the ids of the runs that `scheduler_id` holds and that are not on record as started."""
-    held_runs = Run.objects.active().filter(scheduler_id=scheduler_id, status=RunStatus.QUEUED)
-    return set(held_runs.values_list("id", flat=True))
-
-
-def look() -> tuple[datetime | None, bool]:
-    """Return when the next job is due (None: none is), and whether a run waits: one statement, two index look-ups."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT (SELECT next_run_time FROM jobs_job WHERE next_run_time IS NOT NULL "
-            "ORDER BY next_run_time LIMIT 1), "
-            "(SELECT id FROM jobs_run WHERE status = 'queued' AND scheduler_id IS NULL ORDER BY id LIMIT 1)"
-        )
-        due_at, waiting = cursor.fetchone()
-    return None if due_at is None else bulk.from_time(due_at), waiting is not None
-
-
-def _due_jobs(limit: int, now: datetime) -> list[Job]:
-    due = Job.objects.due(now).only(
-        "id", "func", "args", "kwargs", "trigger", "anchor", "next_run_time", "executor", *definitions.POLICY_FIELDS
-    )
+def _due_jobs(rooms: Mapping[str, int], now: datetime) -> list[Any]:
+    due = Job.objects.due(now)
+    if not rooms.get("process"):
+        due = due.exclude(IN_PROCESS)
+    if not rooms.get("thread"):
+        due = due.filter(IN_PROCESS)
+    if due.filter(PRIORITISED).exists():
+        # Only then: to sort, all that is due has to be read, and not just what there is room for.
+        due = due.order_by("-priority", "next_run_time")
     if connection.features.has_select_for_update_skip_locked:
         # Schedulers do not wait for each other: each takes the jobs that no other is taking.
         due = due.select_for_update(skip_locked=True)
-    return list(due[:limit])
+    return list(due.values_list(*READ, named=True)[: sum(rooms.values())])
 
 
-def _active_runs(job_ids: Sequence[str]) -> dict[str, list[int]]:
-    # The jobs' rows are locked: no other scheduler adds a run of theirs between this count and the insert.
-    active: dict[str, list[int]] = defaultdict(list)
-    for job_id, run_id in Run.objects.active().filter(job_id__in=job_ids).values_list("job_id", "id").order_by("id"):
-        active[job_id].append(run_id)
-    return active
+def _busy(job_ids: Sequence[str]) -> dict[str, Busy]:
+    # The jobs' rows are locked: no other scheduler adds a run of theirs between this look and the insert.
+    held: dict[str, list[int]] = defaultdict(list)
+    waiting: dict[str, list[int]] = defaultdict(list)
+    active = Run.objects.active().filter(job_id__in=job_ids).order_by("id")
+    for job_id, run_id, owner in active.values_list("job_id", "id", "scheduler_id"):
+        (held if owner else waiting)[job_id].append(run_id)
+    return {job_id: Busy(held=held[job_id], waiting=waiting[job_id]) for job_id in {*held, *waiting}}
 
 
-def _plan(job: Job, active: Sequence[int], now: datetime) -> tuple[Plan, str]:
-    """Return the plan of a due job, and why it can not be planned: "" where it can."""
-    assert job.next_run_time is not None  # noqa: S101 (the due query's condition)
-    policy = Policy(misfire_grace_time=job.misfire_grace_time, coalesce=job.coalesce, max_instances=job.max_instances)
+def _policy(job: Any) -> Policy:
+    return Policy(
+        misfire_grace_time=job.misfire_grace_time, coalesce=job.coalesce, max_instances=job.max_instances,
+        overlap=Overlap(job.overlap), queue_limit=job.queue_limit,
+        runs_left=None if job.max_runs is None else max(job.max_runs - job.claimed_count, 0),
+    )  # fmt: skip
+
+
+def _plan(job: Any, busy: Busy, now: datetime) -> Planned:
     try:
         _require_arguments(job)
-        return plan(definitions.trigger_of(job), job.next_run_time, policy, active=active, now=now), ""
+        return job, plan(definitions.trigger_of(job), job.next_run_time, _policy(job), busy=busy, now=now), ""
     except Exception as error:
         # One damaged row must not stop the others, whatever the damage is.
         if not isinstance(error, CronzimusError):
@@ -121,48 +123,65 @@ def _plan(job: Job, active: Sequence[int], now: datetime) -> tuple[Plan, str]:
         what = "arguments" if isinstance(error, InvalidArguments) else "trigger"
         reason = f"its {what} can not be understood: {error}"
         failed = PlannedRun(scheduled_time=job.next_run_time, status=RunStatus.FAILED, reason=reason)
-        return Plan(runs=(failed,), next_run_time=None), reason
+        return job, Plan(runs=(failed,), next_run_time=None), reason
 
 
-def _require_arguments(job: Job) -> None:
+def _require_arguments(job: Any) -> None:
     wrong = {}
     if not isinstance(job.args, list):
-        job.args, wrong["args"] = [], "the stored arguments are damaged: they are not an array"
+        wrong["args"] = "the stored arguments are damaged: they are not an array"
     if not isinstance(job.kwargs, dict):
-        job.kwargs, wrong["kwargs"] = {}, "the stored arguments are damaged: they are not an object"
+        wrong["kwargs"] = "the stored arguments are damaged: they are not an object"
     if wrong:
         raise InvalidArguments(fields=wrong)
 
 
-def _move_on(rows: Sequence[tuple[str, str | None, str]]) -> None:
-    source, data = bulk.table(MOVED, rows)
+def _move_on(planned: Sequence[Planned]) -> None:
+    source, data = bulk.table(
+        MOVED,
+        [
+            (
+                job.id,
+                found.next_run_time,
+                error,
+                sum(run.status is RunStatus.QUEUED for run in found.runs),
+            )
+            for job, found, error in planned
+        ],
+    )
     with connection.cursor() as cursor:
         cursor.execute(
-            f"UPDATE jobs_job SET next_run_time = v.next_run_time, error = v.error FROM {source} "  # noqa: S608
-            "WHERE jobs_job.id = v.id",
+            "UPDATE jobs_job SET next_run_time = v.next_run_time, error = v.error, "  # noqa: S608
+            f"claimed_count = claimed_count + v.queued FROM {source} WHERE jobs_job.id = v.id",
             [data],
         )
 
 
-def _insert(rows: Sequence[tuple[Job, PlannedRun, str]], scheduler_id: str, now: datetime) -> list[HeldRun]:
-    at = bulk.instant(now)
-    source, data = bulk.table(
-        INSERTED,
-        [
-            (
-                job.id, job.func, run.status, run.reason, bulk.instant(run.scheduled_time),
-                None if run.status is RunStatus.QUEUED else at, run.fire_times, job.executor, error,
-                job.args, job.kwargs,
-            )
-            for job, run, error in rows
-        ],
-    )  # fmt: skip
+def _insert(planned: Sequence[Planned], scheduler_id: str, rooms: dict[str, int], now: datetime) -> list[HeldRun]:
+    rows = []
+    for job, found, error in planned:
+        executor = executor_of(job)
+        for run in found.runs:
+            owner: str | None = scheduler_id
+            if run.status is RunStatus.QUEUED:
+                # A run of a group has its turn when the others of the group are looked at together.
+                startable = not run.waits and not job.concurrency_group and rooms.get(executor, 0) > 0
+                rooms[executor] = rooms.get(executor, 0) - startable
+                owner = scheduler_id if startable else None
+            rows.append(_row(job, run, error, owner, executor, now))
+    source, data = bulk.table(INSERTED, rows)
     with connection.cursor() as cursor:
-        cursor.execute(_insert_sql(connection.vendor, source), [RunTrigger.SCHEDULE, at, scheduler_id, data])
-        return [_held(row) for row in cursor.fetchall() if row[-1] == RunStatus.QUEUED]
+        cursor.execute(_insert_sql(connection.vendor, source), [RunTrigger.SCHEDULE, bulk.instant(now), data])
+        return [HeldRun.of(row[:-2]) for row in cursor.fetchall() if row[-2] == RunStatus.QUEUED and row[-1]]
 
 
-HELD = "id, job_id, func, args, kwargs, scheduled_time, attempt, executor, status"
+def _row(job: Any, run: PlannedRun, error: str, owner: str | None, executor: str, now: datetime) -> tuple[Any, ...]:
+    finished_at = None if run.status is RunStatus.QUEUED else now
+    args, kwargs = (job.args, job.kwargs) if run.status is not RunStatus.FAILED else ([], {})
+    return (
+        job.id, job.func, args, kwargs, run.status, run.reason, run.fire_times, run.scheduled_time,
+        finished_at, owner, executor, job.timeout, job.priority, job.concurrency_group, error,
+    )  # fmt: skip
 
 
 @cache
@@ -171,25 +190,10 @@ def _insert_sql(vendor: str, source: str) -> str:
     # ON CONFLICT: the fire time was claimed before its job was removed and made anew; it does not run twice.
     return (
         "INSERT INTO jobs_run (job_id, func, args, kwargs, status, reason, trigger, actor, attempt, fire_times, "  # noqa: S608
-        "scheduled_time, queued_at, finished_at, scheduler_id, executor, error, traceback, output) "
-        "SELECT v.job_id, v.func, v.args, v.kwargs, v.status, v.reason, %s, '', 1, v.fire_times, "
-        f"v.scheduled_time, {at}, v.finished_at, %s, v.executor, v.error, '', '' FROM {source} WHERE true "
-        f"ON CONFLICT (job_id, scheduled_time, attempt) DO NOTHING RETURNING {HELD}"
+        "scheduled_time, queued_at, finished_at, scheduler_id, executor, timeout, priority, concurrency_group, error, "
+        "traceback, output) "
+        "SELECT v.job_id, v.func, v.args, v.kwargs, v.status, v.reason, %s, '', 1, v.fire_times, v.scheduled_time, "
+        f"{at}, v.finished_at, v.owner, v.executor, v.timeout, v.priority, v.concurrency_group, v.error, '', '' "
+        f"FROM {source} WHERE true "
+        f"ON CONFLICT (job_id, scheduled_time, attempt) DO NOTHING RETURNING {HELD}, status, scheduler_id"
     )
-
-
-@cache
-def _waiting_sql(vendor: str) -> str:
-    lock = "FOR UPDATE SKIP LOCKED" if vendor == "postgresql" else ""
-    return (
-        "UPDATE jobs_run SET scheduler_id = %s WHERE id IN (SELECT id FROM jobs_run "  # noqa: S608
-        f"WHERE status = 'queued' AND scheduler_id IS NULL ORDER BY id LIMIT %s {lock}) RETURNING {HELD}"
-    )
-
-
-def _held(row: Sequence[Any]) -> HeldRun:
-    run_id, job_id, func, args, kwargs, scheduled_time, attempt, executor, _ = row
-    return HeldRun(
-        id=run_id, job_id=job_id, func=func, args=bulk.from_json(args), kwargs=bulk.from_json(kwargs),
-        scheduled_time=bulk.from_time(scheduled_time), attempt=attempt, executor=executor,
-    )  # fmt: skip

@@ -27,11 +27,12 @@ class Lease:
     could not reach the database, starts nothing that another may have given up for lost.
     """
 
-    def __init__(self, clock: Clock, threads: int) -> None:
-        """Take part as a scheduler with `threads` threads, once `acquire` is called."""
+    def __init__(self, clock: Clock, threads: int, processes: int) -> None:
+        """Take part as a scheduler with so many threads and processes, once `acquire` is called."""
         self.scheduler_id = ""
         self._clock = clock
         self._threads = threads
+        self._processes = processes
         self._until = 0.0
         self._due = 0.0
 
@@ -51,8 +52,9 @@ class Lease:
         hostname = socket.gethostname()
         self.scheduler_id = f"{hostname[:100]}-{os.getpid()}-{secrets.token_hex(4)}"
         Scheduler.objects.create(
-            id=self.scheduler_id, hostname=hostname[:100], pid=os.getpid(), version=__version__, threads=self._threads,
-            started_at=now, heartbeat_at=now, lease_until=now + timedelta(seconds=LEASE),
+            id=self.scheduler_id, hostname=hostname[:100], pid=os.getpid(), version=__version__,
+            threads=self._threads, processes=self._processes, started_at=now, heartbeat_at=now,
+            lease_until=now + timedelta(seconds=LEASE),
         )  # fmt: skip
         self._extend(beat)
 

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
 from datetime import datetime
 
 from apscheduler.schedulers import SchedulerNotRunningError
 from apscheduler.schedulers.base import STATE_RUNNING, STATE_STOPPED, BaseScheduler
 from apscheduler.schedulers.blocking import BlockingScheduler
 from django.conf import settings
-from django.db import connection
+from django.db import connection, reset_queries
 
-from . import claims, recovery, runner
+from . import admission, claims, recovery, runner
+from .backoff import Backoff
+from .cancellation import cancel_wanted
 from .clock import DatabaseClock
-from .executors import ThreadExecutor
+from .connection import tuned_for_the_loop
+from .executors import ProcessExecutor, ThreadExecutor
 from .jobstore import JobStore
 from .lease import Lease
-from .rate import Rate
+from .pools import Pools
 from .recorder import Recorder
+from .retention import Pruner
 from .telling import TellingScheduler
+from .unstarted import Unstarted
 from .wakeup import Bell, Watcher
 from .work import HeldRun
 
@@ -34,55 +38,56 @@ FLUSH = 0.05
 """Seconds that an outcome waits, at the most, for others to be written with it."""
 LIVE = 0.5
 """Seconds between two writes of what running runs have written so far."""
-AHEAD = 0.1
-"""Seconds of work that are claimed ahead, at the rate at which runs end now."""
-MAX_AHEAD = 1000
-"""Runs that are claimed ahead at the most."""
+STUCK = 0.1
+"""Seconds after which a loop looks again that could take nothing of what is due: its job or its group is full."""
 STALL = 1.0
 """Seconds without a start after which runs that were claimed ahead are given back, for others to start."""
 DRAIN = 30.0
 """Seconds that running runs have to end, once the scheduler was told to stop."""
-RETRY = (0.2, 5.0)
-"""Seconds until a failed tick is tried again: at first, and at the most."""
 
 
 class Scheduler(TellingScheduler):
     """One of the schedulers on a database.
 
-    Everything that it writes is written by the thread that runs the loop; the threads of the executor only run
+    Everything that it writes is written by the thread that runs the loop; the threads of the executors only run
     functions. The heartbeat is the loop's own, so that a loop that hangs is seen to be dead.
     """
 
-    def __init__(self, threads: int, clock: DatabaseClock | None = None) -> None:
-        """Make a scheduler that runs up to `threads` functions at once."""
+    def __init__(self, threads: int, processes: int = 1, clock: DatabaseClock | None = None) -> None:
+        """Make a scheduler that runs up to `threads` functions in its own process, and `processes` in others."""
         self.clock = clock or DatabaseClock()
-        self.lease = Lease(self.clock, threads)
+        self.lease = Lease(self.clock, threads, processes)
         self.recorder = Recorder(self.wakeup)
-        self._unstarted: deque[HeldRun] = deque()
-        self._executor = ThreadExecutor(threads, self._execute, self.wakeup)
+        self._unstarted = Unstarted()
+        in_threads = ThreadExecutor(threads, self._execute, self.wakeup, self.recorder.cancel)
+        self._processes = ProcessExecutor(processes, self.clock, self.recorder, self._may_start, self.wakeup)
+        self._pools = Pools({"thread": in_threads, "process": self._processes})
+        self._pruner = Pruner()
         self._event = Bell()
         self._draining = self._forced = False
         self._drain_until = float("inf")
-        self._failures = self._given_up = 0
+        self._backoff = Backoff()
+        self._given_up = 0
         self._more = False
-        self._rate = Rate()
-        self._flushed_at = self._live_at = self._started_at = self._looked_at = 0.0
+        self._flushed_at = self._live_at = self._started_at = self._looked_at = self._stuck_until = 0.0
         super().__init__(
-            timezone=settings.TIME_ZONE, executors={"thread": self._executor}, jobstores={"default": JobStore()}
+            timezone=settings.TIME_ZONE, executors=self._pools.executors, jobstores={"default": JobStore()}
         )
 
     # --- life ---------------------------------------------------------------------------------------------------------
 
     def start(self, paused: bool = False) -> None:
         """Run until `drain` or `force` ends it. Returns when every outcome is on record, or given up."""
-        self.open(paused=paused)
-        watcher = Watcher(self.wakeup)
-        watcher.start()
-        try:
-            self._main_loop()
-        finally:
-            watcher.stop()
-            self._close()
+        connection.close()
+        with tuned_for_the_loop():
+            self.open(paused=paused)
+            watcher = Watcher(self.wakeup)
+            watcher.start()
+            try:
+                self._main_loop()
+            finally:
+                self._close()
+                watcher.stop()
 
     def run_once(self) -> None:
         """Claim and run all that is due now, and return when it is on record."""
@@ -95,7 +100,7 @@ class Scheduler(TellingScheduler):
             self._close()
 
     def open(self, paused: bool = False) -> None:
-        """Take a place among the schedulers, and start the executor; `paused`, claim nothing until `resume`."""
+        """Take a place among the schedulers, and start the executors; `paused`, claim nothing until `resume`."""
         self.clock.synchronise()
         recovery.recover(self.clock.now())
         self.lease.acquire()
@@ -120,7 +125,7 @@ class Scheduler(TellingScheduler):
     @property
     def unfinished(self) -> int:
         """How many runs were given up at the end, or are still being called."""
-        return max(self._given_up, self._executor.busy)
+        return max(self._given_up, self._pools.taken)
 
     def _main_loop(self) -> None:
         wait = 0.0
@@ -140,17 +145,18 @@ class Scheduler(TellingScheduler):
 
     def _at_work(self) -> bool:
         # In this order a run passes through them: one that moves on meanwhile is still seen.
-        return bool(self._executor.queued or self._executor.busy or self.recorder.dirty or self._unstarted)
+        return bool(self._pools.taken or self.recorder.dirty or self._unstarted)
 
     def _begin_drain(self) -> None:
         self._drain_until = self.clock.monotonic() + DRAIN
-        self._unstarted.extend(self._executor.take_back())
-        running = self._executor.busy
-        logger.info("draining %d runs, %d s at the most", running, DRAIN, extra={"action": "scheduler_draining"})
+        self._unstarted.add(self._pools.take_back())
+        logger.info(
+            "draining %d runs, %d s at the most", self._pools.taken, DRAIN, extra={"action": "scheduler_draining"}
+        )
 
     def _close(self) -> None:
-        """Give up what has not ended, leave the schedulers, and stop the executor."""
-        self._unstarted.extend(self._executor.take_back())
+        """Give up what has not ended, leave the schedulers, and stop the executors."""
+        self._unstarted.add(self._pools.take_back())
         try:
             self._give_back()
             self._flush()
@@ -160,57 +166,57 @@ class Scheduler(TellingScheduler):
         except Exception:
             # The others see the lease run out, and do the same.
             logger.exception("could not sign off", extra={"action": "scheduler_sign_off_failed"})
+        self._processes.abandon()
         BlockingScheduler.shutdown(self, wait=False)
 
     # --- the tick ----------------------------------------------------------------------------------------------------
 
     def _process_jobs(self) -> float:
         """Do what is to be done now; return the seconds until there is more to do, if nothing wakes the loop."""
-        wait: float
         try:
             wait = self.tick()
         except Exception as error:
             # Whatever happens to the database, or in one of our own steps: the loop goes on.
-            self._failures += 1
-            wait = min(RETRY[0] * 2 ** min(self._failures - 1, 10), RETRY[1])
-            level = logging.WARNING if self._failures > 1 else logging.ERROR
-            logger.log(level, "%s; trying again in %.1f s", error, wait, exc_info=self._failures == 1,
-                       extra={"action": "tick_failed"})  # fmt: skip
             connection.close()
             self._more = False
-            return wait
-        if self._failures:
-            logger.info("going on after %d failures", self._failures, extra={"action": "tick_recovered"})
-            self._failures = 0
+            return self._backoff.failed(error)
+        self._backoff.succeeded()
         return wait
 
     def tick(self) -> float:
         """Beat, look, claim and record, each where it is due; return the seconds until the next look."""
+        reset_queries()  # with DEBUG, Django keeps the text of each statement until a request ends, and none does here
         self._looked_at = monotonic = self.clock.monotonic()
         self._beat(monotonic)
         self._give_back()
-        if self._failures:
-            self._take_up_orphans()
-        due_at, waiting = claims.look()
-        now = self.clock.now()
-        room = self._room()
-        if room and (waiting or (due_at is not None and due_at <= now)):
+        if self._backoff.failures:
+            known = self._pools.held() | self.recorder.unwritten()
+            self._unstarted.give_back_orphans(self.lease.scheduler_id, known)
+        seen, now = admission.look(self.lease.scheduler_id), self.clock.now()
+        if seen.cancellations:
+            cancel_wanted(self.lease.scheduler_id, self._pools, self.recorder, now)
+        rooms = self._rooms(seen, monotonic)
+        if any(rooms.values()) and monotonic >= self._stuck_until and seen.is_due(now):
             self._flush()
-            self._claim(room, waiting)
-            return 0.0
-        self._more = False
+            if self._claim(rooms, seen, now):
+                return 0.0
+            # What is due belongs to a full executor, or to a full job or group: do not look again at once.
+            self._stuck_until = monotonic + STUCK
+        # Where only room is wanting, the loop goes on as soon as there is some.
+        self._more = not any(rooms.values()) and seen.is_due(now)
         if self.recorder.dirty and monotonic - self._flushed_at >= FLUSH:
             self._flush()
         if self.recorder.running and monotonic - self._live_at >= LIVE:
             self.recorder.flush_live(self.lease.scheduler_id)
             self._live_at = monotonic
-        return self._idle(due_at if room else None, now)
+        return self._idle(seen if any(rooms.values()) else None, now)
 
-    def _idle(self, due_at: datetime | None, now: datetime) -> float:
+    def _idle(self, seen: admission.Look | None, now: datetime) -> float:
         monotonic = self.clock.monotonic()
         until = [POLL, self.lease.due - monotonic]
-        if due_at is not None:
-            until.append((due_at - now).total_seconds())
+        if seen is not None:
+            ahead = [(at - now).total_seconds() for at in (seen.due_at, seen.waiting_at) if at is not None]
+            until += [max(seconds, self._stuck_until - monotonic) for seconds in ahead]
         if self.recorder.dirty:
             until.append(self._flushed_at + FLUSH - monotonic)
         if self.recorder.running:
@@ -221,69 +227,72 @@ class Scheduler(TellingScheduler):
         if monotonic < self.lease.due:
             return
         self.clock.synchronise()
-        if not self.lease.renew(queued=self._executor.queued, running=self.recorder.running):
-            logger.error(
-                "the lease of %s was given up by others", self.lease.scheduler_id, extra={"action": "lease_lost"}
-            )
-            self._executor.take_back()
+        if not self.lease.renew(queued=self._pools.queued, running=self.recorder.running):
+            logger.error("%s was given up by others", self.lease.scheduler_id, extra={"action": "lease_lost"})
+            # What was claimed too late for the others to see it can still be had by any.
+            self._unstarted.add(self._pools.take_back())
+            self._unstarted.give_back(self.lease.scheduler_id)
             self.lease.acquire()
-        recovery.recover(self.clock.now())
-        recovery.forget_stopped(self.clock.now())
+        now = self.clock.now()
+        recovery.recover(now)
+        recovery.forget_stopped(now)
+        self._pruner.round(now)
 
-    def _room(self) -> int:
-        """Return how many runs may be claimed: the free slots, and what is ended soon at the rate of now."""
-        if self.state != STATE_RUNNING or self._draining or not self.lease.held:
-            return 0
-        taken = self._executor.queued + self._executor.busy
-        ahead = min(int(self._rate.per_second(self.clock.monotonic()) * AHEAD), MAX_AHEAD)
-        return max(self._executor.slots + ahead - taken, 0)
+    def _rooms(self, seen: admission.Look, monotonic: float) -> dict[str, int]:
+        """Return how many runs each executor may be given; nothing where nothing may be claimed."""
+        if self.state != STATE_RUNNING or self._draining or seen.paused or not self.lease.held:
+            return {}
+        return self._pools.rooms(monotonic)
 
-    def _claim(self, room: int, waiting: bool) -> None:
-        runs = claims.claim_waiting(self.lease.scheduler_id, room) if waiting else []
-        claimed = (
-            claims.claim_due(self.lease.scheduler_id, room - len(runs), self.clock.now()) if room > len(runs) else None
-        )
-        if claimed is not None:
-            runs += claimed.runs
+    def _claim(self, rooms: dict[str, int], seen: admission.Look, now: datetime) -> bool:
+        """Take what waits, then what is due, as far as there is room; return whether there was anything."""
+        scheduler_id, room, jobs = self.lease.scheduler_id, sum(rooms.values()), 0
+        runs = admission.admit(scheduler_id, rooms, now) if seen.waiting_at is not None else []
+        for run in runs:
+            rooms[run.executor] -= 1
+        if any(rooms.values()) and seen.due_at is not None and seen.due_at <= now:
+            claimed = claims.claim_due(scheduler_id, rooms, now)
+            runs, jobs = runs + claimed.runs, claimed.jobs
             self._tell_unstarted(claimed.unstarted)
-        self._more = len(runs) >= room or (claimed is not None and claimed.jobs >= room)
+        self._more = len(runs) >= room or jobs >= room
         if runs:
             self._started_at = self.clock.monotonic()
-            self._executor.submit_all(runs)
+            self._pools.submit(runs)
             self._dispatch_submitted(runs)
+        return bool(runs or jobs)
 
     def _give_back(self) -> None:
         """Let others have what was claimed and not started, where it can not be started here soon."""
-        stalled = self._executor.queued and self.clock.monotonic() - self._started_at > STALL
-        if stalled and self._draining is False:
-            self._unstarted.extend(self._executor.take_back())
-        if self._unstarted:
-            runs = list(self._unstarted)
-            claims.give_back(self.lease.scheduler_id, [run.id for run in runs])
-            for _ in runs:
-                self._unstarted.popleft()
-
-    def _take_up_orphans(self) -> None:
-        """Give back what a claim took whose answer was lost with the connection: nobody would start it."""
-        known = self._executor.held() | self.recorder.unwritten() | {run.id for run in self._unstarted}
-        claims.give_back(self.lease.scheduler_id, list(claims.held(self.lease.scheduler_id) - known))
+        if self._pools.queued and not self._draining and self.clock.monotonic() - self._started_at > STALL:
+            self._unstarted.add(self._pools.take_back())
+        self._unstarted.give_back(self.lease.scheduler_id)
 
     def _flush(self) -> None:
-        outcomes = self.recorder.flush(self.lease.scheduler_id)
+        outcomes = self.recorder.flush(self.lease.scheduler_id, self.clock.now())
         self._flushed_at = self.clock.monotonic()
-        self._rate.add(len(outcomes), self._flushed_at)
+        if outcomes:
+            self._stuck_until = 0.0
+        self._pools.ended(outcomes, self._flushed_at)
         for outcome in outcomes:
             self._tell(outcome)
 
+    def _may_start(self, run: HeldRun) -> bool:
+        """Tell whether the lease still allows a start; where it does not, the run is given back."""
+        if self.lease.held:
+            self._started_at = self.clock.monotonic()
+            return True
+        self._unstarted.add([run])
+        return False
+
     def _execute(self, run: HeldRun) -> None:
-        if not self.lease.held:
-            self._unstarted.append(run)
-            return
-        self._started_at = self.clock.monotonic()
-        self.recorder.finished(runner.execute(run, self.clock, self.recorder.started))
+        if self._may_start(run):
+            self.recorder.finished(runner.execute(run, self.clock, self.recorder.started))
 
     def _work_left(self, horizon: datetime) -> bool:
-        if self._at_work() or self._failures:
+        if self._at_work() or self._backoff.failures:
             return True
-        due_at, waiting = claims.look()
-        return not self._draining and (waiting or (due_at is not None and due_at <= horizon))
+        seen = admission.look(self.lease.scheduler_id)
+        if self._draining or seen.paused:
+            return False
+        # What was claimed for want of a slot waits since its claim, and so since after the horizon.
+        return seen.is_due(horizon) or (seen.waiting_at is not None and seen.waiting_at <= self.clock.now())

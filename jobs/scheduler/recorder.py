@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 
 from django.db import connection, transaction
 
-from jobs.core.runs import ACTIVE, RunStatus
+from jobs.core.retries import RETRIED
+from jobs.core.runs import ACTIVE
 
 from . import bulk
+from .retries import queue_retries
 from .runner import Activity
 from .work import Outcome
 
 logger = logging.getLogger(__name__)
 
 FINISHED = {
-    "id": "number", "status": "text", "started_at": "time", "finished_at": "time", "result": "json", "error": "text",
-    "traceback": "text", "output": "text", "progress_done": "number", "progress_total": "number",
+    "id": "number", "status": "text", "reason": "text", "started_at": "time", "finished_at": "time", "result": "json",
+    "error": "text", "traceback": "text", "output": "text", "progress_done": "number", "progress_total": "number",
 }  # fmt: skip
 STARTED = {"id": "number", "started_at": "time"}
 LIVE = {"id": "number", "output": "text", "progress_done": "number", "progress_total": "number"}
@@ -38,16 +40,18 @@ class Recorder:
     def __init__(self, wake_up: Callable[[], None]) -> None:
         """Call `wake_up` when there is something to write, where there was nothing."""
         self._wake_up = wake_up
-        self._lock = threading.Lock()
-        self._started: dict[int, Activity] = {}
-        self._finished: list[Outcome] = []
+        # Filled by the threads, emptied by the loop; single operations, so that no thread holds a lock.
+        self._started: deque[Activity] = deque()
+        self._ended: deque[Outcome] = deque()
         self._live: dict[int, Activity] = {}
+        # The loop's own: what it has taken from the threads and not written yet.
+        self._finished: list[Outcome] = []
         self._shown: dict[int, tuple[int, tuple[int, int | None] | None]] = {}
 
     @property
     def dirty(self) -> bool:
         """Whether there is anything to write."""
-        return bool(self._started or self._finished)
+        return bool(self._started or self._ended or self._finished)
 
     @property
     def running(self) -> int:
@@ -56,51 +60,61 @@ class Recorder:
 
     def unwritten(self) -> set[int]:
         """Return the ids of the runs that ended and whose outcome is not written yet."""
-        with self._lock:
-            return {outcome.run_id for outcome in self._finished}
+        return {outcome.run_id for outcome in (*self._finished, *self._ended.copy())}
+
+    def cancel(self, run_id: int, reason: str) -> None:
+        """Let a function that is being called in a thread know that it is to end."""
+        activity = self._live.get(run_id)
+        if activity is not None:
+            activity.cancel(reason)
 
     def activities(self) -> list[Activity]:
         """Return the runs that are being called now."""
-        with self._lock:
-            return list(self._live.values())
+        return list(self._live.copy().values())
 
     def started(self, activity: Activity) -> None:
         """Note that a run has started."""
-        with self._lock:
-            was_clean = not self.dirty
-            self._started[activity.run.id] = self._live[activity.run.id] = activity
+        was_clean = not self.dirty
+        self._live[activity.run.id] = activity
+        self._started.append(activity)
         if was_clean:
             self._wake_up()
 
     def finished(self, outcome: Outcome) -> None:
         """Note what came of a run."""
-        with self._lock:
-            was_clean = not self.dirty
-            # A run that ended before its start was written is written once.
-            self._started.pop(outcome.run_id, None)
-            self._live.pop(outcome.run_id, None)
-            self._finished.append(outcome)
+        was_clean = not self.dirty
+        self._ended.append(outcome)
+        self._live.pop(outcome.run_id, None)
         if was_clean:
             self._wake_up()
 
-    def flush(self, scheduler_id: str) -> list[Outcome]:
+    def flush(self, scheduler_id: str, now: datetime) -> list[Outcome]:
         """Write all that was noted, in one transaction, and return the outcomes of runs that `scheduler_id` held.
 
-        Raises what the database raises; nothing is lost then.
+        Those that did not succeed are queued again where their jobs have retries. Raises what the database raises;
+        nothing is lost then.
         """
-        with self._lock:
-            started, finished = list(self._started.values()), list(self._finished)
-        if not started and not finished:
-            return []
-        with transaction.atomic():
-            _write_started([(a.run.id, bulk.instant(a.started_at)) for a in started], scheduler_id)
-            written = _write_finished(finished, scheduler_id)
-        with self._lock:
-            del self._finished[: len(finished)]
-            for activity in started:
-                self._started.pop(activity.run.id, None)
-        for outcome in finished:
+        started = [self._started.popleft() for _ in range(len(self._started))]
+        self._finished += [self._ended.popleft() for _ in range(len(self._ended))]
+        # A run that ended before its start was written is written once.
+        started = [activity for activity in started if activity.run.id in self._live]
+        try:
+            written = self._write(started, scheduler_id, now) if started or self._finished else []
+        except Exception:
+            self._started.extendleft(reversed(started))
+            raise
+        for outcome in self._finished:
             self._shown.pop(outcome.run_id, None)
+        self._finished = []
+        return written
+
+    def _write(self, started: Sequence[Activity], scheduler_id: str, now: datetime) -> list[Outcome]:
+        with transaction.atomic():
+            _write_started([(activity.run.id, activity.started_at) for activity in started], scheduler_id)
+            written = _write_finished(self._finished, scheduler_id)
+            failed = [outcome.run_id for outcome in written if outcome.status in RETRIED]
+            if failed:
+                queue_retries(failed, now)
         return written
 
     def flush_live(self, scheduler_id: str) -> None:
@@ -119,7 +133,7 @@ class Recorder:
 PROGRESS_SQL = "progress_done = v.progress_done, progress_total = v.progress_total"
 
 
-def _write_started(rows: Sequence[tuple[int, str | None]], scheduler_id: str) -> None:
+def _write_started(rows: Sequence[tuple[int, datetime]], scheduler_id: str) -> None:
     if rows:
         _update(STARTED, rows, "status = 'running', started_at = v.started_at", scheduler_id)
 
@@ -141,8 +155,9 @@ def _write_finished(outcomes: Sequence[Outcome], scheduler_id: str) -> list[Outc
 def _finished_row(outcome: Outcome) -> tuple[object, ...]:
     result = json.loads(outcome.result) if outcome.result else None
     return (
-        outcome.run_id, outcome.status, bulk.instant(outcome.started_at), bulk.instant(outcome.finished_at), result,
-        outcome.error, outcome.traceback, outcome.output, *(outcome.progress or (None, None)),
+        outcome.run_id, outcome.status, outcome.reason, outcome.started_at,
+        outcome.finished_at, result, outcome.error, outcome.traceback, outcome.output,
+        *(outcome.progress or (None, None)),
     )  # fmt: skip
 
 
@@ -163,12 +178,12 @@ def _update(columns: dict[str, str], rows: Iterable[Sequence[object]], assigned:
 def _count(outcomes: Sequence[Outcome]) -> None:
     """Add `outcomes` to their jobs' counters."""
     runs = Counter(outcome.job_id for outcome in outcomes)
-    failures = Counter(outcome.job_id for outcome in outcomes if outcome.status is not RunStatus.SUCCEEDED)
+    failures = Counter(outcome.job_id for outcome in outcomes if outcome.status in RETRIED)
     last = {outcome.job_id: outcome for outcome in sorted(outcomes, key=lambda outcome: outcome.finished_at)}
     source, data = bulk.table(
         COUNTED,
         [
-            (job_id, runs[job_id], failures[job_id], outcome.status, bulk.instant(outcome.finished_at))
+            (job_id, runs[job_id], failures[job_id], outcome.status, outcome.finished_at)
             for job_id, outcome in last.items()
         ],
     )

@@ -12,6 +12,8 @@ from django.db.models import F
 from jobs.core.runs import RunStatus
 from jobs.models import Job, Run, Scheduler
 
+from .retries import queue_retries
+
 logger = logging.getLogger(__name__)
 
 KEEP_STOPPED = timedelta(days=7)
@@ -20,6 +22,10 @@ KEEP_STOPPED = timedelta(days=7)
 
 def recover(now: datetime) -> int:
     """Mark the runs of schedulers whose lease is over at `now` as lost, and return how many there were."""
+    return _bury_dead(now) + _lose_unheld(now)
+
+
+def _bury_dead(now: datetime) -> int:
     with transaction.atomic():
         dead = Scheduler.objects.dead(now)
         if connection.features.has_select_for_update_skip_locked:
@@ -34,13 +40,23 @@ def recover(now: datetime) -> int:
     return lost
 
 
+def _lose_unheld(now: datetime) -> int:
+    # A scheduler that froze in the middle of a claim commits it when it thaws, under a lease that was given up.
+    holders = Scheduler.objects.filter(stopped_at__isnull=True).values("id")
+    unheld = Run.objects.active().filter(scheduler_id__isnull=False).exclude(scheduler_id__in=holders)
+    ids = list(unheld.order_by().values_list("scheduler_id", flat=True).distinct())
+    return lose(ids, "its scheduler had been given up before", now) if ids else 0
+
+
 @transaction.atomic
 def lose(scheduler_ids: Sequence[str], reason: str, now: datetime) -> int:
     """Mark the active runs that `scheduler_ids` hold as lost for `reason`, and return how many there were."""
     held = Run.objects.active().filter(scheduler_id__in=scheduler_ids)
     # Locked: an outcome that is being written just now comes first, and its run is not counted twice.
     lost = list(held.order_by("id").select_for_update().values_list("id", "job_id"))
-    held.update(status=RunStatus.LOST, reason=reason, finished_at=now)
+    ids = [run_id for run_id, _ in lost]
+    Run.objects.filter(id__in=ids).update(status=RunStatus.LOST, reason=reason, finished_at=now)
+    queue_retries(ids, now)
     for job_id in sorted({job_id for _, job_id in lost}):
         Job.objects.filter(pk=job_id).update(
             run_count=F("run_count") + sum(1 for _, owner in lost if owner == job_id),

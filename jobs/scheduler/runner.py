@@ -10,7 +10,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any
 
-from django.db import close_old_connections, connections
+from django.db import close_old_connections, connections, reset_queries
 
 from jobs import registry
 from jobs.core.clock import Clock
@@ -34,19 +34,39 @@ MAX_TRACEBACK = 64 * 1024
 class Activity:
     """A run while its function is being called: what others may read of it meanwhile."""
 
-    __slots__ = ("context", "output", "run", "started_at")
+    __slots__ = ("context", "output", "reason", "run", "started_at")
 
     def __init__(self, run: HeldRun, started_at: datetime, output: Output) -> None:
         """Note the start of `run`."""
         self.run = run
         self.started_at = started_at
         self.output = output
+        self.reason = ""
         self.context = RunContext(
             run_id=run.id,
             job_id=run.job_id,
             scheduled_time=run.scheduled_time,
             attempt=run.attempt,
             logger=logging.getLogger(f"job.{run.job_id}"),
+        )
+
+    def cancel(self, reason: str) -> None:
+        """Let the function know that it is to end, should it ask."""
+        self.reason = reason
+        self.context.request_cancel()
+
+    def outcome(self, finished_at: datetime, *, status: RunStatus, **ended: str) -> Outcome:
+        """Return what came of it: `ended` has the reason, the result, the error and the traceback."""
+        return Outcome(
+            run_id=self.run.id,
+            job_id=self.run.job_id,
+            executor=self.run.executor,
+            status=RunStatus(status),
+            started_at=self.started_at,
+            finished_at=finished_at,
+            output=self.output.getvalue(),
+            progress=self.context.progress_made,
+            **ended,
         )
 
 
@@ -62,16 +82,20 @@ def execute(run: HeldRun, clock: Clock, started: Callable[[Activity], None]) -> 
         if not before:
             # A connection that a run before this one broke, or that grew too old, is not this one's problem.
             close_old_connections()
+            reset_queries()
         try:
-            result, error = _call(run, activity.context), None
-        except BaseException as raised:
-            result, error = None, raised
+            ended = _ended(_call(run, activity.context))
+        except BaseException as error:
+            ended = _failed(error)
         if left_open := _open_transactions() - before:
             _abandon(left_open)
-            error = error or RuntimeError("the function left a transaction open: it was rolled back")
+            if ended["status"] is RunStatus.SUCCEEDED:
+                ended = _failed(RuntimeError("the function left a transaction open: it was rolled back"))
         if not before:
             close_old_connections()
-        return _outcome(activity, clock.now(), result if error is None else None, error)
+        if activity.context.noticed_cancel:
+            ended |= {"status": RunStatus.CANCELLED, "reason": activity.reason}
+        return activity.outcome(clock.now(), **ended)
 
 
 def _open_transactions() -> set[str]:
@@ -93,19 +117,16 @@ def _call(run: HeldRun, context: RunContext) -> Any:
     return function.call(*args, **kwargs)
 
 
-def _outcome(activity: Activity, finished_at: datetime, result: Any, error: BaseException | None) -> Outcome:
-    return Outcome(
-        run_id=activity.run.id,
-        job_id=activity.run.job_id,
-        status=RunStatus.SUCCEEDED if error is None else RunStatus.FAILED,
-        started_at=activity.started_at,
-        finished_at=finished_at,
-        result=_as_json(result),
-        error=_described(error)[:MAX_ERROR] if error else "",
-        traceback=_traceback(error)[-MAX_TRACEBACK:] if error else "",
-        output=activity.output.getvalue(),
-        progress=activity.context.progress_made,
-    )
+def _ended(result: Any) -> dict[str, Any]:
+    return {"status": RunStatus.SUCCEEDED, "result": _as_json(result)}
+
+
+def _failed(error: BaseException) -> dict[str, Any]:
+    return {
+        "status": RunStatus.FAILED,
+        "error": _described(error)[:MAX_ERROR],
+        "traceback": _traceback(error)[-MAX_TRACEBACK:],
+    }
 
 
 def _as_json(result: Any) -> str:

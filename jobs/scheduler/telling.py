@@ -28,20 +28,18 @@ class TellingScheduler(BlockingScheduler):
     """An APScheduler scheduler that tells what the loop did, in one place."""
 
     def _tell(self, outcome: Outcome) -> None:
-        seconds = (outcome.finished_at - outcome.started_at).total_seconds()
         succeeded = outcome.status is RunStatus.SUCCEEDED
-        logger.log(
-            logging.INFO if succeeded else logging.WARNING,
-            "%s run %d %s %.3f s%s", outcome.job_id, outcome.run_id, outcome.status, seconds,
-            "" if succeeded else f": {outcome.error.splitlines()[0] if outcome.error else ''}",
-            extra={"action": "run_finished", "run": outcome.run_id, "job": outcome.job_id},
-        )  # fmt: skip
+        level = logging.INFO if succeeded else logging.WARNING
+        if logger.isEnabledFor(level):
+            extra = {"action": "run_finished", "run": outcome.run_id, "job": outcome.job_id}
+            logger.log(level, "%s", _line(outcome), extra=extra)
         if self._listeners:
             code = EVENT_JOB_EXECUTED if succeeded else EVENT_JOB_ERROR
             self._dispatch_event(
                 JobExecutionEvent(
-                    code, outcome.job_id, "default", outcome.started_at,
-                    exception=None if succeeded else RuntimeError(outcome.error), traceback=outcome.traceback or None,
+                    code, outcome.job_id, "default", outcome.started_at or outcome.finished_at,
+                    exception=None if succeeded else RuntimeError(outcome.error or outcome.reason),
+                    traceback=outcome.traceback or None,
                 )
             )  # fmt: skip
 
@@ -63,3 +61,9 @@ class TellingScheduler(BlockingScheduler):
                 self._dispatch_event(
                     JobSubmissionEvent(EVENT_JOB_SUBMITTED, run.job_id, "default", [run.scheduled_time])
                 )
+
+
+def _line(outcome: Outcome) -> str:
+    took = f" {(outcome.finished_at - outcome.started_at).total_seconds():.3f} s" if outcome.started_at else ""
+    why = (outcome.reason or outcome.error).partition("\n")[0]
+    return f"{outcome.job_id} run {outcome.run_id} {outcome.status}{took}{': ' if why else ''}{why}"

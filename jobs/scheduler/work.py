@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from jobs.core.runs import RunStatus
 
+from . import bulk
+
+HELD = "id, job_id, func, args, kwargs, scheduled_time, attempt, executor, timeout"
+"""The columns of a run that `HeldRun.of` reads."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldRun:
-    """A run that this scheduler has claimed and may start."""
+    """A run that this scheduler has claimed and may start. `timeout` is in seconds, None for none."""
 
     id: int
     job_id: str
@@ -21,6 +27,16 @@ class HeldRun:
     scheduled_time: datetime
     attempt: int
     executor: str
+    timeout: int | None
+
+    @classmethod
+    def of(cls, row: Sequence[Any]) -> HeldRun:
+        """Return the run of a row of `HELD` that raw SQL gave."""
+        run_id, job_id, func, args, kwargs, scheduled_time, attempt, executor, timeout = row
+        return cls(
+            id=run_id, job_id=job_id, func=func, args=bulk.from_json(args), kwargs=bulk.from_json(kwargs),
+            scheduled_time=bulk.from_time(scheduled_time), attempt=attempt, executor=executor, timeout=timeout,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,9 +45,11 @@ class Outcome:
 
     run_id: int
     job_id: str
+    executor: str
     status: RunStatus
-    started_at: datetime
+    started_at: datetime | None
     finished_at: datetime
+    reason: str = ""
     result: str = ""
     error: str = ""
     traceback: str = ""

@@ -13,9 +13,9 @@ import pytest
 from django.contrib.auth.models import User
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from jobs.models import Job, Run
+from jobs.models import Control, Job, Run
 from tests.conftest import skip_or_fail
-from tests.fakes import make_job, make_jobs, make_run
+from tests.fakes import after, make_job, make_jobs, make_run, make_scheduler
 
 CHROMIUM = Path("/usr/bin/chromium")
 SHOTS = os.environ.get("SHOTS", "")
@@ -75,6 +75,8 @@ def shoot(page: Page, name: str) -> None:
     for size in (PHONE, DESK):
         page.set_viewport_size(size)  # type: ignore[arg-type]
         assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+        lists = page.locator(".results")
+        assert all(lists.evaluate_all("found => found.map(list => list.scrollWidth <= list.clientWidth)")), size
         if SHOTS:
             page.screenshot(path=f"{SHOTS}/{name}-{size['width']}.png", full_page=True)
 
@@ -105,7 +107,7 @@ def test_only_the_inputs_of_the_chosen_trigger_show(tab):
         tab.locator(f'input[name="trigger"][value="{kind}"]').check()
         for other, label in inputs.items():
             expect(tab.get_by_label(label, exact=True)).to_be_visible(visible=kind == other)
-        expect(tab.get_by_label("Jitter:")).to_be_visible(visible=kind != "date")
+        expect(tab.get_by_label("Jitter:", exact=True)).to_be_visible(visible=kind != "date")
 
 
 def test_the_preview_follows_what_is_typed_and_says_what_is_wrong(tab):
@@ -195,6 +197,82 @@ def test_the_page_of_a_run_shows_output_that_does_nothing(tab):
     expect(tab.get_by_text("(removed)")).to_be_visible()
     expect(tab).not_to_have_title("caught")
     shoot(tab, "run")
+
+
+def test_policies_unfold_and_are_saved_and_what_is_wrong_with_them_is_seen(tab):
+    make_job()
+    tab.goto("/admin/jobs/job/job/change/")
+    expect(tab.get_by_label("First delay:")).to_be_hidden()
+    tab.get_by_text("Retries", exact=True).click()
+    tab.get_by_label("Retries:").fill("3")
+    tab.get_by_label("First delay:").fill("5")
+    tab.get_by_label("Backoff:").fill("1000")
+    tab.get_by_role("button", name="Save and continue editing").click()
+    expect(tab.locator(".field-retries_backoff .errorlist")).to_contain_text("Must be a number from 1 to 100")
+    shoot(tab, "policies-wrong")
+    tab.get_by_label("Backoff:").fill("1.5")
+    tab.get_by_role("button", name="Save and continue editing").click()
+    expect(tab.get_by_label("First delay:")).to_have_value("5")
+    shoot(tab, "policies")
+    assert Job.objects.get().retries == {"max": 3, "delay": 5, "backoff": 1.5, "max_delay": 3600, "jitter": 0}
+
+
+def test_a_job_is_paused_until_an_instant(tab):
+    make_job("nightly")
+    tab.goto("/admin/jobs/job/nightly/change/")
+    tab.get_by_text("Pause until …").click()
+    shoot(tab, "pause-until")
+    tab.get_by_label("Pause until:").fill("2020-01-01T10:00:00")
+    tab.get_by_role("button", name="Pause", exact=True).click()
+    expect(tab.locator(".errorlist")).to_have_text("Lies in the past")
+    shoot(tab, "pause-until-wrong")
+    tab.get_by_label("Pause until:").fill("2050-01-01T10:00:00")
+    tab.get_by_role("button", name="Pause", exact=True).click()
+    expect(tab.locator(".messagelist")).to_contain_text("paused until 2050-01-01 10:00:00 UTC")
+    tab.goto("/admin/jobs/job/")
+    expect(row(tab, "nightly")).to_contain_text("until 2050-01-01 10:00:00 UTC")
+    shoot(tab, "paused-until")
+
+
+def test_runs_are_cancelled_and_tried_again(tab):
+    make_job("nightly")
+    held = make_run("nightly", status="running", scheduler_id="s1", started_at=after(-5), progress_done=40,
+                    progress_total=100, executor="process")  # fmt: skip
+    failed = make_run("nightly", status="failed", scheduled_time=after(-60), error="RuntimeError: no")
+    tab.goto("/admin/jobs/run/")
+    shoot(tab, "runs-active")
+    tab.get_by_role("button", name="Retry").click()
+    expect(tab.locator(".messagelist")).to_contain_text(f"Queued to run again: run {failed.pk}")
+    tab.goto(f"/admin/jobs/run/{held.pk}/change/")
+    expect(tab.get_by_text("Cancel stops its process.")).to_be_visible()
+    shoot(tab, "run-active")
+    tab.get_by_role("button", name="Cancel").click()
+    expect(tab.locator(".messagelist")).to_contain_text("its process is being stopped")
+    shoot(tab, "run-asked")
+    tab.goto(f"/admin/jobs/run/{failed.pk}/change/")
+    tab.get_by_role("link", name="2 queued").click()
+    tab.get_by_role("button", name="Cancel").click()
+    expect(tab.get_by_role("button", name="Retry")).to_be_visible()
+    shoot(tab, "run-cancelled")
+
+
+def test_everything_is_paused_for_a_reason_and_resumed(tab):
+    make_job("nightly")
+    make_scheduler(processes=2)
+    tab.goto("/admin/jobs/scheduler/")
+    tab.get_by_text("Pause all …").click()
+    shoot(tab, "pause-all")
+    tab.get_by_label("Reason:").fill("the database <b>moves</b>")
+    tab.get_by_role("button", name="Pause all").click()
+    shoot(tab, "all-paused")
+    tab.goto("/admin/jobs/job/")
+    expect(tab.get_by_role("note")).to_contain_text("paused by ana")
+    expect(tab.get_by_role("note")).to_contain_text("the database <b>moves</b>")
+    shoot(tab, "jobs-all-paused")
+    tab.get_by_role("note").get_by_role("link", name="Schedulers").click()
+    tab.get_by_role("button", name="Resume all").click()
+    expect(tab.get_by_role("note")).to_have_count(0)
+    assert not Control.objects.get().paused
 
 
 def test_without_scripts_all_inputs_show_and_the_job_is_saved(chromium, live_server):

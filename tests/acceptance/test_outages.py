@@ -95,8 +95,9 @@ def test_a_restart_of_postgresql_loses_no_fire_time(cluster: Cluster, tmp_path: 
         stop(scheduler)
         assert scheduler.logged("going on after")
         assert_good(site, *job_ids)
-        # The threads' own connections are made anew, too.
-        assert {r.status for r in site.rows() if r.job_id == "reader" and r.scheduled_time > back} == {"succeeded"}
+        # The threads' own connections are made anew, too; what was due as the scheduler stopped is left to the next.
+        ended = {r.status for r in site.rows() if r.job_id == "reader" and r.scheduled_time > back} - {"queued"}
+        assert ended == {"succeeded"}
     finally:
         site.end()
         print(site.logs())  # pytest shows it where the test failed

@@ -20,7 +20,11 @@ RUNS = "/admin/jobs/run/"
 SCHEDULERS = "/admin/jobs/scheduler/"
 TOKENS = "/admin/knox/authtoken/"
 
-INTERVAL = {"func": "tests:record", "trigger": "interval", "seconds": "30", "max_instances": "1", "executor": "thread"}
+POLICIES = {
+    "executor": "thread", "priority": "0", "max_instances": "1", "overlap": "skip", "queue_limit": "10",
+    "concurrency_limit": "1",
+}  # fmt: skip
+INTERVAL = {"func": "tests:record", "trigger": "interval", "seconds": "30", **POLICIES}
 
 
 class Admin:

@@ -12,7 +12,7 @@ import pytest
 from django.db import connection, connections
 
 from jobs.scheduler.loop import Scheduler
-from tests.fakes import FakeClock, InlineExecutor
+from tests.fakes import FakeClock, InlineExecutor, InlineProcesses
 
 from .api_client import api
 
@@ -71,10 +71,11 @@ def failing_database(error: Exception) -> Iterator[list[str]]:
 def make_loop(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> Iterator[Callable[..., Scheduler]]:
     """Return what makes and opens a `Scheduler` on the fake clock, whose runs start when a test calls its executor."""
     monkeypatch.setattr("jobs.scheduler.loop.ThreadExecutor", InlineExecutor)
+    monkeypatch.setattr("jobs.scheduler.loop.ProcessExecutor", InlineProcesses)
     made: list[Scheduler] = []
 
-    def make(threads: int = 4, **options: Any) -> Scheduler:
-        scheduler = Scheduler(threads, clock)  # type: ignore[arg-type]
+    def make(threads: int = 4, processes: int = 2, **options: Any) -> Scheduler:
+        scheduler = Scheduler(threads, processes, clock)  # type: ignore[arg-type]
         scheduler.open(**options)
         made.append(scheduler)
         return scheduler

@@ -42,6 +42,13 @@ OTHERS = {
     "the tags are an object": {"tags": {"a": 1}},
     "the tags are numbers": {"tags": [1, None]},
     "no name": {"name": ""},
+    "the retries are a text": {"retries": "often"},
+    "the retries are a list": {"retries": [1, {"a": 2}]},
+    "the retries are a number": {"retries": 3},
+    "the retries have no max": {"retries": {"delay": 5}},
+    "a part of the retries is an object": {"retries": {"max": {"a": 1}, "delay": ["<script>"], "backoff": None}},
+    "a part of the retries is unknown": {"retries": {"max": 1, "bogus": "<script>alert(1)</script>"}},
+    "the executor is unknown": {"executor": "<b>magic</b>"},
 }
 
 
@@ -89,7 +96,7 @@ def test_it_can_be_removed(admin, fields):
     assert list(Job.objects.values_list("pk", flat=True)) == ["well"]
 
 
-@pytest.mark.parametrize("verb", ["run", "pause", "resume", "duplicate"])
+@pytest.mark.parametrize("verb", ["run", "pause", "resume", "skip", "duplicate"])
 @pytest.mark.parametrize("fields", [*DAMAGES.values(), *OTHERS.values()], ids=[*DAMAGES, *OTHERS])
 def test_every_verb_does_it_or_says_why_not(admin, fields, verb):
     damaged(fields)
@@ -101,6 +108,19 @@ def test_every_verb_does_it_or_says_why_not(admin, fields, verb):
 def test_those_who_may_only_look_see_it_too(at_noon, fields):
     damaged(fields)
     assert "job" in text(Admin("view_job").read(CHANGE))
+
+
+@pytest.mark.parametrize("retries", [value["retries"] for value in OTHERS.values() if "retries" in value], ids=str)
+def test_damaged_retries_are_told_and_repaired_by_the_form(admin, retries):
+    damaged({"retries": retries})
+    page = admin.read(CHANGE)
+    assert "The stored retries is damaged" not in page
+    assert "What is stored of retries is damaged" in page
+    assert "<script>alert" not in page
+    names = ("delay", "backoff", "max_delay", "jitter")
+    admin.save(CHANGE, retries_max="1", **{f"retries_{name}": "" for name in names})
+    assert Job.objects.get(pk="job").retries == {"max": 1, "delay": 10, "backoff": 2, "max_delay": 3600, "jitter": 0}
+    assert "is damaged" not in admin.read(CHANGE)
 
 
 def test_a_function_that_is_not_registered_is_still_shown_in_the_picker(admin):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.utils.text import capfirst
 
 from jobs import services
 from jobs.admin.job_form import JobForm
+from jobs.admin.policy_inputs import NO_MAX
 from jobs.models import Job
+from jobs.policies import POLICIES
 from tests.fakes import NOW, after, make_job
 from tests.integration.admin_support import (  # noqa: F401
     INTERVAL,
@@ -79,6 +82,107 @@ def test_the_form_of_a_new_job_has_the_default_policies(admin, settings):
         "misfire_grace_time": "7",
         "max_instances": "1",
     }
+
+
+def test_every_policy_has_an_input(admin):
+    shown = set(inputs(admin.open(ADD))) | set(admin.open(ADD).context["adminform"].form.fields)
+    assert set(POLICIES) - {"retries"} <= shown
+    assert {f"retries_{name}" for name in ("max", "delay", "backoff", "max_delay", "jitter")} <= shown
+
+
+def test_every_policy_is_kept(admin):
+    given = {
+        "executor": "process", "misfire_grace_time": "0", "max_instances": "2", "overlap": "queue", "queue_limit": "3",
+        "timeout": "60", "priority": "-5", "concurrency_group": "db", "concurrency_limit": "4", "max_runs": "5",
+        "keep_runs": "6", "keep_days": "7", "keep_failed_days": "8",
+    }  # fmt: skip
+    admin.send(ADD, id="new", coalesce="on", **INTERVAL | given)
+    job = Job.objects.get(pk="new")
+    assert job.coalesce
+    assert {name: str(getattr(job, name)) for name in given} == given
+
+
+def test_policies_left_empty_are_null_where_that_means_something(admin):
+    names = ("misfire_grace_time", "timeout", "max_runs", "keep_runs", "keep_days", "keep_failed_days", "retries")
+    admin.send(ADD, id="new", **INTERVAL)
+    assert Job.objects.values_list(*names).get() == (None,) * 7
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        ({"max": "3"}, {"max": 3, "delay": 10, "backoff": 2, "max_delay": 3600, "jitter": 0}),
+        (
+            {"max": "3", "delay": "0.5", "backoff": "1", "max_delay": "1e3", "jitter": "2"},
+            {"max": 3, "delay": 0.5, "backoff": 1, "max_delay": 1000, "jitter": 2},
+        ),
+        ({"max": "0", "delay": "5"}, None),
+        ({}, None),
+    ],
+)
+def test_retries_become_the_apis_object(admin, given, stored):
+    admin.send(ADD, id="new", **INTERVAL, **{f"retries_{name}": text for name, text in given.items()})
+    assert Job.objects.get(pk="new").retries == stored
+
+
+@pytest.mark.parametrize(
+    ("given", "wrong"),
+    [
+        ({"max": "101"}, {"max": "Must be a whole number from 0 to 100"}),
+        ({"max": "1.5"}, {"max": "Must be a whole number from 0 to 100"}),
+        ({"max": "many"}, {"max": "Must be a whole number from 0 to 100"}),
+        ({"max": "1", "backoff": "0.5"}, {"backoff": "Must be a number from 1 to 100"}),
+        ({"max": "1", "delay": "soon"}, {"delay": "Must be a number of seconds from 0 to"}),
+        ({"max": "1", "delay": "1e999"}, {"delay": "Must be a number of seconds from 0 to"}),
+        ({"max": "1", "jitter": "nan"}, {"jitter": "Must be a number of seconds from 0 to"}),
+        ({"delay": "5"}, {"max": capfirst(NO_MAX)}),
+        (
+            {"max": "-1", "max_delay": "-1"},
+            {
+                "max": "Must be a whole number from 0 to 100",
+                "max_delay": "Must be a number of seconds from 0 to",
+            },
+        ),
+    ],
+)
+def test_what_is_wrong_with_retries_is_said_at_their_inputs(admin, given, wrong):
+    response = admin.send(ADD, id="new", **INTERVAL, **{f"retries_{name}": text for name, text in given.items()})
+    found = problems(response)
+    assert set(found) == {f"retries_{name}" for name in wrong}
+    assert all(found[f"retries_{name}"][0].startswith(message) for name, message in wrong.items())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name for name in POLICIES if name not in ("coalesce", "retries")] + ["retries_max", "retries_delay"],
+)
+@pytest.mark.parametrize("value", ["-1.5", "9" * 30, "magic word", "<script>alert(1)</script>", "\0"])
+def test_a_wrong_policy_is_said_at_its_input_and_its_section_is_open(admin, name, value):
+    response = admin.send(ADD, id="new", **INTERVAL | {"retries_max": "1", name: value})
+    if name == "concurrency_group" and value in ("-1.5", "9" * 30):
+        assert Job.objects.get().concurrency_group == value
+        return
+    assert list(problems(response)) == [name]
+    page = response.content.decode()
+    assert "<script>alert(1)" not in page
+    open_section = page[: page.index(f'name="{name}"')].rpartition("<fieldset")[2]
+    assert "<details" not in open_section
+
+
+def test_sections_of_policies_are_folded_unless_the_job_has_its_own(admin, settings):
+    make_job(retries={"max": 1, "delay": 10, "backoff": 2, "max_delay": 3600, "jitter": 0}, priority=3)
+    page = admin.read(CHANGE)
+    for name, folded in (("retries_max", False), ("priority", False), ("keep_runs", True), ("overlap", True)):
+        assert ("<details" in page[: page.index(f'name="{name}"')].rpartition("<fieldset")[2]) == folded
+    settings.JOB_DEFAULTS = {"keep_runs": 5}
+    page = admin.read(CHANGE)
+    assert "<details" not in page[: page.index('name="keep_runs"')].rpartition("<fieldset")[2]
+
+
+def test_the_defaults_of_the_site_may_have_retries(admin, settings):
+    settings.JOB_DEFAULTS = {"retries": {"max": 2, "delay": 1.5}, "overlap": "queue"}
+    shown = inputs(admin.open(ADD))
+    assert (shown["retries_max"], shown["retries_delay"], shown["overlap"]) == ("2", "1.5", "queue")
 
 
 def test_the_picker_offers_the_registered_functions_with_parameters_and_docstring(admin):
@@ -173,7 +277,11 @@ def test_an_id_taken_between_the_check_and_the_write_is_said_at_the_id(admin, mo
     ],
 )
 def test_a_save_without_changes_changes_nothing(admin, at_noon, trigger):
-    make_job(trigger=trigger, tags=["a", "b"], description="one\ntwo ", kwargs={"a": [1, {"b": None}]})
+    own = {
+        "retries": {"max": 2, "delay": 0.5, "backoff": 1, "max_delay": 1e-7, "jitter": 10.0}, "timeout": 5,
+        "concurrency_group": "db", "overlap": "replace", "priority": -1, "keep_days": 3, "paused_until": after(60),
+    }  # fmt: skip
+    make_job(trigger=trigger, tags=["a", "b"], description="one\ntwo ", kwargs={"a": [1, {"b": None}]}, **own)
     before = Job.objects.values().get()
     at_noon.advance(3)
     assert "was changed successfully" in messages(admin.save(CHANGE))[-1]
@@ -227,7 +335,7 @@ def test_the_id_can_not_be_changed(admin):
 def test_the_form_says_what_the_job_is_and_offers_its_verbs(admin):
     make_job()
     page = text(admin.read(CHANGE))
-    assert "Run now : job Pause : job Duplicate : job Runs History" in page
+    assert "Run now : job Pause : job Skip next run : job Duplicate : job Runs History" in page
 
 
 def test_saves_are_on_record(admin):
@@ -256,9 +364,11 @@ def test_a_job_is_removed_and_its_runs_stay(admin):
 
 
 def test_those_who_may_only_look_see_what_the_row_holds(at_noon):
-    make_job(description="Why it is there", args=[1])
+    make_job(description="Why it is there", args=[1], retries={"max": 2}, keep_days=9)
     page = text(Admin("view_job").read(CHANGE))
     assert "Why it is there" in page
     assert "every 10 seconds" in page
+    assert 'Retries: {"max": 2}' in page
+    assert "Keep days: 9" in page
     assert "2030-01-01 12:00:10 UTC" in page
     assert "Save" not in page

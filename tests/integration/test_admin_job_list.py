@@ -121,7 +121,7 @@ def test_each_row_has_its_buttons_with_names_that_tell_them_apart(admin):
     make_job("off", paused=True)
     page = admin.read(JOBS)
     assert (
-        'form="job-verb" formaction="/admin/jobs/job/nightly/run/">Run now<span class="visually-hidden">: nightly'
+        'form="row-verb" formaction="/admin/jobs/job/nightly/run/">Run now<span class="visually-hidden">: nightly'
         in page
     )
     assert cell(page, "buttons") == "Run now : nightly Pause : nightly Duplicate : nightly"
@@ -132,7 +132,7 @@ def test_each_row_has_its_buttons_with_names_that_tell_them_apart(admin):
 def test_the_form_of_the_buttons_is_not_inside_the_form_of_the_list(admin):
     make_job()
     page = admin.read(JOBS)
-    assert page.index('<form id="job-verb"') > page.index("</form>", page.index('id="changelist-form"'))
+    assert page.index('<form id="row-verb"') > page.index("</form>", page.index('id="changelist-form"'))
 
 
 def test_there_are_no_buttons_for_those_who_may_only_look(at_noon):

@@ -79,7 +79,7 @@ def test_a_job_that_can_not_run_is_refused_in_words(admin):
     assert not Run.objects.exists()
 
 
-@pytest.mark.parametrize("verb", ["run", "pause", "resume", "duplicate"])
+@pytest.mark.parametrize("verb", ["run", "pause", "resume", "skip", "duplicate"])
 @pytest.mark.parametrize("path", ["gone", "a/b", "%00", "add", "_00", "%F0%9F%99%82"])
 def test_a_job_that_is_not_there_is_told_and_breaks_nothing(admin, verb, path):
     (said,) = messages(admin.send(f"{JOBS}{path}/{verb}/"))
@@ -102,7 +102,7 @@ def test_the_way_back_never_leaves_the_list(admin, filters):
 
 def test_the_button_on_the_jobs_page_leads_back_to_it(admin):
     make_job("a_b")
-    response = admin.client.post(f"{JOBS}a_5Fb/pause/", {"from_job": "1"})
+    response = admin.client.post(f"{JOBS}a_5Fb/pause/", {"from_page": "1"})
     assert response["Location"] == f"{JOBS}a_5Fb/change/"
 
 
@@ -170,13 +170,13 @@ def test_one_that_was_removed_meanwhile_does_not_stop_a_removal(admin, monkeypat
     assert not Job.objects.exists()
 
 
-@pytest.mark.parametrize("verb", ["run", "pause", "resume", "duplicate", "preview"])
+@pytest.mark.parametrize("verb", ["run", "pause", "resume", "skip", "duplicate", "preview", "pause-until"])
 def test_a_get_does_nothing(admin, verb):
     make_job()
     assert admin.client.get(f"{JOBS}job/{verb}/").status_code == 405
 
 
-@pytest.mark.parametrize("verb", ["run", "pause", "resume", "duplicate", "preview"])
+@pytest.mark.parametrize("verb", ["run", "pause", "resume", "skip", "duplicate", "preview", "pause-until"])
 def test_a_post_from_another_site_is_refused(at_noon, verb):
     make_job()
     assert Admin(superuser=True, csrf=True).client.post(f"{JOBS}job/{verb}/").status_code == 403

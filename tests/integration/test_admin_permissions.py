@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from jobs.models import Job, Run
+from jobs.models import Control, Job, Run
 from tests.fakes import make_job, make_run, make_scheduler
 from tests.integration.admin_support import (  # noqa: F401
     INTERVAL,
@@ -19,8 +19,14 @@ from tests.integration.admin_support import (  # noqa: F401
     at_noon_fixture,
 )
 
-VERBS = ("run", "pause", "resume", "duplicate")
-NEEDED = {"run": "change_job", "pause": "change_job", "resume": "change_job", "duplicate": "add_job"}
+VERBS = ("run", "pause", "resume", "skip", "duplicate")
+NEEDED = {
+    "run": "change_job",
+    "pause": "change_job",
+    "resume": "change_job",
+    "skip": "change_job",
+    "duplicate": "add_job",
+}
 PERMISSIONS = ("view_job", "add_job", "change_job", "delete_job")
 
 
@@ -89,7 +95,9 @@ def test_those_who_may_only_look_are_shown_nothing_to_press(at_noon):
     viewer = Admin("view_job")
     for page in (viewer.read(JOBS), viewer.read(f"{JOBS}job/change/")):
         assert not [
-            word for word in ("Run now", "Pause", "Duplicate", "Preview", 'name="_save"', "Delete") if word in page
+            word
+            for word in ("Run now", "Pause", "Skip next", "Duplicate", "Preview", 'name="_save"', "Delete")
+            if word in page
         ]
 
 
@@ -127,8 +135,57 @@ def test_nobody_adds_or_deletes_a_run_or_a_scheduler(admin, path):
     assert admin.client.post(path, {"post": "yes"}).status_code == 403
 
 
+RUN_PERMISSIONS = ("view_run", "add_run", "change_run", "delete_run", "change_job")
+
+
+@pytest.mark.parametrize("permission", RUN_PERMISSIONS)
+@pytest.mark.parametrize(("verb", "status"), [("cancel", "queued"), ("retry", "failed")])
+@pytest.mark.parametrize("bulk", [False, True])
+def test_cancel_and_retry_need_the_permission_to_change_runs(at_noon, verb, status, permission, bulk):
+    make_run(id=1, status=status)
+    before = list(Run.objects.values())
+    staff = Admin("view_run", permission)
+    data = {"action": verb, "_selected_action": "1", "index": 0} if bulk else {}
+    response = staff.client.post(RUNS if bulk else f"{RUNS}1/{verb}/", data)
+    allowed = permission == "change_run"
+    assert response.status_code == (302 if allowed else 403)
+    assert (list(Run.objects.values()) != before) == allowed
+
+
+def test_those_who_may_only_look_at_runs_are_shown_nothing_to_press(at_noon):
+    make_run(id=1, status="failed")
+    viewer = Admin("view_run")
+    for page in (viewer.read(RUNS), viewer.read(f"{RUNS}1/change/")):
+        assert not [word for word in ("Retry", "Cancel", "action-select") if word in page]
+
+
+@pytest.mark.parametrize(
+    ("permission", "allowed"),
+    [("change_scheduler", True), ("change_control", True), ("view_scheduler", False), ("change_job", False)],
+)
+@pytest.mark.parametrize("verb", ["pause", "resume"])
+def test_pausing_everything_needs_its_permission(at_noon, verb, permission, allowed):
+    staff = Admin(permission)
+    response = staff.client.post(f"{SCHEDULERS}all/{verb}/", {"reason": "why"})
+    assert response.status_code == (302 if allowed else 403)
+    assert Control.objects.exists() == allowed
+    if permission != "change_job":
+        assert ("Pause all" in staff.read(SCHEDULERS)) == (allowed and verb == "resume")
+
+
+@pytest.mark.parametrize("permission", PERMISSIONS)
+def test_a_pause_until_an_instant_needs_the_permission_to_change(at_noon, permission):
+    make_job()
+    before = state()
+    staff = Admin(permission, "view_job")
+    response = staff.client.post(f"{JOBS}job/pause-until/", {"until": "2031-01-01T00:00"})
+    assert response.status_code == (302 if permission == "change_job" else 403)
+    assert (state() != before) == (permission == "change_job")
+    assert ("Pause until" in staff.read(f"{JOBS}job/change/")) == (permission == "change_job")
+
+
 @pytest.mark.parametrize("path", [f"{RUNS}1/change/", f"{SCHEDULERS}s1/change/"])
-def test_nobody_changes_a_run_or_a_scheduler(admin, path):
+def test_nobody_edits_a_run_or_a_scheduler(admin, path):
     make_run(id=1)
     make_scheduler()
     assert 'name="_save"' not in admin.read(path)

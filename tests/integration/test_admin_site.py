@@ -32,6 +32,13 @@ def test_people_see_one_list_of_jobs_and_one_of_runs(admin):
     assert "django_apscheduler" not in page
 
 
+def test_tokens_are_named_for_what_people_know(admin):
+    page = text(admin.read("/admin/"))
+    assert "API Model name Add link Change or view list link Tokens" in page
+    assert "Knox" not in page
+    assert "Home › API › Tokens" in text(admin.read(TOKENS))
+
+
 def test_the_way_to_the_admin_needs_no_slash(admin):
     assert admin.client.get("/admin")["Location"] == "/admin/"
 

@@ -18,7 +18,9 @@ from .api_client import Api
 ROUTES = [
     ("GET", "/scheduler/jobs"), ("POST", "/scheduler/jobs"), ("GET", "/scheduler/jobs/job"),
     ("PUT", "/scheduler/jobs/job"), ("PATCH", "/scheduler/jobs/job"), ("DELETE", "/scheduler/jobs/job"),
-    ("POST", "/scheduler/jobs/job/pause"),
+    ("POST", "/scheduler/jobs/job/pause"), ("POST", "/scheduler/jobs/job/skip"), ("GET", "/scheduler"),
+    ("POST", "/scheduler/pause"), ("POST", "/scheduler/resume"), ("POST", "/scheduler/runs/1/cancel"),
+    ("POST", "/scheduler/runs/1/retry"),
     ("POST", "/scheduler/jobs/job/resume"), ("POST", "/scheduler/jobs/job/run"), ("GET", "/scheduler/jobs/job/runs"),
     ("GET", "/scheduler/jobs/nope"), ("GET", "/scheduler/jobs/job/x"), ("GET", "/scheduler/runs"),
     ("GET", "/scheduler/runs/1"), ("GET", "/scheduler/runs/1/log"), ("POST", "/scheduler/preview"),

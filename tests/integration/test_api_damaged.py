@@ -70,7 +70,8 @@ def test_no_route_of_a_damaged_job_crashes(api: Api, damaged: Job) -> None:
     for method, tail, body in (
         ("PUT", "", shown), ("PATCH", "", {"name": "x"}), ("PATCH", "", {"seconds": 5}), ("PATCH", "", {"hour": 5}),
         ("PATCH", "", {"args": []}), ("POST", "/pause", None), ("POST", "/resume", None), ("POST", "/run", None),
-        ("POST", "/run", {"args": [1]}), ("GET", "/runs", None), ("DELETE", "", None),
+        ("POST", "/run", {"args": [1]}), ("POST", "/skip", None), ("POST", "/pause", {"until": "2031-01-01"}),
+        ("GET", "/runs", None), ("DELETE", "", None),
     ):  # fmt: skip
         assert api.call(method, f"{JOB}{tail}", body).status_code in (200, 400), (method, tail, body)
 

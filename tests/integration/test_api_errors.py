@@ -26,6 +26,12 @@ ALLOWED = {
     "/scheduler/jobs/job/pause": {"POST"},
     "/scheduler/jobs/job/resume": {"POST"},
     "/scheduler/jobs/job/run": {"POST"},
+    "/scheduler/jobs/job/skip": {"POST"},
+    "/scheduler/runs/1/cancel": {"POST"},
+    "/scheduler/runs/1/retry": {"POST"},
+    "/scheduler": {"GET", "HEAD"},
+    "/scheduler/pause": {"POST"},
+    "/scheduler/resume": {"POST"},
     "/scheduler/jobs/job/runs": {"GET", "HEAD"},
     "/scheduler/runs": {"GET", "HEAD"},
     "/scheduler/runs/1": {"GET", "HEAD"},
@@ -37,11 +43,11 @@ ALLOWED = {
 }
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"}
 UNKNOWN = [
-    "/api", "/api/", "/api/nope", "/api/health/", "/api/health/ready/", "/api/schema", "/api/docs", "/scheduler",
-    "/scheduler/", "/scheduler/nope", "/scheduler/jobs/", "/scheduler/runs/", "/scheduler/pause", "/scheduler/resume",
-    "/scheduler/preview/",
-    "/scheduler/jobs/job/", "/scheduler/jobs/job/nope", "/scheduler/jobs/job/pause/", "/scheduler/runs/1/cancel",
-    "/scheduler/runs/1/retry", "/scheduler/runs/1/", "/scheduler/%00", "/scheduler/%F0%9F%98%80", "/api/%FF",
+    "/api", "/api/", "/api/nope", "/api/health/", "/api/health/ready/", "/api/schema", "/api/docs",
+    "/scheduler/", "/scheduler/nope", "/scheduler/jobs/", "/scheduler/runs/", "/scheduler/pause/",
+    "/scheduler/resume/x", "/scheduler/preview/",
+    "/scheduler/jobs/job/", "/scheduler/jobs/job/nope", "/scheduler/jobs/job/pause/", "/scheduler/runs/1/cancel/",
+    "/scheduler/runs/1/retry/", "/scheduler/runs/1/", "/scheduler/%00", "/scheduler/%F0%9F%98%80", "/api/%FF",
 ]  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from django.db import connection
 
 from jobs.core.runs import RunStatus
 from jobs.models import Job, Run
-from jobs.states import STATE, job_state
+from jobs.states import job_state, state_sql
 from tests.fakes import NOW, FakeClock, after, make_job, make_jobs, make_run
 
 from .api_client import Api
@@ -97,7 +97,9 @@ def test_the_detail_has_everything(api: Api) -> None:
         "next_run_time_iso": "2030-01-02T09:00:00+00:00", "state": "pending", "args": [],
         "kwargs": {"value": 1, "database": "<Database instance>", "context": "<RunContext instance>"},
         "func": "tests:inspect", "description": "What it is for.", "tags": ["mail", "daily"], "executor": "thread",
-        "misfire_grace_time": 60, "coalesce": False, "max_instances": 2,
+        "misfire_grace_time": 60, "coalesce": False, "max_instances": 2, "overlap": "skip", "queue_limit": 10,
+        "timeout": None, "retries": None, "priority": 0, "concurrency_group": "", "concurrency_limit": 1,
+        "max_runs": None, "keep_runs": None, "keep_days": None, "keep_failed_days": None, "paused_until": None,
         "trigger_description": api.get(JOB)["trigger_description"], "error": "", "run_count": 0, "failure_count": 0,
         "last_status": "", "last_run_at": None, "created_at": "2030-01-01T12:00:00Z",
         "updated_at": "2030-01-01T12:00:00Z",
@@ -124,11 +126,14 @@ def test_jobs_are_found_by_their_state(api: Api, state: str) -> None:
 @pytest.mark.parametrize("error", ["", "it broke"])
 @pytest.mark.parametrize(("next_run_time", "paused"), [(NOW, False), (None, False), (None, True)])
 @pytest.mark.parametrize("last_run_at", [NOW, None])
+@pytest.mark.parametrize("paused_until", [after(0.001), NOW, None])
 def test_the_state_is_the_same_in_python_and_in_sql(
-    db: None, error: str, next_run_time: Any, paused: bool, last_run_at: Any
+    db: None, error: str, next_run_time: Any, paused: bool, last_run_at: Any, paused_until: Any
 ) -> None:
-    job = make_job(error=error, next_run_time=next_run_time, paused=paused, last_run_at=last_run_at)
-    assert Job.objects.values_list(STATE).get() == (job_state(job)[0],)
+    job = make_job(
+        error=error, next_run_time=next_run_time, paused=paused, last_run_at=last_run_at, paused_until=paused_until
+    )
+    assert Job.objects.values_list(state_sql(NOW)).get() == (job_state(job, NOW)[0],)
 
 
 @pytest.mark.parametrize(

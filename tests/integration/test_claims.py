@@ -14,7 +14,8 @@ from django.db.models import JSONField, Value
 
 from jobs.core.runs import RunStatus, RunTrigger
 from jobs.models import Job, Run
-from jobs.scheduler import claims
+from jobs.scheduler import admission, claims
+from jobs.scheduler.work import HeldRun
 from tests.fakes import NOW, after, make_job, make_jobs, make_run
 
 from .conftest import in_thread
@@ -25,7 +26,16 @@ Statements = Callable[[], Any]
 
 
 def claim(now: Any = NOW, limit: int = 100, scheduler: str = "s1") -> claims.Claimed:
-    return claims.claim_due(scheduler, limit, now)
+    return claims.claim_due(scheduler, {"thread": limit}, now)
+
+
+def take(limit: int = 5, scheduler: str = "s1") -> list[HeldRun]:
+    return admission.admit(scheduler, {"thread": limit}, NOW)
+
+
+def looked() -> tuple[Any, Any]:
+    seen = admission.look("s1")
+    return seen.due_at, seen.waiting_at
 
 
 # --- what is claimed -------------------------------------------------------------------------------------------------
@@ -142,33 +152,24 @@ def test_fire_times_beyond_the_catch_up_stay_due() -> None:
 
 
 @pytest.mark.parametrize("jobs", [1, 1000])
-def test_a_claim_takes_four_statements(jobs: int, statements: Statements) -> None:
+def test_a_claim_takes_five_statements(jobs: int, statements: Statements) -> None:
     make_jobs(jobs)
     with statements() as found:
         assert len(claim(limit=1000).runs) == jobs
-    # The due jobs, their active runs, the jobs moved on, the runs written.
-    assert [sql.split()[0] for sql in found] == ["SELECT", "SELECT", "UPDATE", "INSERT"]
+    # Whether any has a priority, the due jobs, their active runs, the jobs moved on, the runs written.
+    assert [sql.split()[0] for sql in found] == ["SELECT", "SELECT", "SELECT", "UPDATE", "INSERT"]
 
 
-def test_a_claim_of_nothing_takes_one_statement(statements: Statements) -> None:
+def test_a_claim_of_nothing_takes_two_statements(statements: Statements) -> None:
     with statements() as found:
         claim()
-    assert len(found) == 1
-
-
-@pytest.mark.parametrize("runs", [1, 1000])
-def test_taking_waiting_runs_takes_one_statement(runs: int, statements: Statements) -> None:
-    for number in range(runs):
-        make_run(f"job-{number}")
-    with statements() as found:
-        assert len(claims.claim_waiting("s1", 1000)) == runs
-    assert len(found) == 1
+    assert len(found) == 2
 
 
 def test_a_look_takes_one_statement(statements: Statements) -> None:
     make_job()
     with statements() as found:
-        claims.look()
+        admission.look("s1")
     assert len(found) == 1
 
 
@@ -203,12 +204,14 @@ def test_jobs_that_another_is_claiming_are_passed_over() -> None:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("postgresql_only")
 def test_waiting_runs_that_another_is_taking_are_passed_over() -> None:
-    make_run("a")
-    make_run("b")
+    for name in "abc":
+        make_run(name)
     with transaction.atomic():
-        first = claims.claim_waiting("s1", 1)
-        second = in_thread(lambda: claims.claim_waiting("s2", 9))()
-    assert ([run.job_id for run in first], [run.job_id for run in second]) == (["a"], ["b"])
+        # Twice as many as there is room for are looked at, and locked.
+        first = take(1, "s1")
+        second = in_thread(lambda: take(9, "s2"))()
+    assert ([run.job_id for run in first], [run.job_id for run in second]) == (["a"], ["c"])
+    assert [run.job_id for run in take(9, "s2")] == ["b"]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -241,7 +244,7 @@ def test_two_schedulers_at_once_never_take_a_waiting_run_twice() -> None:
     def work(name: str) -> Callable[[], list[int]]:
         def take_all() -> list[int]:
             start.wait(timeout=10)
-            return [run.id for _ in range(20) for run in claims.claim_waiting(name, 7)]
+            return [run.id for _ in range(20) for run in take(7, name)]
 
         return in_thread(take_all)
 
@@ -323,37 +326,37 @@ def test_a_job_whose_function_is_unknown_is_claimed_and_fails_when_it_runs() -> 
 
 def test_a_waiting_run_is_taken_once() -> None:
     run = make_run(args=[1])
-    assert [(held.id, held.args) for held in claims.claim_waiting("s1", 5)] == [(run.id, [1])]
-    assert claims.claim_waiting("s2", 5) == []
+    assert [(held.id, held.args) for held in take(5, "s1")] == [(run.id, [1])]
+    assert take(5, "s2") == []
 
 
 def test_the_oldest_waiting_runs_are_taken_first() -> None:
     runs = [make_run(f"job-{number}") for number in range(4)]
-    assert {held.id for held in claims.claim_waiting("s1", 2)} == {runs[0].id, runs[1].id}
+    assert {held.id for held in take(2, "s1")} == {runs[0].id, runs[1].id}
 
 
 def test_a_run_that_is_held_does_not_wait() -> None:
     make_run(scheduler_id="s1")
-    assert claims.claim_waiting("s2", 5) == []
+    assert take(5, "s2") == []
 
 
 def test_a_run_given_back_waits_for_any_scheduler() -> None:
     make_job()
     (held,) = claim().runs
-    claims.give_back("s1", [held.id])
-    assert [run.id for run in claims.claim_waiting("s2", 5)] == [held.id]
+    admission.give_back("s1", [held.id])
+    assert [run.id for run in take(5, "s2")] == [held.id]
 
 
 def test_only_the_holder_gives_a_run_back() -> None:
     make_job()
     (held,) = claim().runs
-    claims.give_back("s2", [held.id])
-    assert claims.claim_waiting("s2", 5) == []
+    admission.give_back("s2", [held.id])
+    assert take(5, "s2") == []
 
 
 def test_a_run_that_started_is_not_given_back() -> None:
     run = make_run(status=RunStatus.RUNNING, scheduler_id="s1")
-    claims.give_back("s1", [run.id])
+    admission.give_back("s1", [run.id])
     assert Run.objects.get().scheduler_id == "s1"
 
 
@@ -361,26 +364,26 @@ def test_what_is_held_and_not_started_can_be_asked_for() -> None:
     queued = make_run("a", scheduler_id="s1")
     make_run("b", scheduler_id="s1", status=RunStatus.RUNNING)
     make_run("c", scheduler_id="s2")
-    assert claims.held("s1") == {queued.id}
+    assert admission.held("s1") == {queued.id}
 
 
 # --- looking ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_look_at_nothing_finds_nothing() -> None:
-    assert claims.look() == (None, False)
+    assert looked() == (None, None)
 
 
 def test_a_look_finds_when_the_next_job_is_due() -> None:
     make_job("later", next_run_time=after(5.5))
     make_job("sooner", next_run_time=after(2))
     make_job("never", next_run_time=None)
-    assert claims.look() == (after(2), False)
+    assert looked() == (after(2), None)
 
 
 def test_a_look_reads_microseconds_and_the_zone() -> None:
     make_job(next_run_time=after(0.123456))
-    due_at, _ = claims.look()
+    due_at, _ = looked()
     assert due_at == after(0.123456)
     assert due_at is not None
     assert due_at.utcoffset() == timedelta(0)
@@ -388,13 +391,13 @@ def test_a_look_reads_microseconds_and_the_zone() -> None:
 
 def test_a_look_finds_waiting_runs() -> None:
     make_run()
-    assert claims.look() == (None, True)
+    assert looked() == (None, NOW)
 
 
 @pytest.mark.parametrize("fields", [{"scheduler_id": "s1"}, {"status": RunStatus.SUCCEEDED}], ids=["held", "finished"])
 def test_a_look_passes_over_what_does_not_wait(fields: dict[str, Any]) -> None:
     make_run(**fields)
-    assert claims.look() == (None, False)
+    assert looked() == (None, None)
 
 
 def test_texts_and_numbers_survive_the_way_into_the_database() -> None:

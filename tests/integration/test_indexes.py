@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from jobs.core.runs import RunStatus
+from jobs.core.runs import RunStatus, RunTrigger
 from jobs.models import Job, Run, Scheduler
-from jobs.scheduler import claims, recovery
+from jobs.scheduler import admission, claims, recovery
 from jobs.scheduler.recorder import Recorder
 from tests.fakes import NOW, after, make_job, make_run, make_scheduler, outcome
 
@@ -43,11 +43,15 @@ def grown() -> None:
     make_job("due")
     for number in range(3):
         make_run("due", id=100_000 + number, scheduled_time=after(number), scheduler_id="s1")
-        make_run("due", id=200_000 + number, scheduled_time=after(10 + number))
+    waiting = {"func": "tests:record", "status": RunStatus.QUEUED, "trigger": RunTrigger.MANUAL}
+    Run.objects.bulk_create(
+        Run(id=200_000 + n, job_id=f"job-{n % 10}", scheduled_time=after(n), **waiting) for n in range(500)
+    )
     Run.objects.filter(id__range=(1_000_000, 1_000_200), status=RunStatus.SUCCEEDED).update(status=RunStatus.FAILED)
-    make_scheduler("s1")
-    for number in range(50):
-        make_scheduler(f"old-{number}", stopped_at=NOW)
+    alive = make_scheduler("s1")
+    fields = {field.attname: getattr(alive, field.attname) for field in Scheduler._meta.concrete_fields}
+    Scheduler.objects.bulk_create(Scheduler(**{**fields, "id": f"other-{number}"}) for number in range(97))
+    Scheduler.objects.bulk_create(Scheduler(**{**fields, "id": f"old-{n}", "stopped_at": NOW}) for n in range(50))
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
 
@@ -88,6 +92,13 @@ def plan(action: Callable[[], Any]) -> str:
     return "\n".join(plans(action))
 
 
+def as_the_loop_asks() -> None:
+    """Have this connection plan as the loop's own does, until the transaction ends (`jobs.scheduler.connection`)."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL enable_seqscan = off")
+
+
 def assert_reads(text: str, *indexes: str) -> None:
     """Check that `text`, a plan, reads each of `indexes`, and no table from end to end."""
     for index in indexes:
@@ -103,26 +114,48 @@ class TestIndexes:
     def test_the_due_jobs_are_found_by_job_due(self) -> None:
         assert_reads(plan(lambda: list(Job.objects.due(NOW)[:100])), "job_due")
 
-    def test_a_look_reads_two_indexes(self) -> None:
-        assert_reads(plan(claims.look), "job_due", "run_waiting")
+    def test_a_look_reads_indexes(self) -> None:
+        text = plan(lambda: admission.look("s1")).replace("Seq Scan on jobs_control", "")  # a table of one row
+        assert_reads(text, "job_due", "run_cancel")
+        assert any(name in text for name in ("run_waiting", "run_by_status", "run_held")), text
+
+    def test_the_cancellations_of_a_scheduler_are_found_by_an_index(self) -> None:
+        wanted = Run.objects.active().filter(scheduler_id="s1", cancel_requested_at__isnull=False)
+        assert_reads(plan(lambda: list(wanted.values_list("id"))))
+
+    def test_the_runs_of_a_full_group_are_counted_by_an_index(self) -> None:
+        as_the_loop_asks()
+        Run.objects.filter(id__range=(200_000, 200_010)).update(concurrency_group="g")
+        assert_reads(plan(lambda: admission.admit("s1", {"thread": 10}, after(60))), "run_active_of_group")
 
     def test_a_claim_reads_indexes_only(self) -> None:
-        assert_reads(plan(lambda: claims.claim_due("s1", 100, NOW)), "job_due", "run_active_of_job")
+        assert_reads(plan(lambda: claims.claim_due("s1", {"thread": 100}, NOW)), "job_due", "run_active_of_job")
 
     def test_the_active_runs_of_jobs_are_found_by_run_active_of_job(self) -> None:
         runs = Run.objects.active().filter(job_id__in=["due", "job-5", "job-6"]).values_list("job_id", "id")
         assert_reads(plan(lambda: list(runs.order_by("id"))), "run_active_of_job")
 
     def test_waiting_runs_are_found_by_run_waiting(self) -> None:
-        assert_reads(plan(lambda: claims.claim_waiting("s1", 10)), "run_waiting")
-        assert_reads(plan(lambda: list(Run.objects.waiting()[:10])), "run_waiting")
+        as_the_loop_asks()
+        text = plan(lambda: admission.admit("s1", {"thread": 10}, after(60)))
+        assert_reads(text)
+        assert "run_waiting" in text or "run_held" in text, text
+        # All that nobody holds waits, so that the index of what is held leads there as well.
+        text = plan(lambda: list(Run.objects.waiting()[:10]))
+        assert_reads(text)
+        assert "run_waiting" in text or "run_held" in text, text
 
     def test_what_a_scheduler_holds_is_found_by_run_held(self) -> None:
         assert_reads(plan(lambda: list(Run.objects.active().filter(scheduler_id__in=["s1"]))), "run_held")
-        assert_reads(plan(lambda: claims.held("s1")))
+        assert_reads(plan(lambda: admission.held("s1")))
 
     def test_what_a_dead_scheduler_held_is_found_by_run_held(self) -> None:
         assert_reads(plan(lambda: recovery.lose(["s1"], "dead", NOW)), "run_held")
+
+    def test_what_nobody_holds_any_more_is_looked_for_among_the_active(self) -> None:
+        text = plan(lambda: recovery.recover(after(-3600)))
+        assert_reads(text.replace("Seq Scan on jobs_scheduler", ""))
+        assert "run_held" in text or "run_active_of_job" in text, text
 
     def test_dead_schedulers_are_found_by_scheduler_lease(self) -> None:
         text = plan(lambda: list(Scheduler.objects.dead(NOW)))
@@ -148,7 +181,7 @@ class TestIndexes:
     def test_outcomes_are_written_by_the_primary_keys(self) -> None:
         recorder = Recorder(lambda: None)
         recorder.finished(outcome(100_000, job_id="due"))
-        text = plan(lambda: recorder.flush("s1"))
+        text = plan(lambda: recorder.flush("s1", NOW))
         assert "Seq Scan on jobs_run" not in text, text
         assert "SCAN jobs_run" not in text, text
         assert "SCAN j\n" not in text + "\n", text

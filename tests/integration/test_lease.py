@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def lease(clock: FakeClock) -> Lease:
-    lease = Lease(clock, threads=7)
+    lease = Lease(clock, threads=7, processes=3)
     lease.acquire()
     return lease
 
@@ -30,12 +30,12 @@ def row(lease: Lease) -> Scheduler:
 
 
 def test_a_lease_that_was_not_acquired_is_not_held(clock: FakeClock) -> None:
-    assert not Lease(clock, 1).held
+    assert not Lease(clock, 1, 1).held
 
 
 def test_acquiring_writes_who_it_is(lease: Lease) -> None:
     found = row(lease)
-    assert (found.pid, found.version, found.threads) == (os.getpid(), __version__, 7)
+    assert (found.pid, found.version, found.threads, found.processes) == (os.getpid(), __version__, 7, 3)
     assert found.hostname == socket.gethostname()[:100]
     assert lease.scheduler_id.startswith(f"{found.hostname}-{found.pid}-")
 

@@ -13,11 +13,21 @@ from django.db import OperationalError
 
 from jobs.core.runs import RunStatus
 from jobs.models import Job, Run, Scheduler
-from jobs.scheduler import claims, recovery
+from jobs.scheduler import admission, claims, recovery
 from jobs.scheduler.lease import HEARTBEAT, LEASE
 from jobs.scheduler.loop import POLL
 from jobs.scheduler.loop import Scheduler as Loop
-from tests.fakes import NOW, FakeClock, InlineExecutor, RunningClock, after, make_job, make_jobs, make_run
+from tests.fakes import (
+    NOW,
+    FakeClock,
+    InlineExecutor,
+    RunningClock,
+    after,
+    make_job,
+    make_jobs,
+    make_run,
+    make_scheduler,
+)
 
 from .conftest import failing_database, in_thread, until
 
@@ -28,7 +38,7 @@ Calls = list[tuple[Any, ...]]
 
 
 def executor(loop: Loop) -> InlineExecutor:
-    return loop._executor  # type: ignore[return-value]
+    return loop._pools.executors["thread"]  # type: ignore[return-value]
 
 
 def statuses() -> list[str]:
@@ -129,7 +139,10 @@ def test_no_more_is_claimed_than_can_run(make_loop: MakeLoop) -> None:
     loop = make_loop(threads=3)
     loop.tick()
     loop.tick()
-    assert Run.objects.count() == 3
+    assert Run.objects.filter(scheduler_id__isnull=False).count() == 3
+    assert executor(loop).queued == 3
+    # What a process could have run is written, too, for others to start.
+    assert Run.objects.count() <= 3 + 2
 
 
 def test_waiting_runs_and_due_jobs_share_the_room(make_loop: MakeLoop) -> None:
@@ -278,7 +291,7 @@ def test_a_run_that_ends_after_it_was_given_up_stays_lost(make_loop: MakeLoop, c
     run = make_run(func="tests:record")
     loop = make_loop()
     loop.tick()
-    loop.recorder.flush(loop.lease.scheduler_id)
+    loop.recorder.flush(loop.lease.scheduler_id, NOW)
     Run.objects.update(status=RunStatus.LOST, finished_at=NOW)
     executor(loop).work()
     clock.advance(1)
@@ -352,20 +365,20 @@ def test_what_ended_while_the_database_was_gone_is_recorded_later(make_loop: Mak
     assert statuses() == ["succeeded"]
 
 
-@pytest.mark.parametrize("claim", ["claim_due", "claim_waiting"])
+@pytest.mark.parametrize("module, claim", [(claims, "claim_due"), (admission, "admit")])
 def test_a_claim_whose_answer_was_lost_is_run_all_the_same(
-    make_loop: MakeLoop, monkeypatch: pytest.MonkeyPatch, calls: Calls, claim: str
+    make_loop: MakeLoop, monkeypatch: pytest.MonkeyPatch, calls: Calls, module: Any, claim: str
 ) -> None:
     make_job() if claim == "claim_due" else make_run()
     loop = make_loop()
-    real = getattr(claims, claim)
+    real = getattr(module, claim)
 
     def lose_the_answer(*args: Any) -> Any:
-        monkeypatch.setattr(claims, claim, real)
+        monkeypatch.setattr(module, claim, real)
         real(*args)
         raise OperationalError("the connection broke at COMMIT")
 
-    monkeypatch.setattr(claims, claim, lose_the_answer)
+    monkeypatch.setattr(module, claim, lose_the_answer)
     step(loop)
     assert executor(loop).queued == 0
     for _ in range(3):
@@ -420,6 +433,7 @@ def test_listeners_hear_of_each_end(make_loop: MakeLoop) -> None:
 def test_listeners_hear_of_what_did_not_run(make_loop: MakeLoop, clock: FakeClock) -> None:
     make_job("late", misfire_grace_time=1)
     make_job("busy", next_run_time=after(5), trigger={"type": "interval", "seconds": 5})
+    make_scheduler("another")
     make_run("busy", status=RunStatus.RUNNING, scheduler_id="another")
     loop = make_loop()
     heard: list[tuple[str, int]] = []
@@ -444,7 +458,7 @@ def test_a_listener_that_raises_does_no_harm(make_loop: MakeLoop, calls: Calls) 
 
 
 def test_shutdown_ends_it_as_a_drain_does() -> None:
-    loop = Loop(2, RunningClock())  # type: ignore[arg-type]
+    loop = Loop(2, 1, RunningClock())  # type: ignore[arg-type]
     ended = in_thread(loop.start)
     until(lambda: loop.running and Scheduler.objects.exists())
     loop.shutdown()
@@ -461,7 +475,7 @@ def test_run_once_runs_what_is_due_and_leaves(calls: Calls) -> None:
     make_jobs(20)
     make_job("later", next_run_time=after(60))
     make_run("waiting", args=["waiting"])
-    loop = Loop(3, RunningClock())  # type: ignore[arg-type]
+    loop = Loop(3, 1, RunningClock())  # type: ignore[arg-type]
     loop.run_once()
     assert len(calls) == 21
     assert set(statuses()) == {"succeeded"}
@@ -470,13 +484,13 @@ def test_run_once_runs_what_is_due_and_leaves(calls: Calls) -> None:
 
 
 def test_run_once_with_nothing_to_do_leaves_at_once() -> None:
-    Loop(1, RunningClock()).run_once()  # type: ignore[arg-type]
+    Loop(1, 1, RunningClock()).run_once()  # type: ignore[arg-type]
     assert Scheduler.objects.get().stopped_at is not None
 
 
 def test_run_once_catches_up_with_all_that_was_due(calls: Calls) -> None:
     make_job(coalesce=False, max_instances=1000, next_run_time=after(-2490), anchor=after(-2500))
-    Loop(4, RunningClock()).run_once()  # type: ignore[arg-type]
+    Loop(4, 1, RunningClock()).run_once()  # type: ignore[arg-type]
     assert len(calls) == 250
 
 
@@ -490,7 +504,7 @@ def test_run_once_outlives_a_database_that_fails_for_a_moment(calls: Calls, monk
         raise OperationalError("the connection broke at COMMIT")
 
     monkeypatch.setattr(claims, "claim_due", lose_the_answer)
-    Loop(1, RunningClock()).run_once()  # type: ignore[arg-type]
+    Loop(1, 1, RunningClock()).run_once()  # type: ignore[arg-type]
     assert len(calls) == 1
     assert statuses() == ["succeeded"]
 
@@ -507,14 +521,14 @@ class SlowToStart(RunningClock):
 
 def test_run_once_waits_for_a_run_that_is_about_to_start(calls: Calls) -> None:
     make_job()
-    Loop(1, SlowToStart()).run_once()  # type: ignore[arg-type]
+    Loop(1, 1, SlowToStart()).run_once()  # type: ignore[arg-type]
     assert len(calls) == 1
     assert statuses() == ["succeeded"]
 
 
 def test_a_drain_waits_for_a_run_that_is_about_to_start(calls: Calls) -> None:
     make_job()
-    loop = Loop(1, SlowToStart())  # type: ignore[arg-type]
+    loop = Loop(1, 1, SlowToStart())  # type: ignore[arg-type]
     ended = in_thread(loop.start)
     until(lambda: Run.objects.exists())
     loop.drain()
@@ -529,7 +543,7 @@ def test_a_drain_waits_for_a_run_that_is_about_to_start(calls: Calls) -> None:
 def test_a_transaction_left_open_fails_its_run_and_not_the_next() -> None:
     make_job("a", func="tests:leave_open", next_run_time=after(-1))
     make_job("b", func="tests:select")
-    Loop(1, RunningClock()).run_once()  # type: ignore[arg-type]
+    Loop(1, 1, RunningClock()).run_once()  # type: ignore[arg-type]
     first, second = Run.objects.order_by("id")
     assert (first.status, first.error) == (
         RunStatus.FAILED, "RuntimeError: the function left a transaction open: it was rolled back"
@@ -539,7 +553,7 @@ def test_a_transaction_left_open_fails_its_run_and_not_the_next() -> None:
 
 def test_what_a_function_wrote_in_a_transaction_left_open_is_rolled_back() -> None:
     make_job("a", func="tests:leave_open")
-    Loop(1, RunningClock()).run_once()  # type: ignore[arg-type]
+    Loop(1, 1, RunningClock()).run_once()  # type: ignore[arg-type]
     assert not Job.objects.filter(name="written by leave_open").exists()
 
 
@@ -547,12 +561,12 @@ def test_what_a_function_wrote_in_a_transaction_left_open_is_rolled_back() -> No
 def test_a_connection_that_broke_under_a_function_is_made_anew_for_the_next() -> None:
     make_job("a", func="tests:close_connection", next_run_time=after(-1))
     make_job("b", func="tests:select")
-    Loop(1, RunningClock()).run_once()  # type: ignore[arg-type]
+    Loop(1, 1, RunningClock()).run_once()  # type: ignore[arg-type]
     assert Run.objects.get(job_id="b").status == RunStatus.SUCCEEDED
 
 
 def test_a_connection_that_a_function_left_without_autocommit_is_made_anew_for_the_next() -> None:
     make_job("a", func="tests:no_autocommit", next_run_time=after(-1))
     make_job("b", func="tests:select")
-    Loop(1, RunningClock()).run_once()  # type: ignore[arg-type]
+    Loop(1, 1, RunningClock()).run_once()  # type: ignore[arg-type]
     assert Run.objects.get(job_id="b").status == RunStatus.SUCCEEDED

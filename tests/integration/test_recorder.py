@@ -47,7 +47,7 @@ def activity(run: Run, started_at: Any = NOW) -> Activity:
 def test_a_start_is_written(recorder: Recorder) -> None:
     run = held()
     recorder.started(activity(run, after(3)))
-    assert recorder.flush("s1") == []
+    assert recorder.flush("s1", NOW) == []
     run.refresh_from_db()
     assert (run.status, run.started_at, run.finished_at) == (RunStatus.RUNNING, after(3), None)
 
@@ -59,7 +59,7 @@ def test_an_end_is_written(recorder: Recorder) -> None:
     )
     recorder.started(activity(run))
     recorder.finished(ended)
-    assert recorder.flush("s1") == [ended]
+    assert recorder.flush("s1", NOW) == [ended]
     run.refresh_from_db()
     assert (run.status, run.started_at, run.finished_at) == (RunStatus.SUCCEEDED, after(1), after(2.5))
     assert (run.result, run.output, run.progress_done, run.progress_total) == ({"a": [1]}, "hello\n", 3, 4)
@@ -68,7 +68,7 @@ def test_an_end_is_written(recorder: Recorder) -> None:
 def test_a_failure_is_written(recorder: Recorder) -> None:
     run = held()
     recorder.finished(outcome(run.id, status=RunStatus.FAILED, error="ValueError: bad", traceback="Traceback …"))
-    recorder.flush("s1")
+    recorder.flush("s1", NOW)
     run.refresh_from_db()
     assert (run.status, run.error, run.traceback) == (RunStatus.FAILED, "ValueError: bad", "Traceback …")
     assert (run.result, run.progress_done, run.progress_total) == (None, None, None)
@@ -81,7 +81,7 @@ def test_a_run_that_started_and_ended_between_two_flushes_is_written_once(
     recorder.started(activity(run))
     recorder.finished(outcome(run.id))
     with statements() as found:
-        recorder.flush("s1")
+        recorder.flush("s1", NOW)
     # The run, and its job's counters.
     assert len(found) == 2
 
@@ -94,7 +94,7 @@ def test_a_flush_takes_three_statements(recorder: Recorder, statements: Callable
         recorder.started(activity(ended))
         recorder.finished(outcome(ended.id, job_id=ended.job_id))
     with statements() as found:
-        assert len(recorder.flush("s1")) == runs
+        assert len(recorder.flush("s1", NOW)) == runs
     assert len(found) == 3
     assert Run.objects.filter(status=RunStatus.RUNNING).count() == runs
     assert Run.objects.filter(status=RunStatus.SUCCEEDED).count() == runs
@@ -102,7 +102,7 @@ def test_a_flush_takes_three_statements(recorder: Recorder, statements: Callable
 
 def test_a_flush_of_nothing_takes_no_statement(recorder: Recorder, statements: Callable[[], Any]) -> None:
     with statements() as found:
-        assert recorder.flush("s1") == []
+        assert recorder.flush("s1", NOW) == []
     assert found == []
 
 
@@ -111,11 +111,11 @@ def test_it_is_dirty_until_all_is_written(recorder: Recorder) -> None:
     assert not recorder.dirty
     recorder.started(activity(run))
     assert recorder.dirty
-    recorder.flush("s1")
+    recorder.flush("s1", NOW)
     assert not recorder.dirty
     recorder.finished(outcome(run.id))
     assert recorder.dirty
-    recorder.flush("s1")
+    recorder.flush("s1", NOW)
     assert not recorder.dirty
 
 
@@ -125,7 +125,7 @@ def test_it_rings_when_there_is_something_where_there_was_nothing(recorder: Reco
     recorder.started(activity(second))
     recorder.finished(outcome(first.id))
     assert len(rings) == 1
-    recorder.flush("s1")
+    recorder.flush("s1", NOW)
     recorder.finished(outcome(second.id))
     assert len(rings) == 2
 
@@ -146,7 +146,7 @@ def test_it_knows_what_is_running(recorder: Recorder) -> None:
 def test_a_run_that_was_given_up_stays_as_it_is(recorder: Recorder, status: RunStatus) -> None:
     run = held(status=status)
     recorder.finished(outcome(run.id, status=RunStatus.FAILED))
-    assert recorder.flush("s1") == []
+    assert recorder.flush("s1", NOW) == []
     run.refresh_from_db()
     assert (run.status, run.finished_at) == (status, NOW)
     assert not recorder.dirty
@@ -155,9 +155,9 @@ def test_a_run_that_was_given_up_stays_as_it_is(recorder: Recorder, status: RunS
 def test_a_run_that_another_scheduler_holds_is_not_written(recorder: Recorder) -> None:
     run = make_run(scheduler_id="s2")
     recorder.started(activity(run))
-    recorder.flush("s1")
+    recorder.flush("s1", NOW)
     recorder.finished(outcome(run.id))
-    assert recorder.flush("s1") == []
+    assert recorder.flush("s1", NOW) == []
     run.refresh_from_db()
     assert run.status == RunStatus.QUEUED
 
@@ -166,13 +166,13 @@ def test_a_run_that_was_given_up_does_not_keep_others_from_being_written(recorde
     lost, good = held("a", status=RunStatus.LOST), held("b")
     recorder.finished(outcome(lost.id, job_id="a"))
     recorder.finished(outcome(good.id, job_id="b"))
-    assert [o.run_id for o in recorder.flush("s1")] == [good.id]
+    assert [o.run_id for o in recorder.flush("s1", NOW)] == [good.id]
 
 
 def test_what_was_given_up_is_said(recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
     run = held(status=RunStatus.LOST)
     recorder.finished(outcome(run.id))
-    recorder.flush("s1")
+    recorder.flush("s1", NOW)
     assert [(record.action, record.run) for record in caplog.records] == [("run_not_held", run.id)]
 
 
@@ -184,9 +184,9 @@ def test_what_could_not_be_written_is_kept_and_written_later(recorder: Recorder)
     recorder.started(activity(started))
     recorder.finished(outcome(ended.id, job_id="b"))
     with failing_database(OperationalError("gone")), pytest.raises(OperationalError):
-        recorder.flush("s1")
+        recorder.flush("s1", NOW)
     assert recorder.dirty
-    assert [o.run_id for o in recorder.flush("s1")] == [ended.id]
+    assert [o.run_id for o in recorder.flush("s1", NOW)] == [ended.id]
     assert set(Run.objects.values_list("id", "status")) == {
         (started.id, RunStatus.RUNNING), (ended.id, RunStatus.SUCCEEDED)
     }  # fmt: skip
@@ -196,7 +196,7 @@ def test_what_is_not_written_yet_can_be_asked_for(recorder: Recorder) -> None:
     run = held()
     recorder.finished(outcome(run.id))
     assert recorder.unwritten() == {run.id}
-    recorder.flush("s1")
+    recorder.flush("s1", NOW)
     assert recorder.unwritten() == set()
 
 
@@ -210,7 +210,7 @@ def test_the_jobs_counters_follow(recorder: Recorder) -> None:
     for number, status in enumerate(statuses):
         run = held(scheduled_time=after(number))
         recorder.finished(outcome(run.id, status=status, finished_at=after(number)))
-    recorder.flush("s1")
+    recorder.flush("s1", NOW)
     job = Job.objects.get(pk="job")
     assert (job.run_count, job.failure_count, job.last_status, job.last_run_at) == (3, 1, "succeeded", after(2))
     assert Job.objects.get(pk="other").run_count == 0
@@ -221,7 +221,7 @@ def test_the_last_status_is_that_of_the_run_that_ended_last(recorder: Recorder) 
     late, early = held(scheduled_time=after(0)), held(scheduled_time=after(1))
     recorder.finished(outcome(late.id, status=RunStatus.FAILED, finished_at=after(9)))
     recorder.finished(outcome(early.id, finished_at=after(5)))
-    recorder.flush("s1")
+    recorder.flush("s1", NOW)
     job = Job.objects.get()
     assert (job.last_status, job.last_run_at) == (RunStatus.FAILED, after(9))
 
@@ -230,14 +230,14 @@ def test_what_was_not_written_is_not_counted(recorder: Recorder) -> None:
     make_job()
     run = held(status=RunStatus.LOST)
     recorder.finished(outcome(run.id))
-    recorder.flush("s1")
+    recorder.flush("s1", NOW)
     assert Job.objects.get().run_count == 0
 
 
 def test_the_counters_leave_the_schedule_alone(recorder: Recorder) -> None:
     before = make_job()
     recorder.finished(outcome(held().id))
-    recorder.flush("s1")
+    recorder.flush("s1", NOW)
     after_it = Job.objects.get()
     assert (after_it.next_run_time, after_it.updated_at) == (before.next_run_time, before.updated_at)
 
@@ -245,7 +245,7 @@ def test_the_counters_leave_the_schedule_alone(recorder: Recorder) -> None:
 def test_the_run_of_a_job_that_was_removed_is_written(recorder: Recorder) -> None:
     run = held("removed")
     recorder.finished(outcome(run.id, job_id="removed"))
-    recorder.flush("s1")
+    recorder.flush("s1", NOW)
     run.refresh_from_db()
     assert run.status == RunStatus.SUCCEEDED
 
@@ -340,7 +340,7 @@ AWKWARD: dict[str, Any] = {
 def test_an_awkward_result_is_written(recorder: Recorder, clock: FakeClock, value: Any) -> None:
     run = held()
     recorder.finished(runner.execute(held_run(run.id, func="tests:echo", args=[value]), clock, recorder.started))
-    recorder.flush("s1")
+    recorder.flush("s1", NOW)
     run.refresh_from_db()
     assert run.status == RunStatus.SUCCEEDED
     json.dumps(run.result)
@@ -355,7 +355,7 @@ def test_awkward_output_and_errors_are_written(recorder: Recorder, clock: FakeCl
     recorder.flush_live("s1")
     failed = runner.execute(held_run(run.id, func="tests:fail", args=[text]), clock, recorder.started)
     recorder.finished(failed)
-    assert recorder.flush("s1") == [failed]
+    assert recorder.flush("s1", NOW) == [failed]
 
 
 @pytest.mark.parametrize("progress", [(True, False), (0, 2**63 - 1), (5, None)])
@@ -366,6 +366,6 @@ def test_awkward_progress_is_written(recorder: Recorder, progress: tuple[int, in
     recorder.started(going)
     recorder.flush_live("s1")
     recorder.finished(outcome(run.id, progress=going.context.progress_made))
-    recorder.flush("s1")
+    recorder.flush("s1", NOW)
     run.refresh_from_db()
     assert (run.progress_done, run.progress_total) == progress

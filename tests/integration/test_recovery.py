@@ -26,6 +26,16 @@ def test_the_active_runs_of_a_dead_scheduler_are_lost(status: RunStatus) -> None
     assert run.reason == "its scheduler's lease was over at 2030-01-01 12:00:00 UTC, without a heartbeat"
 
 
+@pytest.mark.parametrize("stopped", [False, True], ids=["unknown", "stopped"])
+def test_what_a_scheduler_claimed_after_it_was_given_up_is_lost(stopped: bool) -> None:
+    if stopped:
+        make_scheduler("gone", stopped_at=NOW)
+    make_run(scheduler_id="gone")
+    assert recovery.recover(after(1)) == 1
+    run = Run.objects.get()
+    assert (run.status, run.reason) == (RunStatus.LOST, "its scheduler had been given up before")
+
+
 def test_a_scheduler_within_its_lease_keeps_its_runs() -> None:
     make_scheduler("alive", lease_until=after(0.001))
     make_run(status=RunStatus.RUNNING, scheduler_id="alive")
@@ -95,6 +105,20 @@ def test_several_dead_schedulers_are_recovered_at_once() -> None:
     assert recovery.recover(after(1)) == 2
 
 
+@pytest.mark.parametrize("status", [RunStatus.QUEUED, RunStatus.RUNNING])
+def test_what_a_scheduler_holds_that_was_given_up_before_is_lost_too(status: RunStatus) -> None:
+    make_scheduler("gone", lease_until=NOW, stopped_at=after(1))
+    make_run(status=status, scheduler_id="gone")
+    assert recovery.recover(after(2)) == 1
+    run = Run.objects.get()
+    assert (run.status, run.reason) == (RunStatus.LOST, "its scheduler had been given up before")
+
+
+def test_what_a_scheduler_holds_that_nobody_knows_is_lost_too() -> None:
+    make_run(status=RunStatus.RUNNING, scheduler_id="nobody")
+    assert recovery.recover(after(2)) == 1
+
+
 def test_what_is_lost_is_said(caplog: pytest.LogCaptureFixture) -> None:
     make_scheduler("dead", lease_until=NOW)
     make_run(status=RunStatus.RUNNING, scheduler_id="dead")
@@ -109,7 +133,7 @@ def test_an_outcome_that_comes_after_the_recovery_changes_nothing() -> None:
     recovery.recover(after(1))
     recorder = Recorder(lambda: None)
     recorder.finished(outcome(run.id))
-    assert recorder.flush("dead") == []
+    assert recorder.flush("dead", NOW) == []
     assert (Run.objects.get().status, Job.objects.get().run_count) == (RunStatus.LOST, 1)
 
 
@@ -122,7 +146,7 @@ def test_an_outcome_that_is_being_written_comes_first() -> None:
     recorder = Recorder(lambda: None)
     recorder.finished(outcome(run.id))
     with transaction.atomic():
-        recorder.flush("dead")
+        recorder.flush("dead", NOW)
         lost = in_thread(lambda: recovery.recover(after(1)))
         until(waits_for_a_lock)
     assert lost() == 0

@@ -63,14 +63,21 @@ def test_a_signal_ends_it(number: signal.Signals) -> None:
     assert Scheduler.objects.get().stopped_at is not None
 
 
-def test_the_threads_are_on_record() -> None:
-    call_command("runscheduler", "--once", "--threads=3")
-    assert Scheduler.objects.get().threads == 3
+def test_the_threads_and_processes_are_on_record() -> None:
+    call_command("runscheduler", "--once", "--threads=3", "--processes=5")
+    scheduler = Scheduler.objects.get()
+    assert (scheduler.threads, scheduler.processes) == (3, 5)
+
+
+@pytest.mark.parametrize("processes", ["0", "101", "many"])
+def test_a_wrong_number_of_processes_is_refused(processes: str) -> None:
+    with pytest.raises(CommandError, match="is not a number from 1 to 100"):
+        call_command("runscheduler", "--once", f"--processes={processes}")
 
 
 @pytest.mark.parametrize("threads", ["0", "-1", "1001", "many", "1.5", "", "²"])
 def test_a_wrong_number_of_threads_is_refused(threads: str) -> None:
-    with pytest.raises(CommandError, match="is not a number of threads from 1 to 1000"):
+    with pytest.raises(CommandError, match="is not a number from 1 to 1000"):
         call_command("runscheduler", "--once", f"--threads={threads}")
 
 

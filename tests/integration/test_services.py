@@ -19,11 +19,13 @@ from jobs.core.exceptions import (
 )
 from jobs.core.runs import RunStatus, RunTrigger
 from jobs.models import Job, Run
-from jobs.scheduler import claims
+from jobs.scheduler import admission, claims
+from jobs.services import declared
 from tests.fakes import NOW, after, make_job, make_run
 
 pytestmark = pytest.mark.django_db
 
+ROOMS = {"thread": 5}
 BODY = {"id": "job", "func": "tests:echo", "trigger": "interval", "seconds": 10}
 
 
@@ -68,7 +70,7 @@ def test_a_date_in_the_future_is_due_then() -> None:
 def test_a_date_that_has_just_gone_by_is_due_at_once() -> None:
     job = add(trigger="date", run_date=after(-0.5).isoformat(), seconds=None)
     assert job.next_run_time == after(-0.5)
-    assert len(claims.claim_due("s1", 5, NOW).runs) == 1
+    assert len(claims.claim_due("s1", ROOMS, NOW).runs) == 1
 
 
 def test_a_date_within_the_grace_is_due_at_once() -> None:
@@ -171,8 +173,8 @@ def test_a_new_trigger_counts_from_now() -> None:
 def test_a_new_trigger_drops_what_was_due() -> None:
     add()
     services.update_job("job", {"seconds": 60}, now=after(100))
-    assert claims.claim_due("s1", 5, after(159)).runs == []
-    assert len(claims.claim_due("s1", 5, after(160)).runs) == 1
+    assert claims.claim_due("s1", ROOMS, after(159)).runs == []
+    assert len(claims.claim_due("s1", ROOMS, after(160)).runs) == 1
 
 
 def test_a_new_trigger_of_a_paused_job_leaves_it_paused() -> None:
@@ -199,10 +201,10 @@ def test_a_wrong_edit_changes_nothing() -> None:
 
 def test_an_edit_between_two_claims_is_in_force_for_the_second() -> None:
     add(args=["before"])
-    assert claims.claim_due("s1", 5, after(10)).runs[0].args == ["before"]
+    assert claims.claim_due("s1", ROOMS, after(10)).runs[0].args == ["before"]
     services.update_job("job", {"args": ["after"]}, now=after(11))
     Run.objects.update(status=RunStatus.SUCCEEDED, finished_at=after(11))
-    assert claims.claim_due("s1", 5, after(20)).runs[0].args == ["after"]
+    assert claims.claim_due("s1", ROOMS, after(20)).runs[0].args == ["after"]
 
 
 # --- pause and resume ------------------------------------------------------------------------------------------------
@@ -211,14 +213,14 @@ def test_an_edit_between_two_claims_is_in_force_for_the_second() -> None:
 def test_a_paused_job_does_not_fire() -> None:
     add()
     services.pause_job("job", now=after(1))
-    assert claims.claim_due("s1", 5, after(100)).runs == []
+    assert claims.claim_due("s1", ROOMS, after(100)).runs == []
 
 
 def test_what_was_due_when_it_was_paused_does_not_fire_either() -> None:
     add()
     services.pause_job("job", now=after(35))
     services.resume_job("job", now=after(36))
-    assert claims.claim_due("s1", 5, after(39.9)).runs == []
+    assert claims.claim_due("s1", ROOMS, after(39.9)).runs == []
 
 
 def test_a_resumed_job_goes_on_from_now_in_its_old_rhythm() -> None:
@@ -226,7 +228,7 @@ def test_a_resumed_job_goes_on_from_now_in_its_old_rhythm() -> None:
     services.pause_job("job", now=after(1))
     job = services.resume_job("job", now=after(34))
     assert (job.next_run_time, job.anchor) == (after(40), NOW)
-    run = claims.claim_due("s1", 5, after(40)).runs[0]
+    run = claims.claim_due("s1", ROOMS, after(40)).runs[0]
     assert run.scheduled_time == after(40)
     assert Run.objects.get().fire_times == 1
 
@@ -235,7 +237,7 @@ def test_a_pause_leaves_no_run() -> None:
     add()
     services.pause_job("job", now=after(1))
     services.resume_job("job", now=after(1000))
-    claims.claim_due("s1", 5, after(1005))
+    claims.claim_due("s1", ROOMS, after(1005))
     assert not Run.objects.exists()
 
 
@@ -260,7 +262,7 @@ def test_a_date_that_passed_during_a_pause_does_not_fire() -> None:
 
 def test_a_pause_lets_active_runs_go_on() -> None:
     add()
-    claims.claim_due("s1", 5, after(10))
+    claims.claim_due("s1", ROOMS, after(10))
     services.pause_job("job", now=after(11))
     assert Run.objects.get().status == RunStatus.QUEUED
 
@@ -286,7 +288,7 @@ def test_the_waiting_runs_of_a_removed_job_are_cancelled() -> None:
 
 def test_the_runs_that_a_scheduler_has_taken_go_on_after_a_removal() -> None:
     add()
-    claims.claim_due("s1", 5, after(10))
+    claims.claim_due("s1", ROOMS, after(10))
     services.remove_job("job", now=after(11))
     assert Run.objects.get().status == RunStatus.QUEUED
 
@@ -303,7 +305,7 @@ def test_the_id_of_a_removed_job_can_be_given_again() -> None:
 def test_a_run_that_is_asked_for_waits_for_any_scheduler() -> None:
     add(args=[5])
     run = services.run_job("job", now=after(1), actor="ann")
-    (held,) = claims.claim_waiting("s1", 5)
+    (held,) = admission.admit("s1", ROOMS, after(3))
     assert (held.id, held.func, held.args) == (run.pk, "tests:echo", [5])
     stored_run = Run.objects.get()
     assert (stored_run.trigger, stored_run.actor, stored_run.scheduled_time) == (RunTrigger.MANUAL, "ann", after(1))
@@ -319,7 +321,7 @@ def test_a_paused_job_can_be_run() -> None:
     add()
     services.pause_job("job", now=after(1))
     services.run_job("job", now=after(2))
-    assert len(claims.claim_waiting("s1", 5)) == 1
+    assert len(admission.admit("s1", ROOMS, after(3))) == 1
 
 
 def test_a_run_can_have_arguments_of_its_own() -> None:
@@ -350,7 +352,7 @@ def test_two_runs_can_be_asked_for_in_the_same_instant() -> None:
 def test_a_run_asked_for_at_the_very_instant_of_a_fire_time_does_not_take_its_place() -> None:
     add()
     services.run_job("job", now=after(10))
-    claimed = claims.claim_due("s1", 5, after(10))
+    claimed = claims.claim_due("s1", ROOMS, after(10))
     assert len(claimed.runs) + len(claimed.unstarted) == 1
     assert Run.objects.filter(trigger=RunTrigger.SCHEDULE, scheduled_time=after(10)).count() == 1
 
@@ -358,7 +360,7 @@ def test_a_run_asked_for_at_the_very_instant_of_a_fire_time_does_not_take_its_pl
 def test_a_run_asked_for_at_the_latest_of_several_fire_times_does_not_take_its_place() -> None:
     add()
     services.run_job("job", now=after(30))
-    claims.claim_due("s1", 5, after(31))
+    claims.claim_due("s1", ROOMS, after(31))
     assert Run.objects.get(trigger=RunTrigger.SCHEDULE).fire_times == 3
 
 
@@ -389,6 +391,7 @@ WISHES = {
     "resume": lambda job_id: services.resume_job(job_id, now=NOW),
     "remove": lambda job_id: services.remove_job(job_id, now=NOW),
     "run": lambda job_id: services.run_job(job_id, now=NOW),
+    "skip next": lambda job_id: services.skip_next(job_id, now=NOW),
     "duplicate": lambda job_id: services.duplicate_job(job_id, "copy", now=NOW),
 }
 
@@ -437,7 +440,7 @@ def test_the_same_declaration_does_not_undo_an_edit() -> None:
 def test_the_same_declaration_does_not_bring_back_a_date_that_ran() -> None:
     once = {"id": "job", "func": "tests:echo", "trigger": "date", "run_date": after(10).isoformat()}
     sync(once)
-    claims.claim_due("s1", 5, after(10))
+    claims.claim_due("s1", ROOMS, after(10))
     sync(once, now=after(1000))
     assert stored().next_run_time is None
 
@@ -496,13 +499,13 @@ def test_a_wrong_change_of_a_declaration_is_named_and_changes_nothing() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_declared_job_that_another_scheduler_adds_meanwhile_is_left_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = services.add_job
+    real = declared.add_job
 
     def beaten(*args: Any, **kwargs: Any) -> Job:
-        monkeypatch.setattr(services, "add_job", real)
+        monkeypatch.setattr(declared, "add_job", real)
         sync(BODY)
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(services, "add_job", beaten)
+    monkeypatch.setattr(declared, "add_job", beaten)
     sync(BODY, now=after(1))
     assert stored().created_at == NOW

@@ -9,11 +9,11 @@ import pytest
 from django.db import connection, transaction
 
 from jobs import services
-from jobs.models import announce
+from jobs.models import Run, announce
 from jobs.scheduler import wakeup
 from jobs.scheduler.clock import DatabaseClock
 from jobs.scheduler.wakeup import Watcher
-from tests.fakes import NOW, make_job
+from tests.fakes import NOW, after, make_job, make_run
 
 from .conftest import in_thread, until
 
@@ -42,18 +42,24 @@ WISHES = {
     "resume": lambda: services.resume_job("paused", now=NOW),
     "run": lambda: services.run_job("job", now=NOW),
     "remove": lambda: services.remove_job("job", now=NOW),
+    "skip next": lambda: services.skip_next("job", now=NOW),
+    "pause all": lambda: services.pause_all(now=NOW),
+    "cancel": lambda: services.cancel_run(Run.objects.get(status="queued").pk, now=NOW),
+    "retry": lambda: services.retry_run(Run.objects.get(status="failed").pk, now=NOW),
 }  # fmt: skip
 
 
 @transaction.atomic
-def make_both() -> None:
+def make_rows() -> None:
     make_job()
     make_job("paused", paused=True)
+    make_run("paused")
+    make_run("paused", status="failed", scheduled_time=after(-10))
 
 
 @pytest.mark.parametrize("wish", WISHES.values(), ids=WISHES)
 def test_what_people_ask_for_wakes_the_scheduler(rung: threading.Event, wish: object) -> None:
-    in_thread(make_both)()
+    in_thread(make_rows)()
     until(lambda: rung.is_set() or connection.vendor == "postgresql")
     rung.clear()
     in_thread(wish)()  # type: ignore[arg-type]

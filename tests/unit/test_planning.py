@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.core.planning import CATCH_UP, Plan, Policy, plan
+from jobs.core.planning import CATCH_UP, Busy, Plan, Policy, plan
 from jobs.core.runs import RunStatus
 from tests.fakes import NOW, after, trigger
 
@@ -23,7 +23,7 @@ def planned(
     late: float = 0, *, rule: Any = TEN, due_at: datetime = NOW, active: tuple[int, ...] = (), **policy: Any
 ) -> Plan:
     """Plan a job that is due at `due_at`, seen `late` seconds later."""
-    return plan(rule, due_at, Policy(**policy), active=active, now=due_at + timedelta(seconds=late))
+    return plan(rule, due_at, Policy(**policy), busy=Busy(held=active), now=due_at + timedelta(seconds=late))
 
 
 def summary(result: Plan) -> list[tuple[str, float, int]]:
@@ -132,7 +132,7 @@ def test_one_plan_catches_up_with_a_hundred_fire_times_and_leaves_the_rest_due()
 def test_the_rest_is_caught_up_with_by_the_next_plans() -> None:
     due_at, now, runs = NOW, after(10 * 249), 0
     for _ in range(3):
-        result = plan(TEN, due_at, Policy(coalesce=False, max_instances=1000), active=(), now=now)
+        result = plan(TEN, due_at, Policy(coalesce=False, max_instances=1000), busy=Busy(), now=now)
         runs += len(result.runs)
         assert result.next_run_time is not None
         due_at = result.next_run_time
@@ -266,7 +266,7 @@ def test_every_fire_time_is_in_exactly_one_planned_run_or_left_due(
     due_at = rule.next_after(after(-0.000001))
     assert due_at is not None
     now = due_at + late
-    result = plan(rule, due_at, policy, active=active, now=now)
+    result = plan(rule, due_at, policy, busy=Busy(held=active), now=now)
 
     left = 0
     if result.next_run_time is not None and result.next_run_time <= now:
@@ -280,7 +280,7 @@ def test_a_plan_keeps_the_order_the_limits_and_the_reasons(
 ) -> None:
     due_at = rule.next_after(after(-0.000001))
     now = due_at + timedelta(seconds=late)
-    result = plan(rule, due_at, policy, active=active, now=now)
+    result = plan(rule, due_at, policy, busy=Busy(held=active), now=now)
 
     times = [run.scheduled_time for run in result.runs]
     queued = [run for run in result.runs if run.status is RunStatus.QUEUED]

@@ -23,7 +23,7 @@ def make() -> Iterator[Make]:
     def start(
         execute: Callable[[HeldRun], None], threads: int = 2, low: Callable[[], None] = lambda: None
     ) -> ThreadExecutor:
-        executor = ThreadExecutor(threads, execute, low)
+        executor = ThreadExecutor(threads, execute, low, lambda run_id, reason: None)
         executor.start(BlockingScheduler(), "test")
         made.append(executor)
         return executor
@@ -90,10 +90,10 @@ def test_a_run_that_was_taken_from_the_queue_counts_as_busy_until_it_ended(make:
     idle.clear()
     executor.submit_all([held_run()])
     assert started.wait(timeout=10)
-    assert (executor.queued, executor.busy, executor.held()) == (0, 1, {1})
+    assert (executor.queued, executor.taken, executor.held()) == (0, 1, {1})
     release.set()
     assert idle.wait(timeout=10)
-    assert executor.busy == 0
+    assert executor.taken == 0
 
 
 def test_it_calls_for_more_when_its_queue_runs_out(make: Make) -> None:
@@ -130,5 +130,5 @@ def test_shutdown_without_waiting_returns_while_runs_go_on(make: Make) -> None:
     executor.submit_all([held_run()])
     assert started.wait(timeout=10)
     executor.shutdown(wait=False)
-    assert executor.busy == 1
+    assert executor.taken == 1
     release.set()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.http import Http404, HttpResponse
 from rest_framework.request import Request
@@ -11,14 +13,15 @@ from rest_framework.viewsets import ViewSet
 
 from jobs import services
 from jobs.api import query
+from jobs.api.idempotency import answer_once
 from jobs.api.listing import Wanted, find_job, list_jobs
 from jobs.api.paging import link_header
 from jobs.api.parsers import body_of, optional_body_of
-from jobs.api.representations import READ_ONLY, job_detail
+from jobs.api.representations import READ_ONLY, job_detail, next_times, utc
 from jobs.core.exceptions import InvalidArguments, InvalidRequest
 from jobs.core.runs import JobState
 from jobs.models import Job
-from jobs.states import job_state
+from jobs.states import job_state, zone_of
 
 from .base import SchedulerView, actor_of
 
@@ -41,7 +44,7 @@ class JobViewSet(SchedulerView, ViewSet):
         """List the jobs: all of them, or the page and the kind that the query asks for."""
         asked = query.query_of(request, LIST_PARAMETERS)
         limit, offset = asked.pop("limit"), asked.pop("offset") or 0
-        body, total = list_jobs(Wanted(**asked), limit, offset)
+        body, total = list_jobs(Wanted(**asked), limit, offset, now=self.now)
         response = HttpResponse(body, content_type="application/json")
         if limit is not None or offset:
             response["X-Total-Count"] = str(total)
@@ -51,35 +54,42 @@ class JobViewSet(SchedulerView, ViewSet):
 
     def create(self, request: Request) -> Response:
         """Add a job."""
-        job = services.add_job(body_of(request), now=self.now)
-        return _done(job.id, "added")
+        body = body_of(request)
+        return answer_once(request, body, self.now, lambda: _done(services.add_job(body, now=self.now).id, "added"))
 
     def retrieve(self, request: Request, job_id: str) -> Response:
         """Show the whole of a job."""
-        return Response(job_detail(find_job(job_id)))
+        return Response(job_detail(find_job(job_id), self.now))
 
     def update(self, request: Request, job_id: str) -> Response:
         """Change what the body names of a job."""
         job = services.get_job(job_id)
-        services.update_job(job_id, _writable(body_of(request), job), now=self.now)
-        return _done(job_id, "updated")
+        services.update_job(job_id, _writable(body_of(request), job, self.now), now=self.now)
+        return Response(_done(job_id, "updated"))
 
     def destroy(self, request: Request, job_id: str) -> Response:
         """Remove a job; its runs stay on record."""
         services.remove_job(job_id, now=self.now)
-        return _done(job_id, "removed")
+        return Response(_done(job_id, "removed"))
 
     def pause(self, request: Request, job_id: str) -> Response:
-        """Stop a job's trigger."""
-        optional_body_of(request)
-        services.pause_job(job_id, now=self.now)
-        return _done(job_id, "paused")
+        """Stop a job's trigger, for good or until the instant in the body."""
+        given = optional_body_of(request, ("until",)).get("until")
+        until = None if given is None else _instant(given, zone_of(services.get_job(job_id)))
+        services.pause_job(job_id, now=self.now, until=until)
+        return Response(_done(job_id, "paused", **({"paused_until": utc(until)} if until else {})))
 
     def resume(self, request: Request, job_id: str) -> Response:
         """Start a job's trigger again."""
         optional_body_of(request)
         services.resume_job(job_id, now=self.now)
-        return _done(job_id, "resumed")
+        return Response(_done(job_id, "resumed"))
+
+    def skip(self, request: Request, job_id: str) -> Response:
+        """Leave out the next fire time of a job."""
+        optional_body_of(request)
+        job = services.skip_next(job_id, now=self.now, actor=actor_of(request))
+        return Response(_done(job_id, "skipped", **next_times(job)))
 
     def run(self, request: Request, job_id: str) -> Response:
         """Queue a run of a job, to be started at once, with other arguments if the body has some."""
@@ -87,8 +97,12 @@ class JobViewSet(SchedulerView, ViewSet):
         given = optional_body_of(request, ("args", "kwargs"))
         if wrong := {name: "must not be null; leave it out" for name, value in given.items() if value is None}:
             raise InvalidArguments(fields=wrong)
-        run = services.run_job(job_id, now=self.now, actor=actor_of(request), **given)
-        return _done(job_id, "queued", run_id=run.pk)
+
+        def queue() -> dict[str, Any]:
+            run = services.run_job(job_id, now=self.now, actor=actor_of(request), **given)
+            return _done(job_id, "queued", run_id=run.pk)
+
+        return answer_once(request, given, self.now, queue)
 
 
 class OddJobView(SchedulerView):
@@ -101,18 +115,25 @@ class OddJobView(SchedulerView):
         raise Http404
 
 
-def _done(job_id: str, status: str, **more: Any) -> Response:
-    return Response({"id": job_id, "status": status, **more})
+def _done(job_id: str, status: str, **more: Any) -> dict[str, Any]:
+    return {"id": job_id, "status": status, **more}
 
 
-def _writable(body: dict[str, Any], job: Job) -> dict[str, Any]:
+def _instant(value: object, zone: ZoneInfo) -> datetime:
+    try:
+        return query.instant(zone)(value)  # type: ignore[arg-type, no-any-return]
+    except ValueError as error:
+        raise InvalidRequest(fields={"until": str(error)}) from None
+
+
+def _writable(body: dict[str, Any], job: Job, now: datetime) -> dict[str, Any]:
     """Return what `body` may write of `job`: where it is what a GET shows, without what nobody writes."""
     shown = [name for name in READ_ONLY if name in body]
     if len(shown) < len(READ_ONLY):
         if shown:
             raise InvalidRequest(fields=dict.fromkeys(shown, "is read-only"))
         return body
-    state, _ = job_state(job)
+    state, _ = job_state(job, now)
     if body["state"] != state and JobState.PAUSED in (body["state"], state):
         raise InvalidRequest(fields={"state": "is read-only; POST to the job's /pause or /resume instead"})
     return {name: value for name, value in body.items() if name not in READ_ONLY}

@@ -10,7 +10,7 @@ from django.conf import settings
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jobs import definitions
+from jobs import definitions, policies
 from jobs.api import query
 from jobs.api.parsers import body_of, unknown
 from jobs.api.representations import utc
@@ -47,7 +47,7 @@ def _clean(body: dict[str, Any], now: datetime) -> dict[str, Any]:
     """Return the definition in `body`. Raises `InvalidRequest` or `InvalidTrigger` that names every bad field."""
     fields = unknown(body, ("trigger", *definitions.ALL_TRIGGER_FIELDS, *OPTIONS)) | _wrong_options(body)
     given = {name: body[name] for name in definitions.ALL_TRIGGER_FIELDS if name in body}
-    grace = definitions.default_policies()["misfire_grace_time"]
+    grace = policies.default_policies()["misfire_grace_time"]
     try:
         definition = clean_trigger(
             definitions.flat_trigger(body.get("trigger"), given),

@@ -15,14 +15,16 @@ from rest_framework.viewsets import ViewSet
 
 from jobs import services
 from jobs.api import query, representations
+from jobs.api.idempotency import answer_once
 from jobs.api.paging import cursor_link, page_of, read_cursor
+from jobs.api.parsers import optional_body_of
 from jobs.api.representations import RUN_FIELDS
 from jobs.core.exceptions import RunNotFound
 from jobs.core.runs import RunStatus
 from jobs.models import Run
 from jobs.models.run import RunQuerySet
 
-from .base import SchedulerView
+from .base import SchedulerView, actor_of
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
@@ -59,6 +61,23 @@ class RunViewSet(SchedulerView, ViewSet):
         offset = asked["offset"] or 0
         found, status, output = _one(run_id, "id", "status", Substr("output", offset + 1))
         return Response(representations.log(found, status, offset, output))
+
+    def cancel(self, request: Request, run_id: str) -> Response:
+        """End a run: at once where it has not started, and otherwise as soon as it can be made to."""
+        optional_body_of(request)
+        run = services.cancel_run(_number(run_id), now=self.now, actor=actor_of(request))
+        ended = run.status == RunStatus.CANCELLED
+        return Response({"id": run.pk, "status": "cancelled" if ended else "cancelling", "how": _how(run)})
+
+    def retry(self, request: Request, run_id: str) -> Response:
+        """Queue another attempt of a run that has ended."""
+        body, number = optional_body_of(request), _number(run_id)
+
+        def queue() -> dict[str, Any]:
+            run = services.retry_run(number, now=self.now, actor=actor_of(request))
+            return {"id": number, "status": "queued", "run_id": run.pk, "attempt": run.attempt}
+
+        return answer_once(request, body, self.now, queue)
 
     def _page(self, request: Request, runs: RunQuerySet, more: dict[str, query.Reader]) -> Response:
         instant = query.instant(ZoneInfo(settings.TIME_ZONE))
@@ -98,6 +117,22 @@ def _known(job_id: str) -> str:
     if "\x00" in job_id or not Run.objects.filter(job_id=job_id).exists():
         services.get_job(job_id)
     return job_id
+
+
+def _how(run: Run) -> str:
+    """Say in words what becomes of a run that is cancelled."""
+    if run.status == RunStatus.CANCELLED:
+        return "it had not started, and will not"
+    if run.executor == "process":
+        return "its process is stopped: SIGTERM, and SIGKILL for what is left after 5 s"
+    return "its function is asked to return: a thread can not be stopped, RunContext.cancelled is true from now on"
+
+
+def _number(run_id: str) -> int:
+    """Return the id of a run as a number. Raises `RunNotFound` for what can be none."""
+    if not RUN_ID.fullmatch(run_id):
+        raise _not_found(run_id)
+    return int(run_id)
 
 
 def _one(run_id: str, *fields: Any) -> tuple[Any, ...]:

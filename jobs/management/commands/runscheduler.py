@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -45,14 +45,18 @@ class Command(BaseCommand):
         """Declare the options."""
         parser.add_argument("--once", action="store_true", help="run what is due now, then exit")
         parser.add_argument(
-            "--threads", type=_threads, default=settings.SCHEDULER_THREADS, metavar="N",
-            help="functions that run at once (default: SCHEDULER_THREADS, %(default)s)",
+            "--threads", type=_number(1000), default=settings.SCHEDULER_THREADS, metavar="N",
+            help="functions that run at once in this process (default: SCHEDULER_THREADS, %(default)s)",
+        )  # fmt: skip
+        parser.add_argument(
+            "--processes", type=_number(100), default=settings.SCHEDULER_PROCESSES, metavar="N",
+            help="functions that run at once in processes of their own (default: SCHEDULER_PROCESSES, %(default)s)",
         )  # fmt: skip
 
-    def handle(self, *args: Any, once: bool, threads: int, **options: Any) -> None:
+    def handle(self, *args: Any, once: bool, threads: int, processes: int, **options: Any) -> None:
         """Run until a signal ends it, or, with `once`, until nothing is due. Exits with 1 where a run was given up."""
         _require_migrations()
-        scheduler = Scheduler(threads)
+        scheduler = Scheduler(threads, processes)
         try:
             services.sync_declared_jobs(settings.JOBS, now=scheduler.clock.now())
         except CronzimusError as error:
@@ -113,7 +117,10 @@ def _end_now() -> None:
     os._exit(FORCED)
 
 
-def _threads(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 1000:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of threads from 1 to 1000")
-    return int(text)
+def _number(most: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {most}")
+        return int(text)
+
+    return read

@@ -38,16 +38,28 @@ class Executor(BaseExecutor):
 
     @property
     @abstractmethod
-    def busy(self) -> int:
-        """How many runs it has taken from its queue and not ended; to miss none on its way, read it after `queued`."""
+    def taken(self) -> int:
+        """How many runs it has taken and not ended, those that it has not started included."""
 
     @abstractmethod
     def held(self) -> set[int]:
         """Return the ids of the runs that it has taken and not ended."""
 
     @abstractmethod
+    def submit_all(self, runs: Sequence[HeldRun]) -> None:
+        """Take runs, to be started as soon as there are slots for them; never blocks."""
+
+    @abstractmethod
+    def take_back_one(self, run_id: int) -> HeldRun | None:
+        """Return the run `run_id` and forget it, if it has not been started."""
+
+    @abstractmethod
     def take_back(self) -> list[HeldRun]:
         """Return the runs that it has not started, and forget them."""
+
+    @abstractmethod
+    def cancel(self, run_id: int, reason: str) -> None:
+        """Have the run `run_id`, which has been started, end as soon as it can be made to."""
 
     @abstractmethod
     def shutdown(self, wait: Any = True) -> None:

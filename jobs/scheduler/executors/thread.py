@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+import queue
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -23,19 +23,30 @@ class ThreadExecutor(Executor):
     Not `concurrent.futures`: a future for each run costs more than a short run itself, and its queue can not be
     taken back when the scheduler stops or stalls. The threads are daemons, so that one that hangs can not keep the
     process from ending when it is told to end at once.
+
+    There is no lock of ours: a thread that loses the interpreter while it holds one makes all others wait for as long
+    as the interpreter's switch interval. What the threads share are a `SimpleQueue` and single operations on a dict.
     """
 
-    def __init__(self, threads: int, execute: Callable[[HeldRun], None], low: Callable[[], None]) -> None:
-        """Have `threads` threads call `execute` with each run; call `low` whenever the queue runs out."""
+    def __init__(
+        self,
+        threads: int,
+        execute: Callable[[HeldRun], None],
+        low: Callable[[], None],
+        cancel: Callable[[int, str], None],
+    ) -> None:
+        """Have `threads` threads call `execute` with each run.
+
+        `low` is called whenever the queue runs low, and `cancel` with the id of a run that is to end and the reason.
+        """
         super().__init__()
         self._threads = threads
         self._execute = execute
         self._low = low
-        self._queue: deque[HeldRun] = deque()
-        self._changed = threading.Condition(threading.Lock())
-        self._busy: set[int] = set()
-        self._idle = 0
-        self._stopping = False
+        self._cancel = cancel
+        self._queue: queue.SimpleQueue[HeldRun | None] = queue.SimpleQueue()
+        self._held: dict[int, HeldRun] = {}
+        self._low_mark = 0
         self._pool: list[threading.Thread] = []
 
     @property
@@ -44,16 +55,14 @@ class ThreadExecutor(Executor):
 
     @property
     def queued(self) -> int:
-        return len(self._queue)
+        return self._queue.qsize()
 
     @property
-    def busy(self) -> int:
-        return len(self._busy)
+    def taken(self) -> int:
+        return len(self._held)
 
     def held(self) -> set[int]:
-        """Return the ids of the runs that it has taken and not ended."""
-        with self._changed:
-            return self._busy | {run.id for run in self._queue}
+        return set(self._held.copy())
 
     def start(self, scheduler: Any, alias: str) -> None:
         """Start the threads."""
@@ -66,41 +75,68 @@ class ThreadExecutor(Executor):
             thread.start()
 
     def _do_submit_job(self, job: HeldRun, run_times: Sequence[datetime]) -> None:
-        with self._changed:
-            self._queue.append(job)
-            if self._idle:
-                self._changed.notify()
+        self.submit_all([job])
 
     def submit_all(self, runs: Sequence[HeldRun]) -> None:
-        """Take several runs at once: one lock for all of them."""
-        with self._changed:
-            self._queue.extend(runs)
-            self._changed.notify(min(len(runs), self._idle))
+        for run in runs:
+            # Held before it is queued: at no moment is a run in neither place.
+            self._held[run.id] = run
+            self._queue.put(run)
+        self._low_mark = self._queue.qsize() // 2
 
     def take_back(self) -> list[HeldRun]:
-        """Return the runs that it has not started, and forget them."""
-        with self._changed:
-            runs = list(self._queue)
-            self._queue.clear()
+        runs: list[HeldRun] = []
+        stops = 0
+        try:
+            while True:
+                run = self._queue.get_nowait()
+                if run is None:
+                    stops += 1
+                else:
+                    runs.append(run)
+        except queue.Empty:
+            for _ in range(stops):
+                self._queue.put(None)
+        for run in runs:
+            del self._held[run.id]
         return runs
 
+    def take_back_one(self, run_id: int) -> HeldRun | None:
+        runs = self.take_back()
+        self.submit_all([run for run in runs if run.id != run_id])
+        return next((run for run in runs if run.id == run_id), None)
+
+    def cancel(self, run_id: int, reason: str) -> None:
+        """Let the function know: a thread can not be ended from outside."""
+        self._cancel(run_id, reason)
+
     def shutdown(self, wait: Any = True) -> None:
-        """Start nothing more; with `wait`, return when what is running has ended."""
-        with self._changed:
-            self._stopping = True
-            self._changed.notify_all()
+        for _ in self._pool:
+            self._queue.put(None)
         if wait:
             for thread in self._pool:
                 thread.join()
 
     def _work(self) -> None:
         try:
-            run = self._next(None)
-            while run is not None:
+            while True:
+                self._tell_low()
+                run = self._queue.get()
+                if run is None:
+                    return
                 self._run(run)
-                run = self._next(run)
+                self._held.pop(run.id, None)
         finally:
+            self._leave()
             connections.close_all()
+
+    def _tell_low(self) -> None:
+        # Once when half of what was handed over is taken, so that the next batch is here before the last run ends, and
+        # whenever there is nothing left.
+        left = self._queue.qsize()
+        if left <= self._low_mark or not left:
+            self._low_mark = -1
+            self._low()
 
     def _run(self, run: HeldRun) -> None:
         try:
@@ -109,17 +145,5 @@ class ThreadExecutor(Executor):
             # It has its own net; should that ever tear, the thread goes on to the next run.
             logger.exception("run %d could not be carried out", run.id, extra={"action": "executor_failed"})
 
-    def _next(self, ended: HeldRun | None) -> HeldRun | None:
-        with self._changed:
-            if ended is not None:
-                self._busy.discard(ended.id)
-            while not self._queue and not self._stopping:
-                self._idle += 1
-                self._low()
-                self._changed.wait()
-                self._idle -= 1
-            if not self._queue:
-                return None
-            run = self._queue.popleft()
-            self._busy.add(run.id)
-            return run
+    def _leave(self) -> None:
+        """Tidy up what belongs to this thread, at its end."""

@@ -1,0 +1,69 @@
+"""The forms of pauses: of a job until an instant, and of everything for a reason."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+from django.utils.text import capfirst
+
+from jobs.core.exceptions import CronzimusError
+from jobs.models import Control
+
+SHAPE = "%Y-%m-%dT%H:%M:%S"
+"""What browsers want of a local time."""
+
+
+class PauseUntilForm(forms.Form):
+    """Until when a job is paused, in the time zone of the job."""
+
+    until = forms.DateTimeField(
+        label="Pause until", widget=forms.DateTimeInput({"type": "datetime-local", "step": 1}, format=SHAPE)
+    )
+
+    def __init__(self, data: Any = None, *, zone: ZoneInfo, until: datetime | None = None) -> None:
+        """Show when the pause ends now, if it does."""
+        self.zone = zone
+        shown = {"until": until.astimezone(zone).strftime(SHAPE)} if until else {}
+        super().__init__(data, initial=shown)
+        self.fields["until"].help_text = f"Local time of {zone}. What is missed during the pause does not run."
+
+    def full_clean(self) -> None:
+        """Read the local time in the zone of the job."""
+        with timezone.override(self.zone):
+            super().full_clean()
+
+    def clean_until(self) -> datetime:
+        """Return the instant in UTC, which has to be one."""
+        try:
+            until: datetime = self.cleaned_data["until"].astimezone(UTC)
+        except (OverflowError, ValueError) as error:
+            raise ValidationError("Lies beyond the calendar.") from error
+        return until
+
+    def refuse(self, error: CronzimusError) -> None:
+        """Show what a service said: what is wrong with an input beside it."""
+        for name, message in (error.fields or {"": str(error)}).items():
+            known = name in self.fields
+            self.add_error(name if known else None, capfirst(message if known or not name else f"{name}: {message}"))
+
+
+class PauseAllForm(forms.Form):
+    """Why all claiming is paused."""
+
+    reason = forms.CharField(
+        label="Reason",
+        required=False,
+        max_length=Control._meta.get_field("reason").max_length,
+        widget=forms.TextInput({"class": "vTextField", "placeholder": "database maintenance"}),
+        help_text="Shown to everybody while all is paused.",
+    )
+
+
+def all_paused() -> Control | None:
+    """Return who paused all claiming, when and why; None where it is not paused."""
+    return Control.objects.filter(pk=1, paused=True).first()

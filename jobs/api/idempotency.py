@@ -1,0 +1,44 @@
+"""The header Idempotency-Key, of the Internet-Draft draft-ietf-httpapi-idempotency-key-header."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from jobs.core.exceptions import InvalidRequest
+from jobs.services.idempotency import once
+
+from .views.base import actor_of
+
+HEADER = "Idempotency-Key"
+REPLAYED = "Idempotency-Replayed"
+KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+def answer_once(
+    request: Request, body: Mapping[str, Any], now: datetime, work: Callable[[], dict[str, Any]]
+) -> Response:
+    """Answer with what `work` returns; where the request has a key and came before, with what it was answered then.
+
+    `body` is that of the request. Raises `InvalidRequest` for a key that is none, and `IdempotencyKeyReused`.
+    """
+    key = request.headers.get(HEADER)
+    if key is None:
+        return Response(work())
+    if not KEY.fullmatch(key):
+        raise InvalidRequest(fields={HEADER: "must be 1 to 255 visible ASCII characters, without blanks"})
+    answer, replayed = once(key, actor=actor_of(request), digest=_digest(request, body), now=now, work=work)
+    return Response(answer, headers={REPLAYED: "true"} if replayed else {})
+
+
+def _digest(request: Request, body: Mapping[str, Any]) -> str:
+    # Of what the body means: a client that writes its fields in another order sends the same request.
+    asked = json.dumps([request.method, request.path, body], sort_keys=True)
+    return sha256(asked.encode()).hexdigest()

@@ -1,0 +1,100 @@
+"""/scheduler: who schedules, what waits, and the pause of all."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Count, Min
+from django.db.models.functions import Coalesce
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from jobs import services
+from jobs.api.parsers import optional_body_of
+from jobs.api.representations import utc
+from jobs.core.exceptions import InvalidRequest
+from jobs.models import Control, Job, Run, Scheduler
+
+from .base import SchedulerView, actor_of
+
+MAX_REASON = 500
+
+
+class SchedulersView(SchedulerView):
+    """The schedulers, and how far they are behind."""
+
+    def get(self, request: Request) -> Response:
+        """Show whether all is paused, the schedulers that have not signed off, and what waits for them."""
+        running = Scheduler.objects.filter(stopped_at__isnull=True)
+        schedulers = [_scheduler(scheduler, self.now) for scheduler in running]
+        return Response({**_control(), "schedulers": schedulers, "backlog": _backlog(self.now)})
+
+
+class PauseView(SchedulerView):
+    """The pause of all claiming."""
+
+    def post(self, request: Request) -> Response:
+        """Have no scheduler start anything more, until it is resumed."""
+        reason = _reason(optional_body_of(request, ("reason",)).get("reason", ""))
+        services.pause_all(now=self.now, actor=actor_of(request), reason=reason)
+        return Response({"status": "paused"})
+
+
+class ResumeView(SchedulerView):
+    """The end of the pause."""
+
+    def post(self, request: Request) -> Response:
+        """Have the schedulers start what is due."""
+        optional_body_of(request)
+        services.resume_all(now=self.now, actor=actor_of(request))
+        return Response({"status": "resumed"})
+
+
+def _control() -> dict[str, Any]:
+    control = Control.objects.first() or Control()
+    at = utc(control.paused_at)
+    return {"paused": control.paused, "paused_at": at, "actor": control.actor, "reason": control.reason}
+
+
+def _scheduler(scheduler: Scheduler, now: datetime) -> dict[str, Any]:
+    return {
+        "id": scheduler.id,
+        "hostname": scheduler.hostname,
+        "pid": scheduler.pid,
+        "version": scheduler.version,
+        "started_at": utc(scheduler.started_at),
+        "heartbeat_at": utc(scheduler.heartbeat_at),
+        "alive": scheduler.lease_until > now,
+        "threads": scheduler.threads,
+        "processes": scheduler.processes,
+        "queued": scheduler.queued_runs,
+        "running": scheduler.running_runs,
+    }
+
+
+def _backlog(now: datetime) -> dict[str, Any]:
+    """Return what could start at `now` and has not: jobs that are due, and runs that no scheduler has taken.
+
+    A retry counts from the instant at which it may start.
+    """
+    due = Job.objects.due(now).order_by().aggregate(number=Count("id"), oldest=Min("next_run_time"))
+    waiting = Run.objects.waiting().order_by().annotate(since=Coalesce("available_at", "queued_at"))
+    runs = waiting.filter(since__lte=now).aggregate(number=Count("id"), oldest=Min("since"))
+    return {
+        "due_jobs": due["number"],
+        "oldest_due_seconds": _age(now, due["oldest"]),
+        "waiting_runs": runs["number"],
+        "oldest_waiting_seconds": _age(now, runs["oldest"]),
+    }
+
+
+def _age(now: datetime, since: datetime | None) -> float:
+    return 0.0 if since is None else round((now - since).total_seconds(), 3)
+
+
+def _reason(value: object) -> str:
+    storable = isinstance(value, str) and not any(c == "\x00" or "\ud800" <= c <= "\udfff" for c in value)
+    if not isinstance(value, str) or not storable or len(value) > MAX_REASON:
+        raise InvalidRequest(fields={"reason": f"must be a text of at most {MAX_REASON} characters, without NUL"})
+    return value

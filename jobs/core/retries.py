@@ -1,0 +1,49 @@
+"""Decide whether a run that did not succeed is tried again, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import blake2b
+from typing import Any
+
+from .runs import RunStatus
+
+RETRIED = (RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.LOST)
+"""The ends after which a run is tried again; what a person cancelled is not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retries:
+    """How often a run is tried again (`max`), and after how many seconds.
+
+    The first retry comes after `delay`, each further one after `backoff` times as long, `max_delay` at the most; each
+    up to `jitter` later, so that what failed together is not tried together.
+    """
+
+    max: int
+    delay: float = 10
+    backoff: float = 2
+    max_delay: float = 3600
+    jitter: float = 0
+
+    @classmethod
+    def of(cls, definition: Mapping[str, Any] | None) -> Retries | None:
+        """Return the retries of a stored definition; None where there are none."""
+        return cls(**definition) if definition else None
+
+
+def retry_delay(retries: Retries | None, attempt: int, *, key: str) -> timedelta | None:
+    """Return how long after the end of attempt number `attempt` the next one may start; None where there is none.
+
+    `key` names the run; the same run has the same jitter whoever works it out.
+    """
+    if retries is None or attempt > retries.max:
+        return None
+    try:
+        delay = min(retries.delay * retries.backoff ** (attempt - 1), retries.max_delay)
+    except OverflowError:
+        delay = retries.max_delay
+    share = int.from_bytes(blake2b(f"{key}|{attempt}".encode(), digest_size=8).digest()) / 2**64
+    return timedelta(seconds=delay + retries.jitter * share)

@@ -1,0 +1,25 @@
+"""Requests that a client may repeat without doing their work twice."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class IdempotencyKey(models.Model):
+    """A key that came with a request, what the request was, and what it was answered.
+
+    The form is that of the Internet-Draft "The Idempotency-Key HTTP Header Field" (draft-ietf-httpapi).
+    """
+
+    key = models.CharField(max_length=255)
+    actor = models.CharField(max_length=150, blank=True, default="")
+    digest = models.CharField(max_length=64)
+    status = models.PositiveSmallIntegerField()
+    body = models.JSONField()
+    created_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints = (models.UniqueConstraint("key", "actor", name="idempotency_key_once"),)
+
+    def __str__(self) -> str:
+        return self.key

@@ -1,0 +1,266 @@
+"""Run functions in processes of their own, which can be stopped whatever they do."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from django.conf import settings
+
+from jobs.core.clock import Clock
+from jobs.core.runs import RunStatus
+
+from ..output import Output
+from ..recorder import Recorder
+from ..runner import Activity
+from ..work import HeldRun
+from .thread import ThreadExecutor
+
+START = 60.0
+"""Seconds that a worker has to load Django."""
+GRACE = 5.0
+"""Seconds between SIGTERM and SIGKILL."""
+RUNS = 1000
+"""Runs after which a worker is replaced, so that what leaks in functions does not add up."""
+CHUNK = 65_536
+
+
+class WorkerDied(Exception):
+    """The worker's process ended before it answered."""
+
+
+class Stopped(Exception):
+    """The run was stopped: `status` and `reason` say how it ends."""
+
+    def __init__(self, status: RunStatus, reason: str) -> None:
+        """Keep both."""
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+class Worker:
+    """A process, in a process group of its own, that calls one function at a time.
+
+    It is kept between runs: a run costs a line down a pipe, and not the loading of Django. One thread owns it; only
+    `stop` may be called by others.
+    """
+
+    def __init__(self) -> None:
+        """Start the process."""
+        requests, self._requests = os.pipe()
+        self._replies, replies = os.pipe()
+        self._output, output = os.pipe()
+        self._bell, self._ring = os.pipe()
+        # What a function started in a session of its own may outlive it, and hold the other end open.
+        os.set_blocking(self._output, False)
+        self._process = subprocess.Popen(  # noqa: S603 (a command of ours)
+            [sys.executable, "-m", "jobs.scheduler.worker", str(requests), str(replies)],
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, pass_fds=(requests, replies),
+            cwd=settings.BASE_DIR, process_group=0,
+        )  # fmt: skip
+        for descriptor in (requests, replies, output):
+            os.close(descriptor)
+        self.runs = 0
+        self._stop: Stopped | None = None
+        self._unread = b""
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+        self._watched = select.poll()
+        for descriptor in (self._replies, self._output, self._bell):
+            self._watched.register(descriptor, select.POLLIN)
+
+    def get_ready(self, output: Output) -> None:
+        """Wait until the process has loaded Django; `output` gets what it writes. Raises `WorkerDied` if it dies."""
+        try:
+            self._await("ready", output, lambda progress: None, time.monotonic() + START)
+        except TimeoutError:
+            self.kill()
+            raise WorkerDied from None
+
+    def call(self, run: HeldRun, activity: Activity) -> dict[str, Any]:
+        """Have the function of `run` called, and return how it ended: status, result, error and traceback.
+
+        What it writes goes to the output of `activity`, its progress to the context. Raises `WorkerDied`, and `Stopped`
+        where it took longer than its timeout or `stop` was called; the process has ended then.
+        """
+        self.runs += 1
+        self._stop = None
+        request = {name: getattr(run, name) for name in HeldRun.__slots__} | {"scheduled_time": str(run.scheduled_time)}
+        with suppress(BrokenPipeError):
+            os.write(self._requests, json.dumps(request).encode() + b"\n")
+        deadline = None if run.timeout is None else time.monotonic() + run.timeout
+
+        def progress(made: list[int]) -> None:
+            activity.context.progress_made = (made[0], made[1])
+
+        try:
+            ended: dict[str, Any] = self._await("end", activity.output, progress, deadline)
+        except TimeoutError:
+            self.kill(activity.output)
+            raise Stopped(RunStatus.TIMED_OUT, f"it took longer than its timeout of {run.timeout} s") from None
+        return ended
+
+    def stop(self, status: RunStatus, reason: str) -> None:
+        """End the run that is going on, from another thread."""
+        self._stop = Stopped(status, reason)
+        os.write(self._ring, b"!")
+
+    def kill(self, output: Output | None = None) -> None:
+        """End the process and all that it started: SIGTERM, and SIGKILL for what is left after `GRACE` seconds.
+
+        What it wrote before its end goes to `output`.
+        """
+        self._signal(signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(GRACE)
+        # Its children may have outlived it, or ignore SIGTERM: the group gets the second signal either way.
+        self._signal(signal.SIGKILL)
+        self._process.wait()
+        if output is not None:
+            with suppress(BlockingIOError):
+                while data := os.read(self._output, CHUNK):
+                    output.write(self._decode(data))
+
+    def end_at_once(self) -> None:
+        """End the process and all that it started, without a chance to tidy up."""
+        self._signal(signal.SIGKILL)
+
+    def close(self) -> None:
+        """Let the process end, and free what belongs to it."""
+        os.close(self._requests)
+        self.kill()
+        for descriptor in (self._replies, self._output, self._bell, self._ring):
+            os.close(descriptor)
+
+    def how_it_ended(self) -> str:
+        """Return in words how the process ended."""
+        status = self._process.wait()
+        if status < 0:
+            return f"the process was ended by {signal.Signals(-status).name}"
+        return f"the process exited with status {status}"
+
+    def _signal(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, number)
+
+    def _await(self, wanted: str, output: Output, progress: Callable[[list[int]], None], deadline: float | None) -> Any:
+        """Return what the worker says under the name `wanted`; keep what it writes meanwhile."""
+        while True:
+            wait = None if deadline is None else deadline - time.monotonic()
+            ready = {descriptor for descriptor, _ in self._watched.poll(None if wait is None else max(wait, 0) * 1000)}
+            if not ready or (wait is not None and wait <= 0):
+                raise TimeoutError
+            if self._bell in ready:
+                os.read(self._bell, CHUNK)
+                if self._stop is not None:  # else it was rung for the run before, which had just ended
+                    self.kill(output)
+                    raise self._stop
+            elif self._output in ready:
+                data = os.read(self._output, CHUNK)
+                output.write(self._decode(data))
+                if not data:
+                    self._watched.unregister(self._output)
+            elif self._replies in ready:
+                # Only where there is no output left to read: the end comes after all that was written before it.
+                for message in self._messages():
+                    if "progress" in message:
+                        progress(message["progress"])
+                    if wanted in message:
+                        return message[wanted]
+
+    def _messages(self) -> list[dict[str, Any]]:
+        data = os.read(self._replies, CHUNK)
+        if not data:
+            raise WorkerDied
+        *lines, self._unread = (self._unread + data).split(b"\n")
+        return [json.loads(line) for line in lines]
+
+
+class ProcessExecutor(ThreadExecutor):
+    """A fixed number of slots, each with a worker process of its own, started at its first run.
+
+    Each slot is a thread that waits for its worker: it keeps the timeout, and stops the worker where the run is
+    cancelled. A worker that dies fails its run, and the next run gets a new one.
+    """
+
+    def __init__(
+        self,
+        slots: int,
+        clock: Clock,
+        recorder: Recorder,
+        may_start: Callable[[HeldRun], bool],
+        low: Callable[[], None],
+    ) -> None:
+        """Have `slots` slots; ask `may_start` before each run, and call `low` whenever the queue runs out."""
+        super().__init__(slots, self._call, low, self._stop)
+        self._clock = clock
+        self._recorder = recorder
+        self._may_start = may_start
+        self._own = threading.local()
+        self._workers: dict[int, Worker] = {}
+        # Held while a worker is told to stop, and while it is taken off the run: it stops that run and no other.
+        self._changed = threading.Lock()
+
+    def _stop(self, run_id: int, reason: str) -> None:
+        with self._changed:
+            worker = self._workers.get(run_id)
+            if worker is not None:
+                worker.stop(RunStatus.CANCELLED, reason)
+
+    def _call(self, run: HeldRun) -> None:
+        if not self._may_start(run):
+            return
+        activity = Activity(run, self._clock.now(), Output())
+        self._recorder.started(activity)
+        try:
+            worker = self._worker(activity.output)
+            with self._changed:
+                self._workers[run.id] = worker
+            ended = worker.call(run, activity)
+        except Stopped as stopped:
+            ended = {"status": stopped.status, "reason": stopped.reason}
+        except WorkerDied:
+            self._own.worker.kill(activity.output)
+            ended = {"status": RunStatus.FAILED, "error": self._own.worker.how_it_ended()}
+        except Exception as error:
+            ended = {"status": RunStatus.FAILED, "error": f"no process could be started for it: {error}"}
+        finally:
+            with self._changed:
+                self._workers.pop(run.id, None)
+        self._tidy(ended)
+        self._recorder.finished(activity.outcome(self._clock.now(), **ended))
+
+    def _worker(self, output: Output) -> Worker:
+        if getattr(self._own, "worker", None) is None:
+            self._own.worker = Worker()
+            self._own.worker.get_ready(output)
+        worker: Worker = self._own.worker
+        return worker
+
+    def _tidy(self, ended: dict[str, Any]) -> None:
+        """Replace a worker that has ended, and one that has had many runs."""
+        worker = getattr(self._own, "worker", None)
+        if worker is not None and ("traceback" not in ended or worker.runs >= RUNS):
+            worker.close()
+            self._own.worker = None
+
+    def abandon(self) -> None:
+        """End all that is going on, at once."""
+        with self._changed:
+            for worker in self._workers.values():
+                worker.end_at_once()
+
+    def _leave(self) -> None:
+        worker = getattr(self._own, "worker", None)
+        if worker is not None:
+            worker.close()

@@ -1,0 +1,39 @@
+"""Stop and restart all claiming."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+
+from django.db import transaction
+
+from jobs.models import Control, announce
+
+logger = logging.getLogger(__name__)
+
+
+def pause_all(*, now: datetime, actor: str = "", reason: str = "") -> Control:
+    """Have no scheduler claim anything, until `resume_all`; what is running goes on. Return what holds now.
+
+    Who paused first, when and why stays on record where all is paused already.
+    """
+    return _set(paused=True, now=now, actor=actor, reason=reason)
+
+
+def resume_all(*, now: datetime, actor: str = "") -> Control:
+    """Have the schedulers claim again: what fell due meanwhile is late, and its jobs' policies hold."""
+    return _set(paused=False, now=now, actor=actor, reason="")
+
+
+def _set(*, paused: bool, now: datetime, actor: str, reason: str) -> Control:
+    with transaction.atomic():
+        Control.objects.get_or_create(pk=1)
+        control = Control.objects.select_for_update().get(pk=1)
+        if control.paused != paused:
+            control.paused, control.actor, control.reason = paused, actor, reason
+            control.paused_at = now if paused else None
+            control.save()
+            announce()
+            extra = {"action": "all_paused" if paused else "all_resumed"}
+            logger.warning("all claiming %s by %s", "paused" if paused else "resumed", actor or "?", extra=extra)
+    return control

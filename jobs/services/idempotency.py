@@ -1,0 +1,69 @@
+"""Do the work of a request once, however often the client sends it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import IntegrityError, connection, transaction
+
+from jobs.core.exceptions import CronzimusError
+from jobs.models import IdempotencyKey
+
+KEPT = timedelta(hours=24)
+"""How long an answer is kept for the request that may come again."""
+BATCH = 100
+"""Keys older than that which are deleted when a new one is written, at the most."""
+DONE = 200
+
+Answer = dict[str, Any]
+
+
+class IdempotencyKeyReused(CronzimusError):
+    """The key came with another request before."""
+
+    code = "IDEMPOTENCY_KEY_REUSED"
+
+
+def once(key: str, *, actor: str, digest: str, now: datetime, work: Callable[[], Answer]) -> tuple[Answer, bool]:
+    """Return what `work` answers, and False; or what it answered when `actor` sent `key` before, and True.
+
+    `digest` stands for the request. The key is written in the transaction of the work: where that raises, nothing is
+    kept, and who waits for the same key does it. Raises `IdempotencyKeyReused` where `key` came with another request.
+    """
+    with transaction.atomic():
+        IdempotencyKey.objects.filter(key=key, actor=actor, created_at__lte=now - KEPT).delete()
+        kept = _take(key, actor, digest, now)
+        if kept is not None:
+            return _answer_of(kept, digest), True
+        _forget_old(now)
+        answer = work()
+        IdempotencyKey.objects.filter(key=key, actor=actor).update(body=answer)
+    return answer, False
+
+
+def _take(key: str, actor: str, digest: str, now: datetime) -> IdempotencyKey | None:
+    """Write the key, and return None; or return its row, once whoever wrote it has done the work."""
+    try:
+        with transaction.atomic():
+            # PostgreSQL has this wait for the end of a transaction that writes the same key; on SQLite the whole of
+            # the outer transaction has waited for it.
+            IdempotencyKey.objects.create(key=key, actor=actor, digest=digest, status=DONE, body={}, created_at=now)
+    except IntegrityError:
+        return IdempotencyKey.objects.get(key=key, actor=actor)
+    return None
+
+
+def _answer_of(kept: IdempotencyKey, digest: str) -> Answer:
+    if kept.digest != digest:
+        raise IdempotencyKeyReused("this Idempotency-Key came with another request before; use a new key for each")
+    answer: Answer = kept.body
+    return answer
+
+
+def _forget_old(now: datetime) -> None:
+    old = IdempotencyKey.objects.filter(created_at__lte=now - KEPT).order_by("created_at")
+    if connection.features.has_select_for_update_skip_locked:
+        old = old.select_for_update(skip_locked=True)  # what another request deletes is not waited for
+    IdempotencyKey.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:BATCH])).delete()

@@ -1,0 +1,182 @@
+"""The writes that people ask for, in the admin, over the API or by commands: each is one transaction."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import DataError, IntegrityError, transaction
+
+from jobs import definitions
+from jobs.core.exceptions import InvalidRequest, JobExists, JobNotFound
+from jobs.core.runs import RunStatus, RunTrigger
+from jobs.models import Job, Run, announce
+
+logger = logging.getLogger(__name__)
+
+LONG_AGO = datetime(1, 1, 2, tzinfo=UTC)
+
+
+def add_job(body: Mapping[str, Any], *, now: datetime, paused: bool = False) -> Job:
+    """Add the job that `body` defines, flat as in the contract, and return it.
+
+    Raises a subclass of `InvalidRequest` naming every bad field, or `JobExists`.
+    """
+    cleaned = definitions.clean_job(body, now=now)
+    job = Job(**cleaned, anchor=_anchor(now), paused=paused, created_at=now, updated_at=now)
+    job.next_run_time = None if paused else _first_fire_time(job, now)
+    try:
+        with transaction.atomic():
+            job.save(force_insert=True)
+            announce()
+    except IntegrityError as error:
+        if not Job.objects.filter(pk=job.id).exists():
+            raise
+        raise JobExists(
+            f"a job with the id {job.id!r} exists already; PUT changes it", fields={"id": "is taken"}
+        ) from error
+    logger.info("job %s added", job.id, extra={"action": "job_added", "job": job.id})
+    return job
+
+
+def update_job(job_id: str, body: Mapping[str, Any], *, now: datetime) -> Job:
+    """Change what `body` names of a job, and return it. The schedule is left alone unless the trigger changes.
+
+    Raises `JobNotFound`, or a subclass of `InvalidRequest` naming every bad field.
+    """
+    with transaction.atomic():
+        job = locked_job(job_id)
+        cleaned = definitions.clean_job(body, now=now, job=job)
+        names = definitions.changed(job, cleaned)
+        for name in names:
+            setattr(job, name, cleaned[name])
+        if "trigger" in names:
+            names += _reschedule(job, now)
+        if names:
+            job.updated_at = now
+            job.save(update_fields=[*names, "updated_at"])
+            announce()
+    logger.info("job %s updated", job.id, extra={"action": "job_updated", "job": job.id})
+    return job
+
+
+def pause_job(job_id: str, *, now: datetime, until: datetime | None = None) -> Job:
+    """Stop a job's trigger, for good or `until` an instant; its active runs go on.
+
+    One that is paused stays paused, until the instant that was given last. Raises `JobNotFound`, and `InvalidRequest`
+    for an instant that is not to come.
+    """
+    if until is not None and until <= now:
+        raise InvalidRequest(fields={"until": "lies in the past"})
+    with transaction.atomic():
+        job = locked_job(job_id)
+        before = (job.paused, job.paused_until)
+        # What is paused until an instant is due after it, like any other job: nobody has to wake it up.
+        job.paused, job.paused_until = until is None, until
+        if (job.paused, job.paused_until) != before:
+            job.next_run_time = None if until is None else definitions.trigger_of(job).next_after(until)
+            job.updated_at = now
+            job.save(update_fields=["paused", "paused_until", "next_run_time", "updated_at"])
+            announce()
+    return job
+
+
+def resume_job(job_id: str, *, now: datetime) -> Job:
+    """Start a paused job's trigger again, from `now`: what was missed during the pause does not fire.
+
+    A job that is not paused stays as it is. Raises `JobNotFound`, and `InvalidTrigger` where its row is damaged.
+    """
+    with transaction.atomic():
+        job = locked_job(job_id)
+        if job.paused or (job.paused_until is not None and job.paused_until > now):
+            job.next_run_time = definitions.trigger_of(job).next_after(now)
+            job.paused, job.paused_until, job.updated_at = False, None, now
+            job.save(update_fields=["paused", "paused_until", "next_run_time", "updated_at"])
+            announce()
+    return job
+
+
+def skip_next(job_id: str, *, now: datetime, actor: str = "") -> Job:
+    """Leave out the next fire time of a job, put that on record as a skipped run, and return the job.
+
+    Raises `JobNotFound`, and `InvalidRequest` where there is no fire time to come.
+    """
+    with transaction.atomic():
+        job = locked_job(job_id)
+        if job.next_run_time is None:
+            raise InvalidRequest(f"job {job_id!r} has no fire time to come")
+        skipped = Run(
+            job=job, func=job.func, args=job.args, kwargs=job.kwargs, executor=job.executor, actor=actor,
+            status=RunStatus.SKIPPED, reason=f"left out by {actor or 'a request'}", trigger=RunTrigger.SCHEDULE,
+            scheduled_time=job.next_run_time, queued_at=now, finished_at=now,
+        )  # fmt: skip
+        # A fire time that was left out before, and came up again because the job was resumed, is on record already.
+        Run.objects.bulk_create([skipped], ignore_conflicts=True)
+        job.next_run_time = definitions.trigger_of(job).next_after(job.next_run_time)
+        job.save(update_fields=["next_run_time"])
+        announce()
+    return job
+
+
+def remove_job(job_id: str, *, now: datetime) -> None:
+    """Remove a job; its runs stay on record, and those that no scheduler has taken yet are cancelled.
+
+    Raises `JobNotFound`.
+    """
+    with transaction.atomic():
+        locked_job(job_id).delete()
+        Run.objects.waiting().filter(job_id=job_id).order_by().update(
+            status=RunStatus.CANCELLED, reason="its job was removed", finished_at=now
+        )
+        announce()
+    logger.info("job %s removed", job_id, extra={"action": "job_removed", "job": job_id})
+
+
+def duplicate_job(job_id: str, new_id: str, *, now: datetime) -> Job:
+    """Add a paused copy of a job under `new_id`, and return it. Raises as `add_job` does, and `JobNotFound`."""
+    job = get_job(job_id)
+    body = {name: getattr(job, name) for name in (*definitions.DEFINITION_FIELDS, *definitions.POLICY_FIELDS)}
+    return add_job({**body, "id": new_id, "trigger": job.trigger}, now=now, paused=True)
+
+
+def get_job(job_id: str) -> Job:
+    """Return the job `job_id`. Raises `JobNotFound`."""
+    try:
+        return Job.objects.get(pk=job_id)
+    except (Job.DoesNotExist, ValueError, DataError) as error:  # PostgreSQL has no NUL in its texts
+        raise _not_found(job_id) from error
+
+
+def locked_job(job_id: str) -> Job:
+    """Return the job `job_id`, its row locked until the transaction ends. Raises `JobNotFound`."""
+    # The claims lock the job's row too: an edit, a pause or a removal comes before a claim or after it, never between.
+    try:
+        return Job.objects.select_for_update().get(pk=job_id)
+    except (Job.DoesNotExist, ValueError, DataError) as error:  # PostgreSQL has no NUL in its texts
+        raise _not_found(job_id) from error
+
+
+def _not_found(job_id: str) -> JobNotFound:
+    return JobNotFound(f"there is no job {job_id[:64]!r}".encode("utf-8", "backslashreplace").decode())
+
+
+def _reschedule(job: Job, now: datetime) -> list[str]:
+    job.anchor, job.error = _anchor(now), ""
+    if job.paused_until is not None and job.paused_until > now:
+        job.next_run_time = definitions.trigger_of(job).next_after(job.paused_until)
+    else:
+        job.next_run_time = None if job.paused else _first_fire_time(job, now)
+    return ["anchor", "error", "next_run_time"]
+
+
+def _first_fire_time(job: Job, now: datetime) -> datetime | None:
+    # A date that was accepted although it has just gone by is due at once.
+    once = job.trigger["type"] == "date"
+    return definitions.trigger_of(job).next_after(LONG_AGO if once else now)
+
+
+def _anchor(now: datetime) -> datetime:
+    # Whole seconds: fire times are easier to read, and mean the same to every database.
+    return now.replace(microsecond=0)

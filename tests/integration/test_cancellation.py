@@ -1,0 +1,114 @@
+"""A run ends when people ask for it: at once if it has not started, or as soon as its function looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from jobs import registry, services
+from jobs.core.runs import RunStatus
+from jobs.injected import RunContext
+from jobs.models import Job, Run
+from jobs.scheduler.loop import Scheduler as Loop
+from tests.fakes import NOW, InlineExecutor, after, make_job, make_run
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(20)]
+
+MakeLoop = Callable[..., Loop]
+Calls = list[tuple[Any, ...]]
+
+
+def work(loop: Loop) -> None:
+    executor = loop._pools.executors["thread"]
+    assert isinstance(executor, InlineExecutor)
+    executor.work()
+    loop.clock.advance(0.1)  # type: ignore[attr-defined]
+    loop.tick()
+
+
+def cancel(run_id: int, actor: str = "ann") -> Run:
+    return services.cancel_run(run_id, now=NOW, actor=actor)
+
+
+def test_a_run_that_waits_is_cancelled_at_once() -> None:
+    run = cancel(make_run().pk)
+    assert (run.status, run.reason, run.finished_at) == (RunStatus.CANCELLED, "cancelled by ann", NOW)
+
+
+def test_a_run_that_waits_here_is_never_called(make_loop: MakeLoop, calls: Calls) -> None:
+    make_job()
+    loop = make_loop()
+    loop.tick()
+    run = cancel(Run.objects.get().pk)
+    assert (run.status, run.cancel_requested_at) == (RunStatus.QUEUED, NOW)
+    loop.tick()
+    work(loop)
+    run.refresh_from_db()
+    assert calls == []
+    assert (run.status, run.reason, run.started_at) == (RunStatus.CANCELLED, "cancelled by ann", None)
+
+
+def during(monkeypatch: pytest.MonkeyPatch, loop: Loop, looks: bool) -> Run:
+    """Cancel a run while its function is being called, which looks for that or does not; return it at its end."""
+
+    def call(context: RunContext) -> str:
+        cancel(context.run_id)
+        loop.tick()
+        return "stopped" if looks and context.cancelled else "went on"
+
+    monkeypatch.setitem(registry._functions, "tests:it", registry.Function("tests:it", call))
+    make_run(func="tests:it")
+    loop.tick()
+    work(loop)
+    return Run.objects.get(func="tests:it")
+
+
+def test_a_function_that_looks_finds_out_and_its_run_is_cancelled(
+    monkeypatch: pytest.MonkeyPatch, make_loop: MakeLoop
+) -> None:
+    run = during(monkeypatch, make_loop(), looks=True)
+    assert (run.status, run.result, run.reason) == (RunStatus.CANCELLED, "stopped", "cancelled by ann")
+
+
+def test_a_function_that_does_not_look_goes_on_and_its_run_ends_as_it_does(
+    monkeypatch: pytest.MonkeyPatch, make_loop: MakeLoop
+) -> None:
+    run = during(monkeypatch, make_loop(), looks=False)
+    assert (run.status, run.result, run.reason) == (RunStatus.SUCCEEDED, "went on", "")
+
+
+def test_a_cancelled_run_is_not_tried_again(make_loop: MakeLoop) -> None:
+    make_job(retries={"max": 5, "delay": 0}, next_run_time=None)
+    run = make_run()
+    loop = make_loop()
+    loop.tick()
+    cancel(run.pk)
+    loop.tick()
+    work(loop)
+    assert list(Run.objects.values_list("status", flat=True)) == ["cancelled"]
+
+
+def test_a_cancelled_run_makes_room_for_the_next(make_loop: MakeLoop, calls: Calls) -> None:
+    make_job(next_run_time=None)
+    first, second = make_run(args=[1]), make_run(args=[2], scheduled_time=after(1))
+    loop = make_loop()
+    loop.tick()
+    cancel(first.pk)
+    for _ in range(4):
+        loop.tick()
+        work(loop)
+    second.refresh_from_db()
+    assert (calls, second.status) == ([(2,)], RunStatus.SUCCEEDED)
+
+
+def test_a_cancellation_is_on_the_jobs_record(make_loop: MakeLoop) -> None:
+    make_job()
+    loop = make_loop()
+    loop.tick()
+    cancel(Run.objects.get().pk)
+    loop.tick()
+    work(loop)
+    job = Job.objects.get()
+    assert (job.run_count, job.last_status) == (1, RunStatus.CANCELLED)

@@ -1,0 +1,100 @@
+"""All claiming can be stopped: for every scheduler, over restarts, with who and why; what runs goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from jobs import services
+from jobs.models import Control, Run
+from jobs.scheduler.loop import Scheduler as Loop
+from tests.fakes import NOW, FakeClock, RunningClock, after, make_job, make_run
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(20)]
+
+MakeLoop = Callable[..., Loop]
+Calls = list[tuple[Any, ...]]
+
+
+def pause(**given: Any) -> Control:
+    return services.pause_all(**{"now": NOW, **given})
+
+
+def executor(loop: Loop) -> Any:
+    return loop._pools.executors["thread"]
+
+
+def test_a_pause_is_on_record_with_who_and_why() -> None:
+    pause(actor="ann", reason="the database is being moved")
+    control = Control.objects.get()
+    assert (control.paused, control.paused_at, control.actor, control.reason) == (
+        True, NOW, "ann", "the database is being moved"
+    )  # fmt: skip
+
+
+def test_the_first_who_paused_stays_on_record() -> None:
+    pause(actor="ann", reason="first")
+    control = pause(actor="bob", reason="second", now=after(5))
+    assert (control.actor, control.reason, control.paused_at) == ("ann", "first", NOW)
+
+
+def test_a_resumption_is_on_record_with_who() -> None:
+    pause(actor="ann", reason="first")
+    control = services.resume_all(now=after(5), actor="bob")
+    assert (control.paused, control.paused_at, control.actor, control.reason) == (False, None, "bob", "")
+
+
+def test_resuming_what_is_not_paused_changes_nothing() -> None:
+    assert not services.resume_all(now=NOW).paused
+    assert Control.objects.count() == 1
+
+
+def test_nothing_is_claimed_while_all_is_paused(make_loop: MakeLoop) -> None:
+    make_job()
+    make_run("waiting")
+    pause()
+    loops = [make_loop(), make_loop()]
+    for loop in loops:
+        loop.tick()
+    assert list(Run.objects.values_list("status", "scheduler_id")) == [("queued", None)]
+
+
+def test_what_was_claimed_before_goes_on(make_loop: MakeLoop, clock: FakeClock, calls: Calls) -> None:
+    make_job()
+    loop = make_loop()
+    loop.tick()
+    pause()
+    loop.tick()
+    executor(loop).work()
+    clock.advance(0.1)
+    loop.tick()
+    assert (len(calls), Run.objects.get().status) == (1, "succeeded")
+
+
+def test_a_paused_scheduler_does_not_spin(make_loop: MakeLoop) -> None:
+    make_job()
+    pause()
+    assert make_loop().tick() >= 0.5
+
+
+def test_after_a_resumption_what_fell_due_is_claimed(make_loop: MakeLoop, clock: FakeClock) -> None:
+    make_job()
+    pause()
+    loop = make_loop()
+    loop.tick()
+    clock.advance(35)
+    loop.tick()
+    services.resume_all(now=clock.now())
+    loop.tick()
+    run = Run.objects.get()
+    assert (run.scheduled_time, run.fire_times) == (after(30), 4)
+
+
+def test_run_once_leaves_what_is_due_where_all_is_paused() -> None:
+    make_job()
+    make_run("waiting")
+    pause()
+    Loop(1, 1, RunningClock()).run_once()  # type: ignore[arg-type]
+    assert Run.objects.get().status == "queued"

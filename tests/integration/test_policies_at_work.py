@@ -1,0 +1,274 @@
+"""What a job's policies say is what happens: queues, replacements, retries, limits over all schedulers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from jobs.core.runs import RunStatus, RunTrigger
+from jobs.models import Job, Run
+from jobs.scheduler import claims, recovery
+from jobs.scheduler.loop import Scheduler as Loop
+from tests import job_functions
+from tests.fakes import (
+    NOW,
+    FakeClock,
+    InlineExecutor,
+    RunningClock,
+    after,
+    make_job,
+    make_jobs,
+    make_run,
+    make_scheduler,
+)
+
+from .conftest import in_thread
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(60)]
+
+MakeLoop = Callable[..., Loop]
+Calls = list[tuple[Any, ...]]
+HOURLY = {"type": "interval", "hours": 1}
+RETRIES = {"max": 2, "delay": 30, "backoff": 2, "max_delay": 3600, "jitter": 0}
+
+
+def threads(loop: Loop) -> InlineExecutor:
+    return loop._pools.executors["thread"]  # type: ignore[return-value]
+
+
+def statuses(**wanted: Any) -> list[str]:
+    return list(Run.objects.filter(**wanted).order_by("id").values_list("status", flat=True))
+
+
+def settle(loop: Loop, ticks: int = 3) -> None:
+    """Tick, run what was claimed, and tick until it is on record; a tenth of a second each time."""
+    for _ in range(ticks):
+        loop.tick()
+        threads(loop).work()
+        loop.clock.advance(0.1)  # type: ignore[attr-defined]
+    loop.tick()
+
+
+# --- queue -----------------------------------------------------------------------------------------------------------
+
+
+def test_fire_times_queue_up_to_the_limit_and_run_in_their_order(make_loop: MakeLoop, clock: FakeClock) -> None:
+    make_job(overlap="queue", queue_limit=2)
+    loop = make_loop()
+    for _ in range(4):
+        loop.tick()
+        clock.advance(10)
+    assert statuses() == ["queued", "queued", "queued", "skipped"]
+    assert Run.objects.filter(scheduler_id__isnull=False, status="queued").count() == 1
+    Job.objects.update(next_run_time=None)
+    settle(loop, ticks=4)
+    assert statuses() == ["succeeded", "succeeded", "succeeded", "skipped"]
+    started = Run.objects.filter(status="succeeded").order_by("started_at")
+    assert [run.scheduled_time for run in started] == [NOW, after(10), after(20)]
+
+
+def test_a_queue_never_starts_more_than_max_instances_at_once(make_loop: MakeLoop) -> None:
+    make_job(overlap="queue", coalesce=False, max_instances=2, next_run_time=after(-60), anchor=after(-70))
+    loop = make_loop(threads=10)
+    peak = 0
+    for _ in range(6):
+        loop.tick()
+        peak = max(peak, threads(loop).queued)
+        threads(loop).work()
+        loop.clock.advance(0.1)  # type: ignore[attr-defined]
+    loop.tick()
+    assert (peak, statuses()) == (2, ["succeeded"] * 7)
+
+
+# --- replace ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_new_run_replaces_the_oldest_and_starts_after_it_ended(make_loop: MakeLoop) -> None:
+    make_scheduler("another")
+    old = make_run(status=RunStatus.RUNNING, scheduler_id="another", scheduled_time=after(-10))
+    make_job(overlap="replace")
+    loop = make_loop()
+    for _ in range(3):
+        loop.tick()
+    old.refresh_from_db()
+    assert (old.status, old.cancel_requested_at) == (RunStatus.RUNNING, NOW)
+    assert old.reason == "replaced by a newer run of its job"
+    assert threads(loop).queued == 0
+    Run.objects.filter(pk=old.pk).update(status=RunStatus.CANCELLED, finished_at=NOW)
+    loop.clock.advance(0.2)  # type: ignore[attr-defined]
+    settle(loop)
+    assert statuses() == ["cancelled", "succeeded"]
+
+
+def test_a_run_that_has_not_started_is_replaced_without_being_called(
+    make_loop: MakeLoop, clock: FakeClock, calls: Calls
+) -> None:
+    make_job(overlap="replace")
+    loop = make_loop()
+    loop.tick()
+    clock.advance(10)
+    loop.tick()
+    settle(loop)
+    assert statuses() == ["cancelled", "succeeded"]
+    assert len(calls) == 1
+
+
+# --- max_runs --------------------------------------------------------------------------------------------------------
+
+
+def test_a_job_is_over_after_its_last_run(make_loop: MakeLoop, clock: FakeClock) -> None:
+    make_job(max_runs=2)
+    loop = make_loop()
+    for _ in range(4):
+        settle(loop)
+        clock.advance(9.7)
+    job = Job.objects.get()
+    assert statuses() == ["succeeded", "succeeded"]
+    assert (job.next_run_time, job.claimed_count) == (None, 2)
+
+
+# --- retries ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_failed_is_tried_again_after_its_delay(make_loop: MakeLoop, clock: FakeClock) -> None:
+    make_job(func="tests:fail", trigger=HOURLY, retries=RETRIES)
+    loop = make_loop()
+    settle(loop)
+    first, second = Run.objects.order_by("id")
+    assert (second.status, second.attempt, second.trigger) == (RunStatus.QUEUED, 2, RunTrigger.RETRY)
+    assert (second.scheduled_time, second.scheduler_id) == (first.scheduled_time, None)
+    assert timedelta(seconds=30) <= second.available_at - first.finished_at <= timedelta(seconds=30.2)
+    settle(loop)
+    assert statuses() == ["failed", "queued"]
+    clock.advance(30)
+    settle(loop)
+    assert statuses() == ["failed", "failed", "queued"]
+
+
+def test_a_run_is_tried_no_more_often_than_said(make_loop: MakeLoop, clock: FakeClock) -> None:
+    make_job(func="tests:fail", trigger=HOURLY, retries=RETRIES)
+    loop = make_loop()
+    for _ in range(10):
+        settle(loop)
+        clock.advance(100)
+    assert statuses() == ["failed"] * 3
+    assert list(Run.objects.order_by("id").values_list("attempt", flat=True)) == [1, 2, 3]
+    assert Job.objects.get().failure_count == 3
+
+
+def test_a_run_that_succeeds_is_not_tried_again(make_loop: MakeLoop) -> None:
+    make_job(retries=RETRIES, trigger=HOURLY)
+    settle(make_loop())
+    assert statuses() == ["succeeded"]
+
+
+def test_a_run_that_a_person_asked_for_is_tried_again_too(make_loop: MakeLoop) -> None:
+    make_job(func="tests:fail", retries=RETRIES, next_run_time=None)
+    make_run(func="tests:fail", args=["mine"], trigger=RunTrigger.MANUAL)
+    settle(make_loop())
+    again = Run.objects.get(attempt=2)
+    assert (again.args, again.trigger) == (["mine"], RunTrigger.RETRY)
+
+
+@pytest.mark.parametrize("status", [RunStatus.QUEUED, RunStatus.RUNNING])
+def test_a_lost_run_is_tried_again(status: RunStatus) -> None:
+    make_scheduler("dead", lease_until=NOW)
+    make_job(retries=RETRIES, next_run_time=None)
+    make_run(status=status, scheduler_id="dead", args=[1])
+    recovery.recover(after(1))
+    again = Run.objects.get(status=RunStatus.QUEUED)
+    assert (again.attempt, again.available_at, again.args, again.scheduler_id) == (2, after(31), [1], None)
+
+
+def test_a_lost_run_of_a_job_without_retries_is_not() -> None:
+    make_scheduler("dead", lease_until=NOW)
+    make_job(next_run_time=None)
+    make_run(status=RunStatus.RUNNING, scheduler_id="dead")
+    recovery.recover(after(1))
+    assert statuses() == ["lost"]
+
+
+@pytest.mark.parametrize("damaged", [5, "x", [1], {"max": "many"}, {"min": 1}, {"max": 1, "delay": None}], ids=repr)
+def test_damaged_retries_keep_no_end_from_being_written(make_loop: MakeLoop, damaged: Any) -> None:
+    make_job(func="tests:fail", retries=damaged, trigger=HOURLY)
+    make_job("good", func="tests:fail", retries=RETRIES, trigger=HOURLY)
+    settle(make_loop())
+    assert statuses(job_id="job") == ["failed"]
+    assert statuses(job_id="good") == ["failed", "queued"]
+
+
+# --- priority --------------------------------------------------------------------------------------------------------
+
+
+def test_of_the_runs_that_wait_the_higher_priority_starts_first(make_loop: MakeLoop) -> None:
+    for number, priority in enumerate([0, 5, -5, 9, 5]):
+        make_run(f"job-{number}", priority=priority)
+    loop = make_loop(threads=1)
+    settle(loop, ticks=6)
+    order = list(Run.objects.order_by("started_at").values_list("job_id", flat=True))
+    assert order == ["job-3", "job-1", "job-4", "job-0", "job-2"]
+
+
+def test_of_the_jobs_that_are_due_the_higher_priority_starts_first() -> None:
+    for number, priority in enumerate([0, 5, -5, 9]):
+        make_job(f"job-{number}", priority=priority, next_run_time=after(-number))
+    claimed = claims.claim_due("s1", {"thread": 2, "process": 2}, NOW)
+    assert {run.job_id for run in claimed.runs} == {"job-3", "job-1"}
+
+
+def test_a_job_of_high_priority_is_claimed_before_a_long_backlog() -> None:
+    make_jobs(50, next_run_time=after(-60))
+    make_job("urgent", priority=1)
+    assert [run.job_id for run in claims.claim_due("s1", {"thread": 1}, NOW).runs] == ["urgent"]
+
+
+def test_a_run_has_the_priority_and_the_timeout_of_its_job() -> None:
+    make_job(priority=7, timeout=5, concurrency_group="g")
+    claims.claim_due("s1", {"process": 1}, NOW)
+    run = Run.objects.get()
+    assert (run.priority, run.timeout, run.executor, run.concurrency_group) == (7, 5, "process", "g")
+
+
+def test_jobs_are_claimed_only_for_executors_with_room() -> None:
+    make_job("a")
+    make_job("b", executor="process")
+    make_job("c", timeout=5)
+    assert [run.job_id for run in claims.claim_due("s1", {"thread": 5, "process": 0}, NOW).runs] == ["a"]
+    assert {run.job_id for run in claims.claim_due("s1", {"thread": 0, "process": 5}, NOW).runs} == {"b", "c"}
+
+
+# --- over all schedulers ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def peaks() -> Iterator[Counter[str]]:
+    """How many calls of "tests:meet" went on at once, by their name."""
+    job_functions.peaks.clear()
+    yield job_functions.peaks
+
+
+def run_two_schedulers() -> None:
+    ended = [in_thread(Loop(4, 1, RunningClock()).run_once) for _ in range(2)]  # type: ignore[arg-type]
+    for end in ended:
+        end()
+
+
+def test_a_group_never_has_more_runs_than_its_limit_over_all_schedulers(peaks: Counter[str]) -> None:
+    for number in range(20):
+        make_job(f"job-{number}", func="tests:meet", args=["group"], concurrency_group="g", concurrency_limit=2,
+                 trigger=HOURLY)  # fmt: skip
+    run_two_schedulers()
+    assert statuses() == ["succeeded"] * 20
+    assert 1 <= peaks["group"] <= 2
+
+
+def test_a_job_never_has_more_than_max_instances_over_all_schedulers(peaks: Counter[str]) -> None:
+    make_job(func="tests:meet", args=["job"], overlap="queue", queue_limit=100, coalesce=False, max_instances=3,
+             next_run_time=after(-190), anchor=after(-200), trigger={"type": "interval", "seconds": 10})  # fmt: skip
+    run_two_schedulers()
+    assert statuses() == ["succeeded"] * 20
+    assert 1 <= peaks["job"] <= 3
