@@ -41,7 +41,7 @@ lock: $(VENV)/.dev ## requirements*.txt from requirements*.in
 		--custom-compile-command "make lock" requirements-dev.in -o requirements-dev.txt
 
 bench: $(VENV)/.dev ## Cronzimus beside its peers
-	$(BIN)/python -m benchmarks.burst
+	$(BIN)/python benchmarks/burst.py
 
 clean: ## forget the virtual environment and the caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -46,8 +46,16 @@ if JOBS is None:
 SQLITE_OPTIONS: dict[str, Any] = {
     # Writers queue at BEGIN, where the busy timeout holds, and not at their first write, where it does not.
     "transaction_mode": "IMMEDIATE",
-    "timeout": 20,
+    "timeout": 10,  # seconds; less than a scheduler's lease, so that to wait here does not cost it
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+}
+
+POSTGRESQL_OPTIONS: dict[str, Any] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
 }
 
 DATABASES: dict[str, Any] = {
@@ -56,15 +64,15 @@ DATABASES: dict[str, Any] = {
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["OPTIONS"] = SQLITE_OPTIONS
 else:
-    # A server that does not answer at all is noticed, as one that refuses is; ?connect_timeout= in the URL has its way.
-    DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
+    # A server that is gone without a word is noticed, as one that refuses is; options in the URL have their way.
+    DATABASES["default"]["OPTIONS"] = POSTGRESQL_OPTIONS | DATABASES["default"].get("OPTIONS", {})
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- applications ----------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
     "jobs",
-    "django.contrib.admin",
+    "django.contrib.admin.apps.SimpleAdminConfig",  # urls.py discovers its pages: a scheduler does without them
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+admin.autodiscover()
 to_admin = RedirectView.as_view(pattern_name="admin:index")
 
 urlpatterns = [

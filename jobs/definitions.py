@@ -54,7 +54,7 @@ def clean_arguments(function: registry.Function, args: object, kwargs: object) -
         fields["args"] = "must be an array of the positional arguments"
     if not isinstance(kwargs, dict) or not all(isinstance(name, str) for name in kwargs):
         fields["kwargs"] = "must be an object of the named arguments"
-    fields |= {name: problem for name, value in (("args", args), ("kwargs", kwargs)) if (problem := _bad_text(value))}
+    fields |= {name: problem for name, value in (("args", args), ("kwargs", kwargs)) if (problem := unstorable(value))}
     if fields:
         raise InvalidArguments(fields=fields)
     stored = without_placeholders(function, cast("list[Any]", args), cast("dict[str, Any]", kwargs))
@@ -134,7 +134,7 @@ def _clean_texts(
             if (
                 not isinstance(value, str)
                 or len(value) > longest
-                or _bad_text(value)
+                or unstorable(value)
                 or (name == "name" and not value.strip())
             ):
                 errors[name] = InvalidRequest(f"must be a text of at most {longest:,} characters, without NUL")
@@ -186,6 +186,8 @@ def _clean_trigger(
     if job is not None and not given and "trigger" not in body:
         return
     try:
+        if body.get("trigger", "") is None:
+            raise InvalidTrigger(fields={"trigger": f"must be one of {', '.join(TRIGGER_FIELDS)}, not null"})
         definition = flat_trigger(body.get("trigger"), given, job)
         if job is not None and definition == job.trigger:
             return
@@ -235,7 +237,7 @@ def _is_tag(tag: object) -> bool:
     return isinstance(tag, str) and re.fullmatch(r"[\w.:-]{1,50}", tag) is not None
 
 
-def _bad_text(value: object) -> str:
+def unstorable(value: object) -> str:
     """Say what PostgreSQL could not store of the texts in a JSON value: NUL and lone surrogates; "" for nothing."""
     stack: list[object] = [value]
     while stack:

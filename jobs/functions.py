@@ -6,16 +6,18 @@ import json as jsonlib
 import sys
 from email.message import Message
 from ipaddress import ip_address
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.management import CommandError, call_command, get_commands
 
 from jobs.core.clock import SystemClock
-from jobs.http_call import HttpCall
-from jobs.http_client import Response, fetch, parse_target
-from jobs.http_guard import AddressRefused, Guard, RequestFailed
+from jobs.http_errors import RequestFailed
 from jobs.registry import Database, register
+
+if TYPE_CHECKING:
+    from jobs.http_client import Response
+    from jobs.http_guard import Guard
 
 CHARSETS = ("iso-8859-1", "latin1", "us-ascii", "utf-16", "windows-1252")
 """The character sets that are read beside UTF-8. Any of Python's codecs will not do: a server chooses here."""
@@ -73,6 +75,11 @@ def run_command(command: str, args: list[str] | None = None) -> str | None:
 
 def check_http_request(*args: Any, **kwargs: Any) -> None:
     """Raise `ValueError` unless these may be the arguments of `http_request`. Names are not resolved for that."""
+    # Here and below, not at the top: every process would pay 5 MB for urllib3, and few make requests.
+    from jobs.http_call import HttpCall
+    from jobs.http_client import parse_target
+    from jobs.http_guard import AddressRefused
+
     host = (parse_target(HttpCall(*args, **kwargs).url).host or "").strip("[]")
     try:
         address = ip_address(host)
@@ -101,6 +108,9 @@ def http_request(
     `ValueError` for bad arguments, `UnexpectedStatus` unless the status is `expected_status` (a number, or a list of
     them; 200 to 299 where it is left out), and `RequestFailed` where there is no answer, or it was not asked for.
     """
+    from jobs.http_call import HttpCall
+    from jobs.http_client import fetch
+
     call = HttpCall(url, method, headers, body, json, expected_status, timeout, max_redirects)
     guard = _guard(timeout)
     response = fetch(call.request(), guard, expected=call.expected, max_redirects=max_redirects)
@@ -123,6 +133,8 @@ def http_request(
 
 
 def _guard(timeout: float) -> Guard:
+    from jobs.http_guard import Guard
+
     return Guard(allowed=settings.JOB_HTTP_ALLOWED_NETWORKS, timeout=timeout, clock=SystemClock())
 
 

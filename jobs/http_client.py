@@ -13,7 +13,8 @@ from urllib3.exceptions import HTTPError, LocationParseError
 from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 from urllib3.util import Url, parse_url
 
-from jobs.http_guard import Guard, RequestFailed, RequestTimedOut, connection_to
+from jobs.http_errors import RequestFailed
+from jobs.http_guard import Guard, RequestTimedOut, connection_to
 
 MAX_URL = 2048
 SERVER = r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?"

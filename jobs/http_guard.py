@@ -19,6 +19,7 @@ from typing import Any
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from jobs.core.clock import Clock
+from jobs.http_errors import RequestFailed
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -35,10 +36,6 @@ NOT_PUBLIC: tuple[Network, ...] = tuple(
         "224.0.0.0/4", "240.0.0.0/4", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20",
     )
 )  # fmt: skip
-
-
-class RequestFailed(Exception):
-    """The request got no answer that is of use."""
 
 
 class AddressRefused(RequestFailed):

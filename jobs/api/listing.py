@@ -70,7 +70,7 @@ def _rows(jobs: QuerySet[Job, Row], wanted: Wanted) -> Iterator[str]:
             continue
         if next_run_time is None:
             times = NEVER
-        elif about.zone is UTC and len(next_run_time) <= WHOLE_SECOND:
+        elif about.zone is UTC and len(next_run_time) <= WHOLE_SECOND and next_run_time[:1].isdigit():
             iso = quoted(f"{next_run_time[:10]}T{next_run_time[11:].removesuffix('+00')}+00:00")
             times = f'"next_run_time":{iso[:11]} {iso[12:20]}","next_run_time_iso":{iso}'
         else:
@@ -86,7 +86,10 @@ def _array(rows: list[str]) -> bytes:
 
 @lru_cache(maxsize=8192)
 def _local_times(text: str, zone: tzinfo) -> str:
-    local, iso = local_times(datetime.fromisoformat(text.removesuffix("+00") + "+00:00"), zone)
+    try:
+        local, iso = local_times(datetime.fromisoformat(text.removesuffix("+00") + "+00:00"), zone)
+    except ValueError:  # SQLite keeps any text in a column for times
+        return NEVER
     return f'"next_run_time":{quoted(local)},"next_run_time_iso":{quoted(iso)}'
 
 

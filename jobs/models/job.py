@@ -89,6 +89,11 @@ class Job(models.Model):
             models.CheckConstraint(condition=Q(max_instances__gte=1), name="job_max_instances_positive"),
             models.CheckConstraint(condition=Q(concurrency_limit__gte=1), name="job_concurrency_limit_positive"),
             models.CheckConstraint(condition=Q(overlap__in=list(Overlap)), name="job_overlap_known"),
+            models.CheckConstraint(condition=Q(executor__in=["thread", "process"]), name="job_executor_known"),
+            *(
+                models.CheckConstraint(condition=Q(**{f"{name}__gte": 1}), name=f"job_{name}_positive")
+                for name in ("queue_limit", "timeout", "max_runs", "keep_runs", "keep_days", "keep_failed_days")
+            ),
             models.CheckConstraint(condition=~Q(id=""), name="job_id_not_empty"),
             models.CheckConstraint(
                 condition=Q(paused=False) | Q(next_run_time__isnull=True), name="job_paused_is_never_due"

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.expressions import RawSQL
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from jobs.core.runs import ACTIVE, RunStatus, RunTrigger
@@ -35,9 +36,10 @@ class RunQuerySet(models.QuerySet["Run"]):
 
         Return how many there were.
         """
+        # In this order: one that its scheduler gives back in between is among the waiting then.
+        held = self.active().filter(scheduler__isnull=False).update(cancel_requested_at=now, reason=reason)
         ended = self.waiting().order_by().update(status=RunStatus.CANCELLED, reason=reason, finished_at=now)
-        held = self.active().filter(scheduler__isnull=False)
-        return ended + held.update(cancel_requested_at=now, reason=reason)
+        return held + ended
 
     def newest_first(self) -> RunQuerySet:
         """Return them in the order of every list (indexes `run_newest` and `run_by_status`; `run_once` for
@@ -103,6 +105,11 @@ class Run(models.Model):
                 F("priority").desc(),
                 "id",
                 name="run_waiting",
+                condition=Q(status=RunStatus.QUEUED, scheduler__isnull=True),
+            ),
+            models.Index(
+                Coalesce("available_at", "queued_at"),
+                name="run_startable",
                 condition=Q(status=RunStatus.QUEUED, scheduler__isnull=True),
             ),
             models.Index(

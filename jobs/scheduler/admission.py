@@ -31,7 +31,11 @@ class Look:
 
     def is_due(self, now: datetime) -> bool:
         """Tell whether there is anything to start at `now`."""
-        return any(at is not None and at <= now for at in (self.due_at, self.waiting_at))
+        return self.is_waiting(now) or (self.due_at is not None and self.due_at <= now)
+
+    def is_waiting(self, now: datetime) -> bool:
+        """Tell whether a run waits that may start at `now`, as far as its time goes."""
+        return self.waiting_at is not None and self.waiting_at <= now
 
 
 class Candidate(NamedTuple):
@@ -51,8 +55,8 @@ def look(scheduler_id: str) -> Look:
         cursor.execute(
             "SELECT (SELECT next_run_time FROM jobs_job WHERE next_run_time IS NOT NULL "  # noqa: S608
             "ORDER BY next_run_time LIMIT 1), "
-            "(SELECT min(COALESCE(available_at, queued_at)) FROM jobs_run "
-            "WHERE status = 'queued' AND scheduler_id IS NULL), "
+            "(SELECT COALESCE(available_at, queued_at) FROM jobs_run WHERE status = 'queued' AND scheduler_id IS NULL "
+            "ORDER BY COALESCE(available_at, queued_at) LIMIT 1), "
             f"EXISTS (SELECT 1 FROM jobs_run WHERE scheduler_id = %s AND status IN ({ACTIVE_SQL}) "
             "AND cancel_requested_at IS NOT NULL), "
             "EXISTS (SELECT 1 FROM jobs_control WHERE paused)",

@@ -132,6 +132,9 @@ def _require_arguments(job: Any) -> None:
         wrong["args"] = "the stored arguments are damaged: they are not an array"
     if not isinstance(job.kwargs, dict):
         wrong["kwargs"] = "the stored arguments are damaged: they are not an object"
+    for name in ("args", "kwargs"):
+        if name not in wrong and (problem := definitions.unstorable(getattr(job, name))):
+            wrong[name] = problem
     if wrong:
         raise InvalidArguments(fields=wrong)
 

@@ -42,9 +42,5 @@ class DatabaseClock(SystemClock):
             middle = (before + self.monotonic()) / 2
         self._offset = server_time - datetime.fromtimestamp(middle, UTC)
 
-    def skew(self) -> timedelta:
-        """Return how far the machine's own clock is ahead."""
-        return super().now() - self.now()
-
 
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)

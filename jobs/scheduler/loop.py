@@ -165,6 +165,7 @@ class Scheduler(TellingScheduler):
             self.lease.release()
         except Exception:
             # The others see the lease run out, and do the same.
+            self._given_up = self._given_up or 1
             logger.exception("could not sign off", extra={"action": "scheduler_sign_off_failed"})
         self._processes.abandon()
         BlockingScheduler.shutdown(self, wait=False)
@@ -247,7 +248,7 @@ class Scheduler(TellingScheduler):
     def _claim(self, rooms: dict[str, int], seen: admission.Look, now: datetime) -> bool:
         """Take what waits, then what is due, as far as there is room; return whether there was anything."""
         scheduler_id, room, jobs = self.lease.scheduler_id, sum(rooms.values()), 0
-        runs = admission.admit(scheduler_id, rooms, now) if seen.waiting_at is not None else []
+        runs = admission.admit(scheduler_id, rooms, now) if seen.is_waiting(now) else []
         for run in runs:
             rooms[run.executor] -= 1
         if any(rooms.values()) and seen.due_at is not None and seen.due_at <= now:

@@ -10,7 +10,7 @@ from .work import HeldRun, Outcome
 
 AHEAD = 0.1
 """Seconds of work that are claimed ahead, at the rate at which runs end now."""
-MAX_AHEAD = 1000
+MAX_AHEAD = 500
 """Runs that are claimed ahead at the most."""
 
 

@@ -141,7 +141,10 @@ def _write_started(rows: Sequence[tuple[int, datetime]], scheduler_id: str) -> N
 def _write_finished(outcomes: Sequence[Outcome], scheduler_id: str) -> list[Outcome]:
     if not outcomes:
         return []
-    assigned = ", ".join(f"{name} = v.{name}" for name in FINISHED if name != "id")
+    # Why a run was to be cancelled stays on record where its function ended otherwise.
+    kept = {"reason": "COALESCE(NULLIF(v.reason, ''), jobs_run.reason)"}
+    assigned = ", ".join(f"{name} = {kept.get(name, f'v.{name}')}" for name in FINISHED if name != "id")
+    outcomes = sorted(outcomes, key=lambda outcome: outcome.run_id)  # as `recovery.lose` locks them
     held = set(_update(FINISHED, [_finished_row(outcome) for outcome in outcomes], assigned, scheduler_id))
     written = [outcome for outcome in outcomes if outcome.run_id in held]
     for outcome in outcomes:
@@ -188,7 +191,7 @@ def _count(outcomes: Sequence[Outcome]) -> None:
         ],
     )
     # Two schedulers may count the same jobs: both lock them in the order of their ids, so that neither waits in a ring.
-    lock = "ORDER BY j.id FOR NO KEY UPDATE OF j" if connection.vendor == "postgresql" else ""
+    lock = 'ORDER BY j.id COLLATE "C" FOR NO KEY UPDATE OF j' if connection.vendor == "postgresql" else ""
     with connection.cursor() as cursor:
         cursor.execute(
             f"WITH w AS (SELECT v.* FROM {source} JOIN jobs_job j ON j.id = v.id {lock}) "  # noqa: S608

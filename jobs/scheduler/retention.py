@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime, timedelta
 
+from django.db import DatabaseError
 from django.db.models import Q, QuerySet
 
 from jobs.core.runs import FINISHED, RunStatus
 from jobs.models import Job, Run
+
+logger = logging.getLogger(__name__)
 
 BATCH = 1000
 """Runs deleted in one transaction at the most: others wait for it on SQLite."""
@@ -27,11 +31,29 @@ class Pruner:
         self._after = ""
 
     def round(self, now: datetime) -> int:
-        """Prune the next `JOBS` jobs, one batch each at the most; return how many runs were deleted."""
+        """Prune the next `JOBS` jobs, or as many as give a batch; return how many runs were deleted."""
         bounded = Job.objects.filter(KEEPS_LESS)
         jobs = list(bounded.filter(pk__gt=self._after).order_by("pk")[:JOBS])
-        self._after = jobs[-1].pk if len(jobs) == JOBS else ""
-        return sum(prune_job(job, now) for job in jobs)
+        deleted = 0
+        for job in jobs:
+            deleted += _pruned(job, now)
+            self._after = job.pk
+            if deleted >= BATCH:  # a heartbeat waits for this round
+                return deleted
+        if len(jobs) < JOBS:
+            self._after = ""
+        return deleted
+
+
+def _pruned(job: Job, now: datetime) -> int:
+    try:
+        return prune_job(job, now)
+    except DatabaseError:
+        raise
+    except Exception:
+        # One damaged row must not stop the others.
+        logger.exception("job %s can not be pruned", job.pk, extra={"action": "prune_failed", "job": job.pk})
+        return 0
 
 
 def prune_job(job: Job, now: datetime) -> int:

@@ -26,7 +26,9 @@ def queue_retries(run_ids: Sequence[int], now: datetime) -> None:
 
     Two statements for any number of runs. Call it in the transaction in which they ended.
     """
-    ended = Run.objects.filter(id__in=run_ids, status__in=RETRIED, job__retries__isnull=False)
+    ended = Run.objects.filter(
+        id__in=run_ids, status__in=RETRIED, cancel_requested_at__isnull=True, job__retries__isnull=False
+    )
     rows = []
     for run_id, attempt, definition in ended.values_list("id", "attempt", "job__retries"):
         delay = _delay(definition, attempt, run_id)

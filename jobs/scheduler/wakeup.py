@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.db import connection
 
 from jobs.models.change import CHANNEL
@@ -101,6 +102,12 @@ def _postgresql_parameters() -> dict[str, Any]:
         "sslrootcert",
         "sslcert",
         "sslkey",
+        "sslcrl",
+        "hostaddr",
+        "target_session_attrs",
+        "channel_binding",
+        "options",
+        *settings.POSTGRESQL_OPTIONS,
     )
     parameters = connection.get_connection_params()
     return {name: value for name, value in parameters.items() if name in kept}
@@ -124,7 +131,7 @@ def _watch_sqlite(parameters: dict[str, Any], wake_up: Callable[[], None], stop:
 def _watch_postgresql(parameters: dict[str, Any], wake_up: Callable[[], None], stop: threading.Event) -> None:
     import psycopg
 
-    with psycopg.connect(**parameters, autocommit=True, connect_timeout=5) as watched:
+    with psycopg.connect(**parameters, autocommit=True) as watched:
         watched.execute(f"LISTEN {CHANNEL}")
         wake_up()  # whatever was announced while nobody listened
         while not stop.is_set():

@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import sys
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, TextIO
 
@@ -22,11 +23,23 @@ def main() -> None:
     """Answer requests until there are no more."""
     requests, replies = (int(number) for number in sys.argv[1:3])
     _die_with_parent()
+    signal.signal(signal.SIGTERM, _end)
     _load_django()
     with os.fdopen(requests) as lines, os.fdopen(replies, "w", buffering=1) as answers:
         _say(answers, ready=True)
         for line in lines:
             _answer(json.loads(line), answers)
+            if _ended:
+                break
+
+
+_ended: list[int] = []
+
+
+def _end(number: int, frame: Any) -> None:
+    # As an exception, so that the function's own `finally` and `with` tidy up before the process ends.
+    _ended.append(number)
+    sys.exit(128 + number)
 
 
 def _answer(request: dict[str, Any], answers: TextIO) -> None:
@@ -41,8 +54,9 @@ def _answer(request: dict[str, Any], answers: TextIO) -> None:
         activity.context.on_progress = lambda done, total: _say(answers, progress=[done, total])
 
     outcome = execute(HeldRun(**request), SystemClock(), started)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with suppress(ValueError, OSError):  # the function may have closed them
+        sys.stdout.flush()
+        sys.stderr.flush()
     kept = {name: getattr(outcome, name) for name in ("status", "result", "error", "traceback")}
     _say(answers, end=kept)
 
@@ -58,7 +72,9 @@ def _load_django() -> None:
     django.setup()
     for handler in logging.getLogger().handlers:
         handler.setFormatter(logging.Formatter("{levelname} {name}: {message}", style="{"))
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    for stream in (sys.stdout, sys.stderr):
+        # What can not be encoded is no reason to fail, as it is none in a thread.
+        stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
 
 
 def _die_with_parent() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from jobs.core.exceptions import CronzimusError, JobExists, JobNotFound
+from jobs.core.exceptions import CronzimusError, InvalidRequest, JobExists, JobNotFound
 from jobs.models import Job
 
 from .jobs import add_job, get_job, update_job
@@ -19,8 +19,12 @@ def sync_declared_jobs(declarations: Iterable[Mapping[str, Any]], *, now: dateti
     edited, paused or let run since stays as it is. Raises `InvalidRequest` for a declaration that is not valid, with
     its place in the list.
     """
+    seen: set[object] = set()
     for index, declaration in enumerate(declarations):
         try:
+            if str(declaration.get("id")) in seen:
+                raise InvalidRequest(fields={"id": "is declared twice"})
+            seen.add(str(declaration.get("id")))
             _sync_declared_job(dict(declaration), now)
         except CronzimusError as error:
             fields = {f"JOBS[{index}].{name}": message for name, message in error.fields.items()}

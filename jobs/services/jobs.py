@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,9 +13,12 @@ from jobs import definitions
 from jobs.core.exceptions import InvalidRequest, JobExists, JobNotFound
 from jobs.core.runs import RunStatus, RunTrigger
 from jobs.models import Job, Run, announce
+from jobs.policies import executor_of
 
 logger = logging.getLogger(__name__)
 
+MENDING = {"func", "args", "kwargs", "max_runs"}
+"""The fields, beside the trigger, for which a job may have been taken off its schedule."""
 LONG_AGO = datetime(1, 1, 2, tzinfo=UTC)
 
 
@@ -54,6 +57,9 @@ def update_job(job_id: str, body: Mapping[str, Any], *, now: datetime) -> Job:
             setattr(job, name, cleaned[name])
         if "trigger" in names:
             names += _reschedule(job, now)
+        elif _is_mended(job, names):
+            job.error, job.next_run_time = "", definitions.trigger_of(job).next_after(now)
+            names += ["error", "next_run_time"]
         if names:
             job.updated_at = now
             job.save(update_fields=[*names, "updated_at"])
@@ -108,7 +114,8 @@ def skip_next(job_id: str, *, now: datetime, actor: str = "") -> Job:
         if job.next_run_time is None:
             raise InvalidRequest(f"job {job_id!r} has no fire time to come")
         skipped = Run(
-            job=job, func=job.func, args=job.args, kwargs=job.kwargs, executor=job.executor, actor=actor,
+            job=job, func=job.func, args=job.args or [], kwargs=job.kwargs or {}, executor=executor_of(job),
+            actor=actor,
             status=RunStatus.SKIPPED, reason=f"left out by {actor or 'a request'}", trigger=RunTrigger.SCHEDULE,
             scheduled_time=job.next_run_time, queued_at=now, finished_at=now,
         )  # fmt: skip
@@ -160,6 +167,12 @@ def locked_job(job_id: str) -> Job:
 
 def _not_found(job_id: str) -> JobNotFound:
     return JobNotFound(f"there is no job {job_id[:64]!r}".encode("utf-8", "backslashreplace").decode())
+
+
+def _is_mended(job: Job, names: Sequence[str]) -> bool:
+    """Tell whether a change of the fields `names` lets a job run again that was taken off its schedule."""
+    left = job.max_runs is None or job.claimed_count < job.max_runs
+    return job.next_run_time is None and not job.paused and left and not MENDING.isdisjoint(names)
 
 
 def _reschedule(job: Job, now: datetime) -> list[str]:

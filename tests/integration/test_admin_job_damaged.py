@@ -48,7 +48,6 @@ OTHERS = {
     "the retries have no max": {"retries": {"delay": 5}},
     "a part of the retries is an object": {"retries": {"max": {"a": 1}, "delay": ["<script>"], "backoff": None}},
     "a part of the retries is unknown": {"retries": {"max": 1, "bogus": "<script>alert(1)</script>"}},
-    "the executor is unknown": {"executor": "<b>magic</b>"},
 }
 
 

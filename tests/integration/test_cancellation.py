@@ -76,7 +76,7 @@ def test_a_function_that_does_not_look_goes_on_and_its_run_ends_as_it_does(
     monkeypatch: pytest.MonkeyPatch, make_loop: MakeLoop
 ) -> None:
     run = during(monkeypatch, make_loop(), looks=False)
-    assert (run.status, run.result, run.reason) == (RunStatus.SUCCEEDED, "went on", "")
+    assert (run.status, run.result, run.reason) == (RunStatus.SUCCEEDED, "went on", "cancelled by ann")
 
 
 def test_a_cancelled_run_is_not_tried_again(make_loop: MakeLoop) -> None:

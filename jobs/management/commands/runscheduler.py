@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import signal
@@ -41,6 +42,9 @@ class Command(BaseCommand):
         "A second one: end at once, what is running is lost, exit 1."
     )
 
+    # They would load all that the web consists of; `manage.py check` runs them, and `jobs.apps` those that matter here.
+    requires_system_checks = ()
+
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the options."""
         parser.add_argument("--once", action="store_true", help="run what is due now, then exit")
@@ -62,6 +66,7 @@ class Command(BaseCommand):
         except CronzimusError as error:
             raise CommandError(str(error)) from error
         _banner(threads)
+        gc.freeze()  # what is loaded by now stays: the collector need not go through it again and again
         with _signals(scheduler), capturing():
             scheduler.run_once() if once else scheduler.start()
         if scheduler.unfinished:

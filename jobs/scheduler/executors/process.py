@@ -121,9 +121,9 @@ class Worker:
         What it wrote before its end goes to `output`.
         """
         self._signal(signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(GRACE)
-        # Its children may have outlived it, or ignore SIGTERM: the group gets the second signal either way.
+        deadline = time.monotonic() + GRACE
+        while self._group_lives() and time.monotonic() < deadline:
+            time.sleep(0.02)
         self._signal(signal.SIGKILL)
         self._process.wait()
         if output is not None:
@@ -148,6 +148,16 @@ class Worker:
         if status < 0:
             return f"the process was ended by {signal.Signals(-status).name}"
         return f"the process exited with status {status}"
+
+    def _group_lives(self) -> bool:
+        self._process.poll()  # or it would be there as a zombie
+        try:
+            os.killpg(self._process.pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            pass
+        return True
 
     def _signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError, PermissionError):
