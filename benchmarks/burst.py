@@ -130,7 +130,9 @@ def measure(contender: Contender, database: Database, jobs: int) -> Sample:
     with tempfile.TemporaryFile() as log:
         command = [sys.executable, "-m", contender.module]
         environment = _environment(database)
-        if subprocess.run([*command, "prepare", str(jobs)], env=environment, stderr=log, check=False).returncode:
+        if subprocess.run(
+            [*command, "prepare", str(jobs)], cwd=ROOT, env=environment, stderr=log, check=False
+        ).returncode:
             raise Failed(f"{contender.name} could not be prepared:\n{_text(log)}")
         with _child([*command, "run"], environment, log, pinned=contender.pinned) as child:
             finished_at = _observe(child, contender, database, jobs)
@@ -199,7 +201,7 @@ def _child(command: Sequence[str], environment: dict[str, str], log: IO[bytes], 
         # A child inherits what its parent may run on.
         os.sched_setaffinity(0, {max(cores)})
     try:
-        process = subprocess.Popen([*command, str(told)], env=environment, stderr=log, pass_fds=[told])
+        process = subprocess.Popen([*command, str(told)], cwd=ROOT, env=environment, stderr=log, pass_fds=[told])
     finally:
         os.sched_setaffinity(0, cores)
         os.close(told)
