@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, cast
 
 from django.conf import settings
 
 from jobs import registry
 from jobs.core.exceptions import CronzimusError, InvalidArguments, InvalidFunction, InvalidRequest, InvalidTrigger
-from jobs.core.triggers import TRIGGER_FIELDS, Trigger, build_trigger, clean_trigger
+from jobs.core.triggers import TRIGGER_FIELDS, Recipe, Trigger, build_trigger, clean_trigger, recipe_of
 from jobs.models.job import JOB_ID, Job
 from jobs.policies import POLICIES, complete_retries, default_policies, policy_problems
 
@@ -90,6 +92,23 @@ def without_placeholders(
 def trigger_of(job: Job) -> Trigger:
     """Return the trigger of a stored job. Raises `InvalidTrigger` where its row is damaged."""
     return build_trigger(job.trigger, anchor=job.anchor, default_timezone=settings.TIME_ZONE, key=job.id)
+
+
+def trigger_from(text: str, *, anchor: datetime, key: str) -> Trigger:
+    """Return the trigger whose definition is stored as the JSON `text`: what it takes is worked out once for each text.
+
+    Raises `InvalidTrigger` where it is damaged.
+    """
+    return _recipe_from(text, settings.TIME_ZONE)(anchor, key)
+
+
+@lru_cache(maxsize=4096)
+def _recipe_from(text: str, default_timezone: str) -> Recipe:
+    try:
+        definition = json.loads(text)
+    except (TypeError, ValueError, RecursionError):
+        definition = text
+    return recipe_of(definition, default_timezone=default_timezone)
 
 
 def problem(job: Job) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from .runs import Overlap, RunStatus
 from .triggers import Trigger
@@ -13,8 +13,7 @@ CATCH_UP = 100
 """Fire times that one plan handles one by one, where they are not coalesced; the rest stay due for the next plan."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Policy(NamedTuple):
     """What a job's definition says of fire times that are late, several, or come while it is active.
 
     `misfire_grace_time` is in seconds, None for any lateness. `queue_limit` is how many runs may wait for their turn
@@ -29,8 +28,7 @@ class Policy:
     runs_left: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Busy:
+class Busy(NamedTuple):
     """The ids of a job's active runs, the oldest first: those that a scheduler holds, and those that wait for one."""
 
     held: Sequence[int] = ()
@@ -42,8 +40,11 @@ class Busy:
         return (*self.held, *self.waiting)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedRun:
+IDLE = Busy()
+"""No active run."""
+
+
+class PlannedRun(NamedTuple):
     """A run to be written: queued, or born finished as missed or skipped, for `reason`.
 
     It stands for `fire_times` fire times, of which `scheduled_time` is the latest. A queued run that `waits` may start
@@ -57,8 +58,7 @@ class PlannedRun:
     waits: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(NamedTuple):
     """The runs to write, the active ones to end for them, and when the job is due next (None: never again)."""
 
     runs: tuple[PlannedRun, ...]
@@ -83,8 +83,7 @@ def plan(trigger: Trigger, due_at: datetime, policy: Policy, *, busy: Busy, now:
     return _decide(fired, policy, busy, now)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Fired:
+class _Fired(NamedTuple):
     """Fire times that have come: those that may run, what stands for those long gone, and the next one."""
 
     times: tuple[datetime, ...]
@@ -126,13 +125,15 @@ def _decide(fired: _Fired, policy: Policy, busy: Busy, now: datetime) -> Plan:
     if len(in_time) < len(fired.times):
         runs.append(_missed(fired.times[-1], policy, now, fire_times=fired.coalesced))
     queued, replaced = _OVERLAPS[policy.overlap](in_time, policy, busy)
-    runs += [replace(run, fire_times=fired.coalesced) for run in queued]
+    runs += queued if fired.coalesced == 1 else [run._replace(fire_times=fired.coalesced) for run in queued]
     ended = policy.runs_left is not None and len(queued) >= policy.runs_left
-    taken = {run.scheduled_time for run in queued}
-    passed = [at for at in in_time if at not in taken]
-    if ended:
-        # What comes after the last run that the job may have is no fire time of it.
-        passed = [at for at in passed if taken and at < max(taken)]
+    passed = []
+    if len(queued) < len(in_time):
+        taken = {run.scheduled_time for run in queued}
+        passed = [at for at in in_time if at not in taken]
+        if ended:
+            # What comes after the last run that the job may have is no fire time of it.
+            passed = [at for at in passed if taken and at < max(taken)]
     if passed:
         runs.append(_skipped(passed, fired.coalesced, policy, busy))
         runs.sort(key=lambda run: run.scheduled_time)

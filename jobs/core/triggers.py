@@ -24,9 +24,9 @@ from jobs.core.trigger_types import (
     local_words,
 )
 
-__all__ = ["TRIGGER_FIELDS", "Trigger", "build_trigger", "clean_trigger"]
+__all__ = ["TRIGGER_FIELDS", "Recipe", "Trigger", "build_trigger", "clean_trigger", "recipe_of"]
 
-_Recipe = Callable[[datetime, str], Trigger]
+Recipe = Callable[[datetime, str], Trigger]
 """What makes a definition's trigger of an anchor and a key."""
 
 _TOLERANCE = 1.0  # seconds that "now" may take on its way here
@@ -79,20 +79,28 @@ def build_trigger(definition: Mapping[str, Any], *, anchor: datetime, default_ti
     Raises:
         InvalidTrigger: the definition is not one, whatever it is, or the anchor is no aware datetime.
     """
-    if not isinstance(definition, Mapping):
-        raise InvalidTrigger(fields={"trigger": f"must be an object with a type, not {shown(definition)}"})
     if not isinstance(anchor, datetime) or anchor.tzinfo is None:
         raise InvalidTrigger("The trigger's anchor is no aware datetime.")
+    return recipe_of(definition, default_timezone=default_timezone)(anchor, key)
+
+
+def recipe_of(definition: object, *, default_timezone: str) -> Recipe:
+    """Return what makes the trigger of a definition that `clean_trigger` has returned, of its aware anchor and its key.
+
+    Raises `InvalidTrigger` where the definition is not one, whatever it is. So may the recipe, where the anchor does
+    not fit.
+    """
+    if not isinstance(definition, Mapping):
+        raise InvalidTrigger(fields={"trigger": f"must be an object with a type, not {shown(definition)}"})
     try:
-        recipe = _recipe(default_timezone, *definition, *definition.values())
+        return _recipe(default_timezone, *definition, *definition.values())
     except TypeError:  # a value that can not be hashed
         canonical(definition)
         raise InvalidTrigger(fields={"trigger": "has a value of a wrong type"}) from None
-    return recipe(anchor, key)
 
 
 @lru_cache(maxsize=4096, typed=True)
-def _recipe(default_timezone: str, *names_and_values: Any) -> _Recipe:
+def _recipe(default_timezone: str, *names_and_values: Any) -> Recipe:
     # The definition comes as flat arguments because only those are told apart by type: 1 is valid where True is not.
     half = len(names_and_values) // 2
     clean = canonical(dict(zip(names_and_values[:half], names_and_values[half:], strict=True)))
@@ -113,7 +121,7 @@ def _window(clean: Mapping[str, Any], default_timezone: str) -> Window:
     return Window(zone, "timezone" in clean, start, end)
 
 
-def _interval(clean: Mapping[str, Any], window: Window) -> _Recipe:
+def _interval(clean: Mapping[str, Any], window: Window) -> Recipe:
     interval = timedelta(seconds=sum(clean.get(unit, 0) * seconds for unit, seconds in INTERVAL_UNITS.items()))
 
     def build(anchor: datetime, key: str) -> Trigger:
@@ -125,7 +133,7 @@ def _interval(clean: Mapping[str, Any], window: Window) -> _Recipe:
     return build
 
 
-def _cron(clean: Mapping[str, Any], window: Window) -> _Recipe:
+def _cron(clean: Mapping[str, Any], window: Window) -> Recipe:
     expressions = {name: str(clean[name]) for name in (*CRON_FIELDS, "crontab") if name in clean}
     crontab = expressions.get("crontab")
     pattern, fixed = parse_fields(expressions) if crontab is None else parse_crontab(crontab)
@@ -133,12 +141,12 @@ def _cron(clean: Mapping[str, Any], window: Window) -> _Recipe:
     return lambda anchor, key: trigger
 
 
-def _date(clean: Mapping[str, Any], window: Window) -> _Recipe:
+def _date(clean: Mapping[str, Any], window: Window) -> Recipe:
     trigger = DateTrigger(instant(clean["run_date"], window.zone), window)
     return lambda anchor, key: trigger
 
 
-_RECIPES: dict[str, Callable[[Mapping[str, Any], Window], _Recipe]] = {
+_RECIPES: dict[str, Callable[[Mapping[str, Any], Window], Recipe]] = {
     "interval": _interval,
     "cron": _cron,
     "date": _date,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import cache
 from typing import NamedTuple
 
 from django.db import connection, transaction
@@ -22,9 +23,11 @@ ACTIVE_SQL = ", ".join(f"'{status}'" for status in ACTIVE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """What there is to do: when a job is due, since when a run may start, cancellations, and whether all is paused."""
+    """What there is to do: when a job is due, and one that goes by its priority; since when a run may start;
+    whether a run is to be cancelled, and whether all is paused."""
 
     due_at: datetime | None
+    prioritised_at: datetime | None
     waiting_at: datetime | None
     cancellations: bool
     paused: bool
@@ -32,6 +35,10 @@ class Look:
     def is_due(self, now: datetime) -> bool:
         """Tell whether there is anything to start at `now`."""
         return self.is_waiting(now) or (self.due_at is not None and self.due_at <= now)
+
+    def goes_by_priority(self, now: datetime) -> bool:
+        """Tell whether a job is due at `now` that goes before others, or after them."""
+        return self.prioritised_at is not None and self.prioritised_at <= now
 
     def is_waiting(self, now: datetime) -> bool:
         """Tell whether a run waits that may start at `now`, as far as its time goes."""
@@ -52,21 +59,38 @@ class Candidate(NamedTuple):
 def look(scheduler_id: str) -> Look:
     """Return what there is to do: one statement, a few index look-ups."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT (SELECT next_run_time FROM jobs_job WHERE next_run_time IS NOT NULL "  # noqa: S608
-            "ORDER BY next_run_time LIMIT 1), "
-            "(SELECT COALESCE(available_at, queued_at) FROM jobs_run WHERE status = 'queued' AND scheduler_id IS NULL "
-            "ORDER BY COALESCE(available_at, queued_at) LIMIT 1), "
-            f"EXISTS (SELECT 1 FROM jobs_run WHERE scheduler_id = %s AND status IN ({ACTIVE_SQL}) "
-            "AND cancel_requested_at IS NOT NULL), "
-            "EXISTS (SELECT 1 FROM jobs_control WHERE paused)",
-            [scheduler_id],
-        )
-        due_at, waiting_at, cancellations, paused = cursor.fetchone()
+        cursor.execute(_look_sql(connection.vendor), [scheduler_id])
+        *instants, cancellations, paused = cursor.fetchone()
+    due_at, prioritised_at, waiting_at = (_instant(at) for at in instants)
     return Look(
-        due_at=due_at and bulk.from_time(due_at), waiting_at=waiting_at and bulk.from_time(waiting_at),
+        due_at=due_at, prioritised_at=prioritised_at, waiting_at=waiting_at,
         cancellations=bool(cancellations), paused=bool(paused),
     )  # fmt: skip
+
+
+@cache
+def _look_sql(vendor: str) -> str:
+    # As text on SQLite: Django would make None of one that is damaged, and the loop would see nothing due behind it.
+    next_run_time = "next_run_time || ''" if vendor == "sqlite" else "next_run_time"
+    return (
+        f"SELECT (SELECT {next_run_time} FROM jobs_job WHERE next_run_time IS NOT NULL "  # noqa: S608
+        "ORDER BY next_run_time LIMIT 1), "
+        f"(SELECT {next_run_time} FROM jobs_job WHERE next_run_time IS NOT NULL AND NOT (priority = 0) "
+        "ORDER BY next_run_time LIMIT 1), "
+        "(SELECT COALESCE(available_at, queued_at) FROM jobs_run WHERE status = 'queued' AND scheduler_id IS NULL "
+        "ORDER BY COALESCE(available_at, queued_at) LIMIT 1), "
+        f"EXISTS (SELECT 1 FROM jobs_run WHERE scheduler_id = %s AND status IN ({ACTIVE_SQL}) "
+        "AND cancel_requested_at IS NOT NULL), "
+        "EXISTS (SELECT 1 FROM jobs_control WHERE paused)"
+    )
+
+
+def _instant(value: object) -> datetime | None:
+    try:
+        return None if value is None else bulk.from_time(value)
+    except ValueError:
+        # SQLite keeps any text, and this one comes before all instants: the claim will see to it.
+        return datetime.min.replace(tzinfo=UTC)
 
 
 def admit(scheduler_id: str, rooms: Mapping[str, int], now: datetime) -> list[HeldRun]:
@@ -169,7 +193,7 @@ def _held_by_group(waiting: Sequence[Candidate]) -> dict[str, int]:
 def _take(scheduler_id: str, run_ids: Sequence[int]) -> list[HeldRun]:
     if not run_ids:
         return []
-    source, data = bulk.table({"id": "number"}, [(run_id,) for run_id in run_ids])
+    source, data = bulk.table({"id": "number"}, [{"id": run_id} for run_id in run_ids])
     columns = ", ".join(f"jobs_run.{name}" for name in HELD.split(", "))
     order = {run_id: place for place, run_id in enumerate(run_ids)}
     with connection.cursor() as cursor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -13,17 +13,17 @@ from django.db import connection
 POSTGRESQL_TYPES = {"text": "text", "number": "bigint", "time": "timestamptz", "json": "jsonb"}
 
 
-def table(columns: Mapping[str, str], rows: Iterable[Sequence[Any]]) -> tuple[str, str]:
+def table(columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> tuple[str, str]:
     """Return SQL for a table of `rows`, to stand after FROM, and its one parameter.
 
-    `columns` has the kind of each column by its name: "number", "text", "json" or "time", an aware datetime.
+    `columns` has the kind of each column by its name: "number", "text", "json" or "time", an aware datetime. What a row
+    leaves out is null.
     json_to_recordset and json_each (the manuals of PostgreSQL and SQLite) read the JSON: no limit on the number of
     parameters applies, and the statement's text is the same for any number of rows.
     """
     on_postgresql = connection.vendor == "postgresql"
-    as_text = datetime.isoformat if on_postgresql else _sqlite_text
-    data = json.dumps([dict(zip(columns, row, strict=True)) for row in rows], ensure_ascii=False, default=as_text)
-    return _source(on_postgresql, tuple(columns.items())), data
+    encode = _encode_for_postgresql if on_postgresql else _encode_for_sqlite
+    return _source(on_postgresql, tuple(columns.items())), encode(list(rows))
 
 
 @cache
@@ -47,12 +47,20 @@ def instant(value: datetime) -> str:
 
 def _sqlite_text(value: datetime) -> str:
     # As Django's SQLite backend writes it, without an offset, so that texts compare as the instants do.
-    return str(value.astimezone(UTC).replace(tzinfo=None))
+    return value.astimezone(UTC).isoformat(" ")[: -len("+00:00")]
+
+
+# Made once: json.dumps makes an encoder for each call with options of its own.
+_encode_for_postgresql = json.JSONEncoder(ensure_ascii=False, default=datetime.isoformat).encode
+_encode_for_sqlite = json.JSONEncoder(ensure_ascii=False, default=_sqlite_text).encode
 
 
 def from_json(value: Any) -> Any:
-    """Return a JSON column as Python has it: raw SQL gives its text."""
-    return json.loads(value) if isinstance(value, str) else value
+    """Return a JSON column as Python has it: raw SQL gives its text. What is no JSON is returned as it is."""
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except (ValueError, RecursionError):
+        return value
 
 
 def from_time(value: Any) -> datetime:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
 from jobs.core.runs import RunStatus
@@ -29,4 +28,4 @@ def cancel_wanted(scheduler_id: str, pools: Pools, recorder: Recorder, now: date
 
 def _record_unstarted(run: HeldRun, recorder: Recorder, reason: str, now: datetime) -> None:
     ended = Activity(run, now, Output()).outcome(now, status=RunStatus.CANCELLED, reason=reason)
-    recorder.finished(replace(ended, started_at=None))
+    recorder.finished(ended._replace(started_at=None))

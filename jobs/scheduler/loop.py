@@ -247,12 +247,12 @@ class Scheduler(TellingScheduler):
 
     def _claim(self, rooms: dict[str, int], seen: admission.Look, now: datetime) -> bool:
         """Take what waits, then what is due, as far as there is room; return whether there was anything."""
-        scheduler_id, room, jobs = self.lease.scheduler_id, sum(rooms.values()), 0
+        scheduler_id, room, jobs = self.lease.scheduler_id, claims.most(rooms), 0
         runs = admission.admit(scheduler_id, rooms, now) if seen.is_waiting(now) else []
         for run in runs:
             rooms[run.executor] -= 1
         if any(rooms.values()) and seen.due_at is not None and seen.due_at <= now:
-            claimed = claims.claim_due(scheduler_id, rooms, now)
+            claimed = claims.claim_due(scheduler_id, rooms, now, by_priority=seen.goes_by_priority(now))
             runs, jobs = runs + claimed.runs, claimed.jobs
             self._tell_unstarted(claimed.unstarted)
         self._more = len(runs) >= room or jobs >= room

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from .executors import Executor
-from .rate import Rate
+from .pace import Pace
 from .work import HeldRun, Outcome
 
 AHEAD = 0.1
-"""Seconds of work that are claimed ahead, at the rate at which runs end now."""
+"""Seconds of work that are claimed ahead, at the pace at which runs end of late."""
 MAX_AHEAD = 500
 """Runs that are claimed ahead at the most."""
 
 
 class Pools:
-    """The executors by name, each with the rate at which its runs end."""
+    """The executors by name, each with the pace at which its runs end."""
 
     def __init__(self, executors: Mapping[str, Executor]) -> None:
         """Take the executors of a scheduler."""
         self.executors = dict(executors)
-        self._rates = {name: Rate() for name in self.executors}
+        self._paces = {name: Pace() for name in self.executors}
 
     @property
     def queued(self) -> int:
@@ -37,20 +37,25 @@ class Pools:
         return set().union(*(executor.held() for executor in self.executors.values()))
 
     def rooms(self, at: float) -> dict[str, int]:
-        """Return how many runs each may be given: its free slots, and what it ends soon at the rate of now.
+        """Return how many runs each may be given: its free slots, and what it ends soon at its pace.
 
         `at` is the monotonic time in seconds.
         """
         return {name: self._room(name, executor, at) for name, executor in self.executors.items()}
 
     def _room(self, name: str, executor: Executor, at: float) -> int:
-        ahead = min(int(self._rates[name].per_second(at) * AHEAD), MAX_AHEAD)
-        return max(executor.slots + ahead - executor.taken, 0)
+        slots, taken = executor.slots, executor.taken
+        ahead = self._paces[name].ends_within(AHEAD, slots=slots, at=at, busy=taken >= slots)
+        return max(slots + min(ahead, MAX_AHEAD) - taken, 0)
 
     def ended(self, outcomes: Sequence[Outcome], at: float) -> None:
         """Note that `outcomes` were written at the monotonic time `at`."""
-        for name, rate in self._rates.items():
-            rate.add(sum(outcome.executor == name for outcome in outcomes), at)
+        durations: dict[str, list[float]] = {name: [] for name in self.executors}
+        for outcome in outcomes:
+            if outcome.started_at is not None:
+                durations[outcome.executor].append((outcome.finished_at - outcome.started_at).total_seconds())
+        for name, pace in self._paces.items():
+            pace.add(durations[name], at)
 
     def submit(self, runs: Sequence[HeldRun]) -> None:
         """Hand `runs` to their executors."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from django.db import connection, transaction
@@ -110,7 +110,7 @@ class Recorder:
 
     def _write(self, started: Sequence[Activity], scheduler_id: str, now: datetime) -> list[Outcome]:
         with transaction.atomic():
-            _write_started([(activity.run.id, activity.started_at) for activity in started], scheduler_id)
+            _write_started(started, scheduler_id)
             written = _write_finished(self._finished, scheduler_id)
             failed = [outcome.run_id for outcome in written if outcome.status in RETRIED]
             if failed:
@@ -123,29 +123,34 @@ class Recorder:
         for activity in self.activities():
             size, progress = activity.output.size, activity.context.progress_made
             if self._shown.get(activity.run.id, (0, None)) != (size, progress):
-                rows.append((activity.run.id, activity.output.getvalue(), *(progress or (None, None))))
+                rows.append({"id": activity.run.id, "output": activity.output.getvalue(), **_progress(progress)})
                 shown[activity.run.id] = (size, progress)
         if rows:
             _update(LIVE, rows, "output = v.output, " + PROGRESS_SQL, scheduler_id)
             self._shown |= shown
 
 
+TEXTS = ("reason", "error", "traceback", "output")
 PROGRESS_SQL = "progress_done = v.progress_done, progress_total = v.progress_total"
+ENDED_SQL = (
+    "status = v.status, started_at = v.started_at, finished_at = v.finished_at, result = v.result, "
+    # Why a run was to be cancelled stays on record where its function ended otherwise.
+    "reason = COALESCE(v.reason, jobs_run.reason), error = COALESCE(v.error, ''), "
+    "traceback = COALESCE(v.traceback, ''), output = COALESCE(v.output, ''), " + PROGRESS_SQL
+)
 
 
-def _write_started(rows: Sequence[tuple[int, datetime]], scheduler_id: str) -> None:
-    if rows:
+def _write_started(started: Sequence[Activity], scheduler_id: str) -> None:
+    if started:
+        rows = [{"id": activity.run.id, "started_at": activity.started_at} for activity in started]
         _update(STARTED, rows, "status = 'running', started_at = v.started_at", scheduler_id)
 
 
 def _write_finished(outcomes: Sequence[Outcome], scheduler_id: str) -> list[Outcome]:
     if not outcomes:
         return []
-    # Why a run was to be cancelled stays on record where its function ended otherwise.
-    kept = {"reason": "COALESCE(NULLIF(v.reason, ''), jobs_run.reason)"}
-    assigned = ", ".join(f"{name} = {kept.get(name, f'v.{name}')}" for name in FINISHED if name != "id")
     outcomes = sorted(outcomes, key=lambda outcome: outcome.run_id)  # as `recovery.lose` locks them
-    held = set(_update(FINISHED, [_finished_row(outcome) for outcome in outcomes], assigned, scheduler_id))
+    held = set(_update(FINISHED, [_finished_row(outcome) for outcome in outcomes], ENDED_SQL, scheduler_id))
     written = [outcome for outcome in outcomes if outcome.run_id in held]
     for outcome in outcomes:
         if outcome.run_id not in held:
@@ -155,16 +160,27 @@ def _write_finished(outcomes: Sequence[Outcome], scheduler_id: str) -> list[Outc
     return written
 
 
-def _finished_row(outcome: Outcome) -> tuple[object, ...]:
-    result = json.loads(outcome.result) if outcome.result else None
-    return (
-        outcome.run_id, outcome.status, outcome.reason, outcome.started_at,
-        outcome.finished_at, result, outcome.error, outcome.traceback, outcome.output,
-        *(outcome.progress or (None, None)),
-    )  # fmt: skip
+def _finished_row(outcome: Outcome) -> dict[str, object]:
+    row: dict[str, object] = {
+        "id": outcome.run_id, "status": outcome.status, "started_at": outcome.started_at,
+        "finished_at": outcome.finished_at,
+    }  # fmt: skip
+    # Most runs leave nothing more to be said: what is left out costs nothing on its way, nor in the database.
+    texts = zip(TEXTS, (outcome.reason, outcome.error, outcome.traceback, outcome.output), strict=True)
+    row |= {name: text for name, text in texts if text}
+    if outcome.result:
+        row["result"] = json.loads(outcome.result)
+    return row | _progress(outcome.progress) if outcome.progress else row
 
 
-def _update(columns: dict[str, str], rows: Iterable[Sequence[object]], assigned: str, scheduler_id: str) -> list[int]:
+def _progress(made: tuple[int, int | None] | None) -> dict[str, int | None]:
+    done, total = made or (None, None)
+    return {"progress_done": done, "progress_total": total}
+
+
+def _update(
+    columns: dict[str, str], rows: Iterable[Mapping[str, object]], assigned: str, scheduler_id: str
+) -> list[int]:
     """Update the runs of `rows` that `scheduler_id` still holds, and return their ids."""
     source, data = bulk.table(columns, rows)
     with connection.cursor() as cursor:
@@ -183,13 +199,14 @@ def _count(outcomes: Sequence[Outcome]) -> None:
     runs = Counter(outcome.job_id for outcome in outcomes)
     failures = Counter(outcome.job_id for outcome in outcomes if outcome.status in RETRIED)
     last = {outcome.job_id: outcome for outcome in sorted(outcomes, key=lambda outcome: outcome.finished_at)}
-    source, data = bulk.table(
-        COUNTED,
-        [
-            (job_id, runs[job_id], failures[job_id], outcome.status, outcome.finished_at)
-            for job_id, outcome in last.items()
-        ],
-    )
+    rows = [
+        {
+            "id": job_id, "runs": runs[job_id], "failures": failures[job_id], "status": outcome.status,
+            "at": outcome.finished_at,
+        }
+        for job_id, outcome in last.items()
+    ]  # fmt: skip
+    source, data = bulk.table(COUNTED, rows)
     # Two schedulers may count the same jobs: both lock them in the order of their ids, so that neither waits in a ring.
     lock = 'ORDER BY j.id COLLATE "C" FOR NO KEY UPDATE OF j' if connection.vendor == "postgresql" else ""
     with connection.cursor() as cursor:

@@ -33,7 +33,7 @@ def queue_retries(run_ids: Sequence[int], now: datetime) -> None:
     for run_id, attempt, definition in ended.values_list("id", "attempt", "job__retries"):
         delay = _delay(definition, attempt, run_id)
         if delay is not None:
-            rows.append((run_id, now + delay))
+            rows.append({"id": run_id, "available_at": now + delay})
     if rows:
         source, data = bulk.table({"id": "number", "available_at": "time"}, rows)
         with connection.cursor() as cursor:

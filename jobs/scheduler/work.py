@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from jobs.core.runs import RunStatus
 
@@ -15,8 +14,7 @@ HELD = "id, job_id, func, args, kwargs, scheduled_time, attempt, executor, timeo
 """The columns of a run that `HeldRun.of` reads."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldRun:
+class HeldRun(NamedTuple):
     """A run that this scheduler has claimed and may start. `timeout` is in seconds, None for none."""
 
     id: int
@@ -39,8 +37,7 @@ class HeldRun:
         )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a run ended. `result` is JSON, or "" for none; the texts are ready to be stored."""
 
     run_id: int

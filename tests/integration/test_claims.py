@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.models import JSONField, Value
 
 from jobs.core.runs import RunStatus, RunTrigger
@@ -152,18 +152,18 @@ def test_fire_times_beyond_the_catch_up_stay_due() -> None:
 
 
 @pytest.mark.parametrize("jobs", [1, 1000])
-def test_a_claim_takes_five_statements(jobs: int, statements: Statements) -> None:
+def test_a_claim_takes_four_statements(jobs: int, statements: Statements) -> None:
     make_jobs(jobs)
     with statements() as found:
         assert len(claim(limit=1000).runs) == jobs
-    # Whether any has a priority, the due jobs, their active runs, the jobs moved on, the runs written.
-    assert [sql.split()[0] for sql in found] == ["SELECT", "SELECT", "SELECT", "UPDATE", "INSERT"]
+    # The due jobs, their active runs, the jobs moved on, the runs written.
+    assert [sql.split()[0] for sql in found] == ["SELECT", "SELECT", "UPDATE", "INSERT"]
 
 
-def test_a_claim_of_nothing_takes_two_statements(statements: Statements) -> None:
+def test_a_claim_of_nothing_takes_one_statement(statements: Statements) -> None:
     with statements() as found:
         claim()
-    assert len(found) == 2
+    assert len(found) == 1
 
 
 def test_a_look_takes_one_statement(statements: Statements) -> None:
@@ -407,3 +407,46 @@ def test_texts_and_numbers_survive_the_way_into_the_database() -> None:
     assert (held.args, held.kwargs) == (awkward, {"a'b\"c": awkward})
     run = Run.objects.get()
     assert (run.args, run.kwargs) == (awkward, {"a'b\"c": awkward})
+
+
+# --- rows that were damaged in the database --------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("sqlite_only")  # PostgreSQL holds no text in a column of instants
+@pytest.mark.parametrize("column", ["anchor", "next_run_time"])
+def test_an_instant_that_is_none_breaks_its_own_job_alone(column: str) -> None:
+    make_jobs(2)
+    with connection.cursor() as cursor:
+        cursor.execute(f"UPDATE jobs_job SET {column} = '1 garbage' WHERE id = 'job-0'")  # noqa: S608
+    assert [run.job_id for run in claim().runs] == ["job-1"]
+    assert Run.objects.get(job_id="job-0").status == RunStatus.FAILED
+
+
+@pytest.mark.usefixtures("sqlite_only")
+def test_a_look_takes_an_instant_that_is_none_for_due() -> None:
+    make_job()
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE jobs_job SET next_run_time = '1 garbage'")
+    assert admission.look("s1").is_due(NOW)
+
+
+# --- room and priority -----------------------------------------------------------------------------------------------
+
+
+def test_no_more_jobs_are_claimed_than_the_largest_room() -> None:
+    make_jobs(5)
+    assert claims.claim_due("s1", {"thread": 3, "process": 1}, NOW).jobs == 3
+
+
+def test_a_look_tells_when_a_job_goes_by_its_priority() -> None:
+    make_job("plain")
+    make_job("urgent", priority=3, next_run_time=after(5))
+    seen = admission.look("s1")
+    assert not seen.goes_by_priority(NOW)
+    assert seen.goes_by_priority(after(5))
+
+
+def test_without_a_look_at_priorities_the_longest_due_comes_first() -> None:
+    make_job("urgent", priority=3)
+    make_job("late", next_run_time=after(-5))
+    assert [run.job_id for run in claims.claim_due("s1", {"thread": 1}, NOW, by_priority=False).runs] == ["late"]

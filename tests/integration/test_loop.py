@@ -373,9 +373,9 @@ def test_a_claim_whose_answer_was_lost_is_run_all_the_same(
     loop = make_loop()
     real = getattr(module, claim)
 
-    def lose_the_answer(*args: Any) -> Any:
+    def lose_the_answer(*args: Any, **named: Any) -> Any:
         monkeypatch.setattr(module, claim, real)
-        real(*args)
+        real(*args, **named)
         raise OperationalError("the connection broke at COMMIT")
 
     monkeypatch.setattr(module, claim, lose_the_answer)
@@ -395,7 +395,7 @@ def test_a_waiting_run_is_not_forgotten_when_the_claim_after_it_fails(
     loop = make_loop()
     real = claims.claim_due
 
-    def fail(*args: Any) -> Any:
+    def fail(*args: Any, **named: Any) -> Any:
         monkeypatch.setattr(claims, "claim_due", real)
         raise OperationalError("gone")
 
@@ -498,9 +498,9 @@ def test_run_once_outlives_a_database_that_fails_for_a_moment(calls: Calls, monk
     make_job()
     real = claims.claim_due
 
-    def lose_the_answer(*args: Any) -> Any:
+    def lose_the_answer(*args: Any, **named: Any) -> Any:
         monkeypatch.setattr(claims, "claim_due", real)
-        real(*args)
+        real(*args, **named)
         raise OperationalError("the connection broke at COMMIT")
 
     monkeypatch.setattr(claims, "claim_due", lose_the_answer)

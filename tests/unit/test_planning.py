@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.core.planning import CATCH_UP, Busy, Plan, Policy, plan
-from jobs.core.runs import RunStatus
+from jobs.core.runs import Overlap, RunStatus
 from tests.fakes import NOW, after, trigger
 
 TEN = trigger(seconds=10, anchor=after(-10))
@@ -251,6 +251,9 @@ POLICIES = st.builds(
     misfire_grace_time=st.none() | st.integers(0, 7200),
     coalesce=st.booleans(),
     max_instances=st.integers(1, 150),
+    overlap=st.just(Overlap.SKIP),
+    queue_limit=st.just(10),
+    runs_left=st.none(),
 )
 
 

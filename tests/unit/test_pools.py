@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobs.scheduler.pools import MAX_AHEAD, Pools
-from tests.fakes import InlineExecutor, held_run, outcome
+from tests.fakes import NOW, InlineExecutor, after, held_run, outcome
 
 
 def executor(slots: int) -> InlineExecutor:
@@ -33,14 +33,28 @@ def test_there_is_never_less_room_than_none() -> None:
 
 def test_an_executor_whose_runs_end_fast_is_given_more_ahead() -> None:
     found = pools()
-    found.ended([outcome(number) for number in range(50)], at=10.0)
-    assert found.rooms(at=11.0) == {"thread": 4 + 5, "process": 2}
+    found.ended([outcome(number, finished_at=after(0.1)) for number in range(50)], at=10.0)
+    assert found.rooms(at=11.0) == {"thread": 4 + 4, "process": 2}
 
 
 def test_no_more_is_given_ahead_than_the_most() -> None:
     found = pools()
-    found.ended([outcome(number) for number in range(50_000)], at=10.0)
+    found.ended([outcome(number, finished_at=NOW) for number in range(50)], at=10.0)
     assert found.rooms(at=10.0)["thread"] == 4 + MAX_AHEAD
+
+
+def test_nothing_is_given_ahead_to_an_executor_that_is_held_up() -> None:
+    found = pools()
+    found.ended([outcome(number, finished_at=NOW) for number in range(50)], at=10.0)
+    found.submit([held_run(number) for number in range(4)])
+    assert found.rooms(at=10.5)["thread"] == MAX_AHEAD
+    assert found.rooms(at=11.5)["thread"] == 0
+
+
+def test_what_never_started_says_nothing_of_the_pace() -> None:
+    found = pools()
+    found.ended([outcome(started_at=None)], at=10.0)
+    assert found.rooms(at=10.0) == {"thread": 4, "process": 2}
 
 
 def test_what_was_not_started_is_taken_back_from_all() -> None:

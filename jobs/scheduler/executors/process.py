@@ -95,7 +95,7 @@ class Worker:
         """
         self.runs += 1
         self._stop = None
-        request = {name: getattr(run, name) for name in HeldRun.__slots__} | {"scheduled_time": str(run.scheduled_time)}
+        request = run._asdict() | {"scheduled_time": str(run.scheduled_time)}
         with suppress(BrokenPipeError):
             os.write(self._requests, json.dumps(request).encode() + b"\n")
         deadline = None if run.timeout is None else time.monotonic() + run.timeout
