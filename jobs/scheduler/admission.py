@@ -99,7 +99,7 @@ def admit(scheduler_id: str, rooms: Mapping[str, int], now: datetime) -> list[He
     No job gets more than `max_instances` active runs, and no group more than its limit, over all schedulers: the rows
     of the jobs are locked, and so are the groups, while they are counted.
     """
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         waiting = _candidates(rooms, now)
         if not waiting:
             return []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple
@@ -67,11 +67,16 @@ class Planned(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed:
-    """What one claim took: runs to start, how many jobs it moved on, and the runs that were born finished."""
+    """What one claim took: runs to start, and how many jobs it moved on.
 
-    runs: list[HeldRun]
-    jobs: int
-    unstarted: list[tuple[str, PlannedRun]]
+    `unstarted` has, with their jobs' ids, the runs that were born finished, and `replaced` the ids of those that are to
+    end for newer ones.
+    """
+
+    runs: list[HeldRun] = field(default_factory=list)
+    jobs: int = 0
+    unstarted: Sequence[tuple[str, PlannedRun]] = ()
+    replaced: Sequence[int] = ()
 
 
 def claim_due(scheduler_id: str, rooms: Mapping[str, int], now: datetime, *, by_priority: bool = True) -> Claimed:
@@ -82,24 +87,30 @@ def claim_due(scheduler_id: str, rooms: Mapping[str, int], now: datetime, *, by_
     Runs that have to wait for their turn, or for a slot, are written without an owner: any scheduler may have them.
     A job whose row can not be understood is taken off the schedule, and leaves a failed run that says why.
 
-    Without `by_priority` the jobs are claimed in the order in which they fell due alone.
+    Without `by_priority` the jobs are claimed in the order in which they fell due alone. Call `end_replaced` with what
+    is `replaced` when the transaction has ended.
     """
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         jobs = _due_jobs(rooms, now, by_priority=by_priority)
         if not jobs:
-            return Claimed(runs=[], jobs=0, unstarted=[])
+            return Claimed()
         busy = _busy([job.id for job in jobs])
         planned = [_plan(job, busy.get(job.id, IDLE), now) for job in jobs]
         _move_on(planned)
         held = _insert(planned, scheduler_id, dict(rooms), now)
-    replaced = [run_id for found in planned for run_id in found.plan.replaced]
-    if replaced:
-        # Not under the locks of the jobs: whoever writes the end of such a run locks it first, and its job then.
-        Run.objects.filter(id__in=replaced).cancel("replaced by a newer run of its job", now)
     unstarted = [
         (found.job.id, run) for found in planned for run in found.plan.runs if run.status is not RunStatus.QUEUED
     ]
-    return Claimed(runs=held, jobs=len(jobs), unstarted=unstarted)
+    replaced = [run_id for found in planned for run_id in found.plan.replaced]
+    return Claimed(runs=held, jobs=len(jobs), unstarted=unstarted, replaced=replaced)
+
+
+def end_replaced(run_ids: Sequence[int], now: datetime) -> None:
+    """Have the runs `run_ids` end, which newer ones replace.
+
+    Not under the locks of the jobs: whoever writes the end of such a run locks it first, and its job then.
+    """
+    Run.objects.filter(id__in=run_ids).cancel("replaced by a newer run of its job", now)
 
 
 def most(rooms: Mapping[str, int]) -> int:

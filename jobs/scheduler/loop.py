@@ -26,16 +26,16 @@ from .retention import Pruner
 from .telling import TellingScheduler
 from .unstarted import Unstarted
 from .wakeup import Bell, Watcher
-from .work import HeldRun
+from .work import HeldRun, Outcome
 
 logger = logging.getLogger(__name__)
 
 POLL = 1.0
 """Seconds after which the loop looks for itself, should it not have been woken."""
-GAP = 0.01
+GAP = 0.002
 """Seconds between two looks of a loop that keeps up: what happens in between is handled together."""
 FLUSH = 0.05
-"""Seconds that an outcome waits, at the most, for others to be written with it."""
+"""Seconds that a start or an outcome waits, at the most, for others to be written with it."""
 LIVE = 0.5
 """Seconds between two writes of what running runs have written so far."""
 STUCK = 0.1
@@ -57,10 +57,10 @@ class Scheduler(TellingScheduler):
         """Make a scheduler that runs up to `threads` functions in its own process, and `processes` in others."""
         self.clock = clock or DatabaseClock()
         self.lease = Lease(self.clock, threads, processes)
-        self.recorder = Recorder(self.wakeup)
+        self.recorder = Recorder(self._something_to_record)
         self._unstarted = Unstarted()
-        in_threads = ThreadExecutor(threads, self._execute, self.wakeup, self.recorder.cancel)
-        self._processes = ProcessExecutor(processes, self.clock, self.recorder, self._may_start, self.wakeup)
+        in_threads = ThreadExecutor(threads, self._execute, self._room_for_more, self.recorder.cancel)
+        self._processes = ProcessExecutor(processes, self.clock, self.recorder, self._may_start, self._room_for_more)
         self._pools = Pools({"thread": in_threads, "process": self._processes})
         self._pruner = Pruner()
         self._event = Bell()
@@ -68,8 +68,10 @@ class Scheduler(TellingScheduler):
         self._drain_until = float("inf")
         self._backoff = Backoff()
         self._given_up = 0
-        self._more = False
-        self._flushed_at = self._live_at = self._started_at = self._looked_at = self._stuck_until = 0.0
+        self._replaced: list[int] = []
+        self._more = self._woken = False
+        self._flush_at = float("inf")
+        self._live_at = self._started_at = self._looked_at = self._stuck_until = 0.0
         super().__init__(
             timezone=settings.TIME_ZONE, executors=self._pools.executors, jobstores={"default": JobStore()}
         )
@@ -96,6 +98,7 @@ class Scheduler(TellingScheduler):
         try:
             while self._work_left(horizon) and not self._forced:
                 self._event.wait(min(self._process_jobs(), FLUSH))
+                self._event.clear()
         finally:
             self._close()
 
@@ -127,14 +130,37 @@ class Scheduler(TellingScheduler):
         """How many runs were given up at the end, or are still being called."""
         return max(self._given_up, self._pools.taken)
 
+    def wakeup(self) -> None:
+        """Have the loop look at once: something changed in the database, or in what may be claimed."""
+        self._woken = True
+        self._event.set()
+
+    def _something_to_record(self) -> None:
+        # Not a reason to look: the loop only has to know until when to wait.
+        self._flush_at = min(self._flush_at, self.clock.monotonic() + FLUSH)
+        self._event.set()
+
+    def _room_for_more(self) -> None:
+        if self._more:
+            self.wakeup()
+
     def _main_loop(self) -> None:
-        wait = 0.0
+        look_at = 0.0
         while self.state != STATE_STOPPED and not self._drained():
-            self._event.wait(wait)
-            if not self._more:
+            self._event.wait(max(min(look_at, self._record_at()) - self.clock.monotonic(), 0.0))
+            if self._woken and not self._more:
                 time.sleep(max(0.0, self._looked_at + GAP - self.clock.monotonic()))
             self._event.clear()
-            wait = self._process_jobs()
+            if self._woken or self.clock.monotonic() >= min(look_at, self._record_at()):
+                self._woken = False
+                wait = self._process_jobs()
+                look_at = self.clock.monotonic() + wait
+
+    def _record_at(self) -> float:
+        """Return the monotonic time at which there is something to write."""
+        if self.recorder.dirty and self._flush_at == float("inf"):  # what came while the last was being written
+            self._flush_at = self.clock.monotonic() + FLUSH
+        return min(self._flush_at, self._live_at + LIVE if self.recorder.running else float("inf"))
 
     def _drained(self) -> bool:
         if not self._draining or self._forced:
@@ -196,21 +222,25 @@ class Scheduler(TellingScheduler):
         seen, now = admission.look(self.lease.scheduler_id), self.clock.now()
         if seen.cancellations:
             cancel_wanted(self.lease.scheduler_id, self._pools, self.recorder, now)
+        self._end_replaced(now)
         rooms = self._rooms(seen, monotonic)
         if any(rooms.values()) and monotonic >= self._stuck_until and seen.is_due(now):
-            self._flush()
             if self._claim(rooms, seen, now):
                 return 0.0
             # What is due belongs to a full executor, or to a full job or group: do not look again at once.
             self._stuck_until = monotonic + STUCK
         # Where only room is wanting, the loop goes on as soon as there is some.
         self._more = not any(rooms.values()) and seen.is_due(now)
-        if self.recorder.dirty and monotonic - self._flushed_at >= FLUSH:
+        if self._record_at() <= monotonic:
+            self._record(monotonic)
+        return self._idle(seen if any(rooms.values()) else None, now)
+
+    def _record(self, monotonic: float) -> None:
+        if self._flush_at <= monotonic:
             self._flush()
         if self.recorder.running and monotonic - self._live_at >= LIVE:
             self.recorder.flush_live(self.lease.scheduler_id)
             self._live_at = monotonic
-        return self._idle(seen if any(rooms.values()) else None, now)
 
     def _idle(self, seen: admission.Look | None, now: datetime) -> float:
         monotonic = self.clock.monotonic()
@@ -218,10 +248,6 @@ class Scheduler(TellingScheduler):
         if seen is not None:
             ahead = [(at - now).total_seconds() for at in (seen.due_at, seen.waiting_at) if at is not None]
             until += [max(seconds, self._stuck_until - monotonic) for seconds in ahead]
-        if self.recorder.dirty:
-            until.append(self._flushed_at + FLUSH - monotonic)
-        if self.recorder.running:
-            until.append(self._live_at + LIVE - monotonic)
         return max(min(until), 0.0)
 
     def _beat(self, monotonic: float) -> None:
@@ -246,21 +272,39 @@ class Scheduler(TellingScheduler):
         return self._pools.rooms(monotonic)
 
     def _claim(self, rooms: dict[str, int], seen: admission.Look, now: datetime) -> bool:
-        """Take what waits, then what is due, as far as there is room; return whether there was anything."""
-        scheduler_id, room, jobs = self.lease.scheduler_id, claims.most(rooms), 0
-        runs = admission.admit(scheduler_id, rooms, now) if seen.is_waiting(now) else []
-        for run in runs:
-            rooms[run.executor] -= 1
-        if any(rooms.values()) and seen.due_at is not None and seen.due_at <= now:
-            claimed = claims.claim_due(scheduler_id, rooms, now, by_priority=seen.goes_by_priority(now))
-            runs, jobs = runs + claimed.runs, claimed.jobs
-            self._tell_unstarted(claimed.unstarted)
-        self._more = len(runs) >= room or jobs >= room
+        """Take what waits, then what is due, as far as there is room; return whether there was anything.
+
+        What has ended is written first, in the same transaction: a job whose run has just ended may have the next one.
+        """
+        room = claims.most(rooms)
+        with self.recorder.flushing(self.lease.scheduler_id, now) as outcomes:
+            runs, claimed = self._take(rooms, seen, now)
+        self._flushed(outcomes)
+        self._replaced += claimed.replaced
+        self._tell_unstarted(claimed.unstarted)
+        self._more = len(runs) >= room or claimed.jobs >= room
         if runs:
             self._started_at = self.clock.monotonic()
             self._pools.submit(runs)
             self._dispatch_submitted(runs)
-        return bool(runs or jobs)
+        self._end_replaced(now)
+        return bool(runs or claimed.jobs)
+
+    def _end_replaced(self, now: datetime) -> None:
+        """Have the runs end that newer ones replace; should the database fail, the next tick does it."""
+        if self._replaced:
+            claims.end_replaced(self._replaced, now)
+            self._replaced = []
+
+    def _take(self, rooms: dict[str, int], seen: admission.Look, now: datetime) -> tuple[list[HeldRun], claims.Claimed]:
+        scheduler_id = self.lease.scheduler_id
+        runs = admission.admit(scheduler_id, rooms, now) if seen.is_waiting(now) else []
+        for run in runs:
+            rooms[run.executor] -= 1
+        if not any(rooms.values()) or seen.due_at is None or seen.due_at > now:
+            return runs, claims.Claimed()
+        claimed = claims.claim_due(scheduler_id, rooms, now, by_priority=seen.goes_by_priority(now))
+        return [*runs, *claimed.runs], claimed
 
     def _give_back(self) -> None:
         """Let others have what was claimed and not started, where it can not be started here soon."""
@@ -269,11 +313,13 @@ class Scheduler(TellingScheduler):
         self._unstarted.give_back(self.lease.scheduler_id)
 
     def _flush(self) -> None:
-        outcomes = self.recorder.flush(self.lease.scheduler_id, self.clock.now())
-        self._flushed_at = self.clock.monotonic()
+        self._flushed(self.recorder.flush(self.lease.scheduler_id, self.clock.now()))
+
+    def _flushed(self, outcomes: list[Outcome]) -> None:
+        self._flush_at = float("inf")
         if outcomes:
             self._stuck_until = 0.0
-        self._pools.ended(outcomes, self._flushed_at)
+        self._pools.ended(outcomes, self.clock.monotonic())
         for outcome in outcomes:
             self._tell(outcome)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 
 from django.db import connection, transaction
@@ -89,32 +90,37 @@ class Recorder:
             self._wake_up()
 
     def flush(self, scheduler_id: str, now: datetime) -> list[Outcome]:
-        """Write all that was noted, in one transaction, and return the outcomes of runs that `scheduler_id` held.
+        """Write all that was noted, and return the outcomes of runs that `scheduler_id` held. Raises as `flushing`."""
+        with self.flushing(scheduler_id, now) as written:
+            return written
+
+    @contextmanager
+    def flushing(self, scheduler_id: str, now: datetime) -> Iterator[list[Outcome]]:
+        """Write all that was noted, in a transaction that ends with the block; gives the outcomes of runs held.
 
         Those that did not succeed are queued again where their jobs have retries. Raises what the database raises;
-        nothing is lost then.
+        nothing is lost then, and what the block wrote is undone with the rest.
         """
         started = [self._started.popleft() for _ in range(len(self._started))]
         self._finished += [self._ended.popleft() for _ in range(len(self._ended))]
         # A run that ended before its start was written is written once.
         started = [activity for activity in started if activity.run.id in self._live]
         try:
-            written = self._write(started, scheduler_id, now) if started or self._finished else []
-        except Exception:
+            with transaction.atomic():
+                yield self._write(started, scheduler_id, now) if started or self._finished else []
+        except BaseException:
             self._started.extendleft(reversed(started))
             raise
         for outcome in self._finished:
             self._shown.pop(outcome.run_id, None)
         self._finished = []
-        return written
 
     def _write(self, started: Sequence[Activity], scheduler_id: str, now: datetime) -> list[Outcome]:
-        with transaction.atomic():
-            _write_started(started, scheduler_id)
-            written = _write_finished(self._finished, scheduler_id)
-            failed = [outcome.run_id for outcome in written if outcome.status in RETRIED]
-            if failed:
-                queue_retries(failed, now)
+        _write_started(started, scheduler_id)
+        written = _write_finished(self._finished, scheduler_id)
+        failed = [outcome.run_id for outcome in written if outcome.status in RETRIED]
+        if failed:
+            queue_retries(failed, now)
         return written
 
     def flush_live(self, scheduler_id: str) -> None:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 
 from jobs.core.runs import RunStatus, RunTrigger
 from jobs.models import Job, Run
@@ -271,3 +272,22 @@ def test_a_job_never_has_more_than_max_instances_over_all_schedulers(peaks: Coun
     run_two_schedulers()
     assert statuses() == ["succeeded"] * 20
     assert 1 <= peaks["job"] <= 3
+
+
+def test_a_replaced_run_is_ended_although_the_database_failed_as_it_was_to_be_told(
+    make_loop: MakeLoop, monkeypatch: pytest.MonkeyPatch, clock: FakeClock
+) -> None:
+    make_job(overlap="replace")
+    loop = make_loop()
+    loop.tick()
+    real = claims.end_replaced
+
+    def fail(*args: Any) -> None:
+        monkeypatch.setattr(claims, "end_replaced", real)
+        raise OperationalError("gone")
+
+    monkeypatch.setattr(claims, "end_replaced", fail)
+    clock.advance(10)
+    for _ in range(3):
+        loop._process_jobs()
+    assert Run.objects.order_by("id")[0].cancel_requested_at is not None or statuses()[0] == "cancelled"
