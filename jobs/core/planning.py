@@ -10,7 +10,9 @@ from .runs import Overlap, RunStatus
 from .triggers import Trigger
 
 CATCH_UP = 100
-"""Fire times that one plan handles one by one, where they are not coalesced; the rest stay due for the next plan."""
+"""Runs that one plan queues at the most, where fire times are not coalesced; what may run too waits for the next."""
+
+MOMENT = timedelta(microseconds=1)
 
 
 class Policy(NamedTuple):
@@ -69,9 +71,9 @@ class Plan(NamedTuple):
 def plan(trigger: Trigger, due_at: datetime, policy: Policy, *, busy: Busy, now: datetime) -> Plan:
     """Plan the fire times of a job from `due_at`, the earliest not yet claimed, to `now`.
 
-    `busy` has the job's active runs. Each fire time up to `now` is in exactly one of the planned runs,
-    but for those beyond `CATCH_UP` of a job that does not coalesce, which stay due. The work and the memory that it
-    takes do not grow with the number of fire times.
+    `busy` has the job's active runs. Each fire time up to `now` is in exactly one of the planned runs, but for those
+    that may run and are more than `CATCH_UP`, which stay due. The work and the memory that it takes do not grow with
+    the number of fire times, nor do the rows: those that may not run are one.
     """
     following = trigger.next_after(due_at)
     if following is None or following > now:
@@ -84,12 +86,19 @@ def plan(trigger: Trigger, due_at: datetime, policy: Policy, *, busy: Busy, now:
 
 
 class _Fired(NamedTuple):
-    """Fire times that have come: those that may run, what stands for those long gone, and the next one."""
+    """Fire times that have come: those that may run, what stands for those long gone, and the next one.
+
+    `rest` more have come that are not among `times`, the latest of them at `rest_until`: those from `rest_from` on,
+    or, where that is None, older ones than all of `times`.
+    """
 
     times: tuple[datetime, ...]
     missed: PlannedRun | None
     next_run_time: datetime | None
     coalesced: int = 1
+    rest: int = 0
+    rest_from: datetime | None = None
+    rest_until: datetime | None = None
 
 
 def _coalesced(trigger: Trigger, due_at: datetime, now: datetime) -> _Fired:
@@ -113,9 +122,34 @@ def _one_by_one(trigger: Trigger, due_at: datetime, policy: Policy, now: datetim
             if following is None or following > now:
                 return _Fired(times=(), missed=missed, next_run_time=following)
             first = following
+    chosen = _newest if policy.overlap is Overlap.REPLACE else _oldest
+    return chosen(trigger, first, policy, now)._replace(missed=missed)
+
+
+def _oldest(trigger: Trigger, first: datetime, policy: Policy, now: datetime) -> _Fired:
     ahead = [first, *trigger.fire_times(first, CATCH_UP)]
     times = tuple(at for at in ahead[:CATCH_UP] if at <= now)
-    return _Fired(times=times, missed=missed, next_run_time=next(iter(ahead[len(times) :]), None))
+    following = next(iter(ahead[len(times) :]), None)
+    if following is None or following > now:
+        return _Fired(times=times, missed=None, next_run_time=following)
+    return _Fired(
+        times=times, missed=None, next_run_time=trigger.next_after(now),
+        rest=trigger.count(times[-1], now), rest_from=following, rest_until=trigger.latest_until(now),
+    )  # fmt: skip
+
+
+def _newest(trigger: Trigger, first: datetime, policy: Policy, now: datetime) -> _Fired:
+    times = [_before(trigger, first, now)]
+    while times[0] > first and len(times) < min(policy.max_instances, CATCH_UP):
+        times.insert(0, _before(trigger, first, times[0] - MOMENT))
+    return _Fired(
+        times=tuple(times), missed=None, next_run_time=trigger.next_after(now),
+        rest=1 + trigger.count(first, now) - len(times), rest_until=_before(trigger, first, times[0] - MOMENT),
+    )  # fmt: skip
+
+
+def _before(trigger: Trigger, first: datetime, until: datetime) -> datetime:
+    return max(trigger.latest_until(until) or first, first)
 
 
 def _decide(fired: _Fired, policy: Policy, busy: Busy, now: datetime) -> Plan:
@@ -127,16 +161,12 @@ def _decide(fired: _Fired, policy: Policy, busy: Busy, now: datetime) -> Plan:
     queued, replaced = _OVERLAPS[policy.overlap](in_time, policy, busy)
     runs += queued if fired.coalesced == 1 else [run._replace(fire_times=fired.coalesced) for run in queued]
     ended = policy.runs_left is not None and len(queued) >= policy.runs_left
-    passed = []
-    if len(queued) < len(in_time):
-        taken = {run.scheduled_time for run in queued}
-        passed = [at for at in in_time if at not in taken]
-        if ended:
-            # What comes after the last run that the job may have is no fire time of it.
-            passed = [at for at in passed if taken and at < max(taken)]
-    if passed:
-        runs.append(_skipped(passed, fired.coalesced, policy, busy))
-        runs.sort(key=lambda run: run.scheduled_time)
+    if not ended and fired.rest_from is not None and len(queued) == len(fired.times):
+        # More of them may run: the next plan has them.
+        return Plan(runs=tuple(runs), next_run_time=fired.rest_from, replaced=replaced)
+    if fired.rest or len(queued) < len(in_time):
+        skipped = _skipped(fired, in_time, queued, ended, policy, busy)
+        runs = sorted([*runs, *skipped], key=lambda run: run.scheduled_time)
     return Plan(runs=tuple(runs), next_run_time=None if ended else fired.next_run_time, replaced=replaced)
 
 
@@ -170,10 +200,23 @@ def _missed(at: datetime, policy: Policy, now: datetime, *, fire_times: int) -> 
     return PlannedRun(scheduled_time=at, status=RunStatus.MISSED, fire_times=fire_times, reason=reason)
 
 
-def _skipped(times: Sequence[datetime], coalesced: int, policy: Policy, busy: Busy) -> PlannedRun:
+def _skipped(
+    fired: _Fired, in_time: Sequence[datetime], queued: Sequence[PlannedRun], ended: bool, policy: Policy, busy: Busy
+) -> list[PlannedRun]:
+    """Return the one run that stands for all fire times that might have run and do not; none where there are none."""
+    taken = {run.scheduled_time for run in queued}
+    passed = [at for at in in_time if at not in taken]
+    rest = fired.rest
+    if ended:
+        # What comes after the last run that the job may have is no fire time of it.
+        passed = [at for at in passed if taken and at < max(taken)]
+        rest = rest if taken and fired.rest_from is None else 0
+    latest = [*passed, *([fired.rest_until] if rest and fired.rest_until is not None else [])]
+    if not latest:
+        return []
     what = f"run {busy.all[0]} was active" if busy.all else "more fire times were due at once than may run together"
     reason = f"{what}; max_instances is {policy.max_instances}"
     if policy.overlap is Overlap.QUEUE:
         reason += f", and the queue of {policy.queue_limit} is full"
-    fire_times = max(coalesced, len(times))
-    return PlannedRun(scheduled_time=times[-1], status=RunStatus.SKIPPED, fire_times=fire_times, reason=reason)
+    fire_times = max(fired.coalesced, len(passed) + rest)
+    return [PlannedRun(scheduled_time=max(latest), status=RunStatus.SKIPPED, fire_times=fire_times, reason=reason)]

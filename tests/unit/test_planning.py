@@ -221,6 +221,25 @@ def test_a_gap_of_a_year_of_every_second_is_planned_in_one_row(rule: Any, policy
 
 
 @pytest.mark.parametrize("rule", EVERY_SECOND.values(), ids=EVERY_SECOND)
+@pytest.mark.parametrize("coalesce", [True, False])
+@pytest.mark.parametrize("grace", [None, 60, 10 * YEAR])
+@pytest.mark.parametrize("active", [(), (7,)])
+@pytest.mark.parametrize("max_instances", [1, 3])
+@pytest.mark.parametrize("overlap", Overlap)
+def test_a_gap_of_a_year_is_one_plan_and_a_few_rows_whatever_the_policies(
+    rule: Any, coalesce: bool, grace: int | None, active: tuple[int, ...], max_instances: int, overlap: Overlap
+) -> None:
+    result = planned(
+        YEAR, rule=rule, active=active, coalesce=coalesce, misfire_grace_time=grace, max_instances=max_instances,
+        overlap=overlap, queue_limit=2,
+    )  # fmt: skip
+    assert sum(run.fire_times for run in result.runs) == YEAR + 1
+    assert len([run for run in result.runs if run.status is not RunStatus.QUEUED]) <= 2
+    assert len(result.runs) <= 2 + max_instances + 2
+    assert result.next_run_time == after(YEAR + 1)
+
+
+@pytest.mark.parametrize("rule", EVERY_SECOND.values(), ids=EVERY_SECOND)
 def test_a_gap_of_a_year_takes_neither_time_nor_memory(rule: Any) -> None:
     planned(YEAR, rule=rule)
     tracemalloc.start()
@@ -251,8 +270,8 @@ POLICIES = st.builds(
     misfire_grace_time=st.none() | st.integers(0, 7200),
     coalesce=st.booleans(),
     max_instances=st.integers(1, 150),
-    overlap=st.just(Overlap.SKIP),
-    queue_limit=st.just(10),
+    overlap=st.sampled_from(Overlap),
+    queue_limit=st.integers(1, 150),
     runs_left=st.none(),
 )
 
@@ -290,7 +309,9 @@ def test_a_plan_keeps_the_order_the_limits_and_the_reasons(
     assert times == sorted(set(times))
     assert due_at <= times[0] <= times[-1] <= now
     assert result.next_run_time is None or result.next_run_time > times[-1]
-    assert len(queued) <= max(policy.max_instances - len(active), 0)
+    starting = [run for run in queued if not run.waits]
+    assert len(starting) <= max(policy.max_instances - len(active), 0)
+    assert len(queued) <= CATCH_UP
     assert all(bool(run.reason) == (run.status is not RunStatus.QUEUED) for run in result.runs)
     if policy.misfire_grace_time is not None:
         grace = timedelta(seconds=policy.misfire_grace_time)
