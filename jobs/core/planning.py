@@ -31,14 +31,19 @@ class Policy(NamedTuple):
 
 
 class Busy(NamedTuple):
-    """The ids of a job's active runs, the oldest first: those that a scheduler holds, and those that wait for one."""
+    """The ids of a job's active runs, the oldest first: those that a scheduler holds, and those that wait for one.
+
+    `later` has retries whose delay is not over: they take no instance and no place in the queue, so that the schedule
+    goes on meanwhile; a newer run replaces them like any other.
+    """
 
     held: Sequence[int] = ()
     waiting: Sequence[int] = ()
+    later: Sequence[int] = ()
 
     @property
     def all(self) -> tuple[int, ...]:
-        """Both."""
+        """Those that take an instance."""
         return (*self.held, *self.waiting)
 
 
@@ -186,7 +191,8 @@ def _replace(times: Sequence[datetime], policy: Policy, busy: Busy) -> tuple[lis
     newest = times[-policy.max_instances :][: policy.runs_left]
     if not newest:
         return [], ()
-    replaced = busy.all[: max(len(busy.all) + len(newest) - policy.max_instances, 0)]
+    old = (*busy.later, *busy.all)
+    replaced = old[: max(len(old) + len(newest) - policy.max_instances, 0)]
     # The new run may not start before the one that it replaces has ended.
     return [PlannedRun(scheduled_time=at, waits=bool(busy.held)) for at in newest], replaced
 

@@ -94,7 +94,7 @@ def claim_due(scheduler_id: str, rooms: Mapping[str, int], now: datetime, *, by_
         jobs = _due_jobs(rooms, now, by_priority=by_priority)
         if not jobs:
             return Claimed()
-        busy = _busy([job.id for job in jobs])
+        busy = _busy([job.id for job in jobs], now)
         planned = [_plan(job, busy.get(job.id, IDLE), now) for job in jobs]
         _move_on(planned)
         held = _insert(planned, scheduler_id, dict(rooms), now)
@@ -139,14 +139,14 @@ def _due_sql(vendor: str, by_priority: bool, *, process: bool, thread: bool) -> 
     )
 
 
-def _busy(job_ids: Sequence[str]) -> dict[str, Busy]:
+def _busy(job_ids: Sequence[str], now: datetime) -> dict[str, Busy]:
     # The jobs' rows are locked: no other scheduler adds a run of theirs between this look and the insert.
-    held: dict[str, list[int]] = defaultdict(list)
-    waiting: dict[str, list[int]] = defaultdict(list)
+    found: dict[str, dict[str, list[int]]] = defaultdict(lambda: {"held": [], "waiting": [], "later": []})
     active = Run.objects.active().filter(job_id__in=job_ids).order_by("id")
-    for job_id, run_id, owner in active.values_list("job_id", "id", "scheduler_id"):
-        (held if owner else waiting)[job_id].append(run_id)
-    return {job_id: Busy(held=held[job_id], waiting=waiting[job_id]) for job_id in {*held, *waiting}}
+    for job_id, run_id, owner, available_at in active.values_list("job_id", "id", "scheduler_id", "available_at"):
+        is_later = available_at is not None and available_at > now
+        found[job_id]["held" if owner else "later" if is_later else "waiting"].append(run_id)
+    return {job_id: Busy(**runs) for job_id, runs in found.items()}
 
 
 def _policy(job: DueJob) -> Policy:

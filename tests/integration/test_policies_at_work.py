@@ -193,6 +193,23 @@ def test_a_lost_run_of_a_job_without_retries_is_not() -> None:
     assert statuses() == ["lost"]
 
 
+def test_the_schedule_goes_on_while_a_retry_waits_for_its_delay(make_loop: MakeLoop) -> None:
+    make_job(func="tests:fail", retries={**RETRIES, "delay": 3600})
+    loop = make_loop()
+    settle(loop)
+    loop.clock.advance(10)  # type: ignore[attr-defined]
+    settle(loop)
+    assert statuses(attempt=1) == ["failed", "failed"]
+    assert statuses(attempt=2) == ["queued", "queued"]
+
+
+def test_a_retry_whose_delay_is_over_counts_as_active(make_loop: MakeLoop) -> None:
+    make_run(attempt=2, scheduled_time=after(-60), available_at=NOW, priority=-1)
+    make_job()
+    claims.claim_due("s1", {"thread": 1}, NOW)
+    assert statuses() == ["queued", "skipped"]
+
+
 @pytest.mark.parametrize("damaged", [5, "x", [1], {"max": "many"}, {"min": 1}, {"max": 1, "delay": None}], ids=repr)
 def test_damaged_retries_keep_no_end_from_being_written(make_loop: MakeLoop, damaged: Any) -> None:
     make_job(func="tests:fail", retries=damaged, trigger=HOURLY)

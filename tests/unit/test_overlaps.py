@@ -102,6 +102,26 @@ def test_nothing_is_replaced_where_nothing_runs() -> None:
     assert (summary(result), result.replaced) == ([("missed", 0, False)], ())
 
 
+# --- retries that wait for their delay -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("overlap", ["skip", "queue"])
+def test_a_retry_whose_delay_is_not_over_does_not_stop_the_schedule(overlap: str) -> None:
+    result = plan(TEN, NOW, Policy(overlap=Overlap(overlap), queue_limit=1), busy=Busy(later=(5,)), now=NOW)
+    assert (summary(result), result.replaced) == ([START], ())
+
+
+def test_a_retry_whose_delay_is_not_over_takes_no_place_in_the_queue() -> None:
+    policy = Policy(overlap=Overlap.QUEUE, queue_limit=1)
+    result = plan(TEN, NOW, policy, busy=Busy(held=(6,), later=(5,)), now=NOW)
+    assert summary(result) == [WAIT]
+
+
+def test_a_retry_whose_delay_is_not_over_is_replaced_by_a_newer_run() -> None:
+    result = plan(TEN, NOW, Policy(overlap=Overlap.REPLACE), busy=Busy(later=(5,)), now=NOW)
+    assert (summary(result), result.replaced) == ([START], (5,))
+
+
 # --- the last runs ---------------------------------------------------------------------------------------------------
 
 
