@@ -11,12 +11,13 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
+from django.db.models import F
 
 from jobs import definitions
 from jobs.core.exceptions import CronzimusError, InvalidArguments
 from jobs.core.planning import IDLE, Busy, Plan, PlannedRun, Policy, plan
 from jobs.core.runs import Overlap, RunStatus, RunTrigger
-from jobs.models import Run
+from jobs.models import Job, Run
 from jobs.policies import executor_of
 
 from . import bulk
@@ -97,6 +98,7 @@ def claim_due(scheduler_id: str, rooms: Mapping[str, int], now: datetime, *, by_
         busy = _busy([job.id for job in jobs], now)
         planned = [_plan(job, busy.get(job.id, IDLE), now) for job in jobs]
         _move_on(planned)
+        _count_failed(planned, now)
         held = _insert(planned, scheduler_id, dict(rooms), now)
     unstarted = [
         (found.job.id, run) for found in planned for run in found.plan.runs if run.status is not RunStatus.QUEUED
@@ -203,6 +205,15 @@ def _moved(found: Planned) -> dict[str, Any]:
     queued = sum(run.status is RunStatus.QUEUED for run in found.plan.runs)
     moved = {"id": found.job.id, "next_run_time": found.plan.next_run_time, "queued": queued}
     return {**moved, "error": found.error} if found.error else moved
+
+
+def _count_failed(planned: Sequence[Planned], now: datetime) -> None:
+    failed = [found.job.id for found in planned if found.error]
+    if failed:
+        Job.objects.filter(pk__in=failed).update(
+            run_count=F("run_count") + 1, failure_count=F("failure_count") + 1,
+            last_status=RunStatus.FAILED, last_run_at=now,
+        )  # fmt: skip
 
 
 def _insert(planned: Sequence[Planned], scheduler_id: str, rooms: dict[str, int], now: datetime) -> list[HeldRun]:

@@ -315,6 +315,15 @@ def test_a_damaged_job_is_taken_off_the_schedule_and_kept_with_the_reason(damage
     assert claim(after(60)).jobs == 0
 
 
+def test_the_failed_run_of_a_damaged_job_is_counted() -> None:
+    make_job(trigger={"every": "second"})
+    make_job("good")
+    claim(after(2))
+    job, good = Job.objects.get(pk="job"), Job.objects.get(pk="good")
+    assert (job.run_count, job.failure_count, job.last_status, job.last_run_at) == (1, 1, RunStatus.FAILED, after(2))
+    assert (good.run_count, good.failure_count, good.last_status) == (0, 0, "")
+
+
 def test_a_job_whose_function_is_unknown_is_claimed_and_fails_when_it_runs() -> None:
     make_job(func="gone:away")
     assert [run.func for run in claim().runs] == ["gone:away"]
