@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from jobs.core.exceptions import CronzimusError, InvalidRequest, JobExists, JobNotFound
+from jobs import definitions, registry
+from jobs.core.exceptions import CronzimusError, InvalidFunction, InvalidRequest, JobExists, JobNotFound
 from jobs.models import Job
+from jobs.policies import default_policies
 
 from .jobs import add_job, get_job, update_job
 
@@ -15,9 +17,10 @@ from .jobs import add_job, get_job, update_job
 def sync_declared_jobs(declarations: Iterable[Mapping[str, Any]], *, now: datetime) -> None:
     """Make the jobs that settings.JOBS declares: add those that are not there, change those declared anew.
 
-    A job is changed only when its declaration is not the one that it was last made from, so that what people
-    edited, paused or let run since stays as it is. Raises `InvalidRequest` for a declaration that is not valid, with
-    its place in the list.
+    A job is changed only when its declaration is not the one that it was last made from, so that what people edited,
+    paused or let run since stays as it is. Then what the declaration names holds, and what it named before and names no
+    more gets its default again, unless somebody edited it since. Raises `InvalidRequest` for a declaration that is not
+    valid, with its place in the list.
     """
     seen: set[object] = set()
     for index, declaration in enumerate(declarations):
@@ -43,7 +46,31 @@ def _sync_declared_job(declaration: dict[str, Any], now: datetime) -> None:
         if job is None:
             job = add_job(declaration, now=now)
         else:
-            job = update_job(job.id, {name: declaration[name] for name in declaration if name != "id"}, now=now)
+            named = {name: declaration[name] for name in declaration if name != "id"}
+            job = update_job(job.id, _dropped(job, declaration, now) | named, now=now)
     except JobExists:
         return  # another scheduler that starts at the same time was first
     Job.objects.filter(pk=job.pk).update(declaration=declaration)
+
+
+def _dropped(job: Job, declaration: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """Return the defaults of what the last declaration of `job` named and `declaration` does not.
+
+    Not of what somebody edited since: that is theirs. The fields of the trigger are not among it; they come as one.
+    """
+    defaults = _defaults(declaration.get("func", job.func))
+    before = job.declaration if isinstance(job.declaration, dict) else {}
+    dropped = [name for name in before if name in defaults and name not in declaration]
+    try:
+        made = definitions.clean_job({name: before[name] for name in dropped}, now=now, job=job)
+    except CronzimusError:
+        return {}  # what it once said means nothing now, and so nobody can tell what was edited
+    return {name: defaults[name] for name in dropped if getattr(job, name) == made[name]}
+
+
+def _defaults(func: object) -> dict[str, Any]:
+    defaults = {"description": "", "tags": [], "args": [], "kwargs": {}, **default_policies()}
+    try:
+        return defaults | {"name": registry.lookup(func).name}
+    except InvalidFunction:
+        return defaults

@@ -466,6 +466,38 @@ def test_a_changed_declaration_does_not_resume_a_paused_job() -> None:
     assert (stored().paused, stored().next_run_time) == (True, None)
 
 
+FULL = {
+    **BODY, "jitter": 3, "name": "Declared", "description": "told", "tags": ["a"], "args": [1], "timeout": 60,
+    "retries": {"max": 3}, "misfire_grace_time": 5,
+}  # fmt: skip
+
+
+def test_what_a_changed_declaration_no_longer_names_gets_its_default(settings: Any) -> None:
+    settings.JOB_DEFAULTS = {"misfire_grace_time": 99}
+    sync(FULL)
+    sync(BODY, now=after(5))
+    job = stored()
+    assert (job.name, job.description, job.tags, job.args) == ("echo", "", [], [])
+    assert (job.timeout, job.retries, job.misfire_grace_time) == (None, None, 99)
+    assert job.trigger == {"type": "interval", "seconds": 10}
+
+
+def test_what_a_changed_declaration_no_longer_names_stays_where_it_was_edited() -> None:
+    sync(FULL)
+    services.update_job("job", {"name": "edited", "args": [2], "retries": {"max": 1}}, now=after(1))
+    sync(BODY, now=after(5))
+    job = stored()
+    assert (job.name, job.args, job.retries["max"], job.timeout) == ("edited", [2], 1, None)
+
+
+@pytest.mark.parametrize("damaged", [5, [], {"retries": 5, "func": None, "args": "x"}], ids=repr)
+def test_a_damaged_record_of_the_last_declaration_does_no_harm(damaged: Any) -> None:
+    sync(FULL)
+    Job.objects.update(declaration=damaged)
+    sync(BODY, now=after(5))
+    assert (stored().declaration, stored().name) == (BODY, "Declared")
+
+
 def test_a_declaration_of_a_job_that_people_made_takes_it_over() -> None:
     add(seconds=99)
     sync(BODY, now=after(1))
