@@ -96,7 +96,7 @@ class Scheduler(TellingScheduler):
         self.open()
         horizon = self.clock.now()
         try:
-            while self._work_left(horizon) and not self._forced:
+            while not self._drained() and self._work_left(horizon):
                 self._event.wait(min(self._process_jobs(), FLUSH))
                 self._event.clear()
         finally:

@@ -488,6 +488,18 @@ def test_run_once_with_nothing_to_do_leaves_at_once() -> None:
     assert Scheduler.objects.get().stopped_at is not None
 
 
+def test_run_once_that_is_told_to_stop_gives_up_what_does_not_end_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobs.scheduler.loop.DRAIN", 0.2)
+    make_job(func="tests:wait", args=[3])
+    loop = Loop(1, 1, RunningClock())  # type: ignore[arg-type]
+    ended = in_thread(loop.run_once)
+    until(lambda: statuses() == ["running"])
+    loop.drain()
+    ended()
+    assert statuses() == ["lost"]
+    assert loop.unfinished == 1
+
+
 def test_run_once_catches_up_with_all_that_was_due(calls: Calls) -> None:
     make_job(coalesce=False, max_instances=1000, next_run_time=after(-2490), anchor=after(-2500))
     Loop(4, 1, RunningClock()).run_once()  # type: ignore[arg-type]
