@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import io
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -70,6 +72,41 @@ def leave_at_once(status: int) -> None:
 def segfault() -> None:
     """Read where nothing is."""
     ctypes.string_at(0)
+
+
+@register("tests:noisy_child")
+def noisy_child(path: str) -> str:
+    """Leave behind a child that writes without end, and return."""
+    print("before the end")
+    child = subprocess.Popen(["yes"])
+    leave(path, child.pid)
+    return "returned"
+
+
+@register("tests:fork")
+def fork(path: str) -> str:
+    """Return twice: in this process, and in a child."""
+    child = os.fork()
+    if child:
+        leave(path, child)
+    return "parent" if child else "child"
+
+
+@register("tests:spoil")
+def spoil() -> None:
+    """Make what it can of its process unfit for others."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.chdir("/")
+    os.close(1)
+    sys.stderr.close()
+    sys.stdout = io.StringIO()
+
+
+@register("tests:seize")
+def seize(seconds: float) -> None:
+    """Leave behind a thread that keeps the interpreter to itself for so long, in C."""
+    sleep = ctypes.PyDLL(None).usleep
+    threading.Thread(target=lambda: (time.sleep(0.2), sleep(int(seconds * 1_000_000))), daemon=True).start()
 
 
 def leave(path: str, *pids: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import traceback
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -79,6 +80,7 @@ def execute(run: HeldRun, clock: Clock, started: Callable[[Activity], None]) -> 
         activity = Activity(run, clock.now(), output)
         started(activity)
         before = _open_transactions()  # none in a scheduler's threads
+        process = os.getpid()
         if not before:
             # A connection that a run before this one broke, or that grew too old, is not this one's problem.
             close_old_connections()
@@ -87,6 +89,9 @@ def execute(run: HeldRun, clock: Clock, started: Callable[[Activity], None]) -> 
             ended = _ended(_call(run, activity.context))
         except BaseException as error:
             ended = _failed(error)
+        if os.getpid() != process:
+            # The function forked, and its child came back too: it is not the one to answer, or to take other runs.
+            os._exit(0)
         if left_open := _open_transactions() - before:
             _abandon(left_open)
             if ended["status"] is RunStatus.SUCCEEDED:

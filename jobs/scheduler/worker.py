@@ -25,12 +25,38 @@ def main() -> None:
     _die_with_parent()
     signal.signal(signal.SIGTERM, _end)
     _load_django()
+    surroundings = Surroundings()
     with os.fdopen(requests) as lines, os.fdopen(replies, "w", buffering=1) as answers:
         _say(answers, ready=True)
         for line in lines:
+            surroundings.restore()
             _answer(json.loads(line), answers)
             if _ended:
                 break
+
+
+class Surroundings:
+    """What a function finds in its process: restored, so that none finds what another made of it."""
+
+    def __init__(self) -> None:
+        """Note how they are."""
+        self._output = os.dup(1)
+        self._folder = os.getcwd()
+        self._streams: list[TextIO] = []
+
+    def restore(self) -> None:
+        """Make them what they were: the handler of SIGTERM, the folder, the standard streams and what logs to them."""
+        signal.signal(signal.SIGTERM, _end)
+        os.chdir(self._folder)
+        for descriptor in (1, 2):
+            os.dup2(self._output, descriptor)
+        if self._streams != [sys.stdout, sys.stderr] or any(stream.closed for stream in self._streams):
+            # What can not be encoded is no reason to fail, as it is none in a thread.
+            self._streams = [os.fdopen(fd, "w", 1, "utf-8", "backslashreplace", closefd=False) for fd in (1, 2)]
+            sys.stdout, sys.stderr = self._streams
+            for handler in logging.getLogger().handlers:
+                if isinstance(handler, logging.StreamHandler):
+                    handler.stream = sys.stderr
 
 
 _ended: list[int] = []
@@ -72,9 +98,6 @@ def _load_django() -> None:
     django.setup()
     for handler in logging.getLogger().handlers:
         handler.setFormatter(logging.Formatter("{levelname} {name}: {message}", style="{"))
-    for stream in (sys.stdout, sys.stderr):
-        # What can not be encoded is no reason to fail, as it is none in a thread.
-        stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
 
 
 def _die_with_parent() -> None:

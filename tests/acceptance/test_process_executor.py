@@ -154,6 +154,49 @@ def test_a_process_that_got_away_and_holds_the_output_holds_up_nothing(tmp_path:
 
 
 @pytest.mark.usefixtures("scheduler")
+def test_a_child_that_was_left_behind_and_writes_without_end_holds_up_nothing(tmp_path: Path) -> None:
+    run = ended(queued("tests:noisy_child", str(tmp_path / "pids")))
+    (child,) = pids(tmp_path / "pids")
+    try:
+        assert (run.status, run.result) == ("succeeded", "returned")
+        assert "before the end\n" in run.output
+        assert_goes_on()
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+@pytest.mark.usefixtures("scheduler")
+def test_a_child_that_returns_as_well_answers_for_no_run(tmp_path: Path) -> None:
+    run = ended(queued("tests:fork", str(tmp_path / "pids")))
+    assert (run.status, run.result) == ("succeeded", "parent")
+    (child,) = pids(tmp_path / "pids")
+    until(lambda: not is_alive(child), seconds=5)
+    results = {ended(queued("tests:pid")).result for _ in range(5)}
+    assert len(results) == 1
+    assert child not in results
+
+
+@pytest.mark.usefixtures("scheduler")
+def test_what_a_function_makes_of_its_process_is_not_found_by_the_next_one() -> None:
+    before = ended(queued("tests:pid")).result
+    assert ended(queued("tests:spoil")).status == "succeeded"
+    run = ended(queued("tests:noisy"))
+    assert run.status == "succeeded"
+    lines = ["printed", "printed as an error", f"INFO job.{run.job_id}: logged", "from a child", "from the descriptor"]
+    assert sorted(run.output.splitlines()) == sorted(lines)
+    assert ended(queued("tests:pid")).result == before
+
+
+@pytest.mark.usefixtures("scheduler")
+def test_a_process_that_takes_no_request_is_ended_at_the_timeout() -> None:
+    assert ended(queued("tests:seize", 60)).status == "succeeded"
+    time.sleep(0.5)
+    run = ended(queued("tests:echo", "x" * 200_000, timeout=1))
+    assert (run.status, run.reason) == ("timed_out", "it took longer than its timeout of 1 s")
+    assert_goes_on()
+
+
+@pytest.mark.usefixtures("scheduler")
 def test_a_cancelled_run_is_ended(tmp_path: Path) -> None:
     run = queued("tests:family", str(tmp_path / "pids"))
     family = pids(tmp_path / "pids")

@@ -62,8 +62,10 @@ class Worker:
         self._replies, replies = os.pipe()
         self._output, output = os.pipe()
         self._bell, self._ring = os.pipe()
-        # What a function started in a session of its own may outlive it, and hold the other end open.
+        # What a function started in a session of its own may outlive it, and hold the other end open. And what it left
+        # behind may keep the process from reading a request that does not fit into the pipe.
         os.set_blocking(self._output, False)
+        os.set_blocking(self._requests, False)
         self._process = subprocess.Popen(  # noqa: S603 (a command of ours)
             [sys.executable, "-m", "jobs.scheduler.worker", str(requests), str(replies)],
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, pass_fds=(requests, replies),
@@ -73,9 +75,10 @@ class Worker:
             os.close(descriptor)
         self.runs = 0
         self._stop: Stopped | None = None
-        self._unread = b""
+        self._unsent = self._unread = b""
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._watched = select.poll()
+        # In this order they are looked at: where the end is there, the output before it is seen to be there, too.
         for descriptor in (self._replies, self._output, self._bell):
             self._watched.register(descriptor, select.POLLIN)
 
@@ -96,8 +99,8 @@ class Worker:
         self.runs += 1
         self._stop = None
         request = run._asdict() | {"scheduled_time": str(run.scheduled_time)}
-        with suppress(BrokenPipeError):
-            os.write(self._requests, json.dumps(request).encode() + b"\n")
+        self._unsent = json.dumps(request).encode() + b"\n"
+        self._watched.register(self._requests, select.POLLOUT)
         deadline = None if run.timeout is None else time.monotonic() + run.timeout
 
         def progress(made: list[int]) -> None:
@@ -175,18 +178,32 @@ class Worker:
                 if self._stop is not None:  # else it was rung for the run before, which had just ended
                     self.kill(output)
                     raise self._stop
-            elif self._output in ready:
-                data = os.read(self._output, CHUNK)
-                output.write(self._decode(data))
-                if not data:
-                    self._watched.unregister(self._output)
-            elif self._replies in ready:
-                # Only where there is no output left to read: the end comes after all that was written before it.
+            if self._requests in ready:
+                self._send()
+            if self._output in ready:
+                # All that was written before the end: a pipe holds no more than a chunk. What comes after it, from a
+                # child that was left behind, is not waited for.
+                self._read_output(output)
+            if self._replies in ready:
                 for message in self._messages():
                     if "progress" in message:
                         progress(message["progress"])
                     if wanted in message:
                         return message[wanted]
+
+    def _send(self) -> None:
+        try:
+            self._unsent = self._unsent[os.write(self._requests, self._unsent) :]
+        except BrokenPipeError:
+            self._unsent = b""  # its replies end as well
+        if not self._unsent:
+            self._watched.unregister(self._requests)
+
+    def _read_output(self, output: Output) -> None:
+        data = os.read(self._output, CHUNK)
+        output.write(self._decode(data))
+        if not data:
+            self._watched.unregister(self._output)
 
     def _messages(self) -> list[dict[str, Any]]:
         data = os.read(self._replies, CHUNK)
