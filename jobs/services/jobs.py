@@ -11,9 +11,10 @@ from django.db import DataError, IntegrityError, transaction
 
 from jobs import definitions
 from jobs.core.exceptions import InvalidRequest, JobExists, JobNotFound
-from jobs.core.runs import RunStatus, RunTrigger
+from jobs.core.runs import RunStatus
 from jobs.models import Job, Run, announce
-from jobs.policies import executor_of
+
+from .unclaimed import due_unclaimed, put_on_record, skipped_run
 
 logger = logging.getLogger(__name__)
 
@@ -47,16 +48,20 @@ def add_job(body: Mapping[str, Any], *, now: datetime, paused: bool = False) -> 
 def update_job(job_id: str, body: Mapping[str, Any], *, now: datetime) -> Job:
     """Change what `body` names of a job, and return it. The schedule is left alone unless the trigger changes.
 
+    What was due by the trigger that it had, and not yet claimed, is put on record as skipped.
     Raises `JobNotFound`, or a subclass of `InvalidRequest` naming every bad field.
     """
     with transaction.atomic():
         job = locked_job(job_id)
         cleaned = definitions.clean_job(body, now=now, job=job)
         names = definitions.changed(job, cleaned)
+        unclaimed = due_unclaimed(job, now, what="given another trigger") if "trigger" in names else None
         for name in names:
             setattr(job, name, cleaned[name])
         if "trigger" in names:
             names += _reschedule(job, now)
+            if unclaimed is not None and job.next_run_time != unclaimed.scheduled_time:
+                put_on_record(unclaimed)
         elif _is_mended(job, names):
             job.error, job.next_run_time = "", definitions.trigger_of(job).next_after(now)
             names += ["error", "next_run_time"]
@@ -71,8 +76,8 @@ def update_job(job_id: str, body: Mapping[str, Any], *, now: datetime) -> Job:
 def pause_job(job_id: str, *, now: datetime, until: datetime | None = None) -> Job:
     """Stop a job's trigger, for good or `until` an instant; its active runs go on.
 
-    One that is paused stays paused, until the instant that was given last. Raises `JobNotFound`, and `InvalidRequest`
-    for an instant that is not to come.
+    What was due and not yet claimed is put on record as skipped. One that is paused stays paused, until the instant
+    that was given last. Raises `JobNotFound`, and `InvalidRequest` for an instant that is not to come.
     """
     if until is not None and until <= now:
         raise InvalidRequest(fields={"until": "lies in the past"})
@@ -82,6 +87,7 @@ def pause_job(job_id: str, *, now: datetime, until: datetime | None = None) -> J
         # What is paused until an instant is due after it, like any other job: nobody has to wake it up.
         job.paused, job.paused_until = until is None, until
         if (job.paused, job.paused_until) != before:
+            put_on_record(due_unclaimed(job, now, what="paused"))
             job.next_run_time = None if until is None else definitions.trigger_of(job).next_after(until)
             job.updated_at = now
             job.save(update_fields=["paused", "paused_until", "next_run_time", "updated_at"])
@@ -113,14 +119,8 @@ def skip_next(job_id: str, *, now: datetime, actor: str = "") -> Job:
         job = locked_job(job_id)
         if job.next_run_time is None:
             raise InvalidRequest(f"job {job_id!r} has no fire time to come")
-        skipped = Run(
-            job=job, func=job.func, args=job.args or [], kwargs=job.kwargs or {}, executor=executor_of(job),
-            actor=actor,
-            status=RunStatus.SKIPPED, reason=f"left out by {actor or 'a request'}", trigger=RunTrigger.SCHEDULE,
-            scheduled_time=job.next_run_time, queued_at=now, finished_at=now,
-        )  # fmt: skip
-        # A fire time that was left out before, and came up again because the job was resumed, is on record already.
-        Run.objects.bulk_create([skipped], ignore_conflicts=True)
+        reason = f"left out by {actor or 'a request'}"
+        put_on_record(skipped_run(job, job.next_run_time, now=now, reason=reason, actor=actor))
         job.next_run_time = definitions.trigger_of(job).next_after(job.next_run_time)
         job.save(update_fields=["next_run_time"])
         announce()
@@ -130,10 +130,12 @@ def skip_next(job_id: str, *, now: datetime, actor: str = "") -> Job:
 def remove_job(job_id: str, *, now: datetime) -> None:
     """Remove a job; its runs stay on record, and those that no scheduler has taken yet are cancelled.
 
-    Raises `JobNotFound`.
+    What was due and not yet claimed is put on record as skipped. Raises `JobNotFound`.
     """
     with transaction.atomic():
-        locked_job(job_id).delete()
+        job = locked_job(job_id)
+        put_on_record(due_unclaimed(job, now, what="removed"))
+        job.delete()
         Run.objects.waiting().filter(job_id=job_id).order_by().update(
             status=RunStatus.CANCELLED, reason="its job was removed", finished_at=now
         )

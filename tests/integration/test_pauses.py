@@ -28,7 +28,7 @@ def fired(now: Any) -> list[Any]:
 
 
 def test_a_job_that_is_paused_until_an_instant_fires_after_it_by_itself() -> None:
-    make_job()
+    make_job(next_run_time=after(10))
     services.pause_job("job", now=after(1), until=after(65))
     assert fired(after(69)) == []
     assert fired(after(70)) == [after(70)]
