@@ -54,8 +54,9 @@ def select(database: Database) -> int:
 
 @register("tests:mark")
 def mark(path: str, context: RunContext, seconds: float = 0) -> None:
-    """Leave a mark outside the database, `job scheduled_time started_at pid`, then take `seconds`."""
-    line = f"{context.job_id} {context.scheduled_time.isoformat()} {time.time()} {os.getpid()}\n"
+    """Leave a mark outside the database, `job scheduled_time monotonic pid clock`, then take `seconds`."""
+    times = f"{context.scheduled_time.isoformat()} {time.monotonic()} {os.getpid()} {time.time()}"
+    line = f"{context.job_id} {times}\n"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         os.write(descriptor, line.encode())  # one write with O_APPEND: lines of several processes do not mix

@@ -7,14 +7,16 @@ against what the scheduler wrote, and both against what the triggers asked for.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 RAN = {"succeeded"}
 """Statuses of runs whose function was called, once."""
 MAY_HAVE_RUN = {"running", "failed", "timed_out", "lost"}
 """Statuses of runs whose function may have been called, once at the most. All others were not."""
+UNFINISHED = {"queued", "running"}
+"""Statuses of runs that have not ended."""
 
 Instant = tuple[str, datetime]
 """A job and one of its fire times."""
@@ -39,6 +41,42 @@ class Mark:
     scheduled_time: datetime
     at: datetime
     pid: int = 0
+    clock: datetime | None = None
+    """What the clock of its process showed, which a test may have set; `at` is by the clock of the tests."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outage:
+    """From when to when fire times need not run in time, nor one by one: they are accounted for all the same."""
+
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demand:
+    """What is asked of `job_ids` up to `until`: each fire time outside the `outages` runs within the `window`.
+
+    One that a dead scheduler held may be lost instead: `deaths` has the instants at which schedulers died or froze.
+    And one may be skipped while a run of its job is active, such as one that is lost and not yet given up.
+    """
+
+    job_ids: Sequence[str]
+    until: datetime
+    window: timedelta = timedelta(seconds=5)
+    interval: timedelta = timedelta(seconds=1)
+    outages: Sequence[Outage] = ()
+    deaths: Sequence[datetime] = ()
+
+    def excuses(self, at: datetime) -> bool:
+        """Tell whether an outage reaches into the window of a fire time."""
+        return any(outage.start - self.window <= at <= outage.end for outage in self.outages)
+
+
+NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+"""The end of what has not ended."""
+EARLY = timedelta(seconds=0.2)
+"""By how much two clocks that agree may differ on a loaded machine: half of what asking for the time takes."""
 
 
 def problems(rows: Sequence[Row], marks: Sequence[Mark], *, interval: timedelta = timedelta(seconds=1)) -> list[str]:
@@ -88,3 +126,66 @@ def _calls(rows: Sequence[Row], marks: Sequence[Mark]) -> Iterator[str]:
         row = by_instant.get((mark.job_id, mark.scheduled_time))
         if row is not None and row.status == "lost" and row.finished_at is not None and mark.at > row.finished_at:
             yield f"{mark.job_id} {mark.scheduled_time}: called after it was given up for lost"
+
+
+def unmet(rows: Sequence[Row], marks: Sequence[Mark], demand: Demand) -> list[str]:
+    """Return which fire times did not run as `demand` asks, with the reason: none, if all went well.
+
+    The fire times are those from a job's first row on. That each of them has a row, and one only, is for `problems`.
+    """
+    calls = {(mark.job_id, mark.scheduled_time): mark.at for mark in marks}
+    found: list[str] = []
+    for job_id in demand.job_ids:
+        own = {row.scheduled_time: row for row in rows if row.job_id == job_id}
+        found += _stopped(job_id, own, demand)
+        for at, row in own.items():
+            found += _not_in_time(row, calls.get((job_id, at)), demand)
+            if not demand.excuses(at):
+                found += _not_run(row, own.values(), demand)
+        found += _swallowed(job_id, own.values(), demand)
+    return found
+
+
+def _stopped(job_id: str, own: Mapping[datetime, Row], demand: Demand) -> Iterator[str]:
+    """Find a job whose rows end too early: what never happens leaves no gap behind it."""
+    if not own:
+        yield f"{job_id}: no row at all"
+    elif max(own) + demand.interval + demand.window < demand.until and not demand.excuses(demand.until):
+        yield f"{job_id} {max(own)}: no row after it, up to {demand.until}"
+
+
+def _not_in_time(row: Row, called_at: datetime | None, demand: Demand) -> Iterator[str]:
+    """Find a call before its fire time, or after its window."""
+    if called_at is None:
+        return
+    if called_at < row.scheduled_time - EARLY:
+        yield f"{row.job_id} {row.scheduled_time}: called early, at {called_at}"
+    if called_at > row.scheduled_time + demand.window and not demand.excuses(row.scheduled_time):
+        yield f"{row.job_id} {row.scheduled_time}: called late, at {called_at}"
+
+
+def _not_run(row: Row, own: Iterable[Row], demand: Demand) -> Iterator[str]:
+    """Find a fire time that did not run, and should have."""
+    if row.status in RAN:
+        return
+    if row.status == "lost":
+        excused = any(row.scheduled_time - demand.window <= death <= _end(row) for death in demand.deaths)
+    elif row.status == "skipped":
+        excused = any(other.scheduled_time < row.scheduled_time <= _end(other) + EARLY for other in own)
+    else:
+        excused = row.status in UNFINISHED and row.scheduled_time + demand.window >= demand.until
+    if not excused:
+        yield f"{row.job_id} {row.scheduled_time}: {row.status}, without a cause"
+
+
+def _swallowed(job_id: str, own: Iterable[Row], demand: Demand) -> Iterator[str]:
+    """Find fire times that another one's row stands for, where each was to run by itself."""
+    for row in own:
+        for number in range(1, row.fire_times):
+            at = row.scheduled_time - number * demand.interval
+            if not demand.excuses(at):
+                yield f"{job_id} {at}: the row of {row.scheduled_time} stands for it"
+
+
+def _end(row: Row) -> datetime:
+    return row.finished_at or NEVER

@@ -91,11 +91,13 @@ def make_site(databases: Databases, tmp_path: Path, request: pytest.FixtureReque
     made: list[Site] = []
 
     def make(vendor: str) -> Site:
+        folder = tmp_path / f"site-{len(made)}"
+        folder.mkdir()
         try:
-            url = databases.new(vendor, tmp_path)
+            url = databases.new(vendor, folder)
         except psycopg.OperationalError as error:
             skip_or_fail(f"no PostgreSQL at {SERVER}: {error}")
-        made.append(Site(url, tmp_path))
+        made.append(Site(url, folder))
         return made[-1]
 
     yield make

@@ -131,14 +131,15 @@ class Site:
         self.processes.append(process)
         return process
 
-    def scheduler(self, threads: int = 10) -> Process:
+    def scheduler(self, threads: int = 10, **environment: str) -> Process:
         """Start a scheduler, and return it when it has said that it is there."""
-        (process,) = self.schedulers(1, threads)
+        (process,) = self.schedulers(1, threads, **environment)
         return process
 
-    def schedulers(self, count: int, threads: int = 10) -> list[Process]:
+    def schedulers(self, count: int, threads: int = 10, **environment: str) -> list[Process]:
         """Start several schedulers at the same moment."""
-        processes = [self.start("manage.py", "runscheduler", f"--threads={threads}") for _ in range(count)]
+        command = ("manage.py", "runscheduler", f"--threads={threads}", "--processes=1")
+        processes = [self.start(*command, **environment) for _ in range(count)]
         for process in processes:
             until(lambda p=process: p.logged("Scheduler started") or not p.alive, 30, "a scheduler's start")
             assert process.alive, process.log.read_text()
@@ -189,11 +190,13 @@ class Site:
         return list(self._read_marks()) if self.marks_file.exists() else []
 
     def _read_marks(self) -> Iterator[Mark]:
+        ahead = time.time() - time.monotonic()
         for line in self.marks_file.read_text().splitlines():
-            job_id, scheduled_time, at, pid = line.split()
+            job_id, scheduled_time, monotonic, pid, clock = line.split()
             yield Mark(
                 job_id=job_id, scheduled_time=datetime.fromisoformat(scheduled_time),
-                at=datetime.fromtimestamp(float(at), UTC), pid=int(pid),
+                at=datetime.fromtimestamp(ahead + float(monotonic), UTC), pid=int(pid),
+                clock=datetime.fromtimestamp(float(clock), UTC),
             )  # fmt: skip
 
     def calls(self, job_id: str) -> list[Mark]:

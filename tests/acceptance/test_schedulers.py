@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import signal
 from datetime import UTC, datetime, timedelta
 
-from .checker import problems
+from .checker import Demand, problems, unmet
 from .support import Process, Site, let_pass, until
 
 
@@ -24,6 +25,11 @@ def assert_good(site: Site, *job_ids: str) -> None:
     due = site.next_run_times()
     last = {job_id: max(row.scheduled_time for row in rows if row.job_id == job_id) for job_id in job_ids}
     assert {job_id: due[job_id] - at for job_id, at in last.items()} == dict.fromkeys(job_ids, timedelta(seconds=1))
+
+
+def assert_in_time(site: Site, demand: Demand) -> None:
+    """Check that each fire time outside an outage ran within its window, whoever ran it."""
+    assert unmet(site.rows(), site.marks(), demand) == []
 
 
 def test_two_schedulers_run_each_of_two_hundred_jobs_every_second_once(site: Site) -> None:
@@ -55,6 +61,29 @@ def test_what_a_killed_scheduler_ran_is_lost_within_thirty_seconds_and_the_other
     assert_good(site, *steady)
 
 
+def test_three_schedulers_of_which_one_after_the_other_is_killed_miss_nothing(site: Site) -> None:
+    # Nearly always at work, so that each one that dies holds something.
+    job_ids = [f"job-{number}" for number in range(12)]
+    site.jobs = [site.job(job_id, seconds=0.7) for job_id in job_ids]
+    chance, deaths, alive = random.Random(20), [], site.schedulers(3)
+    until(lambda: {process.pid for process in alive} <= {mark.pid for mark in site.marks()}, 20, "the first runs")
+    for _ in range(4):
+        let_pass(chance.uniform(0.2, 1.2))
+        victim = alive.pop(chance.randrange(len(alive)))
+        deaths.append(datetime.now(UTC))
+        victim.send(signal.SIGKILL)
+        victim.wait(10)
+        alive.append(site.scheduler())
+    until(lambda: site.query("SELECT count(*) FROM jobs_scheduler WHERE stopped_at IS NULL") == [(3,)], 30, "burials")
+    let_pass(2)
+    told = datetime.now(UTC)
+    stop(*alive)
+
+    assert_good(site, *job_ids)
+    assert_in_time(site, Demand(job_ids=job_ids, until=told, deaths=deaths))
+    assert "lost" in {row.status for row in site.rows()}
+
+
 def test_what_the_only_scheduler_ran_when_it_was_killed_is_lost_when_a_new_one_comes(sqlite_site: Site) -> None:
     site = sqlite_site
     site.jobs = [site.job("long", seconds=300), site.job("steady")]
@@ -71,19 +100,20 @@ def test_what_the_only_scheduler_ran_when_it_was_killed_is_lost_when_a_new_one_c
 
 def test_a_scheduler_that_froze_past_its_lease_starts_nothing_that_it_no_longer_holds(site: Site) -> None:
     # Saturated, so that there is always something claimed and not started.
-    job_ids = [f"job-{number}" for number in range(6)]
-    site.jobs = [site.job(job_id, seconds=0.2) for job_id in job_ids]
+    job_ids = [f"job-{number}" for number in range(10)]
+    site.jobs = [site.job(job_id, seconds=0.2) for job_id in job_ids[:6]]
+    site.jobs += [{**site.job(job_id, seconds=0.4), "executor": "process"} for job_id in job_ids[6:]]
     frozen = site.scheduler(threads=1)
-    until(lambda: len(site.calls("job-5")) >= 1, 20, "the first runs")
+    until(lambda: len(site.calls("job-5")) >= 1 and len(site.calls("job-9")) >= 1, 20, "the first runs")
     frozen.send(signal.SIGSTOP)
-    other = site.scheduler(threads=4)
+    others = site.schedulers(2, threads=4)
     until(lambda: stopped(site, frozen), 30, "the end of its lease")
     thawed = datetime.now(UTC)
     frozen.send(signal.SIGCONT)
 
     until(lambda: alive(site, frozen), 10, "a new lease")
     until(lambda: has_run(site, frozen, after=thawed), 15, "new runs of its own")
-    stop(frozen, other)
+    stop(frozen, *others)
     assert "lost" in {row.status for row in site.rows()}
     assert_good(site, *job_ids)
 

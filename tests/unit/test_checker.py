@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.checker import Mark, Row, problems
+from tests.acceptance.checker import Demand, Mark, Outage, Row, problems, unmet
 from tests.fakes import after
 
 
@@ -72,3 +72,96 @@ def test_a_call_after_it_was_given_up_is_found() -> None:
     assert problems([row(0, "lost", finished_at=after(20))], [mark(0, at=21)]) == [
         f"a {after(0)}: called after it was given up for lost"
     ]
+
+
+# --- in time ---------------------------------------------------------------------------------------------------------
+
+
+def demand(until: float = 3, **fields: Any) -> Demand:
+    return Demand(job_ids=fields.pop("job_ids", ["a"]), until=after(until), **fields)
+
+
+def ran(*seconds: int) -> tuple[list[Row], list[Mark]]:
+    """Return rows and marks of fire times that ran in time."""
+    return [row(second) for second in seconds], [mark(second, at=second + 0.1) for second in seconds]
+
+
+def outage(start: float, end: float) -> list[Outage]:
+    return [Outage(start=after(start), end=after(end))]
+
+
+def test_what_ran_in_time_meets_the_demand() -> None:
+    assert unmet(*ran(0, 1, 2, 3), demand()) == []
+
+
+def test_a_late_call_is_found() -> None:
+    assert unmet([row(0)], [mark(0, at=5.1)], demand()) == [f"a {after(0)}: called late, at {after(5.1)}"]
+
+
+def test_a_late_call_is_excused_by_an_outage_that_reaches_into_its_window() -> None:
+    assert unmet([row(0)], [mark(0, at=20)], demand(outages=outage(4, 19))) == []
+
+
+@pytest.mark.parametrize(("start", "end"), [(5.1, 19), (-20, -1)], ids=["after", "before"])
+def test_a_late_call_is_not_excused_by_another_outage(start: float, end: float) -> None:
+    assert len(unmet([row(0)], [mark(0, at=20)], demand(outages=outage(start, end)))) == 1
+
+
+def test_an_early_call_is_found_even_in_an_outage() -> None:
+    found = [f"a {after(3)}: called early, at {after(2.5)}"]
+    assert unmet([row(3)], [mark(3, at=2.5)], demand(outages=outage(0, 9))) == found
+
+
+def test_a_job_without_a_row_is_found() -> None:
+    assert unmet(*ran(0, 1, 2, 3), demand(job_ids=["a", "b"])) == ["b: no row at all"]
+
+
+def test_a_job_whose_rows_end_is_found() -> None:
+    rows, marks = ran(0, 1)
+    assert unmet(rows, marks, demand(until=7)) == []
+    assert unmet(rows, marks, demand(until=7.1)) == [f"a {after(1)}: no row after it, up to {after(7.1)}"]
+
+
+def test_a_fire_time_that_another_row_stands_for_is_found() -> None:
+    rows, marks = [row(0), row(2, fire_times=2)], [mark(0), mark(2, at=2)]
+    assert unmet(rows, marks, demand()) == [f"a {after(1)}: the row of {after(2)} stands for it"]
+    assert unmet(rows, marks, demand(outages=outage(0, 1))) == []
+
+
+@pytest.mark.parametrize("status", ["missed", "cancelled", "failed", "timed_out", "lost", "skipped"])
+def test_a_fire_time_that_did_not_run_without_a_cause_is_found(status: str) -> None:
+    rows = [row(3, status, finished_at=after(3.5))]
+    assert unmet(rows, [], demand()) == [f"a {after(3)}: {status}, without a cause"]
+    assert unmet(rows, [], demand(outages=outage(3, 4))) == []
+
+
+def test_a_loss_is_excused_by_a_death_while_its_run_was_active() -> None:
+    rows = [row(3, "lost", finished_at=after(20))]
+    assert unmet(rows, [], demand(deaths=[after(4)])) == []
+
+
+@pytest.mark.parametrize("death", [-3, 21], ids=["before", "after"])
+def test_a_loss_is_not_excused_by_another_death(death: float) -> None:
+    rows = [row(3, "lost", finished_at=after(20))]
+    assert unmet(rows, [], demand(deaths=[after(death)])) == [f"a {after(3)}: lost, without a cause"]
+
+
+def test_a_skip_is_excused_by_a_run_of_its_job_that_was_active() -> None:
+    rows = [row(0, finished_at=after(9)), row(9, "skipped", finished_at=after(9))]
+    assert unmet(rows, [], demand()) == []
+
+
+def test_a_skip_is_not_excused_by_a_run_that_ended_before() -> None:
+    rows = [row(0, finished_at=after(1)), row(9, "skipped", finished_at=after(9))]
+    assert unmet(rows, [], demand()) == [f"a {after(9)}: skipped, without a cause"]
+
+
+def test_a_skip_is_not_excused_by_a_run_of_another_job() -> None:
+    rows = [row(0, finished_at=after(9), job_id="b"), row(9, "skipped", finished_at=after(9))]
+    assert unmet(rows, [], demand()) == [f"a {after(9)}: skipped, without a cause"]
+
+
+@pytest.mark.parametrize("status", ["queued", "running"])
+def test_a_run_that_has_not_ended_is_found_once_its_window_is_over(status: str) -> None:
+    assert unmet([row(3, status)], [], demand(until=8)) == []
+    assert unmet([row(3, status)], [], demand(until=8.1)) == [f"a {after(3)}: {status}, without a cause"]
