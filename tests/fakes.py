@@ -34,6 +34,7 @@ class FakeClock:
         self._now = now
         self._monotonic = 1000.0
         self.synchronised = 0
+        self.jumped_at = float("-inf")
 
     def now(self) -> datetime:
         """Return the instant that the tests have come to."""
@@ -47,9 +48,9 @@ class FakeClock:
         """Count the call."""
         self.synchronised += 1
 
-    def skew(self) -> timedelta:
-        """Return none."""
-        return timedelta(0)
+    def set(self, now: datetime) -> None:
+        """Have it jump, as somebody who sets it would."""
+        self._now = now
 
     def advance(self, seconds: float) -> None:
         """Let time pass."""

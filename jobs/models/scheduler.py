@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import models
 from django.db.models import F, Q
+
+FARTHEST = timedelta(seconds=30)
+"""No lease reaches farther: one that does was written before the clock was set back."""
 
 
 class SchedulerQuerySet(models.QuerySet["Scheduler"]):
@@ -16,8 +19,9 @@ class SchedulerQuerySet(models.QuerySet["Scheduler"]):
         return self.filter(stopped_at__isnull=True, lease_until__gt=now)
 
     def dead(self, now: datetime) -> SchedulerQuerySet:
-        """Return those that did not stop, and whose lease is over at `now`."""
-        return self.filter(stopped_at__isnull=True, lease_until__lte=now)
+        """Return those that did not stop, and whose lease is over at `now`, or is of before the clock was set back."""
+        over = Q(lease_until__lte=now) | Q(lease_until__gt=now + FARTHEST)
+        return self.filter(over, stopped_at__isnull=True)
 
 
 class Scheduler(models.Model):

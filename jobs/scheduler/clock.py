@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from datetime import UTC, datetime, timedelta
 
 from django.db import connection
 
 from jobs.core.clock import SystemClock
+
+logger = logging.getLogger(__name__)
+
+JUMP = timedelta(seconds=2)
+"""By how much a clock has to leave the monotonic one between two readings to have been set, and not just corrected."""
 
 
 class DatabaseClock(SystemClock):
@@ -20,6 +26,9 @@ class DatabaseClock(SystemClock):
     def __init__(self) -> None:
         """Start on the machine's clock."""
         self._offset: timedelta | None = None
+        self._read_before: timedelta | None = None
+        self.jumped_at = float("-inf")
+        """When a jump was noticed last, in seconds of the monotonic clock."""
 
     def now(self) -> datetime:
         """Return this instant, aware, in UTC."""
@@ -32,15 +41,29 @@ class DatabaseClock(SystemClock):
         return time.clock_gettime(_CLOCK)
 
     def synchronise(self) -> None:
-        """Read the database server's clock."""
-        if connection.vendor != "postgresql":
-            return
-        with connection.cursor() as cursor:
-            before = self.monotonic()
-            cursor.execute("SELECT clock_timestamp()")
-            (server_time,) = cursor.fetchone()
-            middle = (before + self.monotonic()) / 2
-        self._offset = server_time - datetime.fromtimestamp(middle, UTC)
+        """Read the clock: the database server's, or on SQLite the machine's. Notice whether it was set."""
+        offset, before = self._read(), self._read_before
+        if before is not None and abs(offset - before) > JUMP:
+            self.jumped_at = self.monotonic()
+            logger.warning(
+                "the clock jumped by %+.0f s", (offset - before).total_seconds(), extra={"action": "clock_jumped"}
+            )
+        self._read_before = offset
+        if connection.vendor == "postgresql":
+            self._offset = offset
+
+    def _read(self) -> timedelta:
+        """Return by how much the clock is ahead of the monotonic one."""
+        before = self.monotonic()
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT clock_timestamp()")
+                (time_shown,) = cursor.fetchone()
+        else:
+            time_shown = super().now()
+        middle = (before + self.monotonic()) / 2
+        ahead: timedelta = time_shown - datetime.fromtimestamp(middle, UTC)
+        return ahead
 
 
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)

@@ -19,7 +19,7 @@ from .clock import DatabaseClock
 from .connection import tuned_for_the_loop
 from .executors import ProcessExecutor, ThreadExecutor
 from .jobstore import JobStore
-from .lease import Lease
+from .lease import LEASE, Lease
 from .pools import Pools
 from .recorder import Recorder
 from .retention import Pruner
@@ -261,7 +261,8 @@ class Scheduler(TellingScheduler):
             self._unstarted.give_back(self.lease.scheduler_id)
             self.lease.acquire()
         now = self.clock.now()
-        recovery.recover(now)
+        if monotonic - self.clock.jumped_at > LEASE:  # the others have noticed the jump, too, and renewed their leases
+            recovery.recover(now)
         recovery.forget_stopped(now)
         self._pruner.round(now)
 

@@ -287,6 +287,25 @@ def test_what_others_gave_up_for_lost_is_not_started(make_loop: MakeLoop, clock:
     assert statuses() == ["lost"]
 
 
+def test_after_a_jump_of_the_clock_the_others_have_time_to_renew_their_leases(
+    make_loop: MakeLoop, clock: FakeClock
+) -> None:
+    loop = make_loop()
+    make_scheduler("other", lease_until=after(15))
+    clock.advance(HEARTBEAT)
+    clock.set(after(3600))
+    clock.jumped_at = clock.monotonic()
+    loop.tick()
+    assert Scheduler.objects.get(pk="other").stopped_at is None
+    for _ in range(3):
+        clock.advance(HEARTBEAT)
+        loop.tick()
+    assert Scheduler.objects.get(pk="other").stopped_at is None
+    clock.advance(HEARTBEAT)
+    loop.tick()
+    assert Scheduler.objects.get(pk="other").stopped_at is not None
+
+
 def test_a_run_that_ends_after_it_was_given_up_stays_lost(make_loop: MakeLoop, clock: FakeClock) -> None:
     run = make_run(func="tests:record")
     loop = make_loop()

@@ -26,6 +26,12 @@ def test_the_active_runs_of_a_dead_scheduler_are_lost(status: RunStatus) -> None
     assert run.reason == "its scheduler's lease was over at 2030-01-01 12:00:00 UTC, without a heartbeat"
 
 
+def test_a_scheduler_that_died_before_the_clock_went_back_is_dead_although_its_lease_is_to_come() -> None:
+    make_scheduler("dead", lease_until=after(3600))
+    make_run(status=RunStatus.RUNNING, scheduler_id="dead")
+    assert recovery.recover(NOW) == 1
+
+
 @pytest.mark.parametrize("stopped", [False, True], ids=["unknown", "stopped"])
 def test_what_a_scheduler_claimed_after_it_was_given_up_is_lost(stopped: bool) -> None:
     if stopped:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from django.db import connection, transaction
@@ -107,3 +108,19 @@ def test_a_jump_of_the_machines_clock_does_not_move_the_databases(monkeypatch: p
     before = clock.now()
     monkeypatch.setattr("jobs.core.clock.SystemClock.now", lambda self: NOW)
     assert 0 <= (clock.now() - before).total_seconds() < 5
+
+
+@pytest.mark.parametrize("seconds", [3600, -3600])
+def test_a_jump_of_the_clock_is_noticed(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    clock = DatabaseClock()
+    clock.synchronise()
+    clock.synchronise()
+    assert clock.jumped_at == float("-inf")
+    read = clock._read
+    monkeypatch.setattr(clock, "_read", lambda: read() + timedelta(seconds=seconds))
+    before = clock.monotonic()
+    clock.synchronise()
+    assert before <= clock.jumped_at <= clock.monotonic()
+    noticed = clock.jumped_at
+    clock.synchronise()
+    assert clock.jumped_at == noticed
