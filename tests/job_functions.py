@@ -53,8 +53,11 @@ def select(database: Database) -> int:
 
 
 @register("tests:mark")
-def mark(path: str, context: RunContext, seconds: float = 0) -> None:
-    """Leave a mark outside the database, `job scheduled_time monotonic pid clock`, then take `seconds`."""
+def mark(path: str, context: RunContext, seconds: float = 0, payload: str = "") -> None:
+    """Leave a mark outside the database, `job scheduled_time monotonic pid clock`, then take `seconds`.
+
+    `payload` makes its rows as large as a test wants them.
+    """
     times = f"{context.scheduled_time.isoformat()} {time.monotonic()} {os.getpid()} {time.time()}"
     line = f"{context.job_id} {times}\n"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

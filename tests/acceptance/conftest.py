@@ -16,6 +16,7 @@ import pytest
 
 from tests.conftest import skip_or_fail
 
+from .cluster import Cluster, own_cluster
 from .support import ROOT, Site
 
 SERVER = os.environ.get("TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
@@ -116,3 +117,10 @@ def site(make_site: Callable[[str], Site], request: pytest.FixtureRequest) -> Si
 def sqlite_site(make_site: Callable[[str], Site]) -> Any:
     """A site on SQLite, for what does not depend on the database."""
     return make_site("sqlite")
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    """A PostgreSQL of the test's own."""
+    with own_cluster() as made:
+        yield made

@@ -2,77 +2,23 @@
 
 from __future__ import annotations
 
-import shutil
-import socket
 import sqlite3
-import subprocess
-from collections.abc import Iterator
-from contextlib import closing
-from datetime import UTC, datetime
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from tests.conftest import skip_or_fail
-
+from .checker import Demand, Mark, Outage
+from .cluster import Cluster, free_port
 from .conftest import migrate
-from .support import Site, let_pass, until
-from .test_schedulers import assert_good, stop
+from .support import Process, Site, let_pass, until
+from .test_schedulers import assert_good, assert_in_time, stop
 
-
-class Cluster:
-    """A PostgreSQL of a test's own, which can be stopped and started."""
-
-    def __init__(self, folder: Path, binaries: Path) -> None:
-        """Make one in `folder` with the programs in `binaries`."""
-        self.folder = folder
-        self.binaries = binaries
-        self.port = 0
-        self._run("initdb", "--username=postgres", "--auth=trust", "--no-sync", f"--pgdata={folder}/data")
-
-    def start(self, port: int) -> str:
-        """Start it, and return the URL of its database."""
-        self.port = port
-        options = f"-p {port} -k {self.folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-        self._run("pg_ctl", "start", "--wait", "-D", f"{self.folder}/data", "-l", f"{self.folder}/log", "-o", options)
-        return f"postgresql://postgres@127.0.0.1:{port}/postgres"
-
-    def stop(self, mode: str) -> None:
-        """Stop it: "fast" cuts the connections, "immediate" is a crash."""
-        self._run("pg_ctl", "stop", "--wait", "-D", f"{self.folder}/data", "-m", mode)
-
-    def _run(self, program: str, *arguments: str) -> None:
-        command = [*as_postgres(), str(self.binaries / program), *arguments]
-        subprocess.run(command, check=True, timeout=60, stdout=subprocess.DEVNULL, cwd=self.folder)
-
-
-def as_postgres() -> list[str]:
-    """Return what to put before a command: PostgreSQL does not run as root."""
-    return ["runuser", "-u", "postgres", "--"] if Path.home() == Path("/root") else []
-
-
-@pytest.fixture
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A cluster of the test's own, stopped in the end."""
-    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    if not binaries:
-        skip_or_fail("no PostgreSQL programs in /usr/lib/postgresql")
-    folder = Path(
-        subprocess.run([*as_postgres(), "mktemp", "-d"], check=True, capture_output=True, text=True).stdout.strip()
-    )
-    made = Cluster(folder, binaries[-1])
-    yield made
-    if (folder / "data" / "postmaster.pid").exists():
-        made.stop("immediate")
-    shutil.rmtree(folder)
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+MakeSite = Callable[[str], Site]
+JOB_IDS = [f"job-{number}" for number in range(20)]
 
 
 @pytest.mark.postgresql
@@ -81,20 +27,21 @@ def test_a_restart_of_postgresql_loses_no_fire_time(cluster: Cluster, tmp_path: 
     port = free_port()
     site = Site(cluster.start(port), tmp_path)
     migrate(site)
-    job_ids = [f"job-{number}" for number in range(20)]
     reader = {"id": "reader", "func": "tests:select", "trigger": "interval", "seconds": 1}
-    site.jobs = [*map(site.job, job_ids), reader]
+    site.jobs = [*map(site.job, JOB_IDS), reader]
     try:
-        scheduler = site.scheduler()
+        schedulers = site.schedulers(2)
         until(lambda: len(site.calls("job-19")) >= 2, 20, "the first runs")
+        gone = datetime.now(UTC)
         cluster.stop(mode)
-        until(lambda: scheduler.logged("trying again in 0.8 s"), 10, "the third try")
+        until(lambda: all(process.logged("trying again in 0.8 s") for process in schedulers), 10, "the third try")
         cluster.start(port)
         back = datetime.now(UTC)
-        until(lambda: len([m for m in site.calls("job-19") if m.scheduled_time > back]) >= 3, 20, "runs after it")
-        stop(scheduler)
-        assert scheduler.logged("going on after")
-        assert_good(site, *job_ids)
+        until(lambda: all(process.logged("going on after") for process in schedulers), 20, "the end of the outage")
+        until(lambda: len(calls_after(site, back)) >= 3, 20, "runs after it")
+        told = stop_now(*schedulers)
+        assert_good(site, *JOB_IDS)
+        assert_in_time(site, demand(told, gone, back))
         # The threads' own connections are made anew, too; what was due as the scheduler stopped is left to the next.
         ended = {r.status for r in site.rows() if r.job_id == "reader" and r.scheduled_time > back} - {"queued"}
         assert ended == {"succeeded"}
@@ -104,12 +51,12 @@ def test_a_restart_of_postgresql_loses_no_fire_time(cluster: Cluster, tmp_path: 
 
 
 @pytest.mark.postgresql
-def test_connections_that_are_cut_lose_no_fire_time(make_site: object) -> None:
-    site: Site = make_site("postgresql")  # type: ignore[operator]
-    job_ids = [f"job-{number}" for number in range(20)]
-    site.jobs = [site.job(job_id) for job_id in job_ids]
-    scheduler = site.scheduler()
+def test_connections_that_are_cut_lose_no_fire_time(make_site: MakeSite) -> None:
+    site = make_site("postgresql")
+    site.jobs = [site.job(job_id) for job_id in JOB_IDS]
+    schedulers = site.schedulers(2)
     until(lambda: len(site.calls("job-19")) >= 1, 20, "the first runs")
+    began = datetime.now(UTC)
     with psycopg.connect(site.url, autocommit=True) as connection:
         for _ in range(30):
             connection.execute(
@@ -118,22 +65,63 @@ def test_connections_that_are_cut_lose_no_fire_time(make_site: object) -> None:
             )
             let_pass(0.1)
     cut = datetime.now(UTC)
-    until(lambda: any(mark.scheduled_time > cut for mark in site.calls("job-19")), 20, "runs after it")
-    stop(scheduler)
-    assert_good(site, *job_ids)
+    until(lambda: len(calls_after(site, cut)) >= 3, 20, "runs after it")
+    told = stop_now(*schedulers)
+    assert_good(site, *JOB_IDS)
+    assert_in_time(site, demand(told, began, cut))
 
 
-def test_a_lock_that_another_holds_on_sqlite_for_five_seconds_loses_no_fire_time(sqlite_site: Site) -> None:
+@pytest.mark.postgresql
+def test_tables_that_are_locked_on_postgresql_for_ten_seconds_lose_no_fire_time(make_site: MakeSite) -> None:
+    sites = {"jobs_job": make_site("postgresql"), "jobs_run": make_site("postgresql")}
+    for site in sites.values():
+        site.jobs = [site.job(job_id) for job_id in JOB_IDS]
+    schedulers = [process for site in sites.values() for process in site.schedulers(2)]
+    until(lambda: all(site.calls("job-19") for site in sites.values()), 20, "the first runs")
+    locked = datetime.now(UTC)
+    with ExitStack() as stack:
+        for table, site in sites.items():
+            connection = stack.enter_context(psycopg.connect(site.url, options="-c lock_timeout=10s"))
+            connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")  # type: ignore[call-overload]
+        let_pass(10)
+    released = datetime.now(UTC)
+    until(lambda: all(len(calls_after(site, released)) >= 3 for site in sites.values()), 20, "runs after it")
+    told = stop_now(*schedulers)
+    for site in sites.values():
+        assert_good(site, *JOB_IDS)
+        assert_in_time(site, demand(told, locked, released))
+
+
+def test_a_lock_that_another_holds_on_sqlite_for_ten_seconds_loses_no_fire_time(sqlite_site: Site) -> None:
     site = sqlite_site
-    job_ids = [f"job-{number}" for number in range(20)]
-    site.jobs = [site.job(job_id) for job_id in job_ids]
-    scheduler = site.scheduler()
+    site.jobs = [site.job(job_id) for job_id in JOB_IDS]
+    schedulers = site.schedulers(2)
     until(lambda: len(site.calls("job-19")) >= 1, 20, "the first runs")
     with closing(sqlite3.connect(site.url.removeprefix("sqlite:///"), isolation_level=None, timeout=20)) as other:
         other.execute("BEGIN IMMEDIATE")
-        let_pass(5)
+        locked = datetime.now(UTC)
+        let_pass(10)
         other.execute("COMMIT")
     released = datetime.now(UTC)
-    until(lambda: any(mark.scheduled_time > released for mark in site.calls("job-19")), 10, "runs after it")
-    stop(scheduler)
-    assert_good(site, *job_ids)
+    until(lambda: len(calls_after(site, released)) >= 3, 20, "runs after it")
+    told = stop_now(*schedulers)
+    assert_good(site, *JOB_IDS)
+    assert_in_time(site, demand(told, locked, released))
+
+
+def calls_after(site: Site, moment: datetime) -> list[Mark]:
+    """Return the calls of the last job whose fire times are later than `moment`."""
+    return [mark for mark in site.calls(JOB_IDS[-1]) if mark.scheduled_time > moment]
+
+
+def stop_now(*schedulers: Process) -> datetime:
+    """Stop the schedulers, and return when they were told to."""
+    told = datetime.now(UTC)
+    stop(*schedulers)
+    return told
+
+
+def demand(told: datetime, start: datetime, end: datetime) -> Demand:
+    """Ask for all up to `told`, but in an outage and the five seconds in which a scheduler looks again after it."""
+    outage = Outage(start=start, end=end + timedelta(seconds=5))
+    return Demand(job_ids=JOB_IDS, until=told, outages=[outage], deaths=[start, end])

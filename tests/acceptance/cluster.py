@@ -1,0 +1,67 @@
+"""A PostgreSQL of a test's own, for faults that the one of all tests is to be spared."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.conftest import skip_or_fail
+
+
+class Cluster:
+    """A PostgreSQL of a test's own, which can be stopped and started."""
+
+    def __init__(self, folder: Path, binaries: Path) -> None:
+        """Make one in `folder` with the programs in `binaries`."""
+        self.folder = folder
+        self.binaries = binaries
+        self.port = 0
+        self._run("initdb", "--username=postgres", "--auth=trust", "--no-sync", f"--pgdata={folder}/data")
+
+    def start(self, port: int) -> str:
+        """Start it, and return the URL of its database."""
+        self.port = port
+        options = f"-p {port} -k {self.folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+        self._run("pg_ctl", "start", "--wait", "-D", f"{self.folder}/data", "-l", f"{self.folder}/log", "-o", options)
+        return f"postgresql://postgres@127.0.0.1:{port}/postgres"
+
+    def stop(self, mode: str) -> None:
+        """Stop it: "fast" cuts the connections, "immediate" is a crash."""
+        self._run("pg_ctl", "stop", "--wait", "-D", f"{self.folder}/data", "-m", mode)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [*as_postgres(), str(self.binaries / program), *arguments]
+        subprocess.run(command, check=True, timeout=60, stdout=subprocess.DEVNULL, cwd=self.folder)
+
+
+def as_postgres() -> list[str]:
+    """Return what to put before a command: PostgreSQL does not run as root."""
+    return ["runuser", "-u", "postgres", "--"] if Path.home() == Path("/root") else []
+
+
+@contextmanager
+def own_cluster() -> Iterator[Cluster]:
+    """Make a cluster, and stop and remove it in the end."""
+    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    if not binaries:
+        skip_or_fail("no PostgreSQL programs in /usr/lib/postgresql")
+    command = [*as_postgres(), "mktemp", "-d"]
+    folder = Path(subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip())
+    made = Cluster(folder, binaries[-1])
+    try:
+        yield made
+    finally:
+        if (folder / "data" / "postmaster.pid").exists():
+            made.stop("immediate")
+        shutil.rmtree(folder)
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
