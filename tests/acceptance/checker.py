@@ -79,9 +79,32 @@ EARLY = timedelta(seconds=0.2)
 """By how much two clocks that agree may differ on a loaded machine: half of what asking for the time takes."""
 
 
-def problems(rows: Sequence[Row], marks: Sequence[Mark], *, interval: timedelta = timedelta(seconds=1)) -> list[str]:
+@dataclass(frozen=True, kw_only=True)
+class Break:
+    """A time for which a person took a job off its schedule. It starts and ends between a request and its answer."""
+
+    job_id: str
+    start: tuple[datetime, datetime]
+    end: tuple[datetime, datetime]
+
+    def may_cover(self, at: datetime) -> bool:
+        """Tell whether a fire time may lie in it."""
+        return self.start[0] < at <= self.end[1]
+
+    def covers(self, at: datetime) -> bool:
+        """Tell whether a fire time lies in it, whichever of two clocks that agree is asked."""
+        return self.start[1] + EARLY < at <= self.end[0] - EARLY
+
+
+def problems(
+    rows: Sequence[Row],
+    marks: Sequence[Mark],
+    *,
+    interval: timedelta = timedelta(seconds=1),
+    breaks: Sequence[Break] = (),
+) -> list[str]:
     """Return what is wrong with the history of jobs that fire every `interval`: nothing, if all went well."""
-    return [*_accounts(rows, interval), *_calls(rows, marks)]
+    return [*_accounts(rows, interval, breaks), *_calls(rows, marks)]
 
 
 def covered(rows: Iterable[Row], interval: timedelta = timedelta(seconds=1)) -> Counter[Instant]:
@@ -91,19 +114,27 @@ def covered(rows: Iterable[Row], interval: timedelta = timedelta(seconds=1)) -> 
     )
 
 
-def _accounts(rows: Sequence[Row], interval: timedelta) -> Iterator[str]:
-    """Find fire times between a job's first and last that no row, or more than one, accounts for."""
+def _accounts(rows: Sequence[Row], interval: timedelta, breaks: Sequence[Break]) -> Iterator[str]:
+    """Find fire times between a job's first and last that no row, or more than one, accounts for.
+
+    Those in a break are to have none.
+    """
     counts = covered(rows, interval)
+    breaks_of: dict[str, list[Break]] = defaultdict(list)
+    for pause in breaks:
+        breaks_of[pause.job_id].append(pause)
     times: dict[str, list[datetime]] = defaultdict(list)
     for (job_id, at), count in counts.items():
         times[job_id].append(at)
         if count > 1:
             yield f"{job_id} {at}: accounted for {count} times"
+        if any(pause.covers(at) for pause in breaks_of[job_id]):
+            yield f"{job_id} {at}: has a row, and lies in a break"
     for job_id, found in times.items():
         at, last = min(found), max(found)
         while at < last:
             at += interval
-            if (job_id, at) not in counts:
+            if (job_id, at) not in counts and not any(pause.may_cover(at) for pause in breaks_of[job_id]):
                 yield f"{job_id} {at}: no row accounts for it"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.checker import Demand, Mark, Outage, Row, problems, unmet
+from tests.acceptance.checker import Break, Demand, Mark, Outage, Row, problems, unmet
 from tests.fakes import after
 
 
@@ -72,6 +72,46 @@ def test_a_call_after_it_was_given_up_is_found() -> None:
     assert problems([row(0, "lost", finished_at=after(20))], [mark(0, at=21)]) == [
         f"a {after(0)}: called after it was given up for lost"
     ]
+
+
+# --- breaks ----------------------------------------------------------------------------------------------------------
+
+
+def pause(*seconds: float, job_id: str = "a") -> list[Break]:
+    """Return a break that was asked for, answered, and whose end was asked for and answered at `seconds`."""
+    start, started, end, ended = map(after, seconds)
+    return [Break(job_id=job_id, start=(start, started), end=(end, ended))]
+
+
+def test_a_fire_time_in_a_break_has_no_row() -> None:
+    rows, marks = ran(0, 3)
+    assert problems(rows, marks, breaks=pause(0.5, 0.6, 2.5, 2.6)) == []
+
+
+def test_a_gap_beside_a_break_is_found() -> None:
+    rows, marks = ran(0, 4)
+    assert problems(rows, marks, breaks=pause(1, 1.1, 2.5, 2.9)) == [
+        f"a {after(1)}: no row accounts for it",
+        f"a {after(3)}: no row accounts for it",
+    ]
+
+
+def test_a_gap_in_the_break_of_another_job_is_found() -> None:
+    rows, marks = ran(0, 2)
+    assert problems(rows, marks, breaks=pause(0.5, 0.6, 1.5, 1.6, job_id="b")) == [
+        f"a {after(1)}: no row accounts for it"
+    ]
+
+
+def test_a_row_in_a_break_is_found() -> None:
+    rows, marks = ran(0, 1, 2)
+    assert problems(rows, marks, breaks=pause(0.5, 0.6, 1.5, 1.6)) == [f"a {after(1)}: has a row, and lies in a break"]
+
+
+@pytest.mark.parametrize("rows_of", [(0, 1, 2, 3), (0, 3)], ids=["before and after", "within"])
+def test_a_fire_time_between_a_request_and_its_answer_is_before_the_break_or_in_it(rows_of: tuple[int, ...]) -> None:
+    rows, marks = ran(*rows_of)
+    assert problems(rows, marks, breaks=pause(0.9, 1.1, 1.9, 2.1)) == []
 
 
 # --- in time ---------------------------------------------------------------------------------------------------------
