@@ -38,9 +38,11 @@ lock: $(VENV)/.dev ## requirements*.txt from requirements*.in
 		--custom-compile-command "make lock" requirements.in -o requirements.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" requirements-dev.in -o requirements-dev.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command "make lock" requirements-bench.in -o requirements-bench.txt
 
-bench: $(VENV)/.dev ## Cronzimus beside its peers
-	$(BIN)/python benchmarks/burst.py
+bench: $(VENV)/.bench ## Cronzimus beside its peers, a quarter of an hour; QUICK=--quick: one round
+	$(BIN)/python -m benchmarks $(QUICK)
 
 clean: ## forget the virtual environment and the caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -55,4 +57,8 @@ $(VENV)/.run: requirements.txt | $(VENV)/bin/python
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.run
 	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/.bench: requirements-bench.txt $(VENV)/.run
+	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements-bench.txt
 	@touch $@

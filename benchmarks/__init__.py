@@ -1,1 +1,1 @@
-"""Measurements, each beside django-apscheduler in the same run; docs/performance.md says how to read them."""
+"""Measurements, each beside its peers in the same run; docs/performance.md says how to read them."""

@@ -1,4 +1,4 @@
-"""django-apscheduler in a burst, as its README has it, in the Django project that `startproject` makes."""
+"""django-apscheduler, as its README has it, in the Django project that `startproject` makes."""
 
 from __future__ import annotations
 
@@ -9,43 +9,62 @@ import dj_database_url
 import django
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.schedulers.base import BaseScheduler
 from apscheduler.schedulers.blocking import BlockingScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 from django.conf import settings
 
-from benchmarks import burst_child
+from benchmarks import child
 
 APPS = ("admin", "auth", "contenttypes", "sessions", "messages", "staticfiles")
 THREADS = 10
-FUNCTION = "benchmarks.burst_apscheduler:noop"
 
 
-def noop() -> None:
-    """Do nothing."""
-
-
-def prepare(due: list[burst_child.Due]) -> None:
-    """Make the database, and put the jobs in through its job store."""
+def prepare(due: list[child.Due], func: str, *, tagged: bool = False) -> None:
+    """Make the database, and put the jobs in through its job store; `tagged`, the function gets the job's id."""
     from django.core.management import call_command
     from django.db import transaction
 
     call_command("migrate", verbosity=0)
     scheduler = _scheduler(BackgroundScheduler)
     scheduler.start(paused=True)
-    seconds = int(burst_child.INTERVAL.total_seconds())
     with transaction.atomic():
         for job in due:
-            trigger = IntervalTrigger(seconds=seconds, start_date=job.anchor, timezone="UTC")
+            trigger = IntervalTrigger(seconds=job.seconds, start_date=job.anchor, timezone="UTC")
             scheduler.add_job(
-                FUNCTION, trigger, id=job.id, next_run_time=job.next_run_time,
+                func, trigger, id=job.id, args=[job.id] if tagged else [], next_run_time=job.next_run_time,
                 misfire_grace_time=None, coalesce=True, max_instances=1,
             )  # fmt: skip
     # Not shut down: on its way out it would move the due jobs on, without running them.
 
 
+def prepare_burst(jobs: int) -> None:
+    """Put in `jobs` jobs that are due."""
+    prepare(child.due_jobs(jobs), "benchmarks.functions:noop")
+
+
+def prepare_steady(jobs: int) -> None:
+    """Put in `jobs` jobs that fire every second."""
+    prepare(child.steady_jobs(jobs), "benchmarks.functions:stamp", tagged=True)
+
+
+def prepare_pickup() -> None:
+    """Put in a job that fires every second: a scheduler looks at its store only when one that it knows of is due."""
+    prepare(child.steady_jobs(1), "benchmarks.functions:noop")
+
+
 def run() -> None:
     """Run its scheduler until a signal ends it."""
+    child.end_on_signal()
+    child.tell_start_of(BaseScheduler)
     _scheduler(BlockingScheduler).start()
+
+
+def client() -> None:
+    """At each request add a job that is due now, through a scheduler that is not running, as another process must."""
+    scheduler = _scheduler(BackgroundScheduler)
+    scheduler.start(paused=True)
+    child.serve(lambda tag: scheduler.add_job("benchmarks.functions:tell", args=[tag], misfire_grace_time=None))
 
 
 def _scheduler(kind: type) -> Any:
@@ -68,4 +87,7 @@ def _configure() -> None:
 
 if __name__ == "__main__":
     _configure()
-    burst_child.main(prepare, run)
+    child.main({
+        "prepare-burst": prepare_burst, "prepare-steady": prepare_steady, "prepare-pickup": prepare_pickup, "run": run,
+        "client": client,
+    })  # fmt: skip

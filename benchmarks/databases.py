@@ -1,0 +1,185 @@
+"""Places for a benchmark to work in, empty and temporary, and an observer's own connection to them."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit, urlunsplit
+
+SERVER = os.environ.get("TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
+BROKER = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379")
+
+
+class Unavailable(Exception):
+    """There is no such place here, for the reason given."""
+
+
+class Database(ABC):
+    """An empty database that exists within its `with` block."""
+
+    kind: str
+    url: str
+
+    @abstractmethod
+    def __enter__(self) -> Self:
+        """Create it. Raises `Unavailable`."""
+
+    @abstractmethod
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Remove it."""
+
+    @contextmanager
+    def connected(self) -> Iterator[Any]:
+        """Return a connection on which every statement sees what is committed by then."""
+        connection = self._connect()
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    @contextmanager
+    def watching(self, question: str) -> Iterator[Callable[[], int]]:
+        """Return a function that returns the number that `question`, a SELECT, has for an answer now."""
+        with self.connected() as connection:
+            yield lambda: connection.execute(question).fetchone()[0]
+
+    def count(self, question: str) -> int:
+        """Return the number that `question` has for an answer."""
+        with self.watching(question) as count:
+            return count()
+
+    def backends(self) -> list[int]:
+        """Return the processes of a server that work for this database alone, if there are any on this machine."""
+        return []
+
+    @abstractmethod
+    def _connect(self) -> Any: ...
+
+
+class SQLite(Database):
+    """A file in a temporary directory."""
+
+    kind = "sqlite"
+
+    def __enter__(self) -> Self:
+        self._directory = tempfile.TemporaryDirectory(prefix="cronzimus-bench-")
+        self._path = Path(self._directory.name) / "bench.sqlite3"
+        self.url = f"sqlite:///{self._path}"
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._directory.cleanup()
+
+    def _connect(self) -> Any:
+        return sqlite3.connect(f"file:{self._path}?mode=ro", uri=True, timeout=20, isolation_level=None)
+
+
+class PostgreSQL(Database):
+    """A database on the server of TEST_DATABASE_URL."""
+
+    kind = "postgresql"
+
+    def __enter__(self) -> Self:
+        self._name = f"cronzimus_bench_{secrets.token_hex(4)}"
+        self.url = urlunsplit(urlsplit(SERVER)._replace(path=f"/{self._name}"))
+        self._on_server(f"CREATE DATABASE {self._name}")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._on_server(f"DROP DATABASE IF EXISTS {self._name} WITH (FORCE)")
+
+    def backends(self) -> list[int]:
+        if urlsplit(SERVER).hostname not in ("127.0.0.1", "localhost", "::1", None):
+            return []
+        with _open(SERVER) as connection:
+            rows = connection.execute("SELECT pid FROM pg_stat_activity WHERE datname = %s", [self._name])
+            return [pid for (pid,) in rows]
+
+    def _on_server(self, sql: str) -> None:
+        with _open(SERVER) as connection:
+            connection.execute(sql)
+
+    def _connect(self) -> Any:
+        return _open(self.url)
+
+
+def _open(url: str) -> Any:
+    import psycopg
+
+    try:
+        return psycopg.connect(url, autocommit=True, connect_timeout=5)
+    except psycopg.OperationalError as error:
+        raise Unavailable(f"{urlsplit(url).hostname}:{urlsplit(url).port} does not answer") from error
+
+
+class Memory(Database):
+    """No database: the jobs are in the scheduler's own memory."""
+
+    kind = "memory"
+    url = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Leave nothing behind."""
+
+    def _connect(self) -> Any:
+        raise Unavailable("memory can not be looked into from outside")
+
+
+class Redis(Database):
+    """Two empty databases on the server of TEST_REDIS_URL: one for the broker, one for results."""
+
+    kind = "redis"
+    MARK = "cronzimus-bench"
+
+    def __enter__(self) -> Self:
+        self._taken: list[Any] = []
+        for number in range(15, 0, -1):
+            connection = self._open(number)
+            if connection.dbsize() == 0 and connection.set(self.MARK, os.getpid(), nx=True):
+                self._taken.append(connection)
+            if len(self._taken) == 2:
+                numbers = [taken.connection_pool.connection_kwargs["db"] for taken in self._taken]
+                self.url, self.results = (f"{BROKER}/{number}" for number in numbers)
+                return self
+        self.__exit__(None, None, None)
+        raise Unavailable(f"{urlsplit(BROKER).netloc} has no two empty databases")
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for connection in self._taken:
+            connection.flushdb()  # it was empty when it was taken
+            connection.close()
+
+    @contextmanager
+    def watching(self, question: str) -> Iterator[Callable[[], int]]:
+        """Return a function that returns how many results there are, whatever `question` says."""
+        yield lambda: self._taken[1].dbsize() - 1
+
+    def _connect(self) -> Any:
+        return self._taken[0]
+
+    def _open(self, number: int) -> Any:
+        try:
+            import redis
+        except ImportError as error:
+            raise Unavailable("the package redis is not installed") from error
+        connection = redis.Redis.from_url(f"{BROKER}/{number}", socket_connect_timeout=5)
+        try:
+            connection.ping()
+        except redis.RedisError as error:
+            raise Unavailable(f"{urlsplit(BROKER).netloc} does not answer") from error
+        return connection
+
+
+KINDS: dict[str, type[Database]] = {"sqlite": SQLite, "postgresql": PostgreSQL}
+PLACES: dict[str, type[Database]] = KINDS | {"memory": Memory, "redis": Redis}

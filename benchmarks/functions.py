@@ -1,0 +1,59 @@
+"""What the jobs of a benchmark call. Each contender calls these, so that all do the same."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import logging
+import os
+import time
+from pathlib import Path
+
+_starts: list[tuple[str, float]] = []
+
+
+def noop() -> None:
+    """Do nothing."""
+
+
+def ten_ms() -> None:
+    """Take ten milliseconds, as a function does that waits for something."""
+    time.sleep(0.01)
+
+
+def fail() -> None:
+    """Raise."""
+    raise RuntimeError("as it was meant to")
+
+
+def speak(lines: int = 100) -> None:
+    """Print so many lines of 80 characters, and log one."""
+    for number in range(lines):
+        print(f"{number:06} {'.' * 73}")
+    logging.getLogger(__name__).warning("%d lines printed", lines)
+
+
+def hang() -> None:
+    """Take longer than any timeout."""
+    time.sleep(3600)
+
+
+def stamp(tag: str) -> None:
+    """Keep in memory when the job `tag` started; `write_starts` hands it over."""
+    _starts.append((tag, time.time()))
+
+
+def tell(tag: str) -> None:
+    """Write to the harness's pipe when `tag` started."""
+    os.write(int(os.environ["BENCH_PIPE"]), f"start {tag} {time.monotonic()!r}\n".encode())
+
+
+def write_starts() -> None:
+    """Write what `stamp` kept into a file of this process, in the directory that the harness named."""
+    if _starts:
+        Path(os.environ["BENCH_STARTS"], f"{os.getpid()}.json").write_text(json.dumps(_starts))
+        _starts.clear()
+
+
+if "BENCH_STARTS" in os.environ:
+    atexit.register(write_starts)

@@ -1,0 +1,333 @@
+"""A process of its own on a database of its own, started, observed and ended: what all benchmarks stand on.
+
+Nothing here imports Django: the kernel counts a parent's memory at the fork as its child's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import quantiles
+from typing import IO, Any
+
+from benchmarks.databases import PLACES, Database, Unavailable
+
+ROOT = Path(__file__).resolve().parents[1]
+TIMEOUT = 300.0
+"""Seconds that one measurement may take."""
+PREPARATION = 240.0
+"""Seconds that putting the jobs in may take."""
+START = 60.0
+"""Seconds that a process has to start."""
+END = 20.0
+"""Seconds that a process has to end, once it was told to."""
+KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
+
+
+class Failed(Exception):
+    """A measurement did not come to its end."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Who is measured: its module in `benchmarks.contenders`, where it keeps jobs, and the package that it is."""
+
+    name: str
+    module: str
+    places: tuple[str, ...]
+    package: str = "django"
+    pinned: bool = False
+
+    def require(self) -> None:
+        """Raise `Unavailable` where its package is not installed."""
+        if importlib.util.find_spec(self.package) is None:
+            raise Unavailable(f"{self.package} is not installed; `make bench` installs it")
+
+
+BOTH = ("sqlite", "postgresql")
+CRONZIMUS = Contender("cronzimus", "cronzimus", BOTH)
+DJANGO_APSCHEDULER = Contender("django-apscheduler", "django_apscheduler", BOTH)
+ONE_CORE = Contender("django-apscheduler, one core", "django_apscheduler", BOTH, pinned=True)
+APSCHEDULER = Contender("apscheduler", "apscheduler", ("memory", *BOTH), "sqlalchemy")
+PROCRASTINATE = Contender("procrastinate", "procrastinate", ("postgresql",), "procrastinate")
+CELERY = Contender("celery", "celery", ("redis",), "celery")
+FLASK_APSCHEDULER = Contender("flask-apscheduler", "flask_apscheduler", ("memory",), "flask_apscheduler")
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a process used until its end: seconds of CPU, with its children's, and MiB of the largest of them."""
+
+    cpu_seconds: float
+    peak_mib: float
+
+
+class Child:
+    """A process under measurement, which tells through a pipe what has come about."""
+
+    def __init__(self, process: subprocess.Popen[bytes], started_at: float, pipe: int, log: IO[bytes]) -> None:
+        """Take over a process that was started at the monotonic time `started_at`."""
+        self.endless = False
+        self.started_at = started_at
+        self.pid = process.pid
+        self.usage: Usage | None = None
+        self._process = process
+        self._input: IO[bytes] = process.stdin  # type: ignore[assignment]
+        self._pipe = pipe
+        self._log = log
+        self._rest = b""
+
+    def wait_for(self, word: str, seconds: float = START) -> float:
+        """Return the monotonic time that it told with `word`. Raises `Failed` if it does not come in time."""
+        until = time.monotonic() + seconds
+        while True:
+            line = self.line(until - time.monotonic())
+            if line is None:
+                self.check()
+                raise Failed(f"no word that it is {word} after {seconds:.0f} s:\n{self.log()}")
+            if line[0] == word:
+                return float(line[-1])
+
+    def line(self, seconds: float) -> list[str] | None:
+        """Return the words of the next line that it tells; None where none comes within `seconds`."""
+        until = time.monotonic() + seconds
+        while b"\n" not in self._rest:
+            if not select.select([self._pipe], [], [], max(until - time.monotonic(), 0))[0]:
+                return None
+            read = os.read(self._pipe, 65536)
+            if not read:
+                return None
+            self._rest += read
+        line, _, self._rest = self._rest.partition(b"\n")
+        return line.decode().split()
+
+    def ask(self, line: str) -> None:
+        """Write a line to its standard input."""
+        self._input.write(f"{line}\n".encode())
+        self._input.flush()
+
+    def check(self) -> None:
+        """Raise `Failed` if it has ended by itself, or takes too long."""
+        if self.usage is None and os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+            raise Failed(f"it has ended:\n{self.log()}")
+        if not self.endless and time.monotonic() - self.started_at > TIMEOUT:
+            raise Failed(f"not finished after {TIMEOUT:.0f} s:\n{self.log()}")
+
+    def cpu(self) -> float:
+        """Return the seconds of CPU that it and its children have used so far."""
+        return cpu_of([self.pid])
+
+    def stop(self) -> Usage:
+        """End it, and return what it used."""
+        self._process.send_signal(signal.SIGTERM)
+        until = time.monotonic() + END
+        while os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            if time.monotonic() > until:
+                self._kill_all()
+                break
+            time.sleep(0.01)
+        return self._reap()
+
+    def kill(self) -> None:
+        """End it at once, where it has not ended."""
+        if self.usage is None:
+            self._kill_all()
+            self._reap()
+        self._input.close()
+        os.close(self._pipe)
+
+    def log(self) -> str:
+        """Return the last of what it wrote."""
+        self._log.seek(0)
+        return self._log.read().decode(errors="replace")[-4000:]
+
+    def _kill_all(self) -> None:
+        # It leads a process group of its own; this takes what it started along.
+        os.killpg(self.pid, signal.SIGKILL)
+
+    def _reap(self) -> Usage:
+        _, status, used = os.wait4(self.pid, 0)
+        self._process.returncode = os.waitstatus_to_exitcode(status)
+        self.usage = Usage(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+        return self.usage
+
+
+def prepare(contender: Contender, database: Database, action: str, **arguments: Any) -> None:
+    """Have the contender put its jobs in. Raises `Failed` with what it wrote."""
+    command = [*_command(contender.module), action, json.dumps(arguments)]
+    try:
+        done = subprocess.run(
+            command, cwd=ROOT, env=_environment(database), capture_output=True, timeout=PREPARATION, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Failed(f"{contender.name} was not prepared within {PREPARATION:.0f} s") from error
+    if done.returncode:
+        raise Failed(f"{contender.name} could not be prepared:\n{done.stderr.decode(errors='replace')[-4000:]}")
+
+
+@contextmanager
+def running(
+    module: str,
+    database: Database,
+    action: str,
+    *,
+    pinned: bool = False,
+    endless: bool = False,
+    starts: str = "",
+    **arguments: Any,
+) -> Iterator[Child]:
+    """Start a contender's `action`; it is ended with the `with` block.
+
+    `pinned`, it has one core. `endless`, it may take as long as it likes. `starts` is a directory, into which it writes
+    what started when.
+    """
+    pipe, told = os.pipe()
+    environment = _environment(database) | {"BENCH_PIPE": str(told)} | ({"BENCH_STARTS": starts} if starts else {})
+    cores = os.sched_getaffinity(0)
+    with tempfile.TemporaryFile() as log:
+        started_at = time.monotonic()
+        if pinned:
+            # A child inherits what its parent may run on.
+            os.sched_setaffinity(0, {max(cores)})
+        try:
+            process = subprocess.Popen(
+                [*_command(module), action, json.dumps(arguments)],
+                cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log, pass_fds=[told],
+                start_new_session=True,
+            )  # fmt: skip
+        finally:
+            os.sched_setaffinity(0, cores)
+            os.close(told)
+        child = Child(process, started_at, pipe, log)
+        child.endless = endless
+        try:
+            yield child
+        finally:
+            child.kill()
+
+
+def _command(module: str) -> Sequence[str]:
+    return [sys.executable, "-m", f"benchmarks.contenders.{module}"]
+
+
+def _environment(database: Database) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name in KEPT}
+    results = getattr(database, "results", "")
+    return kept | {
+        "DATABASE_URL": database.url, "BENCH_RESULTS": results, "BENCH_PLACE": database.kind, "LOG_LEVEL": "WARNING",
+        "SECRET_KEY": "benchmark", "TIME_ZONE": "UTC", "PYTHONPATH": str(ROOT),
+    }  # fmt: skip
+
+
+# --- the CPU of processes --------------------------------------------------------------------------------------------
+
+
+def cpu_of(pids: Sequence[int]) -> float:
+    """Return the seconds of CPU that processes and all that they started have used; those that are gone used none."""
+    import psutil
+
+    total = 0.0
+    for pid in pids:
+        try:
+            process = psutil.Process(pid)
+            family = [process, *process.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            continue
+        for member in family:
+            try:
+                used = member.cpu_times()
+            except psutil.NoSuchProcess:
+                continue
+            total += used.user + used.system + (used.children_user + used.children_system)
+    return total
+
+
+class Backends:
+    """The CPU that a server's processes use for one database, looked at now and then: they come and go."""
+
+    def __init__(self, database: Database) -> None:
+        """Begin to count."""
+        self._database = database
+        self._used: dict[int, tuple[float, float]] = {}
+        self.look()
+
+    def look(self) -> None:
+        """Note what each has used by now."""
+        for pid in self._database.backends():
+            used = cpu_of([pid])
+            first, _ = self._used.get(pid, (used, used))
+            self._used[pid] = (first, used)
+
+    @property
+    def cpu_seconds(self) -> float:
+        """The seconds used since the beginning, or since each was first seen."""
+        return sum(last - first for first, last in self._used.values())
+
+
+# --- the command line ------------------------------------------------------------------------------------------------
+
+
+def parser(description: str | None, contenders: Sequence[Contender], repeat: int) -> argparse.ArgumentParser:
+    """Return the options that the benchmarks share; `repeat` is the default number of rounds."""
+    made = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
+    names = list(dict.fromkeys(contender.name for contender in contenders))
+    made.add_argument("--contenders", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names))
+    made.add_argument("--databases", nargs="+", choices=sorted(PLACES), default=sorted(PLACES), metavar="KIND")
+    made.add_argument("--repeat", type=int, default=repeat, metavar="TIMES", help="rounds (default: %(default)s)")
+    made.add_argument("--quick", dest="repeat", action="store_const", const=1, help="one round")
+    made.add_argument("--json", metavar="FILE", help="write every sample to FILE")
+    return made
+
+
+def pairs(contenders: Sequence[Contender], options: argparse.Namespace) -> Iterator[tuple[Contender, str]]:
+    """Return what is asked for: each contender with each place that it can keep its jobs in."""
+    for contender in contenders:
+        if contender.name in options.contenders:
+            yield from ((contender, kind) for kind in contender.places if kind in options.databases)
+
+
+# --- tables ----------------------------------------------------------------------------------------------------------
+
+
+def grouped(samples: Sequence[Any]) -> list[list[Any]]:
+    """Return samples by contender and database, those of each in one list."""
+    groups: dict[tuple[str, str], list[Any]] = {}
+    for sample in samples:
+        groups.setdefault((sample.contender, sample.database), []).append(sample)
+    return list(groups.values())
+
+
+def report(columns: Sequence[str], rows: Sequence[Sequence[str]], skipped: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table with the measured rows, and those that were skipped, each with the reason once."""
+    empty = [""] * (len(columns) - 3)
+    reasons = dict.fromkeys((name, kind, reason.partition("\n")[0]) for name, kind, reason in skipped)
+    details = [reason for *_, reason in skipped if "\n" in reason]
+    return "\n".join([table(columns, [*rows, *([*reason, *empty] for reason in reasons)]), *details])
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 2) -> str:
+    """Return a Markdown table; the first `left` columns are text, the others numbers."""
+    rule = ["---" if index < left else "---:" for index in range(len(columns))]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [columns, rule, *rows])
+
+
+def percentile(values: Sequence[float], hundredths: int) -> float:
+    """Return a percentile of at least two values."""
+    return quantiles(values, n=100, method="inclusive")[hundredths - 1]
+
+
+def ms(seconds: float) -> str:
+    """Return seconds as milliseconds, with as many digits as mean something."""
+    return f"{seconds * 1000:.1f}" if abs(seconds) < 0.1 else f"{seconds * 1000:,.0f}"
