@@ -1,6 +1,6 @@
 # `make run` and `make test` set up all that they need; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint unit integration acceptance lock bench clean
+.PHONY: help run test lint unit integration acceptance lock bench soak clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -43,6 +43,9 @@ lock: $(VENV)/.dev ## requirements*.txt from requirements*.in
 
 bench: $(VENV)/.bench ## Cronzimus beside its peers, a quarter of an hour; QUICK=--quick: one round
 	$(BIN)/python -m benchmarks $(QUICK)
+
+soak: $(VENV)/.bench ## half an hour of modest load: does anything grow?
+	$(BIN)/python benchmarks/soak.py
 
 clean: ## forget the virtual environment and the caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
