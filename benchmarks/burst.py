@@ -209,4 +209,4 @@ def _ratio(mine: Sequence[Sample], group: Sequence[Sample], seconds: Callable[[S
 
 
 if __name__ == "__main__":
-    main()
+    harness.command(main)

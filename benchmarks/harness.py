@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -234,10 +234,18 @@ def _environment(database: Database) -> dict[str, str]:
 # --- the CPU of processes --------------------------------------------------------------------------------------------
 
 
+def process_tools() -> Any:
+    """Return the module that reads what processes use. Raises `Unavailable` where it is not installed."""
+    try:
+        import psutil
+    except ImportError as error:
+        raise Unavailable("psutil is not installed; `make bench` installs it") from error
+    return psutil
+
+
 def cpu_of(pids: Sequence[int]) -> float:
     """Return the seconds of CPU that processes and all that they started have used; those that are gone used none."""
-    import psutil
-
+    psutil = process_tools()
     total = 0.0
     for pid in pids:
         try:
@@ -279,6 +287,15 @@ class Backends:
 # --- the command line ------------------------------------------------------------------------------------------------
 
 
+def command(main: Callable[[], None]) -> None:
+    """Call `main`, the whole of a script; a SIGTERM ends it as Ctrl-C does, with nothing left behind."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        main()
+    except (Failed, Unavailable) as reason:
+        sys.exit(str(reason))
+
+
 def parser(description: str | None, contenders: Sequence[Contender], repeat: int) -> argparse.ArgumentParser:
     """Return the options that the benchmarks share; `repeat` is the default number of rounds."""
     made = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
@@ -313,7 +330,7 @@ def report(columns: Sequence[str], rows: Sequence[Sequence[str]], skipped: Seque
     """Return a Markdown table with the measured rows, and those that were skipped, each with the reason once."""
     empty = [""] * (len(columns) - 3)
     reasons = dict.fromkeys((name, kind, reason.partition("\n")[0]) for name, kind, reason in skipped)
-    details = [reason for *_, reason in skipped if "\n" in reason]
+    details = dict.fromkeys(reason for *_, reason in skipped if "\n" in reason)
     return "\n".join([table(columns, [*rows, *([*reason, *empty] for reason in reasons)]), *details])
 
 

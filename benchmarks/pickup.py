@@ -214,4 +214,4 @@ def _p99(values: Sequence[float]) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    harness.command(main)

@@ -74,9 +74,7 @@ class Soaked:
 
     def read(self) -> None:
         """Take a reading."""
-        import psutil
-
-        process = psutil.Process(self._scheduler.pid)
+        process = harness.process_tools().Process(self._scheduler.pid)
         workers = sum(worker.memory_info().rss for worker in process.children(recursive=True) if worker.is_running())
         self.readings.append(
             Reading(
@@ -163,4 +161,4 @@ def _growth(all_readings: Sequence[Sequence[Reading]]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    harness.command(main)

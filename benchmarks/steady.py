@@ -167,4 +167,4 @@ def _row(group: Sequence[Sample]) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    harness.command(main)
