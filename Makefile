@@ -41,7 +41,7 @@ lock: $(VENV)/.dev ## requirements*.txt from requirements*.in
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" requirements-bench.in -o requirements-bench.txt
 
-bench: $(VENV)/.bench ## Cronzimus beside its peers, a quarter of an hour; QUICK=--quick: one round
+bench: $(VENV)/.bench ## Cronzimus beside its peers, some twenty minutes (QUICK=--quick: one round)
 	$(BIN)/python -m benchmarks $(QUICK)
 
 soak: $(VENV)/.bench ## half an hour of modest load: does anything grow?

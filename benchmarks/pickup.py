@@ -30,7 +30,7 @@ from benchmarks.databases import PLACES, Database, Unavailable
 
 PATIENCE = 5.0
 """Seconds to wait for one job to start."""
-AT_MOST = 25.0
+AT_MOST = 15.0
 """Seconds after which no further job is added."""
 GIVEN_UP = 3
 """Jobs that may fail to start."""

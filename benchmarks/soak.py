@@ -128,6 +128,7 @@ def _soak(soaked: Sequence[Soaked], seconds: float) -> None:
             each.add_job(number)
             if now >= look_at:
                 each.read()
+                print(each.readings[-1], file=sys.stderr)
         look_at += LOOK if now >= look_at else 0
         time.sleep(max(started_at + number * NEW_JOB - time.monotonic(), 0))
 
