@@ -46,8 +46,8 @@ def is_paused(job: Job, now: datetime) -> bool:
     return job.paused or (job.paused_until is not None and job.paused_until > now)
 
 
-def state_sql(now: datetime) -> Case:
-    """Return the rule of `job_state` at `now` in SQL.
+def state_sql(now: datetime | Value) -> Case:
+    """Return the rule of `job_state` at `now`, or at what stands for it, in SQL.
 
     But for definitions that can not be understood: those `descriptions` finds.
     """

@@ -10,6 +10,7 @@ from django.http import Http404
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from jobs.api.conditional import conditional
 from jobs.api.rendering import JSONNegotiation, JSONRenderer
 from jobs.core.clock import Clock, SystemClock
 
@@ -44,6 +45,12 @@ class SchedulerView(ApiView):
         if not settings.SCHEDULER_API_ENABLED:
             raise Http404
         super().initial(request, *args, **kwargs)
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """Answer a GET with 304 where its client has what it would be sent."""
+        response = super().finalize_response(request, response, *args, **kwargs)
+        is_read = request.method in ("GET", "HEAD") and response.status_code == 200
+        return conditional(request, response) if is_read else response
 
 
 def actor_of(request: Request) -> str:

@@ -14,7 +14,8 @@ from rest_framework.viewsets import ViewSet
 from jobs import services
 from jobs.api import query
 from jobs.api.idempotency import answer_once
-from jobs.api.listing import Wanted, find_job, list_jobs
+from jobs.api.listing import Wanted, list_jobs
+from jobs.api.lookup import find_job
 from jobs.api.paging import link_header
 from jobs.api.parsers import body_of, optional_body_of
 from jobs.api.representations import READ_ONLY, job_detail, next_times, utc
@@ -43,13 +44,13 @@ class JobViewSet(SchedulerView, ViewSet):
     def list(self, request: Request) -> HttpResponse:
         """List the jobs: all of them, or the page and the kind that the query asks for."""
         asked = query.query_of(request, LIST_PARAMETERS)
-        limit, offset = asked.pop("limit"), asked.pop("offset") or 0
-        body, total = list_jobs(Wanted(**asked), limit, offset, now=self.now)
-        response = HttpResponse(body, content_type="application/json")
-        if limit is not None or offset:
-            response["X-Total-Count"] = str(total)
-        if limit is not None:
-            response["Link"] = link_header(request, limit, offset, total)
+        wanted = Wanted(**{name: value for name, value in asked.items() if value is not None})
+        page = list_jobs(wanted, now=self.now)
+        response = HttpResponse(page.body, content_type="application/json", headers={"ETag": page.tag})
+        if wanted.limit is not None or wanted.offset:
+            response["X-Total-Count"] = str(page.total)
+        if wanted.limit is not None:
+            response["Link"] = link_header(request, wanted.limit, wanted.offset, page.total)
         return response
 
     def create(self, request: Request) -> Response:
