@@ -1,0 +1,45 @@
+"""Cronzimus in the API's benchmark: its own WSGI application, on a database with jobs; and how that is filled."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import UTC, datetime, timedelta
+
+# No sample job beside those that are counted.
+os.environ |= {
+    "DJANGO_SETTINGS_MODULE": "cronzimus_site.settings",
+    "JOB_MODULES": "benchmarks.burst_jobs",
+    "JOBS": "[]",
+    "API_AUTH": "none",
+}
+
+from cronzimus_site.wsgi import application
+
+__all__ = ["application"]
+
+if "BENCHMARK_KEPT" in os.environ:
+    from jobs.api import listing
+
+    listing.KEPT = int(os.environ["BENCHMARK_KEPT"])
+
+
+def prepare(number: int) -> None:
+    """Make the database, and put so many jobs in; no two have the same trigger."""
+    from django.core.management import call_command
+
+    from jobs.models import Job
+
+    call_command("migrate", verbosity=0)
+    now = datetime.now(UTC).replace(microsecond=0)
+    Job.objects.bulk_create(
+        Job(
+            id=f"job-{index:06}", name=f"Job {index}", func="benchmarks.burst_jobs:noop", anchor=now,
+            trigger={"type": "interval", "seconds": 3600 + index}, next_run_time=now + timedelta(seconds=3600 + index),
+        )
+        for index in range(number)
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    prepare(int(sys.argv[1]))
