@@ -65,6 +65,7 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["OPTIONS"] = SQLITE_OPTIONS
 else:
     # A server that is gone without a word is noticed, as one that refuses is; options in the URL have their way.
+    DATABASES["default"]["ENGINE"] = "cronzimus_site.postgresql"
     DATABASES["default"]["OPTIONS"] = POSTGRESQL_OPTIONS | DATABASES["default"].get("OPTIONS", {})
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
