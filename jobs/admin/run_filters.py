@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
@@ -12,10 +12,9 @@ from jobs.admin.filters import BarFilter, FieldFilter
 from jobs.admin.moment import moment_of
 from jobs.core.runs import RunStatus, RunTrigger
 from jobs.models import Job, Run
+from jobs.models.run import RunQuerySet
 
 UNSUCCESSFUL = "unsuccessful"
-NOT_SUCCEEDED = (RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.CANCELLED, RunStatus.LOST)
-"""The statuses that a job's `failure_count` counts: runs that were started, or taken, and did not succeed."""
 
 SPANS = {
     "1h": ("past hour", timedelta(hours=1)),
@@ -24,6 +23,8 @@ SPANS = {
     "30d": ("past 30 days", timedelta(days=30)),
 }
 MAX_ID = 2**63 - 1
+MAX_JOBS = 1000
+"""Jobs whose runs a search finds at the most; the words that match more of them say little."""
 
 
 class StatusFilter(FieldFilter):
@@ -38,9 +39,10 @@ class StatusFilter(FieldFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run]:
         """Narrow the runs to the chosen status."""
-        if self.value() == UNSUCCESSFUL:
-            return queryset.filter(status__in=NOT_SUCCEEDED)
-        return super().queryset(request, queryset)
+        runs, chosen = cast(RunQuerySet, queryset), self.value()
+        if chosen == UNSUCCESSFUL:
+            return runs.unsuccessful()
+        return runs.of_status(chosen) if chosen else runs
 
 
 class TriggerFilter(FieldFilter):
@@ -48,6 +50,11 @@ class TriggerFilter(FieldFilter):
 
     title = parameter_name = "trigger"
     values = tuple(RunTrigger)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run]:
+        """Narrow the runs to those that the chosen kind of thing made."""
+        runs, chosen = cast(RunQuerySet, queryset), self.value()
+        return runs.made_by(chosen) if chosen else runs
 
 
 class SpanFilter(BarFilter):
@@ -83,8 +90,9 @@ class JobFilter(BarFilter):
 
 def found(runs: QuerySet[Run], words: str) -> QuerySet[Run]:
     """Return those of `runs` that `words` name: a run's id, a job's id, or a part of a job's id or name."""
-    jobs = Job.objects.filter(Q(id__icontains=words) | Q(name__icontains=words)).values("pk")
-    match = Q(job_id=words) | Q(job_id__in=jobs)
+    jobs = Job.objects.filter(Q(id__icontains=words) | Q(name__icontains=words))
+    # As literals, not as a subquery: the planner of PostgreSQL then knows whether they have few runs or many.
+    match = Q(job_id__in={words, *jobs.order_by().values_list("pk", flat=True)[:MAX_JOBS]})
     if words.isascii() and words.isdigit() and int(words[:20]) <= MAX_ID:
         match |= Q(pk=int(words[:20]))
     return runs.filter(match)

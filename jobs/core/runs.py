@@ -30,6 +30,10 @@ class RunStatus(StrEnum):
 
 ACTIVE = (RunStatus.QUEUED, RunStatus.RUNNING)
 FINISHED = tuple(status for status in RunStatus if status not in ACTIVE)
+UNSUCCESSFUL = (RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.CANCELLED, RunStatus.LOST)
+"""Runs that were started, or taken, and did not succeed."""
+EXCEPTIONAL = tuple(status for status in FINISHED if status is not RunStatus.SUCCEEDED)
+"""Runs that ended in any way but the usual one."""
 
 
 class RunTrigger(StrEnum):
@@ -41,6 +45,10 @@ class RunTrigger(StrEnum):
     """A person, through the admin, the API or the command line."""
     RETRY = "retry"
     """An attempt before it that did not succeed."""
+
+
+UNSCHEDULED = (RunTrigger.MANUAL, RunTrigger.RETRY)
+"""What makes a run beside its job's trigger."""
 
 
 class Overlap(StrEnum):

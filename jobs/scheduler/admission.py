@@ -133,7 +133,8 @@ def give_back(scheduler_id: str, run_ids: Sequence[int]) -> None:
 
 def held(scheduler_id: str) -> set[int]:
     """Return the ids of the runs that `scheduler_id` holds and that are not on record as started."""
-    return set(Run.objects.filter(scheduler_id=scheduler_id, status=RunStatus.QUEUED).values_list("id", flat=True))
+    queued = Run.objects.active().filter(scheduler_id=scheduler_id, status=RunStatus.QUEUED)
+    return set(queued.values_list("id", flat=True))
 
 
 def _candidates(rooms: Mapping[str, int], now: datetime) -> list[Candidate]:

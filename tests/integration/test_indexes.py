@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from jobs.core.runs import RunStatus, RunTrigger
+from jobs.admin.run_filters import found
+from jobs.core.runs import ACTIVE, UNSCHEDULED, RunStatus, RunTrigger
 from jobs.models import Job, Run, Scheduler
 from jobs.scheduler import admission, claims, recovery
 from jobs.scheduler.recorder import Recorder
@@ -48,6 +49,10 @@ def grown() -> None:
         Run(id=200_000 + n, job_id=f"job-{n % 10}", scheduled_time=after(n), **waiting) for n in range(500)
     )
     Run.objects.filter(id__range=(1_000_000, 1_000_200), status=RunStatus.SUCCEEDED).update(status=RunStatus.FAILED)
+    for number, trigger in enumerate(UNSCHEDULED):
+        Run.objects.filter(id__range=(1_001_000 + number, 1_001_200), status=RunStatus.SUCCEEDED).update(
+            trigger=trigger
+        )
     alive = make_scheduler("s1")
     fields = {field.attname: getattr(alive, field.attname) for field in Scheduler._meta.concrete_fields}
     Scheduler.objects.bulk_create(Scheduler(**{**fields, "id": f"other-{number}"}) for number in range(97))
@@ -166,12 +171,47 @@ class TestIndexes:
         text = plan(lambda: list(Run.objects.newest_first()[:50]))
         assert_reads(text.replace("SCAN jobs_run USING INDEX", ""), "run_newest")
         assert "Sort" not in text
-        assert "TEMP B-TREE" not in text
+        assert "TEMP B-TREE" not in text, text
 
     def test_the_runs_of_one_status_are_found_by_run_by_status(self) -> None:
-        text = plan(lambda: list(Run.objects.filter(status=RunStatus.FAILED).newest_first()[:50]))
+        text = plan(lambda: list(Run.objects.all().of_status(RunStatus.FAILED).newest_first()[:50]))
         assert_reads(text, "run_by_status")
-        assert "TEMP B-TREE" not in text
+        assert "TEMP B-TREE" not in text, text
+
+    def test_the_runs_of_one_status_within_a_time_are_a_range_of_run_by_status(self) -> None:
+        runs = Run.objects.all().of_status(RunStatus.FAILED).filter(scheduled_time__lt=NOW)
+        assert_reads(plan(lambda: list(runs.newest_first()[:50])), "run_by_status")
+
+    def test_the_runs_that_succeeded_are_read_off_run_newest(self) -> None:
+        text = plan(lambda: list(Run.objects.all().of_status(RunStatus.SUCCEEDED).newest_first()[:50]))
+        assert_reads(text.replace("SCAN jobs_run USING INDEX", ""), "run_newest")
+
+    @pytest.mark.parametrize("status", ACTIVE)
+    def test_the_active_runs_of_one_status_are_looked_for_among_the_active(self, status: RunStatus) -> None:
+        text = plan(lambda: list(Run.objects.all().of_status(status).newest_first()[:50]))
+        assert any(name in text for name in ("run_active_of_job", "run_held", "run_waiting", "run_startable")), text
+        assert "SCAN jobs_run USING INDEX run_newest" not in text, text
+
+    def test_the_runs_of_a_job_that_did_not_succeed_are_found_by_an_index_of_their_own(self) -> None:
+        text = plan(lambda: list(Run.objects.filter(job_id="job-7").unsuccessful().newest_first()[:50]))
+        assert_reads(text, "run_unsuccessful_of_job")
+        assert "TEMP B-TREE" not in text, text
+
+    def test_the_runs_that_did_not_succeed_are_found_by_run_by_status_or_newest(self) -> None:
+        text = plan(lambda: list(Run.objects.all().unsuccessful().newest_first()[:50]))
+        assert_reads(text.replace("SCAN jobs_run USING INDEX", ""))
+        assert "run_by_status" in text or "run_newest" in text, text
+
+    @pytest.mark.parametrize("trigger", UNSCHEDULED)
+    def test_the_runs_that_no_schedule_made_are_found_by_run_unscheduled(self, trigger: RunTrigger) -> None:
+        text = plan(lambda: list(Run.objects.all().made_by(trigger).newest_first()[:50]))
+        assert_reads(text, "run_unscheduled")
+        assert "TEMP B-TREE" not in text, text
+
+    @pytest.mark.parametrize("words", ["job-7001", "200001", "nothing"])
+    def test_a_search_for_runs_reads_those_of_the_jobs_that_it_finds(self, words: str) -> None:
+        text = plans(lambda: list(found(Run.objects.all(), words).newest_first()[:50]))[-1]
+        assert_reads(text, "run_once")
 
     def test_the_runs_of_one_job_are_found_by_run_once(self) -> None:
         assert_reads(plan(lambda: list(Run.objects.filter(job_id="job-7").newest_first()[:50])), "run_once")

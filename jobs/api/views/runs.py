@@ -103,9 +103,10 @@ class OddRunView(SchedulerView):
 
 
 def _filtered(runs: RunQuerySet, asked: dict[str, Any]) -> RunQuerySet:
+    if asked["status"] is not None:
+        runs = runs.of_status(asked["status"])
     conditions = {
         "job_id": asked.get("job"),
-        "status": asked["status"],
         "scheduled_time__gte": asked["since"],
         "scheduled_time__lt": asked["until"],
     }
