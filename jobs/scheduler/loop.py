@@ -21,8 +21,8 @@ from .executors import ProcessExecutor, ThreadExecutor
 from .jobstore import JobStore
 from .lease import LEASE, Lease
 from .pools import Pools
+from .pruner import Pruner
 from .recorder import Recorder
-from .retention import Pruner
 from .telling import TellingScheduler
 from .unstarted import Unstarted
 from .wakeup import Bell, Watcher
@@ -62,7 +62,7 @@ class Scheduler(TellingScheduler):
         in_threads = ThreadExecutor(threads, self._execute, self._room_for_more, self.recorder.cancel)
         self._processes = ProcessExecutor(processes, self.clock, self.recorder, self._may_start, self._room_for_more)
         self._pools = Pools({"thread": in_threads, "process": self._processes})
-        self._pruner = Pruner()
+        self._pruner = Pruner(self.clock)
         self._event = Bell()
         self._draining = self._forced = False
         self._drain_until = float("inf")
@@ -215,6 +215,7 @@ class Scheduler(TellingScheduler):
         reset_queries()  # with DEBUG, Django keeps the text of each statement until a request ends, and none does here
         self._looked_at = monotonic = self.clock.monotonic()
         self._beat(monotonic)
+        self._pruner.work()
         self._give_back()
         if self._backoff.failures:
             known = self._pools.held() | self.recorder.unwritten()
@@ -244,7 +245,7 @@ class Scheduler(TellingScheduler):
 
     def _idle(self, seen: admission.Look | None, now: datetime) -> float:
         monotonic = self.clock.monotonic()
-        until = [POLL, self.lease.due - monotonic]
+        until = [POLL, self.lease.due - monotonic, self._pruner.due - monotonic]
         if seen is not None:
             ahead = [(at - now).total_seconds() for at in (seen.due_at, seen.waiting_at) if at is not None]
             until += [max(seconds, self._stuck_until - monotonic) for seconds in ahead]
@@ -264,7 +265,6 @@ class Scheduler(TellingScheduler):
         if monotonic - self.clock.jumped_at > LEASE:  # the others have noticed the jump, too, and renewed their leases
             recovery.recover(now)
         recovery.forget_stopped(now)
-        self._pruner.round(now)
 
     def _rooms(self, seen: admission.Look, monotonic: float) -> dict[str, int]:
         """Return how many runs each executor may be given; nothing where nothing may be claimed."""

@@ -12,8 +12,10 @@ from jobs.admin.run_filters import found
 from jobs.core.runs import ACTIVE, UNSCHEDULED, RunStatus, RunTrigger
 from jobs.models import Job, Run, Scheduler
 from jobs.scheduler import admission, claims, recovery
+from jobs.scheduler.pruner import ROUND, Pruner
 from jobs.scheduler.recorder import Recorder
-from tests.fakes import NOW, after, make_job, make_run, make_scheduler, outcome
+from jobs.scheduler.retention import prune_job
+from tests.fakes import NOW, FakeClock, after, make_job, make_run, make_scheduler, outcome
 
 pytestmark = pytest.mark.django_db
 
@@ -218,6 +220,24 @@ class TestIndexes:
 
     def test_one_run_of_one_job_is_found_by_run_once(self) -> None:
         assert_reads(plan(lambda: Run.objects.filter(job_id="job-7", scheduled_time=NOW).exists()), "run_once")
+
+    @pytest.mark.parametrize("limits", [{"keep_days": 1}, {"keep_runs": 100}, {"keep_runs": 9, "keep_failed_days": 3}])
+    def test_what_a_job_does_not_keep_is_a_range_of_run_once(self, limits: dict[str, int]) -> None:
+        as_the_loop_asks()
+        job = Job(id="job-7", **limits)
+        found = plans(lambda: prune_job(job, NOW, 10))
+        assert_reads("\n".join(found))
+        assert "run_once" in found[-2], found[-2]
+
+    def test_the_runs_of_removed_jobs_are_found_from_one_id_to_the_next(self, settings: Any, clock: FakeClock) -> None:
+        as_the_loop_asks()
+        settings.JOB_DEFAULTS = {"keep_days": 10_000}
+        pruner = Pruner(clock)
+        clock.advance(ROUND)
+        found = [text for text in plans(pruner.work) if "names" in text]
+        assert len(found) == 1
+        assert "run_once" in found[0], found[0]
+        assert "SCAN jobs_run" not in found[0].replace("SCAN jobs_run USING COVERING INDEX run_once", ""), found[0]
 
     def test_outcomes_are_written_by_the_primary_keys(self) -> None:
         recorder = Recorder(lambda: None)

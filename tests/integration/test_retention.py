@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import transaction
 
 from jobs.core.runs import RunStatus
 from jobs.models import Run
-from jobs.scheduler import retention
-from jobs.scheduler.loop import Scheduler as Loop
-from jobs.scheduler.retention import Pruner, prune_job
-from tests.fakes import NOW, FakeClock, after, make_job, make_run
+from jobs.scheduler.retention import prune_job
+from tests.fakes import NOW, after, make_job, make_run
+
+from .conftest import in_thread
 
 pytestmark = pytest.mark.django_db
 
@@ -32,9 +32,9 @@ def ages() -> list[float]:
 
 
 def test_a_job_that_says_nothing_keeps_everything() -> None:
-    make_job()
+    job = make_job()
     days_ago(1, 10_000)
-    assert Pruner().round(NOW) == 0
+    assert prune_job(job, NOW) == 0
     assert len(ages()) == 2
 
 
@@ -98,37 +98,41 @@ def test_the_runs_of_other_jobs_stay() -> None:
     assert prune_job(job, NOW) == 0
 
 
-def test_no_more_than_a_batch_is_deleted_at_once_the_oldest_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retention, "BATCH", 2)
-    job = make_job(keep_days=1)
-    days_ago(2, 3, 4, 5, 6)
-    assert [prune_job(job, NOW) for _ in range(4)] == [2, 2, 1, 0]
+def test_failures_that_are_kept_for_some_days_do_not_bound_the_rest() -> None:
+    job = make_job(keep_failed_days=1)
+    days_ago(2)
+    days_ago(3, status=RunStatus.FAILED)
+    assert prune_job(job, NOW) == 0
 
 
-def test_the_oldest_are_deleted_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retention, "BATCH", 2)
-    job = make_job(keep_days=1)
-    days_ago(2, 4, 3)
+def test_active_runs_are_not_counted_among_those_that_are_kept() -> None:
+    job = make_job(keep_runs=2)
+    days_ago(1, 2, status=RunStatus.RUNNING)
+    days_ago(3, 4, 5)
     prune_job(job, NOW)
-    assert ages() == [2]
+    assert ages() == [1, 2, 3, 4]
 
 
-def test_a_round_looks_at_some_jobs_and_the_next_goes_on_from_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retention, "JOBS", 2)
-    for name in "abcde":
-        make_job(name, keep_days=1)
-        days_ago(5, job_id=name)
-    pruner = Pruner()
-    assert [pruner.round(NOW) for _ in range(3)] == [2, 2, 1]
-    days_ago(5, job_id="a")
-    assert pruner.round(NOW) == 1
+def test_no_more_are_deleted_at_once_than_asked_for_the_oldest_first() -> None:
+    job = make_job(keep_days=1)
+    days_ago(2, 4, 3, 5, 6)
+    assert [prune_job(job, NOW, 2), ages()] == [2, [2, 3, 4]]
+    assert [prune_job(job, NOW, 2) for _ in range(3)] == [2, 1, 0]
+
+
+def test_a_job_whose_oldest_run_is_kept_is_asked_nothing(statements: Any) -> None:
+    job = make_job(keep_days=7)
+    with statements() as found:
+        assert prune_job(job, NOW, oldest=after(-7 * DAY)) == 0
+    assert found == []
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_scheduler_prunes_with_its_heartbeats(make_loop: Callable[..., Loop], clock: FakeClock) -> None:
-    make_job(keep_runs=1, next_run_time=None)
-    days_ago(1, 2, 3)
-    loop = make_loop()
-    clock.advance(5)
-    loop.tick()
-    assert len(ages()) == 1
+@pytest.mark.usefixtures("postgresql_only")
+def test_runs_that_another_scheduler_is_deleting_are_left_to_it() -> None:
+    job = make_job(keep_days=1)
+    days_ago(2, 3)
+    with transaction.atomic():
+        list(Run.objects.filter(scheduled_time=after(-3 * DAY)).select_for_update())
+        assert in_thread(lambda: prune_job(job, NOW))() == 1
+    assert ages() == [3]

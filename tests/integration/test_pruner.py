@@ -1,0 +1,222 @@
+"""The scheduler prunes as it goes: a little at a time, faster where there is more, and every job in its turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+
+from jobs.core.runs import RunStatus
+from jobs.models import Job, Run
+from jobs.scheduler import pruner
+from jobs.scheduler.loop import Scheduler as Loop
+from jobs.scheduler.pruner import AIM, REST, ROUND, SHARE, Pruner
+from tests.fakes import FakeClock, after, make_job, make_run
+
+pytestmark = pytest.mark.django_db
+
+DAY = 86400
+
+
+def old_runs(job_id: str, count: int = 1, days: float = 5) -> None:
+    for number in range(count):
+        make_run(job_id, status=RunStatus.SUCCEEDED, scheduled_time=after(-days * DAY - number))
+
+
+def left(job_id: str) -> int:
+    return Run.objects.filter(job_id=job_id).count()
+
+
+@pytest.fixture
+def pruning(clock: FakeClock) -> Pruner:
+    """A pruner whose first round is due."""
+    made = Pruner(clock)
+    clock.advance(ROUND)
+    return made
+
+
+def test_it_waits_for_its_first_round(clock: FakeClock) -> None:
+    make_job(keep_days=1)
+    old_runs("job")
+    made = Pruner(clock)
+    clock.advance(ROUND - 0.1)
+    assert made.work() == 0
+    clock.advance(0.1)
+    assert made.work() == 1
+
+
+def test_it_looks_at_some_jobs_and_in_the_next_round_goes_on_from_there(
+    monkeypatch: pytest.MonkeyPatch, clock: FakeClock
+) -> None:
+    monkeypatch.setattr(pruner, "JOBS", 2)
+    for name in "abcde":
+        make_job(name, keep_days=1)
+        old_runs(name)
+    made, deleted = Pruner(clock), []
+    for _ in range(3):
+        clock.advance(ROUND)
+        deleted.append(made.work())
+    assert deleted == [2, 2, 1]
+
+
+def test_it_goes_through_the_jobs_again_after_a_rest(pruning: Pruner, clock: FakeClock) -> None:
+    make_job(keep_days=1)
+    old_runs("job")
+    assert pruning.work() == 1
+    old_runs("job")
+    clock.advance(REST - ROUND)
+    assert pruning.work() == 0
+    clock.advance(ROUND)
+    assert pruning.work() == 1
+
+
+def test_it_goes_on_soon_while_there_is_more_and_every_job_has_its_turn(
+    monkeypatch: pytest.MonkeyPatch, clock: FakeClock
+) -> None:
+    monkeypatch.setattr(pruner, "BATCH", 2)
+    for name, count in (("a", 5), ("b", 3)):
+        make_job(name, keep_days=1)
+        old_runs(name, count)
+    made = Pruner(clock)
+    clock.advance(ROUND)
+    assert [made.work(), left("a"), left("b")] == [4, 3, 1]
+    assert made.due < clock.monotonic() + ROUND
+    assert [made.work(), left("a"), left("b")] == [3, 1, 0]
+    assert [made.work(), made.due - clock.monotonic()] == [1, ROUND]
+
+
+def slow(monkeypatch: pytest.MonkeyPatch, clock: FakeClock, seconds: float) -> None:
+    """Have each deletion take some seconds."""
+    prune_job = pruner.prune_job
+
+    def take_time(*args: Any) -> int:
+        clock.advance(seconds)
+        return prune_job(*args)
+
+    monkeypatch.setattr(pruner, "prune_job", take_time)
+
+
+def test_it_stops_after_a_while_and_rests_in_proportion(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> None:
+    for name in "abc":
+        make_job(name, keep_days=1)
+        old_runs(name)
+    slow(monkeypatch, clock, AIM * 0.6)
+    made = Pruner(clock)
+    clock.advance(ROUND)
+    started = clock.monotonic()
+    assert made.work() == 2
+    assert made.due == pytest.approx(started + AIM * 1.2 / SHARE)
+    assert made.work() == 0
+    clock.advance(AIM * 1.2 / SHARE)
+    assert made.work() == 1
+
+
+def test_batches_become_smaller_where_they_take_long_and_larger_again(
+    monkeypatch: pytest.MonkeyPatch, clock: FakeClock
+) -> None:
+    monkeypatch.setattr(pruner, "BATCH", 8)
+    monkeypatch.setattr(pruner, "LEAST", 2)
+    make_job(keep_days=1)
+    old_runs("job", 40)
+    made, deleted = Pruner(clock), []
+    for seconds in (AIM * 2, AIM * 2, AIM * 2, 0, 0, 0):
+        with monkeypatch.context() as patched:
+            slow(patched, clock, seconds)
+            clock.advance(ROUND)
+            deleted.append(made.work())
+    assert deleted == [8, 4, 2, 2, 4, 8]
+
+
+def test_a_job_that_comes_to_keep_more_keeps_it_at_once(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> None:
+    monkeypatch.setattr(pruner, "BATCH", 2)
+    make_job(keep_days=1)
+    old_runs("job", 5)
+    made = Pruner(clock)
+    clock.advance(ROUND)
+    made.work()
+    Job.objects.update(keep_days=None)
+    assert [made.work(), left("job")] == [0, 3]
+
+
+def test_runs_of_removed_jobs_stay_where_the_site_says_nothing(pruning: Pruner) -> None:
+    old_runs("gone")
+    assert pruning.work() == 0
+
+
+def test_runs_of_removed_jobs_are_kept_as_job_defaults_say(settings: Any, pruning: Pruner) -> None:
+    settings.JOB_DEFAULTS = {"keep_days": 4, "keep_failed_days": 30}
+    make_job("there")
+    for name in ("a-gone", "gone", "there", "z-gone"):
+        old_runs(name, 2)
+        old_runs(name, days=3)
+        make_run(name, status=RunStatus.FAILED, scheduled_time=after(-20 * DAY))
+    assert pruning.work() == 6
+    assert [left(name) for name in ("a-gone", "gone", "there", "z-gone")] == [2, 2, 4, 2]
+
+
+def test_removed_jobs_are_looked_for_some_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, settings: Any, clock: FakeClock
+) -> None:
+    monkeypatch.setattr(pruner, "NAMES", 2)
+    settings.JOB_DEFAULTS = {"keep_days": 1}
+    made, deleted = Pruner(clock), []
+    for name in "abcde":
+        old_runs(name)
+    for _ in range(3):
+        clock.advance(ROUND)
+        deleted.append(made.work())
+    assert deleted == [2, 2, 1]
+
+
+def test_a_damaged_job_does_not_stop_the_others(
+    monkeypatch: pytest.MonkeyPatch, pruning: Pruner, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_job("a", keep_days=1)
+    make_job("b", keep_days=1)
+    old_runs("b")
+    prune_job = pruner.prune_job
+
+    def fail_on_a(job: Job, *args: Any) -> int:
+        if job.pk == "a":
+            raise ValueError(job.pk)
+        return prune_job(job, *args)
+
+    monkeypatch.setattr(pruner, "prune_job", fail_on_a)
+    assert pruning.work() == 1
+    assert [record.action for record in caplog.records] == ["prune_failed"]  # type: ignore[attr-defined]
+
+
+def test_what_the_database_refuses_is_tried_again_a_round_later(
+    monkeypatch: pytest.MonkeyPatch, pruning: Pruner, clock: FakeClock
+) -> None:
+    make_job(keep_days=1)
+    old_runs("job")
+    with monkeypatch.context() as patched:
+        patched.setattr(pruner, "prune_job", lambda *args: (_ for _ in ()).throw(OperationalError("gone")))
+        with pytest.raises(OperationalError):
+            pruning.work()
+    assert pruning.work() == 0
+    clock.advance(REST)
+    assert pruning.work() == 1
+
+
+def test_a_round_with_nothing_to_delete_asks_a_few_questions(pruning: Pruner, statements: Any, settings: Any) -> None:
+    settings.JOB_DEFAULTS = {"keep_days": 1}
+    for number in range(30):
+        make_job(f"j{number}", keep_days=7)
+        old_runs(f"j{number}")
+    with statements() as found:
+        assert pruning.work() == 0
+    assert len(found) == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_scheduler_prunes_as_it_goes(make_loop: Callable[..., Loop], clock: FakeClock) -> None:
+    make_job(keep_runs=1, next_run_time=None)
+    old_runs("job", 3)
+    loop = make_loop()
+    clock.advance(5)
+    loop.tick()
+    assert left("job") == 1
