@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -10,7 +11,8 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.views.decorators.http import require_POST
 
-from jobs import services
+from jobs import backlog, services
+from jobs.admin import display
 from jobs.admin.base import ReadOnlyAdmin
 from jobs.admin.moment import moment_of
 from jobs.admin.pausing import PauseAllForm, all_paused
@@ -35,8 +37,9 @@ class SchedulerViews(ReadOnlyAdmin):
         return super().has_view_permission(request, obj) or may_pause_all(request)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Show the list, and above it whether all is paused, with what changes that."""
-        context = {**(extra_context or {}), "all_paused": all_paused()}
+        """Show the list, and above it what waits, and whether all is paused, with what changes that."""
+        now = moment_of(request)
+        context = {**(extra_context or {}), "all_paused": all_paused(), "backlog": figures(now)}
         if may_pause_all(request):
             context |= {
                 "pause_form": PauseAllForm(),
@@ -72,6 +75,21 @@ class SchedulerViews(ReadOnlyAdmin):
         self.log_change(request, control, "Resumed all.")
         self.message_user(request, "The schedulers claim again.")
         return HttpResponseRedirect(reverse("admin:jobs_scheduler_changelist"))
+
+
+def figures(now: datetime) -> list[tuple[str, str]]:
+    """Return what waits at `now`: what it is, and how many wait since when, in words."""
+    return [
+        ("Due jobs", _in_words(backlog.due_jobs(now))),
+        ("Waiting runs", _in_words(backlog.waiting_runs(now))),
+    ]
+
+
+def _in_words(queue: backlog.Queue) -> str:
+    if not queue.number:
+        return "none"
+    more = " or more" if queue.number == backlog.COUNTED else ""
+    return f"{queue.number:,}{more}, the oldest for {display.duration(timedelta(seconds=queue.oldest))}"
 
 
 def may_pause_all(request: HttpRequest) -> bool:

@@ -10,7 +10,8 @@ from django.utils import timezone
 from knox.crypto import hash_token
 from knox.models import AuthToken
 
-from tests.fakes import NOW, after, make_scheduler
+from jobs import backlog
+from tests.fakes import NOW, after, make_job, make_jobs, make_run, make_scheduler
 from tests.integration.admin_support import (  # noqa: F401
     JOBS,
     RUNS,
@@ -69,6 +70,24 @@ def test_the_list_of_schedulers_shows_the_heartbeats_age_and_the_work(admin):
     page = admin.read(SCHEDULERS)
     assert cell(page, "heartbeat") == "2030-01-01 11:59:56 UTC 4 s ago"
     assert [cell(page, name) for name in ("threads", "queued_runs", "running_runs")] == ["10", "2", "3"]
+
+
+def test_the_schedulers_page_shows_that_nothing_waits(admin):
+    assert "Due jobs none Waiting runs none" in text(admin.read(SCHEDULERS))
+
+
+def test_the_schedulers_page_shows_what_waits_and_for_how_long(admin):
+    make_job(next_run_time=after(-90))
+    make_job("b")
+    make_run(queued_at=after(-2.5))
+    page = text(admin.read(SCHEDULERS))
+    assert "Due jobs 2, the oldest for 1 m 30 s Waiting runs 1, the oldest for 2.5 s" in page
+
+
+def test_the_schedulers_page_counts_no_further_than_people_need_to_know(admin, monkeypatch):
+    monkeypatch.setattr(backlog, "COUNTED", 2)
+    make_jobs(3)
+    assert "Due jobs 2 or more, the oldest for 0 ms" in text(admin.read(SCHEDULERS))
 
 
 @pytest.mark.parametrize("name", ["q", "job", "id", "state", "status", "since", "p", "o"])

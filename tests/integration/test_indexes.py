@@ -9,6 +9,7 @@ import pytest
 from django.db import connection
 
 from jobs.admin.run_filters import found
+from jobs.backlog import due_jobs, waiting_runs
 from jobs.core.runs import ACTIVE, UNSCHEDULED, RunStatus, RunTrigger
 from jobs.models import Job, Run, Scheduler
 from jobs.scheduler import admission, claims, recovery
@@ -238,6 +239,10 @@ class TestIndexes:
         assert len(found) == 1
         assert "run_once" in found[0], found[0]
         assert "SCAN jobs_run" not in found[0].replace("SCAN jobs_run USING COVERING INDEX run_once", ""), found[0]
+
+    def test_what_waits_is_counted_from_a_range_of_an_index(self) -> None:
+        assert_reads(plan(lambda: due_jobs(NOW)), "job_due")
+        assert_reads(plan(lambda: waiting_runs(after(60))), "run_startable")
 
     def test_outcomes_are_written_by_the_primary_keys(self) -> None:
         recorder = Recorder(lambda: None)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db import DatabaseError, OperationalError
-from django.db.models import Count, Max, Min, Q
+from django.db.models import Count, Max
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from jobs.api.errors import RETRY_AFTER, envelope
+from jobs.backlog import MAX_OVERDUE, due_jobs
 from jobs.models import Job, Scheduler
 
 from .base import ApiView
-
-MAX_OVERDUE = timedelta(seconds=60)
-"""How long a job may be due without being claimed before the schedulers count as not keeping up."""
 
 
 class HealthView(ApiView):
@@ -49,13 +47,12 @@ class ReadyView(ApiView):
 
 def _figures(now: datetime) -> dict[str, Any]:
     beat = Scheduler.objects.alive(now).aggregate(alive=Count("id"), at=Max("heartbeat_at"))
-    late = Q(next_run_time__lt=now - MAX_OVERDUE)
-    due = Job.objects.due(now).order_by().aggregate(overdue=Count("id", filter=late), oldest=Min("next_run_time"))
+    due = due_jobs(now)
     return {
         "schedulers": beat["alive"],
         "heartbeat_age": _seconds(now, beat["at"]),
-        "overdue_jobs": due["overdue"],
-        "oldest_overdue": _seconds(now, due["oldest"]) or 0.0,
+        "overdue_jobs": due.overdue,
+        "oldest_overdue": due.oldest,
     }
 
 

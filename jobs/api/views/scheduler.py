@@ -5,16 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Min
-from django.db.models.functions import Coalesce
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jobs import services
+from jobs import backlog, services
 from jobs.api.parsers import optional_body_of
 from jobs.api.representations import utc
 from jobs.core.exceptions import InvalidRequest
-from jobs.models import Control, Job, Run, Scheduler
+from jobs.models import Control, Scheduler
 
 from .base import SchedulerView, actor_of
 
@@ -74,23 +72,13 @@ def _scheduler(scheduler: Scheduler, now: datetime) -> dict[str, Any]:
 
 
 def _backlog(now: datetime) -> dict[str, Any]:
-    """Return what could start at `now` and has not: jobs that are due, and runs that no scheduler has taken.
-
-    A retry counts from the instant at which it may start.
-    """
-    due = Job.objects.due(now).order_by().aggregate(number=Count("id"), oldest=Min("next_run_time"))
-    waiting = Run.objects.waiting().order_by().annotate(since=Coalesce("available_at", "queued_at"))
-    runs = waiting.filter(since__lte=now).aggregate(number=Count("id"), oldest=Min("since"))
+    due, waiting = backlog.due_jobs(now), backlog.waiting_runs(now)
     return {
-        "due_jobs": due["number"],
-        "oldest_due_seconds": _age(now, due["oldest"]),
-        "waiting_runs": runs["number"],
-        "oldest_waiting_seconds": _age(now, runs["oldest"]),
+        "due_jobs": due.number,
+        "oldest_due_seconds": due.oldest,
+        "waiting_runs": waiting.number,
+        "oldest_waiting_seconds": waiting.oldest,
     }
-
-
-def _age(now: datetime, since: datetime | None) -> float:
-    return 0.0 if since is None else round((now - since).total_seconds(), 3)
 
 
 def _reason(value: object) -> str:
