@@ -7,76 +7,25 @@ import time
 from datetime import datetime
 
 from apscheduler.schedulers import SchedulerNotRunningError
-from apscheduler.schedulers.base import STATE_RUNNING, STATE_STOPPED, BaseScheduler
+from apscheduler.schedulers.base import STATE_STOPPED, BaseScheduler
 from apscheduler.schedulers.blocking import BlockingScheduler
-from django.conf import settings
-from django.db import connection, reset_queries
+from django.db import connection
 
-from . import admission, claims, recovery, runner
-from .backoff import Backoff
-from .cancellation import cancel_wanted
-from .clock import DatabaseClock
+from . import admission, recovery
 from .connection import tuned_for_the_loop
-from .executors import ProcessExecutor, ThreadExecutor
-from .jobstore import JobStore
-from .lease import LEASE, Lease
-from .pools import Pools
-from .pruner import Pruner
-from .recorder import Recorder
-from .telling import TellingScheduler
-from .unstarted import Unstarted
-from .wakeup import Bell, Watcher
-from .work import HeldRun, Outcome
+from .ticking import FLUSH, TickingScheduler
+from .wakeup import Watcher
 
 logger = logging.getLogger(__name__)
 
-POLL = 1.0
-"""Seconds after which the loop looks for itself, should it not have been woken."""
 GAP = 0.002
 """Seconds between two looks of a loop that keeps up: what happens in between is handled together."""
-FLUSH = 0.05
-"""Seconds that a start or an outcome waits, at the most, for others to be written with it."""
-LIVE = 0.5
-"""Seconds between two writes of what running runs have written so far."""
-STUCK = 0.1
-"""Seconds after which a loop looks again that could take nothing of what is due: its job or its group is full."""
-STALL = 1.0
-"""Seconds without a start after which runs that were claimed ahead are given back, for others to start."""
 DRAIN = 30.0
 """Seconds that running runs have to end, once the scheduler was told to stop."""
 
 
-class Scheduler(TellingScheduler):
-    """One of the schedulers on a database.
-
-    Everything that it writes is written by the thread that runs the loop; the threads of the executors only run
-    functions. The heartbeat is the loop's own, so that a loop that hangs is seen to be dead.
-    """
-
-    def __init__(self, threads: int, processes: int = 1, clock: DatabaseClock | None = None) -> None:
-        """Make a scheduler that runs up to `threads` functions in its own process, and `processes` in others."""
-        self.clock = clock or DatabaseClock()
-        self.lease = Lease(self.clock, threads, processes)
-        self.recorder = Recorder(self._something_to_record)
-        self._unstarted = Unstarted()
-        in_threads = ThreadExecutor(threads, self._execute, self._room_for_more, self.recorder.cancel)
-        self._processes = ProcessExecutor(processes, self.clock, self.recorder, self._may_start, self._room_for_more)
-        self._pools = Pools({"thread": in_threads, "process": self._processes})
-        self._pruner = Pruner(self.clock)
-        self._event = Bell()
-        self._draining = self._forced = False
-        self._drain_until = float("inf")
-        self._backoff = Backoff()
-        self._given_up = 0
-        self._replaced: list[int] = []
-        self._more = self._woken = False
-        self._flush_at = float("inf")
-        self._live_at = self._started_at = self._looked_at = self._stuck_until = 0.0
-        super().__init__(
-            timezone=settings.TIME_ZONE, executors=self._pools.executors, jobstores={"default": JobStore()}
-        )
-
-    # --- life ---------------------------------------------------------------------------------------------------------
+class Scheduler(TickingScheduler):
+    """One of the schedulers on a database: its life, from its place among the others to its end."""
 
     def start(self, paused: bool = False) -> None:
         """Run until `drain` or `force` ends it. Returns when every outcome is on record, or given up."""
@@ -112,12 +61,12 @@ class Scheduler(TellingScheduler):
     def drain(self) -> None:
         """Claim nothing more, let what is running end, and stop. Safe to call from a signal handler."""
         self._draining = True
-        self._event.set()
+        self.wakeup()
 
     def force(self) -> None:
         """Stop at once: what is running is lost. Safe to call from a signal handler."""
         self._draining = self._forced = True
-        self._event.set()
+        self.wakeup()
 
     def shutdown(self, wait: bool = True) -> None:
         """Stop, as APScheduler's callers ask for it: `drain`, or without `wait` `force`."""
@@ -130,37 +79,19 @@ class Scheduler(TellingScheduler):
         """How many runs were given up at the end, or are still being called."""
         return max(self._given_up, self._pools.taken)
 
-    def wakeup(self) -> None:
-        """Have the loop look at once: something changed in the database, or in what may be claimed."""
-        self._woken = True
-        self._event.set()
-
-    def _something_to_record(self) -> None:
-        # Not a reason to look: the loop only has to know until when to wait.
-        self._flush_at = min(self._flush_at, self.clock.monotonic() + FLUSH)
-        self._event.set()
-
-    def _room_for_more(self) -> None:
-        if self._more:
-            self.wakeup()
-
     def _main_loop(self) -> None:
         look_at = 0.0
         while self.state != STATE_STOPPED and not self._drained():
-            self._event.wait(max(min(look_at, self._record_at()) - self.clock.monotonic(), 0.0))
+            # Where the database fails, what there is to record has to wait, too.
+            due = look_at if self._backoff.failures else min(look_at, self._record_at())
+            self._event.wait(max(due - self.clock.monotonic(), 0.0))
             if self._woken and not self._more:
                 time.sleep(max(0.0, self._looked_at + GAP - self.clock.monotonic()))
             self._event.clear()
-            if self._woken or self.clock.monotonic() >= min(look_at, self._record_at()):
+            if self._woken or self.clock.monotonic() >= due:
                 self._woken = False
                 wait = self._process_jobs()
                 look_at = self.clock.monotonic() + wait
-
-    def _record_at(self) -> float:
-        """Return the monotonic time at which there is something to write."""
-        if self.recorder.dirty and self._flush_at == float("inf"):  # what came while the last was being written
-            self._flush_at = self.clock.monotonic() + FLUSH
-        return min(self._flush_at, self._live_at + LIVE if self.recorder.running else float("inf"))
 
     def _drained(self) -> bool:
         if not self._draining or self._forced:
@@ -169,13 +100,10 @@ class Scheduler(TellingScheduler):
             self._begin_drain()
         return not self._at_work() or self.clock.monotonic() >= self._drain_until
 
-    def _at_work(self) -> bool:
-        # In this order a run passes through them: one that moves on meanwhile is still seen.
-        return bool(self._pools.taken or self.recorder.dirty or self._unstarted)
-
     def _begin_drain(self) -> None:
         self._drain_until = self.clock.monotonic() + DRAIN
         self._unstarted.add(self._pools.take_back())
+        self.wakeup()
         logger.info(
             "draining %d runs, %d s at the most", self._pools.taken, DRAIN, extra={"action": "scheduler_draining"}
         )
@@ -195,146 +123,6 @@ class Scheduler(TellingScheduler):
             logger.exception("could not sign off", extra={"action": "scheduler_sign_off_failed"})
         self._processes.abandon()
         BlockingScheduler.shutdown(self, wait=False)
-
-    # --- the tick ----------------------------------------------------------------------------------------------------
-
-    def _process_jobs(self) -> float:
-        """Do what is to be done now; return the seconds until there is more to do, if nothing wakes the loop."""
-        try:
-            wait = self.tick()
-        except Exception as error:
-            # Whatever happens to the database, or in one of our own steps: the loop goes on.
-            connection.close()
-            self._more = False
-            return self._backoff.failed(error)
-        self._backoff.succeeded()
-        return wait
-
-    def tick(self) -> float:
-        """Beat, look, claim and record, each where it is due; return the seconds until the next look."""
-        reset_queries()  # with DEBUG, Django keeps the text of each statement until a request ends, and none does here
-        self._looked_at = monotonic = self.clock.monotonic()
-        self._beat(monotonic)
-        self._pruner.work()
-        self._give_back()
-        if self._backoff.failures:
-            known = self._pools.held() | self.recorder.unwritten()
-            self._unstarted.give_back_orphans(self.lease.scheduler_id, known)
-        seen, now = admission.look(self.lease.scheduler_id), self.clock.now()
-        if seen.cancellations:
-            cancel_wanted(self.lease.scheduler_id, self._pools, self.recorder, now)
-        self._end_replaced(now)
-        rooms = self._rooms(seen, monotonic)
-        if any(rooms.values()) and monotonic >= self._stuck_until and seen.is_due(now):
-            if self._claim(rooms, seen, now):
-                return 0.0
-            # What is due belongs to a full executor, or to a full job or group: do not look again at once.
-            self._stuck_until = monotonic + STUCK
-        # Where only room is wanting, the loop goes on as soon as there is some.
-        self._more = not any(rooms.values()) and seen.is_due(now)
-        if self._record_at() <= monotonic:
-            self._record(monotonic)
-        return self._idle(seen if any(rooms.values()) else None, now)
-
-    def _record(self, monotonic: float) -> None:
-        if self._flush_at <= monotonic:
-            self._flush()
-        if self.recorder.running and monotonic - self._live_at >= LIVE:
-            self.recorder.flush_live(self.lease.scheduler_id)
-            self._live_at = monotonic
-
-    def _idle(self, seen: admission.Look | None, now: datetime) -> float:
-        monotonic = self.clock.monotonic()
-        until = [POLL, self.lease.due - monotonic, self._pruner.due - monotonic]
-        if seen is not None:
-            ahead = [(at - now).total_seconds() for at in (seen.due_at, seen.waiting_at) if at is not None]
-            until += [max(seconds, self._stuck_until - monotonic) for seconds in ahead]
-        return max(min(until), 0.0)
-
-    def _beat(self, monotonic: float) -> None:
-        if monotonic < self.lease.due:
-            return
-        self.clock.synchronise()
-        if not self.lease.renew(queued=self._pools.queued, running=self.recorder.running):
-            logger.error("%s was given up by others", self.lease.scheduler_id, extra={"action": "lease_lost"})
-            # What was claimed too late for the others to see it can still be had by any.
-            self._unstarted.add(self._pools.take_back())
-            self._unstarted.give_back(self.lease.scheduler_id)
-            self.lease.acquire()
-        now = self.clock.now()
-        if monotonic - self.clock.jumped_at > LEASE:  # the others have noticed the jump, too, and renewed their leases
-            recovery.recover(now)
-        recovery.forget_stopped(now)
-
-    def _rooms(self, seen: admission.Look, monotonic: float) -> dict[str, int]:
-        """Return how many runs each executor may be given; nothing where nothing may be claimed."""
-        if self.state != STATE_RUNNING or self._draining or seen.paused or not self.lease.held:
-            return {}
-        return self._pools.rooms(monotonic)
-
-    def _claim(self, rooms: dict[str, int], seen: admission.Look, now: datetime) -> bool:
-        """Take what waits, then what is due, as far as there is room; return whether there was anything.
-
-        What has ended is written first, in the same transaction: a job whose run has just ended may have the next one.
-        """
-        room = claims.most(rooms)
-        with self.recorder.flushing(self.lease.scheduler_id, now) as outcomes:
-            runs, claimed = self._take(rooms, seen, now)
-        self._flushed(outcomes)
-        self._replaced += claimed.replaced
-        self._tell_unstarted(claimed.unstarted)
-        self._more = len(runs) >= room or claimed.jobs >= room
-        if runs:
-            self._started_at = self.clock.monotonic()
-            self._pools.submit(runs)
-            self._dispatch_submitted(runs)
-        self._end_replaced(now)
-        return bool(runs or claimed.jobs)
-
-    def _end_replaced(self, now: datetime) -> None:
-        """Have the runs end that newer ones replace; should the database fail, the next tick does it."""
-        if self._replaced:
-            claims.end_replaced(self._replaced, now)
-            self._replaced = []
-
-    def _take(self, rooms: dict[str, int], seen: admission.Look, now: datetime) -> tuple[list[HeldRun], claims.Claimed]:
-        scheduler_id = self.lease.scheduler_id
-        runs = admission.admit(scheduler_id, rooms, now) if seen.is_waiting(now) else []
-        for run in runs:
-            rooms[run.executor] -= 1
-        if not any(rooms.values()) or seen.due_at is None or seen.due_at > now:
-            return runs, claims.Claimed()
-        claimed = claims.claim_due(scheduler_id, rooms, now, by_priority=seen.goes_by_priority(now))
-        return [*runs, *claimed.runs], claimed
-
-    def _give_back(self) -> None:
-        """Let others have what was claimed and not started, where it can not be started here soon."""
-        if self._pools.queued and not self._draining and self.clock.monotonic() - self._started_at > STALL:
-            self._unstarted.add(self._pools.take_back())
-        self._unstarted.give_back(self.lease.scheduler_id)
-
-    def _flush(self) -> None:
-        self._flushed(self.recorder.flush(self.lease.scheduler_id, self.clock.now()))
-
-    def _flushed(self, outcomes: list[Outcome]) -> None:
-        self._flush_at = float("inf")
-        if outcomes:
-            self._stuck_until = 0.0
-        self._pools.ended(outcomes, self.clock.monotonic())
-        for outcome in outcomes:
-            self._tell(outcome)
-
-    def _may_start(self, run: HeldRun) -> bool:
-        """Tell whether the lease still allows a start; where it does not, the run is given back."""
-        if self.lease.held:
-            self._started_at = self.clock.monotonic()
-            return True
-        self._unstarted.add([run])
-        return False
-
-    def _execute(self, run: HeldRun) -> None:
-        if self._may_start(run):
-            self.recorder.finished(runner.execute(run, self.clock, self.recorder.started))
 
     def _work_left(self, horizon: datetime) -> bool:
         if self._at_work() or self._backoff.failures:

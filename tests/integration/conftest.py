@@ -70,8 +70,8 @@ def failing_database(error: Exception) -> Iterator[list[str]]:
 @pytest.fixture
 def make_loop(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> Iterator[Callable[..., Scheduler]]:
     """Return what makes and opens a `Scheduler` on the fake clock, whose runs start when a test calls its executor."""
-    monkeypatch.setattr("jobs.scheduler.loop.ThreadExecutor", InlineExecutor)
-    monkeypatch.setattr("jobs.scheduler.loop.ProcessExecutor", InlineProcesses)
+    monkeypatch.setattr("jobs.scheduler.ticking.ThreadExecutor", InlineExecutor)
+    monkeypatch.setattr("jobs.scheduler.ticking.ProcessExecutor", InlineProcesses)
     made: list[Scheduler] = []
 
     def make(threads: int = 4, processes: int = 2, **options: Any) -> Scheduler:

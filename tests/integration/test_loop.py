@@ -15,8 +15,8 @@ from jobs.core.runs import RunStatus
 from jobs.models import Job, Run, Scheduler
 from jobs.scheduler import admission, claims, recovery
 from jobs.scheduler.lease import HEARTBEAT, LEASE
-from jobs.scheduler.loop import POLL
 from jobs.scheduler.loop import Scheduler as Loop
+from jobs.scheduler.ticking import POLL
 from tests.fakes import (
     NOW,
     FakeClock,
@@ -382,6 +382,42 @@ def test_what_ended_while_the_database_was_gone_is_recorded_later(make_loop: Mak
     assert statuses() == ["queued"]
     step(loop)
     assert statuses() == ["succeeded"]
+
+
+class Waits:
+    """Takes the place of the loop's bell: notes how long the loop waits, lets that time pass, and ends the loop."""
+
+    def __init__(self, loop: Loop, turns: int) -> None:
+        """End `loop` after so many turns."""
+        self.waited: list[float] = []
+        self._loop = loop
+        self._turns = turns
+
+    def wait(self, timeout: float) -> None:
+        """Note `timeout`."""
+        self.waited.append(timeout)
+        self._loop.clock.advance(timeout)  # type: ignore[attr-defined]
+        if len(self.waited) >= self._turns:
+            self._loop.force()
+
+    def set(self) -> None:
+        """Do nothing: nothing waits."""
+
+    def clear(self) -> None:
+        """Do nothing."""
+
+
+def test_what_can_not_be_recorded_does_not_make_the_loop_spin(make_loop: MakeLoop) -> None:
+    make_job()
+    loop = make_loop()
+    loop.tick()
+    executor(loop).work()
+    waits = Waits(loop, turns=6)
+    loop._event = waits  # type: ignore[assignment]
+    loop._woken = False
+    with failing_database(OperationalError("gone")):
+        loop._main_loop()
+    assert [round(wait, 1) for wait in waits.waited] == [0.0, 0.2, 0.4, 0.8, 1.6, 3.2]
 
 
 @pytest.mark.parametrize("module, claim", [(claims, "claim_due"), (admission, "admit")])
