@@ -42,11 +42,15 @@ class RunContext:
     job_id: str
     scheduled_time: datetime
     attempt: int
-    logger: logging.Logger
     progress_made: tuple[int, int | None] | None = field(default=None, repr=False)
     on_progress: Callable[[int, int | None], None] | None = field(default=None, repr=False)
     noticed_cancel: bool = field(default=False, repr=False)
     _cancel_requested: bool = field(default=False, repr=False)
+
+    @property
+    def logger(self) -> logging.Logger:
+        """A logger named after the job. It is made when it is asked for: Python keeps every logger for ever."""
+        return logging.getLogger(f"job.{self.job_id}")
 
     @property
     def cancelled(self) -> bool:

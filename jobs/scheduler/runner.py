@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import traceback
 from collections.abc import Callable, Iterable
@@ -12,6 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from django.db import close_old_connections, connections, reset_queries
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from jobs import registry
 from jobs.core.clock import Clock
@@ -48,7 +48,6 @@ class Activity:
             job_id=run.job_id,
             scheduled_time=run.scheduled_time,
             attempt=run.attempt,
-            logger=logging.getLogger(f"job.{run.job_id}"),
         )
 
     def cancel(self, reason: str) -> None:
@@ -79,12 +78,8 @@ def execute(run: HeldRun, clock: Clock, started: Callable[[Activity], None]) -> 
     with captured() as output:
         activity = Activity(run, clock.now(), output)
         started(activity)
-        before = _open_transactions()  # none in a scheduler's threads
+        before = _prepare_connections()
         process = os.getpid()
-        if not before:
-            # A connection that a run before this one broke, or that grew too old, is not this one's problem.
-            close_old_connections()
-            reset_queries()
         try:
             ended = _ended(_call(run, activity.context))
         except BaseException as error:
@@ -92,19 +87,38 @@ def execute(run: HeldRun, clock: Clock, started: Callable[[Activity], None]) -> 
         if os.getpid() != process:
             # The function forked, and its child came back too: it is not the one to answer, or to take other runs.
             os._exit(0)
-        if left_open := _open_transactions() - before:
-            _abandon(left_open)
-            if ended["status"] is RunStatus.SUCCEEDED:
-                ended = _failed(RuntimeError("the function left a transaction open: it was rolled back"))
-        if not before:
-            close_old_connections()
+        if _tidy_connections(before) and ended["status"] is RunStatus.SUCCEEDED:
+            ended = _failed(RuntimeError("the function left a transaction open: it was rolled back"))
         if activity.context.noticed_cancel:
             ended |= {"status": RunStatus.CANCELLED, "reason": activity.reason}
         return activity.outcome(clock.now(), **ended)
 
 
-def _open_transactions() -> set[str]:
-    return {connection.alias for connection in connections.all(initialized_only=True) if connection.in_atomic_block}
+def _prepare_connections() -> set[str]:
+    """Return the aliases of this thread's open transactions: none in a scheduler's threads.
+
+    There, a connection that a run before this one broke, or that grew too old, is not this one's problem.
+    """
+    opened = connections.all(initialized_only=True)
+    before = _in_transactions(opened)
+    if opened and not before:
+        close_old_connections()
+        reset_queries()
+    return before
+
+
+def _tidy_connections(before: set[str]) -> bool:
+    """End the transactions that the function left open beside those `before`; return whether there were any."""
+    opened = connections.all(initialized_only=True)
+    left_open = _in_transactions(opened) - before
+    _abandon(left_open)
+    if opened and not before:
+        close_old_connections()
+    return bool(left_open)
+
+
+def _in_transactions(opened: Iterable[BaseDatabaseWrapper]) -> set[str]:
+    return {connection.alias for connection in opened if connection.in_atomic_block}
 
 
 def _abandon(aliases: Iterable[str]) -> None:

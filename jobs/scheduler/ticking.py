@@ -80,6 +80,7 @@ class TickingScheduler(TellingScheduler):
 
     def _room_for_more(self) -> None:
         if self._more:
+            self._stuck_until = 0.0
             self.wakeup()
 
     def _record_at(self) -> float:
@@ -124,8 +125,8 @@ class TickingScheduler(TellingScheduler):
                 return 0.0
             # What is due belongs to a full executor, or to a full job or group: do not look again at once.
             self._stuck_until = monotonic + STUCK
-        # Where only room is wanting, the loop goes on as soon as there is some.
-        self._more = not any(rooms.values()) and seen.is_due(now)
+        # Where only room is wanting, for this kind of run or for all, the loop goes on as soon as there is some.
+        self._more = seen.is_due(now)
         if self._record_at() <= monotonic:
             self._record(monotonic)
         return self._idle(seen if any(rooms.values()) else None, now)

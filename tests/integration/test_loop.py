@@ -384,6 +384,18 @@ def test_what_ended_while_the_database_was_gone_is_recorded_later(make_loop: Mak
     assert statuses() == ["succeeded"]
 
 
+def test_a_slot_that_becomes_free_is_filled_at_once_although_other_executors_were_idle(make_loop: MakeLoop) -> None:
+    make_jobs(2)
+    loop = make_loop(threads=1, processes=2)
+    for _ in range(3):
+        loop.tick()
+    assert executor(loop).queued == 1
+    executor(loop).work()
+    loop._room_for_more()
+    loop.tick()
+    assert executor(loop).queued == 1
+
+
 class Waits:
     """Takes the place of the loop's bell: notes how long the loop waits, lets that time pass, and ends the loop."""
 
