@@ -114,6 +114,12 @@ def site(make_site: Callable[[str], Site], request: pytest.FixtureRequest) -> Si
 
 
 @pytest.fixture
+def sites(make_site: Callable[[str], Site]) -> list[Site]:
+    """A site on each of the databases at once, for what takes long and mostly waits."""
+    return [make_site("sqlite"), make_site("postgresql")]
+
+
+@pytest.fixture
 def sqlite_site(make_site: Callable[[str], Site]) -> Any:
     """A site on SQLite, for what does not depend on the database."""
     return make_site("sqlite")
