@@ -247,10 +247,18 @@ class ProcessExecutor(ThreadExecutor):
     def _call(self, run: HeldRun) -> None:
         if not self._may_start(run):
             return
-        activity = Activity(run, self._clock.now(), Output())
+        output = Output()
+        worker = self._ready_worker(output)
+        # A process takes its time to start, and this one may have been frozen meanwhile: does the lease still hold?
+        if not self._may_start(run):
+            if isinstance(worker, Exception):
+                self._tidy({})
+            return
+        activity = Activity(run, self._clock.now(), output)
         self._recorder.started(activity)
         try:
-            worker = self._worker(activity.output)
+            if isinstance(worker, Exception):
+                raise worker
             with self._changed:
                 self._workers[run.id] = worker
             ended = worker.call(run, activity)
@@ -267,10 +275,14 @@ class ProcessExecutor(ThreadExecutor):
         self._tidy(ended)
         self._recorder.finished(activity.outcome(self._clock.now(), **ended))
 
-    def _worker(self, output: Output) -> Worker:
-        if getattr(self._own, "worker", None) is None:
-            self._own.worker = Worker()
-            self._own.worker.get_ready(output)
+    def _ready_worker(self, output: Output) -> Worker | Exception:
+        """Return this slot's worker, started if there is none; or why it can not be started, for the run to say so."""
+        try:
+            if getattr(self._own, "worker", None) is None:
+                self._own.worker = Worker()
+                self._own.worker.get_ready(output)
+        except Exception as error:
+            return error
         worker: Worker = self._own.worker
         return worker
 
