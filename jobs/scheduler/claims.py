@@ -32,6 +32,13 @@ INSERTED = {
 MOVED = {"id": "text", "next_run_time": "time", "error": "text", "queued": "number"}
 IN_PROCESS = "(executor = 'process' OR timeout IS NOT NULL)"
 """The jobs whose runs need a process of their own."""
+REPLACING = (
+    "(overlap = 'replace' AND EXISTS (SELECT 1 FROM jobs_run a WHERE a.job_id = jobs_job.id "
+    "AND a.status IN ('queued', 'running') AND a.scheduler_id IS NOT NULL))"
+)
+"""The jobs of which a run is going on that a newer one replaces."""
+REPLACED = 100
+"""Jobs whose runs are replaced in one claim at the most, where there is no room for others."""
 
 
 class DueJob(NamedTuple):
@@ -84,7 +91,8 @@ def claim_due(scheduler_id: str, rooms: Mapping[str, int], now: datetime, *, by_
     """Claim fire times that are due at `now`, for the scheduler `scheduler_id`.
 
     `rooms` has, by executor, how many runs it may be given: as many jobs as the largest has room for are claimed at the
-    most. They are moved on and their runs written in the same transaction: a fire time is claimed once, whoever dies.
+    most; with no room at all, only jobs that replace a run of theirs, which may be what takes the room. They are moved
+    on and their runs written in the same transaction: a fire time is claimed once, whoever dies.
     Runs that have to wait for their turn, or for a slot, are written without an owner: any scheduler may have them.
     A job whose row can not be understood is taken off the schedule, and leaves a failed run that says why.
 
@@ -116,14 +124,14 @@ def end_replaced(run_ids: Sequence[int], now: datetime) -> None:
 
 
 def most(rooms: Mapping[str, int]) -> int:
-    """Return how many jobs `claim_due` claims at the most."""
+    """Return how many jobs `claim_due` claims at the most, where there is room."""
     return max(rooms.values(), default=0)
 
 
 def _due_jobs(rooms: Mapping[str, int], now: datetime, *, by_priority: bool) -> list[DueJob]:
     sql = _due_sql(connection.vendor, by_priority, process=bool(rooms.get("process")), thread=bool(rooms.get("thread")))
     with connection.cursor() as cursor:
-        cursor.execute(sql, [bulk.instant(now), most(rooms)])
+        cursor.execute(sql, [bulk.instant(now), most(rooms) or REPLACED])
         return [DueJob._make(row) for row in cursor.fetchall()]
 
 
@@ -132,7 +140,10 @@ def _due_sql(vendor: str, by_priority: bool, *, process: bool, thread: bool) -> 
     # On SQLite instants are read as text: one that is damaged fails its own job, and not the whole statement.
     instant = {"anchor", "next_run_time"} if vendor == "sqlite" else set()
     columns = ", ".join(f"{name} || ''" if name in instant else f'"{name}"' for name in DueJob._fields)
-    only = "" if process and thread else f"AND {IN_PROCESS}" if process else f"AND NOT {IN_PROCESS}"
+    only = {
+        (True, True): "", (True, False): f"AND {IN_PROCESS}", (False, True): f"AND NOT {IN_PROCESS}",
+        (False, False): f"AND {REPLACING}",
+    }[process, thread]  # fmt: skip
     # Schedulers do not wait for each other: each takes the jobs that no other is taking.
     lock = "FOR UPDATE SKIP LOCKED" if vendor == "postgresql" else ""
     return (

@@ -19,6 +19,7 @@ from .lease import LEASE, Lease
 from .pools import Pools
 from .pruner import Pruner
 from .recorder import Recorder
+from .replacing import Replacer
 from .telling import TellingScheduler
 from .unstarted import Unstarted
 from .wakeup import Bell
@@ -60,7 +61,7 @@ class TickingScheduler(TellingScheduler):
         self._drain_until = float("inf")
         self._backoff = Backoff()
         self._given_up = 0
-        self._replaced: list[int] = []
+        self._replacer = Replacer()
         self._more = self._woken = False
         self._flush_at = float("inf")
         self._live_at = self._started_at = self._looked_at = self._stuck_until = 0.0
@@ -118,8 +119,9 @@ class TickingScheduler(TellingScheduler):
         seen, now = admission.look(self.lease.scheduler_id), self.clock.now()
         if seen.cancellations:
             cancel_wanted(self.lease.scheduler_id, self._pools, self.recorder, now)
-        self._end_replaced(now)
+        self._replacer.end((), now)
         rooms = self._rooms(seen, monotonic)
+        self._tell_unstarted(self._replacer.claim(self.lease.scheduler_id, rooms, seen, now))
         if any(rooms.values()) and monotonic >= self._stuck_until and seen.is_due(now):
             if self._claim(rooms, seen, now):
                 return 0.0
@@ -176,21 +178,14 @@ class TickingScheduler(TellingScheduler):
         with self.recorder.flushing(self.lease.scheduler_id, now) as outcomes:
             runs, claimed = self._take(rooms, seen, now)
         self._flushed(outcomes)
-        self._replaced += claimed.replaced
         self._tell_unstarted(claimed.unstarted)
         self._more = len(runs) >= room or claimed.jobs >= room
         if runs:
             self._started_at = self.clock.monotonic()
             self._pools.submit(runs)
             self._dispatch_submitted(runs)
-        self._end_replaced(now)
+        self._replacer.end(claimed.replaced, now)
         return bool(runs or claimed.jobs)
-
-    def _end_replaced(self, now: datetime) -> None:
-        """Have the runs end that newer ones replace; should the database fail, the next tick does it."""
-        if self._replaced:
-            claims.end_replaced(self._replaced, now)
-            self._replaced = []
 
     def _take(self, rooms: dict[str, int], seen: admission.Look, now: datetime) -> tuple[list[HeldRun], claims.Claimed]:
         scheduler_id = self.lease.scheduler_id

@@ -105,6 +105,32 @@ def test_a_new_run_replaces_the_oldest_and_starts_after_it_ended(make_loop: Make
     assert statuses() == ["cancelled", "succeeded"]
 
 
+@pytest.mark.parametrize("other", [0, 1])
+def test_a_run_that_takes_the_last_slot_is_replaced(make_loop: MakeLoop, clock: FakeClock, other: int) -> None:
+    make_job(overlap="replace")
+    loop = make_loop(threads=1, processes=other)
+    loop.tick()
+    (old,) = Run.objects.all()
+    threads(loop)._busy.add(old.pk)  # its function is being called, and does not end by itself
+    threads(loop).take_back()
+    Run.objects.update(status=RunStatus.RUNNING, started_at=NOW)
+    clock.advance(10)
+    loop.tick()
+    old.refresh_from_db()
+    assert old.reason == "replaced by a newer run of its job"
+    assert statuses() == ["running", "queued"]
+
+
+def test_a_full_scheduler_claims_for_no_job_that_has_nothing_to_replace(make_loop: MakeLoop, clock: FakeClock) -> None:
+    make_job("busy", func="tests:echo", next_run_time=NOW)
+    loop = make_loop(threads=1)
+    loop.tick()
+    make_job("other", overlap="replace", next_run_time=after(1))
+    clock.advance(2)
+    loop.tick()
+    assert statuses(job_id="other") == []
+
+
 def test_a_run_that_has_not_started_is_replaced_without_being_called(
     make_loop: MakeLoop, clock: FakeClock, calls: Calls
 ) -> None:
