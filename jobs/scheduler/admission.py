@@ -71,7 +71,7 @@ def look(scheduler_id: str) -> Look:
 @cache
 def _look_sql(vendor: str) -> str:
     # As text on SQLite: Django would make None of one that is damaged, and the loop would see nothing due behind it.
-    next_run_time = "next_run_time || ''" if vendor == "sqlite" else "next_run_time"
+    next_run_time = bulk.as_text("next_run_time") if vendor == "sqlite" else "next_run_time"
     return (
         f"SELECT (SELECT {next_run_time} FROM jobs_job WHERE next_run_time IS NOT NULL "  # noqa: S608
         "ORDER BY next_run_time LIMIT 1), "

@@ -55,6 +55,11 @@ _encode_for_postgresql = json.JSONEncoder(ensure_ascii=False, default=datetime.i
 _encode_for_sqlite = json.JSONEncoder(ensure_ascii=False, default=_sqlite_text).encode
 
 
+def as_text(column: str) -> str:
+    """Return SQL for the text in a column of instants on SQLite, which keeps anything: null for what is no text."""
+    return f"CASE typeof({column}) WHEN 'blob' THEN NULL ELSE {column} || '' END"
+
+
 def from_json(value: Any) -> Any:
     """Return a JSON column as Python has it: raw SQL gives its text. What is no JSON is returned as it is."""
     try:

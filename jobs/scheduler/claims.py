@@ -139,7 +139,7 @@ def _due_jobs(rooms: Mapping[str, int], now: datetime, *, by_priority: bool) -> 
 def _due_sql(vendor: str, by_priority: bool, *, process: bool, thread: bool) -> str:
     # On SQLite instants are read as text: one that is damaged fails its own job, and not the whole statement.
     instant = {"anchor", "next_run_time"} if vendor == "sqlite" else set()
-    columns = ", ".join(f"{name} || ''" if name in instant else f'"{name}"' for name in DueJob._fields)
+    columns = ", ".join(bulk.as_text(name) if name in instant else f'"{name}"' for name in DueJob._fields)
     only = {
         (True, True): "", (True, False): f"AND {IN_PROCESS}", (False, True): f"AND NOT {IN_PROCESS}",
         (False, False): f"AND {REPLACING}",

@@ -12,6 +12,7 @@ from django.db.models import F
 from jobs.core.runs import RunStatus
 from jobs.models import Job, Run, Scheduler
 
+from .repair import repair_hidden
 from .retries import queue_retries
 
 logger = logging.getLogger(__name__)
@@ -21,7 +22,11 @@ KEEP_STOPPED = timedelta(days=7)
 
 
 def recover(now: datetime) -> int:
-    """Mark the runs of schedulers whose lease is over at `now` as lost, and return how many there were."""
+    """Mark the runs of schedulers whose lease is over at `now` as lost, and return how many there were.
+
+    Damaged rows that would hide what is due are set right first.
+    """
+    repair_hidden(now)
     return _bury_dead(now) + _lose_unheld(now)
 
 

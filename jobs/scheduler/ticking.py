@@ -19,6 +19,7 @@ from .lease import LEASE, Lease
 from .pools import Pools
 from .pruner import Pruner
 from .recorder import Recorder
+from .repair import repair_after
 from .replacing import Replacer
 from .telling import TellingScheduler
 from .unstarted import Unstarted
@@ -101,6 +102,7 @@ class TickingScheduler(TellingScheduler):
         except Exception as error:
             # Whatever happens to the database, or in one of our own steps: the loop goes on.
             connection.close()
+            repair_after(error, self.clock.now())
             self._more = False
             return self._backoff.failed(error)
         self._backoff.succeeded()

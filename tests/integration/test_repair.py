@@ -1,0 +1,101 @@
+"""A row that was damaged in the database by hand stops itself and nothing else; what was found is said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from jobs.core.runs import RunStatus
+from jobs.models import Job, Run
+from jobs.scheduler.loop import Scheduler as Loop
+from jobs.scheduler.repair import repair
+from tests.fakes import NOW, make_job, make_run
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("sqlite_only")]
+
+MakeLoop = Callable[..., Loop]
+DATES = ["garbage", "", -1, 10**18, "2030-13-45 99:99:99", b"\xff", 1.5]
+
+
+def damage(table: str, column: str, value: object) -> None:
+    """Write `value` as somebody does who has opened the file by hand."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"UPDATE {table} SET {column} = %s", [value])  # noqa: S608
+
+
+def settle(loop: Loop, ticks: int = 8) -> None:
+    """Let the loop go on, as it does after an error, and have it run what it claimed."""
+    for _ in range(ticks):
+        loop._process_jobs()
+        loop._pools.executors["thread"].work()  # type: ignore[attr-defined]
+        loop.clock.advance(1)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        *(("next_run_time", value) for value in DATES),
+        *(("anchor", value) for value in DATES),
+        ("func", b"\xff"), ("max_instances", "many"), ("max_instances", b"\xff"), ("priority", b"\xff"),
+        ("timeout", "long"), ("misfire_grace_time", b"\xff"), ("concurrency_group", b"\xff"), ("max_runs", "x"),
+    ],
+)  # fmt: skip
+def test_a_damaged_job_stops_no_other(make_loop: MakeLoop, column: str, value: object) -> None:
+    make_job("bad", func="tests:echo")
+    damage("jobs_job", column, value)
+    make_job("good", func="tests:echo")
+    settle(make_loop())
+    assert "succeeded" in Run.objects.filter(job_id="good").values_list("status", flat=True)
+
+
+@pytest.mark.parametrize("column", ["next_run_time", "anchor", "paused_until", "created_at", "last_run_at"])
+@pytest.mark.parametrize("value", DATES)
+def test_a_repaired_job_can_be_read(column: str, value: object) -> None:
+    make_job()
+    damage("jobs_job", column, value)
+    repair(NOW)
+    assert Job.objects.get().error.startswith(f"its row was damaged: {column} was ")
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        *((column, value) for column in ("scheduled_time", "queued_at", "available_at") for value in DATES),
+        ("executor", "thumb"), ("func", b"\xff"), ("attempt", "second"), ("timeout", "long"), ("priority", b"\xff"),
+    ],
+)  # fmt: skip
+def test_a_damaged_run_stops_no_other(make_loop: MakeLoop, column: str, value: object) -> None:
+    make_run("bad", func="tests:echo")
+    damage("jobs_run", column, value)
+    make_job("good", func="tests:echo")
+    settle(make_loop())
+    assert "succeeded" in Run.objects.filter(job_id="good").values_list("status", flat=True)
+
+
+def test_what_was_found_is_said_and_the_job_is_off_its_schedule() -> None:
+    make_job(max_instances=3)
+    damage("jobs_job", "max_instances", "many")
+    assert repair(NOW) == 1
+    job = Job.objects.get()
+    assert (job.max_instances, job.next_run_time) == (1, None)
+    assert job.error == "its row was damaged: max_instances was 'many'"
+
+
+def test_a_damaged_run_ends_as_failed_and_says_what_was_found() -> None:
+    make_run()
+    damage("jobs_run", "executor", "thumb")
+    assert repair(NOW) == 1
+    run = Run.objects.get()
+    assert (run.status, run.finished_at, run.executor) == (RunStatus.FAILED, NOW, "thread")
+    assert run.error == "its row was damaged: executor was 'thumb'"
+
+
+def test_rows_that_are_as_they_should_be_are_left_alone() -> None:
+    make_job(misfire_grace_time=5, timeout=3, tags=["a"], retries={"max": 1})
+    make_run(status=RunStatus.RUNNING, scheduler_id="s1", progress_done=2**40)
+    before: list[Any] = [*Job.objects.values(), *Run.objects.values()]
+    assert repair(NOW) == 0
+    assert [*Job.objects.values(), *Run.objects.values()] == before
