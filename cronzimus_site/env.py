@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -60,6 +61,20 @@ def is_time_zone(value: str) -> None:
     """Check that `value` names a zone of the IANA time zone database."""
     if value not in available_timezones():
         raise ValidationError(f"{value!r} is not the name of a time zone, such as 'UTC' or 'Europe/Berlin'.")
+
+
+def are_hosts(values: list[str]) -> None:
+    """Check that `values` are names of hosts, as ALLOWED_HOSTS has them: no addresses of pages."""
+    for value in values:
+        if not value or not re.fullmatch(r"\*|\.?[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]", value):
+            raise ValidationError(f"{value!r} is not the name of a host, such as cronzimus.example.com.")
+
+
+def are_origins(values: list[str]) -> None:
+    """Check that `values` are origins: a scheme and a host, and nothing after them."""
+    for value in values:
+        if not re.fullmatch(r"https?://[^/\s]+", value):
+            raise ValidationError(f"{value!r} is not an origin, such as https://cronzimus.example.com.")
 
 
 def is_database_url(value: str) -> None:

@@ -23,6 +23,10 @@ WRONG = [
     ("DATABASE_URL", "db.sqlite3"),
     ("DATABASE_URL", "postgresql://localhost:99999/db"),
     ("DATABASE_URL", "postgresql://[::1/db"),
+    ("ALLOWED_HOSTS", "https://cronzimus.example.com"),
+    ("ALLOWED_HOSTS", "cronzimus.example.com other.example.com"),
+    ("CSRF_TRUSTED_ORIGINS", "cronzimus.example.com"),
+    ("CSRF_TRUSTED_ORIGINS", "https://cronzimus.example.com/admin"),
     ("SCHEDULER_API_ENABLED", "maybe"),
     ("API_AUTH", "password"),
     ("SCHEDULER_THREADS", "0"),
@@ -97,6 +101,22 @@ def test_a_database_server_that_is_not_there_is_said() -> None:
     assert result.returncode == 1
     assert result.stderr.startswith("CommandError: the database of DATABASE_URL does not answer: ")
     assert "Traceback" not in result.stderr
+
+
+def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("this is a text, and no database\n" * 100)
+    result = started("manage.py", "runscheduler", "--once", DATABASE_URL=f"sqlite:///{tmp_path}/notes.txt")
+    assert result.returncode == 1
+    assert result.stderr == "CommandError: the database of DATABASE_URL does not answer: file is not a database\n"
+
+
+def test_hosts_and_origins_are_accepted() -> None:
+    hosts, origins = (
+        ".example.com,192.0.2.7,[2001:db8::1],*",
+        "https://cronzimus.example.com:8443,https://*.example.com",
+    )
+    result = started("manage.py", "check", ALLOWED_HOSTS=hosts, CSRF_TRUSTED_ORIGINS=origins)
+    assert result.returncode == 0, result.stderr
 
 
 def test_a_wrong_declaration_is_said(tmp_path: Path) -> None:

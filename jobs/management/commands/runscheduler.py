@@ -17,7 +17,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
-from django.db.utils import OperationalError
+from django.db.utils import DatabaseError
 
 from cronzimus_site import __version__
 from jobs import services
@@ -39,7 +39,7 @@ class Command(BaseCommand):
     """Run a scheduler in the foreground."""
 
     help = (
-        "Run a scheduler. SIGTERM or Ctrl-C: claim nothing more, let what is running end (30 s), exit 0. "
+        "Run a scheduler. SIGTERM, SIGHUP or Ctrl-C: claim nothing more, let what is running end (30 s), exit 0. "
         "A second one: end at once, what is running is lost, exit 1."
     )
 
@@ -88,7 +88,7 @@ def _require_migrations() -> None:
     try:
         executor = MigrationExecutor(connection)
         missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    except OperationalError as error:
+    except DatabaseError as error:
         raise CommandError(f"the database of DATABASE_URL does not answer: {error}") from error
     if missing:
         raise CommandError("the database is not up to date; run: manage.py migrate")
@@ -96,14 +96,17 @@ def _require_migrations() -> None:
 
 @contextmanager
 def _signals(scheduler: Scheduler) -> Iterator[None]:
-    """Have SIGTERM and SIGINT drain `scheduler`, and a second one force it; restore the handlers afterwards."""
+    """Have SIGTERM, SIGINT and SIGHUP drain `scheduler`, a second one force it; restore the handlers afterwards."""
     seen: list[tuple[int, float]] = []
 
     def handle(number: int, frame: Any) -> None:
         seen.append((number, time.monotonic()))
         scheduler.force() if len(seen) > 1 and not _forwarded(*seen[-2:]) else scheduler.drain()
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    wanted = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+        wanted.append(signal.SIGHUP)
+    before = {number: signal.signal(number, handle) for number in wanted}
     try:
         yield
     finally:
@@ -112,8 +115,10 @@ def _signals(scheduler: Scheduler) -> Iterator[None]:
 
 
 def _forwarded(before: tuple[int, float], last: tuple[int, float]) -> bool:
-    # A terminal's Ctrl-C reaches the whole group, and whoever started us may pass it on as a SIGTERM: that is one wish.
-    return (before[0], last[0]) == (signal.SIGINT, signal.SIGTERM) and last[1] - before[1] < FORWARDED
+    # A terminal's Ctrl-C, and its end, reach the whole group, and whoever started us may pass it on as a SIGTERM: that
+    # is one wish.
+    forwarded = before[0] in (signal.SIGINT, signal.SIGHUP) and last[0] == signal.SIGTERM
+    return forwarded and last[1] - before[1] < FORWARDED
 
 
 def _end_now() -> None:

@@ -87,7 +87,7 @@ def _commands() -> Sequence[Sequence[str]]:
 
 def _wait_for_signal(children: Sequence[subprocess.Popen[bytes]]) -> None:
     stopped: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # SIGHUP: the terminal was closed
         signal.signal(number, lambda number, frame: stopped.append(number))
     while not stopped and all(child.poll() is None for child in children):
         time.sleep(0.2)
