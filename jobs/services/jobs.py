@@ -63,8 +63,11 @@ def update_job(job_id: str, body: Mapping[str, Any], *, now: datetime) -> Job:
             if unclaimed is not None and job.next_run_time != unclaimed.scheduled_time:
                 put_on_record(unclaimed)
         elif _is_mended(job, names):
-            job.error, job.next_run_time = "", definitions.trigger_of(job).next_after(now)
+            job.error, job.next_run_time = "", _next_after(job, now)
             names += ["error", "next_run_time"]
+        elif "max_runs" in names and not _has_runs_left(job):
+            job.next_run_time = None
+            names.append("next_run_time")
         if names:
             job.updated_at = now
             job.save(update_fields=[*names, "updated_at"])
@@ -88,7 +91,7 @@ def pause_job(job_id: str, *, now: datetime, until: datetime | None = None) -> J
         job.paused, job.paused_until = until is None, until
         if (job.paused, job.paused_until) != before:
             put_on_record(due_unclaimed(job, now, what="paused"))
-            job.next_run_time = None if until is None else definitions.trigger_of(job).next_after(until)
+            job.next_run_time = None if until is None else _next_after(job, until)
             job.updated_at = now
             job.save(update_fields=["paused", "paused_until", "next_run_time", "updated_at"])
             announce()
@@ -103,7 +106,7 @@ def resume_job(job_id: str, *, now: datetime) -> Job:
     with transaction.atomic():
         job = locked_job(job_id)
         if job.paused or (job.paused_until is not None and job.paused_until > now):
-            job.next_run_time = definitions.trigger_of(job).next_after(now)
+            job.next_run_time = _next_after(job, now)
             job.paused, job.paused_until, job.updated_at = False, None, now
             job.save(update_fields=["paused", "paused_until", "next_run_time", "updated_at"])
             announce()
@@ -173,14 +176,21 @@ def _not_found(job_id: str) -> JobNotFound:
 
 def _is_mended(job: Job, names: Sequence[str]) -> bool:
     """Tell whether a change of the fields `names` lets a job run again that was taken off its schedule."""
-    left = job.max_runs is None or job.claimed_count < job.max_runs
-    return job.next_run_time is None and not job.paused and left and not MENDING.isdisjoint(names)
+    return job.next_run_time is None and not job.paused and _has_runs_left(job) and not MENDING.isdisjoint(names)
+
+
+def _has_runs_left(job: Job) -> bool:
+    return job.max_runs is None or job.claimed_count < job.max_runs
+
+
+def _next_after(job: Job, instant: datetime) -> datetime | None:
+    return definitions.trigger_of(job).next_after(instant) if _has_runs_left(job) else None
 
 
 def _reschedule(job: Job, now: datetime) -> list[str]:
     job.anchor, job.error = _anchor(now), ""
     if job.paused_until is not None and job.paused_until > now:
-        job.next_run_time = definitions.trigger_of(job).next_after(job.paused_until)
+        job.next_run_time = _next_after(job, job.paused_until)
     else:
         job.next_run_time = None if job.paused else _first_fire_time(job, now)
     return ["anchor", "error", "next_run_time"]
@@ -189,7 +199,7 @@ def _reschedule(job: Job, now: datetime) -> list[str]:
 def _first_fire_time(job: Job, now: datetime) -> datetime | None:
     # A date that was accepted although it has just gone by is due at once.
     once = job.trigger["type"] == "date"
-    return definitions.trigger_of(job).next_after(LONG_AGO if once else now)
+    return _next_after(job, LONG_AGO if once else now)
 
 
 def _anchor(now: datetime) -> datetime:

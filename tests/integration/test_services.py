@@ -404,6 +404,42 @@ def test_a_wish_for_an_unknown_job_is_refused(wish: Any, job_id: str) -> None:
     str(caught.value).encode()
 
 
+# --- the last runs ----------------------------------------------------------------------------------------------------
+
+
+def had_its_runs(**fields: Any) -> None:
+    """Add a job that has had the two runs that it may have."""
+    add(max_runs=2)
+    Job.objects.update(claimed_count=2, next_run_time=None, **fields)
+
+
+def test_a_job_that_had_its_runs_is_not_due_again_with_another_trigger() -> None:
+    had_its_runs()
+    services.update_job("job", {"seconds": 60}, now=after(5))
+    assert stored().next_run_time is None
+
+
+def test_a_job_that_had_its_runs_is_not_due_again_when_it_is_resumed() -> None:
+    had_its_runs(paused=True)
+    services.resume_job("job", now=after(5))
+    assert (stored().paused, stored().next_run_time) == (False, None)
+
+
+def test_a_job_that_had_its_runs_is_not_due_after_a_pause_until_an_instant() -> None:
+    had_its_runs()
+    services.pause_job("job", now=after(5), until=after(60))
+    assert stored().next_run_time is None
+
+
+def test_a_job_that_may_have_no_more_runs_than_it_had_is_not_due_again() -> None:
+    add()
+    Job.objects.update(claimed_count=2)
+    services.update_job("job", {"max_runs": 2}, now=after(5))
+    assert stored().next_run_time is None
+    services.update_job("job", {"max_runs": 3}, now=after(5))
+    assert stored().next_run_time == after(10)
+
+
 # --- declared jobs ---------------------------------------------------------------------------------------------------
 
 
