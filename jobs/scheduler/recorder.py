@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ FINISHED = {
     "error": "text", "traceback": "text", "output": "text", "progress_done": "number", "progress_total": "number",
 }  # fmt: skip
 STARTED = {"id": "number", "started_at": "time"}
-LIVE = {"id": "number", "output": "text", "progress_done": "number", "progress_total": "number"}
+LIVE = {"id": "number", "kept": "number", "more": "text", "progress_done": "number", "progress_total": "number"}
 COUNTED = {"id": "text", "runs": "number", "failures": "number", "status": "text", "at": "time"}
 ACTIVE_SQL = ", ".join(f"'{status}'" for status in ACTIVE)
 
@@ -123,20 +124,28 @@ class Recorder:
             queue_retries(failed, now)
         return written
 
-    def flush_live(self, scheduler_id: str) -> None:
-        """Write the output and the progress so far of running runs, where there is more than was last written."""
-        rows, shown = [], {}
+    def flush_live(self, scheduler_id: str) -> float:
+        """Write what running runs wrote and how far they came since this was last done; return the seconds it took."""
+        began, rows, shown = time.perf_counter(), [], {}
         for activity in self.activities():
             size, progress = activity.output.size, activity.context.progress_made
-            if self._shown.get(activity.run.id, (0, None)) != (size, progress):
-                rows.append({"id": activity.run.id, "output": activity.output.getvalue(), **_progress(progress)})
+            kept, before = self._shown.get(activity.run.id, (0, None))
+            if (kept, before) != (size, progress):
+                more = activity.output.getvalue()[kept:] if size > kept else ""
+                rows.append({"id": activity.run.id, "kept": kept, "more": more, **_progress(progress)})
                 shown[activity.run.id] = (size, progress)
         if rows:
-            _update(LIVE, rows, "output = v.output, " + PROGRESS_SQL, scheduler_id)
+            _update(LIVE, rows, f"{OUTPUT_SQL}, {PROGRESS_SQL}", scheduler_id)
             self._shown |= shown
+        return time.perf_counter() - began
 
 
 TEXTS = ("reason", "error", "traceback", "output")
+# What is there is cut to what was known to be: that of a write whose answer was lost is not there twice.
+OUTPUT_SQL = (
+    "output = CASE WHEN v.more = '' THEN jobs_run.output "
+    "ELSE substr(jobs_run.output, 1, CAST(v.kept AS integer)) || v.more END"
+)
 PROGRESS_SQL = "progress_done = v.progress_done, progress_total = v.progress_total"
 ENDED_SQL = (
     "status = v.status, started_at = v.started_at, finished_at = v.finished_at, result = v.result, "

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 
 from jobs.core.runs import RunStatus
 from jobs.models import Job, Run
@@ -285,6 +285,41 @@ def test_what_could_not_be_shown_is_shown_later(recorder: Recorder) -> None:
         recorder.flush_live("s1")
     recorder.flush_live("s1")
     assert Run.objects.get().output == "so far"
+
+
+def test_only_what_is_new_is_sent(recorder: Recorder) -> None:
+    going = activity(held(status=RunStatus.RUNNING))
+    recorder.started(going)
+    going.output.write("größer\x00 " * 1000)
+    recorder.flush_live("s1")
+    sent: list[int] = []
+
+    def measure(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        sent.append(len(str(params)))
+        return execute(sql, params, many, context)
+
+    going.output.write("and more")
+    with connection.execute_wrapper(measure):
+        recorder.flush_live("s1")
+    assert sent[0] < 200
+    assert Run.objects.get().output == going.output.getvalue()
+    going.context.progress(1)
+    recorder.flush_live("s1")
+    assert Run.objects.get().output == going.output.getvalue()
+
+
+def test_what_was_shown_although_its_answer_was_lost_is_not_shown_twice(recorder: Recorder) -> None:
+    going = activity(held(status=RunStatus.RUNNING))
+    recorder.started(going)
+    going.output.write("one, ")
+    recorder.flush_live("s1")
+    known = dict(recorder._shown)
+    going.output.write("two, ")
+    recorder.flush_live("s1")
+    recorder._shown = known
+    going.output.write("three")
+    recorder.flush_live("s1")
+    assert Run.objects.get().output == "one, two, three"
 
 
 def test_a_run_that_was_given_up_shows_nothing_more(recorder: Recorder) -> None:
