@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import lru_cache
+from itertools import islice
 from typing import Any, cast
 
 from django.conf import settings
@@ -21,6 +22,9 @@ from jobs.policies import POLICIES, complete_retries, default_policies, policy_p
 DEFINITION_FIELDS = ("name", "description", "tags", "func", "args", "kwargs")
 POLICY_FIELDS = tuple(POLICIES)
 ALL_TRIGGER_FIELDS = tuple(dict.fromkeys(name for names in TRIGGER_FIELDS.values() for name in names))
+
+MAX_UNKNOWN = 50
+"""Unknown fields that a refusal names at the most: each is compared with all known ones, and there may be thousands."""
 
 Errors = dict[str, CronzimusError]
 
@@ -126,11 +130,10 @@ def _clean_names(
     body: Mapping[str, Any], cleaned: dict[str, Any], errors: Errors, job: Job | None, now: datetime
 ) -> None:
     known = ("id", "trigger", *DEFINITION_FIELDS, *POLICY_FIELDS, *ALL_TRIGGER_FIELDS)
-    for name in body:
-        if name not in known:
-            near = difflib.get_close_matches(str(name)[:64], known, n=1, cutoff=0.6)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; the fields of a job are {', '.join(known)}"
-            errors[_shown(name)] = InvalidRequest(f"unknown field{hint}")
+    for name in islice((name for name in body if name not in known), MAX_UNKNOWN):
+        near = difflib.get_close_matches(str(name)[:64], known, n=1, cutoff=0.6)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; the fields of a job are {', '.join(known)}"
+        errors[_shown(name)] = InvalidRequest(f"unknown field{hint}")
 
 
 def _clean_id(body: Mapping[str, Any], cleaned: dict[str, Any], errors: Errors, job: Job | None, now: datetime) -> None:

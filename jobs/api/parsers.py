@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Mapping
+from itertools import islice
 from typing import Any, cast
 
 from rest_framework.parsers import BaseParser
@@ -11,6 +12,7 @@ from rest_framework.request import Request, is_form_media_type
 
 from jobs import strict_json
 from jobs.core.exceptions import InvalidRequest
+from jobs.definitions import MAX_UNKNOWN
 
 
 class StrictJSONParser(BaseParser):
@@ -68,8 +70,9 @@ def refuse_unknown(given: Mapping[str, Any], allowed: Collection[str]) -> None:
 
 
 def unknown(given: Mapping[str, Any], allowed: Collection[str]) -> dict[str, str]:
-    """Return, by name, what is wrong with each of `given` that is not `allowed`: the nearest right name."""
-    return {_shown(name): f"is unknown{_hint(name, allowed)}" for name in given if name not in allowed}
+    """Return, by name, what is wrong with each of `given` that is not `allowed` (of the first 50): the nearest name."""
+    names = islice((name for name in given if name not in allowed), MAX_UNKNOWN)
+    return {_shown(name): f"is unknown{_hint(name, allowed)}" for name in names}
 
 
 def _hint(name: str, allowed: Collection[str]) -> str:

@@ -23,6 +23,7 @@ TRIGGER_FIELDS: dict[str, tuple[str, ...]] = {
 
 MAX_INTERVAL = 36_525 * 86_400  # seconds: a hundred years, so that sums stay within what datetime holds
 MAX_JITTER = 604_800  # seconds: a week
+MAX_ERRORS = 50  # that one refusal names: an object may hold thousands of fields, and a trigger has twenty
 
 _DATE = re.compile(
     r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:?\d\d)?)?",
@@ -56,6 +57,8 @@ def canonical(definition: object) -> dict[str, Any]:
             values[name] = _read(kind, name, value)
         except ValueError as error:
             errors[_key(name)] = str(error)
+        if len(errors) >= MAX_ERRORS:
+            break
     if not errors:
         errors = _missing(str(kind), values)
     if errors:

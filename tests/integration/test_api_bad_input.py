@@ -227,6 +227,19 @@ def test_every_bad_field_is_named_at_once(api: Api) -> None:
     assert answer == (400, "INVALID_REQUEST", {"secnds", "id", "func", "seconds", "coalesce"})
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "good"),
+    [("POST", "/scheduler/jobs", GOOD), ("PATCH", "/scheduler/jobs/job", {}), ("POST", "/scheduler/preview", {})],
+)
+def test_of_thousands_of_unknown_fields_fifty_are_named(api: Api, method: str, path: str, good: dict[str, Any]) -> None:
+    make_job()
+    many = {f"secnds{number}": 1 for number in range(5000)}
+    assert len(api.refused(method, path, {**good, **many})[2] & many.keys()) == 50
+    rest = {name: value for name, value in good.items() if name != "seconds"}
+    answer = api.refused(method, path, {**rest, "trigger": {"type": "interval", **many}})
+    assert (answer[:2], len(answer[2])) == ((400, "INVALID_TRIGGER"), 50)
+
+
 ODD_IDS = {
     "a slash": "a/b",
     "only a slash": "/",
