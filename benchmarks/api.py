@@ -20,25 +20,21 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import median
 from typing import IO, Any
 
-ROOT = Path(__file__).resolve().parents[1]
 if not __package__:  # run as a file, and not with -m
-    sys.path.insert(0, str(ROOT))
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.burst_databases import KINDS, Unavailable  # noqa: E402
+from benchmarks import harness
+from benchmarks.databases import KINDS, Unavailable
+from benchmarks.harness import ROOT, Failed
 
 START = 30.0
 """Seconds that a server has to start."""
 WARM = 0.3
 """Seconds of load before each measurement."""
 PEER, FLOOR = "Flask-APScheduler, memory", "an empty view of DRF"
-KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
-
-
-class Failed(Exception):
-    """A measurement did not come to its end."""
 
 
 @dataclass(frozen=True)
@@ -81,12 +77,12 @@ REQUESTS = (EMPTY, LIST, LIST_ANEW, LIST_304, ONE, ONE_304, POST)
 """In this order: the list is measured before it grows."""
 LIKE = {LIST_ANEW: LIST, LIST_304: LIST, ONE_304: ONE}
 """Which request of the peer's each is compared with, where it has no such."""
-READ = {LIST: Ask("GET", "/scheduler/jobs"), ONE: Ask("GET", "/scheduler/jobs/job-000000")}
-
-
-def _post(func: str) -> Ask:
-    body = {"id": "new-{n}", "func": func, "trigger": "interval", "seconds": 3600}
-    return Ask("POST", "/scheduler/jobs", json.dumps(body))
+ADDED = {"id": "new-{n}", "func": "benchmarks.functions:noop", "trigger": "interval", "seconds": 3600}
+ASKED = {
+    LIST: Ask("GET", "/scheduler/jobs"),
+    ONE: Ask("GET", "/scheduler/jobs/job-000000"),
+    POST: Ask("POST", "/scheduler/jobs", json.dumps(ADDED)),
+}
 
 
 def main() -> None:
@@ -98,7 +94,7 @@ def main() -> None:
             for sample in _round(_servers(stack, options), options):
                 print(f"round {number}: {sample.request}, {sample.contender}: {sample.rate:,.0f}/s", file=sys.stderr)
                 samples.append(sample)
-    print("\n".join(table(samples)))
+    print(table(samples))
     if options.json:
         Path(options.json).write_text(json.dumps([asdict(sample) for sample in samples], indent=1) + "\n")
 
@@ -132,8 +128,8 @@ def _servers(stack: ExitStack, options: argparse.Namespace) -> list[Server]:
     if subprocess.run(probe, capture_output=True, check=False).returncode:
         print(f"{PEER}: skipped, {options.peer_python} has no flask_apscheduler and gunicorn", file=sys.stderr)
     else:
-        asked, more = READ | {POST: _post("benchmarks.api_flask:noop")}, {"BENCHMARK_JOBS": str(options.jobs)}
-        servers.append(_serve(stack, PEER, "benchmarks.api_flask", more, asked, options.peer_python))
+        more = {"BENCHMARK_JOBS": str(options.jobs)}
+        servers.append(_serve(stack, PEER, "benchmarks.api_flask", more, ASKED, options.peer_python))
     return servers
 
 
@@ -142,12 +138,12 @@ def _cronzimus(stack: ExitStack, kind: str, jobs: int) -> Iterator[Server]:
     module, name = "benchmarks.api_cronzimus", f"Cronzimus, {kind}"
     environment = {"DATABASE_URL": stack.enter_context(KINDS[kind]()).url}
     subprocess.run([sys.executable, "-m", module, str(jobs)], cwd=ROOT, env=_environment(environment), check=True)
-    server = _serve(stack, name, module, environment, READ | {POST: _post("benchmarks.burst_jobs:noop")})
+    server = _serve(stack, name, module, environment, ASKED)
     for read, again in ((LIST, LIST_304), (ONE, ONE_304)):
-        path = READ[read].path
+        path = ASKED[read].path
         server.asked[again] = Ask("GET", path, status=304, headers={"If-None-Match": _etag(server.port, path)})
     yield server
-    yield _serve(stack, name, module, environment | {"BENCHMARK_KEPT": "0"}, {LIST_ANEW: READ[LIST]})
+    yield _serve(stack, name, module, environment | {"BENCHMARK_KEPT": "0"}, {LIST_ANEW: ASKED[LIST]})
 
 
 # --- one measurement -------------------------------------------------------------------------------------------------
@@ -176,7 +172,7 @@ def _measure(server: Server, label: str, options: argparse.Namespace) -> Sample:
         server.name, label,
         rate=len(waits) / result["seconds"],
         p50=median(waits),
-        p99=quantiles(waits, n=100)[98],
+        p99=harness.percentile(waits, 99),
         cpu=(_cpu(server.worker) - before) / len(waits),
     )  # fmt: skip
 
@@ -208,7 +204,7 @@ def _etag(port: int, path: str) -> str:
 
 
 def _environment(more: dict[str, str]) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    kept = {name: os.environ[name] for name in harness.KEPT if name in os.environ}
     return (
         kept | {"LOG_LEVEL": "WARNING", "SECRET_KEY": "benchmark", "TIME_ZONE": "UTC", "PYTHONPATH": str(ROOT)} | more
     )
@@ -258,25 +254,23 @@ def _wait(process: subprocess.Popen[bytes], port: int, log: IO[bytes]) -> None:
 # --- the table -------------------------------------------------------------------------------------------------------
 
 
-def table(samples: Sequence[Sample]) -> list[str]:
-    """Return the lines of a Markdown table: medians, and ratios to the peer's like request, and to the floor."""
-    lines = [
-        "| request | contender | requests/s (min–max) | p50 ms | p99 ms | CPU ms | × peer | × floor |",
-        "|---|---|---:|---:|---:|---:|---:|---:|",
-    ]
+COLUMNS = ("request", "contender", "requests/s (min–max)", "p50 ms", "p99 ms", "CPU ms", "× peer", "× floor")
+
+
+def table(samples: Sequence[Sample]) -> str:
+    """Return a Markdown table: medians, and ratios to the peer's like request, and to the floor."""
     groups: dict[tuple[str, str], list[Sample]] = {}
     for sample in sorted(samples, key=lambda sample: (REQUESTS.index(sample.request), sample.contender)):
         groups.setdefault((sample.request, sample.contender), []).append(sample)
     rates = {key: median(sample.rate for sample in group) for key, group in groups.items()}
+    rows = []
     for (request, contender), group in groups.items():
         rate, measured = rates[request, contender], [sample.rate for sample in group]
-        p50, p99, cpu = (median(getattr(sample, name) for sample in group) * 1000 for name in ("p50", "p99", "cpu"))
-        peer = rates.get((LIKE.get(request, request), PEER))
-        lines.append(
-            f"| {request} | {contender} | {rate:,.0f} ({min(measured):,.0f}–{max(measured):,.0f}) "
-            f"| {p50:.1f} | {p99:.1f} | {cpu:.2f} | {_ratio(rate, peer)} | {_ratio(rate, rates.get((EMPTY, FLOOR)))} |"
-        )
-    return lines
+        times = [f"{median(getattr(sample, name) for sample in group) * 1000:.2f}" for name in ("p50", "p99", "cpu")]
+        spread = f"{rate:,.0f} ({min(measured):,.0f}–{max(measured):,.0f})"
+        peer, floor = rates.get((LIKE.get(request, request), PEER)), rates.get((EMPTY, FLOOR))
+        rows.append([request, contender, spread, *times, _ratio(rate, peer), _ratio(rate, floor)])
+    return harness.table(COLUMNS, rows)
 
 
 def _ratio(rate: float, other: float | None) -> str:
@@ -284,7 +278,4 @@ def _ratio(rate: float, other: float | None) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except Failed as failure:
-        sys.exit(f"api: {failure}")
+    harness.command(main)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 # No sample job beside those that are counted.
 os.environ |= {
     "DJANGO_SETTINGS_MODULE": "cronzimus_site.settings",
-    "JOB_MODULES": "benchmarks.burst_jobs",
+    "JOB_MODULES": "benchmarks.contenders.cronzimus_functions",
     "JOBS": "[]",
     "API_AUTH": "none",
 }
@@ -34,7 +34,7 @@ def prepare(number: int) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
     Job.objects.bulk_create(
         Job(
-            id=f"job-{index:06}", name=f"Job {index}", func="benchmarks.burst_jobs:noop", anchor=now,
+            id=f"job-{index:06}", name=f"Job {index}", func="benchmarks.functions:noop", anchor=now,
             trigger={"type": "interval", "seconds": 3600 + index}, next_run_time=now + timedelta(seconds=3600 + index),
         )
         for index in range(number)

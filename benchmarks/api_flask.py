@@ -7,9 +7,7 @@ import os
 from flask import Flask
 from flask_apscheduler import APScheduler
 
-
-def noop() -> None:
-    """Do nothing."""
+from benchmarks.functions import noop
 
 
 def _application(number: int) -> Flask:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import harness, spread, steady
+from benchmarks import api, api_client, harness, spread, steady
 
 
 def test_a_start_is_late_by_what_has_gone_of_its_second() -> None:
@@ -36,3 +36,29 @@ def test_a_reason_why_something_was_skipped_is_one_row_and_its_log_follows() -> 
     ).partition("skipped: it has ended:\n")
     assert table.count("| peer | redis | skipped: it has ended: |") == 1
     assert log.startswith("Traceback")
+
+
+def test_each_request_of_a_load_has_a_number_of_its_own() -> None:
+    request = api_client.Request("POST", "/scheduler/jobs", '{"id": "new-{n}"}')
+    first, second = request.next(), request.next()
+    assert first.endswith(b'Content-Length: 15\r\n\r\n{"id": "new-1"}')
+    assert second.endswith(b'{"id": "new-2"}')
+
+
+def test_an_answer_without_a_length_has_no_body() -> None:
+    assert api_client._content_length(b"HTTP/1.1 304 Not Modified\r\nETag: x") == 0
+    assert api_client._content_length(b"HTTP/1.1 200 OK\r\ncontent-length: 12") == 12
+
+
+def test_a_304_is_compared_with_the_peers_whole_list_and_with_the_floor() -> None:
+    samples = [
+        api.Sample(contender, request, rate, p50=0.001, p99=0.002, cpu=0.0005)
+        for contender, request, rates in (
+            ("Cronzimus, sqlite", api.LIST_304, (700, 900, 800)),
+            (api.PEER, api.LIST, (100,)),
+            (api.FLOOR, api.EMPTY, (1600,)),
+        )
+        for rate in rates
+    ]
+    row = "| GET list, 304 | Cronzimus, sqlite | 800 (700–900) | 1.00 | 2.00 | 0.50 | 8.00 | 0.50 |"
+    assert row in api.table(samples).splitlines()
