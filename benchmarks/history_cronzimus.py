@@ -1,0 +1,171 @@
+"""Cronzimus on a long history: `prepare` writes it, `pages` times what people and programs ask, `prune` deletes it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from statistics import median
+from typing import Any
+
+TIMES = 7
+"""Each page is asked for so often, and once before that."""
+ACTIVE = 50
+"""Runs that wait or run, beside the finished ones."""
+
+
+def prepare(jobs: int, runs: int) -> None:
+    """Make the database and fill it."""
+    from django.contrib.auth.models import User
+    from django.core.management import call_command
+    from django.db import connection
+
+    from benchmarks.history_rows import insert_runs
+    from jobs.models import Job, Run
+
+    call_command("migrate", verbosity=0)
+    now = datetime.now(UTC).replace(microsecond=0)
+    User.objects.create_superuser("root")
+    Job.objects.bulk_create(
+        Job(
+            id=f"job-{number:05}", name=f"Job {number}", func="benchmarks.burst_jobs:noop",
+            trigger={"type": "interval", "hours": 1}, anchor=now, next_run_time=now + timedelta(hours=1),
+            run_count=runs // jobs, failure_count=5, last_status="succeeded", last_run_at=now,
+        )
+        for number in range(jobs)
+    )  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute(insert_runs(connection.vendor, jobs, runs, now))
+    Run.objects.bulk_create(
+        Run(
+            job_id=f"job-{number:05}", func="benchmarks.burst_jobs:noop", status="running" if number % 2 else "queued",
+            scheduler_id="host-1-0" if number % 2 else None, trigger="schedule", scheduled_time=now, queued_at=now,
+        )
+        for number in range(ACTIVE)
+    )  # fmt: skip
+    if connection.vendor == "postgresql":  # SQLite's planner has no statistics, as on a site
+        with connection.cursor() as cursor:
+            cursor.execute("VACUUM ANALYZE")
+
+
+# --- pages -----------------------------------------------------------------------------------------------------------
+
+
+def questions() -> dict[str, str]:
+    """Return the addresses that are asked for, by what they are."""
+    from benchmarks.history_rows import BUSY, SPAN
+    from jobs.api.paging import Cursor
+    from jobs.models import Run
+
+    newest = Run.objects.latest("id")
+    middle = newest.scheduled_time - SPAN / 2
+    deep, since = Cursor(False, middle, 0), f"{middle:%Y-%m-%dT%H:%M:%SZ}"
+    until = f"{middle + timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"
+    failed = Run.objects.filter(status="failed").latest("id").pk
+    small, runs, admin = "job-00500", "/scheduler/runs", "/admin/jobs/run/"
+    return {
+        "API: runs": runs,
+        "API: runs, 500 of them": f"{runs}?limit=500",
+        "API: runs, half a history in": f"{runs}?cursor={deep}",
+        **{f"API: runs, {status}": f"{runs}?status={status}" for status in ("succeeded", "failed", "lost", "queued")},
+        "API: runs, failed, half a history in": f"{runs}?status=failed&cursor={deep}",
+        "API: runs, since": f"{runs}?since={since}",
+        "API: runs, of an hour": f"{runs}?since={since}&until={until}",
+        "API: runs, lost, of an hour": f"{runs}?status=lost&since={since}&until={until}",
+        "API: runs, of a job": f"{runs}?job={small}",
+        "API: runs, of the busiest job": f"{runs}?job={BUSY}",
+        "API: runs, of the busiest job, half a history in": f"{runs}?job={BUSY}&cursor={deep}",
+        "API: runs, of the busiest job, lost": f"{runs}?job={BUSY}&status=lost",
+        "API: runs, of the busiest job, queued": f"{runs}?job={BUSY}&status=queued",
+        "API: runs, of the busiest job, failed, of an hour": (
+            f"{runs}?job={BUSY}&status=failed&since={since}&until={until}"
+        ),
+        "API: runs, of no job": f"{runs}?job=unknown",
+        "API: runs of the busiest job": f"/scheduler/jobs/{BUSY}/runs",
+        "API: a run": f"{runs}/{failed}",
+        "API: its log": f"{runs}/{failed}/log",
+        "API: jobs": "/scheduler/jobs",
+        "API: ready": "/api/health/ready",
+        "API: scheduler": "/scheduler",
+        "admin: runs": admin,
+        "admin: runs, the last page": f"{admin}?p=200",
+        **{
+            f"admin: runs, {status}": f"{admin}?status={status}"
+            for status in ("succeeded", "failed", "lost", "queued", "unsuccessful")
+        },
+        **{f"admin: runs, {trigger}": f"{admin}?trigger={trigger}" for trigger in ("schedule", "manual", "retry")},
+        **{f"admin: runs, past {span}": f"{admin}?since={span}" for span in ("1h", "30d")},
+        "admin: runs, by id": f"{admin}?o=1",
+        "admin: runs, of the busiest job": f"{admin}?job={BUSY}",
+        "admin: runs, of the busiest job, unsuccessful": f"{admin}?job={BUSY}&status=unsuccessful",
+        "admin: runs, of the busiest job, lost": f"{admin}?job={BUSY}&status=lost",
+        "admin: runs, of the busiest job, by hand": f"{admin}?job={BUSY}&trigger=manual",
+        "admin: runs, lost, by hand, past 7 days": f"{admin}?status=lost&trigger=manual&since=7d",
+        "admin: runs, search for a job": f"{admin}?q={small}",
+        "admin: runs, search for ten jobs": f"{admin}?q=job-0001",
+        "admin: runs, search for all jobs": f"{admin}?q=job",
+        "admin: runs, search for a run": f"{admin}?q={failed}",
+        "admin: runs, search for nothing": f"{admin}?q=nothing",
+        "admin: a run": f"{admin}{failed}/change/",
+        "admin: jobs": "/admin/jobs/job/",
+        "admin: jobs, search": "/admin/jobs/job/?q=job-00500",
+        "admin: a job": f"/admin/jobs/job/{BUSY}/change/",
+        "admin: schedulers": "/admin/jobs/scheduler/",
+    }  # fmt: skip
+
+
+def pages() -> None:
+    """Print, for each question, its median in milliseconds and its statements."""
+    from django.contrib.auth.models import User
+    from django.test import Client
+
+    client = Client()
+    client.force_login(User.objects.get())
+    for name, path in questions().items():
+        with _statements() as found:
+            status = client.get(path).status_code
+        if status not in (200, 503):  # nothing is ready without a scheduler
+            raise RuntimeError(f"{path} gave {status}")
+        spent = [_timed(lambda path=path: client.get(path)) for _ in range(TIMES)]
+        _tell(question=name, milliseconds=median(spent) * 1000, statements=len(found))
+
+
+@contextmanager
+def _statements() -> Iterator[list[str]]:
+    from django.db import connection
+
+    found: list[str] = []
+
+    def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        found.append(sql)
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(note):
+        yield found
+
+
+def _timed(call: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def _tell(**facts: Any) -> None:
+    print(json.dumps(facts), flush=True)
+
+
+if __name__ == "__main__":
+    os.environ |= {
+        "DJANGO_SETTINGS_MODULE": "cronzimus_site.settings", "JOB_MODULES": "benchmarks.burst_jobs", "JOBS": "[]",
+        "API_AUTH": "none", "ALLOWED_HOSTS": "testserver",
+    }  # fmt: skip
+    import django
+    from django.conf import settings
+
+    django.setup()
+    settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    {"prepare": prepare, "pages": pages}[sys.argv[1]](*(int(number) for number in sys.argv[2:]))
