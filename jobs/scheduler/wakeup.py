@@ -6,7 +6,8 @@ import logging
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.conf import settings
@@ -14,10 +15,18 @@ from django.db import connection
 
 from jobs.models.change import CHANNEL
 
+from .writes import Writes, writes_to
+
 logger = logging.getLogger(__name__)
 
 LOOK = 0.025
-"""Seconds between two looks at SQLite's data version; a look takes microseconds."""
+"""Seconds between two looks at SQLite's data version, where the system does not tell of writes to its log."""
+FOLD = 0.01
+"""Seconds after a write to that log until the look: by then it is committed, and others are seen together with it."""
+LOOKS = 4
+"""So often a write is looked for that is not seen yet."""
+QUIET = 0.25
+"""Seconds without a write after which the watcher looks whether it is to end."""
 RETRY = 1.0
 """Seconds until a lost connection is tried again. The loop looks for itself once a second meanwhile."""
 
@@ -114,18 +123,42 @@ def _postgresql_parameters() -> dict[str, Any]:
 
 
 def _watch_sqlite(parameters: dict[str, Any], wake_up: Callable[[], None], stop: threading.Event) -> None:
-    with_uri = str(parameters["database"]).startswith("file:")
-    watched = sqlite3.connect(parameters["database"], uri=with_uri, isolation_level=None)
+    path = str(parameters["database"])
+    watched = sqlite3.connect(path, uri=path.startswith("file:"), isolation_level=None)
     try:
-        seen = None
-        while not stop.wait(LOOK):
-            # Changes whenever another connection commits (SQLite's documentation, PRAGMA data_version).
-            (version,) = watched.execute("PRAGMA data_version").fetchone()
-            if version != seen:
-                seen = version
-                wake_up()
+        watched.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # from here on the log exists
+        with writes_to(f"{path}-wal") as writes:
+            version = _versions(watched, wake_up)
+            next(version)
+            while writes is None and not stop.wait(LOOK):
+                next(version)
+            while writes is not None and not stop.is_set():
+                _after_a_write(writes, version)
     finally:
         watched.close()
+
+
+def _versions(watched: sqlite3.Connection, wake_up: Callable[[], None]) -> Iterator[bool]:
+    """Yield whether another connection has committed since the last time; wake up if so."""
+    seen = None
+    while True:
+        # (SQLite's documentation, PRAGMA data_version)
+        (version,) = watched.execute("PRAGMA data_version").fetchone()
+        if version != seen:
+            wake_up()
+        yield version != seen
+        seen = version
+
+
+def _after_a_write(writes: Writes, version: Iterator[bool]) -> None:
+    """Wait for a write, and look until it is seen: it is in the log before it is committed."""
+    if not writes.wait(QUIET):
+        return
+    for _ in range(LOOKS):
+        time.sleep(FOLD)
+        writes.forget()
+        if next(version):
+            return
 
 
 def _watch_postgresql(parameters: dict[str, Any], wake_up: Callable[[], None], stop: threading.Event) -> None:

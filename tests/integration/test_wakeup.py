@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
+from contextlib import nullcontext
 
 import pytest
 from django.db import connection, transaction
@@ -90,6 +91,20 @@ def test_a_watcher_whose_connection_is_cut_listens_again(
     rung.clear()
     announce()
     assert rung.wait(5)
+
+
+@pytest.mark.usefixtures("sqlite_only")
+def test_where_the_system_tells_of_no_writes_the_watcher_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wakeup, "writes_to", lambda path: nullcontext())
+    rung = threading.Event()
+    watcher = Watcher(rung.set)
+    watcher.start()
+    assert rung.wait(10)
+    rung.clear()
+    in_thread(make_rows)()
+    assert rung.wait(5)
+    watcher.stop()
+    assert not watcher.is_alive()
 
 
 def test_the_clock_is_the_databases() -> None:

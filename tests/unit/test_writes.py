@@ -1,0 +1,60 @@
+"""Writes to a file end a wait for them."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from jobs.scheduler.writes import Writes, writes_to
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    file = tmp_path / "log"
+    file.write_text("")
+    return file
+
+
+@pytest.fixture
+def writes(path: Path) -> Iterator[Writes]:
+    with writes_to(str(path)) as found:
+        if found is None:
+            pytest.skip("this system does not tell of writes")
+        yield found
+
+
+def test_without_a_write_the_wait_times_out(writes: Writes) -> None:
+    assert writes.wait(0) is False
+
+
+def test_a_write_is_there_until_it_is_forgotten(writes: Writes, path: Path) -> None:
+    path.write_text("x")
+    assert writes.wait(60) is True
+    assert writes.wait(0) is True
+    writes.forget()
+    assert writes.wait(0) is False
+
+
+def test_to_forget_nothing_is_nothing(writes: Writes) -> None:
+    writes.forget()
+    assert writes.wait(0) is False
+
+
+def test_a_write_to_another_file_is_none(writes: Writes, path: Path) -> None:
+    path.with_name("other").write_text("x")
+    assert writes.wait(0) is False
+
+
+def test_nobody_tells_of_writes_to_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with writes_to(str(tmp_path / "missing")) as found:
+        assert found is None
+
+
+def test_a_system_without_inotify_tells_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda *args, **kwargs: SimpleNamespace())
+    with writes_to(str(path)) as found:
+        assert found is None
