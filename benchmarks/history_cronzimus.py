@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -134,6 +135,76 @@ def pages() -> None:
         _tell(question=name, milliseconds=median(spent) * 1000, statements=len(found))
 
 
+# --- pruning ---------------------------------------------------------------------------------------------------------
+
+
+def prune(seconds: int) -> None:
+    """Print how fast the runs of all jobs go that are older than half the history, and what a writer waits meanwhile.
+
+    The pruner is called as the loop calls it; its rests between two rounds, in which nothing happens, are left out.
+    """
+    from jobs.core.clock import SystemClock
+    from jobs.models import Job
+    from jobs.scheduler.pruner import Pruner
+
+    class Hurried(SystemClock):
+        passed = 0.0
+
+        def monotonic(self) -> float:
+            return super().monotonic() + self.passed
+
+    quiet = _writes_during(seconds, lambda until: time.sleep(until - time.monotonic()))
+    Job.objects.update(keep_days=15)
+    clock, steps = Hurried(), []
+    pruner = Pruner(clock)
+
+    def work(until: float) -> None:
+        while time.monotonic() < until:
+            wait = pruner.due - clock.monotonic()
+            if wait < 1:
+                time.sleep(max(wait, 0))
+            else:
+                clock.passed += wait
+            began = time.monotonic()
+            steps.append((pruner.work(), time.monotonic() - began))
+
+    busy = _writes_during(seconds, work)
+    spent = sorted(took for deleted, took in steps if deleted)
+    _tell(
+        runs_per_second=sum(deleted for deleted, _ in steps) / seconds,
+        step=median(spent) * 1000, longest_step=spent[-1] * 1000,
+        write=_ninetieth(quiet), write_meanwhile=_ninetieth(busy),
+    )  # fmt: skip
+
+
+def _writes_during(seconds: int, work: Callable[[float], None]) -> list[float]:
+    """Do `work`, which ends at the monotonic time it is given; return how long another thread's writes took."""
+    from django.db import connection
+
+    from jobs.models import Job
+
+    until, spent = time.monotonic() + seconds, []
+
+    def write() -> None:
+        while time.monotonic() < until:
+            spent.append(_timed(lambda: Job.objects.filter(pk="job-00001").update(description="written")))
+            time.sleep(0.02)
+        connection.close()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    work(until)
+    writer.join()
+    return spent
+
+
+def _ninetieth(spent: list[float]) -> float:
+    return sorted(spent)[len(spent) * 9 // 10] * 1000
+
+
+# --- measuring -------------------------------------------------------------------------------------------------------
+
+
 @contextmanager
 def _statements() -> Iterator[list[str]]:
     from django.db import connection
@@ -168,4 +239,4 @@ if __name__ == "__main__":
 
     django.setup()
     settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    {"prepare": prepare, "pages": pages}[sys.argv[1]](*(int(number) for number in sys.argv[2:]))
+    {"prepare": prepare, "pages": pages, "prune": prune}[sys.argv[1]](*(int(number) for number in sys.argv[2:]))
