@@ -232,6 +232,15 @@ def test_a_process_dies_with_its_scheduler(scheduler: subprocess.Popen[bytes], t
     until(lambda: not is_alive(worker), seconds=5)
 
 
+def test_what_a_function_started_dies_with_the_scheduler(scheduler: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    queued("tests:family", str(tmp_path / "pids"))
+    family = pids(tmp_path / "pids")
+    assert all(is_alive(pid) for pid in family)
+    scheduler.kill()
+    scheduler.wait(10)
+    until(lambda: not any(is_alive(pid) for pid in family), seconds=5)
+
+
 def test_a_scheduler_that_is_told_to_stop_lets_a_process_end(scheduler: subprocess.Popen[bytes]) -> None:
     run = queued("tests:wait", 2)
     until(lambda: Run.objects.filter(pk=run.pk, status="running").exists())

@@ -25,6 +25,7 @@ from ..recorder import Recorder
 from ..runner import Activity
 from ..work import HeldRun
 from .thread import ThreadExecutor
+from .warden import Warden
 
 START = 60.0
 """Seconds that a worker has to load Django."""
@@ -73,6 +74,7 @@ class Worker:
         )  # fmt: skip
         for descriptor in (requests, replies, output):
             os.close(descriptor)
+        self._warden = Warden(self._process.pid)
         self.runs = 0
         self._stop: Stopped | None = None
         self._unsent = self._unread = b""
@@ -142,6 +144,7 @@ class Worker:
         """Let the process end, and free what belongs to it."""
         os.close(self._requests)
         self.kill()
+        self._warden.dismiss()
         for descriptor in (self._replies, self._output, self._bell, self._ring):
             os.close(descriptor)
 
