@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
 from contextlib import nullcontext
+from datetime import timedelta
 
 import pytest
 from django.db import connection, transaction
