@@ -12,13 +12,11 @@ from typing import NamedTuple
 from django.db import connection, transaction
 from django.db.models import Count
 
-from jobs.core.runs import ACTIVE, RunStatus
+from jobs.core.runs import RunStatus
 from jobs.models import Job, Run
 
 from . import bulk
-from .work import HELD, HeldRun
-
-ACTIVE_SQL = ", ".join(f"'{status}'" for status in ACTIVE)
+from .work import ACTIVE_SQL, HELD, HeldRun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

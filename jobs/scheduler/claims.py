@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import F
 
-from jobs import definitions
-from jobs.core.exceptions import CronzimusError, InvalidArguments
-from jobs.core.planning import IDLE, Busy, Plan, PlannedRun, Policy, plan
-from jobs.core.runs import Overlap, RunStatus, RunTrigger
+from jobs.core.planning import PlannedRun
+from jobs.core.runs import RunStatus, RunTrigger
 from jobs.models import Job, Run
 from jobs.policies import executor_of
 
 from . import bulk
+from .due import Planned, planned_jobs
 from .work import HeldRun
 
 logger = logging.getLogger(__name__)
@@ -30,47 +28,6 @@ INSERTED = {
     "executor": "text", "waits": "number", "error": "text",
 }  # fmt: skip
 MOVED = {"id": "text", "next_run_time": "time", "error": "text", "queued": "number"}
-IN_PROCESS = "(executor = 'process' OR timeout IS NOT NULL)"
-"""The jobs whose runs need a process of their own."""
-REPLACING = (
-    "(overlap = 'replace' AND EXISTS (SELECT 1 FROM jobs_run a WHERE a.job_id = jobs_job.id "
-    "AND a.status IN ('queued', 'running') AND a.scheduler_id IS NOT NULL))"
-)
-"""The jobs of which a run is going on that a newer one replaces."""
-REPLACED = 100
-"""Jobs whose runs are replaced in one claim at the most, where there is no room for others."""
-
-
-class DueJob(NamedTuple):
-    """A due job's row, as raw SQL gives it: JSON as text, and on SQLite instants as text too."""
-
-    id: str
-    func: str
-    args: str
-    kwargs: str
-    trigger: str
-    anchor: Any
-    next_run_time: Any
-    executor: str
-    misfire_grace_time: int | None
-    coalesce: bool
-    max_instances: int
-    overlap: str
-    queue_limit: int
-    timeout: int | None
-    concurrency_group: str
-    max_runs: int | None
-    claimed_count: int
-
-
-class Planned(NamedTuple):
-    """A due job, its arguments, its plan, and why it can not be planned: "" where it can."""
-
-    job: DueJob
-    args: list[Any]
-    kwargs: dict[str, Any]
-    plan: Plan
-    error: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,11 +57,9 @@ def claim_due(scheduler_id: str, rooms: Mapping[str, int], now: datetime, *, by_
     is `replaced` when the transaction has ended.
     """
     with transaction.atomic(savepoint=False):
-        jobs = _due_jobs(rooms, now, by_priority=by_priority)
-        if not jobs:
+        planned = planned_jobs(rooms, now, by_priority=by_priority)
+        if not planned:
             return Claimed()
-        busy = _busy([job.id for job in jobs], now)
-        planned = [_plan(job, busy.get(job.id, IDLE), now) for job in jobs]
         _move_on(planned)
         _count_failed(planned, now)
         held = _insert(planned, scheduler_id, dict(rooms), now)
@@ -112,7 +67,7 @@ def claim_due(scheduler_id: str, rooms: Mapping[str, int], now: datetime, *, by_
         (found.job.id, run) for found in planned for run in found.plan.runs if run.status is not RunStatus.QUEUED
     ]
     replaced = [run_id for found in planned for run_id in found.plan.replaced]
-    return Claimed(runs=held, jobs=len(jobs), unstarted=unstarted, replaced=replaced)
+    return Claimed(runs=held, jobs=len(planned), unstarted=unstarted, replaced=replaced)
 
 
 def end_replaced(run_ids: Sequence[int], now: datetime) -> None:
@@ -121,85 +76,6 @@ def end_replaced(run_ids: Sequence[int], now: datetime) -> None:
     Not under the locks of the jobs: whoever writes the end of such a run locks it first, and its job then.
     """
     Run.objects.filter(id__in=run_ids).cancel("replaced by a newer run of its job", now)
-
-
-def most(rooms: Mapping[str, int]) -> int:
-    """Return how many jobs `claim_due` claims at the most, where there is room."""
-    return max(rooms.values(), default=0)
-
-
-def _due_jobs(rooms: Mapping[str, int], now: datetime, *, by_priority: bool) -> list[DueJob]:
-    sql = _due_sql(connection.vendor, by_priority, process=bool(rooms.get("process")), thread=bool(rooms.get("thread")))
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [bulk.instant(now), most(rooms) or REPLACED])
-        return [DueJob._make(row) for row in cursor.fetchall()]
-
-
-@cache
-def _due_sql(vendor: str, by_priority: bool, *, process: bool, thread: bool) -> str:
-    # On SQLite instants are read as text: one that is damaged fails its own job, and not the whole statement.
-    instant = {"anchor", "next_run_time"} if vendor == "sqlite" else set()
-    columns = ", ".join(bulk.as_text(name) if name in instant else f'"{name}"' for name in DueJob._fields)
-    only = {
-        (True, True): "", (True, False): f"AND {IN_PROCESS}", (False, True): f"AND NOT {IN_PROCESS}",
-        (False, False): f"AND {REPLACING}",
-    }[process, thread]  # fmt: skip
-    # Schedulers do not wait for each other: each takes the jobs that no other is taking.
-    lock = "FOR UPDATE SKIP LOCKED" if vendor == "postgresql" else ""
-    return (
-        f"SELECT {columns} FROM jobs_job WHERE next_run_time <= %s {only} "  # noqa: S608
-        f"ORDER BY {'priority DESC, ' if by_priority else ''}next_run_time LIMIT %s {lock}"
-    )
-
-
-def _busy(job_ids: Sequence[str], now: datetime) -> dict[str, Busy]:
-    # The jobs' rows are locked: no other scheduler adds a run of theirs between this look and the insert.
-    found: dict[str, dict[str, list[int]]] = defaultdict(lambda: {"held": [], "waiting": [], "later": []})
-    active = Run.objects.active().filter(job_id__in=job_ids).order_by("id")
-    for job_id, run_id, owner, available_at in active.values_list("job_id", "id", "scheduler_id", "available_at"):
-        is_later = available_at is not None and available_at > now
-        found[job_id]["held" if owner else "later" if is_later else "waiting"].append(run_id)
-    return {job_id: Busy(**runs) for job_id, runs in found.items()}
-
-
-def _policy(job: DueJob) -> Policy:
-    return Policy(
-        misfire_grace_time=job.misfire_grace_time, coalesce=bool(job.coalesce), max_instances=job.max_instances,
-        overlap=Overlap(job.overlap), queue_limit=job.queue_limit,
-        runs_left=None if job.max_runs is None else max(job.max_runs - job.claimed_count, 0),
-    )  # fmt: skip
-
-
-def _plan(job: DueJob, busy: Busy, now: datetime) -> Planned:
-    due_at = now
-    try:
-        due_at = bulk.from_time(job.next_run_time)
-        args, kwargs = _arguments(job)
-        trigger = definitions.trigger_from(job.trigger, anchor=bulk.from_time(job.anchor), key=job.id)
-        return Planned(job, args, kwargs, plan(trigger, due_at, _policy(job), busy=busy, now=now))
-    except Exception as error:
-        # One damaged row must not stop the others, whatever the damage is.
-        if not isinstance(error, CronzimusError):
-            logger.exception("job %s can not be planned", job.id, extra={"action": "job_broken", "job": job.id})
-        what = "arguments" if isinstance(error, InvalidArguments) else "trigger"
-        reason = f"its {what} can not be understood: {error}"
-        failed = PlannedRun(scheduled_time=due_at, status=RunStatus.FAILED, reason=reason)
-        return Planned(job, [], {}, Plan(runs=(failed,), next_run_time=None), reason)
-
-
-def _arguments(job: DueJob) -> tuple[list[Any], dict[str, Any]]:
-    args, kwargs = bulk.from_json(job.args), bulk.from_json(job.kwargs)
-    wrong = {}
-    if not isinstance(args, list):
-        wrong["args"] = "the stored arguments are damaged: they are not an array"
-    if not isinstance(kwargs, dict):
-        wrong["kwargs"] = "the stored arguments are damaged: they are not an object"
-    for name, value in (("args", args), ("kwargs", kwargs)):
-        if value and name not in wrong and (problem := definitions.unstorable(value)):
-            wrong[name] = problem
-    if wrong:
-        raise InvalidArguments(fields=wrong)
-    return args, kwargs
 
 
 def _move_on(planned: Sequence[Planned]) -> None:

@@ -13,6 +13,9 @@ AHEAD = 0.1
 MAX_AHEAD = 500
 """Runs that are claimed ahead at the most."""
 
+TOLD = 100
+"""Outcomes of a batch that tell how long runs take: the last ones, in which those before count for nothing."""
+
 
 class Pools:
     """The executors by name, each with the pace at which its runs end."""
@@ -51,7 +54,7 @@ class Pools:
     def ended(self, outcomes: Sequence[Outcome], at: float) -> None:
         """Note that `outcomes` were written at the monotonic time `at`."""
         durations: dict[str, list[float]] = {name: [] for name in self.executors}
-        for outcome in outcomes:
+        for outcome in outcomes[-TOLD:]:
             if outcome.started_at is not None:
                 durations[outcome.executor].append((outcome.finished_at - outcome.started_at).total_seconds())
         for name, pace in self._paces.items():

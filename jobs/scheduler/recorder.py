@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections import Counter, deque
@@ -10,15 +9,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
+import orjson
 from django.db import connection, transaction
 
 from jobs.core.retries import RETRIED
-from jobs.core.runs import ACTIVE
 
 from . import bulk
 from .retries import queue_retries
 from .runner import Activity
-from .work import Outcome
+from .work import ACTIVE_SQL, Outcome
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +28,6 @@ FINISHED = {
 STARTED = {"id": "number", "started_at": "time"}
 LIVE = {"id": "number", "kept": "number", "more": "text", "progress_done": "number", "progress_total": "number"}
 COUNTED = {"id": "text", "runs": "number", "failures": "number", "status": "text", "at": "time"}
-ACTIVE_SQL = ", ".join(f"'{status}'" for status in ACTIVE)
 
 
 class Recorder:
@@ -184,7 +182,7 @@ def _finished_row(outcome: Outcome) -> dict[str, object]:
     texts = zip(TEXTS, (outcome.reason, outcome.error, outcome.traceback, outcome.output), strict=True)
     row |= {name: text for name, text in texts if text}
     if outcome.result:
-        row["result"] = json.loads(outcome.result)
+        row["result"] = orjson.Fragment(outcome.result)
     return row | _progress(outcome.progress) if outcome.progress else row
 
 

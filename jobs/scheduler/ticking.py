@@ -13,6 +13,7 @@ from . import admission, claims, recovery, runner
 from .backoff import Backoff
 from .cancellation import cancel_wanted
 from .clock import DatabaseClock
+from .due import most
 from .executors import ProcessExecutor, ThreadExecutor
 from .jobstore import JobStore
 from .lease import LEASE, Lease
@@ -176,7 +177,7 @@ class TickingScheduler(TellingScheduler):
 
         What has ended is written first, in the same transaction: a job whose run has just ended may have the next one.
         """
-        room = claims.most(rooms)
+        room = most(rooms)
         with self.recorder.flushing(self.lease.scheduler_id, now) as outcomes:
             runs, claimed = self._take(rooms, seen, now)
         self._flushed(outcomes)

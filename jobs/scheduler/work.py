@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from jobs.core.runs import RunStatus
+from jobs.core.runs import ACTIVE, RunStatus
 
 from . import bulk
 
 HELD = "id, job_id, func, args, kwargs, scheduled_time, attempt, executor, timeout"
 """The columns of a run that `HeldRun.of` reads."""
+
+ACTIVE_SQL = ", ".join(f"'{status}'" for status in ACTIVE)
+"""The statuses of active runs, to stand in SQL: a partial index serves only where the statement's own text has them."""
 
 
 class HeldRun(NamedTuple):
