@@ -137,7 +137,11 @@ class TestIndexes:
         assert_reads(plan(lambda: admission.admit("s1", {"thread": 10}, after(60))), "run_active_of_group")
 
     def test_a_claim_reads_indexes_only(self) -> None:
-        assert_reads(plan(lambda: claims.claim_due("s1", {"thread": 100}, NOW)), "job_due", "run_active_of_job")
+        as_the_loop_asks()
+        text = plan(lambda: claims.claim_due("s1", {"thread": 100}, NOW))
+        assert_reads(text, "job_due")
+        # The active runs of the jobs, or, where those of all jobs are few, all that are active.
+        assert "run_active_of_job" in text or "run_held" in text, text
 
     def test_the_active_runs_of_jobs_are_found_by_run_active_of_job(self) -> None:
         runs = Run.objects.active().filter(job_id__in=["due", "job-5", "job-6"]).values_list("job_id", "id")
