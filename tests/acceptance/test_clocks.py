@@ -76,9 +76,9 @@ def test_on_postgresql_the_clocks_of_the_schedulers_count_for_nothing(
     job_ids = [f"job-{number}" for number in range(12)]
     site.jobs = [site.job(job_id, seconds=0.2) for job_id in job_ids]
     slow, fast = moved_clock("slow", -90), moved_clock("fast", 90)
-    right = site.scheduler(threads=2)
-    behind = site.scheduler(threads=2, **slow.environment)
-    before = site.scheduler(threads=2, **fast.environment)
+    right = site.scheduler(threads=4)
+    behind = site.scheduler(threads=4, **slow.environment)
+    before = site.scheduler(threads=4, **fast.environment)
     until(lambda: is_ahead(site, right, 0), 20, "the right one's runs")
     until(lambda: is_ahead(site, behind, -90), 20, "the slow one's runs")
     until(lambda: is_ahead(site, before, 90), 20, "the fast one's runs")
