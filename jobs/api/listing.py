@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
@@ -28,7 +29,7 @@ from .versions import version
 
 UTC = ZoneInfo("UTC")
 BROKEN = JobState.BROKEN.value
-WHOLE_SECOND = len("2027-06-01 12:00:00+00")
+is_whole_second = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\+00)?", re.ASCII).fullmatch
 NEVER = '"next_run_time":null,"next_run_time_iso":null'
 Row = tuple[str, str, str, str | None, str, str]
 Params = tuple[Any, ...]
@@ -36,7 +37,7 @@ Params = tuple[Any, ...]
 NOW: Any = object()
 """Stands for the instant of the request in the parameters of a statement that is put together once."""
 ARRAYS = {
-    "sqlite": "json_group_array(json_array(id, name, definition, next_run_time, state, tags))",
+    "sqlite": "CAST(json_group_array(json_array(id, name, definition, next_run_time, state, tags)) AS BLOB)",
     "postgresql": "array_to_json(array_agg(ARRAY[id, name, definition, next_run_time, state, tags]))::text",
 }
 """All rows as one text, an array of arrays: row by row SQLite would let go of the interpreter each time."""
@@ -118,6 +119,8 @@ def _read(wanted: Wanted, instant: Any) -> tuple[list[Row], Any]:
     with connection.cursor() as cursor:
         cursor.execute(sql, [instant if param is NOW else param for param in params])
         rows, until = cursor.fetchone()
+    if isinstance(rows, bytes):  # SQLite keeps any bytes in a column for texts
+        rows = rows.decode("utf-8", "replace")
     return json.loads(rows or "[]"), until
 
 
@@ -163,7 +166,7 @@ def _rows(rows: Sequence[Row], wanted: Wanted, known: Descriptions) -> Iterator[
             continue
         if next_run_time is None:
             times = NEVER
-        elif about.zone is UTC and len(next_run_time) <= WHOLE_SECOND and next_run_time[:1].isdigit():
+        elif about.zone is UTC and is_whole_second(next_run_time):
             iso = quoted(f"{next_run_time[:10]}T{next_run_time[11:].removesuffix('+00')}+00:00")
             times = f'"next_run_time":{iso[:11]} {iso[12:20]}","next_run_time_iso":{iso}'
         else:

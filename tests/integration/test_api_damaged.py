@@ -110,3 +110,18 @@ def test_text_that_is_no_json_breaks_one_job_alone(api: Api, sqlite_only: None) 
     ]
     assert api.get("/scheduler/jobs?tag=a") == []
     assert api.get(JOB)["trigger"] == '{"type"'
+
+
+@pytest.mark.parametrize(
+    "column", ["name", "func", "trigger", "args", "tags", "next_run_time", "paused_until", "error"]
+)
+@pytest.mark.parametrize("value", [b"\xff", b"text", b'"', 5, "x", '2030-01-01"12:00:00'], ids=repr)
+def test_whatever_a_column_holds_the_list_answers(api: Api, sqlite_only: None, column: str, value: Any) -> None:
+    make_job("sound")
+    make_job()
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA ignore_check_constraints = ON")
+        cursor.execute(f"UPDATE jobs_job SET {column} = %s WHERE id = 'job'", [value])  # noqa: S608
+        cursor.execute("PRAGMA ignore_check_constraints = OFF")
+    assert [job["id"] for job in api.get("/scheduler/jobs")] == ["job", "sound"]
+    assert [job["id"] for job in api.get("/scheduler/jobs?limit=2")] == ["job", "sound"]
