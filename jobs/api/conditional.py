@@ -7,7 +7,7 @@ from typing import cast
 
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
-from django.utils.cache import get_conditional_response, patch_vary_headers
+from django.utils.cache import get_conditional_response
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -26,7 +26,7 @@ def conditional(request: Request, response: HttpResponse) -> HttpResponseBase:
         response.render()
     response.headers.setdefault("ETag", tag_of(response.content))
     response.headers["Cache-Control"] = "private, no-cache"
-    patch_vary_headers(response, ["Authorization"])
+    response.headers["Vary"] = "Authorization"
     if "HTTP_IF_NONE_MATCH" not in request.META and "HTTP_IF_MATCH" not in request.META:
         return response  # Django would refuse If-Unmodified-Since where no time of the last change is known
     return cast(HttpResponseBase, get_conditional_response(request, etag=response["ETag"], response=response))
