@@ -24,7 +24,8 @@ def find_job(job_id: str) -> Job:
         row = None
     if row is None:
         return services.get_job(job_id)
-    values = list(row)
+    # SQLite keeps any bytes in any column: those of a damaged row are shown as the text that they may have been.
+    values = [value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in row]
     for index, (steps, column) in converters.items():
         for convert in steps:
             values[index] = convert(values[index], column, connection)

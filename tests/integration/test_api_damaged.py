@@ -112,16 +112,38 @@ def test_text_that_is_no_json_breaks_one_job_alone(api: Api, sqlite_only: None) 
     assert api.get(JOB)["trigger"] == '{"type"'
 
 
-@pytest.mark.parametrize(
-    "column", ["name", "func", "trigger", "args", "tags", "next_run_time", "paused_until", "error"]
-)
-@pytest.mark.parametrize("value", [b"\xff", b"text", b'"', 5, "x", '2030-01-01"12:00:00'], ids=repr)
-def test_whatever_a_column_holds_the_list_answers(api: Api, sqlite_only: None, column: str, value: Any) -> None:
-    make_job("sound")
-    make_job()
+COLUMNS = [
+    "name", "func", "trigger", "args", "tags", "next_run_time", "paused_until", "error", "anchor", "max_instances",
+]  # fmt: skip
+
+
+def damage(column: str, value: Any) -> None:
+    """Write `value` into a column of the job "job", whatever the constraints say."""
     with connection.cursor() as cursor:
         cursor.execute("PRAGMA ignore_check_constraints = ON")
         cursor.execute(f"UPDATE jobs_job SET {column} = %s WHERE id = 'job'", [value])  # noqa: S608
         cursor.execute("PRAGMA ignore_check_constraints = OFF")
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("value", [b"\xff", b"text", b'"', 5, "x", '2030-01-01"12:00:00'], ids=repr)
+def test_whatever_a_column_holds_the_list_answers(api: Api, sqlite_only: None, column: str, value: Any) -> None:
+    make_job("sound")
+    make_job()
+    damage(column, value)
     assert [job["id"] for job in api.get("/scheduler/jobs")] == ["job", "sound"]
     assert [job["id"] for job in api.get("/scheduler/jobs?limit=2")] == ["job", "sound"]
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("value", [b"text", 5, "x"], ids=repr)
+def test_whatever_a_column_holds_its_job_is_shown(api: Api, sqlite_only: None, column: str, value: Any) -> None:
+    make_job()
+    damage(column, value)
+    assert api.get(JOB)["id"] == "job"
+
+
+def test_bytes_that_are_no_text_are_shown_as_well_as_can_be(api: Api, sqlite_only: None) -> None:
+    make_job()
+    damage("name", b"a\xff")
+    assert api.get("/scheduler/jobs")[0]["name"] == api.get(JOB)["name"] == "a\ufffd"
