@@ -245,7 +245,9 @@ class TestIndexes:
         assert "SCAN jobs_run" not in found[0].replace("SCAN jobs_run USING COVERING INDEX run_once", ""), found[0]
 
     def test_what_waits_is_counted_from_a_range_of_an_index(self) -> None:
-        assert_reads(plan(lambda: due_jobs(NOW)), "job_due")
+        text = plan(lambda: due_jobs(NOW))
+        assert_reads(text, "job_due")
+        assert "COVERING INDEX" in text or connection.vendor == "postgresql", text
         assert_reads(plan(lambda: waiting_runs(after(60))), "run_startable")
 
     def test_outcomes_are_written_by_the_primary_keys(self) -> None:
