@@ -26,8 +26,8 @@ AIM = 0.02
 """Seconds that the loop prunes at a time: nothing is claimed meanwhile."""
 SHARE = 0.2
 """How much of the loop's time pruning takes, while there is more to delete."""
-LEAST = 50
-"""Runs deleted in one transaction where that takes long."""
+FIRST, LEAST = 200, 50
+"""Runs deleted in the first transaction, and in one where that takes long."""
 JOBS = 50
 """Jobs looked at in one round."""
 NAMES = 200
@@ -50,7 +50,7 @@ class Pruner:
         self.due = self._round_at = clock.monotonic() + ROUND
         self._circles = [Circle(_bounded_jobs, JOBS), Circle(_orphans, NAMES)]
         self._waiting: dict[str, None] = {}
-        self._batch = BATCH
+        self._batch = min(FIRST, BATCH)
 
     def work(self) -> int:
         """Prune, if it is time: about as long as `AIM`. Return how many runs were deleted.
