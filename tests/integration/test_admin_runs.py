@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from jobs.admin import paging
+from jobs.admin import paging, run_filters
 from jobs.core.runs import RunStatus
 from jobs.models import Job, Run
 from tests.fakes import NOW, after, make_job, make_run
@@ -86,6 +86,15 @@ def test_the_filters_and_the_search_narrow_the_list(admin, query, found):
     make_run("a", id=3, status="failed", scheduled_time=after(1))
     make_run("gone", id=4, status="lost", scheduled_time=after(2))
     assert ids(admin.read(RUNS, **query)) == found
+
+
+def test_a_search_that_finds_very_many_jobs_shows_the_runs_of_some(admin, monkeypatch):
+    monkeypatch.setattr(run_filters, "MAX_JOBS", 1)
+    for number, name in enumerate(("ab", "abc", "abcd")):
+        make_job(name)
+        make_run(name, id=number + 1, scheduled_time=after(number))
+    assert len(ids(admin.read(RUNS, q="abc"))) == 1
+    assert ids(admin.read(RUNS, q="abcd")) == ["3"]
 
 
 @pytest.mark.parametrize(
