@@ -78,7 +78,7 @@ def retry_run(run_id: int, *, now: datetime, actor: str = "") -> Run:
         again = Run.objects.create(
             job_id=run.job_id, func=run.func, args=run.args, kwargs=run.kwargs, scheduled_time=run.scheduled_time,
             status=RunStatus.QUEUED, trigger=RunTrigger.RETRY, actor=actor, queued_at=now,
-            attempt=attempts[-1].attempt + 1,
+            attempt=attempts[-1].attempt + 1, fire_times=run.fire_times,
             executor=run.executor, timeout=run.timeout, priority=run.priority, concurrency_group=run.concurrency_group,
         )  # fmt: skip
         announce()

@@ -93,12 +93,12 @@ def test_a_wish_for_an_unknown_run_is_refused(wish: Any, run_id: Any) -> None:
 @pytest.mark.parametrize("status", ENDED)
 def test_a_run_that_has_ended_gets_one_more_attempt_with_all_that_it_had(status: RunStatus) -> None:
     run = make_run(status=status, args=[1], kwargs={"a": 2}, executor="process", timeout=5, priority=3,
-                   concurrency_group="g")  # fmt: skip
+                   concurrency_group="g", fire_times=7)  # fmt: skip
     again = services.retry_run(run.pk, now=after(60), actor="ann")
     again.refresh_from_db()
     assert (again.status, again.attempt, again.trigger, again.actor) == ("queued", 2, RunTrigger.RETRY, "ann")
     assert (again.scheduled_time, again.queued_at, again.available_at) == (NOW, after(60), None)
-    names = ("job_id", "func", "args", "kwargs", "executor", "timeout", "priority", "concurrency_group")
+    names = ("job_id", "func", "args", "kwargs", "executor", "timeout", "priority", "concurrency_group", "fire_times")
     assert [getattr(again, name) for name in names] == [getattr(run, name) for name in names]
 
 
