@@ -36,7 +36,8 @@ class JobColumns(VerbViews):
         """Return the name and the tags; the description on hovering."""
         tags = job.tags if isinstance(job.tags, list) else []
         tag_list = format_html_join("", ' <span class="tag">{}</span>', ((str(tag),) for tag in tags))
-        return format_html('<span title="{}">{}</span>{}', job.description, job.name, tag_list)
+        # <bdi>: what a name turns from right to left ends with it.
+        return format_html('<bdi title="{}">{}</bdi>{}', job.description, job.name, tag_list)
 
     @admin.display(description="State")
     def state(self, job: Job) -> SafeString:

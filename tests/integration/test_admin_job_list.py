@@ -32,6 +32,11 @@ def test_it_shows_the_last_result_and_how_many_ran_and_failed(admin):
     assert 'href="/admin/jobs/run/?job=job&amp;status=unsuccessful"' in page
 
 
+def test_a_name_that_runs_from_right_to_left_turns_nothing_but_itself(admin):
+    make_job(name="daily \u202egnp.exe", tags=["reports"])
+    assert '<bdi title="">daily \u202egnp.exe</bdi> <span class="tag">reports</span>' in admin.read(JOBS)
+
+
 def test_a_job_that_never_ran_says_so(admin):
     make_job()
     assert cell(admin.read(JOBS), "last_result") == "never ran"
