@@ -21,6 +21,8 @@ Field: TypeAlias = "models.Field[Any, Any]"
 
 BATCH = 100
 """Rows that are set right at a time."""
+LOOKED_AT = 1000
+"""Jobs that are looked at in one round of the `Inspector`; some milliseconds of work."""
 ACTIVE_SQL = f"status IN ({', '.join(repr(status.value) for status in ACTIVE)})"
 
 
@@ -35,6 +37,30 @@ def repair(now: datetime) -> int:
     repaired = [_repair_job(row, now) for row in _damaged(Job, "true")]
     repaired += [_repair_run(row, now) for row in _damaged(Run, ACTIVE_SQL)]
     return len(repaired)
+
+
+class Inspector:
+    """Goes through the jobs, a few in each round: what nobody runs is to be read by the lists all the same."""
+
+    def __init__(self) -> None:
+        """Start with the first job."""
+        self._after = 0
+
+    def round(self, now: datetime) -> None:
+        """Set right the damaged ones of the next `LOOKED_AT` jobs."""
+        if connection.vendor != "sqlite":
+            return
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT max(rowid), count(*) FROM "
+                "(SELECT rowid FROM jobs_job WHERE rowid > %s ORDER BY rowid LIMIT %s)",
+                [self._after, LOOKED_AT],
+            )
+            last, count = cursor.fetchone()
+        if count:
+            for row in _damaged(Job, f"rowid > {self._after} AND rowid <= {last}"):
+                _repair_job(row, now)
+        self._after = last if count == LOOKED_AT else 0
 
 
 def repair_hidden(now: datetime) -> None:

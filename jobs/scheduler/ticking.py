@@ -20,7 +20,7 @@ from .lease import LEASE, Lease
 from .pools import Pools
 from .pruner import Pruner
 from .recorder import Recorder
-from .repair import repair_after
+from .repair import Inspector, repair_after
 from .replacing import Replacer
 from .telling import TellingScheduler
 from .unstarted import Unstarted
@@ -63,7 +63,7 @@ class TickingScheduler(TellingScheduler):
         self._drain_until = float("inf")
         self._backoff = Backoff()
         self._given_up = 0
-        self._replacer = Replacer()
+        self._replacer, self._inspector = Replacer(), Inspector()
         self._more = self._woken = False
         self._flush_at = float("inf")
         self._live_at = self._started_at = self._looked_at = self._stuck_until = 0.0
@@ -165,6 +165,7 @@ class TickingScheduler(TellingScheduler):
         if monotonic - self.clock.jumped_at > LEASE:  # the others have noticed the jump, too, and renewed their leases
             recovery.recover(now)
         recovery.forget_stopped(now)
+        self._inspector.round(now)
 
     def _rooms(self, seen: admission.Look, monotonic: float) -> dict[str, int]:
         """Return how many runs each executor may be given; nothing where nothing may be claimed."""

@@ -11,8 +11,8 @@ from django.db import connection
 from jobs.core.runs import RunStatus
 from jobs.models import Job, Run
 from jobs.scheduler.loop import Scheduler as Loop
-from jobs.scheduler.repair import repair
-from tests.fakes import NOW, make_job, make_run
+from jobs.scheduler.repair import Inspector, repair
+from tests.fakes import NOW, make_job, make_jobs, make_run
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("sqlite_only")]
 
@@ -49,6 +49,25 @@ def test_a_damaged_job_stops_no_other(make_loop: MakeLoop, column: str, value: o
     make_job("good", func="tests:echo")
     settle(make_loop())
     assert "succeeded" in Run.objects.filter(job_id="good").values_list("status", flat=True)
+
+
+def test_a_job_that_nobody_runs_is_set_right_while_a_scheduler_is_there(make_loop: MakeLoop) -> None:
+    make_job(paused=True)
+    loop = make_loop()
+    damage("jobs_job", "created_at", "2030-13-45 99:99:99")
+    settle(loop)
+    assert Job.objects.get().error.startswith("its row was damaged: created_at was ")
+
+
+def test_all_jobs_are_looked_at_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobs.scheduler.repair.LOOKED_AT", 2)
+    make_jobs(5)
+    inspector = Inspector()
+    for _ in range(2):  # and from the first one again
+        damage("jobs_job", "anchor", "garbage")
+        for _ in range(3):
+            inspector.round(NOW)
+        assert len(list(Job.objects.all())) == 5
 
 
 @pytest.mark.parametrize("column", ["next_run_time", "anchor", "paused_until", "created_at", "last_run_at"])

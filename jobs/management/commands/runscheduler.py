@@ -25,7 +25,6 @@ from jobs.core.exceptions import CronzimusError
 from jobs.models import Job
 from jobs.scheduler.loop import Scheduler
 from jobs.scheduler.output import capturing
-from jobs.scheduler.repair import repair
 
 logger = logging.getLogger("jobs.runscheduler")
 
@@ -62,7 +61,6 @@ class Command(BaseCommand):
         """Run until a signal ends it, or, with `once`, until nothing is due. Exits with 1 where a run was given up."""
         _require_migrations()
         scheduler = Scheduler(threads, processes)
-        repair(scheduler.clock.now())
         try:
             services.sync_declared_jobs(settings.JOBS, now=scheduler.clock.now())
         except CronzimusError as error:
