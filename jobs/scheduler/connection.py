@@ -1,4 +1,4 @@
-"""The loop's connection: what the planner of PostgreSQL is told about its statements."""
+"""The loop's connection: what the databases are told about its statements."""
 
 from __future__ import annotations
 
@@ -8,6 +8,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.db.backends.signals import connection_created
+
+TUNING = {
+    "postgresql": ("SET enable_seqscan = off", "SET jit = off"),
+    # A batch changes more pages than fit into the 2 MB that are the default (here 8 MB), and each of them many times
+    # before it has to be copied from the log to the database (here every 16 MB, in place of 4).
+    "sqlite": ("PRAGMA cache_size = -8000", "PRAGMA wal_autocheckpoint = 4000"),
+}
 
 
 @contextmanager
@@ -20,9 +27,10 @@ def tuned_for_the_loop() -> Iterator[None]:
     thread = threading.current_thread()
 
     def tune(connection: Any, **kwargs: Any) -> None:
-        if connection.vendor == "postgresql" and threading.current_thread() is thread:
+        if threading.current_thread() is thread:
             with connection.cursor() as cursor:
-                cursor.execute("SET enable_seqscan = off; SET jit = off")
+                for statement in TUNING.get(connection.vendor, ()):
+                    cursor.execute(statement)
 
     connection_created.connect(tune, weak=False)
     try:

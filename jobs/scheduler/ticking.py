@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 
 from apscheduler.schedulers.base import STATE_RUNNING
 from django.conf import settings
@@ -54,8 +56,12 @@ class TickingScheduler(TellingScheduler):
         self.lease = Lease(self.clock, threads, processes)
         self.recorder = Recorder(self._something_to_record)
         self._unstarted = Unstarted()
-        in_threads = ThreadExecutor(threads, self._execute, self._room_for_more, self.recorder.cancel)
-        self._processes = ProcessExecutor(processes, self.clock, self.recorder, self._may_start, self._room_for_more)
+        in_threads = ThreadExecutor(
+            threads, self._execute, partial(self._room_for_more, "thread"), self.recorder.cancel
+        )
+        self._processes = ProcessExecutor(
+            processes, self.clock, self.recorder, self._may_start, partial(self._room_for_more, "process")
+        )
         self._pools = Pools({"thread": in_threads, "process": self._processes})
         self._pruner = Pruner(self.clock)
         self._event = Bell()
@@ -64,9 +70,10 @@ class TickingScheduler(TellingScheduler):
         self._backoff = Backoff()
         self._given_up = 0
         self._replacer, self._inspector = Replacer(), Inspector()
-        self._more = self._woken = False
+        self._more = self._woken = self._waiting = False
         self._flush_at = float("inf")
-        self._live_at = self._started_at = self._looked_at = self._stuck_until = 0.0
+        self._live_at = self._started_at = self._looked_at = 0.0
+        self._stuck_until: dict[str, float] = {}
         super().__init__(
             timezone=settings.TIME_ZONE, executors=self._pools.executors, jobstores={"default": JobStore()}
         )
@@ -81,9 +88,9 @@ class TickingScheduler(TellingScheduler):
         self._flush_at = min(self._flush_at, self.clock.monotonic() + FLUSH)
         self._event.set()
 
-    def _room_for_more(self) -> None:
+    def _room_for_more(self, executor: str) -> None:
         if self._more:
-            self._stuck_until = 0.0
+            self._stuck_until.pop(executor, None)
             self.wakeup()
 
     def _record_at(self) -> float:
@@ -120,21 +127,23 @@ class TickingScheduler(TellingScheduler):
             known = self._pools.held() | self.recorder.unwritten()
             self._unstarted.give_back_orphans(self.lease.scheduler_id, known)
         seen, now = admission.look(self.lease.scheduler_id), self.clock.now()
+        self._waiting = seen.is_waiting(now)
         if seen.cancellations:
             cancel_wanted(self.lease.scheduler_id, self._pools, self.recorder, now)
         self._replacer.end((), now)
         rooms = self._rooms(seen, monotonic)
         self._tell_unstarted(self._replacer.claim(self.lease.scheduler_id, rooms, seen, now))
-        if any(rooms.values()) and monotonic >= self._stuck_until and seen.is_due(now):
-            if self._claim(rooms, seen, now):
+        free = [name for name, room in rooms.items() if room and monotonic >= self._stuck_until.get(name, 0.0)]
+        if free and seen.is_due(now):
+            if self._claim({name: rooms[name] for name in free}, seen, now):
                 return 0.0
             # What is due belongs to a full executor, or to a full job or group: do not look again at once.
-            self._stuck_until = monotonic + STUCK
+            self._stuck_until |= dict.fromkeys(free, monotonic + STUCK)
         # Where only room is wanting, for this kind of run or for all, the loop goes on as soon as there is some.
         self._more = seen.is_due(now)
         if self._record_at() <= monotonic:
             self._record(monotonic)
-        return self._idle(seen if any(rooms.values()) else None, now)
+        return self._idle(seen, now, [name for name, room in rooms.items() if room])
 
     def _record(self, monotonic: float) -> None:
         if self._flush_at <= monotonic:
@@ -143,12 +152,13 @@ class TickingScheduler(TellingScheduler):
             # Where that takes long, it is done less often: it may have a tenth of the loop's time.
             self._live_at = monotonic + 9 * self.recorder.flush_live(self.lease.scheduler_id)
 
-    def _idle(self, seen: admission.Look | None, now: datetime) -> float:
+    def _idle(self, seen: admission.Look, now: datetime, roomy: Sequence[str]) -> float:
         monotonic = self.clock.monotonic()
         until = [POLL, self.lease.due - monotonic, self._pruner.due - monotonic]
-        if seen is not None:
+        if roomy:
+            stuck = min(self._stuck_until.get(name, 0.0) for name in roomy) - monotonic
             ahead = [(at - now).total_seconds() for at in (seen.due_at, seen.waiting_at) if at is not None]
-            until += [max(seconds, self._stuck_until - monotonic) for seconds in ahead]
+            until += [max(seconds, stuck) for seconds in ahead]
         return max(min(until), 0.0)
 
     def _beat(self, monotonic: float) -> None:
@@ -212,8 +222,10 @@ class TickingScheduler(TellingScheduler):
 
     def _flushed(self, outcomes: list[Outcome]) -> None:
         self._flush_at = float("inf")
-        if outcomes:
-            self._stuck_until = 0.0
+        if self._waiting:  # perhaps for one of these
+            self._stuck_until.clear()
+        for outcome in outcomes:
+            self._stuck_until.pop(outcome.executor, None)
         self._pools.ended(outcomes, self.clock.monotonic())
         for outcome in outcomes:
             self._tell(outcome)

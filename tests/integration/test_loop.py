@@ -391,9 +391,24 @@ def test_a_slot_that_becomes_free_is_filled_at_once_although_other_executors_wer
         loop.tick()
     assert executor(loop).queued == 1
     executor(loop).work()
-    loop._room_for_more()
+    loop._room_for_more("thread")
     loop.tick()
     assert executor(loop).queued == 1
+
+
+def test_what_is_due_is_not_gone_through_for_an_idle_executor_whenever_another_has_room(
+    make_loop: MakeLoop, statements: Callable[[], Any]
+) -> None:
+    make_jobs(9)
+    loop = make_loop(threads=2, processes=2)
+    for _ in range(3):
+        loop.tick()
+    executor(loop).work()
+    loop._room_for_more("thread")
+    with statements() as found:
+        loop.tick()
+    (claim,) = [sql for sql in found if "FROM jobs_job WHERE next_run_time <=" in sql]
+    assert "NOT (executor = 'process'" in claim
 
 
 class Waits:
