@@ -114,7 +114,7 @@ def test_what_was_done_is_on_the_jobs_record(admin):
 
 
 def test_many_are_paused_resumed_and_run_at_once(admin):
-    make_jobs(3)
+    make_jobs(3, next_run_time=after(10))
     assert messages(admin.act("pause", "job-0", "job-1")) == ["Paused: job-0; job-1."]
     assert ids(admin.read(JOBS, state="paused")) == ["job-0", "job-1"]
     admin.act("resume", "job-1")
@@ -152,7 +152,7 @@ def test_all_that_match_are_reached_across_pages(admin):
 
 
 def test_many_are_removed_after_a_confirmation_and_their_runs_stay(admin):
-    make_jobs(3)
+    make_jobs(3, next_run_time=after(10))
     admin.send(f"{JOBS}job-0/run/")
     asked = admin.act("delete_selected", "job-0", "job-1")
     assert "Are you sure" in asked.content.decode()
