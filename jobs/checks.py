@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.checks import Warning as CheckWarning
 from django.core.exceptions import ImproperlyConfigured
+from django.core.management import get_commands
 from django.db import connection
 
 from jobs import policies
@@ -31,6 +32,11 @@ def require_valid_settings() -> None:
         f"JOB_HTTP_ALLOWED_NETWORKS: {network!r} is not a network, such as 10.1.0.0/16"
         for network in settings.JOB_HTTP_ALLOWED_NETWORKS
         if not _is_network(network)
+    ]
+    wrong += [
+        f"JOB_COMMANDS: {command!r} is no management command"
+        for command in settings.JOB_COMMANDS
+        if command not in get_commands()
     ]
     if wrong:
         raise ImproperlyConfigured("wrong value in the environment\n  " + "\n  ".join(wrong))

@@ -42,6 +42,7 @@ WRONG_FOR_DJANGO = [
     ("JOB_DEFAULTS", '{"max_instances": 0}'),
     ("JOB_DEFAULTS", '{"colour": "red"}'),
     ("JOB_MODULES", "no.such_module"),
+    ("JOB_COMMANDS", "check,clear_sessions"),
     ("JOB_HTTP_ALLOWED_NETWORKS", "10.1.0.0/99"),
 ]
 
