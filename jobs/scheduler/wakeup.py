@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 import queue
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import connection
@@ -16,6 +15,9 @@ from django.db import connection
 from jobs.models.change import CHANNEL
 
 from .writes import Writes, writes_to
+
+if TYPE_CHECKING:
+    import sqlite3
 
 logger = logging.getLogger(__name__)
 
@@ -123,6 +125,8 @@ def _postgresql_parameters() -> dict[str, Any]:
 
 
 def _watch_sqlite(parameters: dict[str, Any], wake_up: Callable[[], None], stop: threading.Event) -> None:
+    import sqlite3  # here, as psycopg below: a scheduler loads the one of the two that it needs
+
     path = str(parameters["database"])
     watched = sqlite3.connect(path, uri=path.startswith("file:"), isolation_level=None)
     try:

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
-from django.db import OperationalError
-from django.db.migrations.executor import MigrationExecutor
+from django.db import OperationalError, connection
 from django.test import override_settings
 
+from jobs.management.commands import runscheduler
 from jobs.models import Job, Run, Scheduler
 from tests.fakes import make_job
 
@@ -95,7 +95,13 @@ def test_a_wrong_declaration_is_named() -> None:
 
 
 def test_a_database_that_is_not_up_to_date_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(MigrationExecutor, "migration_plan", lambda *args: ["jobs.0002"])
+    monkeypatch.setattr(runscheduler, "_applied", lambda: {"0001_initial"})
+    with pytest.raises(CommandError, match=r"the database is not up to date; run: manage\.py migrate"):
+        call_command("runscheduler", "--once")
+
+
+def test_an_empty_database_is_said_to_be_out_of_date(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection.introspection, "table_names", list)
     with pytest.raises(CommandError, match=r"the database is not up to date; run: manage\.py migrate"):
         call_command("runscheduler", "--once")
 
@@ -104,6 +110,6 @@ def test_a_database_that_does_not_answer_is_said(monkeypatch: pytest.MonkeyPatch
     def fail(*args: Any) -> Any:
         raise OperationalError("connection refused")
 
-    monkeypatch.setattr(MigrationExecutor, "__init__", fail)
+    monkeypatch.setattr(connection.introspection, "table_names", fail)
     with pytest.raises(CommandError, match="the database of DATABASE_URL does not answer: connection refused"):
         call_command("runscheduler", "--once")
