@@ -31,8 +31,8 @@ PREPARATION = 240.0
 """Seconds that putting the jobs in may take."""
 START = 60.0
 """Seconds that a process has to start."""
-END = 20.0
-"""Seconds that a process has to end, once it was told to."""
+END = 60.0
+"""Seconds that a process has to end, once it was told to: Celery finishes what it has fetched."""
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
 
 

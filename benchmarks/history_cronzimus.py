@@ -33,7 +33,7 @@ def prepare(jobs: int, runs: int) -> None:
     User.objects.create_superuser("root")
     Job.objects.bulk_create(
         Job(
-            id=f"job-{number:05}", name=f"Job {number}", func="benchmarks.burst_jobs:noop",
+            id=f"job-{number:05}", name=f"Job {number}", func="benchmarks.functions:noop",
             trigger={"type": "interval", "hours": 1}, anchor=now, next_run_time=now + timedelta(hours=1),
             run_count=runs // jobs, failure_count=5, last_status="succeeded", last_run_at=now,
         )
@@ -43,7 +43,7 @@ def prepare(jobs: int, runs: int) -> None:
         cursor.execute(insert_runs(connection.vendor, jobs, runs, now))
     Run.objects.bulk_create(
         Run(
-            job_id=f"job-{number:05}", func="benchmarks.burst_jobs:noop", status="running" if number % 2 else "queued",
+            job_id=f"job-{number:05}", func="benchmarks.functions:noop", status="running" if number % 2 else "queued",
             scheduler_id="host-1-0" if number % 2 else None, trigger="schedule", scheduled_time=now, queued_at=now,
         )
         for number in range(ACTIVE)
@@ -231,8 +231,9 @@ def _tell(**facts: Any) -> None:
 
 if __name__ == "__main__":
     os.environ |= {
-        "DJANGO_SETTINGS_MODULE": "cronzimus_site.settings", "JOB_MODULES": "benchmarks.burst_jobs", "JOBS": "[]",
-        "API_AUTH": "none", "ALLOWED_HOSTS": "testserver",
+        "DJANGO_SETTINGS_MODULE": "cronzimus_site.settings",
+        "JOB_MODULES": "benchmarks.contenders.cronzimus_functions",
+        "JOBS": "[]", "API_AUTH": "none", "ALLOWED_HOSTS": "testserver",
     }  # fmt: skip
     import django
     from django.conf import settings

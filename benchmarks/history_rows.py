@@ -42,7 +42,7 @@ def insert_runs(vendor: str, jobs: int, runs: int, last: datetime) -> str:
         f"{with_numbers}INSERT INTO jobs_run (job_id, func, status, reason, trigger, actor, attempt, fire_times, "  # noqa: S608
         "scheduled_time, queued_at, started_at, finished_at, scheduler_id, executor, priority, concurrency_group, "
         "args, kwargs, error, traceback, output) "
-        f"SELECT {job_id}, 'benchmarks.burst_jobs:noop', CASE {status} END, '', "
+        f"SELECT {job_id}, 'benchmarks.functions:noop', CASE {status} END, '', "
         f"CASE WHEN {kind} % 50 = 7 THEN 'retry' WHEN {by_hand} THEN 'manual' ELSE 'schedule' END, "
         f"CASE WHEN {by_hand} THEN 'ana' ELSE '' END, CASE WHEN {kind} % 50 = 7 THEN 2 ELSE 1 END, 1, "
         f"{at}, {at}, {at}, {end}, 'host-1-' || n % 3, 'thread', 0, '', {empty}, "

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 if not __package__:  # run as a file, and not with -m
     sys.path.insert(0, str(ROOT))
 
-from benchmarks.burst_databases import KINDS, Unavailable  # noqa: E402
+from benchmarks.databases import KINDS, Unavailable  # noqa: E402
 
 SETTLED = 3.0
 """Seconds after the start, or after the first fire, from which on the processor's time is counted."""

@@ -64,9 +64,9 @@ def main(store: str, action: str, jobs: int, due: bool) -> None:
             add(scheduler, jobs, due)
             scheduler.start()
         return
-    from benchmarks.burst_apscheduler import _configure
+    from benchmarks.contenders.django_apscheduler import configure
 
-    _configure()
+    configure()
     if action == "prepare":
         prepare(jobs, due)
     else:

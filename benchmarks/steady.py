@@ -98,7 +98,7 @@ def _measured(contender: harness.Contender, kind: str, jobs: int, seconds: int) 
             usage, words = child.stop(), child.log()
         lags, happened, twice = _counted(_starts(Path(starts)), first, seconds)
     if len(lags) < 2:
-        raise harness.Failed(f"nothing started: {words}")
+        raise harness.Failed(f"nothing started:\n{words}")
     return Sample(
         contender.name, kind,
         p50=median(lags), p99=harness.percentile(lags, 99), longest=max(lags),

@@ -74,7 +74,8 @@ def _scheduler(kind: type) -> Any:
     return kind(timezone="UTC", executors=executors, jobstores={"default": DjangoJobStore()})
 
 
-def _configure() -> None:
+def configure() -> None:
+    """Set Django up, with the database of DATABASE_URL and its job store."""
     database = dj_database_url.parse(os.environ["DATABASE_URL"], conn_max_age=60, conn_health_checks=True)
     if database["ENGINE"].endswith("sqlite3"):
         # As in cronzimus_site/settings.py.
@@ -86,7 +87,7 @@ def _configure() -> None:
 
 
 if __name__ == "__main__":
-    _configure()
+    configure()
     child.main({
         "prepare-burst": prepare_burst, "prepare-steady": prepare_steady, "prepare-pickup": prepare_pickup, "run": run,
         "client": client,
