@@ -25,7 +25,9 @@ if not __package__:  # run as a file, and not with -m
 from benchmarks.databases import KINDS, Unavailable  # noqa: E402
 
 SETTLED = 3.0
-"""Seconds after the start, or after the first fire, from which on the processor's time is counted."""
+"""Seconds after the start, or after the first fire, from which on the processor's time is counted, at the earliest."""
+BUSY = 0.3
+"""Seconds of the processor's time in one second of a scheduler that is still starting."""
 PATIENCE = 120.0
 """Seconds that the first fire may take."""
 
@@ -104,7 +106,7 @@ def _measure(name: str, kind: str, command: Sequence[str], jobs: int, due: bool,
             raise Failed(f"{name} could not be prepared:\n{log.read().decode(errors='replace')[-4000:]}")
         with _process([sys.executable, *command, "run", *asked], environment, log) as (process, started_at):
             first_fire = _first_mark(process, Path(marks.name)) - started_at if due else None
-            time.sleep(SETTLED)
+            _settle(process.pid)
             before, at = _cpu(process.pid), time.monotonic()
             time.sleep(seconds)
             spent, watched = _cpu(process.pid) - before, time.monotonic() - at
@@ -145,6 +147,17 @@ def _first_mark(process: subprocess.Popen[bytes], marks: Path) -> float:
             raise Failed("the job that is due did not fire")
         time.sleep(0.005)
     return float(text.partition("\n")[0])
+
+
+def _settle(pid: int) -> None:
+    time.sleep(SETTLED)
+    before = _cpu(pid)
+    while True:
+        time.sleep(1)
+        now = _cpu(pid)
+        if now - before < BUSY:
+            return
+        before = now
 
 
 def _cpu(pid: int) -> float:
