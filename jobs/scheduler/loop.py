@@ -9,7 +9,7 @@ from datetime import datetime
 from apscheduler.schedulers import SchedulerNotRunningError
 from apscheduler.schedulers.base import STATE_STOPPED, BaseScheduler
 from apscheduler.schedulers.blocking import BlockingScheduler
-from django.db import connection
+from django.db import OperationalError, connection
 
 from . import admission, recovery
 from .connection import tuned_for_the_loop
@@ -52,11 +52,25 @@ class Scheduler(TickingScheduler):
             self._close()
 
     def open(self, paused: bool = False) -> None:
-        """Take a place among the schedulers, and start the executors; `paused`, claim nothing until `resume`."""
-        self.clock.synchronise()
-        recovery.recover(self.clock.now())
-        self.lease.acquire()
+        """Take a place among the schedulers, and start the executors; `paused`, claim nothing until `resume`.
+
+        A database that is gone, or locked by another process, is waited for, until `drain` or `force`.
+        """
+        while not self._took_place() and not self._draining:
+            self._event.clear()
         BaseScheduler.start(self, paused=paused)
+
+    def _took_place(self) -> bool:
+        try:
+            self.clock.synchronise()
+            recovery.recover(self.clock.now())
+            self.lease.acquire()
+        except OperationalError as error:
+            connection.close()
+            self._event.wait(self._backoff.failed(error))
+            return False
+        self._backoff.succeeded()
+        return True
 
     def drain(self) -> None:
         """Claim nothing more, let what is running end, and stop. Safe to call from a signal handler."""

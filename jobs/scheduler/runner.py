@@ -63,7 +63,7 @@ class Activity:
             executor=self.run.executor,
             status=RunStatus(status),
             started_at=self.started_at,
-            finished_at=finished_at,
+            finished_at=max(finished_at, self.started_at),  # the machine's clock may have been put back meanwhile
             output=self.output.getvalue(),
             progress=self.context.progress_made,
             **ended,

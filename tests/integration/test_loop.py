@@ -411,6 +411,33 @@ def test_what_is_due_is_not_gone_through_for_an_idle_executor_whenever_another_h
     assert "NOT (executor = 'process'" in claim
 
 
+def test_a_start_waits_for_a_database_that_is_locked(make_loop: MakeLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = recovery.recover
+
+    def fail(now: Any) -> Any:
+        monkeypatch.setattr(recovery, "recover", real)
+        raise OperationalError("database is locked")
+
+    monkeypatch.setattr(recovery, "recover", fail)
+    monkeypatch.setattr("jobs.scheduler.backoff.FIRST", 0.001)
+    loop = make_loop()
+    assert Scheduler.objects.get().id == loop.lease.scheduler_id
+
+
+def test_a_start_that_waits_for_the_database_ends_when_it_is_told_to(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = Loop(1, 1, clock)  # type: ignore[arg-type]
+
+    def fail(now: Any) -> Any:
+        loop.drain()
+        raise OperationalError("database is locked")
+
+    monkeypatch.setattr(recovery, "recover", fail)
+    loop.run_once()
+    assert not Scheduler.objects.exists()
+
+
 class Waits:
     """Takes the place of the loop's bell: notes how long the loop waits, lets that time pass, and ends the loop."""
 

@@ -286,6 +286,11 @@ def test_the_outcome_has_the_start_and_the_end(ran: Ran, clock: FakeClock) -> No
     assert (outcome.started_at, outcome.finished_at) == (NOW, after(2.5))
 
 
+def test_a_run_does_not_end_before_its_start_where_the_clock_was_put_back(ran: Ran, clock: FakeClock) -> None:
+    outcome = ran(lambda: clock.advance(-3600))
+    assert (outcome.started_at, outcome.finished_at) == (NOW, NOW)
+
+
 def test_the_start_is_told_before_the_function_is_called(clock: FakeClock) -> None:
     events: list[str] = []
 
