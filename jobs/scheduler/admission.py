@@ -22,13 +22,14 @@ from .work import ACTIVE_SQL, HELD, HeldRun
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
     """What there is to do: when a job is due, and one that goes by its priority; since when a run may start;
-    whether a run is to be cancelled, and whether all is paused."""
+    whether a run is to be cancelled, whether all is paused, and how many other schedulers there are."""
 
     due_at: datetime | None
     prioritised_at: datetime | None
     waiting_at: datetime | None
     cancellations: bool
     paused: bool
+    others: int
 
     def is_due(self, now: datetime) -> bool:
         """Tell whether there is anything to start at `now`."""
@@ -57,12 +58,12 @@ class Candidate(NamedTuple):
 def look(scheduler_id: str) -> Look:
     """Return what there is to do: one statement, a few index look-ups."""
     with connection.cursor() as cursor:
-        cursor.execute(_look_sql(connection.vendor), [scheduler_id])
-        *instants, cancellations, paused = cursor.fetchone()
+        cursor.execute(_look_sql(connection.vendor), [scheduler_id, scheduler_id])
+        *instants, cancellations, paused, others = cursor.fetchone()
     due_at, prioritised_at, waiting_at = (_instant(at) for at in instants)
     return Look(
         due_at=due_at, prioritised_at=prioritised_at, waiting_at=waiting_at,
-        cancellations=bool(cancellations), paused=bool(paused),
+        cancellations=bool(cancellations), paused=bool(paused), others=others,
     )  # fmt: skip
 
 
@@ -79,7 +80,8 @@ def _look_sql(vendor: str) -> str:
         "ORDER BY COALESCE(available_at, queued_at) LIMIT 1), "
         f"EXISTS (SELECT 1 FROM jobs_run WHERE scheduler_id = %s AND status IN ({ACTIVE_SQL}) "
         "AND cancel_requested_at IS NOT NULL), "
-        "EXISTS (SELECT 1 FROM jobs_control WHERE paused)"
+        "EXISTS (SELECT 1 FROM jobs_control WHERE paused), "
+        "(SELECT count(*) FROM jobs_scheduler WHERE stopped_at IS NULL AND id <> %s)"
     )
 
 

@@ -74,6 +74,7 @@ class TickingScheduler(TellingScheduler):
         self._flush_at = float("inf")
         self._live_at = self._started_at = self._looked_at = 0.0
         self._stuck_until: dict[str, float] = {}
+        self._rest_until = 0.0
         super().__init__(
             timezone=settings.TIME_ZONE, executors=self._pools.executors, jobstores={"default": JobStore()}
         )
@@ -133,10 +134,10 @@ class TickingScheduler(TellingScheduler):
         self._replacer.end((), now)
         rooms = self._rooms(seen, monotonic)
         self._tell_unstarted(self._replacer.claim(self.lease.scheduler_id, rooms, seen, now))
-        free = [name for name, room in rooms.items() if room and monotonic >= self._stuck_until.get(name, 0.0)]
+        free = [name for name, room in rooms.items() if room and monotonic >= self._barred_until(name)]
         if free and seen.is_due(now):
             if self._claim({name: rooms[name] for name in free}, seen, now):
-                return 0.0
+                return self._rest(seen, monotonic)
             # What is due belongs to a full executor, or to a full job or group: do not look again at once.
             self._stuck_until |= dict.fromkeys(free, monotonic + STUCK)
         # Where only room is wanting, for this kind of run or for all, the loop goes on as soon as there is some.
@@ -144,6 +145,20 @@ class TickingScheduler(TellingScheduler):
         if self._record_at() <= monotonic:
             self._record(monotonic)
         return self._idle(seen, now, [name for name, room in rooms.items() if room])
+
+    def _barred_until(self, executor: str) -> float:
+        return max(self._stuck_until.get(executor, 0.0), self._rest_until)
+
+    def _rest(self, seen: admission.Look, began: float) -> float:
+        """Leave the database to other schedulers after a claim, where its lock is not fair; return for how long.
+
+        Who waits for SQLite's lock sleeps longer and longer between two tries; who has it would always be first again.
+        """
+        if connection.vendor != "sqlite" or not seen.others:
+            return 0.0
+        ended = self.clock.monotonic()
+        self._rest_until = ended + min((ended - began) * seen.others, POLL)
+        return self._rest_until - ended
 
     def _record(self, monotonic: float) -> None:
         if self._flush_at <= monotonic:
@@ -156,9 +171,9 @@ class TickingScheduler(TellingScheduler):
         monotonic = self.clock.monotonic()
         until = [POLL, self.lease.due - monotonic, self._pruner.due - monotonic]
         if roomy:
-            stuck = min(self._stuck_until.get(name, 0.0) for name in roomy) - monotonic
+            barred = min(map(self._barred_until, roomy)) - monotonic
             ahead = [(at - now).total_seconds() for at in (seen.due_at, seen.waiting_at) if at is not None]
-            until += [max(seconds, stuck) for seconds in ahead]
+            until += [max(seconds, barred) for seconds in ahead]
         return max(min(until), 0.0)
 
     def _beat(self, monotonic: float) -> None:

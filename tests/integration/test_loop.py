@@ -438,6 +438,44 @@ def test_a_start_that_waits_for_the_database_ends_when_it_is_told_to(
     assert not Scheduler.objects.exists()
 
 
+@pytest.fixture
+def slow_claims(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> None:
+    """Have each claim take 30 ms."""
+    real = claims.claim_due
+
+    def claim(*args: Any, **named: Any) -> Any:
+        clock.advance(0.03)
+        return real(*args, **named)
+
+    monkeypatch.setattr(claims, "claim_due", claim)
+
+
+@pytest.mark.usefixtures("slow_claims", "sqlite_only")
+def test_a_scheduler_leaves_sqlite_to_others_for_as_long_as_its_claim_took(
+    make_loop: MakeLoop, clock: FakeClock
+) -> None:
+    make_jobs(9)
+    loop = make_loop(threads=2)
+    make_scheduler("other")
+    assert loop.tick() == pytest.approx(0.03)
+    executor(loop).work()
+    loop.tick()
+    assert Run.objects.count() == 2
+    clock.advance(0.031)
+    loop.tick()
+    assert Run.objects.count() > 2
+
+
+@pytest.mark.usefixtures("slow_claims")
+def test_a_scheduler_that_is_alone_claims_again_at_once(make_loop: MakeLoop) -> None:
+    make_jobs(9)
+    loop = make_loop(threads=2)
+    assert loop.tick() == 0.0
+    executor(loop).work()
+    loop.tick()
+    assert Run.objects.count() > 2
+
+
 class Waits:
     """Takes the place of the loop's bell: notes how long the loop waits, lets that time pass, and ends the loop."""
 
