@@ -19,13 +19,13 @@ class RunStatus(StrEnum):
     TIMED_OUT = "timed_out"
     """It was stopped because it took longer than its job allows."""
     CANCELLED = "cancelled"
-    """It was stopped because a person asked for it."""
+    """It was stopped, or not started: a person asked for it, its job was removed, or a newer run replaced it."""
     LOST = "lost"
     """Its scheduler died, or was ended, before it was known to have finished."""
     MISSED = "missed"
     """Born finished: its fire time was seen later than the job's grace allows."""
     SKIPPED = "skipped"
-    """Born finished: the job had as many active runs as it may have."""
+    """Born finished: the job had as many active runs as it may have, or a person left the fire time out."""
 
 
 ACTIVE = (RunStatus.QUEUED, RunStatus.RUNNING)

@@ -203,4 +203,4 @@ def _take(scheduler_id: str, run_ids: Sequence[int]) -> list[HeldRun]:
             f"AND jobs_run.status = 'queued' AND scheduler_id IS NULL RETURNING {columns}",
             [scheduler_id, data],
         )
-        return sorted((HeldRun.of(row) for row in cursor.fetchall()), key=lambda run: order[run.id])
+        return sorted((HeldRun.of(row, scheduler_id) for row in cursor.fetchall()), key=lambda run: order[run.id])

@@ -127,6 +127,7 @@ def _insert(planned: Sequence[Planned], scheduler_id: str, rooms: dict[str, int]
         HeldRun(
             id=run_id, job_id=found.job.id, func=found.job.func, args=found.args, kwargs=found.kwargs,
             scheduled_time=run.scheduled_time, attempt=1, executor=executor, timeout=found.job.timeout,
+            scheduler_id=scheduler_id,
         )
         for found, run, executor in startable
         if (run_id := ids.get((found.job.id, run.scheduled_time))) is not None

@@ -57,6 +57,7 @@ class DatabaseClock(SystemClock):
         before = self.monotonic()
         if connection.vendor == "postgresql":
             with connection.cursor() as cursor:
+                before = self.monotonic()  # once it is connected: that takes its time, and is no part of the answer's
                 cursor.execute("SELECT clock_timestamp()")
                 (time_shown,) = cursor.fetchone()
         else:

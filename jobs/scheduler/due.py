@@ -15,6 +15,7 @@ from jobs import definitions
 from jobs.core.exceptions import CronzimusError, InvalidArguments
 from jobs.core.planning import IDLE, Busy, Plan, PlannedRun, Policy, plan
 from jobs.core.runs import Overlap, RunStatus
+from jobs.policies import executor_of
 
 from . import bulk
 from .work import ACTIVE_SQL
@@ -23,10 +24,8 @@ logger = logging.getLogger(__name__)
 
 IN_PROCESS = "(executor = 'process' OR timeout IS NOT NULL)"
 """The jobs whose runs need a process of their own."""
-REPLACING = (
-    "(overlap = 'replace' AND EXISTS (SELECT 1 FROM jobs_run a WHERE a.job_id = jobs_job.id "
-    "AND a.status IN ('queued', 'running') AND a.scheduler_id IS NOT NULL))"
-)
+_ACTIVE_RUN = f"SELECT 1 FROM jobs_run a WHERE a.job_id = jobs_job.id AND a.status IN ({ACTIVE_SQL})"  # noqa: S608
+REPLACING = f"(overlap = 'replace' AND EXISTS ({_ACTIVE_RUN} AND a.scheduler_id IS NOT NULL))"
 """The jobs of which a run is going on that a newer one replaces."""
 REPLACED = 100
 """Jobs whose runs are replaced in one claim at the most, where there is no room for others."""
@@ -85,7 +84,19 @@ def _due_jobs(rooms: Mapping[str, int], now: datetime, *, by_priority: bool) -> 
     sql = _due_sql(connection.vendor, by_priority, process=bool(rooms.get("process")), thread=bool(rooms.get("thread")))
     with connection.cursor() as cursor:
         cursor.execute(sql, [bulk.instant(now), most(rooms) or REPLACED])
-        return [DueJob._make(row) for row in cursor.fetchall()]
+        jobs = [DueJob._make(row) for row in cursor.fetchall()]
+    return _with_room(jobs, rooms) if any(rooms.values()) else jobs
+
+
+def _with_room(jobs: Sequence[DueJob], rooms: Mapping[str, int]) -> list[DueJob]:
+    """Return the jobs for whose runs there is room; the others stay due, for whoever has room for them."""
+    left, kept = dict(rooms), []
+    for job in jobs:
+        executor = executor_of(job)
+        if left.get(executor, 1) > 0:
+            kept.append(job)
+            left[executor] = left.get(executor, 1) - 1
+    return kept
 
 
 @cache

@@ -46,7 +46,8 @@ class Scheduler(TickingScheduler):
         horizon = self.clock.now()
         try:
             while not self._drained() and self._work_left(horizon):
-                self._event.wait(min(self._process_jobs(), FLUSH))
+                wait = self._process_jobs()
+                self._event.wait(wait if self._backoff.failures else min(wait, FLUSH))
                 self._event.clear()
         finally:
             self._close()
@@ -99,6 +100,9 @@ class Scheduler(TickingScheduler):
             # Where the database fails, what there is to record has to wait, too.
             due = look_at if self._backoff.failures else min(look_at, self._record_at())
             self._event.wait(max(due - self.clock.monotonic(), 0.0))
+            if self._backoff.failures and not self._draining and self.clock.monotonic() < due:
+                self._event.clear()  # what woke the loop is not what it waits for
+                continue
             if self._woken and not self._more:
                 time.sleep(max(0.0, self._looked_at + GAP - self.clock.monotonic()))
             self._event.clear()
@@ -125,7 +129,14 @@ class Scheduler(TickingScheduler):
     def _close(self) -> None:
         """Give up what has not ended, leave the schedulers, and stop the executors."""
         self._unstarted.add(self._pools.take_back())
+        if self.lease.scheduler_id:
+            self._sign_off()
+        self._processes.abandon()
+        BlockingScheduler.shutdown(self, wait=False)
+
+    def _sign_off(self) -> None:
         try:
+            self._give_back_orphans()
             self._give_back()
             self._flush()
             how = "ended at once" if self._forced else f"stopped, and it did not end within {DRAIN:.0f} s"
@@ -135,13 +146,14 @@ class Scheduler(TickingScheduler):
             # The others see the lease run out, and do the same.
             self._given_up = self._given_up or 1
             logger.exception("could not sign off", extra={"action": "scheduler_sign_off_failed"})
-        self._processes.abandon()
-        BlockingScheduler.shutdown(self, wait=False)
 
     def _work_left(self, horizon: datetime) -> bool:
         if self._at_work() or self._backoff.failures:
             return True
-        seen = admission.look(self.lease.scheduler_id)
+        try:
+            seen = admission.look(self.lease.scheduler_id)
+        except OperationalError:
+            return True  # the next tick sees it, too, and waits
         if self._draining or seen.paused:
             return False
         # What was claimed for want of a slot waits since its claim, and so since after the horizon.

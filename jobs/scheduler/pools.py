@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from .executors import Executor
 from .pace import Pace
@@ -65,6 +65,7 @@ class Pools:
         for name, executor in self.executors.items():
             executor.submit_all([run for run in runs if run.executor == name])
 
-    def take_back(self) -> list[HeldRun]:
-        """Return the runs that they have not started, and forget them."""
-        return [run for executor in self.executors.values() for run in executor.take_back()]
+    def take_back(self, names: Collection[str] | None = None) -> list[HeldRun]:
+        """Return the runs that those called `names` have not started (None: that none has), and forget them."""
+        chosen = self.executors if names is None else names
+        return [run for name in chosen for run in self.executors[name].take_back()]

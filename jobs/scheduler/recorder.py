@@ -37,9 +37,9 @@ class Recorder:
     scheduler still holds it: one given up for lost stays lost.
     """
 
-    def __init__(self, wake_up: Callable[[], None]) -> None:
-        """Call `wake_up` when there is something to write, where there was nothing."""
-        self._wake_up = wake_up
+    def __init__(self, told: Callable[[], None]) -> None:
+        """Call `told` whenever there is more to write."""
+        self._told = told
         # Filled by the threads, emptied by the loop; single operations, so that no thread holds a lock.
         self._started: deque[Activity] = deque()
         self._ended: deque[Outcome] = deque()
@@ -74,19 +74,15 @@ class Recorder:
 
     def started(self, activity: Activity) -> None:
         """Note that a run has started."""
-        was_clean = not self.dirty
         self._live[activity.run.id] = activity
         self._started.append(activity)
-        if was_clean:
-            self._wake_up()
+        self._told()
 
     def finished(self, outcome: Outcome) -> None:
         """Note what came of a run."""
-        was_clean = not self.dirty
         self._ended.append(outcome)
         self._live.pop(outcome.run_id, None)
-        if was_clean:
-            self._wake_up()
+        self._told()
 
     def flush(self, scheduler_id: str, now: datetime) -> list[Outcome]:
         """Write all that was noted, and return the outcomes of runs that `scheduler_id` held. Raises as `flushing`."""

@@ -23,7 +23,7 @@ BATCH = 100
 """Rows that are set right at a time."""
 LOOKED_AT = 1000
 """Jobs that are looked at in one round of the `Inspector`; some milliseconds of work."""
-ACTIVE_SQL = f"status IN ({', '.join(repr(status.value) for status in ACTIVE)})"
+ACTIVE_RUNS = f"status IN ({', '.join(repr(status.value) for status in ACTIVE)})"
 
 
 def repair(now: datetime) -> int:
@@ -35,7 +35,7 @@ def repair(now: datetime) -> int:
     if connection.vendor != "sqlite":
         return 0
     repaired = [_repair_job(row, now) for row in _damaged(Job, "true")]
-    repaired += [_repair_run(row, now) for row in _damaged(Run, ACTIVE_SQL)]
+    repaired += [_repair_run(row, now) for row in _damaged(Run, ACTIVE_RUNS)]
     return len(repaired)
 
 

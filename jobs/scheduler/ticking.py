@@ -72,8 +72,10 @@ class TickingScheduler(TellingScheduler):
         self._replacer, self._inspector = Replacer(), Inspector()
         self._more = self._woken = self._waiting = False
         self._flush_at = float("inf")
-        self._live_at = self._started_at = self._looked_at = 0.0
+        self._live_at = self._looked_at = 0.0
+        self._started_at: dict[str, float] = {}
         self._stuck_until: dict[str, float] = {}
+        self._stuck_at: tuple[datetime | None, datetime | None] = (None, None)
         self._rest_until = 0.0
         super().__init__(
             timezone=settings.TIME_ZONE, executors=self._pools.executors, jobstores={"default": JobStore()}
@@ -86,8 +88,9 @@ class TickingScheduler(TellingScheduler):
 
     def _something_to_record(self) -> None:
         # Not a reason to look: the loop only has to know until when to wait.
-        self._flush_at = min(self._flush_at, self.clock.monotonic() + FLUSH)
-        self._event.set()
+        if self._flush_at == float("inf"):
+            self._flush_at = self.clock.monotonic() + FLUSH
+            self._event.set()
 
     def _room_for_more(self, executor: str) -> None:
         if self._more:
@@ -125,8 +128,7 @@ class TickingScheduler(TellingScheduler):
         self._pruner.work()
         self._give_back()
         if self._backoff.failures:
-            known = self._pools.held() | self.recorder.unwritten()
-            self._unstarted.give_back_orphans(self.lease.scheduler_id, known)
+            self._give_back_orphans()
         seen, now = admission.look(self.lease.scheduler_id), self.clock.now()
         self._waiting = seen.is_waiting(now)
         if seen.cancellations:
@@ -134,12 +136,18 @@ class TickingScheduler(TellingScheduler):
         self._replacer.end((), now)
         rooms = self._rooms(seen, monotonic)
         self._tell_unstarted(self._replacer.claim(self.lease.scheduler_id, rooms, seen, now))
+        if (seen.due_at, seen.waiting_at) != self._stuck_at:
+            self._stuck_until.clear()
         free = [name for name, room in rooms.items() if room and monotonic >= self._barred_until(name)]
         if free and seen.is_due(now):
             if self._claim({name: rooms[name] for name in free}, seen, now):
+                self._record(monotonic)
                 return self._rest(seen, monotonic)
-            # What is due belongs to a full executor, or to a full job or group: do not look again at once.
-            self._stuck_until |= dict.fromkeys(free, monotonic + STUCK)
+            # What is due belongs to a full executor, or to a full job or group: do not look again at once, and the
+            # later the longer it takes to find out.
+            ended = self.clock.monotonic()
+            self._stuck_until |= dict.fromkeys(free, ended + max(STUCK, 9 * (ended - monotonic)))
+            self._stuck_at = (seen.due_at, seen.waiting_at)
         # Where only room is wanting, for this kind of run or for all, the loop goes on as soon as there is some.
         self._more = seen.is_due(now)
         if self._record_at() <= monotonic:
@@ -186,6 +194,7 @@ class TickingScheduler(TellingScheduler):
             self._unstarted.add(self._pools.take_back())
             self._unstarted.give_back(self.lease.scheduler_id)
             self.lease.acquire()
+        self._give_back_orphans()
         now = self.clock.now()
         if monotonic - self.clock.jumped_at > LEASE:  # the others have noticed the jump, too, and renewed their leases
             recovery.recover(now)
@@ -210,7 +219,7 @@ class TickingScheduler(TellingScheduler):
         self._tell_unstarted(claimed.unstarted)
         self._more = len(runs) >= room or claimed.jobs >= room
         if runs:
-            self._started_at = self.clock.monotonic()
+            self._started_at |= dict.fromkeys((run.executor for run in runs), self.clock.monotonic())
             self._pools.submit(runs)
             self._dispatch_submitted(runs)
         self._replacer.end(claimed.replaced, now)
@@ -228,9 +237,16 @@ class TickingScheduler(TellingScheduler):
 
     def _give_back(self) -> None:
         """Let others have what was claimed and not started, where it can not be started here soon."""
-        if self._pools.queued and not self._draining and self.clock.monotonic() - self._started_at > STALL:
-            self._unstarted.add(self._pools.take_back())
+        if self._pools.queued and not self._draining:
+            since = self.clock.monotonic() - STALL
+            stalled = [name for name, at in self._started_at.items() if at < since]
+            self._unstarted.add(self._pools.take_back(stalled))
         self._unstarted.give_back(self.lease.scheduler_id)
+
+    def _give_back_orphans(self) -> None:
+        """Let others have what a claim took whose answer was lost with the connection."""
+        known = self._pools.held() | self.recorder.unwritten()
+        self._unstarted.give_back_orphans(self.lease.scheduler_id, known)
 
     def _flush(self) -> None:
         self._flushed(self.recorder.flush(self.lease.scheduler_id, self.clock.now()))
@@ -247,8 +263,9 @@ class TickingScheduler(TellingScheduler):
 
     def _may_start(self, run: HeldRun) -> bool:
         """Tell whether the lease still allows a start; where it does not, the run is given back."""
-        if self.lease.held:
-            self._started_at = self.clock.monotonic()
+        # The lease that the run was claimed under, and not a later one: others may have given the run up in between.
+        if self.lease.held and run.scheduler_id == self.lease.scheduler_id:
+            self._started_at[run.executor] = self.clock.monotonic()
             return True
         self._unstarted.add([run])
         return False

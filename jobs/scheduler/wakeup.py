@@ -159,8 +159,8 @@ def _after_a_write(writes: Writes, version: Iterator[bool]) -> None:
     if not writes.wait(QUIET):
         return
     for _ in range(LOOKS):
+        writes.forget()  # before the look: what is written after it is looked for again
         time.sleep(FOLD)
-        writes.forget()
         if next(version):
             return
 

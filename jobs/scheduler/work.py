@@ -18,7 +18,10 @@ ACTIVE_SQL = ", ".join(f"'{status}'" for status in ACTIVE)
 
 
 class HeldRun(NamedTuple):
-    """A run that this scheduler has claimed and may start. `timeout` is in seconds, None for none."""
+    """A run that this scheduler has claimed and may start, while `scheduler_id` is the name of its lease.
+
+    `timeout` is in seconds, None for none.
+    """
 
     id: int
     job_id: str
@@ -29,14 +32,16 @@ class HeldRun(NamedTuple):
     attempt: int
     executor: str
     timeout: int | None
+    scheduler_id: str = ""
 
     @classmethod
-    def of(cls, row: Sequence[Any]) -> HeldRun:
-        """Return the run of a row of `HELD` that raw SQL gave."""
+    def of(cls, row: Sequence[Any], scheduler_id: str) -> HeldRun:
+        """Return the run of a row of `HELD` that raw SQL gave, held by `scheduler_id`."""
         run_id, job_id, func, args, kwargs, scheduled_time, attempt, executor, timeout = row
         return cls(
             id=run_id, job_id=job_id, func=func, args=bulk.from_json(args), kwargs=bulk.from_json(kwargs),
             scheduled_time=bulk.from_time(scheduled_time), attempt=attempt, executor=executor, timeout=timeout,
+            scheduler_id=scheduler_id,
         )  # fmt: skip
 
 

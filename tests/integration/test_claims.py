@@ -459,3 +459,10 @@ def test_without_a_look_at_priorities_the_longest_due_comes_first() -> None:
     make_job("urgent", priority=3)
     make_job("late", next_run_time=after(-5))
     assert [run.job_id for run in claims.claim_due("s1", {"thread": 1}, NOW, by_priority=False).runs] == ["late"]
+
+
+def test_no_more_jobs_are_claimed_for_an_executor_than_it_has_room_for() -> None:
+    make_jobs(5)
+    claimed = claims.claim_due("s1", {"thread": 1, "process": 50}, NOW)
+    assert (len(claimed.runs), claimed.jobs, Run.objects.count()) == (1, 1, 1)
+    assert Job.objects.due(NOW).count() == 4

@@ -16,7 +16,7 @@ from jobs.models import Job, Run, Scheduler
 from jobs.scheduler import admission, claims, recovery
 from jobs.scheduler.lease import HEARTBEAT, LEASE
 from jobs.scheduler.loop import Scheduler as Loop
-from jobs.scheduler.ticking import POLL
+from jobs.scheduler.ticking import POLL, STALL
 from tests.fakes import (
     NOW,
     FakeClock,
@@ -476,6 +476,54 @@ def test_a_scheduler_that_is_alone_claims_again_at_once(make_loop: MakeLoop) -> 
     assert Run.objects.count() > 2
 
 
+def test_what_one_executor_does_not_start_is_given_back_although_another_starts_runs(
+    make_loop: MakeLoop, clock: FakeClock
+) -> None:
+    make_job("slow", executor="process")
+    make_job("quick")
+    loop = make_loop()
+    loop.tick()
+    clock.advance(STALL + 0.1)
+    executor(loop).work()
+    loop._give_back()
+    assert Run.objects.get(job_id="slow").scheduler_id is None
+
+
+def test_a_run_is_not_started_under_a_later_lease_than_that_of_its_claim(
+    make_loop: MakeLoop, clock: FakeClock, calls: Calls
+) -> None:
+    make_job()
+    loop = make_loop()
+    loop.tick()
+    Scheduler.objects.update(stopped_at=clock.now())
+    (held,) = loop._pools.take_back()
+    clock.advance(HEARTBEAT)
+    loop.tick()
+    loop._execute(held)
+    assert calls == []
+
+
+def test_what_a_claim_took_whose_answer_came_too_late_is_given_back_with_a_heartbeat(
+    make_loop: MakeLoop, clock: FakeClock
+) -> None:
+    loop = make_loop(threads=1)
+    run = make_run(scheduler_id=loop.lease.scheduler_id, available_at=after(3600))
+    clock.advance(HEARTBEAT)
+    loop.tick()
+    assert Run.objects.get(pk=run.pk).scheduler_id is None
+
+
+def test_a_job_that_falls_due_does_not_wait_for_another_that_is_stuck(make_loop: MakeLoop, clock: FakeClock) -> None:
+    make_job("full", next_run_time=None)
+    make_run("full", status=RunStatus.RUNNING, scheduler_id="other", started_at=NOW)
+    make_run("full", scheduled_time=after(1))
+    loop = make_loop()
+    loop.tick()
+    make_job("new", next_run_time=clock.now())
+    loop.tick()
+    assert Run.objects.filter(job_id="new").exists()
+
+
 class Waits:
     """Takes the place of the loop's bell: notes how long the loop waits, lets that time pass, and ends the loop."""
 
@@ -497,6 +545,23 @@ class Waits:
 
     def clear(self) -> None:
         """Do nothing."""
+
+
+class Noise(Waits):
+    """Wakes the loop a hundred times a second."""
+
+    def wait(self, timeout: float) -> None:
+        """Wake it after 10 ms at the most."""
+        super().wait(min(timeout, 0.01))
+        self._loop._woken = True
+
+
+def test_what_wakes_the_loop_during_an_outage_does_not_make_it_hurry(make_loop: MakeLoop) -> None:
+    loop = make_loop()
+    loop._event = Noise(loop, turns=100)  # type: ignore[assignment]
+    with failing_database(OperationalError("gone")) as tried:
+        loop._main_loop()
+    assert len(tried) <= 4
 
 
 def test_what_can_not_be_recorded_does_not_make_the_loop_spin(make_loop: MakeLoop) -> None:

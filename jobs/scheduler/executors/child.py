@@ -44,6 +44,21 @@ class Stopped(Exception):
         self.reason = reason
 
 
+def _started(requests: int, replies: int, output: int) -> tuple[subprocess.Popen[bytes], Warden]:
+    """Start a worker's process and what guards it: both, or neither."""
+    process = subprocess.Popen(  # noqa: S603 (a command of ours)
+        [sys.executable, "-m", "jobs.scheduler.worker", str(requests), str(replies)],
+        stdin=subprocess.DEVNULL, stdout=output, stderr=output, pass_fds=(requests, replies),
+        cwd=settings.BASE_DIR, process_group=0,
+    )  # fmt: skip
+    try:
+        return process, Warden(process.pid)
+    except OSError:
+        process.kill()
+        process.wait()
+        raise
+
+
 class Worker:
     """A process, in a process group of its own, that calls one function at a time.
 
@@ -61,14 +76,15 @@ class Worker:
         # behind may keep the process from reading a request that does not fit into the pipe.
         os.set_blocking(self._output, False)
         os.set_blocking(self._requests, False)
-        self._process = subprocess.Popen(  # noqa: S603 (a command of ours)
-            [sys.executable, "-m", "jobs.scheduler.worker", str(requests), str(replies)],
-            stdin=subprocess.DEVNULL, stdout=output, stderr=output, pass_fds=(requests, replies),
-            cwd=settings.BASE_DIR, process_group=0,
-        )  # fmt: skip
-        for descriptor in (requests, replies, output):
-            os.close(descriptor)
-        self._warden = Warden(self._process.pid)
+        try:
+            self._process, self._warden = _started(requests, replies, output)
+        except OSError:
+            os.close(self._requests)
+            self._close_pipes()
+            raise
+        finally:
+            for descriptor in (requests, replies, output):
+                os.close(descriptor)
         self.runs = 0
         self._stop: Stopped | None = None
         self._unsent = self._unread = b""
@@ -139,6 +155,9 @@ class Worker:
         os.close(self._requests)
         self.kill()
         self._warden.dismiss()
+        self._close_pipes()
+
+    def _close_pipes(self) -> None:
         for descriptor in (self._replies, self._output, self._bell, self._ring):
             os.close(descriptor)
 
