@@ -13,14 +13,13 @@ from django.db import OperationalError
 
 from jobs.core.runs import RunStatus
 from jobs.models import Job, Run, Scheduler
-from jobs.scheduler import admission, claims, recovery
+from jobs.scheduler import claims, recovery
 from jobs.scheduler.lease import HEARTBEAT, LEASE
 from jobs.scheduler.loop import Scheduler as Loop
-from jobs.scheduler.ticking import POLL, STALL
+from jobs.scheduler.ticking import POLL
 from tests.fakes import (
     NOW,
     FakeClock,
-    InlineExecutor,
     RunningClock,
     after,
     make_job,
@@ -29,29 +28,10 @@ from tests.fakes import (
     make_scheduler,
 )
 
-from .conftest import failing_database, in_thread, until
+from .conftest import in_thread, until
+from .loop_support import Calls, MakeLoop, executor, settle, statuses
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(20)]
-
-MakeLoop = Callable[..., Loop]
-Calls = list[tuple[Any, ...]]
-
-
-def executor(loop: Loop) -> InlineExecutor:
-    return loop._pools.executors["thread"]  # type: ignore[return-value]
-
-
-def statuses() -> list[str]:
-    return list(Run.objects.order_by("id").values_list("status", flat=True))
-
-
-def settle(loop: Loop, ticks: int = 3) -> None:
-    """Tick, run what was claimed, and tick until it is on record."""
-    for _ in range(ticks):
-        loop.tick()
-        executor(loop).work()
-    loop.clock.advance(0.1)  # type: ignore[attr-defined]
-    loop.tick()
 
 
 # --- the way of a run ------------------------------------------------------------------------------------------------
@@ -129,62 +109,6 @@ def test_an_idle_tick_asks_the_database_once(make_loop: MakeLoop, statements: Ca
     with statements() as found:
         loop.tick()
     assert len(found) == 1
-
-
-# --- limits ----------------------------------------------------------------------------------------------------------
-
-
-def test_no_more_is_claimed_than_can_run(make_loop: MakeLoop) -> None:
-    make_jobs(10)
-    loop = make_loop(threads=3)
-    loop.tick()
-    loop.tick()
-    assert Run.objects.filter(scheduler_id__isnull=False).count() == 3
-    assert executor(loop).queued == 3
-    # What a process could have run is written, too, for others to start.
-    assert Run.objects.count() <= 3 + 2
-
-
-def test_waiting_runs_and_due_jobs_share_the_room(make_loop: MakeLoop) -> None:
-    make_jobs(5)
-    for number in range(2):
-        make_run(f"waiting-{number}")
-    loop = make_loop(threads=4)
-    loop.tick()
-    assert executor(loop).queued == 4
-    assert Run.objects.filter(job_id__in=["waiting-0", "waiting-1"], scheduler_id__isnull=False).count() == 2
-
-
-def test_when_runs_end_fast_more_is_claimed_ahead(make_loop: MakeLoop, clock: FakeClock) -> None:
-    make_jobs(100)
-    loop = make_loop(threads=2)
-    started = []
-    for _ in range(10):
-        loop.tick()
-        started.append(executor(loop).work())
-        clock.advance(0.01)
-    assert started[0] == 2
-    assert max(started) > 10
-
-
-def test_what_was_claimed_and_can_not_start_soon_is_given_to_others(make_loop: MakeLoop, clock: FakeClock) -> None:
-    make_jobs(3)
-    loop = make_loop(threads=3)
-    loop.tick()
-    clock.advance(1.1)
-    loop.tick()
-    assert Run.objects.filter(scheduler_id__isnull=True, status="queued").count() + executor(loop).queued == 3
-    assert Run.objects.filter(scheduler_id=loop.lease.scheduler_id).count() == executor(loop).queued
-
-
-def test_given_back_runs_are_run_in_the_end(make_loop: MakeLoop, clock: FakeClock, calls: Calls) -> None:
-    make_jobs(3)
-    loop = make_loop(threads=3)
-    loop.tick()
-    clock.advance(1.1)
-    settle(loop)
-    assert len(calls) == 3
-    assert statuses() == ["succeeded"] * 3
 
 
 # --- paused, draining ------------------------------------------------------------------------------------------------
@@ -338,157 +262,6 @@ def test_a_scheduler_that_starts_recovers_what_dead_ones_held(make_loop: MakeLoo
     assert statuses() == ["lost"]
 
 
-# --- a database that fails -------------------------------------------------------------------------------------------
-
-
-def step(loop: Loop) -> float:
-    """Do what the loop does in one turn, errors included."""
-    return loop._process_jobs()
-
-
-def test_a_tick_outlives_a_database_that_fails(make_loop: MakeLoop, caplog: pytest.LogCaptureFixture) -> None:
-    loop = make_loop()
-    with failing_database(OperationalError("gone")):
-        assert 0 < step(loop) <= 5
-    assert [record.action for record in caplog.records if record.levelname == "ERROR"] == ["tick_failed"]
-
-
-def test_it_tries_again_ever_later_and_five_seconds_later_at_the_most(make_loop: MakeLoop) -> None:
-    loop = make_loop()
-    with failing_database(OperationalError("gone")):
-        waits = [step(loop) for _ in range(8)]
-    assert waits == sorted(waits)
-    assert waits[-1] == 5.0
-
-
-def test_it_goes_on_when_the_database_is_back(make_loop: MakeLoop, calls: Calls) -> None:
-    make_job()
-    loop = make_loop()
-    with failing_database(OperationalError("gone")):
-        step(loop)
-    step(loop)
-    executor(loop).work()
-    assert len(calls) == 1
-
-
-def test_what_ended_while_the_database_was_gone_is_recorded_later(make_loop: MakeLoop, clock: FakeClock) -> None:
-    make_job()
-    loop = make_loop()
-    loop.tick()
-    executor(loop).work()
-    clock.advance(1)
-    with failing_database(OperationalError("gone")):
-        step(loop)
-    assert statuses() == ["queued"]
-    step(loop)
-    assert statuses() == ["succeeded"]
-
-
-def test_a_slot_that_becomes_free_is_filled_at_once_although_other_executors_were_idle(make_loop: MakeLoop) -> None:
-    make_jobs(2)
-    loop = make_loop(threads=1, processes=2)
-    for _ in range(3):
-        loop.tick()
-    assert executor(loop).queued == 1
-    executor(loop).work()
-    loop._room_for_more("thread")
-    loop.tick()
-    assert executor(loop).queued == 1
-
-
-def test_what_is_due_is_not_gone_through_for_an_idle_executor_whenever_another_has_room(
-    make_loop: MakeLoop, statements: Callable[[], Any]
-) -> None:
-    make_jobs(9)
-    loop = make_loop(threads=2, processes=2)
-    for _ in range(3):
-        loop.tick()
-    executor(loop).work()
-    loop._room_for_more("thread")
-    with statements() as found:
-        loop.tick()
-    (claim,) = [sql for sql in found if "FROM jobs_job WHERE next_run_time <=" in sql]
-    assert "NOT (executor = 'process'" in claim
-
-
-def test_a_start_waits_for_a_database_that_is_locked(make_loop: MakeLoop, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = recovery.recover
-
-    def fail(now: Any) -> Any:
-        monkeypatch.setattr(recovery, "recover", real)
-        raise OperationalError("database is locked")
-
-    monkeypatch.setattr(recovery, "recover", fail)
-    monkeypatch.setattr("jobs.scheduler.backoff.FIRST", 0.001)
-    loop = make_loop()
-    assert Scheduler.objects.get().id == loop.lease.scheduler_id
-
-
-def test_a_start_that_waits_for_the_database_ends_when_it_is_told_to(
-    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    loop = Loop(1, 1, clock)  # type: ignore[arg-type]
-
-    def fail(now: Any) -> Any:
-        loop.drain()
-        raise OperationalError("database is locked")
-
-    monkeypatch.setattr(recovery, "recover", fail)
-    loop.run_once()
-    assert not Scheduler.objects.exists()
-
-
-@pytest.fixture
-def slow_claims(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> None:
-    """Have each claim take 30 ms."""
-    real = claims.claim_due
-
-    def claim(*args: Any, **named: Any) -> Any:
-        clock.advance(0.03)
-        return real(*args, **named)
-
-    monkeypatch.setattr(claims, "claim_due", claim)
-
-
-@pytest.mark.usefixtures("slow_claims", "sqlite_only")
-def test_a_scheduler_leaves_sqlite_to_others_for_as_long_as_its_claim_took(
-    make_loop: MakeLoop, clock: FakeClock
-) -> None:
-    make_jobs(9)
-    loop = make_loop(threads=2)
-    make_scheduler("other")
-    assert loop.tick() == pytest.approx(0.03)
-    executor(loop).work()
-    loop.tick()
-    assert Run.objects.count() == 2
-    clock.advance(0.031)
-    loop.tick()
-    assert Run.objects.count() > 2
-
-
-@pytest.mark.usefixtures("slow_claims")
-def test_a_scheduler_that_is_alone_claims_again_at_once(make_loop: MakeLoop) -> None:
-    make_jobs(9)
-    loop = make_loop(threads=2)
-    assert loop.tick() == 0.0
-    executor(loop).work()
-    loop.tick()
-    assert Run.objects.count() > 2
-
-
-def test_what_one_executor_does_not_start_is_given_back_although_another_starts_runs(
-    make_loop: MakeLoop, clock: FakeClock
-) -> None:
-    make_job("slow", executor="process")
-    make_job("quick")
-    loop = make_loop()
-    loop.tick()
-    clock.advance(STALL + 0.1)
-    executor(loop).work()
-    loop._give_back()
-    assert Run.objects.get(job_id="slow").scheduler_id is None
-
-
 def test_a_run_is_not_started_under_a_later_lease_than_that_of_its_claim(
     make_loop: MakeLoop, clock: FakeClock, calls: Calls
 ) -> None:
@@ -501,132 +274,6 @@ def test_a_run_is_not_started_under_a_later_lease_than_that_of_its_claim(
     loop.tick()
     loop._execute(held)
     assert calls == []
-
-
-def test_what_a_claim_took_whose_answer_came_too_late_is_given_back_with_a_heartbeat(
-    make_loop: MakeLoop, clock: FakeClock
-) -> None:
-    loop = make_loop(threads=1)
-    run = make_run(scheduler_id=loop.lease.scheduler_id, available_at=after(3600))
-    clock.advance(HEARTBEAT)
-    loop.tick()
-    assert Run.objects.get(pk=run.pk).scheduler_id is None
-
-
-def test_a_job_that_falls_due_does_not_wait_for_another_that_is_stuck(make_loop: MakeLoop, clock: FakeClock) -> None:
-    make_job("full", next_run_time=None)
-    make_run("full", status=RunStatus.RUNNING, scheduler_id="other", started_at=NOW)
-    make_run("full", scheduled_time=after(1))
-    loop = make_loop()
-    loop.tick()
-    make_job("new", next_run_time=clock.now())
-    loop.tick()
-    assert Run.objects.filter(job_id="new").exists()
-
-
-class Waits:
-    """Takes the place of the loop's bell: notes how long the loop waits, lets that time pass, and ends the loop."""
-
-    def __init__(self, loop: Loop, turns: int) -> None:
-        """End `loop` after so many turns."""
-        self.waited: list[float] = []
-        self._loop = loop
-        self._turns = turns
-
-    def wait(self, timeout: float) -> None:
-        """Note `timeout`."""
-        self.waited.append(timeout)
-        self._loop.clock.advance(timeout)  # type: ignore[attr-defined]
-        if len(self.waited) >= self._turns:
-            self._loop.force()
-
-    def set(self) -> None:
-        """Do nothing: nothing waits."""
-
-    def clear(self) -> None:
-        """Do nothing."""
-
-
-class Noise(Waits):
-    """Wakes the loop a hundred times a second."""
-
-    def wait(self, timeout: float) -> None:
-        """Wake it after 10 ms at the most."""
-        super().wait(min(timeout, 0.01))
-        self._loop._woken = True
-
-
-def test_what_wakes_the_loop_during_an_outage_does_not_make_it_hurry(make_loop: MakeLoop) -> None:
-    loop = make_loop()
-    loop._event = Noise(loop, turns=100)  # type: ignore[assignment]
-    with failing_database(OperationalError("gone")) as tried:
-        loop._main_loop()
-    assert len(tried) <= 4
-
-
-def test_what_can_not_be_recorded_does_not_make_the_loop_spin(make_loop: MakeLoop) -> None:
-    make_job()
-    loop = make_loop()
-    loop.tick()
-    executor(loop).work()
-    waits = Waits(loop, turns=6)
-    loop._event = waits  # type: ignore[assignment]
-    loop._woken = False
-    with failing_database(OperationalError("gone")):
-        loop._main_loop()
-    assert [round(wait, 1) for wait in waits.waited] == [0.0, 0.2, 0.4, 0.8, 1.6, 3.2]
-
-
-@pytest.mark.parametrize("module, claim", [(claims, "claim_due"), (admission, "admit")])
-def test_a_claim_whose_answer_was_lost_is_run_all_the_same(
-    make_loop: MakeLoop, monkeypatch: pytest.MonkeyPatch, calls: Calls, module: Any, claim: str
-) -> None:
-    make_job() if claim == "claim_due" else make_run()
-    loop = make_loop()
-    real = getattr(module, claim)
-
-    def lose_the_answer(*args: Any, **named: Any) -> Any:
-        monkeypatch.setattr(module, claim, real)
-        real(*args, **named)
-        raise OperationalError("the connection broke at COMMIT")
-
-    monkeypatch.setattr(module, claim, lose_the_answer)
-    step(loop)
-    assert executor(loop).queued == 0
-    for _ in range(3):
-        step(loop)
-        executor(loop).work()
-    assert len(calls) == 1
-
-
-def test_a_waiting_run_is_not_forgotten_when_the_claim_after_it_fails(
-    make_loop: MakeLoop, monkeypatch: pytest.MonkeyPatch, calls: Calls
-) -> None:
-    make_job()
-    make_run("waiting", args=["waiting"])
-    loop = make_loop()
-    real = claims.claim_due
-
-    def fail(*args: Any, **named: Any) -> Any:
-        monkeypatch.setattr(claims, "claim_due", real)
-        raise OperationalError("gone")
-
-    monkeypatch.setattr(claims, "claim_due", fail)
-    for _ in range(4):
-        step(loop)
-        executor(loop).work()
-    assert sorted(calls) == [(), ("waiting",)]
-
-
-def test_after_a_failure_what_is_queued_here_is_not_given_back(make_loop: MakeLoop) -> None:
-    make_jobs(2)
-    loop = make_loop()
-    loop.tick()
-    with failing_database(OperationalError("gone")):
-        step(loop)
-    step(loop)
-    assert Run.objects.filter(scheduler_id=loop.lease.scheduler_id).count() == 2
-    assert executor(loop).queued == 2
 
 
 # --- APScheduler's side ----------------------------------------------------------------------------------------------

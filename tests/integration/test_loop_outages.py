@@ -1,0 +1,208 @@
+"""The loop outlives a database that fails: nothing is lost, nothing runs twice, and nothing spins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+
+from jobs.models import Run, Scheduler
+from jobs.scheduler import admission, claims, recovery
+from jobs.scheduler.lease import HEARTBEAT
+from jobs.scheduler.loop import Scheduler as Loop
+from tests.fakes import (
+    FakeClock,
+    after,
+    make_job,
+    make_jobs,
+    make_run,
+)
+
+from .conftest import failing_database
+from .loop_support import Calls, MakeLoop, executor, statuses, step
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(20)]
+
+
+# --- a database that fails -------------------------------------------------------------------------------------------
+
+
+def test_a_tick_outlives_a_database_that_fails(make_loop: MakeLoop, caplog: pytest.LogCaptureFixture) -> None:
+    loop = make_loop()
+    with failing_database(OperationalError("gone")):
+        assert 0 < step(loop) <= 5
+    assert [record.action for record in caplog.records if record.levelname == "ERROR"] == ["tick_failed"]
+
+
+def test_it_tries_again_ever_later_and_five_seconds_later_at_the_most(make_loop: MakeLoop) -> None:
+    loop = make_loop()
+    with failing_database(OperationalError("gone")):
+        waits = [step(loop) for _ in range(8)]
+    assert waits == sorted(waits)
+    assert waits[-1] == 5.0
+
+
+def test_it_goes_on_when_the_database_is_back(make_loop: MakeLoop, calls: Calls) -> None:
+    make_job()
+    loop = make_loop()
+    with failing_database(OperationalError("gone")):
+        step(loop)
+    step(loop)
+    executor(loop).work()
+    assert len(calls) == 1
+
+
+def test_what_ended_while_the_database_was_gone_is_recorded_later(make_loop: MakeLoop, clock: FakeClock) -> None:
+    make_job()
+    loop = make_loop()
+    loop.tick()
+    executor(loop).work()
+    clock.advance(1)
+    with failing_database(OperationalError("gone")):
+        step(loop)
+    assert statuses() == ["queued"]
+    step(loop)
+    assert statuses() == ["succeeded"]
+
+
+def test_a_start_waits_for_a_database_that_is_locked(make_loop: MakeLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = recovery.recover
+
+    def fail(now: Any) -> Any:
+        monkeypatch.setattr(recovery, "recover", real)
+        raise OperationalError("database is locked")
+
+    monkeypatch.setattr(recovery, "recover", fail)
+    monkeypatch.setattr("jobs.scheduler.backoff.FIRST", 0.001)
+    loop = make_loop()
+    assert Scheduler.objects.get().id == loop.lease.scheduler_id
+
+
+def test_a_start_that_waits_for_the_database_ends_when_it_is_told_to(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = Loop(1, 1, clock)  # type: ignore[arg-type]
+
+    def fail(now: Any) -> Any:
+        loop.drain()
+        raise OperationalError("database is locked")
+
+    monkeypatch.setattr(recovery, "recover", fail)
+    loop.run_once()
+    assert not Scheduler.objects.exists()
+
+
+def test_what_a_claim_took_whose_answer_came_too_late_is_given_back_with_a_heartbeat(
+    make_loop: MakeLoop, clock: FakeClock
+) -> None:
+    loop = make_loop(threads=1)
+    run = make_run(scheduler_id=loop.lease.scheduler_id, available_at=after(3600))
+    clock.advance(HEARTBEAT)
+    loop.tick()
+    assert Run.objects.get(pk=run.pk).scheduler_id is None
+
+
+class Waits:
+    """Takes the place of the loop's bell: notes how long the loop waits, lets that time pass, and ends the loop."""
+
+    def __init__(self, loop: Loop, turns: int) -> None:
+        """End `loop` after so many turns."""
+        self.waited: list[float] = []
+        self._loop = loop
+        self._turns = turns
+
+    def wait(self, timeout: float) -> None:
+        """Note `timeout`."""
+        self.waited.append(timeout)
+        self._loop.clock.advance(timeout)  # type: ignore[attr-defined]
+        if len(self.waited) >= self._turns:
+            self._loop.force()
+
+    def set(self) -> None:
+        """Do nothing: nothing waits."""
+
+    def clear(self) -> None:
+        """Do nothing."""
+
+
+class Noise(Waits):
+    """Wakes the loop a hundred times a second."""
+
+    def wait(self, timeout: float) -> None:
+        """Wake it after 10 ms at the most."""
+        super().wait(min(timeout, 0.01))
+        self._loop._woken = True
+
+
+def test_what_wakes_the_loop_during_an_outage_does_not_make_it_hurry(make_loop: MakeLoop) -> None:
+    loop = make_loop()
+    loop._event = Noise(loop, turns=100)  # type: ignore[assignment]
+    with failing_database(OperationalError("gone")) as tried:
+        loop._main_loop()
+    assert len(tried) <= 4
+
+
+def test_what_can_not_be_recorded_does_not_make_the_loop_spin(make_loop: MakeLoop) -> None:
+    make_job()
+    loop = make_loop()
+    loop.tick()
+    executor(loop).work()
+    waits = Waits(loop, turns=6)
+    loop._event = waits  # type: ignore[assignment]
+    loop._woken = False
+    with failing_database(OperationalError("gone")):
+        loop._main_loop()
+    assert [round(wait, 1) for wait in waits.waited] == [0.0, 0.2, 0.4, 0.8, 1.6, 3.2]
+
+
+@pytest.mark.parametrize("module, claim", [(claims, "claim_due"), (admission, "admit")])
+def test_a_claim_whose_answer_was_lost_is_run_all_the_same(
+    make_loop: MakeLoop, monkeypatch: pytest.MonkeyPatch, calls: Calls, module: Any, claim: str
+) -> None:
+    make_job() if claim == "claim_due" else make_run()
+    loop = make_loop()
+    real = getattr(module, claim)
+
+    def lose_the_answer(*args: Any, **named: Any) -> Any:
+        monkeypatch.setattr(module, claim, real)
+        real(*args, **named)
+        raise OperationalError("the connection broke at COMMIT")
+
+    monkeypatch.setattr(module, claim, lose_the_answer)
+    step(loop)
+    assert executor(loop).queued == 0
+    for _ in range(3):
+        step(loop)
+        executor(loop).work()
+    assert len(calls) == 1
+
+
+def test_a_waiting_run_is_not_forgotten_when_the_claim_after_it_fails(
+    make_loop: MakeLoop, monkeypatch: pytest.MonkeyPatch, calls: Calls
+) -> None:
+    make_job()
+    make_run("waiting", args=["waiting"])
+    loop = make_loop()
+    real = claims.claim_due
+
+    def fail(*args: Any, **named: Any) -> Any:
+        monkeypatch.setattr(claims, "claim_due", real)
+        raise OperationalError("gone")
+
+    monkeypatch.setattr(claims, "claim_due", fail)
+    for _ in range(4):
+        step(loop)
+        executor(loop).work()
+    assert sorted(calls) == [(), ("waiting",)]
+
+
+def test_after_a_failure_what_is_queued_here_is_not_given_back(make_loop: MakeLoop) -> None:
+    make_jobs(2)
+    loop = make_loop()
+    loop.tick()
+    with failing_database(OperationalError("gone")):
+        step(loop)
+    step(loop)
+    assert Run.objects.filter(scheduler_id=loop.lease.scheduler_id).count() == 2
+    assert executor(loop).queued == 2
