@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,7 +43,11 @@ def require_valid_settings() -> None:
 
 def check_sqlite(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     """Find a SQLite too old for the statements that the scheduler uses (jobs.E001)."""
-    if connection.vendor != "sqlite" or sqlite3.sqlite_version_info >= MIN_SQLITE:
+    if connection.vendor != "sqlite":
+        return []
+    import sqlite3  # here: on PostgreSQL nobody loads it
+
+    if sqlite3.sqlite_version_info >= MIN_SQLITE:
         return []
     wanted = ".".join(map(str, MIN_SQLITE))
     return [Error(f"SQLite {sqlite3.sqlite_version} is too old", hint=f"Use {wanted} or later.", id="jobs.E001")]

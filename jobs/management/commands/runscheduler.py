@@ -66,6 +66,7 @@ class Command(BaseCommand):
         except CronzimusError as error:
             raise CommandError(str(error)) from error
         _banner(threads)
+        gc.collect()  # what loading left behind makes room for what runs need
         gc.freeze()  # what is loaded by now stays: the collector need not go through it again and again
         with _signals(scheduler), capturing():
             scheduler.run_once() if once else scheduler.start()
