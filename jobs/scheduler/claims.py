@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,8 +19,6 @@ from jobs.policies import executor_of
 from . import bulk
 from .due import Planned, planned_jobs
 from .work import HeldRun
-
-logger = logging.getLogger(__name__)
 
 INSERTED = {
     "job_id": "text", "status": "text", "reason": "text", "fire_times": "number", "scheduled_time": "time",

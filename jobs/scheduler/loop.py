@@ -27,6 +27,10 @@ DRAIN = 30.0
 class Scheduler(TickingScheduler):
     """One of the schedulers on a database: its life, from its place among the others to its end."""
 
+    _forced = False
+    _drain_until = float("inf")
+    _given_up = 0
+
     def start(self, paused: bool = False) -> None:
         """Run until `drain` or `force` ends it. Returns when every outcome is on record, or given up."""
         connection.close()

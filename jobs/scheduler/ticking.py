@@ -65,11 +65,11 @@ class TickingScheduler(TellingScheduler):
         self._pools = Pools({"thread": in_threads, "process": self._processes})
         self._pruner = Pruner(self.clock)
         self._event = Bell()
-        self._draining = self._forced = False
-        self._drain_until = float("inf")
+        self._draining = False
         self._backoff = Backoff()
-        self._given_up = 0
         self._replacer, self._inspector = Replacer(), Inspector()
+        # The loop's own; the executors' threads write `_woken`, `_flush_at` and `_started_at` too, and pop what is
+        # stuck: each a single operation on a key that is there.
         self._more = self._woken = self._waiting = False
         self._flush_at = float("inf")
         self._live_at = self._looked_at = 0.0
