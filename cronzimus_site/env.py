@@ -2,38 +2,105 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import secrets
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
+import dotenv
 from django.core.exceptions import ImproperlyConfigured
-from environs import Env, EnvError, EnvValidationError, ValidationError
 
 DATABASE_SCHEMES = ("sqlite", "postgres", "postgresql")
+"""What the URL of a database may begin with."""
+FLAGS = {
+    **dict.fromkeys(("true", "1", "yes", "on"), True),
+    **dict.fromkeys(("false", "0", "no", "off"), False),
+}
+"""What a variable may say that is a yes or no, in any case of letters."""
+
+Value = TypeVar("Value")
+Check = Callable[[Any], None]
+"""Raises `ValueError`, which says what is wrong with a value and what would be right."""
 
 
-def open_env(base_dir: Path) -> Env:
-    """Return a reader of the environment and of `base_dir`/.env, which collects errors until `close_env`."""
-    env = Env(eager=False)
-    env.read_env(base_dir / ".env", recurse=False)
-    return env
+class Environment:
+    """The environment's variables, each read as what it is to be; what is wrong with them is kept until `close`.
+
+    Each reader takes a variable's name, what holds where it is not set, and a check of what it says.
+    """
+
+    def __init__(self, file: Path) -> None:
+        """Read `file` too, where it exists; what is set without it comes first."""
+        dotenv.load_dotenv(file)
+        self._wrong: dict[str, str] = {}
+
+    def text(self, name: str, default: str, check: Check | None = None) -> str:
+        """Return the variable as it is."""
+        return self._read(name, str, default, check)
+
+    def flag(self, name: str, default: bool) -> bool:
+        """Return a variable that says yes or no; see `FLAGS`."""
+        return self._read(name, _flag, default, None)
+
+    def number(self, name: str, default: int, check: Check | None = None) -> int:
+        """Return a whole number."""
+        return self._read(name, _number, default, check)
+
+    def texts(self, name: str, default: list[str], check: Check | None = None) -> list[str]:
+        """Return texts that are separated by commas; none, where the variable is empty."""
+        return self._read(name, _texts, default, check)
+
+    def json(self, name: str, default: Any, check: Check | None = None) -> Any:
+        """Return what a variable says in JSON."""
+        return self._read(name, _json, default, check)
+
+    def close(self) -> None:
+        """Raise `ImproperlyConfigured`, naming each variable that has a wrong value and what is wrong with it."""
+        if self._wrong:
+            wrong = [f"{name}: {text}" for name, text in self._wrong.items()]
+            raise ImproperlyConfigured("wrong value in the environment\n  " + "\n  ".join(wrong))
+
+    def _read(self, name: str, parse: Callable[[str], Value], default: Value, check: Check | None) -> Value:
+        text = os.environ.get(name)
+        if text is None:
+            return default
+        try:
+            value = parse(text)
+            if check is not None:
+                check(value)
+        except ValueError as error:
+            self._wrong[name] = str(error)
+            return default
+        return value
 
 
-def close_env(env: Env) -> None:
-    """Raise `ImproperlyConfigured`, naming each variable that has a wrong value and what is wrong with it."""
+def _flag(text: str) -> bool:
     try:
-        env.seal()
-    except EnvValidationError as error:
-        messages = cast("dict[str, list[str]]", error.error_messages)  # a dict of lists, from seal()
-        wrong = [f"{name}: {' '.join(map(str, texts))}" for name, texts in messages.items()]
-        raise ImproperlyConfigured("wrong value in the environment\n  " + "\n  ".join(wrong)) from None
-    except EnvError as error:
-        raise ImproperlyConfigured(f"wrong value in the environment: {error}") from None
+        return FLAGS[text.strip().lower()]
+    except KeyError:
+        raise ValueError(f"{text!r} is neither true nor false.") from None
+
+
+def _number(text: str) -> int:
+    if not re.fullmatch(r"-?[0-9]{1,18}", text.strip()):
+        raise ValueError(f"{text!r} is not a whole number.")
+    return int(text)
+
+
+def _texts(text: str) -> list[str]:
+    return [item.strip() for item in text.split(",")] if text.strip() else []
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"not JSON: {error}.") from None
 
 
 def one_of(choices: Iterable[str]) -> Callable[[str], None]:
@@ -42,7 +109,7 @@ def one_of(choices: Iterable[str]) -> Callable[[str], None]:
 
     def check(value: str) -> None:
         if value not in allowed:
-            raise ValidationError(f"{value!r} is not one of {', '.join(filter(None, allowed))}.")
+            raise ValueError(f"{value!r} is not one of {', '.join(filter(None, allowed))}.")
 
     return check
 
@@ -52,7 +119,7 @@ def between(low: int, high: int) -> Callable[[int], None]:
 
     def check(value: int) -> None:
         if not low <= value <= high:
-            raise ValidationError(f"{value} is not between {low} and {high}.")
+            raise ValueError(f"{value} is not between {low} and {high}.")
 
     return check
 
@@ -60,21 +127,21 @@ def between(low: int, high: int) -> Callable[[int], None]:
 def is_time_zone(value: str) -> None:
     """Check that `value` names a zone of the IANA time zone database."""
     if value not in available_timezones():
-        raise ValidationError(f"{value!r} is not the name of a time zone, such as 'UTC' or 'Europe/Berlin'.")
+        raise ValueError(f"{value!r} is not the name of a time zone, such as 'UTC' or 'Europe/Berlin'.")
 
 
 def are_hosts(values: list[str]) -> None:
     """Check that `values` are names of hosts, as ALLOWED_HOSTS has them: no addresses of pages."""
     for value in values:
         if not value or not re.fullmatch(r"\*|\.?[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]", value):
-            raise ValidationError(f"{value!r} is not the name of a host, such as cronzimus.example.com.")
+            raise ValueError(f"{value!r} is not the name of a host, such as cronzimus.example.com.")
 
 
 def are_origins(values: list[str]) -> None:
     """Check that `values` are origins: a scheme and a host, and nothing after them."""
     for value in values:
         if not re.fullmatch(r"https?://[^/\s]+", value):
-            raise ValidationError(f"{value!r} is not an origin, such as https://cronzimus.example.com.")
+            raise ValueError(f"{value!r} is not an origin, such as https://cronzimus.example.com.")
 
 
 def is_database_url(value: str) -> None:
@@ -84,9 +151,9 @@ def is_database_url(value: str) -> None:
     try:
         scheme, port = urlsplit(value).scheme, urlsplit(value).port
     except ValueError as error:
-        raise ValidationError(f"not a URL: {error}.") from error
+        raise ValueError(f"not a URL: {error}.") from error
     if scheme not in DATABASE_SCHEMES or (port is not None and not 0 < port < 65536):
-        raise ValidationError("not a database's URL, such as sqlite:///db.sqlite3 or postgresql://user@host:5432/name.")
+        raise ValueError("not a database's URL, such as sqlite:///db.sqlite3 or postgresql://user@host:5432/name.")
 
 
 def holds(kind: type[list[Any] | dict[str, Any]], entries: type | None = None) -> Callable[[Any], None]:
@@ -94,9 +161,9 @@ def holds(kind: type[list[Any] | dict[str, Any]], entries: type | None = None) -
 
     def check(value: Any) -> None:
         if not isinstance(value, kind):
-            raise ValidationError(f"must be a JSON {'object' if kind is dict else 'array'}.")
+            raise ValueError(f"must be a JSON {'object' if kind is dict else 'array'}.")
         if entries is not None and not all(isinstance(entry, entries) for entry in value):
-            raise ValidationError("each entry must be a JSON object.")
+            raise ValueError("each entry must be a JSON object.")
 
     return check
 

@@ -10,33 +10,33 @@ import dj_database_url
 from . import env as checks
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = checks.open_env(BASE_DIR)
+env = checks.Environment(BASE_DIR / ".env")
 
 # --- what the environment says ---------------------------------------------------------------------------------------
 
-DEBUG = env.bool("DEBUG", False)
-SECRET_KEY = env.str("SECRET_KEY", None) or checks.secret_key(BASE_DIR)
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"], validate=checks.are_hosts)
-HTTPS = env.bool("HTTPS", False)
-CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [], validate=checks.are_origins)
-TIME_ZONE = env.str("TIME_ZONE", "UTC", validate=checks.is_time_zone)
-PORT = env.int("PORT", 5000, validate=checks.between(1, 65535))
-LOG_LEVEL = env.str("LOG_LEVEL", "INFO", validate=checks.one_of(("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")))
-DATABASE_URL = env.str("DATABASE_URL", "", validate=checks.is_database_url) or f"sqlite:///{BASE_DIR / 'db.sqlite3'}"
+DEBUG = env.flag("DEBUG", False)
+SECRET_KEY = env.text("SECRET_KEY", "") or checks.secret_key(BASE_DIR)
+ALLOWED_HOSTS = env.texts("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"], checks.are_hosts)
+HTTPS = env.flag("HTTPS", False)
+CSRF_TRUSTED_ORIGINS = env.texts("CSRF_TRUSTED_ORIGINS", [], checks.are_origins)
+TIME_ZONE = env.text("TIME_ZONE", "UTC", checks.is_time_zone)
+PORT = env.number("PORT", 5000, checks.between(1, 65535))
+LOG_LEVEL = env.text("LOG_LEVEL", "INFO", checks.one_of(("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")))
+DATABASE_URL = env.text("DATABASE_URL", "", checks.is_database_url) or f"sqlite:///{BASE_DIR / 'db.sqlite3'}"
 
-SCHEDULER_API_ENABLED = env.bool("SCHEDULER_API_ENABLED", True)
+SCHEDULER_API_ENABLED = env.flag("SCHEDULER_API_ENABLED", True)
 # Empty means the default: open to this machine alone in development, and with a token otherwise.
-API_AUTH = env.str("API_AUTH", "", validate=checks.one_of(("", "none", "token")))
-SCHEDULER_THREADS = env.int("SCHEDULER_THREADS", 10, validate=checks.between(1, 1000))
-SCHEDULER_PROCESSES = env.int("SCHEDULER_PROCESSES", 2, validate=checks.between(1, 100))
-JOB_MODULES: list[str] = env.list("JOB_MODULES", [])
-JOB_DEFAULTS: Any = env.json("JOB_DEFAULTS", {}, validate=checks.holds(dict))
-JOBS: Any = env.json("JOBS", None, validate=checks.holds(list, dict))
+API_AUTH = env.text("API_AUTH", "", checks.one_of(("", "none", "token")))
+SCHEDULER_THREADS = env.number("SCHEDULER_THREADS", 10, checks.between(1, 1000))
+SCHEDULER_PROCESSES = env.number("SCHEDULER_PROCESSES", 2, checks.between(1, 100))
+JOB_MODULES = env.texts("JOB_MODULES", [])
+JOB_DEFAULTS: Any = env.json("JOB_DEFAULTS", {}, checks.holds(dict))
+JOBS: Any = env.json("JOBS", None, checks.holds(list, dict))
 # What the built-in functions may do; see docs/functions.md.
-JOB_COMMANDS: list[str] = env.list("JOB_COMMANDS", ["check", "clearsessions"])
-JOB_HTTP_ALLOWED_NETWORKS: list[str] = env.list("JOB_HTTP_ALLOWED_NETWORKS", [])
+JOB_COMMANDS = env.texts("JOB_COMMANDS", ["check", "clearsessions"])
+JOB_HTTP_ALLOWED_NETWORKS = env.texts("JOB_HTTP_ALLOWED_NETWORKS", [])
 
-checks.close_env(env)
+env.close()
 
 if JOBS is None:
     JOBS = [{"id": "sample_task", "func": "cronzimus.controller.task:task", "trigger": "interval", "seconds": 5}]

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from unittest import mock
 
-from environs import Env
+import dotenv
 
 ENVIRONMENT = {
     "DEBUG": "true",
@@ -24,7 +24,7 @@ KEPT = ("DATABASE_URL", "PATH", "HOME", "LANG")
 kept = {name: os.environ[name] for name in KEPT if name in os.environ}
 with (
     mock.patch.dict(os.environ, {**kept, **ENVIRONMENT}, clear=True),
-    mock.patch.object(Env, "read_env"),
+    mock.patch.object(dotenv, "load_dotenv"),
 ):
     from cronzimus_site.settings import *  # noqa: F403
     from cronzimus_site.settings import DATABASES

@@ -81,6 +81,17 @@ def test_all_wrong_values_are_named_at_once() -> None:
     assert all(name in result.stderr for name in ("PORT", "LOG_LEVEL", "JOBS"))
 
 
+def test_blanks_around_what_commas_separate_do_not_count() -> None:
+    result = started("manage.py", "check", ALLOWED_HOSTS=" localhost , cronzimus.example.com", JOB_COMMANDS=" ")
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(("text", "value"), [("TRUE", True), ("1", True), ("off", False), ("0", False)])
+def test_a_flag_may_be_said_in_several_ways(text: str, value: bool) -> None:
+    script = f"from cronzimus_site import settings; assert settings.HTTPS is {value}"
+    assert started("-c", script, HTTPS=text).returncode == 0
+
+
 def test_the_defaults_are_right() -> None:
     result = started("manage.py", "check", "--fail-level", "WARNING")
     assert (result.returncode, result.stderr) == (0, "")
