@@ -19,6 +19,8 @@ TRUNCATED = "\n[output truncated: more than 256 KB]\n"
 class Output:
     """What one run wrote so far: the first `LIMIT` characters, and a mark where there was more."""
 
+    __slots__ = ("_full", "_lock", "_parts", "_size")
+
     def __init__(self) -> None:
         """Start empty."""
         self._parts: list[str] = []

@@ -41,9 +41,10 @@ class Recorder:
         """Call `told` whenever there is more to write."""
         self._told = told
         # Filled by the threads, emptied by the loop; single operations, so that no thread holds a lock.
-        self._started: deque[Activity] = deque()
         self._ended: deque[Outcome] = deque()
         self._live: dict[int, Activity] = {}
+        # Those of `_live` whose start is not written yet.
+        self._starting: dict[int, Activity] = {}
         # The loop's own: what it has taken from the threads and not written yet.
         self._finished: list[Outcome] = []
         self._shown: dict[int, tuple[int, tuple[int, int | None] | None]] = {}
@@ -51,7 +52,7 @@ class Recorder:
     @property
     def dirty(self) -> bool:
         """Whether there is anything to write."""
-        return bool(self._started or self._ended or self._finished)
+        return bool(self._starting or self._ended or self._finished)
 
     @property
     def running(self) -> int:
@@ -74,13 +75,14 @@ class Recorder:
 
     def started(self, activity: Activity) -> None:
         """Note that a run has started."""
-        self._live[activity.run.id] = activity
-        self._started.append(activity)
+        self._live[activity.run.id] = self._starting[activity.run.id] = activity
         self._told()
 
     def finished(self, outcome: Outcome) -> None:
         """Note what came of a run."""
         self._ended.append(outcome)
+        # A run that ended before its start was written is written once.
+        self._starting.pop(outcome.run_id, None)
         self._live.pop(outcome.run_id, None)
         self._told()
 
@@ -96,16 +98,12 @@ class Recorder:
         Those that did not succeed are queued again where their jobs have retries. Raises what the database raises;
         nothing is lost then, and what the block wrote is undone with the rest.
         """
-        started = [self._started.popleft() for _ in range(len(self._started))]
         self._finished += [self._ended.popleft() for _ in range(len(self._ended))]
-        # A run that ended before its start was written is written once.
-        started = [activity for activity in started if activity.run.id in self._live]
-        try:
-            with transaction.atomic():
-                yield self._write(started, scheduler_id, now) if started or self._finished else []
-        except BaseException:
-            self._started.extendleft(reversed(started))
-            raise
+        started = list(self._starting.copy().values())
+        with transaction.atomic():
+            yield self._write(started, scheduler_id, now) if started or self._finished else []
+        for activity in started:
+            self._starting.pop(activity.run.id, None)
         for outcome in self._finished:
             self._shown.pop(outcome.run_id, None)
         self._finished = []
