@@ -1,4 +1,4 @@
-"""django-apscheduler, as its README has it, in the Django project that `startproject` makes."""
+"""django-apscheduler, as its README has it: a management command of the Django project that `startproject` makes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,34 @@ from apscheduler.schedulers.base import BaseScheduler
 from apscheduler.schedulers.blocking import BlockingScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 from django.conf import settings
+from django.core.management.base import BaseCommand
 
 from benchmarks import child
 
 APPS = ("admin", "auth", "contenttypes", "sessions", "messages", "staticfiles")
+MIDDLEWARE = (
+    "middleware.security.SecurityMiddleware",
+    "contrib.sessions.middleware.SessionMiddleware",
+    "middleware.common.CommonMiddleware",
+    "middleware.csrf.CsrfViewMiddleware",
+    "contrib.auth.middleware.AuthenticationMiddleware",
+    "contrib.messages.middleware.MessageMiddleware",
+    "middleware.clickjacking.XFrameOptionsMiddleware",
+)
+CONTEXT_PROCESSORS = (
+    "template.context_processors.request",
+    "contrib.auth.context_processors.auth",
+    "contrib.messages.context_processors.messages",
+)
 THREADS = 10
+
+
+class Command(BaseCommand):
+    """Its README's `manage.py runapscheduler`, for jobs that are there already."""
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run a scheduler until a signal ends it."""
+        _scheduler(BlockingScheduler).start()
 
 
 def prepare(due: list[child.Due], func: str, *, tagged: bool = False) -> None:
@@ -57,7 +80,7 @@ def run() -> None:
     """Run its scheduler until a signal ends it."""
     child.end_on_signal()
     child.tell_start_of(BaseScheduler)
-    _scheduler(BlockingScheduler).start()
+    Command().run_from_argv(["manage.py", "runapscheduler"])
 
 
 def client() -> None:
@@ -82,7 +105,14 @@ def configure() -> None:
         pragmas = "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
         database["OPTIONS"] = {"transaction_mode": "IMMEDIATE", "timeout": 20, "init_command": pragmas}
     apps = [*(f"django.contrib.{name}" for name in APPS), "django_apscheduler"]
-    settings.configure(DATABASES={"default": database}, INSTALLED_APPS=apps, USE_TZ=True)
+    processors = [f"django.{name}" for name in CONTEXT_PROCESSORS]
+    engine = "django.template.backends.django.DjangoTemplates"
+    settings.configure(
+        DATABASES={"default": database}, INSTALLED_APPS=apps, USE_TZ=True, SECRET_KEY="of a benchmark",  # noqa: S106
+        DEFAULT_AUTO_FIELD="django.db.models.BigAutoField", STATIC_URL="static/",
+        MIDDLEWARE=[f"django.{name}" for name in MIDDLEWARE], ROOT_URLCONF=f"{__package__}.django_apscheduler_urls",
+        TEMPLATES=[{"BACKEND": engine, "APP_DIRS": True, "OPTIONS": {"context_processors": processors}}],
+    )  # fmt: skip
     django.setup()
 
 
