@@ -72,15 +72,16 @@ class Sample:
 
 
 LIST, ONE, POST = "GET list", "GET one", "POST"
-LIST_ANEW, LIST_304, ONE_304, EMPTY = "GET list, made anew", "GET list, 304", "GET one, 304", "GET nothing"
-REQUESTS = (EMPTY, LIST, LIST_ANEW, LIST_304, ONE, ONE_304, POST)
+LIST_ANEW, ONE_ANEW, EMPTY = "GET list, made anew", "GET one, made anew", "GET nothing"
+LIST_304, ONE_304 = "GET list, 304", "GET one, 304"
+REQUESTS = (EMPTY, LIST, LIST_ANEW, LIST_304, ONE, ONE_ANEW, ONE_304, POST)
 """In this order: the list is measured before it grows."""
-LIKE = {LIST_ANEW: LIST, LIST_304: LIST, ONE_304: ONE}
+LIKE = {LIST_ANEW: LIST, LIST_304: LIST, ONE_ANEW: ONE, ONE_304: ONE}
 """Which request of the peer's each is compared with, where it has no such."""
 ADDED = {"id": "new-{n}", "func": "benchmarks.functions:noop", "trigger": "interval", "seconds": 3600}
 ASKED = {
     LIST: Ask("GET", "/scheduler/jobs"),
-    ONE: Ask("GET", "/scheduler/jobs/job-000000"),
+    ONE: Ask("GET", "/scheduler/jobs/{job}"),
     POST: Ask("POST", "/scheduler/jobs", json.dumps(ADDED)),
 }
 
@@ -134,16 +135,18 @@ def _servers(stack: ExitStack, options: argparse.Namespace) -> list[Server]:
 
 
 def _cronzimus(stack: ExitStack, kind: str, jobs: int) -> Iterator[Server]:
-    """Start Cronzimus twice on one database: as it is, and with a list that is made anew for each request."""
+    """Start Cronzimus twice on one database: as it is, and with all that it shows made anew for each request."""
     module, name = "benchmarks.api_cronzimus", f"Cronzimus, {kind}"
     environment = {"DATABASE_URL": stack.enter_context(KINDS[kind]()).url}
     subprocess.run([sys.executable, "-m", module, str(jobs)], cwd=ROOT, env=_environment(environment), check=True)
     server = _serve(stack, name, module, environment, ASKED)
     for read, again in ((LIST, LIST_304), (ONE, ONE_304)):
-        path = ASKED[read].path
+        path = ASKED[read].path.replace("{job}", "job-000000")
         server.asked[again] = Ask("GET", path, status=304, headers={"If-None-Match": _etag(server.port, path)})
     yield server
-    yield _serve(stack, name, module, environment | {"BENCHMARK_KEPT": "0"}, {LIST_ANEW: ASKED[LIST]})
+    yield _serve(
+        stack, name, module, environment | {"BENCHMARK_KEPT": "0"}, {LIST_ANEW: ASKED[LIST], ONE_ANEW: ASKED[ONE]}
+    )
 
 
 # --- one measurement -------------------------------------------------------------------------------------------------
@@ -161,7 +164,8 @@ def _measure(server: Server, label: str, options: argparse.Namespace) -> Sample:
     """Send a request again and again, and return how it went. Raises `Failed` for an answer that is not right."""
     ask, first = server.asked[label], 0
     for seconds in (WARM, options.seconds):
-        request = {"method": ask.method, "path": ask.path, "body": ask.body, "headers": ask.headers, "sent": first}
+        request = asdict(ask) | {"sent": first, "jobs": options.jobs}
+        del request["status"]
         before = _cpu(server.worker)
         result = _load(server.port, request, options.connections, seconds)
         first = result["sent"]

@@ -23,22 +23,25 @@ PATIENCE = 10.0
 
 @dataclass
 class Request:
-    """What is sent again and again; `{n}` in its body becomes another number each time."""
+    """What is sent again and again: `{n}` in its body becomes another number each time, `{job}` in its path another of
+    so many `jobs`."""
 
     method: str
     path: str
     body: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     sent: int = 0
+    jobs: int = 1
 
     def next(self) -> bytes:
         """Return the bytes of the next request."""
         self.sent += 1
         body = self.body.replace("{n}", str(self.sent)).encode()
+        path = self.path.replace("{job}", f"job-{self.sent % self.jobs:06}")
         headers = {"Host": "127.0.0.1", **self.headers}
         if body:
             headers |= {"Content-Type": "application/json", "Content-Length": str(len(body))}
-        lines = [f"{self.method} {self.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+        lines = [f"{self.method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
         return "\r\n".join(lines).encode() + END + body
 
 

@@ -15,10 +15,10 @@ from jobs import services
 from jobs.api import query
 from jobs.api.idempotency import answer_once
 from jobs.api.listing import Wanted, list_jobs
-from jobs.api.lookup import find_job
+from jobs.api.lookup import show_job
 from jobs.api.paging import link_header
 from jobs.api.parsers import body_of, optional_body_of
-from jobs.api.representations import READ_ONLY, job_detail, next_times, utc
+from jobs.api.representations import READ_ONLY, next_times, utc
 from jobs.core.exceptions import InvalidArguments, InvalidRequest
 from jobs.core.runs import JobState
 from jobs.models import Job
@@ -58,9 +58,9 @@ class JobViewSet(SchedulerView, ViewSet):
         body = body_of(request)
         return answer_once(request, body, self.now, lambda: _done(services.add_job(body, now=self.now).id, "added"))
 
-    def retrieve(self, request: Request, job_id: str) -> Response:
+    def retrieve(self, request: Request, job_id: str) -> HttpResponse:
         """Show the whole of a job."""
-        return Response(job_detail(find_job(job_id), self.now))
+        return HttpResponse(show_job(job_id, self.now), content_type="application/json")
 
     def update(self, request: Request, job_id: str) -> Response:
         """Change what the body names of a job."""
