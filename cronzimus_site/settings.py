@@ -62,6 +62,7 @@ DATABASES: dict[str, Any] = {
     "default": dj_database_url.parse(DATABASE_URL, conn_max_age=60, conn_health_checks=True),
 }
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    DATABASES["default"]["ENGINE"] = "cronzimus_site.sqlite3"
     DATABASES["default"]["OPTIONS"] = SQLITE_OPTIONS
 else:
     # A server that is gone without a word is noticed, as one that refuses is; options in the URL have their way.

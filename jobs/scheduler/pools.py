@@ -39,17 +39,19 @@ class Pools:
         """Return the ids of the runs that they have taken and not ended."""
         return set().union(*(executor.held() for executor in self.executors.values()))
 
-    def rooms(self, at: float) -> dict[str, int]:
+    def rooms(self, at: float, others: int = 0) -> dict[str, int]:
         """Return how many runs each may be given: its free slots, and what it ends soon at its pace.
 
-        `at` is the monotonic time in seconds.
+        `at` is the monotonic time in seconds; with so many `others` each claims a share of what one alone would, so
+        that all have a part of what is due at once.
         """
-        return {name: self._room(name, executor, at) for name, executor in self.executors.items()}
+        most = MAX_AHEAD // (1 + others)
+        return {name: self._room(name, executor, at, most) for name, executor in self.executors.items()}
 
-    def _room(self, name: str, executor: Executor, at: float) -> int:
+    def _room(self, name: str, executor: Executor, at: float, most: int) -> int:
         slots, taken = executor.slots, executor.taken
         ahead = self._paces[name].ends_within(AHEAD, slots=slots, at=at, busy=taken >= slots)
-        return max(slots + min(ahead, MAX_AHEAD) - taken, 0)
+        return max(slots + min(ahead, most) - taken, 0)
 
     def ended(self, outcomes: Sequence[Outcome], at: float) -> None:
         """Note that `outcomes` were written at the monotonic time `at`."""

@@ -205,7 +205,7 @@ class TickingScheduler(TellingScheduler):
         """Return how many runs each executor may be given; nothing where nothing may be claimed."""
         if self.state != STATE_RUNNING or self._draining or seen.paused or not self.lease.held:
             return {}
-        return self._pools.rooms(monotonic)
+        return self._pools.rooms(monotonic, seen.others)
 
     def _claim(self, rooms: dict[str, int], seen: admission.Look, now: datetime) -> bool:
         """Take what waits, then what is due, as far as there is room; return whether there was anything.

@@ -43,6 +43,12 @@ def test_no_more_is_given_ahead_than_the_most() -> None:
     assert found.rooms(at=10.0)["thread"] == 4 + MAX_AHEAD
 
 
+def test_schedulers_share_what_is_given_ahead() -> None:
+    found = pools()
+    found.ended([outcome(number, finished_at=NOW) for number in range(50)], at=10.0)
+    assert found.rooms(at=10.0, others=2)["thread"] == 4 + MAX_AHEAD // 3
+
+
 def test_nothing_is_given_ahead_to_an_executor_that_is_held_up() -> None:
     found = pools()
     found.ended([outcome(number, finished_at=NOW) for number in range(50)], at=10.0)

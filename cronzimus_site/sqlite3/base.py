@@ -1,0 +1,51 @@
+"""The backend: Django looks for its `DatabaseWrapper` here."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db.backends.sqlite3 import base
+
+LOOK = 0.001
+"""Seconds between two looks whether the lock is free."""
+TIMEOUT = 5.0
+"""Seconds that Python's driver waits for a lock where the option `timeout` does not say."""
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    """A connection whose transactions all have the same chance of SQLite's one lock, however long they have waited."""
+
+    transaction_mode: str | None
+
+    def _start_transaction_under_autocommit(self) -> None:
+        """Begin a transaction, with the lock at once where its mode is IMMEDIATE.
+
+        SQLite's own wait looks at ever longer intervals, up to a tenth of a second: of several that write a lot, who
+        has waited longest would be the last to find the lock free (sqliteDefaultBusyCallback in SQLite's main.c).
+        Raises `OperationalError` when the option `timeout` has gone by.
+        """
+        timeout = self.settings_dict["OPTIONS"].get("timeout", TIMEOUT)
+        deadline = time.monotonic() + timeout
+        with self.wrap_database_errors, self._without_waiting(timeout):
+            while not self._begun(time.monotonic() >= deadline):
+                time.sleep(LOOK)
+
+    @contextmanager
+    def _without_waiting(self, timeout: float) -> Iterator[None]:
+        self.connection.execute("PRAGMA busy_timeout = 0")
+        try:
+            yield
+        finally:
+            self.connection.execute(f"PRAGMA busy_timeout = {int(timeout * 1000)}")
+
+    def _begun(self, is_last: bool) -> bool:
+        try:
+            self.connection.execute(f"BEGIN {self.transaction_mode or ''}")
+        except sqlite3.OperationalError as error:
+            if is_last or error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:  # the lowest byte has the kind of error
+                raise
+            return False
+        return True
