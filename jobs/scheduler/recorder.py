@@ -8,6 +8,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from typing import NamedTuple
 
 import orjson
 from django.db import connection, transaction
@@ -28,6 +29,20 @@ FINISHED = {
 STARTED = {"id": "number", "started_at": "time"}
 LIVE = {"id": "number", "kept": "number", "more": "text", "progress_done": "number", "progress_total": "number"}
 COUNTED = {"id": "text", "runs": "number", "failures": "number", "status": "text", "at": "time"}
+LIVE_AT_ONCE = 4_000_000
+"""Characters that one write of what running runs wrote may come to: the database writes anew what was there before,
+and the loop waits for it."""
+
+
+class Shown(NamedTuple):
+    """What of a running run is on record: characters of its output, its progress; and since when (monotonic)."""
+
+    size: int = 0
+    progress: tuple[int, int | None] | None = None
+    at: float = 0.0
+
+
+NOTHING = Shown()
 
 
 class Recorder:
@@ -47,7 +62,7 @@ class Recorder:
         self._starting: dict[int, Activity] = {}
         # The loop's own: what it has taken from the threads and not written yet.
         self._finished: list[Outcome] = []
-        self._shown: dict[int, tuple[int, tuple[int, int | None] | None]] = {}
+        self._shown: dict[int, Shown] = {}
 
     @property
     def dirty(self) -> bool:
@@ -118,18 +133,27 @@ class Recorder:
 
     def flush_live(self, scheduler_id: str) -> float:
         """Write what running runs wrote and how far they came since this was last done; return the seconds it took."""
-        began, rows, shown = time.perf_counter(), [], {}
-        for activity in self.activities():
-            size, progress = activity.output.size, activity.context.progress_made
-            kept, before = self._shown.get(activity.run.id, (0, None))
-            if (kept, before) != (size, progress):
-                more = activity.output.getvalue()[kept:] if size > kept else ""
-                rows.append({"id": activity.run.id, "kept": kept, "more": more, **_progress(progress)})
-                shown[activity.run.id] = (size, progress)
+        began, room = time.perf_counter(), LIVE_AT_ONCE
+        rows: list[dict[str, object]] = []
+        shown: dict[int, Shown] = {}
+        # Who was shown longest ago comes first: whom there is no room for is among the next.
+        for activity in sorted(self.activities(), key=lambda activity: self._shown_of(activity).at):
+            before, size, progress = self._shown_of(activity), activity.output.size, activity.context.progress_made
+            if before[:2] == (size, progress):
+                continue
+            room -= size
+            if rows and room < 0:
+                break
+            more = activity.output.getvalue()[before.size :] if size > before.size else ""
+            rows.append({"id": activity.run.id, "kept": before.size, "more": more, **_progress(progress)})
+            shown[activity.run.id] = Shown(size, progress, began)
         if rows:
             _update(LIVE, rows, f"{OUTPUT_SQL}, {PROGRESS_SQL}", scheduler_id)
             self._shown |= shown
         return time.perf_counter() - began
+
+    def _shown_of(self, activity: Activity) -> Shown:
+        return self._shown.get(activity.run.id, NOTHING)
 
 
 TEXTS = ("reason", "error", "traceback", "output")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from jobs.core.runs import FINISHED, RunStatus
 from jobs.models import Job, Run, Scheduler
@@ -128,6 +128,16 @@ def test_a_scheduler_is_alive_until_its_lease_ends_or_it_stops() -> None:
     make_scheduler("stopped", lease_until=after(1), stopped_at=NOW)
     assert [s.id for s in Scheduler.objects.alive(NOW)] == ["alive"]
     assert [s.id for s in Scheduler.objects.dead(NOW)] == ["dead"]
+
+
+def test_outputs_are_compressed_with_what_is_fast(postgresql_only: None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT enumvals FROM pg_settings WHERE name = 'default_toast_compression'")
+        (known,) = cursor.fetchone()
+        cursor.execute(
+            "SELECT attcompression FROM pg_attribute WHERE attrelid = 'jobs_run'::regclass AND attname = 'output'"
+        )
+        assert cursor.fetchone() == ("l" if "lz4" in known else "",)
 
 
 def test_the_migrations_are_those_of_the_models() -> None:

@@ -319,6 +319,22 @@ def test_what_was_shown_although_its_answer_was_lost_is_not_shown_twice(recorder
     assert Run.objects.get().output == "one, two, three"
 
 
+def test_what_is_too_much_at_once_is_shown_in_turns(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobs.scheduler.recorder.LIVE_AT_ONCE", 10)
+    going = [activity(held(name, status=RunStatus.RUNNING)) for name in ("a", "b", "c")]
+    shown = []
+    for one in going:
+        recorder.started(one)
+        one.output.write("12345")
+    for _ in range(2):
+        recorder.flush_live("s1")
+        shown.append([run.output for run in Run.objects.order_by("id")])
+        going[0].output.write("6")
+    assert shown == [["12345", "12345", ""], ["12345", "12345", "12345"]]
+    recorder.flush_live("s1")
+    assert Run.objects.earliest("id").output == "1234566"
+
+
 def test_a_run_that_was_given_up_shows_nothing_more(recorder: Recorder) -> None:
     run = held(status=RunStatus.LOST)
     going = activity(run)
