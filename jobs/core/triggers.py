@@ -92,8 +92,10 @@ def recipe_of(definition: object, *, default_timezone: str) -> Recipe:
     """
     if not isinstance(definition, Mapping):
         raise InvalidTrigger(fields={"trigger": f"must be an object with a type, not {shown(definition)}"})
+    # What fires once is looked up once or twice: kept, it would only push out what fires again and again.
+    make = _recipe.__wrapped__ if definition.get("type") == "date" else _recipe
     try:
-        return _recipe(default_timezone, *definition, *definition.values())
+        return make(default_timezone, *definition, *definition.values())
     except TypeError:  # a value that can not be hashed
         canonical(definition)
         raise InvalidTrigger(fields={"trigger": "has a value of a wrong type"}) from None
