@@ -213,7 +213,7 @@ def _clean_trigger(
         if body.get("trigger", "") is None:
             raise InvalidTrigger(fields={"trigger": f"must be one of {', '.join(TRIGGER_FIELDS)}, not null"})
         definition = flat_trigger(body.get("trigger"), given, job)
-        if job is not None and definition == job.trigger:
+        if job is not None and is_same(definition, job.trigger):
             return
         grace = body.get(
             "misfire_grace_time", job.misfire_grace_time if job else default_policies()["misfire_grace_time"]
@@ -287,4 +287,9 @@ def _combined(errors: Errors) -> CronzimusError:
 
 def changed(job: Job, cleaned: Mapping[str, Any]) -> list[str]:
     """Return the names of the fields of `job` that `cleaned` would change."""
-    return [name for name, value in cleaned.items() if getattr(job, name) != value]
+    return [name for name, value in cleaned.items() if not is_same(getattr(job, name), value)]
+
+
+def is_same(value: object, other: object) -> bool:
+    """Tell whether two values are the same JSON: for Python alone, 1 is 1.0 and true as well."""
+    return value == other and json.dumps(value, sort_keys=True) == json.dumps(other, sort_keys=True)

@@ -40,7 +40,7 @@ def _sync_declared_job(declaration: dict[str, Any], now: datetime) -> None:
         job: Job | None = get_job(job_id if isinstance(job_id, str) else "")
     except JobNotFound:
         job = None
-    if job is not None and job.declaration == declaration:
+    if job is not None and definitions.is_same(job.declaration, declaration):
         return
     try:
         if job is None:
@@ -65,7 +65,7 @@ def _dropped(job: Job, declaration: Mapping[str, Any], now: datetime) -> dict[st
         made = definitions.clean_job({name: before[name] for name in dropped}, now=now, job=job)
     except CronzimusError:
         return {}  # what it once said means nothing now, and so nobody can tell what was edited
-    return {name: defaults[name] for name in dropped if getattr(job, name) == made[name]}
+    return {name: defaults[name] for name in dropped if definitions.is_same(getattr(job, name), made[name])}
 
 
 def _defaults(func: object) -> dict[str, Any]:

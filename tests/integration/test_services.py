@@ -125,6 +125,19 @@ def test_what_is_wrong_is_refused_by_name_and_nothing_is_written(
 # --- update ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("before", "given"), [(1, True), (True, 1), (0, False), (1, 1.0), ({"a": 1}, {"a": True})])
+def test_values_that_only_python_takes_for_equal_are_told_apart(before: Any, given: Any) -> None:
+    add(args=[before])
+    services.update_job("job", {"args": [given]}, now=NOW)
+    assert repr(stored().args) == repr([given])
+
+
+def test_a_trigger_that_only_python_takes_for_the_stored_one_is_refused() -> None:
+    add(seconds=1)
+    with pytest.raises(InvalidTrigger, match="whole number"):
+        services.update_job("job", {"seconds": True}, now=NOW)
+
+
 @pytest.mark.parametrize(
     "edit",
     [
@@ -524,6 +537,12 @@ def test_what_a_changed_declaration_no_longer_names_stays_where_it_was_edited() 
     sync(BODY, now=after(5))
     job = stored()
     assert (job.name, job.args, job.retries["max"], job.timeout) == ("edited", [2], 1, None)
+
+
+def test_a_declaration_that_differs_in_the_type_of_a_value_is_another_one() -> None:
+    sync({**BODY, "args": [1]})
+    sync({**BODY, "args": [True]}, now=after(5))
+    assert stored().args[0] is True
 
 
 @pytest.mark.parametrize("damaged", [5, [], {"retries": 5, "func": None, "args": "x"}], ids=repr)
