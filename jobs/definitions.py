@@ -55,17 +55,21 @@ def clean_arguments(function: registry.Function, args: object, kwargs: object) -
 
     Raises `InvalidArguments` unless they are JSON of the right shape that fits the function's signature.
     """
+    if fields := _argument_problems(args, kwargs):
+        raise InvalidArguments(fields=fields)
+    stored = without_placeholders(function, cast("list[Any]", args), cast("dict[str, Any]", kwargs))
+    function.check(*stored)
+    return stored
+
+
+def _argument_problems(args: object, kwargs: object) -> dict[str, str]:
+    """Return what is wrong with arguments whatever the function."""
     fields = {}
     if not isinstance(args, list):
         fields["args"] = "must be an array of the positional arguments"
     if not isinstance(kwargs, dict) or not all(isinstance(name, str) for name in kwargs):
         fields["kwargs"] = "must be an object of the named arguments"
-    fields |= {name: problem for name, value in (("args", args), ("kwargs", kwargs)) if (problem := unstorable(value))}
-    if fields:
-        raise InvalidArguments(fields=fields)
-    stored = without_placeholders(function, cast("list[Any]", args), cast("dict[str, Any]", kwargs))
-    function.check(*stored)
-    return stored
+    return fields | {name: said for name, value in (("args", args), ("kwargs", kwargs)) if (said := unstorable(value))}
 
 
 def placeholder(kind: type) -> str:
@@ -192,15 +196,12 @@ def _clean_arguments(
     args = body.get("args", job.args if job else [])
     kwargs = body.get("kwargs", job.kwargs if job else {})
     try:
+        if "func" in errors:
+            raise InvalidArguments(fields=_argument_problems(args, kwargs))
         function = registry.lookup(cleaned.get("func", job.func if job else None))
-    except InvalidFunction as error:
-        if "func" not in errors:
-            errors["func"] = InvalidFunction(error.fields["func"])
-        return
-    try:
         cleaned["args"], cleaned["kwargs"] = clean_arguments(function, args, kwargs)
-    except InvalidArguments as error:
-        errors |= {field: InvalidArguments(message) for field, message in error.fields.items()}
+    except (InvalidFunction, InvalidArguments) as error:
+        errors |= {field: type(error)(message) for field, message in error.fields.items()}
 
 
 def _clean_trigger(

@@ -227,6 +227,11 @@ def test_every_bad_field_is_named_at_once(api: Api) -> None:
     assert answer == (400, "INVALID_REQUEST", {"secnds", "id", "func", "seconds", "coalesce"})
 
 
+def test_arguments_that_no_function_could_take_are_named_beside_an_unknown_function(api: Api) -> None:
+    body = {**GOOD, "func": "os:system", "args": 5, "kwargs": {"a": "\x00"}}
+    assert api.refused("POST", "/scheduler/jobs", body) == (400, "INVALID_FUNCTION", {"func", "args", "kwargs"})
+
+
 @pytest.mark.parametrize(
     ("method", "path", "good"),
     [("POST", "/scheduler/jobs", GOOD), ("PATCH", "/scheduler/jobs/job", {}), ("POST", "/scheduler/preview", {})],
