@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import secrets
@@ -14,6 +13,8 @@ from zoneinfo import available_timezones
 
 import dotenv
 from django.core.exceptions import ImproperlyConfigured
+
+from jobs import strict_json
 
 DATABASE_SCHEMES = ("sqlite", "postgres", "postgresql")
 """What the URL of a database may begin with."""
@@ -98,9 +99,9 @@ def _texts(text: str) -> list[str]:
 
 def _json(text: str) -> Any:
     try:
-        return json.loads(text)
+        return strict_json.loads(text)
     except ValueError as error:
-        raise ValueError(f"not JSON: {error}.") from None
+        raise ValueError(f"{error}.") from None
 
 
 def one_of(choices: Iterable[str]) -> Callable[[str], None]:
@@ -142,6 +143,13 @@ def are_origins(values: list[str]) -> None:
     for value in values:
         if not re.fullmatch(r"https?://[^/\s]+", value):
             raise ValueError(f"{value!r} is not an origin, such as https://cronzimus.example.com.")
+
+
+def are_modules(values: list[str]) -> None:
+    """Check that `values` are names of Python modules, as an import statement has them."""
+    for value in values:
+        if not all(part.isidentifier() for part in value.split(".")):
+            raise ValueError(f"{value!r} is not the name of a module, such as shop.reports.")
 
 
 def is_database_url(value: str) -> None:

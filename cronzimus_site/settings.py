@@ -29,7 +29,7 @@ SCHEDULER_API_ENABLED = env.flag("SCHEDULER_API_ENABLED", True)
 API_AUTH = env.text("API_AUTH", "", checks.one_of(("", "none", "token")))
 SCHEDULER_THREADS = env.number("SCHEDULER_THREADS", 10, checks.between(1, 1000))
 SCHEDULER_PROCESSES = env.number("SCHEDULER_PROCESSES", 2, checks.between(1, 100))
-JOB_MODULES = env.texts("JOB_MODULES", [])
+JOB_MODULES = env.texts("JOB_MODULES", [], checks.are_modules)
 JOB_DEFAULTS: Any = env.json("JOB_DEFAULTS", {}, checks.holds(dict))
 JOBS: Any = env.json("JOBS", None, checks.holds(list, dict))
 # What the built-in functions may do; see docs/functions.md.

@@ -36,6 +36,12 @@ WRONG = [
     ("JOBS", "{}"),
     ("JOBS", "[5]"),
     ("JOBS", "["),
+    ("JOBS", '[{"id": "a", "kwargs": {"a": NaN}}]'),
+    ("JOBS", '[{"id": "a", "id": "b"}]'),
+    ("JOB_DEFAULTS", '{"timeout": 1, "timeout": 2}'),
+    ("JOB_MODULES", "shop.reports,"),
+    ("JOB_MODULES", "../reports"),
+    ("JOB_MODULES", ".reports"),
 ]
 WRONG_FOR_DJANGO = [
     ("JOB_DEFAULTS", '{"coalesce": "yes"}'),
