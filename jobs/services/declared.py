@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from django.db import transaction
+
 from jobs import definitions, registry
 from jobs.core.exceptions import CronzimusError, InvalidFunction, InvalidRequest, JobExists, JobNotFound
 from jobs.models import Job
@@ -14,15 +16,17 @@ from jobs.policies import default_policies
 from .jobs import add_job, get_job, update_job
 
 
+@transaction.atomic
 def sync_declared_jobs(declarations: Iterable[Mapping[str, Any]], *, now: datetime) -> None:
     """Make the jobs that settings.JOBS declares: add those that are not there, change those declared anew.
 
     A job is changed only when its declaration is not the one that it was last made from, so that what people edited,
     paused or let run since stays as it is. Then what the declaration names holds, and what it named before and names no
-    more gets its default again, unless somebody edited it since. Raises `InvalidRequest` for a declaration that is not
-    valid, with its place in the list.
+    more gets its default again, unless somebody edited it since. Raises a subclass of `InvalidRequest` that names every
+    bad field of every declaration, with its place in the list; then nothing is changed.
     """
     seen: set[object] = set()
+    errors: list[CronzimusError] = []
     for index, declaration in enumerate(declarations):
         try:
             if str(declaration.get("id")) in seen:
@@ -31,7 +35,9 @@ def sync_declared_jobs(declarations: Iterable[Mapping[str, Any]], *, now: dateti
             _sync_declared_job(dict(declaration), now)
         except CronzimusError as error:
             fields = {f"JOBS[{index}].{name}": message for name, message in error.fields.items()}
-            raise type(error)(fields=fields or {f"JOBS[{index}]": str(error)}) from error
+            errors.append(type(error)(fields=fields or {f"JOBS[{index}]": str(error)}))
+    if errors:
+        raise type(errors[0])(fields={name: text for error in errors for name, text in error.fields.items()})
 
 
 def _sync_declared_job(declaration: dict[str, Any], now: datetime) -> None:

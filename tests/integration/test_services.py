@@ -565,6 +565,13 @@ def test_a_wrong_declaration_is_named_by_its_place() -> None:
     assert list(caught.value.fields) == ["JOBS[1].coalesce"]
 
 
+def test_all_wrong_declarations_are_named_at_once_and_none_is_made() -> None:
+    with pytest.raises(InvalidFunction) as caught:
+        sync(BODY, {**BODY, "id": "b", "func": "os:system"}, BODY, {**BODY, "id": "c", "seconds": 0})
+    assert list(caught.value.fields) == ["JOBS[1].func", "JOBS[2].id", "JOBS[3].seconds"]
+    assert not Job.objects.exists()
+
+
 def test_a_wrong_declaration_keeps_the_class_of_its_error() -> None:
     with pytest.raises(InvalidFunction, match=r"JOBS\[0\]\.func: "):
         sync({**BODY, "func": "gone:away"})
