@@ -156,16 +156,12 @@ def _clean_id(body: Mapping[str, Any], cleaned: dict[str, Any], errors: Errors, 
 def _clean_texts(
     body: Mapping[str, Any], cleaned: dict[str, Any], errors: Errors, job: Job | None, now: datetime
 ) -> None:
-    for name, longest in (("name", 200), ("description", 10_000)):
+    for name, longest, right in (("name", 200, "1 to 200"), ("description", 10_000, "at most 10,000")):
         if name in body:
             value = body[name]
-            if (
-                not isinstance(value, str)
-                or len(value) > longest
-                or unstorable(value)
-                or (name == "name" and not value.strip())
-            ):
-                errors[name] = InvalidRequest(f"must be a text of at most {longest:,} characters, without NUL")
+            blank = name == "name" and isinstance(value, str) and not value.strip()
+            if not isinstance(value, str) or len(value) > longest or unstorable(value) or blank:
+                errors[name] = InvalidRequest(f"must be a text of {right} characters, without NUL")
             cleaned[name] = value
     if "tags" in body:
         cleaned["tags"] = tags = body["tags"]

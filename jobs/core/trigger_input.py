@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -118,11 +119,17 @@ def _key(name: object) -> str:
 def _read(kind: object, name: object, value: object) -> Any:
     owners = [owner for owner, fields in TRIGGER_FIELDS.items() if name in fields]
     if not isinstance(name, str) or not owners:
-        raise ValueError("unknown field")
+        raise ValueError(f"unknown field{_hint(kind, name)}")
     if isinstance(kind, str) and kind in TRIGGER_FIELDS and kind not in owners:
         triggers = f"{owners[0]} trigger" if len(owners) == 1 else f"{' and '.join(owners)} triggers"
         raise ValueError(f"is a field of the {triggers}, not of {kind}")
     return _READERS[name](value)
+
+
+def _hint(kind: object, name: object) -> str:
+    fields = TRIGGER_FIELDS.get(kind, ()) if isinstance(kind, str) else ()
+    near = difflib.get_close_matches(str(name)[:MAX_LENGTH], fields, n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _missing(kind: str, values: Mapping[str, Any]) -> dict[str, str]:

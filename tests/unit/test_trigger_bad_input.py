@@ -96,7 +96,8 @@ def test_a_field_of_another_type_is_refused() -> None:
 
 
 def test_an_unknown_field_is_refused() -> None:
-    assert refusal(type="interval", secnds=5, seconds=5) == {"secnds": "unknown field"}
+    assert refusal(type="interval", secnds=5, seconds=5) == {"secnds": "unknown field; did you mean 'seconds'?"}
+    assert refusal(type="date", run_date="2030-01-01", colour=5) == {"colour": "unknown field"}
 
 
 @pytest.mark.parametrize("name", [5, None, ("a",), "\ud800", "x" * 100_000, "\x00"])
