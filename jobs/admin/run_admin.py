@@ -15,6 +15,7 @@ from jobs.admin.run_columns import RunColumns
 from jobs.admin.run_filters import JobFilter, SpanFilter, StatusFilter, TriggerFilter, found
 from jobs.admin.run_verbs import RUN_VERBS, offered, what_it_does
 from jobs.admin.verb_views import VerbChangeList, bulk_actions
+from jobs.core.runs import RunStatus
 from jobs.models import Job, Run
 
 LONG = ("reason", "args", "kwargs", "result", "error", "traceback", "output")
@@ -85,6 +86,8 @@ class RunAdmin(RunColumns):
     def get_fieldsets(self, request: HttpRequest, obj: Run | None = None) -> Any:
         """Return the fields of the page; of the texts those that there are."""
         shown = [name for name, field in SHOWN.items() if getattr(obj, field, None) not in ("", None)]
+        if obj is not None and obj.status != RunStatus.QUEUED:
+            shown = [name for name in shown if name != "waits_until"]
         return (("What happened", {"fields": ("status_word", *shown)}), *FIELDSETS)
 
     def changeform_view(

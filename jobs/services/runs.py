@@ -51,7 +51,7 @@ def cancel_run(run_id: int, *, now: datetime, actor: str = "") -> Run:
     with transaction.atomic():
         run = _found(Run.objects.select_for_update(), run_id)
         if run.status not in ACTIVE:
-            raise RunFinished(f"run {run_id} has {run.status.replace('_', ' ')} already")
+            raise RunFinished(f"run {run_id} has ended already: {run.status.replace('_', ' ')}")
         Run.objects.filter(pk=run.pk).cancel(f"cancelled by {actor or 'a request'}", now)
         announce()
     run.refresh_from_db()

@@ -58,7 +58,7 @@ def test_retry_queues_one_more_attempt_and_links_to_it(admin):
 
 @pytest.mark.parametrize(
     ("verb", "status", "said"),
-    [("cancel", "succeeded", "has succeeded already"), ("cancel", "timed_out", "has timed out already"),
+    [("cancel", "succeeded", "has ended already: succeeded"), ("cancel", "timed_out", "has ended already: timed out"),
      ("retry", "running", "is running"), ("retry", "queued", "is queued")],
 )  # fmt: skip
 def test_what_is_not_possible_is_said_and_breaks_nothing(admin, verb, status, said):
@@ -99,7 +99,7 @@ def test_many_are_cancelled_and_tried_again_at_once(admin):
         make_run(id=number, status="queued" if number < 3 else "failed", scheduled_time=after(number))
     done, refused = messages(act(admin, "cancel", 1, 2, 3))
     assert (done, refused) == (
-        "Cancelled: run 2 ; run 1 .", "Cancel, not possible: 3: run 3 has failed already.",
+        "Cancelled: run 2 ; run 1 .", "Cancel, not possible: 3: run 3 has ended already: failed.",
     )  # fmt: skip
     act(admin, "retry", 1, 3)
     assert sorted(Run.objects.filter(attempt=2).values_list("scheduled_time", flat=True)) == [after(1), after(3)]
@@ -130,6 +130,11 @@ def test_the_page_shows_how_it_runs_and_until_when_it_waits(admin):
     ):  # fmt: skip
         assert shown in page
     assert cell(admin.read(RUNS), "status_badge") == "queued waits: in 30 s"
+
+
+def test_what_waits_no_more_is_not_said_to_wait(admin):
+    make_run(id=7, status="failed", available_at=after(30))
+    assert "Waits until" not in text(admin.read(f"{RUNS}7/change/"))
 
 
 def test_the_page_links_to_the_other_attempts_of_the_fire_time(admin, statements):

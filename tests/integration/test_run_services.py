@@ -76,7 +76,7 @@ def test_the_end_of_a_run_that_a_scheduler_holds_is_asked_for(status: RunStatus)
 @pytest.mark.parametrize("status", ENDED)
 def test_a_run_that_has_ended_can_not_be_cancelled(status: RunStatus) -> None:
     run = make_run(status=status)
-    with pytest.raises(RunFinished, match=f"run {run.pk} has {status.replace('_', ' ')} already"):
+    with pytest.raises(RunFinished, match=f"run {run.pk} has ended already: {status.replace('_', ' ')}"):
         services.cancel_run(run.pk, now=NOW)
 
 
