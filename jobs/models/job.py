@@ -10,6 +10,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from jobs.core.runs import Overlap, RunStatus
+from jobs.models.fields import StoredJSON
 
 JOB_ID = r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}"
 
@@ -36,11 +37,11 @@ class Job(models.Model):
     )
     name = models.CharField(max_length=200)
     description = models.TextField(blank=True, default="")
-    tags = models.JSONField(blank=True, default=list)
+    tags = StoredJSON(blank=True, default=list)
     func = models.CharField("function", max_length=200)
-    args = models.JSONField(blank=True, default=list)
-    kwargs = models.JSONField(blank=True, default=dict)
-    trigger = models.JSONField()
+    args = StoredJSON(blank=True, default=list)
+    kwargs = StoredJSON(blank=True, default=dict)
+    trigger = StoredJSON()
     anchor = models.DateTimeField(help_text="The instant from which an interval without a start date counts.")
     paused = models.BooleanField(default=False)
     executor = models.CharField(max_length=20, default="thread")
@@ -52,7 +53,7 @@ class Job(models.Model):
     )
     queue_limit = models.PositiveSmallIntegerField(default=10)
     timeout = models.PositiveIntegerField(null=True, blank=True, help_text="Seconds; such a job runs in a process.")
-    retries = models.JSONField(null=True, blank=True)
+    retries = StoredJSON(null=True, blank=True)
     priority = models.SmallIntegerField(default=0, help_text="The higher ones first, where more is due than can start.")
     concurrency_group = models.CharField(max_length=64, blank=True, default="")
     concurrency_limit = models.PositiveSmallIntegerField(default=1)
@@ -61,7 +62,7 @@ class Job(models.Model):
     keep_days = models.PositiveIntegerField(null=True, blank=True)
     keep_failed_days = models.PositiveIntegerField(null=True, blank=True)
     paused_until = models.DateTimeField(null=True, editable=False)
-    declaration = models.JSONField(null=True, blank=True, editable=False)
+    declaration = StoredJSON(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
 

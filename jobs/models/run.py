@@ -13,6 +13,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from jobs.core.runs import ACTIVE, EXCEPTIONAL, UNSCHEDULED, UNSUCCESSFUL, RunStatus, RunTrigger
+from jobs.models.fields import StoredJSON
 
 
 class OneOf(models.Func):
@@ -127,11 +128,11 @@ class Run(models.Model):
     priority = models.SmallIntegerField(default=0)
     concurrency_group = models.CharField(max_length=64, blank=True, default="")
     cancel_requested_at = models.DateTimeField(null=True)
-    args = models.JSONField(default=list)
-    kwargs = models.JSONField(default=dict)
+    args = StoredJSON(default=list)
+    kwargs = StoredJSON(default=dict)
     progress_done = models.PositiveBigIntegerField(null=True)
     progress_total = models.PositiveBigIntegerField(null=True)
-    result = models.JSONField(null=True)
+    result = StoredJSON(null=True)
     error = models.TextField(blank=True, default="")
     traceback = models.TextField(blank=True, default="")
     output = models.TextField(blank=True, default="")

@@ -9,7 +9,7 @@ from django.db import connection
 from django.db.models import JSONField, Value
 
 from jobs.models import Job, Run
-from tests.fakes import make_job
+from tests.fakes import make_job, make_run
 
 from .api_client import Api
 
@@ -147,3 +147,25 @@ def test_bytes_that_are_no_text_are_shown_as_well_as_can_be(api: Api, sqlite_onl
     make_job()
     damage("name", b"a\xff")
     assert api.get("/scheduler/jobs")[0]["name"] == api.get(JOB)["name"] == "a\ufffd"
+
+
+TOO_DEEP = "[" * 2000 + "]" * 2000
+
+
+def test_json_that_is_nested_too_deeply_breaks_one_job_alone(api: Api) -> None:
+    make_job("sound")
+    make_job()
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE jobs_job SET trigger = %s, args = %s, tags = %s WHERE id = 'job'", [TOO_DEEP] * 3)
+    assert [job["state"] for job in api.get("/scheduler/jobs")] == ["broken", "pending"]
+    assert (api.get(JOB)["state"], api.get(JOB)["trigger"]) == ("broken", TOO_DEEP)
+    api.done("PUT", JOB, {"trigger": "interval", "seconds": 7, "args": [], "tags": []})
+    assert api.get(JOB)["state"] == "pending"
+
+
+def test_a_result_that_is_nested_too_deeply_hides_no_run(api: Api) -> None:
+    run = make_run()
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE jobs_run SET result = %s", [TOO_DEEP])
+    assert [found["id"] for found in api.get("/scheduler/runs")["results"]] == [run.pk]
+    assert api.get(f"/scheduler/runs/{run.pk}")["result"] == TOO_DEEP
