@@ -102,7 +102,9 @@ class RunColumns(ReadOnlyAdmin, VerbViews):
     @admin.display(description="Timeout")
     def time_limit(self, run: Run) -> str:
         """Return how long it may take."""
-        return "none" if run.timeout is None else display.duration(timedelta(seconds=run.timeout))
+        if not isinstance(run.timeout, int):  # a damaged row of SQLite may hold anything
+            return "none" if run.timeout is None else str(run.timeout)
+        return display.duration(timedelta(seconds=run.timeout))
 
     @admin.display(description="Started")
     def started(self, run: Run) -> SafeString | str:

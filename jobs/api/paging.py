@@ -66,10 +66,15 @@ def page_of(runs: RunQuerySet, fields: Sequence[str], cursor: Cursor | None, lim
         rows.reverse()
     if not rows:
         return Page(rows, None, None)
-    time, run_id = fields.index("scheduled_time"), fields.index("id")
-    older = Cursor(False, rows[-1][time], rows[-1][run_id]) if backward or more else None
-    newer = Cursor(True, rows[0][time], rows[0][run_id]) if (more if backward else cursor) else None
+    older = _cursor(False, rows[-1], fields) if backward or more else None
+    newer = _cursor(True, rows[0], fields) if (more if backward else cursor) else None
     return Page(rows, older, newer)
+
+
+def _cursor(newer: bool, row: tuple[Any, ...], fields: Sequence[str]) -> Cursor | None:
+    # A damaged row of SQLite may have an instant that is none: nothing lies beyond it.
+    at = row[fields.index("scheduled_time")]
+    return None if at is None else Cursor(newer, at, row[fields.index("id")])
 
 
 def _beyond(runs: RunQuerySet, cursor: Cursor | None) -> RunQuerySet:

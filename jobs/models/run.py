@@ -204,7 +204,8 @@ class Run(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.job_id} {self.scheduled_time:%Y-%m-%d %H:%M:%S}"
+        # A damaged row of SQLite may have none, and lists show it all the same.
+        return f"{self.job_id} {self.scheduled_time:%Y-%m-%d %H:%M:%S}" if self.scheduled_time else self.job_id
 
     @property
     def duration(self) -> timedelta | None:

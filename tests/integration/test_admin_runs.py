@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 
 from jobs.admin import paging, run_filters
 from jobs.core.runs import RunStatus
@@ -213,3 +214,12 @@ def test_the_page_of_a_job_leads_to_its_runs(admin):
     assert 'href="/admin/jobs/run/?job=a_b"' in admin.read("/admin/jobs/job/a_5Fb/change/")
     assert Job.objects.count() == 1
     assert not Run.objects.exists()
+
+
+@pytest.mark.parametrize(("column", "value"), [("scheduled_time", "soon"), ("started_at", 5), ("timeout", "x")])
+def test_a_damaged_run_is_listed_and_can_be_opened(admin, sqlite_only, column, value):
+    make_run(id=7)
+    with connection.cursor() as cursor:
+        cursor.execute(f"UPDATE jobs_run SET {column} = %s", [value])  # noqa: S608
+    assert ids(admin.read(RUNS)) == ["7"]
+    assert "Run 7" in text(admin.read(f"{RUNS}7/change/"))

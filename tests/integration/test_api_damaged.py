@@ -9,7 +9,7 @@ from django.db import connection
 from django.db.models import JSONField, Value
 
 from jobs.models import Job, Run
-from tests.fakes import make_job, make_run
+from tests.fakes import after, make_job, make_run
 
 from .api_client import Api
 
@@ -169,3 +169,12 @@ def test_a_result_that_is_nested_too_deeply_hides_no_run(api: Api) -> None:
         cursor.execute("UPDATE jobs_run SET result = %s", [TOO_DEEP])
     assert [found["id"] for found in api.get("/scheduler/runs")["results"]] == [run.pk]
     assert api.get(f"/scheduler/runs/{run.pk}")["result"] == TOO_DEEP
+
+
+def test_a_run_whose_instant_is_none_hides_no_other(api: Api, sqlite_only: None) -> None:
+    damaged, sound = make_run(), make_run(scheduled_time=after(1))
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE jobs_run SET scheduled_time = '' WHERE id = %s", [damaged.pk])
+    first = api.get("/scheduler/runs?limit=1")
+    assert [run["id"] for run in first["results"]] == [sound.pk]
+    assert [run["id"] for run in api.get(first["next"])["results"]] == [damaged.pk]
