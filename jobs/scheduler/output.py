@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TextIO
+from typing import IO, Any, TextIO, cast
 
 LIMIT = 256 * 1024
 """Characters kept of one run's output."""
@@ -92,6 +92,24 @@ class _Switch(io.TextIOBase):
     @property
     def encoding(self) -> str:  # type: ignore[override]
         return self.stream.encoding
+
+    @property
+    def buffer(self) -> IO[bytes]:
+        return self.stream.buffer if _current.get() is None else cast("IO[bytes]", _Bytes(self))
+
+
+class _Bytes(io.RawIOBase):
+    """The bytes beneath a run's stream: what is written to it is text in UTF-8."""
+
+    def __init__(self, text: _Switch) -> None:
+        self._text = text
+
+    def write(self, data: Any) -> int:
+        self._text.write(bytes(data).decode("utf-8", "replace"))
+        return len(data)
+
+    def writable(self) -> bool:
+        return True
 
 
 class _OutputHandler(logging.Handler):

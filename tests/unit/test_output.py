@@ -36,6 +36,13 @@ def test_standard_error_is_kept_in_the_same_order() -> None:
     assert output.getvalue() == "one\ntwo\nthree\n"
 
 
+def test_bytes_are_kept_as_the_text_that_they_are() -> None:
+    with of_a_run() as output:
+        print("one", flush=True)
+        sys.stdout.buffer.write(b"tw\xc3\xb6 \xff\n")
+    assert output.getvalue() == "one\ntwö \ufffd\n"
+
+
 def test_what_is_logged_is_kept_with_its_level_and_name() -> None:
     with of_a_run() as output:
         logger.warning("it is %s", "late")
