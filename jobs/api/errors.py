@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
-from django.db import InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import Http404
 from rest_framework.exceptions import APIException
 from rest_framework.response import Response
@@ -73,6 +73,8 @@ def status_of(exception: Exception) -> int:
     """Return the HTTP status of an exception."""
     if isinstance(exception, APIException):
         return exception.status_code
+    if type(exception) is DatabaseError:  # what SQLite says of a file that is damaged, or no database
+        return 503
     return next(STATUSES[kind] for kind in type(exception).__mro__ if kind in STATUSES)
 
 

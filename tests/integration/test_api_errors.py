@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied, SuspiciousOperation
-from django.db import DataError, InterfaceError, OperationalError
+from django.db import DatabaseError, DataError, InterfaceError, OperationalError
 from django.http import Http404
 from rest_framework import exceptions
 
@@ -103,6 +103,7 @@ def test_a_wrong_host(api: Api, settings: Any, debug: bool) -> None:
     [
         (OperationalError("secret"), 503, "UNAVAILABLE"),
         (InterfaceError("secret"), 503, "UNAVAILABLE"),
+        (DatabaseError("file is not a database"), 503, "UNAVAILABLE"),
         (DataError("secret"), 500, "INTERNAL_ERROR"),
         (ValueError("secret"), 500, "INTERNAL_ERROR"),
         (KeyError("secret"), 500, "INTERNAL_ERROR"),

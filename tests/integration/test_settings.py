@@ -121,6 +121,12 @@ def test_a_database_server_that_is_not_there_is_said() -> None:
     assert "Traceback" not in result.stderr
 
 
+def test_a_token_without_a_database_ends_with_a_message(tmp_path: Path) -> None:
+    result = started("manage.py", "createtoken", "admin", DATABASE_URL=f"sqlite:///{tmp_path}/new.sqlite3")
+    assert result.returncode == 1
+    assert result.stderr.startswith("CommandError: the database can not be used (no such table")
+
+
 def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("this is a text, and no database\n" * 100)
     result = started("manage.py", "runscheduler", "--once", DATABASE_URL=f"sqlite:///{tmp_path}/notes.txt")

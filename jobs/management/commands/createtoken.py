@@ -8,6 +8,7 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 from knox.models import AuthToken
 
 
@@ -22,13 +23,20 @@ class Command(BaseCommand):
         parser.add_argument("--days", type=_days, metavar="N", help="days until it expires (default: never)")
 
     def handle(self, *args: Any, username: str, days: int | None, **options: Any) -> None:
-        """Print the token. Raises `CommandError` for an unknown user, or one who may not log in."""
-        users = get_user_model()
-        user = users.objects.filter(**{users.USERNAME_FIELD: username}).first()
-        if user is None or not user.is_active:
-            raise CommandError(f"there is no active user {username!r}; make one with: manage.py createsuperuser")
-        _, token = AuthToken.objects.create(user, expiry=timedelta(days=days) if days else None)
-        self.stdout.write(token)
+        """Print the token. Raises `CommandError` without a database, or a user of that name who may log in."""
+        try:
+            self.stdout.write(_token(username, days))
+        except DatabaseError as error:
+            raise CommandError(f"the database can not be used ({error}); is it there, and migrated?") from error
+
+
+def _token(username: str, days: int | None) -> str:
+    users = get_user_model()
+    user = users.objects.filter(**{users.USERNAME_FIELD: username}).first()
+    if user is None or not user.is_active:
+        raise CommandError(f"there is no active user {username!r}; make one with: manage.py createsuperuser")
+    _, token = AuthToken.objects.create(user, expiry=timedelta(days=days) if days else None)
+    return str(token)
 
 
 def _days(text: str) -> int:
