@@ -126,9 +126,12 @@ def choose(
     return chosen
 
 
-def give_back(scheduler_id: str, run_ids: Sequence[int]) -> None:
-    """Let any scheduler have runs that `scheduler_id` holds and did not start."""
-    Run.objects.filter(id__in=run_ids, scheduler_id=scheduler_id, status=RunStatus.QUEUED).update(scheduler=None)
+def give_back(scheduler_id: str, run_ids: Sequence[int], now: datetime) -> None:
+    """Let any scheduler have runs that `scheduler_id` holds and did not start; those that are to be cancelled end."""
+    runs = Run.objects.filter(id__in=run_ids, scheduler_id=scheduler_id, status=RunStatus.QUEUED)
+    # In this order: one that somebody cancels in between is among the waiting then, and ended by who cancels it.
+    runs.filter(cancel_requested_at__isnull=True).update(scheduler=None)
+    runs.filter(cancel_requested_at__isnull=False).update(status=RunStatus.CANCELLED, finished_at=now)
 
 
 def held(scheduler_id: str) -> set[int]:

@@ -192,7 +192,7 @@ class TickingScheduler(TellingScheduler):
             logger.error("%s was given up by others", self.lease.scheduler_id, extra={"action": "lease_lost"})
             # What was claimed too late for the others to see it can still be had by any.
             self._unstarted.add(self._pools.take_back())
-            self._unstarted.give_back(self.lease.scheduler_id)
+            self._unstarted.give_back(self.lease.scheduler_id, self.clock.now())
             self.lease.acquire()
         self._give_back_orphans()
         now = self.clock.now()
@@ -241,12 +241,12 @@ class TickingScheduler(TellingScheduler):
             since = self.clock.monotonic() - STALL
             stalled = [name for name, at in self._started_at.items() if at < since]
             self._unstarted.add(self._pools.take_back(stalled))
-        self._unstarted.give_back(self.lease.scheduler_id)
+        self._unstarted.give_back(self.lease.scheduler_id, self.clock.now())
 
     def _give_back_orphans(self) -> None:
         """Let others have what a claim took whose answer was lost with the connection."""
         known = self._pools.held() | self.recorder.unwritten()
-        self._unstarted.give_back_orphans(self.lease.scheduler_id, known)
+        self._unstarted.give_back_orphans(self.lease.scheduler_id, known, self.clock.now())
 
     def _flush(self) -> None:
         self._flushed(self.recorder.flush(self.lease.scheduler_id, self.clock.now()))

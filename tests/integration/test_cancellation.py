@@ -12,7 +12,8 @@ from jobs.core.runs import RunStatus
 from jobs.injected import RunContext
 from jobs.models import Job, Run
 from jobs.scheduler.loop import Scheduler as Loop
-from tests.fakes import NOW, InlineExecutor, after, make_job, make_run
+from jobs.scheduler.ticking import STALL
+from tests.fakes import NOW, FakeClock, InlineExecutor, after, make_job, make_run
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(20)]
 
@@ -48,6 +49,21 @@ def test_a_run_that_waits_here_is_never_called(make_loop: MakeLoop, calls: Calls
     run.refresh_from_db()
     assert calls == []
     assert (run.status, run.reason, run.started_at) == (RunStatus.CANCELLED, "cancelled by ann", None)
+
+
+def test_a_cancelled_run_that_is_given_back_is_never_called(
+    make_loop: MakeLoop, clock: FakeClock, calls: Calls
+) -> None:
+    make_run()
+    loop = make_loop()
+    loop.tick()
+    run = cancel(Run.objects.get().pk)
+    clock.advance(STALL + 0.1)  # nothing has started meanwhile: the next tick gives it back before it looks
+    loop.tick()
+    work(loop)
+    run.refresh_from_db()
+    assert calls == []
+    assert (run.status, run.reason, run.finished_at) == (RunStatus.CANCELLED, "cancelled by ann", after(STALL + 0.1))
 
 
 def during(monkeypatch: pytest.MonkeyPatch, loop: Loop, looks: bool) -> Run:

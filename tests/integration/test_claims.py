@@ -352,20 +352,20 @@ def test_a_run_that_is_held_does_not_wait() -> None:
 def test_a_run_given_back_waits_for_any_scheduler() -> None:
     make_job()
     (held,) = claim().runs
-    admission.give_back("s1", [held.id])
+    admission.give_back("s1", [held.id], NOW)
     assert [run.id for run in take(5, "s2")] == [held.id]
 
 
 def test_only_the_holder_gives_a_run_back() -> None:
     make_job()
     (held,) = claim().runs
-    admission.give_back("s2", [held.id])
+    admission.give_back("s2", [held.id], NOW)
     assert take(5, "s2") == []
 
 
 def test_a_run_that_started_is_not_given_back() -> None:
     run = make_run(status=RunStatus.RUNNING, scheduler_id="s1")
-    admission.give_back("s1", [run.id])
+    admission.give_back("s1", [run.id], NOW)
     assert Run.objects.get().scheduler_id == "s1"
 
 
