@@ -63,7 +63,7 @@ def update_job(job_id: str, body: Mapping[str, Any], *, now: datetime) -> Job:
             if unclaimed is not None and job.next_run_time != unclaimed.scheduled_time:
                 put_on_record(unclaimed)
         elif _is_mended(job, names):
-            job.error, job.next_run_time = "", _next_after(job, now)
+            job.error, job.next_run_time = "", _next_after(job, max(now, job.paused_until or now))
             names += ["error", "next_run_time"]
         elif "max_runs" in names and not _has_runs_left(job):
             job.next_run_time = None
@@ -124,7 +124,7 @@ def skip_next(job_id: str, *, now: datetime, actor: str = "") -> Job:
             raise InvalidRequest(f"job {job_id!r} has no fire time to come")
         reason = f"left out by {actor or 'a request'}"
         put_on_record(skipped_run(job, job.next_run_time, now=now, reason=reason, actor=actor))
-        job.next_run_time = definitions.trigger_of(job).next_after(job.next_run_time)
+        job.next_run_time = _next_after(job, job.next_run_time)
         job.save(update_fields=["next_run_time"])
         announce()
     return job
@@ -184,7 +184,14 @@ def _has_runs_left(job: Job) -> bool:
 
 
 def _next_after(job: Job, instant: datetime) -> datetime | None:
-    return definitions.trigger_of(job).next_after(instant) if _has_runs_left(job) else None
+    """Return the first fire time after `instant` that is not on record yet, as one is that was left out."""
+    if not _has_runs_left(job):
+        return None
+    trigger = definitions.trigger_of(job)
+    at = trigger.next_after(instant)
+    while at is not None and Run.objects.filter(job_id=job.id, scheduled_time=at).exists():
+        at = trigger.next_after(at)
+    return at
 
 
 def _reschedule(job: Job, now: datetime) -> list[str]:

@@ -133,3 +133,27 @@ def test_a_fire_time_that_has_a_run_already_is_left_out_all_the_same() -> None:
     make_run(status=RunStatus.SUCCEEDED)  # of a job of this name that was removed
     assert services.skip_next("job", now=after(-5)).next_run_time == after(10)
     assert Run.objects.get().status == RunStatus.SUCCEEDED
+
+
+@pytest.mark.parametrize("resume", [True, False], ids=["resumed", "by itself"])
+def test_what_was_left_out_stays_so_over_a_pause_and_costs_no_run_of_max_runs(resume: bool) -> None:
+    make_job(next_run_time=after(10), max_runs=1)
+    services.skip_next("job", now=after(1))
+    services.pause_job("job", now=after(2), until=after(5))
+    if resume:
+        services.resume_job("job", now=after(3))
+    assert stored().next_run_time == after(20)
+    assert fired(after(20)) == [after(20)]
+    assert (stored().claimed_count, stored().next_run_time) == (1, None)
+
+
+def test_what_was_left_out_stays_so_with_a_trigger_that_names_it_too() -> None:
+    make_job(trigger={"type": "cron", "second": "*/10"}, next_run_time=after(10))
+    services.skip_next("job", now=after(1))
+    assert services.update_job("job", {"second": "*/5"}, now=after(6)).next_run_time == after(15)
+
+
+def test_a_job_that_may_have_more_runs_waits_for_the_end_of_its_pause() -> None:
+    make_job(next_run_time=None, max_runs=1, claimed_count=1)
+    services.pause_job("job", now=after(1), until=after(65))
+    assert services.update_job("job", {"max_runs": 2}, now=after(2)).next_run_time == after(70)
