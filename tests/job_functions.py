@@ -100,6 +100,13 @@ def leave_open(database: Database) -> None:
     database.execute("UPDATE jobs_job SET name = 'written by leave_open'")
 
 
+@register("tests:begin")
+def begin(database: Database) -> None:
+    """Begin a transaction behind Django's back, write in it, and never end it."""
+    database.execute("BEGIN")
+    database.execute("UPDATE jobs_job SET name = 'written by begin'")
+
+
 @register("tests:close_connection")
 def close_connection(database: Database) -> None:
     """Close the connection behind Django's back."""

@@ -10,7 +10,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any
 
-from django.db import close_old_connections, connections, reset_queries
+from django.db import ProgrammingError, close_old_connections, connections, reset_queries
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from jobs import registry
@@ -118,7 +118,21 @@ def _tidy_connections(before: set[str]) -> bool:
 
 
 def _in_transactions(opened: Iterable[BaseDatabaseWrapper]) -> set[str]:
-    return {connection.alias for connection in opened if connection.in_atomic_block}
+    return {connection.alias for connection in opened if connection.in_atomic_block or _has_begun(connection)}
+
+
+def _has_begun(connection: BaseDatabaseWrapper) -> bool:
+    """Tell whether the database itself has a transaction open: Django knows of no BEGIN that was sent as SQL."""
+    raw = connection.connection
+    if raw is None:
+        return False
+    if connection.vendor == "postgresql":
+        return raw.info.transaction_status.name in ("ACTIVE", "INTRANS", "INERROR")
+    try:
+        with connection.wrap_database_errors:
+            return bool(raw.in_transaction)
+    except ProgrammingError:  # closed behind Django's back
+        return False
 
 
 def _abandon(aliases: Iterable[str]) -> None:

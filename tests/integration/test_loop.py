@@ -411,8 +411,12 @@ def test_a_drain_waits_for_a_run_that_is_about_to_start(calls: Calls) -> None:
 # --- transactions that functions leave open --------------------------------------------------------------------------
 
 
-def test_a_transaction_left_open_fails_its_run_and_not_the_next() -> None:
-    make_job("a", func="tests:leave_open", next_run_time=after(-1))
+LEAVING = pytest.mark.parametrize("func", ["tests:leave_open", "tests:begin"])
+
+
+@LEAVING
+def test_a_transaction_left_open_fails_its_run_and_not_the_next(func: str) -> None:
+    make_job("a", func=func, next_run_time=after(-1))
     make_job("b", func="tests:select")
     Loop(1, 1, RunningClock()).run_once()  # type: ignore[arg-type]
     first, second = Run.objects.order_by("id")
@@ -422,10 +426,11 @@ def test_a_transaction_left_open_fails_its_run_and_not_the_next() -> None:
     assert (second.status, second.result) == (RunStatus.SUCCEEDED, 1)
 
 
-def test_what_a_function_wrote_in_a_transaction_left_open_is_rolled_back() -> None:
-    make_job("a", func="tests:leave_open")
+@LEAVING
+def test_what_a_function_wrote_in_a_transaction_left_open_is_rolled_back(func: str) -> None:
+    make_job("a", func=func)
     Loop(1, 1, RunningClock()).run_once()  # type: ignore[arg-type]
-    assert not Job.objects.filter(name="written by leave_open").exists()
+    assert Job.objects.get().name == "a"
 
 
 @pytest.mark.usefixtures("postgresql_only")
