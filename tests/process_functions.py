@@ -102,6 +102,50 @@ def spoil() -> None:
     sys.stdout = io.StringIO()
 
 
+@register("tests:spoil_signals")
+def spoil_signals() -> None:
+    """Make what it can of what tells its process to end, and of who may read what it writes."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    signal.alarm(2)
+    os.umask(0)
+    os.environ["SPOILT"] = "yes"
+
+
+@register("tests:surroundings")
+def surroundings() -> list[object]:
+    """Return what `spoil_signals` spoils, after the alarm would have rung."""
+    time.sleep(2.5)
+    mask = os.umask(0o22)
+    os.umask(mask)
+    return [sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ())), mask, os.environ.get("SPOILT")]
+
+
+@register("tests:without_output")
+def without_output() -> str:
+    """Take the output away."""
+    sys.stdout = None
+    del sys.stderr
+    return "returned"
+
+
+@register("tests:die_later")
+def die_later() -> int:
+    """Return, and leave something behind that ends the process."""
+    threading.Timer(0.2, os._exit, (3,)).start()
+    return os.getpid()
+
+
+@register("tests:die_beside_a_child")
+def die_beside_a_child(path: str) -> None:
+    """End the process, but not its child, which holds whatever it held."""
+    child = os.fork()
+    if child:
+        leave(path, child)
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(300)
+
+
 @register("tests:seize")
 def seize(seconds: float) -> None:
     """Leave behind a thread that keeps the interpreter to itself for so long, in C."""

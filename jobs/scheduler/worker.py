@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import Any, TextIO
 
 PR_SET_PDEATHSIG = 1
+UNCAUGHT = {signal.SIGKILL, signal.SIGSTOP}
 
 
 def main() -> None:
@@ -40,17 +41,37 @@ class Surroundings:
 
     def __init__(self) -> None:
         """Note how they are."""
-        self._output = os.dup(1)
+        self._input, self._output = os.dup(0), os.dup(1)
         self._folder = os.getcwd()
+        self._mask = os.umask(0o22)
+        self._environment = dict(os.environ)
+        handlers = {number: signal.getsignal(number) for number in signal.valid_signals() - UNCAUGHT}
+        self._handlers = {number: handler for number, handler in handlers.items() if handler is not None}
+        self._blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         self._streams: list[TextIO] = []
 
     def restore(self) -> None:
-        """Make them what they were: the handler of SIGTERM, the folder, the standard streams and what logs to them."""
-        signal.signal(signal.SIGTERM, _end)
+        """Make them what they were: signals, folder, umask, environment, the standard streams and what logs to them."""
+        self._restore_signals()
         os.chdir(self._folder)
-        for descriptor in (1, 2):
-            os.dup2(self._output, descriptor)
-        if self._streams != [sys.stdout, sys.stderr] or any(stream.closed for stream in self._streams):
+        os.umask(self._mask)
+        if os.environ != self._environment:
+            os.environ.clear()
+            os.environ.update(self._environment)
+        self._restore_streams()
+
+    def _restore_signals(self) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in self._handlers.items():
+            if signal.getsignal(number) != handler:
+                signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._blocked)
+
+    def _restore_streams(self) -> None:
+        for descriptor, kept in ((0, self._input), (1, self._output), (2, self._output)):
+            os.dup2(kept, descriptor)
+        found = [getattr(sys, name, None) for name in ("stdout", "stderr")]
+        if self._streams != found or any(stream.closed for stream in self._streams):
             # What can not be encoded is no reason to fail, as it is none in a thread.
             self._streams = [os.fdopen(fd, "w", 1, "utf-8", "backslashreplace", closefd=False) for fd in (1, 2)]
             sys.stdout, sys.stderr = self._streams
@@ -80,7 +101,7 @@ def _answer(request: dict[str, Any], answers: TextIO) -> None:
         activity.context.on_progress = lambda done, total: _say(answers, progress=[done, total])
 
     outcome = execute(HeldRun(**request), SystemClock(), started)
-    with suppress(ValueError, OSError):  # the function may have closed them
+    with suppress(Exception):  # the function may have closed them, or put anything in their place
         sys.stdout.flush()
         sys.stderr.flush()
     kept = {name: getattr(outcome, name) for name in ("status", "result", "error", "traceback")}

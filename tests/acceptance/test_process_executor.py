@@ -188,6 +188,35 @@ def test_what_a_function_makes_of_its_process_is_not_found_by_the_next_one() -> 
 
 
 @pytest.mark.usefixtures("scheduler")
+def test_signals_the_umask_and_the_environment_are_as_they_were_for_the_next_one() -> None:
+    before = ended(queued("tests:surroundings")).result
+    assert ended(queued("tests:spoil_signals")).status == "succeeded"
+    assert ended(queued("tests:surroundings")).result == before
+
+
+@pytest.mark.usefixtures("scheduler")
+def test_a_function_may_take_its_output_away() -> None:
+    run = ended(queued("tests:without_output"))
+    assert (run.status, run.result) == ("succeeded", "returned")
+    assert ended(queued("tests:speak")).output == "hello\n"
+
+
+@pytest.mark.usefixtures("scheduler")
+def test_a_process_that_died_between_two_runs_fails_neither() -> None:
+    pid = ended(queued("tests:die_later")).result
+    until(lambda: not is_alive(pid))
+    assert_goes_on()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="pidfd_open is Linux's")
+@pytest.mark.usefixtures("scheduler")
+def test_a_process_that_dies_fails_its_run_although_its_child_lives(tmp_path: Path) -> None:
+    run = ended(queued("tests:die_beside_a_child", str(tmp_path / "pids")))
+    assert (run.status, run.error) == ("failed", "the process was ended by SIGKILL")
+    until(lambda: not is_alive(*pids(tmp_path / "pids")), seconds=5)
+
+
+@pytest.mark.usefixtures("scheduler")
 def test_a_process_that_takes_no_request_is_ended_at_the_timeout() -> None:
     assert ended(queued("tests:seize", 60)).status == "succeeded"
     time.sleep(0.5)

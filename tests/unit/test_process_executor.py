@@ -16,6 +16,7 @@ class SlowWorker:
     """A worker that takes so long to load that the lease runs out."""
 
     runs = 0
+    alive = True
 
     def __init__(self) -> None:
         """Note that there is one."""

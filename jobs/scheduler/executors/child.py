@@ -59,6 +59,16 @@ def _started(requests: int, replies: int, output: int) -> tuple[subprocess.Popen
         raise
 
 
+def _death_of(pid: int) -> int | None:
+    """Return a descriptor that can be read once the process `pid` has ended; None where the system has none.
+
+    The end of its replies does not tell: a child that its function forked holds the other end, too.
+    """
+    with suppress(AttributeError, OSError):
+        return os.pidfd_open(pid)
+    return None
+
+
 class Worker:
     """A process, in a process group of its own, that calls one function at a time.
 
@@ -85,14 +95,21 @@ class Worker:
         finally:
             for descriptor in (requests, replies, output):
                 os.close(descriptor)
+        self._death = _death_of(self._process.pid)
         self.runs = 0
         self._stop: Stopped | None = None
         self._unsent = self._unread = b""
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._watched = select.poll()
         # In this order they are looked at: where the end is there, the output before it is seen to be there, too.
-        for descriptor in (self._replies, self._output, self._bell):
+        deaths = [] if self._death is None else [self._death]
+        for descriptor in (self._replies, self._output, self._bell, *deaths):
             self._watched.register(descriptor, select.POLLIN)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process.poll() is None
 
     def get_ready(self, output: Output) -> None:
         """Wait until the process has loaded Django; `output` gets what it writes. Raises `WorkerDied` if it dies."""
@@ -156,6 +173,8 @@ class Worker:
         self.kill()
         self._warden.dismiss()
         self._close_pipes()
+        if self._death is not None:
+            os.close(self._death)
 
     def _close_pipes(self) -> None:
         for descriptor in (self._replies, self._output, self._bell, self._ring):
@@ -206,6 +225,8 @@ class Worker:
                         progress(message["progress"])
                     if wanted in message:
                         return message[wanted]
+            elif self._death in ready and not select.select([self._replies], (), (), 0)[0]:
+                raise WorkerDied
 
     def _send(self) -> None:
         try:

@@ -75,7 +75,7 @@ class ProcessExecutor(ThreadExecutor):
             self._own.worker.kill(activity.output)
             ended = {"status": RunStatus.FAILED, "error": self._own.worker.how_it_ended()}
         except Exception as error:
-            ended = {"status": RunStatus.FAILED, "error": f"no process could be started for it: {error}"}
+            ended = {"status": RunStatus.FAILED, "error": f"no process could run it: {error}"}
         finally:
             with self._changed:
                 self._workers.pop(run.id, None)
@@ -83,14 +83,15 @@ class ProcessExecutor(ThreadExecutor):
         self._recorder.finished(activity.outcome(self._clock.now(), **ended))
 
     def _ready_worker(self, output: Output) -> Worker | Exception:
-        """Return this slot's worker, started if there is none; or why it can not be started, for the run to say so."""
+        """Return this slot's worker, started if none is alive; or why it can not be started, for the run to say so."""
         try:
-            if getattr(self._own, "worker", None) is None:
-                self._own.worker = Worker()
-                self._own.worker.get_ready(output)
+            worker: Worker | None = getattr(self._own, "worker", None)
+            if worker is None or not worker.alive:  # ended by what an earlier run left behind, or for want of memory
+                self._tidy({})
+                self._own.worker = worker = Worker()
+                worker.get_ready(output)
         except Exception as error:
             return error
-        worker: Worker = self._own.worker
         return worker
 
     def _tidy(self, ended: dict[str, Any]) -> None:
