@@ -64,6 +64,9 @@ DATABASES: dict[str, Any] = {
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["ENGINE"] = "cronzimus_site.sqlite3"
     DATABASES["default"]["OPTIONS"] = SQLITE_OPTIONS
+    if not DATABASES["default"]["NAME"].startswith((":", "file:")):
+        # Wherever a process starts, and whatever folder a function changes to, it is the same file.
+        DATABASES["default"]["NAME"] = str(BASE_DIR / DATABASES["default"]["NAME"])
 else:
     # A server that is gone without a word is noticed, as one that refuses is; options in the URL have their way.
     DATABASES["default"]["ENGINE"] = "cronzimus_site.postgresql"

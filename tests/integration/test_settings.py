@@ -150,3 +150,8 @@ def test_a_wrong_declaration_is_said(tmp_path: Path) -> None:
     result = started("manage.py", "runscheduler", "--once", DATABASE_URL=database, JOBS=jobs)
     assert result.returncode == 1
     assert result.stderr.startswith("CommandError: JOBS[0].")
+
+
+def test_a_relative_file_is_the_same_in_whichever_folder_a_process_is() -> None:
+    show = "from cronzimus_site.settings import DATABASES; print(DATABASES['default']['NAME'])"
+    assert started("-c", show, DATABASE_URL="sqlite:///some.sqlite3").stdout == f"{ROOT / 'some.sqlite3'}\n"
