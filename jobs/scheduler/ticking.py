@@ -73,6 +73,7 @@ class TickingScheduler(TellingScheduler):
         self._more = self._woken = self._waiting = False
         self._flush_at = float("inf")
         self._live_at = self._looked_at = 0.0
+        self._late_at = float("-inf")
         self._started_at: dict[str, float] = {}
         self._stuck_until: dict[str, float] = {}
         self._stuck_at: tuple[datetime | None, datetime | None] = (None, None)
@@ -188,6 +189,8 @@ class TickingScheduler(TellingScheduler):
         if monotonic < self.lease.due:
             return
         self.clock.synchronise()
+        if not self.lease.held:  # what kept this one from its heartbeat may have kept the others from theirs
+            self._late_at = monotonic
         if not self.lease.renew(queued=self._pools.queued, running=self.recorder.running):
             logger.error("%s was given up by others", self.lease.scheduler_id, extra={"action": "lease_lost"})
             # What was claimed too late for the others to see it can still be had by any.
@@ -196,7 +199,8 @@ class TickingScheduler(TellingScheduler):
             self.lease.acquire()
         self._give_back_orphans()
         now = self.clock.now()
-        if monotonic - self.clock.jumped_at > LEASE:  # the others have noticed the jump, too, and renewed their leases
+        if monotonic - max(self.clock.jumped_at, self._late_at) > LEASE:
+            # After a jump of the clock, or an outage, all that live have had the time to renew their leases.
             recovery.recover(now)
         recovery.forget_stopped(now)
         self._inspector.round(now)

@@ -230,6 +230,23 @@ def test_after_a_jump_of_the_clock_the_others_have_time_to_renew_their_leases(
     assert Scheduler.objects.get(pk="other").stopped_at is not None
 
 
+def test_what_keeps_all_from_their_heartbeats_for_longer_than_a_lease_costs_nobody_a_run(
+    make_loop: MakeLoop, clock: FakeClock
+) -> None:
+    make_job(trigger={"type": "interval", "hours": 1})
+    first, second = make_loop(), make_loop()
+    first.tick()
+    clock.advance(LEASE + 5)  # the database is gone, or locked
+    second.tick()
+    first.tick()
+    for _ in range(4):
+        clock.advance(HEARTBEAT)
+        first.tick()
+        second.tick()
+    assert statuses() == ["queued"]
+    assert list(Scheduler.objects.values_list("stopped_at", flat=True)) == [None, None]
+
+
 def test_a_run_that_ends_after_it_was_given_up_stays_lost(make_loop: MakeLoop, clock: FakeClock) -> None:
     run = make_run(func="tests:record")
     loop = make_loop()
