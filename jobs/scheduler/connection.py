@@ -10,7 +10,8 @@ from typing import Any
 from django.db.backends.signals import connection_created
 
 TUNING = {
-    "postgresql": ("SET enable_seqscan = off", "SET jit = off"),
+    # Who waits longer for a row that somebody else has locked misses its heartbeat.
+    "postgresql": ("SET enable_seqscan = off", "SET jit = off", "SET lock_timeout = '3s'"),
     # A batch changes more pages than fit into the 2 MB that are the default (here 8 MB), and each of them many times
     # before it has to be copied from the log to the database (here every 16 MB, in place of 4).
     "sqlite": ("PRAGMA cache_size = -8000", "PRAGMA wal_autocheckpoint = 4000"),
@@ -19,7 +20,7 @@ TUNING = {
 
 @contextmanager
 def tuned_for_the_loop() -> Iterator[None]:
-    """Within this context, connections that this thread opens look rows up by index, and compile nothing.
+    """Within this context, connections that this thread opens look rows up by index, and wait little for locks.
 
     All that the loop does are look-ups by index, in batches. Where a table has grown since it was last analysed,
     PostgreSQL would rather read all of it for each batch, so that the work grows with its square.

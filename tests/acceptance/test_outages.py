@@ -96,6 +96,20 @@ def test_tables_that_are_locked_on_postgresql_for_ten_seconds_lose_no_fire_time(
         assert_in_time(site, demand(told, locked, released))
 
 
+@pytest.mark.postgresql
+def test_a_job_that_is_locked_for_longer_than_a_lease_costs_no_scheduler_its_runs(make_site: MakeSite) -> None:
+    site = make_site("postgresql")
+    site.jobs = [site.job("locked", seconds=1), site.job("long", seconds=25)]
+    schedulers = site.schedulers(2)
+    until(lambda: site.calls("locked") and site.calls("long"), 20, "the first runs")
+    with psycopg.connect(site.url) as connection:
+        connection.execute("SELECT * FROM jobs_job WHERE id = 'locked' FOR UPDATE")
+        let_pass(20)
+    until(lambda: "succeeded" in site.statuses("long"), 20, "its end")
+    stop_now(*schedulers)
+    assert "lost" not in {row.status for row in site.rows()}
+
+
 def test_a_lock_that_another_holds_on_sqlite_for_ten_seconds_loses_no_fire_time(sqlite_site: Site) -> None:
     site = sqlite_site
     site.jobs = [site.job(job_id) for job_id in JOB_IDS]
