@@ -21,7 +21,7 @@ def due_unclaimed(job: Job, now: datetime, *, what: str) -> Run | None:
         return None
     try:
         trigger = definitions.trigger_of(job)
-        latest = trigger.latest_until(now) or job.next_run_time
+        latest = max(trigger.latest_until(now) or job.next_run_time, job.next_run_time)
         fire_times = 1 + trigger.count(job.next_run_time, now)
     except InvalidTrigger:
         latest, fire_times = job.next_run_time, 1  # of a damaged row no more is known

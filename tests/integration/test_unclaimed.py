@@ -114,3 +114,9 @@ def test_a_fire_time_that_is_on_record_already_stays_as_it_is() -> None:
     make_run(status=RunStatus.SUCCEEDED)  # of a job of this name that was removed
     services.pause_job("job", now=after(1))
     assert Run.objects.get().status == RunStatus.SUCCEEDED
+
+
+def test_one_that_the_trigger_does_not_name_any_more_is_skipped_at_its_own_instant() -> None:
+    make_job(next_run_time=after(3))  # another TIME_ZONE moves a trigger's fire times
+    services.remove_job("job", now=after(4))
+    assert Run.objects.get().scheduled_time == after(3)
