@@ -81,7 +81,7 @@ class Job(models.Model):
         indexes = (
             # Read by the due query and by the question when the next job is due: jobs with no fire time cost nothing.
             models.Index(F("next_run_time"), name="job_due", condition=Q(next_run_time__isnull=False)),
-            # Read by each claim, to find whether it has to sort.
+            # Read by each look, to find whether a claim goes by priority, and by each claim that does.
             models.Index(
                 F("next_run_time"), name="job_prioritised", condition=Q(next_run_time__isnull=False) & ~Q(priority=0)
             ),

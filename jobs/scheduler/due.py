@@ -31,6 +31,24 @@ REPLACED = 100
 """Jobs whose runs are replaced in one claim at the most, where there is no room for others."""
 
 
+class Rank(NamedTuple):
+    """Some of the due jobs, and the order in which they are claimed."""
+
+    condition: str
+    order: str
+
+
+ALL = Rank("", "next_run_time")
+RANKS = (
+    Rank("AND NOT (priority = 0) AND priority > 0", "priority DESC, next_run_time"),
+    # Not `priority = 0` alone: PostgreSQL takes that for rare until it has statistics, and sorts all that is due.
+    Rank("AND COALESCE(priority = 0, false)", "next_run_time"),
+    Rank("AND NOT (priority = 0) AND priority < 0", "priority DESC, next_run_time"),
+)
+"""The due jobs by their priority, one rank after the other: few have one (`job_prioritised`), the others come in the
+order of their index (`job_due`). Sorted as a whole, each claim would read all that is due."""
+
+
 class DueJob(NamedTuple):
     """A due job's row, as raw SQL gives it: JSON as text, and on SQLite instants as text too."""
 
@@ -81,10 +99,15 @@ def planned_jobs(rooms: Mapping[str, int], now: datetime, *, by_priority: bool) 
 
 
 def _due_jobs(rooms: Mapping[str, int], now: datetime, *, by_priority: bool) -> list[DueJob]:
-    sql = _due_sql(connection.vendor, by_priority, process=bool(rooms.get("process")), thread=bool(rooms.get("thread")))
+    jobs: list[DueJob] = []
+    wanted = most(rooms) or REPLACED
+    process, thread = bool(rooms.get("process")), bool(rooms.get("thread"))
     with connection.cursor() as cursor:
-        cursor.execute(sql, [bulk.instant(now), most(rooms) or REPLACED])
-        jobs = [DueJob._make(row) for row in cursor.fetchall()]
+        for rank in RANKS if by_priority else (ALL,):
+            if len(jobs) < wanted:
+                sql = _due_sql(connection.vendor, rank, process=process, thread=thread)
+                cursor.execute(sql, [bulk.instant(now), wanted - len(jobs)])
+                jobs += [DueJob._make(row) for row in cursor.fetchall()]
     return _with_room(jobs, rooms) if any(rooms.values()) else jobs
 
 
@@ -100,7 +123,7 @@ def _with_room(jobs: Sequence[DueJob], rooms: Mapping[str, int]) -> list[DueJob]
 
 
 @cache
-def _due_sql(vendor: str, by_priority: bool, *, process: bool, thread: bool) -> str:
+def _due_sql(vendor: str, rank: Rank, *, process: bool, thread: bool) -> str:
     # On SQLite instants are read as text: one that is damaged fails its own job, and not the whole statement.
     instant = {"anchor", "next_run_time"} if vendor == "sqlite" else set()
     columns = ", ".join(bulk.as_text(name) if name in instant else f'"{name}"' for name in DueJob._fields)
@@ -111,8 +134,8 @@ def _due_sql(vendor: str, by_priority: bool, *, process: bool, thread: bool) -> 
     # Schedulers do not wait for each other: each takes the jobs that no other is taking.
     lock = "FOR UPDATE SKIP LOCKED" if vendor == "postgresql" else ""
     return (
-        f"SELECT {columns} FROM jobs_job WHERE next_run_time <= %s {only} "  # noqa: S608
-        f"ORDER BY {'priority DESC, ' if by_priority else ''}next_run_time LIMIT %s {lock}"
+        f"SELECT {columns} FROM jobs_job WHERE next_run_time <= %s {only} {rank.condition} "  # noqa: S608
+        f"ORDER BY {rank.order} LIMIT %s {lock}"
     )
 
 

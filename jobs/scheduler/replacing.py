@@ -43,6 +43,6 @@ class Replacer:
         if self._looked_at is not None and timedelta() <= now - self._looked_at < EVERY:
             return ()
         self._looked_at = now
-        claimed = claims.claim_due(scheduler_id, {}, now)
+        claimed = claims.claim_due(scheduler_id, {}, now, by_priority=seen.goes_by_priority(now))
         self.end(claimed.replaced, now)
         return claimed.unstarted

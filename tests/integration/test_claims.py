@@ -25,8 +25,8 @@ pytestmark = pytest.mark.django_db
 Statements = Callable[[], Any]
 
 
-def claim(now: Any = NOW, limit: int = 100, scheduler: str = "s1") -> claims.Claimed:
-    return claims.claim_due(scheduler, {"thread": limit}, now)
+def claim(now: Any = NOW, limit: int = 100, scheduler: str = "s1", *, by_priority: bool = True) -> claims.Claimed:
+    return claims.claim_due(scheduler, {"thread": limit}, now, by_priority=by_priority)
 
 
 def take(limit: int = 5, scheduler: str = "s1") -> list[HeldRun]:
@@ -155,14 +155,23 @@ def test_fire_times_beyond_the_catch_up_stay_due() -> None:
 def test_a_claim_takes_four_statements(jobs: int, statements: Statements) -> None:
     make_jobs(jobs)
     with statements() as found:
-        assert len(claim(limit=1000).runs) == jobs
+        assert len(claim(limit=1000, by_priority=False).runs) == jobs
     # The due jobs, their active runs, the jobs moved on, the runs written.
     assert [sql.split()[0] for sql in found] == ["SELECT", "SELECT", "UPDATE", "INSERT"]
 
 
+@pytest.mark.parametrize("jobs", [1, 1000])
+def test_a_claim_by_priority_takes_two_more(jobs: int, statements: Statements) -> None:
+    make_jobs(jobs)
+    make_job("urgent", priority=1)
+    with statements() as found:
+        assert len(claim(limit=1002).runs) == jobs + 1
+    assert [sql.split()[0] for sql in found] == ["SELECT"] * 4 + ["UPDATE", "INSERT"]
+
+
 def test_a_claim_of_nothing_takes_one_statement(statements: Statements) -> None:
     with statements() as found:
-        claim()
+        claim(by_priority=False)
     assert len(found) == 1
 
 

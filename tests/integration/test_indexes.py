@@ -145,6 +145,25 @@ class TestIndexes:
         # The active runs of the jobs, or, where those of all jobs are few, all that are active.
         assert "run_active_of_job" in text or "run_held" in text, text
 
+    def test_a_claim_by_priority_sorts_no_more_than_the_jobs_that_have_one(self) -> None:
+        as_the_loop_asks()
+        Job.objects.filter(id="job-1").update(priority=1)
+        above, plain, below, *_ = plans(lambda: claims.claim_due("s1", {"thread": 100_000}, after(3600)))
+        assert_reads(above, "job_prioritised")
+        assert_reads(plain, "job_due")
+        assert_reads(below, "job_prioritised")
+        assert "Sort" not in plain
+        assert "TEMP B-TREE" not in plain, plain
+
+    @pytest.mark.usefixtures("postgresql_only")
+    def test_a_claim_by_priority_from_a_table_without_statistics_does_not_either(self) -> None:
+        as_the_loop_asks()
+        with connection.cursor() as cursor:
+            cursor.execute("DELETE FROM pg_statistic WHERE starelid = 'jobs_job'::regclass")
+        _, plain, *_ = plans(lambda: claims.claim_due("s1", {"thread": 100, "process": 100}, after(3600)))
+        assert_reads(plain, "job_due")
+        assert "Sort" not in plain, plain
+
     def test_the_active_runs_of_jobs_are_found_by_run_active_of_job(self) -> None:
         runs = Run.objects.active().filter(job_id__in=["due", "job-5", "job-6"]).values_list("job_id", "id")
         assert_reads(plan(lambda: list(runs.order_by("id"))), "run_active_of_job")

@@ -263,6 +263,15 @@ def test_of_the_jobs_that_are_due_the_higher_priority_starts_first() -> None:
     assert {run.job_id for run in claimed.runs} == {"job-3", "job-1"}
 
 
+@pytest.mark.parametrize("room", range(1, 8))
+def test_among_jobs_of_one_priority_the_longest_due_come_first(room: int) -> None:
+    order = [(9, 0), (5, -2), (5, -1), (0, -7), (0, -3), (-5, -9), (-5, -8)]
+    for number, (priority, due) in reversed(list(enumerate(order))):
+        make_job(f"job-{number}", priority=priority, next_run_time=after(due))
+    claimed = claims.claim_due("s1", {"thread": room}, NOW)
+    assert [run.job_id for run in claimed.runs] == [f"job-{number}" for number in range(room)]
+
+
 def test_a_job_of_high_priority_is_claimed_before_a_long_backlog() -> None:
     make_jobs(50, next_run_time=after(-60))
     make_job("urgent", priority=1)
