@@ -24,6 +24,8 @@ REST = 60.0
 """Seconds after which the jobs are gone through again, at the earliest."""
 AIM = 0.02
 """Seconds that the loop prunes at a time: nothing is claimed meanwhile."""
+FORGET = 3600.0
+"""Seconds after which failures that are kept are read again: a run that ended late may lie among them."""
 SHARE = 0.2
 """How much of the loop's time pruning takes, while there is more to delete."""
 FIRST, LEAST = 200, 50
@@ -50,6 +52,8 @@ class Pruner:
         self.due = self._round_at = clock.monotonic() + ROUND
         self._circles = [Circle(_bounded_jobs, JOBS), Circle(_orphans, NAMES)]
         self._waiting: dict[str, None] = {}
+        self._seen: dict[str, datetime] = {}
+        self._forget_at = clock.monotonic() + FORGET
         self._batch = min(FIRST, BATCH)
 
     def work(self) -> int:
@@ -61,6 +65,9 @@ class Pruner:
         if started < self.due:
             return 0
         self.due = started + ROUND  # should the database refuse, there is more to do than to prune
+        if started >= self._forget_at:
+            self._forget_at = started + FORGET
+            self._seen.clear()
         if started >= self._round_at:
             self._round_at = started + ROUND
             for circle in self._circles:
@@ -76,7 +83,7 @@ class Pruner:
         for job in _jobs(list(self._waiting)[:JOBS]):
             del self._waiting[job.pk]
             began, batch = self._clock.monotonic(), self._batch
-            pruned = _pruned(job, now, batch)
+            pruned = _pruned(job, now, batch, self._seen)
             ended = self._clock.monotonic()
             deleted += pruned
             self._adapt(pruned, ended - began)
@@ -151,9 +158,9 @@ def _jobs(ids: Sequence[str]) -> Iterator[Job]:
         yield known.get(job_id) or Job(id=job_id, **_site_limits())
 
 
-def _pruned(job: Job, now: datetime, most: int) -> int:
+def _pruned(job: Job, now: datetime, most: int, seen: dict[str, datetime]) -> int:
     try:
-        return prune_job(job, now, most, vars(job).get("oldest"))
+        return prune_job(job, now, most, vars(job).get("oldest"), seen)
     except DatabaseError:
         raise
     except Exception:

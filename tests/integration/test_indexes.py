@@ -255,6 +255,23 @@ class TestIndexes:
         assert_reads("\n".join(found))
         assert "run_once" in found[-2], found[-2]
 
+    def test_failures_that_are_kept_less_long_are_a_range_of_their_own_index(self) -> None:
+        as_the_loop_asks()
+        Run.objects.filter(job_id="job-7").active().delete()
+        job = Job(id="job-7", keep_runs=Run.objects.filter(job_id="job-7").count() - 3, keep_failed_days=1)
+        *_, old, _, failures, _ = plans(lambda: prune_job(job, NOW, 10))
+        assert_reads(old, "run_once")
+        assert "run_unsuccessful_of_job" in failures or "run_by_status" in failures, failures
+
+    def test_failures_that_are_kept_are_left_out_of_the_range_that_is_read(self) -> None:
+        job, seen = Job(id="job-7", keep_days=1, keep_failed_days=10_000), dict[str, Any]()
+        Run.objects.filter(job_id="job-7", status=RunStatus.SUCCEEDED).update(status=RunStatus.FAILED)
+        prune_job(job, NOW, 10, seen=seen)
+        assert seen["job-7"] == after(-86400)
+        as_the_loop_asks()
+        text = plan(lambda: prune_job(job, NOW, 10, seen=seen))
+        assert "scheduled_time>? AND scheduled_time<?" in text or "scheduled_time >= '2029-12-31" in text, text
+
     def test_the_runs_of_removed_jobs_are_found_from_one_id_to_the_next(self, settings: Any, clock: FakeClock) -> None:
         as_the_loop_asks()
         settings.JOB_DEFAULTS = {"keep_days": 10_000}

@@ -12,7 +12,7 @@ from jobs.core.runs import RunStatus
 from jobs.models import Job, Run
 from jobs.scheduler import pruner
 from jobs.scheduler.loop import Scheduler as Loop
-from jobs.scheduler.pruner import AIM, REST, ROUND, SHARE, Pruner
+from jobs.scheduler.pruner import AIM, FORGET, REST, ROUND, SHARE, Pruner
 from tests.fakes import FakeClock, after, make_job, make_run
 
 pytestmark = pytest.mark.django_db
@@ -138,6 +138,21 @@ def test_a_job_that_comes_to_keep_more_keeps_it_at_once(monkeypatch: pytest.Monk
     made.work()
     Job.objects.update(keep_days=None)
     assert [made.work(), left("job")] == [0, 3]
+
+
+def test_failures_that_are_kept_are_read_again_after_an_hour_alone(pruning: Pruner, clock: FakeClock) -> None:
+    make_job(keep_days=1, keep_failed_days=90)
+    make_run(status=RunStatus.FAILED, scheduled_time=after(-9 * DAY))
+    old_runs("job")
+    assert pruning.work() == 1
+    old_runs("job", days=7)  # as one that ended late
+    clock.advance(REST)
+    assert pruning.work() == 0
+    old_runs("job", days=1 - 2 * REST / DAY)
+    clock.advance(REST)
+    assert pruning.work() == 1
+    clock.advance(FORGET)
+    assert [pruning.work(), left("job")] == [1, 1]
 
 
 def test_runs_of_removed_jobs_stay_where_the_site_says_nothing(pruning: Pruner) -> None:

@@ -83,6 +83,22 @@ def test_failures_are_kept_longer_where_the_job_says_so(status: RunStatus) -> No
     assert ages() == [1, 5, 20]
 
 
+def test_failures_are_kept_less_long_where_the_job_says_so() -> None:
+    job = make_job(keep_days=30, keep_failed_days=7)
+    days_ago(1, 20, 31)
+    days_ago(5, 10, 40, status=RunStatus.FAILED)
+    days_ago(11, status=RunStatus.CANCELLED)
+    assert [prune_job(job, NOW), ages()] == [3, [1, 5, 11, 20]]
+
+
+def test_a_batch_is_one_over_all_that_is_not_kept() -> None:
+    job = make_job(keep_days=7, keep_failed_days=30)
+    days_ago(10, 40, 50)
+    days_ago(20, 60, status=RunStatus.FAILED)
+    assert [prune_job(job, NOW, 2, seen=(seen := {})) for _ in range(3)] == [2, 2, 0]
+    assert [ages(), seen] == [[20], {"job": after(-7 * DAY)}]
+
+
 @pytest.mark.parametrize("status", [RunStatus.QUEUED, RunStatus.RUNNING])
 def test_an_active_run_stays_however_old(status: RunStatus) -> None:
     job = make_job(keep_runs=1, keep_days=1)
