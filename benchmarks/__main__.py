@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 ONE_ROUND = ("--repeat", "1")
-IDLE = ("--jobs", "1000", "100000", "--alone")
+IDLE = ("--jobs", "1000", "100000", "--contenders", "cronzimus")
 SCRIPTS = {
     "burst": ((), ONE_ROUND),
     "steady": ((), ONE_ROUND),

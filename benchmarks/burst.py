@@ -143,7 +143,7 @@ def _prepared(contender: harness.Contender, database: Database, jobs: int) -> tu
     """Put the jobs in, and return how the contender is to be run."""
     if contender == harness.CELERY:
         return "run", {"burst": jobs}
-    harness.prepare(contender, database, "prepare-burst", jobs=jobs)
+    harness.call(contender, database, "prepare-burst", jobs=jobs)
     return ("run-burst", {"jobs": jobs}) if contender == harness.APSCHEDULER else ("run", {})
 
 

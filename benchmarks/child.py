@@ -16,6 +16,7 @@ from benchmarks import functions
 
 HOUR = timedelta(hours=1)
 SECOND = timedelta(seconds=1)
+DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,16 @@ def steady_jobs(number: int) -> list[Due]:
     """Return `number` jobs that fire at every whole second, from now on."""
     now = datetime.now(UTC).replace(microsecond=0)
     return [Due(f"job-{index:06}", anchor=now, next_run_time=now + SECOND, interval=SECOND) for index in range(number)]
+
+
+def idle_jobs(number: int, due: bool) -> list[Due]:
+    """Return `number` jobs that are due in a day and later; with `due`, the first one every second, from now on."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    jobs = [
+        Due(f"job-{index:06}", anchor=now, next_run_time=now + DAY + SECOND * index, interval=2 * DAY)
+        for index in range(number)
+    ]
+    return [Due(jobs[0].id, anchor=now, next_run_time=now, interval=SECOND), *jobs[1:]] if due else jobs
 
 
 def tell(word: str) -> None:

@@ -27,8 +27,8 @@ from benchmarks.databases import PLACES, Database, Unavailable
 ROOT = Path(__file__).resolve().parents[1]
 TIMEOUT = 300.0
 """Seconds that one measurement may take."""
-PREPARATION = 240.0
-"""Seconds that putting the jobs in may take."""
+PREPARATION = 600.0
+"""Seconds that putting the jobs in may take, or a history."""
 START = 60.0
 """Seconds that a process has to start."""
 END = 60.0
@@ -164,17 +164,18 @@ class Child:
         return self.usage
 
 
-def prepare(contender: Contender, database: Database, action: str, **arguments: Any) -> None:
-    """Have the contender put its jobs in. Raises `Failed` with what it wrote."""
+def call(contender: Contender, database: Database, action: str, **arguments: Any) -> str:
+    """Have the contender do `action` in a process of its own; return what it printed. Raises `Failed` with its log."""
     command = [*_command(contender.module), action, json.dumps(arguments)]
     try:
         done = subprocess.run(
             command, cwd=ROOT, env=_environment(database), capture_output=True, timeout=PREPARATION, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise Failed(f"{contender.name} was not prepared within {PREPARATION:.0f} s") from error
+        raise Failed(f"{contender.name} did not {action} within {PREPARATION:.0f} s") from error
     if done.returncode:
-        raise Failed(f"{contender.name} could not be prepared:\n{done.stderr.decode(errors='replace')[-4000:]}")
+        raise Failed(f"{contender.name} could not {action}:\n{done.stderr.decode(errors='replace')[-4000:]}")
+    return done.stdout.decode()
 
 
 @contextmanager

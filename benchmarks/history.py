@@ -7,48 +7,49 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
 if not __package__:  # run as a file, and not with -m
-    sys.path.insert(0, str(ROOT))
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.databases import KINDS, Unavailable  # noqa: E402
+from benchmarks import harness
+from benchmarks.databases import PLACES, Database, Unavailable
+
+CRONZIMUS = harness.Contender("cronzimus", "cronzimus_history", harness.BOTH)
 
 
 def main() -> None:
     """Measure, and print the tables."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--runs", type=int, default=1_000_000, metavar="N")
-    parser.add_argument("--jobs", type=int, default=1000, metavar="N", help="at least 1000")
-    parser.add_argument("--seconds", type=int, default=10, metavar="N", help="how long is pruned")
-    parser.add_argument("--databases", nargs="+", choices=sorted(KINDS), default=["sqlite", "postgresql"])
-    options = parser.parse_args()
-    if options.jobs < 1000 or options.runs < 10 * options.jobs or options.seconds < 1:
-        parser.error("--jobs is at least 1000, --runs ten times as many, and --seconds at least 1")
+    options = _options()
     pages: dict[str, dict[str, Any]] = {}
     pruned: dict[str, Any] = {}
     for kind in dict.fromkeys(options.databases):
         try:
-            with KINDS[kind]() as database:
-                _call(database.url, "prepare", options.jobs, options.runs)
-                pages[kind] = {page["question"]: page for page in _call(database.url, "pages")}
-                (pruned[kind],) = _call(database.url, "prune", options.seconds)
+            with PLACES[kind]() as database:
+                harness.call(CRONZIMUS, database, "prepare", jobs=options.jobs, runs=options.runs)
+                pages[kind] = {page["question"]: page for page in _told(database, "pages")}
+                (pruned[kind],) = _told(database, "prune", seconds=options.seconds)
         except Unavailable as reason:
             print(f"{kind}: skipped, {reason}", file=sys.stderr)
     print("\n".join([*_pages(pages), "", *_pruned(pruned)]))
 
 
-def _call(url: str, action: str, *numbers: int) -> list[dict[str, Any]]:
-    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")}
-    environment = kept | {"DATABASE_URL": url, "LOG_LEVEL": "CRITICAL", "SECRET_KEY": "benchmark", "TIME_ZONE": "UTC"}
-    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.history_cronzimus", action, *map(str, numbers)]
-    done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    return [json.loads(line) for line in done.stdout.splitlines()]
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--runs", type=int, default=1_000_000, metavar="N")
+    parser.add_argument("--jobs", type=int, default=1000, metavar="N", help="at least 1000")
+    parser.add_argument("--seconds", type=int, default=10, metavar="N", help="how long is pruned")
+    parser.add_argument("--databases", nargs="+", choices=harness.BOTH, default=harness.BOTH, metavar="KIND")
+    options = parser.parse_args()
+    if options.jobs < 1000 or options.runs < 10 * options.jobs or options.seconds < 1:
+        parser.error("--jobs is at least 1000, --runs ten times as many, and --seconds at least 1")
+    return options
+
+
+def _told(database: Database, action: str, **arguments: Any) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in harness.call(CRONZIMUS, database, action, **arguments).splitlines()]
 
 
 def _pages(pages: dict[str, dict[str, Any]]) -> list[str]:
@@ -77,4 +78,4 @@ def _pruned(pruned: dict[str, Any]) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    harness.command(main)

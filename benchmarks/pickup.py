@@ -120,9 +120,9 @@ def _measured(way: Way, kind: str, name: str, jobs: int) -> Sample:
 def _started(way: Way, database: Database, stack: ExitStack) -> tuple[harness.Child, harness.Child]:
     """Start the scheduler, the web where one is needed, and the client; return who tells of starts, and the client."""
     if way.module in ("cronzimus", "django_apscheduler"):
-        harness.prepare(way, database, "prepare-pickup")
+        harness.call(way, database, "prepare-pickup")
     elif way.module == "procrastinate":
-        harness.prepare(way, database, "prepare")
+        harness.call(way, database, "prepare")
     running, port = [], _free_port()
     if way.module != "flask_apscheduler":
         running.append(stack.enter_context(harness.running(way.module, database, "run")))

@@ -53,7 +53,7 @@ class Soaked:
 
     def __init__(self, database: Database, stack: ExitStack) -> None:
         """Start both; they end with `stack`."""
-        harness.prepare(harness.CRONZIMUS, database, "prepare-soak")
+        harness.call(harness.CRONZIMUS, database, "prepare-soak")
         self.database = database
         self.readings: list[Reading] = []
         self._scheduler = stack.enter_context(harness.running("cronzimus", database, "run", endless=True))

@@ -80,14 +80,14 @@ def _options() -> argparse.Namespace:
 def _measured(kind: str, function: str, schedulers: int, jobs: int) -> Sample:
     with PLACES[kind]() as database, ExitStack() as stack:
         # Put in long before they are due, and moved to the instant when all schedulers are there.
-        harness.prepare(
+        harness.call(
             harness.CRONZIMUS, database, "prepare-burst", jobs=jobs, function=function, at=math.ceil(time.time()) + 3600
         )
         children = [stack.enter_context(harness.running("cronzimus", database, "run")) for _ in range(schedulers)]
         for child in children:
             child.wait_for("ready")
         at = math.ceil(time.time()) + AHEAD
-        harness.prepare(harness.CRONZIMUS, database, "bring-forward", at=at)
+        harness.call(harness.CRONZIMUS, database, "bring-forward", at=at)
         _wait(database, children, at)
         seconds = time.time() - at
         with database.connected() as connection:

@@ -112,9 +112,9 @@ def _prepared(contender: harness.Contender, database: Database, jobs: int) -> tu
     if contender == harness.CELERY:
         return "run", {"steady": jobs}
     if contender == harness.PROCRASTINATE:
-        harness.prepare(contender, database, "prepare")
+        harness.call(contender, database, "prepare")
         return "run", {"periodic": jobs}
-    harness.prepare(contender, database, "prepare-steady", jobs=jobs)
+    harness.call(contender, database, "prepare-steady", jobs=jobs)
     return ("run-steady", {"jobs": jobs}) if contender == harness.APSCHEDULER else ("run", {})
 
 

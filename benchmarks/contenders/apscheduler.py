@@ -48,6 +48,11 @@ def run_steady(jobs: int) -> None:
     _run(_scheduler(BlockingScheduler), child.steady_jobs(jobs), "stamp", tagged=True)
 
 
+def run_idle(jobs: int, due: bool) -> None:
+    """Run its scheduler with `jobs` jobs in memory, none of them due for a day, or the first one every second."""
+    _run(_scheduler(BlockingScheduler), child.idle_jobs(jobs, due), "tell", tagged=True)
+
+
 def _prepare(due: list[child.Due], function: str, *, tagged: bool = False) -> None:
     if not MEMORY:
         scheduler = _scheduler(BackgroundScheduler)
@@ -96,5 +101,5 @@ def _store() -> Any:
 if __name__ == "__main__":
     child.main({
         "prepare-burst": prepare_burst, "prepare-steady": prepare_steady,
-        "run-burst": run_burst, "run-steady": run_steady,
+        "run-burst": run_burst, "run-steady": run_steady, "run-idle": run_idle,
     })  # fmt: skip

@@ -55,6 +55,16 @@ def prepare_steady(jobs: int) -> None:
     prepare(child.steady_jobs(jobs), STAMP, tagged=True)
 
 
+def prepare_idle(jobs: int, due: bool) -> None:
+    """Put in `jobs` jobs, none of them due for a day, or the first one every second."""
+    prepare(child.idle_jobs(jobs, due), TELL, tagged=True)
+    from django.db import connection
+
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("VACUUM ANALYZE")
+
+
 def prepare_pickup() -> None:
     """Make the database, with one job that is run by hand only."""
     prepare([], "")
@@ -140,7 +150,7 @@ def _setup() -> None:
 
 if __name__ == "__main__":
     child.main({
-        "prepare-burst": prepare_burst, "prepare-steady": prepare_steady, "prepare-pickup": prepare_pickup,
-        "prepare-soak": prepare_soak,         "run": run, "client": client, "web": web,
+        "prepare-burst": prepare_burst, "prepare-steady": prepare_steady, "prepare-idle": prepare_idle,
+        "prepare-pickup": prepare_pickup, "prepare-soak": prepare_soak, "run": run, "client": client, "web": web,
         "bring-forward": bring_forward,
     })  # fmt: skip

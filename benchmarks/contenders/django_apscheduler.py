@@ -71,6 +71,11 @@ def prepare_steady(jobs: int) -> None:
     prepare(child.steady_jobs(jobs), "benchmarks.functions:stamp", tagged=True)
 
 
+def prepare_idle(jobs: int, due: bool) -> None:
+    """Put in `jobs` jobs, none of them due for a day, or the first one every second."""
+    prepare(child.idle_jobs(jobs, due), "benchmarks.functions:tell", tagged=True)
+
+
 def prepare_pickup() -> None:
     """Put in a job that fires every second: a scheduler looks at its store only when one that it knows of is due."""
     prepare(child.steady_jobs(1), "benchmarks.functions:noop")
@@ -119,6 +124,6 @@ def configure() -> None:
 if __name__ == "__main__":
     configure()
     child.main({
-        "prepare-burst": prepare_burst, "prepare-steady": prepare_steady, "prepare-pickup": prepare_pickup, "run": run,
-        "client": client,
+        "prepare-burst": prepare_burst, "prepare-steady": prepare_steady, "prepare-idle": prepare_idle,
+        "prepare-pickup": prepare_pickup, "run": run, "client": client,
     })  # fmt: skip

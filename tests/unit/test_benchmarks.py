@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
-from benchmarks import api, api_client, harness, spread, steady
+from benchmarks import api, api_client, child, harness, spread, steady
+from benchmarks.__main__ import ROOT, SCRIPTS
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_that_is_ended_by_a_signal_removes_its_databases(name: str) -> None:
+    assert "harness.command(main)" in (ROOT / "benchmarks" / f"{name}.py").read_text()
+
+
+def test_of_idle_jobs_the_first_alone_is_due_where_one_is_to_be() -> None:
+    for due, expected in ((True, timedelta(seconds=1)), (False, timedelta(days=2))):
+        first, second = child.idle_jobs(2, due)
+        assert (first.interval, second.interval) == (expected, timedelta(days=2))
+        assert (first.next_run_time == first.anchor) is due
+        assert second.next_run_time > second.anchor
 
 
 def test_a_start_is_late_by_what_has_gone_of_its_second() -> None:

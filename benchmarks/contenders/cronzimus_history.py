@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,8 +12,13 @@ from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import Any
 
+from benchmarks import child
+from benchmarks.history_rows import BUSY, SPAN, insert_runs
+
 TIMES = 7
 """Each page is asked for so often, and once before that."""
+SMALL = "job-00500"
+"""A job with few runs; `BUSY` has a fifth of all."""
 ACTIVE = 50
 """Runs that wait or run, beside the finished ones."""
 
@@ -25,7 +29,6 @@ def prepare(jobs: int, runs: int) -> None:
     from django.core.management import call_command
     from django.db import connection
 
-    from benchmarks.history_rows import insert_runs
     from jobs.models import Job, Run
 
     call_command("migrate", verbosity=0)
@@ -58,16 +61,19 @@ def prepare(jobs: int, runs: int) -> None:
 
 def questions() -> dict[str, str]:
     """Return the addresses that are asked for, by what they are."""
-    from benchmarks.history_rows import BUSY, SPAN
-    from jobs.api.paging import Cursor
     from jobs.models import Run
 
-    newest = Run.objects.latest("id")
-    middle = newest.scheduled_time - SPAN / 2
-    deep, since = Cursor(False, middle, 0), f"{middle:%Y-%m-%dT%H:%M:%SZ}"
-    until = f"{middle + timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"
+    middle = Run.objects.latest("id").scheduled_time - SPAN / 2
     failed = Run.objects.filter(status="failed").latest("id").pk
-    small, runs, admin = "job-00500", "/scheduler/runs", "/admin/jobs/run/"
+    return _of_the_api(middle, failed) | _of_the_admin(failed)
+
+
+def _of_the_api(middle: datetime, failed: int) -> dict[str, str]:
+    from jobs.api.paging import Cursor
+
+    deep, since = Cursor(False, middle, 0), f"{middle:%Y-%m-%dT%H:%M:%SZ}"
+    hour = f"since={since}&until={middle + timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"
+    runs = "/scheduler/runs"
     return {
         "API: runs": runs,
         "API: runs, 500 of them": f"{runs}?limit=500",
@@ -75,16 +81,14 @@ def questions() -> dict[str, str]:
         **{f"API: runs, {status}": f"{runs}?status={status}" for status in ("succeeded", "failed", "lost", "queued")},
         "API: runs, failed, half a history in": f"{runs}?status=failed&cursor={deep}",
         "API: runs, since": f"{runs}?since={since}",
-        "API: runs, of an hour": f"{runs}?since={since}&until={until}",
-        "API: runs, lost, of an hour": f"{runs}?status=lost&since={since}&until={until}",
-        "API: runs, of a job": f"{runs}?job={small}",
+        "API: runs, of an hour": f"{runs}?{hour}",
+        "API: runs, lost, of an hour": f"{runs}?status=lost&{hour}",
+        "API: runs, of a job": f"{runs}?job={SMALL}",
         "API: runs, of the busiest job": f"{runs}?job={BUSY}",
         "API: runs, of the busiest job, half a history in": f"{runs}?job={BUSY}&cursor={deep}",
         "API: runs, of the busiest job, lost": f"{runs}?job={BUSY}&status=lost",
         "API: runs, of the busiest job, queued": f"{runs}?job={BUSY}&status=queued",
-        "API: runs, of the busiest job, failed, of an hour": (
-            f"{runs}?job={BUSY}&status=failed&since={since}&until={until}"
-        ),
+        "API: runs, of the busiest job, failed, of an hour": f"{runs}?job={BUSY}&status=failed&{hour}",
         "API: runs, of no job": f"{runs}?job=unknown",
         "API: runs of the busiest job": f"/scheduler/jobs/{BUSY}/runs",
         "API: a run": f"{runs}/{failed}",
@@ -92,31 +96,35 @@ def questions() -> dict[str, str]:
         "API: jobs": "/scheduler/jobs",
         "API: ready": "/api/health/ready",
         "API: scheduler": "/scheduler",
-        "admin: runs": admin,
-        "admin: runs, the last page": f"{admin}?p=200",
-        **{
-            f"admin: runs, {status}": f"{admin}?status={status}"
-            for status in ("succeeded", "failed", "lost", "queued", "unsuccessful")
-        },
-        **{f"admin: runs, {trigger}": f"{admin}?trigger={trigger}" for trigger in ("schedule", "manual", "retry")},
-        **{f"admin: runs, past {span}": f"{admin}?since={span}" for span in ("1h", "30d")},
-        "admin: runs, by id": f"{admin}?o=1",
-        "admin: runs, of the busiest job": f"{admin}?job={BUSY}",
-        "admin: runs, of the busiest job, unsuccessful": f"{admin}?job={BUSY}&status=unsuccessful",
-        "admin: runs, of the busiest job, lost": f"{admin}?job={BUSY}&status=lost",
-        "admin: runs, of the busiest job, by hand": f"{admin}?job={BUSY}&trigger=manual",
-        "admin: runs, lost, by hand, past 7 days": f"{admin}?status=lost&trigger=manual&since=7d",
-        "admin: runs, search for a job": f"{admin}?q={small}",
-        "admin: runs, search for ten jobs": f"{admin}?q=job-0001",
-        "admin: runs, search for all jobs": f"{admin}?q=job",
-        "admin: runs, search for a run": f"{admin}?q={failed}",
-        "admin: runs, search for nothing": f"{admin}?q=nothing",
-        "admin: a run": f"{admin}{failed}/change/",
-        "admin: jobs": "/admin/jobs/job/",
-        "admin: jobs, search": "/admin/jobs/job/?q=job-00500",
-        "admin: a job": f"/admin/jobs/job/{BUSY}/change/",
+    }
+
+
+def _of_the_admin(failed: int) -> dict[str, str]:
+    runs, jobs = "/admin/jobs/run/", "/admin/jobs/job/"
+    statuses = ("succeeded", "failed", "lost", "queued", "unsuccessful")
+    return {
+        "admin: runs": runs,
+        "admin: runs, the last page": f"{runs}?p=200",
+        **{f"admin: runs, {status}": f"{runs}?status={status}" for status in statuses},
+        **{f"admin: runs, {trigger}": f"{runs}?trigger={trigger}" for trigger in ("schedule", "manual", "retry")},
+        **{f"admin: runs, past {span}": f"{runs}?since={span}" for span in ("1h", "30d")},
+        "admin: runs, by id": f"{runs}?o=1",
+        "admin: runs, of the busiest job": f"{runs}?job={BUSY}",
+        "admin: runs, of the busiest job, unsuccessful": f"{runs}?job={BUSY}&status=unsuccessful",
+        "admin: runs, of the busiest job, lost": f"{runs}?job={BUSY}&status=lost",
+        "admin: runs, of the busiest job, by hand": f"{runs}?job={BUSY}&trigger=manual",
+        "admin: runs, lost, by hand, past 7 days": f"{runs}?status=lost&trigger=manual&since=7d",
+        "admin: runs, search for a job": f"{runs}?q={SMALL}",
+        "admin: runs, search for ten jobs": f"{runs}?q=job-0001",
+        "admin: runs, search for all jobs": f"{runs}?q=job",
+        "admin: runs, search for a run": f"{runs}?q={failed}",
+        "admin: runs, search for nothing": f"{runs}?q=nothing",
+        "admin: a run": f"{runs}{failed}/change/",
+        "admin: jobs": jobs,
+        "admin: jobs, search": f"{jobs}?q={SMALL}",
+        "admin: a job": f"{jobs}{BUSY}/change/",
         "admin: schedulers": "/admin/jobs/scheduler/",
-    }  # fmt: skip
+    }
 
 
 def pages() -> None:
@@ -240,4 +248,4 @@ if __name__ == "__main__":
 
     django.setup()
     settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    {"prepare": prepare, "pages": pages, "prune": prune}[sys.argv[1]](*(int(number) for number in sys.argv[2:]))
+    child.main({"prepare": prepare, "pages": pages, "prune": prune})
