@@ -31,14 +31,12 @@ MOVED = {"id": "text", "next_run_time": "time", "error": "text", "queued": "numb
 class Claimed:
     """What one claim took: runs to start, and how many jobs it moved on.
 
-    `unstarted` has, with their jobs' ids, the runs that were born finished, and `replaced` the ids of those that are to
-    end for newer ones.
+    `unstarted` has, with their jobs' ids, the runs that were born finished.
     """
 
     runs: list[HeldRun] = field(default_factory=list)
     jobs: int = 0
     unstarted: Sequence[tuple[str, PlannedRun]] = ()
-    replaced: Sequence[int] = ()
 
 
 def claim_due(scheduler_id: str, rooms: Mapping[str, int], now: datetime, *, by_priority: bool = True) -> Claimed:
@@ -50,11 +48,10 @@ def claim_due(scheduler_id: str, rooms: Mapping[str, int], now: datetime, *, by_
     Runs that have to wait for their turn, or for a slot, are written without an owner: any scheduler may have them.
     A job whose row can not be understood is taken off the schedule, and leaves a failed run that says why.
 
-    Without `by_priority` the jobs are claimed in the order in which they fell due alone. Call `end_replaced` with what
-    is `replaced` when the transaction has ended.
+    Without `by_priority` the jobs are claimed in the order in which they fell due alone.
     """
     with transaction.atomic(savepoint=False):
-        planned = planned_jobs(rooms, now, by_priority=by_priority)
+        planned = _replace(planned_jobs(rooms, now, by_priority=by_priority), now)
         if not planned:
             return Claimed()
         _move_on(planned)
@@ -63,16 +60,34 @@ def claim_due(scheduler_id: str, rooms: Mapping[str, int], now: datetime, *, by_
     unstarted = [
         (found.job.id, run) for found in planned for run in found.plan.runs if run.status is not RunStatus.QUEUED
     ]
-    replaced = [run_id for found in planned for run_id in found.plan.replaced]
-    return Claimed(runs=held, jobs=len(planned), unstarted=unstarted, replaced=replaced)
+    return Claimed(runs=held, jobs=len(planned), unstarted=unstarted)
 
 
-def end_replaced(run_ids: Sequence[int], now: datetime) -> None:
-    """Have the runs `run_ids` end, which newer ones replace.
+def _replace(planned: Sequence[Planned], now: datetime) -> Sequence[Planned]:
+    """Have the runs end that newer ones replace, and return the jobs of which that could be done.
 
-    Not under the locks of the jobs: whoever writes the end of such a run locks it first, and its job then.
+    A job stays due while somebody else is writing such a run.
     """
-    Run.objects.filter(id__in=run_ids).cancel("replaced by a newer run of its job", now)
+    replaced = _replaced(planned)
+    if not replaced:
+        return planned
+    locked = _locked(replaced)
+    planned = [found for found in planned if locked.issuperset(found.plan.replaced)]
+    Run.objects.filter(id__in=_replaced(planned)).cancel("replaced by a newer run of its job", now)
+    return planned
+
+
+def _replaced(planned: Sequence[Planned]) -> list[int]:
+    return [run_id for found in planned for run_id in found.plan.replaced]
+
+
+def _locked(run_ids: Sequence[int]) -> set[int]:
+    """Lock the runs `run_ids` that nobody else is writing, and return them. SQLite's transaction is a lock."""
+    if not connection.features.has_select_for_update_skip_locked:
+        return set(run_ids)
+    # Not waited for: who writes the end of a run locks it first and its job then, which is locked here already.
+    runs = Run.objects.filter(id__in=run_ids).select_for_update(skip_locked=True)
+    return set(runs.values_list("id", flat=True))
 
 
 def _move_on(planned: Sequence[Planned]) -> None:

@@ -15,19 +15,11 @@ EVERY = timedelta(seconds=1)
 
 
 class Replacer:
-    """Has runs end that newer ones replace, and goes by when it looked last for more of them."""
+    """Goes by when it looked last for such jobs."""
 
     def __init__(self) -> None:
         """Look at the first occasion."""
         self._looked_at: datetime | None = None
-        self._replaced: list[int] = []
-
-    def end(self, run_ids: Sequence[int], now: datetime) -> None:
-        """Have `run_ids` end, and those that the database could not be told of before."""
-        self._replaced += run_ids
-        if self._replaced:
-            claims.end_replaced(self._replaced, now)
-            self._replaced = []
 
     def claim(
         self, scheduler_id: str, rooms: Mapping[str, int], seen: Look, now: datetime
@@ -43,6 +35,4 @@ class Replacer:
         if self._looked_at is not None and timedelta() <= now - self._looked_at < EVERY:
             return ()
         self._looked_at = now
-        claimed = claims.claim_due(scheduler_id, {}, now, by_priority=seen.goes_by_priority(now))
-        self.end(claimed.replaced, now)
-        return claimed.unstarted
+        return claims.claim_due(scheduler_id, {}, now, by_priority=seen.goes_by_priority(now)).unstarted

@@ -134,7 +134,6 @@ class TickingScheduler(TellingScheduler):
         self._waiting = seen.is_waiting(now)
         if seen.cancellations:
             cancel_wanted(self.lease.scheduler_id, self._pools, self.recorder, now)
-        self._replacer.end((), now)
         rooms = self._rooms(seen, monotonic)
         self._tell_unstarted(self._replacer.claim(self.lease.scheduler_id, rooms, seen, now))
         if (seen.due_at, seen.waiting_at) != self._stuck_at:
@@ -226,7 +225,6 @@ class TickingScheduler(TellingScheduler):
             self._started_at |= dict.fromkeys((run.executor for run in runs), self.clock.monotonic())
             self._pools.submit(runs)
             self._dispatch_submitted(runs)
-        self._replacer.end(claimed.replaced, now)
         return bool(runs or claimed.jobs)
 
     def _take(self, rooms: dict[str, int], seen: admission.Look, now: datetime) -> tuple[list[HeldRun], claims.Claimed]:

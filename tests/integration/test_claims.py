@@ -169,6 +169,18 @@ def test_a_claim_by_priority_takes_two_more(jobs: int, statements: Statements) -
     assert [sql.split()[0] for sql in found] == ["SELECT"] * 4 + ["UPDATE", "INSERT"]
 
 
+@pytest.mark.parametrize("jobs", [1, 200])
+def test_a_claim_that_replaces_runs_takes_the_same_number_whatever_there_are(jobs: int, statements: Statements) -> None:
+    make_jobs(jobs, overlap="replace")
+    for number in range(jobs):
+        make_run(f"job-{number}", status=RunStatus.RUNNING, scheduler_id="s2", scheduled_time=after(-10))
+    with statements() as found:
+        assert claim(limit=1000).jobs == jobs
+    # Beside the four: the old runs locked, told to end where a scheduler holds them, and ended where none does.
+    assert len(found) == (7 if connection.vendor == "postgresql" else 6)
+    assert Run.objects.filter(cancel_requested_at=NOW).count() == jobs
+
+
 def test_a_claim_of_nothing_takes_one_statement(statements: Statements) -> None:
     with statements() as found:
         claim(by_priority=False)
@@ -221,6 +233,20 @@ def test_waiting_runs_that_another_is_taking_are_passed_over() -> None:
         second = in_thread(lambda: take(9, "s2"))()
     assert ([run.job_id for run in first], [run.job_id for run in second]) == (["a"], ["c"])
     assert [run.job_id for run in take(9, "s2")] == ["b"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("postgresql_only")
+def test_a_job_is_passed_over_while_somebody_writes_the_run_that_is_to_be_replaced() -> None:
+    make_job(overlap="replace")
+    make_job("other")
+    old = make_run(status=RunStatus.RUNNING, scheduler_id="s2", scheduled_time=after(-10))
+    with transaction.atomic():
+        Run.objects.filter(pk=old.pk).update(output="so far")
+        assert [run.job_id for run in in_thread(claim)().runs] == ["other"]
+    assert claim().jobs == 1
+    old.refresh_from_db()
+    assert (old.cancel_requested_at, old.reason) == (NOW, "replaced by a newer run of its job")
 
 
 @pytest.mark.django_db(transaction=True)

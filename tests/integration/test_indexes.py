@@ -164,6 +164,13 @@ class TestIndexes:
         assert_reads(plain, "job_due")
         assert "Sort" not in plain, plain
 
+    def test_a_claim_that_replaces_runs_finds_them_by_an_index(self) -> None:
+        as_the_loop_asks()
+        Job.objects.filter(id="due").update(overlap="replace")
+        found = plans(lambda: claims.claim_due("s2", {"thread": 100}, NOW))
+        assert len(found) == (7 if connection.vendor == "postgresql" else 6)
+        assert_reads("\n".join(found))
+
     def test_the_active_runs_of_jobs_are_found_by_run_active_of_job(self) -> None:
         runs = Run.objects.active().filter(job_id__in=["due", "job-5", "job-6"]).values_list("job_id", "id")
         assert_reads(plan(lambda: list(runs.order_by("id"))), "run_active_of_job")

@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import OperationalError
 
 from jobs.core.runs import RunStatus, RunTrigger
 from jobs.models import Job, Run
@@ -142,6 +141,25 @@ def test_a_run_that_has_not_started_is_replaced_without_being_called(
     settle(loop)
     assert statuses() == ["cancelled", "succeeded"]
     assert len(calls) == 1
+
+
+def test_a_run_is_replaced_although_the_scheduler_that_claimed_the_newer_one_dies_at_once(
+    make_loop: MakeLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_scheduler("another")
+    old = make_run(status=RunStatus.RUNNING, scheduler_id="another", scheduled_time=after(-10))
+    make_job(overlap="replace")
+    loop = make_loop()
+
+    def die(*args: Any) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(loop, "_flushed", die)  # the claim is committed by then
+    with pytest.raises(SystemExit):
+        loop.tick()
+    old.refresh_from_db()
+    assert statuses() == ["running", "queued"]
+    assert (old.cancel_requested_at, old.reason) == (NOW, "replaced by a newer run of its job")
 
 
 # --- max_runs --------------------------------------------------------------------------------------------------------
@@ -324,22 +342,3 @@ def test_a_job_never_has_more_than_max_instances_over_all_schedulers(peaks: Coun
     run_two_schedulers()
     assert statuses() == ["succeeded"] * 20
     assert 1 <= peaks["job"] <= 3
-
-
-def test_a_replaced_run_is_ended_although_the_database_failed_as_it_was_to_be_told(
-    make_loop: MakeLoop, monkeypatch: pytest.MonkeyPatch, clock: FakeClock
-) -> None:
-    make_job(overlap="replace")
-    loop = make_loop()
-    loop.tick()
-    real = claims.end_replaced
-
-    def fail(*args: Any) -> None:
-        monkeypatch.setattr(claims, "end_replaced", real)
-        raise OperationalError("gone")
-
-    monkeypatch.setattr(claims, "end_replaced", fail)
-    clock.advance(10)
-    for _ in range(3):
-        loop._process_jobs()
-    assert Run.objects.order_by("id")[0].cancel_requested_at is not None or statuses()[0] == "cancelled"
