@@ -27,6 +27,7 @@ FINISHED = {
     "error": "text", "traceback": "text", "output": "text", "progress_done": "number", "progress_total": "number",
 }  # fmt: skip
 STARTED = {"id": "number", "started_at": "time"}
+ENDED = {"id": "number", "status": "text", "finished_at": "time"}
 LIVE = {"id": "number", "kept": "number", "more": "text", "progress_done": "number", "progress_total": "number"}
 COUNTED = {"id": "text", "runs": "number", "failures": "number", "status": "text", "at": "time"}
 LIVE_AT_ONCE = 4_000_000
@@ -102,16 +103,17 @@ class Recorder:
         self._told()
 
     def flush(self, scheduler_id: str, now: datetime) -> list[Outcome]:
-        """Write all that was noted, and return the outcomes of runs that `scheduler_id` held. Raises as `flushing`."""
+        """Write all that was noted, and return the outcomes that are on record then. Raises as `flushing`."""
         with self.flushing(scheduler_id, now) as written:
             return written
 
     @contextmanager
     def flushing(self, scheduler_id: str, now: datetime) -> Iterator[list[Outcome]]:
-        """Write all that was noted, in a transaction that ends with the block; gives the outcomes of runs held.
+        """Write all that was noted, in a transaction that ends with the block; gives the outcomes that are on record.
 
-        Those that did not succeed are queued again where their jobs have retries. Raises what the database raises;
-        nothing is lost then, and what the block wrote is undone with the rest.
+        Those are the ones of runs that `scheduler_id` held, and of a write before whose answer was lost. Runs that did
+        not succeed are queued again where their jobs have retries. Raises what the database raises; nothing is lost
+        then, and what the block wrote is undone with the rest.
         """
         self._finished += [self._ended.popleft() for _ in range(len(self._ended))]
         started = list(self._starting.copy().values())
@@ -178,17 +180,36 @@ def _write_started(started: Sequence[Activity], scheduler_id: str) -> None:
 
 
 def _write_finished(outcomes: Sequence[Outcome], scheduler_id: str) -> list[Outcome]:
+    """Write how runs ended, and return the outcomes that are on record then."""
     if not outcomes:
         return []
     outcomes = sorted(outcomes, key=lambda outcome: outcome.run_id)  # as `recovery.lose` locks them
     held = set(_update(FINISHED, [_finished_row(outcome) for outcome in outcomes], ENDED_SQL, scheduler_id))
     written = [outcome for outcome in outcomes if outcome.run_id in held]
+    _count(written)
+    return written + _written_before([outcome for outcome in outcomes if outcome.run_id not in held])
+
+
+def _written_before(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Return those that are on record, of a write whose answer was lost, and say that the others were given up."""
+    on_record = _on_record(outcomes) if outcomes else set()
     for outcome in outcomes:
-        if outcome.run_id not in held:
+        if outcome.run_id not in on_record:
             extra = {"action": "run_not_held", "run": outcome.run_id}
             logger.warning("run %s ended %s, but was given up before", outcome.run_id, outcome.status, extra=extra)
-    _count(written)
-    return written
+    return [outcome for outcome in outcomes if outcome.run_id in on_record]
+
+
+def _on_record(outcomes: Sequence[Outcome]) -> set[int]:
+    rows = [{"id": ended.run_id, "status": ended.status, "finished_at": ended.finished_at} for ended in outcomes]
+    source, data = bulk.table(ENDED, rows)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT r.id FROM {source} JOIN jobs_run r ON r.id = v.id "  # noqa: S608
+            "WHERE r.status = v.status AND r.finished_at = v.finished_at",
+            [data],
+        )
+        return {run_id for (run_id,) in cursor.fetchall()}
 
 
 def _finished_row(outcome: Outcome) -> dict[str, object]:

@@ -298,6 +298,7 @@ class TestIndexes:
     def test_outcomes_are_written_by_the_primary_keys(self) -> None:
         recorder = Recorder(lambda: None)
         recorder.finished(outcome(100_000, job_id="due"))
+        recorder.finished(outcome(1_000_001, job_id="job-1"))  # of another scheduler: is it on record already?
         text = plan(lambda: recorder.flush("s1", NOW))
         assert "Seq Scan on jobs_run" not in text, text
         assert "SCAN jobs_run" not in text, text

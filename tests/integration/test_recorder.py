@@ -176,6 +176,31 @@ def test_what_was_given_up_is_said(recorder: Recorder, caplog: pytest.LogCapture
 # --- a database that fails -------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def answer_lost(recorder: Recorder) -> Run:
+    """A run that failed and is to be tried again; its outcome is on record, and the recorder never heard of it."""
+    make_job(retries={"max": 1, "delay": 30})
+    run = held()
+    ended = outcome(run.id, status=RunStatus.FAILED, finished_at=after(1.234567))
+    recorder.finished(ended)
+    recorder.flush("s1", NOW)
+    recorder.finished(ended)
+    return run
+
+
+def test_what_is_on_record_although_the_answer_was_lost_is_told_as_any_other(
+    recorder: Recorder, answer_lost: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert [ended.run_id for ended in recorder.flush("s1", NOW)] == [answer_lost.id]
+    assert caplog.records == []
+
+
+@pytest.mark.usefixtures("answer_lost")
+def test_what_is_on_record_although_the_answer_was_lost_counts_once(recorder: Recorder) -> None:
+    recorder.flush("s1", NOW)
+    assert (Job.objects.get().run_count, Run.objects.count()) == (1, 2)
+
+
 def test_what_could_not_be_written_is_kept_and_written_later(recorder: Recorder) -> None:
     started, ended = held("a"), held("b")
     recorder.started(activity(started))
