@@ -87,9 +87,8 @@ class RunQuerySet(models.QuerySet["Run"]):
     def cancel(self, reason: str, now: datetime) -> int:
         """Cancel the active ones: at once where no scheduler holds them, and by their scheduler where one does.
 
-        Return how many there were.
+        Return how many there were. Lock them first: their schedulers write many at a time, in an order of their own.
         """
-        # In this order: one that its scheduler gives back in between is among the waiting then.
         held = self.active().filter(scheduler__isnull=False).update(cancel_requested_at=now, reason=reason)
         ended = self.waiting().order_by().update(status=RunStatus.CANCELLED, reason=reason, finished_at=now)
         return held + ended

@@ -183,7 +183,6 @@ def _write_finished(outcomes: Sequence[Outcome], scheduler_id: str) -> list[Outc
     """Write how runs ended, and return the outcomes that are on record then."""
     if not outcomes:
         return []
-    outcomes = sorted(outcomes, key=lambda outcome: outcome.run_id)  # as `recovery.lose` locks them
     held = set(_update(FINISHED, [_finished_row(outcome) for outcome in outcomes], ENDED_SQL, scheduler_id))
     written = [outcome for outcome in outcomes if outcome.run_id in held]
     _count(written)

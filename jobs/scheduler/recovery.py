@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F
 
 from jobs.core.runs import RunStatus
@@ -32,13 +32,12 @@ def recover(now: datetime) -> int:
 
 def _bury_dead(now: datetime) -> int:
     with transaction.atomic():
-        dead = Scheduler.objects.dead(now)
-        if connection.features.has_select_for_update_skip_locked:
-            dead = dead.select_for_update(skip_locked=True)
+        dead = Scheduler.objects.dead(now).select_for_update(skip_locked=True)
         ids = list(dead.values_list("id", flat=True))
         if not ids:
             return 0
-        lost = lose(ids, f"its scheduler's lease was over at {now:%Y-%m-%d %H:%M:%S} UTC, without a heartbeat", now)
+        reason = f"its scheduler's lease was over at {now:%Y-%m-%d %H:%M:%S} UTC, without a heartbeat"
+        lost = lose(ids, reason, now, skip_locked=True)
         Scheduler.objects.filter(id__in=ids).update(stopped_at=now, queued_runs=0, running_runs=0)
     for scheduler_id in ids:
         logger.warning("scheduler %s is dead", scheduler_id, extra={"action": "scheduler_dead"})
@@ -50,15 +49,20 @@ def _lose_unheld(now: datetime) -> int:
     holders = Scheduler.objects.filter(stopped_at__isnull=True).values("id")
     unheld = Run.objects.active().filter(scheduler_id__isnull=False).exclude(scheduler_id__in=holders)
     ids = list(unheld.order_by().values_list("scheduler_id", flat=True).distinct())
-    return lose(ids, "its scheduler had been given up before", now) if ids else 0
+    return lose(ids, "its scheduler had been given up before", now, skip_locked=True) if ids else 0
 
 
 @transaction.atomic
-def lose(scheduler_ids: Sequence[str], reason: str, now: datetime) -> int:
-    """Mark the active runs that `scheduler_ids` hold as lost for `reason`, and return how many there were."""
+def lose(scheduler_ids: Sequence[str], reason: str, now: datetime, *, skip_locked: bool = False) -> int:
+    """Mark the active runs that `scheduler_ids` hold as lost for `reason`, and return how many there were.
+
+    With `skip_locked` but for those that somebody else is writing.
+    """
     held = Run.objects.active().filter(scheduler_id__in=scheduler_ids)
-    # Locked: an outcome that is being written just now comes first, and its run is not counted twice.
-    lost = list(held.order_by("id").select_for_update().values_list("id", "job_id"))
+    # Locked: an outcome that is being written just now comes first, and its run is not counted twice. A scheduler
+    # waits for no lock on the runs of another, which may be waiting for those that it has: what it skips it finds with
+    # its next heartbeat.
+    lost = list(held.order_by("id").select_for_update(skip_locked=skip_locked).values_list("id", "job_id"))
     ids = [run_id for run_id, _ in lost]
     Run.objects.filter(id__in=ids).update(status=RunStatus.LOST, reason=reason, finished_at=now)
     queue_retries(ids, now)
