@@ -149,9 +149,11 @@ def _candidates(rooms: Mapping[str, int], now: datetime) -> list[Candidate]:
             "SELECT r.id, r.job_id, r.executor, r.concurrency_group, j.max_instances, j.concurrency_limit "  # noqa: S608
             "FROM jobs_run r LEFT JOIN jobs_job j ON j.id = r.job_id "
             f"WHERE r.status = 'queued' AND r.scheduler_id IS NULL AND r.executor IN ({marks}) "
-            "AND (r.available_at IS NULL OR r.available_at <= %s) AND (j.id IS NULL OR j.max_instances > "
-            f"(SELECT count(*) FROM jobs_run a WHERE a.job_id = r.job_id AND a.status IN ({ACTIVE_SQL}) "
-            "AND a.scheduler_id IS NOT NULL)) "
+            "AND (r.available_at IS NULL OR r.available_at <= %s) "
+            # The full jobs are found once, among the few runs that are held: thousands may wait for one of them.
+            "AND r.job_id NOT IN (SELECT f.id FROM jobs_run a JOIN jobs_job f ON f.id = a.job_id "
+            f"WHERE a.status IN ({ACTIVE_SQL}) AND a.scheduler_id IS NOT NULL "
+            "GROUP BY f.id HAVING count(*) >= f.max_instances) "
             # A full group at the front of the queue must not hide what is behind it.
             "AND (r.concurrency_group = '' OR j.id IS NULL OR j.concurrency_limit > "
             f"(SELECT count(*) FROM jobs_run a WHERE a.status IN ({ACTIVE_SQL}) AND a.scheduler_id IS NOT NULL "

@@ -49,6 +49,23 @@ def test_nothing_that_waits_takes_one_statement(statements: Callable[[], Any]) -
     assert len(found) == 1
 
 
+@pytest.mark.usefixtures("sqlite_only")
+def test_four_times_as_many_runs_of_a_full_job_take_four_times_the_work() -> None:
+    make_job("full")
+    make_run("full", status=RunStatus.RUNNING, scheduler_id="another", scheduled_time=after(-1))
+    steps: list[int] = []
+    for first, end in ((0, 200), (200, 800)):
+        Run.objects.bulk_create(
+            Run(job_id="full", func="tests:record", status="queued", trigger="manual", scheduled_time=after(n))
+            for n in range(first, end)
+        )
+        steps.append(0)
+        connection.connection.set_progress_handler(lambda: steps.append(steps.pop() + 1), 100)
+        assert taken() == []
+        connection.connection.set_progress_handler(None, 0)
+    assert steps[1] < 6 * steps[0]
+
+
 def test_a_run_waits_until_it_is_available() -> None:
     make_run(available_at=after(5))
     assert taken(now=after(4.9)) == []
