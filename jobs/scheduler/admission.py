@@ -126,6 +126,18 @@ def choose(
     return chosen
 
 
+def awaited(scheduler_id: str) -> set[int]:
+    """Return the ids of the runs of `scheduler_id` for whose end others may wait: of their job, or of any group."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT a.id FROM jobs_run a WHERE a.scheduler_id = %s AND a.status IN ({ACTIVE_SQL}) "  # noqa: S608
+            "AND (NOT (a.concurrency_group = '') OR EXISTS (SELECT 1 FROM jobs_run w WHERE w.job_id = a.job_id "
+            f"AND w.status IN ({ACTIVE_SQL}) AND w.scheduler_id IS NULL))",
+            [scheduler_id],
+        )
+        return {run_id for (run_id,) in cursor.fetchall()}
+
+
 def give_back(scheduler_id: str, run_ids: Sequence[int], now: datetime) -> None:
     """Let any scheduler have runs that `scheduler_id` holds and did not start; those that are to be cancelled end."""
     runs = Run.objects.filter(id__in=run_ids, scheduler_id=scheduler_id, status=RunStatus.QUEUED)

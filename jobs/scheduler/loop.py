@@ -107,7 +107,7 @@ class Scheduler(TickingScheduler):
             if self._backoff.failures and not self._draining and self.clock.monotonic() < due:
                 self._event.clear()  # what woke the loop is not what it waits for
                 continue
-            if self._woken and not self._more:
+            if self._woken and not self._wanted:
                 time.sleep(max(0.0, self._looked_at + GAP - self.clock.monotonic()))
             self._event.clear()
             if self._woken or self.clock.monotonic() >= due:

@@ -53,8 +53,8 @@ class Recorder:
     scheduler still holds it: one given up for lost stays lost.
     """
 
-    def __init__(self, told: Callable[[], None]) -> None:
-        """Call `told` whenever there is more to write."""
+    def __init__(self, told: Callable[[int | None], None]) -> None:
+        """Call `told` whenever there is more to write: with the id of a run that has ended, or None for a start."""
         self._told = told
         # Filled by the threads, emptied by the loop; single operations, so that no thread holds a lock.
         self._ended: deque[Outcome] = deque()
@@ -92,7 +92,7 @@ class Recorder:
     def started(self, activity: Activity) -> None:
         """Note that a run has started."""
         self._live[activity.run.id] = self._starting[activity.run.id] = activity
-        self._told()
+        self._told(None)
 
     def finished(self, outcome: Outcome) -> None:
         """Note what came of a run."""
@@ -100,7 +100,7 @@ class Recorder:
         # A run that ended before its start was written is written once.
         self._starting.pop(outcome.run_id, None)
         self._live.pop(outcome.run_id, None)
-        self._told()
+        self._told(outcome.run_id)
 
     def flush(self, scheduler_id: str, now: datetime) -> list[Outcome]:
         """Write all that was noted, and return the outcomes that are on record then. Raises as `flushing`."""

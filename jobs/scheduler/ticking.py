@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
@@ -24,6 +25,7 @@ from .pruner import Pruner
 from .recorder import Recorder
 from .repair import Inspector, repair_after
 from .replacing import Replacer
+from .stuck import Stuck
 from .telling import TellingScheduler
 from .unstarted import Unstarted
 from .wakeup import Bell
@@ -37,8 +39,6 @@ FLUSH = 0.05
 """Seconds that a start or an outcome waits, at the most, for others to be written with it."""
 LIVE = 0.5
 """Seconds between two writes of what running runs have written so far."""
-STUCK = 0.1
-"""Seconds after which a loop looks again that could take nothing of what is due: its job or its group is full."""
 STALL = 1.0
 """Seconds without a start after which runs that were claimed ahead are given back, for others to start."""
 
@@ -68,15 +68,15 @@ class TickingScheduler(TellingScheduler):
         self._draining = False
         self._backoff = Backoff()
         self._replacer, self._inspector = Replacer(), Inspector()
-        # The loop's own; the executors' threads write `_woken`, `_flush_at` and `_started_at` too, and pop what is
-        # stuck: each a single operation on a key that is there.
-        self._more = self._woken = self._waiting = False
+        # The loop's own; the threads of the executors write `_woken`, `_flush_at` and `_started_at` too, each at once.
+        self._woken = False
+        self._wanted: frozenset[str] = frozenset()
         self._flush_at = float("inf")
         self._live_at = self._looked_at = 0.0
         self._late_at = float("-inf")
         self._started_at: dict[str, float] = {}
-        self._stuck_until: dict[str, float] = {}
-        self._stuck_at: tuple[datetime | None, datetime | None] = (None, None)
+        self._due, self._waiting = Stuck(), Stuck()
+        self._awaited: set[int] = set()
         self._rest_until = 0.0
         super().__init__(
             timezone=settings.TIME_ZONE, executors=self._pools.executors, jobstores={"default": JobStore()}
@@ -87,15 +87,15 @@ class TickingScheduler(TellingScheduler):
         self._woken = True
         self._event.set()
 
-    def _something_to_record(self) -> None:
-        # Not a reason to look: the loop only has to know until when to wait.
-        if self._flush_at == float("inf"):
-            self._flush_at = self.clock.monotonic() + FLUSH
+    def _something_to_record(self, ended: int | None) -> None:
+        # Not a reason to look: the loop only has to know until when to wait. What others wait for is written at once.
+        at = self.clock.monotonic() + (0.0 if ended in self._awaited else FLUSH)
+        if at < self._flush_at:
+            self._flush_at = at
             self._event.set()
 
     def _room_for_more(self, executor: str) -> None:
-        if self._more:
-            self._stuck_until.pop(executor, None)
+        if executor in self._wanted:
             self.wakeup()
 
     def _record_at(self) -> float:
@@ -116,7 +116,7 @@ class TickingScheduler(TellingScheduler):
             # Whatever happens to the database, or in one of our own steps: the loop goes on.
             connection.close()
             repair_after(error, self.clock.now())
-            self._more = False
+            self._wanted = frozenset()
             return self._backoff.failed(error)
         self._backoff.succeeded()
         return wait
@@ -131,31 +131,22 @@ class TickingScheduler(TellingScheduler):
         if self._backoff.failures:
             self._give_back_orphans()
         seen, now = admission.look(self.lease.scheduler_id), self.clock.now()
-        self._waiting = seen.is_waiting(now)
         if seen.cancellations:
             cancel_wanted(self.lease.scheduler_id, self._pools, self.recorder, now)
         rooms = self._rooms(seen, monotonic)
         self._tell_unstarted(self._replacer.claim(self.lease.scheduler_id, rooms, seen, now))
-        if (seen.due_at, seen.waiting_at) != self._stuck_at:
-            self._stuck_until.clear()
-        free = [name for name, room in rooms.items() if room and monotonic >= self._barred_until(name)]
-        if free and seen.is_due(now):
-            if self._claim({name: rooms[name] for name in free}, seen, now):
-                self._record(monotonic)
-                return self._rest(seen, monotonic)
-            # What is due belongs to a full executor, or to a full job or group: do not look again at once, and the
-            # later the longer it takes to find out.
-            ended = self.clock.monotonic()
-            self._stuck_until |= dict.fromkeys(free, ended + max(STUCK, 9 * (ended - monotonic)))
-            self._stuck_at = (seen.due_at, seen.waiting_at)
+        if self._flush_at <= monotonic:
+            self._hurry()
+        due = self._due.worth(rooms, seen.due_at, now, monotonic)
+        waiting = self._waiting.worth(rooms, seen.waiting_at, now, monotonic)
+        if (due or waiting) and monotonic >= self._rest_until and self._claim(due, waiting, seen, now):
+            self._record(monotonic)
+            return self._rest(seen, monotonic)
         # Where only room is wanting, for this kind of run or for all, the loop goes on as soon as there is some.
-        self._more = seen.is_due(now)
+        self._wanted = frozenset(name for name, room in rooms.items() if not room and seen.is_due(now))
         if self._record_at() <= monotonic:
             self._record(monotonic)
-        return self._idle(seen, now, [name for name, room in rooms.items() if room])
-
-    def _barred_until(self, executor: str) -> float:
-        return max(self._stuck_until.get(executor, 0.0), self._rest_until)
+        return self._idle(now, [name for name, room in rooms.items() if room])
 
     def _rest(self, seen: admission.Look, began: float) -> float:
         """Leave the database to other schedulers after a claim, where its lock is not fair; return for how long.
@@ -175,14 +166,11 @@ class TickingScheduler(TellingScheduler):
             # Where that takes long, it is done less often: it may have a tenth of the loop's time.
             self._live_at = monotonic + 9 * self.recorder.flush_live(self.lease.scheduler_id)
 
-    def _idle(self, seen: admission.Look, now: datetime, roomy: Sequence[str]) -> float:
+    def _idle(self, now: datetime, roomy: Sequence[str]) -> float:
         monotonic = self.clock.monotonic()
-        until = [POLL, self.lease.due - monotonic, self._pruner.due - monotonic]
-        if roomy:
-            barred = min(map(self._barred_until, roomy)) - monotonic
-            ahead = [(at - now).total_seconds() for at in (seen.due_at, seen.waiting_at) if at is not None]
-            until += [max(seconds, barred) for seconds in ahead]
-        return max(min(until), 0.0)
+        work = min(stuck.wait(roomy, now, monotonic) for stuck in (self._due, self._waiting))
+        work = max(work, self._rest_until - monotonic)
+        return max(min(work, POLL, self.lease.due - monotonic, self._pruner.due - monotonic), 0.0)
 
     def _beat(self, monotonic: float) -> None:
         if monotonic < self.lease.due:
@@ -210,32 +198,47 @@ class TickingScheduler(TellingScheduler):
             return {}
         return self._pools.rooms(monotonic, seen.others)
 
-    def _claim(self, rooms: dict[str, int], seen: admission.Look, now: datetime) -> bool:
-        """Take what waits, then what is due, as far as there is room; return whether there was anything.
+    def _claim(self, due: dict[str, int], waiting: dict[str, int], seen: admission.Look, now: datetime) -> bool:
+        """Take what waits, then what is due, as far as there is room for each; return whether there was anything.
 
         What has ended is written first, in the same transaction: a job whose run has just ended may have the next one.
         """
-        room = most(rooms)
+        room = max(most(due), most(waiting))
         with self.recorder.flushing(self.lease.scheduler_id, now) as outcomes:
-            runs, claimed = self._take(rooms, seen, now)
+            if outcomes:
+                self._hurry()
+            runs = self._admit(waiting, now)
+            claimed = self._claim_due(due, runs, seen, now)
         self._flushed(outcomes)
         self._tell_unstarted(claimed.unstarted)
-        self._more = len(runs) >= room or claimed.jobs >= room
+        runs += claimed.runs
+        self._wanted = frozenset(self._pools.executors if max(len(runs), claimed.jobs) >= room else ())
         if runs:
             self._started_at |= dict.fromkeys((run.executor for run in runs), self.clock.monotonic())
             self._pools.submit(runs)
             self._dispatch_submitted(runs)
         return bool(runs or claimed.jobs)
 
-    def _take(self, rooms: dict[str, int], seen: admission.Look, now: datetime) -> tuple[list[HeldRun], claims.Claimed]:
-        scheduler_id = self.lease.scheduler_id
-        runs = admission.admit(scheduler_id, rooms, now) if seen.is_waiting(now) else []
-        for run in runs:
-            rooms[run.executor] -= 1
-        if not any(rooms.values()) or seen.due_at is None or seen.due_at > now:
-            return runs, claims.Claimed()
-        claimed = claims.claim_due(scheduler_id, rooms, now, by_priority=seen.goes_by_priority(now))
-        return [*runs, *claimed.runs], claimed
+    def _admit(self, rooms: dict[str, int], now: datetime) -> list[HeldRun]:
+        began = self.clock.monotonic()
+        runs = admission.admit(self.lease.scheduler_id, rooms, now) if rooms else []
+        if rooms and not runs:
+            self._awaited = admission.awaited(self.lease.scheduler_id)
+            self._waiting.found_nothing(rooms, began, self.clock.monotonic())
+        return runs
+
+    def _claim_due(
+        self, rooms: dict[str, int], taken: Sequence[HeldRun], seen: admission.Look, now: datetime
+    ) -> claims.Claimed:
+        began, left = self.clock.monotonic(), Counter(rooms)
+        left.subtract(run.executor for run in taken if run.executor in rooms)
+        if not any(left.values()):
+            return claims.Claimed()
+        by_priority = seen.goes_by_priority(now)
+        claimed = claims.claim_due(self.lease.scheduler_id, left, now, by_priority=by_priority)
+        if not claimed.jobs:
+            self._due.found_nothing(rooms, began, self.clock.monotonic())
+        return claimed
 
     def _give_back(self) -> None:
         """Let others have what was claimed and not started, where it can not be started here soon."""
@@ -253,12 +256,13 @@ class TickingScheduler(TellingScheduler):
     def _flush(self) -> None:
         self._flushed(self.recorder.flush(self.lease.scheduler_id, self.clock.now()))
 
-    def _flushed(self, outcomes: list[Outcome]) -> None:
+    def _hurry(self) -> None:
+        """Look sooner for what is stuck: what has ended may be of the job or the group that was full."""
+        self._due.hurry()
+        self._waiting.hurry()
+
+    def _flushed(self, outcomes: Sequence[Outcome]) -> None:
         self._flush_at = float("inf")
-        if self._waiting:  # perhaps for one of these
-            self._stuck_until.clear()
-        for outcome in outcomes:
-            self._stuck_until.pop(outcome.executor, None)
         self._pools.ended(outcomes, self.clock.monotonic())
         for outcome in outcomes:
             self._tell(outcome)

@@ -140,6 +140,15 @@ def test_two_at_once_never_take_a_run_twice_or_exceed_a_limit() -> None:
     assert Run.objects.filter(scheduler_id__isnull=False).count() == len(found)
 
 
+def test_the_runs_for_whose_end_others_wait_are_those_of_their_job_and_of_groups() -> None:
+    held = {"status": RunStatus.RUNNING, "scheduler_id": "s1", "scheduled_time": after(-1)}
+    of_job, _, in_group = make_run("a", **held), make_run("b", **held), make_run("c", concurrency_group="g", **held)
+    for name in ("a", "other"):
+        make_run(name)
+    assert admission.awaited("s1") == {of_job.id, in_group.id}
+    assert admission.awaited("s2") == set()
+
+
 def test_a_look_finds_when_a_waiting_run_may_start() -> None:
     make_run("a", available_at=after(60), queued_at=after(-5))
     make_run("b", queued_at=after(3))

@@ -133,6 +133,10 @@ class TestIndexes:
         wanted = Run.objects.active().filter(scheduler_id="s1", cancel_requested_at__isnull=False)
         assert_reads(plan(lambda: list(wanted.values_list("id"))))
 
+    def test_the_runs_for_whose_end_others_wait_are_found_by_indexes(self) -> None:
+        as_the_loop_asks()
+        assert_reads(plan(lambda: admission.awaited("s1")))
+
     def test_the_runs_of_a_full_group_are_counted_by_an_index(self) -> None:
         as_the_loop_asks()
         Run.objects.filter(id__range=(200_000, 200_010)).update(concurrency_group="g")
@@ -296,7 +300,7 @@ class TestIndexes:
         assert_reads(plan(lambda: waiting_runs(after(60))), "run_startable")
 
     def test_outcomes_are_written_by_the_primary_keys(self) -> None:
-        recorder = Recorder(lambda: None)
+        recorder = Recorder(lambda ended: None)
         recorder.finished(outcome(100_000, job_id="due"))
         recorder.finished(outcome(1_000_001, job_id="job-1"))  # of another scheduler: is it on record already?
         text = plan(lambda: recorder.flush("s1", NOW))

@@ -10,7 +10,8 @@ import pytest
 from jobs.core.runs import RunStatus
 from jobs.models import Run
 from jobs.scheduler import claims
-from jobs.scheduler.ticking import STALL
+from jobs.scheduler.loop import Scheduler as Loop
+from jobs.scheduler.ticking import FLUSH, STALL
 from tests.fakes import (
     NOW,
     FakeClock,
@@ -160,12 +161,75 @@ def test_what_one_executor_does_not_start_is_given_back_although_another_starts_
     assert Run.objects.get(job_id="slow").scheduler_id is None
 
 
-def test_a_job_that_falls_due_does_not_wait_for_another_that_is_stuck(make_loop: MakeLoop, clock: FakeClock) -> None:
+# --- what can not start: its job is full -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stuck(make_loop: MakeLoop) -> Loop:
+    """A loop with room that has found the only run that waits to be one of a full job."""
+    make_scheduler("other")
     make_job("full", next_run_time=None)
     make_run("full", status=RunStatus.RUNNING, scheduler_id="other", started_at=NOW)
     make_run("full", scheduled_time=after(1))
     loop = make_loop()
     loop.tick()
-    make_job("new", next_run_time=clock.now())
-    loop.tick()
+    return loop
+
+
+def test_a_job_that_falls_due_does_not_wait_for_another_that_is_stuck(stuck: Loop) -> None:
+    make_job("new")
+    stuck.tick()
     assert Run.objects.filter(job_id="new").exists()
+
+
+def test_a_job_that_is_due_soon_is_not_late_for_a_run_that_is_stuck(stuck: Loop, clock: FakeClock) -> None:
+    make_job("soon", next_run_time=after(0.02))
+    assert stuck.tick() == pytest.approx(0.02)
+    clock.advance(0.02)
+    stuck.tick()
+    assert Run.objects.filter(job_id="soon").exists()
+
+
+def test_a_slot_that_becomes_free_wakes_nobody_for_a_run_that_is_stuck(stuck: Loop) -> None:
+    stuck._woken = False
+    stuck._room_for_more("thread")
+    assert not stuck._woken
+
+
+def test_the_end_that_a_run_waits_for_is_written_and_the_next_one_taken_at_once(make_loop: MakeLoop) -> None:
+    make_job("full", next_run_time=None)
+    for number in range(2):
+        make_run("full", scheduled_time=after(number))
+    loop = make_loop()
+    for _ in range(2):
+        loop.tick()
+    executor(loop).work()
+    assert loop._record_at() == loop.clock.monotonic()
+    loop.tick()
+    assert (statuses(), executor(loop).queued) == (["succeeded", "queued"], 1)
+
+
+def test_other_ends_are_written_together(stuck: Loop) -> None:
+    make_job("new")
+    stuck.tick()
+    executor(stuck).work()
+    assert stuck._record_at() == stuck.clock.monotonic() + FLUSH
+
+
+def test_a_claim_does_not_look_again_for_a_run_that_is_stuck(stuck: Loop, statements: Callable[[], Any]) -> None:
+    make_job("new")
+    with statements() as found:
+        stuck.tick()
+        stuck.tick()
+    assert not [sql for sql in found if "FROM jobs_run r LEFT JOIN jobs_job" in sql]
+
+
+def test_a_run_that_is_stuck_is_looked_for_when_others_have_ended(stuck: Loop, clock: FakeClock) -> None:
+    make_job("new")
+    stuck.tick()
+    executor(stuck).work()
+    Run.objects.filter(job_id="full", status=RunStatus.RUNNING).update(status=RunStatus.SUCCEEDED, finished_at=NOW)
+    clock.advance(0.06)
+    for _ in range(2):
+        stuck.tick()
+    assert executor(stuck).queued == 1

@@ -30,7 +30,7 @@ def rings() -> list[int]:
 
 @pytest.fixture
 def recorder(rings: list[int]) -> Recorder:
-    return Recorder(lambda: rings.append(1))
+    return Recorder(lambda ended: rings.append(1))
 
 
 def held(job_id: str = "job", **fields: Any) -> Run:

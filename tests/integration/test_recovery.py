@@ -137,7 +137,7 @@ def test_an_outcome_that_comes_after_the_recovery_changes_nothing() -> None:
     make_job()
     run = make_run(status=RunStatus.RUNNING, scheduler_id="dead")
     recovery.recover(after(1))
-    recorder = Recorder(lambda: None)
+    recorder = Recorder(lambda ended: None)
     recorder.finished(outcome(run.id))
     assert recorder.flush("dead", NOW) == []
     assert (Run.objects.get().status, Job.objects.get().run_count) == (RunStatus.LOST, 1)
@@ -149,7 +149,7 @@ def test_an_outcome_that_is_being_written_comes_first() -> None:
     make_scheduler("dead", lease_until=NOW)
     make_job()
     run = make_run(status=RunStatus.RUNNING, scheduler_id="dead")
-    recorder = Recorder(lambda: None)
+    recorder = Recorder(lambda ended: None)
     recorder.finished(outcome(run.id))
     with transaction.atomic():
         recorder.flush("dead", NOW)

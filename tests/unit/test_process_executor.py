@@ -38,7 +38,7 @@ def test_a_run_whose_lease_ran_out_while_its_process_was_starting_is_not_started
 ) -> None:
     monkeypatch.setattr(process, "Worker", SlowWorker)
     monkeypatch.setattr(SlowWorker, "lease_held", True, raising=False)
-    recorder = Recorder(lambda: None)
+    recorder = Recorder(lambda ended: None)
     executor = ProcessExecutor(1, FakeClock(), recorder, lambda run: SlowWorker.lease_held, lambda: None)
     executor._call(held_run(7))
     assert SlowWorker.called == []
