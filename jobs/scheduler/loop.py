@@ -146,10 +146,14 @@ class Scheduler(TickingScheduler):
             how = "ended at once" if self._forced else f"stopped, and it did not end within {DRAIN:.0f} s"
             self._given_up = recovery.lose([self.lease.scheduler_id], f"its scheduler was {how}", self.clock.now())
             self.lease.release()
-        except Exception:
-            # The others see the lease run out, and do the same.
-            self._given_up = self._given_up or 1
-            logger.exception("could not sign off", extra={"action": "scheduler_sign_off_failed"})
+        except Exception as error:
+            # The others see the lease run out, and give up what is left. Where that is nothing, all is well.
+            left = len(self._pools.held() | self.recorder.unwritten()) + len(self._unstarted)
+            self._given_up = max(self._given_up, left)
+            what = f"{left} runs are lost when its lease is over" if left else "nothing is lost by it"
+            level = logging.ERROR if left else logging.WARNING
+            extra = {"action": "scheduler_sign_off_failed"}
+            logger.log(level, "could not sign off: %s; %s", error, what, exc_info=bool(left), extra=extra)
 
     def _work_left(self, horizon: datetime) -> bool:
         if self._at_work() or self._backoff.failures:

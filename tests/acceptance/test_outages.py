@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
 from collections.abc import Callable
 from contextlib import ExitStack, closing
@@ -49,6 +50,32 @@ def test_a_restart_of_postgresql_loses_no_fire_time(cluster: Cluster, tmp_path: 
             "skipped",
         }
         assert ended == {"succeeded"}
+    finally:
+        site.end()
+        print(site.logs())  # pytest shows it where the test failed
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("busy", [False, True], ids=["idle", "with an outcome to write"])
+def test_a_scheduler_that_is_stopped_while_postgresql_is_gone_fails_only_where_something_is_lost(
+    cluster: Cluster, tmp_path: Path, busy: bool
+) -> None:
+    site = Site(cluster.start(free_port()), tmp_path)
+    migrate(site)
+    site.jobs = [site.job("job", seconds=2)] if busy else []
+    try:
+        scheduler = site.scheduler()
+        until(lambda: site.calls("job") or not busy, 20, "the run")
+        cluster.stop("fast")
+        until(lambda: scheduler.logged("trying again"), 20, "the first try")
+        if busy:
+            let_pass(2.5)
+            assert scheduler.force() == 1
+            assert scheduler.logged("[1-9] runs are lost when its lease is over")
+        else:
+            scheduler.send(signal.SIGTERM)
+            assert scheduler.wait(10) == 0
+            assert scheduler.logged("nothing is lost by it")
     finally:
         site.end()
         print(site.logs())  # pytest shows it where the test failed

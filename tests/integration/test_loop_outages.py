@@ -10,6 +10,7 @@ from django.db import OperationalError
 from jobs.models import Run, Scheduler
 from jobs.scheduler import admission, claims, recovery
 from jobs.scheduler.lease import HEARTBEAT
+from jobs.scheduler.loop import DRAIN
 from jobs.scheduler.loop import Scheduler as Loop
 from tests.fakes import (
     FakeClock,
@@ -206,3 +207,48 @@ def test_after_a_failure_what_is_queued_here_is_not_given_back(make_loop: MakeLo
     step(loop)
     assert Run.objects.filter(scheduler_id=loop.lease.scheduler_id).count() == 2
     assert executor(loop).queued == 2
+
+
+# --- told to stop while the database is gone -------------------------------------------------------------------------
+
+
+def end_without_a_database(loop: Loop) -> Waits:
+    """Have `loop` drain and leave while every statement fails; return how it waited."""
+    waits = Waits(loop, turns=100)
+    loop._event = waits  # type: ignore[assignment]
+    loop.drain()
+    with failing_database(OperationalError("gone")):
+        loop._main_loop()
+        loop._close()
+    return waits
+
+
+def signed_off(caplog: pytest.LogCaptureFixture) -> tuple[str, str]:
+    """Return the level and the text of what was said of the sign-off."""
+    (record,) = [found for found in caplog.records if getattr(found, "action", "") == "scheduler_sign_off_failed"]
+    return record.levelname, record.getMessage()
+
+
+def test_it_ends_at_once_and_well_where_there_is_nothing_to_write(
+    make_loop: MakeLoop, caplog: pytest.LogCaptureFixture
+) -> None:
+    loop = make_loop()
+    assert end_without_a_database(loop).waited == []
+    assert loop.unfinished == 0
+    assert signed_off(caplog) == ("WARNING", "could not sign off: gone; nothing is lost by it")
+
+
+@pytest.mark.parametrize("ended", [True, False], ids=["an outcome", "a run that has not started"])
+def test_it_waits_for_as_long_as_a_drain_may_take_where_there_is_something_to_write(
+    make_loop: MakeLoop, clock: FakeClock, caplog: pytest.LogCaptureFixture, ended: bool
+) -> None:
+    make_job()
+    loop = make_loop()
+    loop.tick()
+    if ended:
+        executor(loop).work()
+    began = clock.monotonic()
+    end_without_a_database(loop)
+    assert DRAIN <= clock.monotonic() - began <= DRAIN + 5
+    assert loop.unfinished == 1
+    assert signed_off(caplog) == ("ERROR", "could not sign off: gone; 1 runs are lost when its lease is over")
