@@ -228,7 +228,7 @@ def _serve(
         port = free.getsockname()[1]
     command = [
         python, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--threads", "4", "--log-level", "warning",
-        "--limit-request-line", "0", module,
+        module,
     ]  # fmt: skip
     log = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 (the stack closes it)
     process = subprocess.Popen(command, cwd=ROOT, env=_environment(environment), stdout=log, stderr=log)

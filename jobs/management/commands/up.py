@@ -80,7 +80,7 @@ def _commands() -> Sequence[Sequence[str]]:
     python = sys.executable
     web = (
         python, "-m", "gunicorn", "--bind", f"127.0.0.1:{settings.PORT}", "--threads", "4", "--log-level", "warning",
-        "--limit-request-line", "0", "cronzimus_site.wsgi",
+        "cronzimus_site.wsgi",
     )  # fmt: skip
     return (web, (python, str(settings.BASE_DIR / "manage.py"), "runscheduler"))
 
