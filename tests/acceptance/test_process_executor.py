@@ -21,7 +21,7 @@ from jobs.core.runs import ACTIVE
 from jobs.models import Run, Scheduler
 from tests import process_functions
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(90)]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {

@@ -15,7 +15,7 @@ from jobs.scheduler.loop import Scheduler as Loop
 from jobs.scheduler.ticking import STALL
 from tests.fakes import NOW, FakeClock, InlineExecutor, after, make_job, make_run
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(20)]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 MakeLoop = Callable[..., Loop]
 Calls = list[tuple[Any, ...]]

@@ -12,7 +12,7 @@ from jobs.models import Control, Run
 from jobs.scheduler.loop import Scheduler as Loop
 from tests.fakes import NOW, FakeClock, RunningClock, after, make_job, make_run
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(20)]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 MakeLoop = Callable[..., Loop]
 Calls = list[tuple[Any, ...]]

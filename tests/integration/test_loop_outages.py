@@ -23,7 +23,7 @@ from tests.fakes import (
 from .conftest import failing_database
 from .loop_support import Calls, MakeLoop, executor, statuses, step
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(20)]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 # --- a database that fails -------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from tests.fakes import (
 
 from .loop_support import Calls, MakeLoop, executor, settle, statuses
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(20)]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 # --- limits ----------------------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from tests.fakes import (
 
 from .conftest import in_thread
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(60)]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 MakeLoop = Callable[..., Loop]
 Calls = list[tuple[Any, ...]]

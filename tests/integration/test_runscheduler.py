@@ -19,7 +19,7 @@ from jobs.management.commands import runscheduler
 from jobs.models import Job, Run, Scheduler
 from tests.fakes import make_job
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(30)]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 HOUR_AGO = datetime.now(UTC) - timedelta(hours=1)
 

@@ -20,7 +20,7 @@ from tests.fakes import NOW, after, make_job, make_run
 
 from .conftest import in_thread, until
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(30)]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
