@@ -1,1 +1,1 @@
-"""Django's backend for SQLite, with transactions that wait for the lock in a way that is fair."""
+"""Django's backend for SQLite, which waits for the lock in a way that is fair, and reads damaged rows."""

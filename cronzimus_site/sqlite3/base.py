@@ -6,8 +6,11 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from django.db.backends.sqlite3 import base
+
+from .operations import DatabaseOperations, decoded
 
 LOOK = 0.001
 """Seconds between two looks whether the lock is free."""
@@ -18,7 +21,14 @@ TIMEOUT = 5.0
 class DatabaseWrapper(base.DatabaseWrapper):
     """A connection whose transactions all have the same chance of SQLite's one lock, however long they have waited."""
 
+    ops_class = DatabaseOperations
     transaction_mode: str | None
+
+    def get_new_connection(self, conn_params: Any) -> Any:
+        """Return a connection of the driver's, on which texts that are not in UTF-8 are texts all the same."""
+        connection = super().get_new_connection(conn_params)
+        connection.text_factory = decoded
+        return connection
 
     def _start_transaction_under_autocommit(self) -> None:
         """Begin a transaction, with the lock at once where its mode is IMMEDIATE.

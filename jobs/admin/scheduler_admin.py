@@ -21,7 +21,7 @@ def life(scheduler: Scheduler, now: datetime) -> str:
     """Return whether a scheduler is alive, dead or stopped at `now`, as `SchedulerQuerySet` has it."""
     if scheduler.stopped_at is not None:
         return "stopped"
-    return "alive" if scheduler.lease_until > now else "dead"
+    return "alive" if scheduler.is_alive(now) else "dead"
 
 
 @admin.register(Scheduler)

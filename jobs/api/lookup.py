@@ -85,8 +85,7 @@ def _read(job_id: str) -> Row | None:
 
 def _job(row: Sequence[Any]) -> Job:
     statement = _statement()
-    # SQLite keeps any bytes in any column: those of a damaged row are shown as the text that they may have been.
-    values = [value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in row]
+    values = list(row)
     for index, (steps, column) in statement.converters.items():
         for convert in steps:
             values[index] = convert(values[index], column, connection)

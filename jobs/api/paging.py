@@ -45,6 +45,10 @@ def read_cursor(value: str) -> Cursor:
         raise ValueError("is not a cursor; take the addresses of 'next' and 'previous' as they are") from None
 
 
+FIRST = Cursor(False, datetime.max.replace(tzinfo=UTC), 0)
+"""The place before all runs."""
+
+
 class Page(NamedTuple):
     """Rows, newest first, and the cursors of the pages on either side (None: there is none)."""
 
@@ -64,17 +68,13 @@ def page_of(runs: RunQuerySet, fields: Sequence[str], cursor: Cursor | None, lim
     rows, more = found[:limit], len(found) > limit
     if backward:
         rows.reverse()
-    if not rows:
-        return Page(rows, None, None)
-    older = _cursor(False, rows[-1], fields) if backward or more else None
-    newer = _cursor(True, rows[0], fields) if (more if backward else cursor) else None
+    time, run_id = fields.index("scheduled_time"), fields.index("id")
+    places = [(row[time], row[run_id]) for row in rows if row[time] is not None]
+    if not places:  # none, or on SQLite damaged ones alone: they come before all others, or after them
+        return Page(rows, FIRST if more and cursor is None else None, None)
+    older = Cursor(False, *places[-1]) if backward or more else None
+    newer = Cursor(True, *places[0]) if (more if backward else cursor) else None
     return Page(rows, older, newer)
-
-
-def _cursor(newer: bool, row: tuple[Any, ...], fields: Sequence[str]) -> Cursor | None:
-    # A damaged row of SQLite may have an instant that is none: nothing lies beyond it.
-    at = row[fields.index("scheduled_time")]
-    return None if at is None else Cursor(newer, at, row[fields.index("id")])
 
 
 def _beyond(runs: RunQuerySet, cursor: Cursor | None) -> RunQuerySet:

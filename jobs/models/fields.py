@@ -8,13 +8,13 @@ from django.db import models
 
 
 class StoredJSON(models.JSONField):
-    """A JSON column. What is nested too deeply for Python is read as the text that it is, as what is no JSON is."""
+    """A JSON column. What Python can make no value of is read as the text that it is, as what is no JSON is."""
 
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
         """Return the value of stored JSON, or the text itself."""
         try:
             return super().from_db_value(value, expression, connection)
-        except RecursionError:
+        except (RecursionError, ValueError):  # nested too deeply, or a number of too many digits
             return value
 
     def deconstruct(self) -> Any:

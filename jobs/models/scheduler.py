@@ -51,3 +51,7 @@ class Scheduler(models.Model):
 
     def __str__(self) -> str:
         return self.id
+
+    def is_alive(self, now: datetime) -> bool:
+        """Tell whether it holds its lease at `now`, as `SchedulerQuerySet.alive` has it of one that has not stopped."""
+        return self.lease_until is not None and self.lease_until > now  # None: damaged, on SQLite

@@ -32,6 +32,8 @@ def tuned_for_the_loop() -> Iterator[None]:
             with connection.cursor() as cursor:
                 for statement in TUNING.get(connection.vendor, ()):
                     cursor.execute(statement)
+            if connection.vendor == "sqlite":
+                connection.connection.text_factory = str  # texts are most of what the loop reads
 
     connection_created.connect(tune, weak=False)
     try:

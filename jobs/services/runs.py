@@ -62,23 +62,23 @@ def cancel_run(run_id: int, *, now: datetime, actor: str = "") -> Run:
 def retry_run(run_id: int, *, now: datetime, actor: str = "") -> Run:
     """Queue one more attempt of a run that has ended, with its arguments, and return it.
 
-    Raises `RunNotFound`, and `RunActive` where the run, or a later attempt of it, has not ended.
+    One whose scheduled time was damaged is tried again as one of this instant. Raises `RunNotFound`, and `RunActive`
+    where the run, or a later attempt of it, has not ended.
     """
     with transaction.atomic():
         run = _found(Run.objects.all(), run_id)
+        at = now if run.scheduled_time is None else run.scheduled_time
         # All attempts are locked, in one order: of two requests for a fire time the second one finds the first one's.
         attempts = list(
-            Run.objects.filter(job_id=run.job_id, scheduled_time=run.scheduled_time)
-            .select_for_update()
-            .order_by("attempt")
+            Run.objects.filter(job_id=run.job_id, scheduled_time=at).select_for_update().order_by("attempt")
         )
         active = next((attempt for attempt in attempts if attempt.status in ACTIVE), None)
         if active is not None:
             raise RunActive(f"run {active.pk}, an attempt of the same fire time, is {active.status}")
         again = Run.objects.create(
-            job_id=run.job_id, func=run.func, args=run.args, kwargs=run.kwargs, scheduled_time=run.scheduled_time,
+            job_id=run.job_id, func=run.func, args=run.args, kwargs=run.kwargs, scheduled_time=at,
             status=RunStatus.QUEUED, trigger=RunTrigger.RETRY, actor=actor, queued_at=now,
-            attempt=attempts[-1].attempt + 1, fire_times=run.fire_times,
+            attempt=max((attempt.attempt for attempt in attempts), default=0) + 1, fire_times=run.fire_times,
             executor=run.executor, timeout=run.timeout, priority=run.priority, concurrency_group=run.concurrency_group,
         )  # fmt: skip
         announce()

@@ -63,7 +63,7 @@ def _scheduler(scheduler: Scheduler, now: datetime) -> dict[str, Any]:
         "version": scheduler.version,
         "started_at": utc(scheduler.started_at),
         "heartbeat_at": utc(scheduler.heartbeat_at),
-        "alive": scheduler.lease_until > now,
+        "alive": scheduler.is_alive(now),
         "threads": scheduler.threads,
         "processes": scheduler.processes,
         "queued": scheduler.queued_runs,
