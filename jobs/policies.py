@@ -22,9 +22,8 @@ Check = Callable[[Any], str]
 
 def default_policies() -> dict[str, Any]:
     """Return the policies of a job that names none: the model's, with those of settings.JOB_DEFAULTS on top."""
-    blank = Job()
     own: dict[str, Any] = settings.JOB_DEFAULTS
-    return {name: getattr(blank, name) for name in POLICIES} | own
+    return {field.name: field.get_default() for field in Job._meta.concrete_fields if field.name in POLICIES} | own
 
 
 def policy_problems(policies: Mapping[str, Any]) -> dict[str, str]:
