@@ -17,6 +17,9 @@ TUNING = {
     "sqlite": ("PRAGMA cache_size = -8000", "PRAGMA wal_autocheckpoint = 4000"),
 }
 
+odd_texts = threading.Event()
+"""Set once a text on SQLite was found not to be in UTF-8: the loop reads such too from then on, which takes longer."""
+
 
 @contextmanager
 def tuned_for_the_loop() -> Iterator[None]:
@@ -32,7 +35,7 @@ def tuned_for_the_loop() -> Iterator[None]:
             with connection.cursor() as cursor:
                 for statement in TUNING.get(connection.vendor, ()):
                     cursor.execute(statement)
-            if connection.vendor == "sqlite":
+            if connection.vendor == "sqlite" and not odd_texts.is_set():
                 connection.connection.text_factory = str  # texts are most of what the loop reads
 
     connection_created.connect(tune, weak=False)

@@ -15,6 +15,8 @@ from django.db import InterfaceError, OperationalError, connection, models, tran
 from jobs.core.runs import ACTIVE, RunStatus
 from jobs.models import Job, Run
 
+from .connection import odd_texts
+
 logger = logging.getLogger(__name__)
 
 Field: TypeAlias = "models.Field[Any, Any]"
@@ -81,6 +83,8 @@ def repair_hidden(now: datetime) -> None:
 def repair_after(error: Exception, now: datetime) -> None:
     """Set right what may have raised `error`, unless the database itself is what is wrong. Never raises."""
     if isinstance(error, OperationalError | InterfaceError):
+        if "decode to UTF-8" in str(error):
+            odd_texts.set()
         return
     try:
         repair(now)

@@ -112,6 +112,18 @@ def test_text_that_is_no_json_breaks_one_job_alone(api: Api, sqlite_only: None) 
     assert api.get(JOB)["trigger"] == '{"type"'
 
 
+def test_a_number_of_more_digits_than_python_reads_breaks_one_job_alone(api: Api) -> None:
+    make_job("sound")
+    make_job()
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE jobs_job SET args = %s WHERE id = 'job'", [f"[{'1' * 5000}]"])
+    assert [(job["id"], job["state"]) for job in api.get("/scheduler/jobs")] == [
+        ("job", "broken"),
+        ("sound", "pending"),
+    ]
+    assert api.get(JOB)["state"] == "broken"
+
+
 COLUMNS = [
     "name", "func", "trigger", "args", "tags", "next_run_time", "paused_until", "error", "anchor", "max_instances",
 ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ from django.db import connection
 
 from jobs.core.runs import RunStatus
 from jobs.models import Job, Run
+from jobs.scheduler.connection import odd_texts, tuned_for_the_loop
 from jobs.scheduler.loop import Scheduler as Loop
 from jobs.scheduler.repair import Inspector, repair
 from tests.fakes import NOW, make_job, make_jobs, make_run
@@ -46,6 +47,29 @@ def settle(loop: Loop, ticks: int = 8) -> None:
 def test_a_damaged_job_stops_no_other(make_loop: MakeLoop, column: str, value: object) -> None:
     make_job("bad", func="tests:echo")
     damage("jobs_job", column, value)
+    make_job("good", func="tests:echo")
+    settle(make_loop())
+    assert "succeeded" in Run.objects.filter(job_id="good").values_list("status", flat=True)
+
+
+@pytest.fixture
+def loops_connection() -> Iterator[None]:
+    """A connection as the loop's own, on which no text has been met yet that is not in UTF-8."""
+    connection.close()
+    with tuned_for_the_loop():
+        yield
+    connection.close()
+    odd_texts.clear()
+
+
+@pytest.mark.usefixtures("loops_connection")
+@pytest.mark.parametrize("column", ["func", "args", "trigger", "next_run_time", "concurrency_group"])
+def test_a_text_that_is_not_in_utf_8_stops_no_other(make_loop: MakeLoop, column: str) -> None:
+    make_job("bad", func="tests:echo")
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA ignore_check_constraints = ON")
+        cursor.execute(f"UPDATE jobs_job SET {column} = CAST(x'ff' AS TEXT)")  # noqa: S608
+        cursor.execute("PRAGMA ignore_check_constraints = OFF")
     make_job("good", func="tests:echo")
     settle(make_loop())
     assert "succeeded" in Run.objects.filter(job_id="good").values_list("status", flat=True)
