@@ -16,6 +16,7 @@ from django.db import connection
 from jobs import policies
 
 MIN_SQLITE = (3, 38)
+"""The oldest version of SQLite that will do."""
 
 
 def register_checks() -> None:

@@ -20,13 +20,17 @@ from jobs.models.job import JOB_ID, Job
 from jobs.policies import POLICIES, complete_retries, default_policies, policy_problems
 
 DEFINITION_FIELDS = ("name", "description", "tags", "func", "args", "kwargs")
+"""The fields of a job that are neither trigger nor policy."""
 POLICY_FIELDS = tuple(POLICIES)
+"""The fields of a job that are policies."""
 ALL_TRIGGER_FIELDS = tuple(dict.fromkeys(name for names in TRIGGER_FIELDS.values() for name in names))
+"""The fields of all kinds of triggers."""
 
 MAX_UNKNOWN = 50
 """Unknown fields that a refusal names at the most: each is compared with all known ones, and there may be thousands."""
 
 Errors = dict[str, CronzimusError]
+"""What is wrong, by field."""
 
 
 def clean_job(body: Mapping[str, Any], *, now: datetime, job: Job | None = None) -> dict[str, Any]:

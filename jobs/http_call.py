@@ -11,10 +11,13 @@ from typing import Any
 from jobs.http_client import Request, parse_target
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+"""The methods that a job may use."""
 OWN_HEADERS = ("connection", "content-length", "host", "transfer-encoding")
 """Headers that follow from the URL and the body."""
 MAX_TIMEOUT = 3600
+"""The longest timeout, in seconds."""
 MAX_REDIRECTS = 20
+"""Redirects that are followed at the most."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,13 @@ from jobs.http_errors import RequestFailed
 from jobs.http_guard import Guard, RequestTimedOut, connection_to
 
 MAX_URL = 2048
+"""Characters of a URL at the most."""
 SERVER = r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?"
+"""A server as a URL names it."""
 MAX_READ = 1024 * 1024
 """Bytes read of a body; what comes after them is not waited for."""
 REDIRECTS = (301, 302, 303, 307, 308)
+"""The statuses that send elsewhere."""
 HARMLESS_HEADERS = ("accept", "accept-language", "content-type", "user-agent")
 """What follows a redirect to another server; any other header may be a secret."""
 

@@ -22,12 +22,16 @@ from jobs.core.clock import Clock
 from jobs.http_errors import RequestFailed
 
 Address = IPv4Address | IPv6Address
+"""An IP address."""
 Network = IPv4Network | IPv6Network
+"""A network of IP addresses."""
 Resolver = Callable[[str], Sequence[str]]
+"""What returns the addresses of a host."""
 
 # IANA's registries of special-purpose addresses, spelled out: Python's own lists differ from version to version. Of
 # IPv6 only 2000::/3 is given out at all, which leaves out ::ffff:0:0/96, 64:ff9b::/96 and others that wrap IPv4.
 PUBLIC_IPV6 = IPv6Network("2000::/3")
+"""Where all public addresses of IPv6 are, and some that are not."""
 NOT_PUBLIC: tuple[Network, ...] = tuple(
     ip_network(network)
     for network in (
@@ -36,6 +40,7 @@ NOT_PUBLIC: tuple[Network, ...] = tuple(
         "224.0.0.0/4", "240.0.0.0/4", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20",
     )
 )  # fmt: skip
+"""The networks that requests do not reach, unless they are allowed to."""
 
 
 class AddressRefused(RequestFailed):

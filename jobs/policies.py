@@ -13,6 +13,7 @@ from jobs.core.runs import Overlap
 from jobs.models.job import Job
 
 EXECUTORS = ("thread", "process")
+"""What can run a job's function."""
 YEARS = 366 * 86400
 """Seconds in the longest year."""
 

@@ -24,8 +24,10 @@ from jobs.injected import Database, RunContext
 __all__ = ["Database", "Function", "RunContext", "discover", "functions", "lookup", "register"]
 
 INJECTED: tuple[type, ...] = (Database, RunContext)
+"""The types whose parameters are filled in."""
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
+"""A function, which `register` returns as it is."""
 
 
 @dataclass(frozen=True)

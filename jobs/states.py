@@ -21,7 +21,9 @@ from jobs.core.runs import JobState
 from jobs.models import Job
 
 ANY_ANCHOR = datetime(2000, 1, 1, tzinfo=UTC)
+"""An anchor for triggers of which only the form matters."""
 SEPARATOR = "\n"
+"""What stands between the parts of a definition: no JSON in a column has one."""
 KEPT = 16_384
 """Descriptions kept at the most; a few hundred bytes each."""
 

@@ -8,7 +8,9 @@ from math import isfinite
 from typing import Any, NoReturn
 
 MAX_DEPTH = 32
+"""How deep arrays and objects may be nested."""
 MAX_DIGITS = 400
+"""Digits of a number at the most."""
 
 
 def loads(text: str) -> Any:

@@ -14,6 +14,7 @@ from django.utils.text import capfirst
 from jobs.admin.moment import stamp
 
 NUL = "\0"
+"""What no text in PostgreSQL may hold."""
 
 
 class StampedChangeList(ChangeList):

@@ -13,6 +13,7 @@ from jobs.core.runs import JobState, RunStatus
 from jobs.core.trigger_types import local_words
 
 NOTHING = "–"
+"""What stands where there is nothing to show."""
 
 # By status: the word, and the icon's name in static/jobs/icons.svg. The colour is the stylesheet's, by the class.
 RUN_LOOKS: dict[RunStatus, tuple[str, str]] = {
@@ -26,6 +27,7 @@ RUN_LOOKS: dict[RunStatus, tuple[str, str]] = {
     RunStatus.MISSED: ("missed", "warning"),
     RunStatus.SKIPPED: ("skipped", "skip"),
 }
+"""How runs look, by status."""
 JOB_LOOKS: dict[JobState, tuple[str, str]] = {
     JobState.PENDING: ("pending", "hourglass"),
     JobState.RUNNING: ("active", "play"),
@@ -33,6 +35,7 @@ JOB_LOOKS: dict[JobState, tuple[str, str]] = {
     JobState.COMPLETED: ("completed", "check"),
     JobState.BROKEN: ("broken", "warning"),
 }
+"""How jobs look, by state: the word, and the icon's name."""
 
 
 def badge(kind: str, word: str, icon: str) -> SafeString:

@@ -21,6 +21,7 @@ from jobs.core.runs import JobState
 from jobs.models import Job
 
 NO_FIRE_TIME = {JobState.PAUSED: "paused", JobState.COMPLETED: "no fire time left", JobState.BROKEN: "broken"}
+"""Why a job has no next fire time, by its state."""
 
 
 class JobColumns(VerbViews):

@@ -34,6 +34,7 @@ STATES: dict[str, tuple[str, Callable[[datetime], Q]]] = {
     JobState.BROKEN: ("broken", lambda now: broken()),
     "never": ("never ran", lambda now: Q(last_run_at=None)),
 }
+"""The choices of the filter by state: each with its word, and its condition at an instant."""
 
 
 class StateFilter(BarFilter):

@@ -27,9 +27,13 @@ KINDS = (
     ("crontab", "Crontab: one line"),
     ("date", "Date: once"),
 )
+"""The kinds of triggers, as the form offers them."""
 TRIGGER_INPUTS = ("trigger", *definitions.ALL_TRIGGER_FIELDS)
+"""The inputs that make up the trigger."""
 CRON_EXAMPLES = {"day": "last", "day_of_week": "mon-fri", "hour": "9-17", "minute": "*/15", "month": "1,7"}
+"""What stands in the inputs of a cron trigger as an example, by field."""
 DATE_EXAMPLE = "2027-01-31 14:30:00"
+"""What stands in the inputs of instants as an example."""
 
 _JSON_AREA = {"rows": 3, "cols": 60, "class": "vLargeTextField code", "spellcheck": "false"}
 

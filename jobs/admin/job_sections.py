@@ -10,12 +10,17 @@ from jobs.core.trigger_input import CRON_FIELDS, INTERVAL_UNITS
 from jobs.models import Job
 
 Sections = tuple[tuple[str, dict[str, Any]], ...]
+"""Fieldsets, as Django's admin takes them."""
 
 ARGUMENTS = "What the function is called with. Parameters of the types Database and RunContext are filled in for it."
+"""What the form says of the arguments."""
 ZONES = "Clock changes: a time that the clock skips runs once, right after; one that comes twice runs once."
+"""What the form says of time zones."""
 
 WHAT = ("name", "description", "tags", "func")
+"""The inputs that say what the job is."""
 CALLED: Sections = (("Called with", {"fields": ("args", "kwargs"), "description": ARGUMENTS}),)
+"""The section of the arguments."""
 WHEN: Sections = (
     ("When", {"fields": ("trigger",), "classes": ("trigger-kinds",)}),
     ("Every", {"fields": (tuple(INTERVAL_UNITS),), "classes": ("trigger-inputs", "trigger-interval")}),
@@ -26,6 +31,7 @@ WHEN: Sections = (
         "trigger-inputs", "trigger-interval", "trigger-cron", "trigger-crontab")}),
     ("Where", {"fields": ("timezone",), "classes": ("before-preview",), "description": ZONES}),
 )  # fmt: skip
+"""The sections of the trigger."""
 HOW: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("How it runs", ("executor", "timeout", "priority")),
     ("Late and overlapping runs", ("misfire_grace_time", "coalesce", "max_instances", "overlap", "queue_limit")),
@@ -35,7 +41,9 @@ HOW: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 """The policies by section; what the form asks for in several inputs is in `INPUTS`."""
 INPUTS = {"retries": RETRIES_INPUTS}
+"""The inputs of a policy that has more than one."""
 SHOWN = {"retries": "retries_words"}
+"""What stands for a policy where it is only shown."""
 
 
 def form_sections(job: Job | None) -> Sections:

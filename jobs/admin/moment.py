@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from jobs.core.clock import Clock, SystemClock
 
 clock: Clock = SystemClock()
+"""What the time of all pages is read from."""
 
 
 def moment_of(request: HttpRequest) -> datetime:

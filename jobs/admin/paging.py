@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 from django.utils.functional import cached_property
 
 COUNTED = 10_000
+"""So far a list is counted, and no further."""
 
 
 class CappedPaginator(Paginator):

@@ -10,16 +10,19 @@ from jobs import policies
 from jobs.core.runs import Overlap
 
 USUAL_RETRIES = policies.complete_retries({"max": 1}) or {}
+"""What retries are where nothing but their number is given."""
 
 EXECUTORS = {
     "thread": "thread: light, and cannot be stopped from outside",
     "process": "process: of its own, and can be stopped",
 }
+"""The executors, as the form offers them."""
 OVERLAPS = {
     Overlap.SKIP: "skip: leave the new fire time out",
     Overlap.QUEUE: "queue: let it wait for its turn",
     Overlap.REPLACE: "replace: cancel the oldest run for it",
 }
+"""The kinds of overlap, as the form offers them."""
 
 
 def text(label: str, help_text: str = "", widget: forms.Widget | None = None, **options: Any) -> forms.CharField:

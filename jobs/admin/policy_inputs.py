@@ -14,9 +14,13 @@ NUMBERS = (
     "misfire_grace_time", "max_instances", "queue_limit", "timeout", "priority", "concurrency_limit", "max_runs",
     "keep_runs", "keep_days", "keep_failed_days",
 )  # fmt: skip
+"""The policies that are one whole number."""
 RETRIES = ("max", "delay", "backoff", "max_delay", "jitter")
+"""The parts of the policy `retries`."""
 RETRIES_INPUTS = tuple(f"retries_{name}" for name in RETRIES)
+"""The inputs of the policy `retries`."""
 NO_MAX = "says how often: without it there are no retries, and the inputs below mean nothing"
+"""What is said where other parts of `retries` are given without `max`."""
 
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?([eE][+-]?[0-9]{1,3})?")
 

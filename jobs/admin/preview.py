@@ -15,6 +15,7 @@ from jobs.core.exceptions import InvalidTrigger
 from jobs.core.triggers import Trigger, build_trigger, clean_trigger
 
 SHOWN = 5
+"""So many fire times are shown."""
 
 
 @dataclass(frozen=True, kw_only=True)

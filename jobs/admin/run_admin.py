@@ -19,7 +19,9 @@ from jobs.core.runs import RunStatus
 from jobs.models import Job, Run
 
 LONG = ("reason", "args", "kwargs", "result", "error", "traceback", "output")
+"""The columns that the list leaves in the database."""
 FIRST_LINE = 200
+"""So many characters of an error are read for the list."""
 SHOWN = {
     "progress": "progress_done",
     "waits_until": "available_at",
@@ -30,11 +32,13 @@ SHOWN = {
     "output_text": "output",
     "result_text": "result",
 }
+"""The fields of the page that are there only where there is something in them, and the columns they show."""
 FIELDSETS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("When", {"fields": ("scheduled", "queued", "started", "finished", "start_delay", "took")}),
     ("What it was", {"fields": ("job_link", "func", "arguments", "made_by", "attempts", "fire_times")}),
     ("Where", {"fields": ("executor", "time_limit", "claimed_by")}),
 )
+"""The fields of the page that are always there."""
 
 
 class RunChangeList(VerbChangeList):

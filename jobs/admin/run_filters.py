@@ -15,6 +15,7 @@ from jobs.models import Job, Run
 from jobs.models.run import RunQuerySet
 
 UNSUCCESSFUL = "unsuccessful"
+"""The choice of the filter by status that stands for several."""
 
 SPANS = {
     "1h": ("past hour", timedelta(hours=1)),
@@ -22,7 +23,9 @@ SPANS = {
     "7d": ("past 7 days", timedelta(days=7)),
     "30d": ("past 30 days", timedelta(days=30)),
 }
+"""The choices of the filter by time."""
 MAX_ID = 2**63 - 1
+"""The largest id that a database can be asked for."""
 MAX_JOBS = 1000
 """Jobs whose runs a search finds at the most; the words that match more of them say little."""
 

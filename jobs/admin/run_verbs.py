@@ -15,9 +15,13 @@ from jobs.core.runs import ACTIVE, RunStatus
 from jobs.models import Run
 
 STOPS = "Cancel stops its process."
+"""What Cancel does to a run in a process."""
 ASKS = "Cancel asks its function to stop: a thread cannot be stopped, so it goes on until it looks."
+"""What Cancel does to a run in a thread."""
 AT_ONCE = "Cancel ends it at once: it has not started."
+"""What Cancel does to a run that waits."""
 AGAIN = "Retry queues one more attempt, with the same arguments."
+"""What Retry does."""
 
 
 def what_it_does(run: Run) -> str:
@@ -71,3 +75,4 @@ RUN_VERBS = {
         bulk="Retry: one more attempt each, with the same arguments",
     ),
 }
+"""What can be done with a run, by name."""

@@ -15,6 +15,7 @@ from jobs.admin.scheduler_views import SchedulerViews
 from jobs.models import Scheduler
 
 LOOKS = {"alive": "check", "dead": "cross", "stopped": "stop"}
+"""The icons of a scheduler's states."""
 
 
 def life(scheduler: Scheduler, now: datetime) -> str:

@@ -18,6 +18,7 @@ from jobs.admin.moment import moment_of
 from jobs.admin.pausing import PauseAllForm, all_paused
 
 PERMISSIONS = ("jobs.change_scheduler", "jobs.change_control")
+"""The permissions of which one is enough to pause and resume everything."""
 
 
 class SchedulerViews(ReadOnlyAdmin):

@@ -23,6 +23,7 @@ from jobs.admin.base import BaseAdmin
 from jobs.admin.moment import moment_at, moment_of
 
 LONGEST = 3650
+"""Days that a token may be good for at the most."""
 
 admin.site.unregister(AuthToken)
 

@@ -20,11 +20,13 @@ from jobs.admin.base import BaseAdmin, StampedChangeList
 from jobs.admin.verbs import Verb, perform
 
 View = Callable[..., HttpResponse]
+"""What answers a request."""
 
 BUTTON = (
     '<button class="row-button" type="submit" form="row-verb" formaction="{}">{}'
     '<span class="visually-hidden">: {}</span></button>'
 )
+"""The button of a verb in a row of a list."""
 
 
 class VerbChangeList(StampedChangeList):

@@ -26,6 +26,7 @@ from jobs.models import Job
 NAMED = 10
 """So many rows a message names; of the rest it gives the number."""
 COPIES = 99
+"""Copies of a job at the most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +112,7 @@ VERBS = {
     "skip": Verb(label="Skip next run", done="Left out", permission="change", do=_skip),
     "duplicate": Verb(label="Duplicate", done="Duplicated as", permission="add", do=_duplicate),
 }
+"""What can be done with a job, by name."""
 
 
 def perform(

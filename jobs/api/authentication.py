@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rest_framework.views import APIView  # which imports this module
 
 TOKEN = re.compile(rb"[\x21-\x7e]{1,256}")
+"""What can be a token."""
 
 
 class ApiAuthentication(TokenAuthentication):

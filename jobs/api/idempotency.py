@@ -18,8 +18,11 @@ from jobs.services.idempotency import once
 from .views.base import actor_of
 
 HEADER = "Idempotency-Key"
+"""The header with the key of a request."""
 REPLAYED = "Idempotency-Replayed"
+"""The header of an answer that was given before."""
 KEY = re.compile(r"[\x21-\x7e]{1,255}")
+"""What can be a key."""
 
 
 def answer_once(

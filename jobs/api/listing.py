@@ -28,11 +28,17 @@ from .representations import local_times
 from .versions import version
 
 UTC = ZoneInfo("UTC")
+"""The zone in which the database has all times."""
 BROKEN = JobState.BROKEN.value
+"""The state of jobs that can not be understood."""
 is_whole_second = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\+00)?", re.ASCII).fullmatch
+"""Match a time as the databases have it as text, without fractions."""
 NEVER = '"next_run_time":null,"next_run_time_iso":null'
+"""The JSON of the next fire time where there is none."""
 Row = tuple[str, str, str, str | None, str, str]
+"""What is read of a job: id, name, definition, next fire time, state, tags."""
 Params = tuple[Any, ...]
+"""The parameters of a statement."""
 
 NOW: Any = object()
 """Stands for the instant of the request in the parameters of a statement that is put together once."""

@@ -18,7 +18,9 @@ from .rendering import to_json
 from .representations import job_detail
 
 Row = tuple[Any, ...]
+"""The columns of a job."""
 Key = tuple[Row, registry.Function, str]
+"""What the JSON of a job is made of."""
 
 KEPT = 8192
 """Bytes of a job that are kept at the most, for the next request to find it unchanged."""

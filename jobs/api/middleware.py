@@ -16,6 +16,7 @@ ROOTS = ("api", "scheduler")
 DRAINED = 16 * 1024 * 1024
 """Bytes of a refused body that are taken from the client all the same."""
 CHUNK = 64 * 1024
+"""Bytes of a body that are read at a time."""
 
 
 class ErrorEnvelopeMiddleware:

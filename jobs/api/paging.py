@@ -15,8 +15,11 @@ from rest_framework.utils.urls import remove_query_param, replace_query_param
 from jobs.models.run import RunQuerySet
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+"""The instant from which cursors count."""
 MICROSECOND = timedelta(microseconds=1)
+"""What cursors count."""
 CURSOR = re.compile(r"([on])(-?\d{1,18})_(\d{1,18})", re.ASCII)
+"""The form of a cursor."""
 
 
 class Cursor(NamedTuple):

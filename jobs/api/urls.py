@@ -22,7 +22,9 @@ class AnythingConverter(StringConverter):
 register_converter(AnythingConverter, "anything")
 
 jobs = JobViewSet.as_view
+"""Makes a view of what may be done with jobs."""
 runs = RunViewSet.as_view
+"""Makes a view of what may be done with runs."""
 
 urlpatterns = [
     path("scheduler", SchedulersView.as_view()),

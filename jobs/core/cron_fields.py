@@ -23,6 +23,7 @@ from jobs.core.cron_pattern import (
 )
 
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+"""The names of months, from 1."""
 BOUNDS = {
     "year": (FIRST_YEAR, LAST_YEAR),
     "month": (1, 12),

@@ -15,10 +15,15 @@ from functools import cache, lru_cache
 from math import prod
 
 DAY = 86_400
+"""Seconds of a day."""
 FIRST_YEAR, LAST_YEAR = 1970, 9999  # APScheduler's bounds; the last is Python's, too
+"""The years in which something can fire."""
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+"""The names of weekdays, from 0."""
 POSITIONS = ("1st", "2nd", "3rd", "4th", "5th", "last")
+"""Which of the weekdays of its name in a month a day is."""
 LAST_DAY, LAST_WORKDAY = "last", "last workday"
+"""What the last day of a month answers to, and the last one from Monday to Friday."""
 
 DayName = int | str
 """What a day answers to: 13, "fri", "2nd fri", "last fri", "last" (of its month), "last workday" (Monday to Friday)."""

@@ -13,6 +13,7 @@ CATCH_UP = 100
 """Runs that one plan queues at the most, where fire times are not coalesced; what may run too waits for the next."""
 
 MOMENT = timedelta(microseconds=1)
+"""The least time between two instants."""
 
 
 class Policy(NamedTuple):

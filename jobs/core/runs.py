@@ -29,7 +29,9 @@ class RunStatus(StrEnum):
 
 
 ACTIVE = (RunStatus.QUEUED, RunStatus.RUNNING)
+"""Runs that have not ended."""
 FINISHED = tuple(status for status in RunStatus if status not in ACTIVE)
+"""Runs that have ended."""
 UNSUCCESSFUL = (RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.CANCELLED, RunStatus.LOST)
 """Runs that were started, or taken, and did not succeed."""
 EXCEPTIONAL = tuple(status for status in FINISHED if status is not RunStatus.SUCCEEDED)

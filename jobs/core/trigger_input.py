@@ -14,7 +14,9 @@ from jobs.core.cron_fields import BOUNDS, MAX_LENGTH, parse_crontab, parse_field
 from jobs.core.exceptions import InvalidTrigger
 
 INTERVAL_UNITS = {"weeks": 604_800, "days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
+"""The units of an interval, in seconds."""
 CRON_FIELDS = tuple(BOUNDS)
+"""The fields of a cron trigger."""
 TRIGGER_FIELDS: dict[str, tuple[str, ...]] = {
     "interval": (*INTERVAL_UNITS, "start_date", "end_date", "jitter", "timezone"),
     "cron": (*CRON_FIELDS, "crontab", "start_date", "end_date", "jitter", "timezone"),
@@ -22,9 +24,12 @@ TRIGGER_FIELDS: dict[str, tuple[str, ...]] = {
 }
 """By type of trigger: the fields that its definition may have besides "type"."""
 
-MAX_INTERVAL = 36_525 * 86_400  # seconds: a hundred years, so that sums stay within what datetime holds
-MAX_JITTER = 604_800  # seconds: a week
-MAX_ERRORS = 50  # that one refusal names: an object may hold thousands of fields, and a trigger has twenty
+MAX_INTERVAL = 36_525 * 86_400
+"""Seconds of the longest interval: a hundred years, so that sums stay within what datetime holds."""
+MAX_JITTER = 604_800
+"""Seconds of the largest jitter: a week."""
+MAX_ERRORS = 50
+"""Mistakes that one refusal names: an object may hold thousands of fields, and a trigger has twenty."""
 
 _DATE = re.compile(
     r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:?\d\d)?)?",

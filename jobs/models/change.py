@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import connection
 
 CHANNEL = "cronzimus"
+"""The channel of NOTIFY on which changes are told."""
 
 
 def announce() -> None:

@@ -13,6 +13,7 @@ from jobs.core.runs import Overlap, RunStatus
 from jobs.models.fields import StoredJSON
 
 JOB_ID = r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}"
+"""What can be a job's id."""
 
 
 class JobQuerySet(models.QuerySet["Job"]):

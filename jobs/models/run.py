@@ -42,8 +42,11 @@ class NoneOf(OneOf):
 
 
 USUAL = tuple(status for status in RunStatus if status not in EXCEPTIONAL)
+"""The statuses of which `run_by_status` has no entry."""
 NO_FAILURE = tuple(status for status in RunStatus if status not in UNSUCCESSFUL)
+"""The statuses of which `run_unsuccessful_of_job` has no entry."""
 SCHEDULED = tuple(trigger for trigger in RunTrigger if trigger not in UNSCHEDULED)
+"""The triggers of which `run_unscheduled` has no entry."""
 
 
 def _choices(names: type[RunStatus] | type[RunTrigger]) -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ import orjson
 from django.db import connection
 
 POSTGRESQL_TYPES = {"text": "text", "number": "bigint", "time": "timestamptz", "json": "jsonb"}
+"""PostgreSQL's types, by the kind of a column."""
 
 
 def table(columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> tuple[str, str]:

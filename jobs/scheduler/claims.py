@@ -24,7 +24,9 @@ INSERTED = {
     "job_id": "text", "status": "text", "reason": "text", "fire_times": "number", "scheduled_time": "time",
     "executor": "text", "waits": "number", "error": "text",
 }  # fmt: skip
+"""The columns of the table from which runs are inserted."""
 MOVED = {"id": "text", "next_run_time": "time", "error": "text", "queued": "number"}
+"""The columns of the table by which jobs are moved on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ TUNING = {
     # before it has to be copied from the log to the database (here every 16 MB, in place of 4).
     "sqlite": ("PRAGMA cache_size = -8000", "PRAGMA wal_autocheckpoint = 4000"),
 }
+"""What the loop's connection says first, by database."""
 
 odd_texts = threading.Event()
 """Set once a text on SQLite was found not to be in UTF-8: the loop reads such too from then on, which takes longer."""

@@ -39,6 +39,7 @@ class Rank(NamedTuple):
 
 
 ALL = Rank("", "next_run_time")
+"""All that is due, by its time alone."""
 RANKS = (
     Rank("AND NOT (priority = 0) AND priority > 0", "priority DESC, next_run_time"),
     # Not `priority = 0` alone: PostgreSQL takes that for rare until it has statistics, and sorts all that is due.

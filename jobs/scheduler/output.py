@@ -14,6 +14,7 @@ from typing import IO, Any, TextIO, cast
 LIMIT = 256 * 1024
 """Characters kept of one run's output."""
 TRUNCATED = "\n[output truncated: more than 256 KB]\n"
+"""What ends an output that is not kept to its end."""
 
 
 class Output:

@@ -35,6 +35,7 @@ JOBS = 50
 NAMES = 200
 """Ids looked at in one round, for runs whose job was removed."""
 LIMITS = ("keep_runs", "keep_days")
+"""The policies without one of which a job keeps everything."""
 BOUNDED = Q(keep_runs__isnull=False) | Q(keep_days__isnull=False)
 """The jobs that do not keep everything."""
 
@@ -140,6 +141,7 @@ ORPHANS = (
     "WHERE names.job_id IS NOT NULL) "
     "SELECT job_id, EXISTS (SELECT 1 FROM jobs_job WHERE id = job_id) FROM names WHERE job_id IS NOT NULL LIMIT %s"
 )
+"""The next ids that runs have, and whether each is that of a job."""
 
 
 def _site_limits() -> dict[str, Any]:

@@ -26,10 +26,15 @@ FINISHED = {
     "id": "number", "status": "text", "reason": "text", "started_at": "time", "finished_at": "time", "result": "json",
     "error": "text", "traceback": "text", "output": "text", "progress_done": "number", "progress_total": "number",
 }  # fmt: skip
+"""The columns of the table of runs that have ended."""
 STARTED = {"id": "number", "started_at": "time"}
+"""The columns of the table of runs that have started."""
 ENDED = {"id": "number", "status": "text", "finished_at": "time"}
+"""The columns of the table of ends that are looked for on record."""
 LIVE = {"id": "number", "kept": "number", "more": "text", "progress_done": "number", "progress_total": "number"}
+"""The columns of the table of what running runs have written."""
 COUNTED = {"id": "text", "runs": "number", "failures": "number", "status": "text", "at": "time"}
+"""The columns of the table by which jobs count."""
 LIVE_AT_ONCE = 4_000_000
 """Characters that one write of what running runs wrote may come to: the database writes anew what was there before,
 and the loop waits for it."""
@@ -44,6 +49,7 @@ class Shown(NamedTuple):
 
 
 NOTHING = Shown()
+"""Of a running run nothing is on record yet."""
 
 
 class Recorder:
@@ -159,18 +165,22 @@ class Recorder:
 
 
 TEXTS = ("reason", "error", "traceback", "output")
+"""The texts of an outcome."""
 # What is there is cut to what was known to be: that of a write whose answer was lost is not there twice.
 OUTPUT_SQL = (
     "output = CASE WHEN v.more = '' THEN jobs_run.output "
     "ELSE substr(jobs_run.output, 1, CAST(v.kept AS integer)) || v.more END"
 )
+"""Appends what is new of an output."""
 PROGRESS_SQL = "progress_done = v.progress_done, progress_total = v.progress_total"
+"""Writes how far a run has come."""
 ENDED_SQL = (
     "status = v.status, started_at = v.started_at, finished_at = v.finished_at, result = v.result, "
     # Why a run was to be cancelled stays on record where its function ended otherwise.
     "reason = COALESCE(v.reason, jobs_run.reason), error = COALESCE(v.error, ''), "
     "traceback = COALESCE(v.traceback, ''), output = COALESCE(v.output, ''), " + PROGRESS_SQL
 )
+"""Writes how a run ended."""
 
 
 def _write_started(started: Sequence[Activity], scheduler_id: str) -> None:

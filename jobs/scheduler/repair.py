@@ -20,12 +20,14 @@ from .connection import odd_texts
 logger = logging.getLogger(__name__)
 
 Field: TypeAlias = "models.Field[Any, Any]"
+"""A field of a model."""
 
 BATCH = 100
 """Rows that are set right at a time."""
 LOOKED_AT = 1000
 """Jobs that are looked at in one round of the `Inspector`; some milliseconds of work."""
 ACTIVE_RUNS = f"status IN ({', '.join(repr(status.value) for status in ACTIVE)})"
+"""The runs that a scheduler reads."""
 
 
 def repair(now: datetime) -> int:

@@ -19,6 +19,7 @@ from . import bulk
 logger = logging.getLogger(__name__)
 
 COPIED = "job_id, func, args, kwargs, scheduled_time, executor, timeout, priority, concurrency_group"
+"""The columns that an attempt has from the one before."""
 
 
 def queue_retries(run_ids: Sequence[int], now: datetime) -> None:

@@ -17,7 +17,9 @@ from datetime import datetime
 from typing import Any, TextIO
 
 PR_SET_PDEATHSIG = 1
+"""The option of prctl(2) by which a process ends with its parent."""
 UNCAUGHT = {signal.SIGKILL, signal.SIGSTOP}
+"""The signals that no process can handle."""
 
 
 def main() -> None:

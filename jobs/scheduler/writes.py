@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 IN_MODIFY = 0x2
+"""The event of inotify(7) of a file that was written to."""
 SIZE = 65_536
+"""Bytes of events that are read at a time."""
 
 
 class Writes:

@@ -16,8 +16,10 @@ KEPT = timedelta(hours=24)
 BATCH = 100
 """Keys older than that which are deleted when a new one is written, at the most."""
 DONE = 200
+"""The HTTP status of the answers that are kept."""
 
 Answer = dict[str, Any]
+"""The body of an answer."""
 
 
 class IdempotencyKeyReused(CronzimusError):

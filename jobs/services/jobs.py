@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 MENDING = {"func", "args", "kwargs", "max_runs"}
 """The fields, beside the trigger, for which a job may have been taken off its schedule."""
 LONG_AGO = datetime(1, 1, 2, tzinfo=UTC)
+"""An instant before all fire times."""
 
 
 def add_job(body: Mapping[str, Any], *, now: datetime, paused: bool = False) -> Job:

@@ -15,6 +15,7 @@ from jobs.api.rendering import JSONNegotiation, JSONRenderer
 from jobs.core.clock import Clock, SystemClock
 
 clock: Clock = SystemClock()
+"""What the time of all requests is read from."""
 
 
 class ApiView(APIView):

@@ -27,7 +27,9 @@ from jobs.states import job_state, zone_of
 from .base import SchedulerView, actor_of
 
 MAX_JOBS = 1000
+"""Jobs on one page at the most."""
 MAX_OFFSET = 10**9
+"""The farthest offset."""
 
 LIST_PARAMETERS: dict[str, query.Reader] = {
     "state": query.one_of(JobState),
@@ -36,6 +38,7 @@ LIST_PARAMETERS: dict[str, query.Reader] = {
     "limit": query.whole(1, MAX_JOBS),
     "offset": query.whole(0, MAX_OFFSET),
 }
+"""What the query of the list may have."""
 
 
 class JobViewSet(SchedulerView, ViewSet):

@@ -20,8 +20,11 @@ from jobs.core.triggers import build_trigger, clean_trigger
 from .base import SchedulerView
 
 DEFAULT_COUNT = 5
+"""Fire times where no number is asked for."""
 MAX_COUNT = 100
+"""Fire times at the most."""
 OPTIONS = ("id", "after", "count")
+"""What the body may have beside a trigger."""
 
 
 class PreviewView(SchedulerView):

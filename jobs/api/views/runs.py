@@ -27,15 +27,20 @@ from jobs.models.run import RunQuerySet
 from .base import SchedulerView, actor_of
 
 DEFAULT_LIMIT = 50
+"""Runs on a page where no number is asked for."""
 MAX_LIMIT = 500
+"""Runs on one page at the most."""
 MAX_CHARACTER = 2**31 - 2  # substr() of PostgreSQL takes 2**31 - 1, and counts from 1
+"""The last place in an output that can be asked for."""
 RUN_ID = re.compile(r"[1-9][0-9]{0,17}")
+"""What can be a run's id."""
 
 PAGE_PARAMETERS: dict[str, query.Reader] = {
     "limit": query.whole(1, MAX_LIMIT),
     "cursor": read_cursor,
     "status": query.one_of(RunStatus),
 }
+"""What the query of each list of runs may have."""
 
 
 class RunViewSet(SchedulerView, ViewSet):

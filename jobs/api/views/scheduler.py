@@ -17,6 +17,7 @@ from jobs.models import Control, Scheduler
 from .base import SchedulerView, actor_of
 
 MAX_REASON = 500
+"""Characters of a reason at the most."""
 
 
 class SchedulersView(SchedulerView):

@@ -28,6 +28,7 @@ START = 60.0
 GRACE = 5.0
 """Seconds between SIGTERM and SIGKILL."""
 CHUNK = 65_536
+"""Bytes that are read from a pipe at a time."""
 
 
 class WorkerDied(Exception):
