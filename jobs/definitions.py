@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from django.conf import settings
 
-from jobs import registry
+from jobs import registry, stored_json
 from jobs.core.exceptions import CronzimusError, InvalidArguments, InvalidFunction, InvalidRequest, InvalidTrigger
 from jobs.core.triggers import TRIGGER_FIELDS, Recipe, Trigger, build_trigger, clean_trigger, recipe_of
 from jobs.models.job import JOB_ID, Job
@@ -118,11 +118,7 @@ def trigger_from(text: str, *, anchor: datetime, key: str) -> Trigger:
 
 @lru_cache(maxsize=4096)
 def _recipe_from(text: str, default_timezone: str) -> Recipe:
-    try:
-        definition = json.loads(text)
-    except (TypeError, ValueError, RecursionError):
-        definition = text
-    return recipe_of(definition, default_timezone=default_timezone)
+    return recipe_of(stored_json.loads(text), default_timezone=default_timezone)
 
 
 def problem(job: Job) -> str:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -15,7 +13,7 @@ from django.db.models import Case, Func, Q, TextField, Value, When
 from django.db.models.functions import Cast
 from django.utils import timezone
 
-from jobs import definitions, registry
+from jobs import definitions, registry, stored_json
 from jobs.core.exceptions import CronzimusError
 from jobs.core.runs import JobState
 from jobs.models import Job
@@ -92,8 +90,9 @@ class Descriptions(dict[str, Described]):
         """Describe `definition`."""
         if len(self) >= KEPT:
             self.clear()
-        func, trigger, args, kwargs = (definition.split(SEPARATOR) + [""] * 3)[:4]
-        job = Job(func=func, trigger=loads(trigger), args=loads(args), kwargs=loads(kwargs), anchor=ANY_ANCHOR)
+        func, *stored = (definition.split(SEPARATOR) + [""] * 3)[:4]
+        trigger, args, kwargs = map(stored_json.loads, stored)
+        job = Job(func=func, trigger=trigger, args=args, kwargs=kwargs, anchor=ANY_ANCHOR)
         return self.setdefault(definition, Described(short_form(job), zone_of(job), definitions.problem(job)))
 
 
@@ -122,11 +121,3 @@ def zone_of(job: Job) -> ZoneInfo:
         return definitions.trigger_of(job).timezone
     except CronzimusError:
         return ZoneInfo(settings.TIME_ZONE)
-
-
-def loads(text: str) -> Any:
-    """Return the value of stored JSON; damaged, the text itself, as Django's JSONField does."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text

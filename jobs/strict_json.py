@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from math import isfinite
 from typing import Any, NoReturn
+
+from jobs.core.nesting import is_deeper
 
 MAX_DEPTH = 32
 """How deep arrays and objects may be nested."""
@@ -31,7 +32,8 @@ def loads(text: str) -> Any:
         raise ValueError(f"is not JSON: {error.msg}, at line {error.lineno}, column {error.colno}") from None
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
-    _check_depth(value)
+    if is_deeper(value, MAX_DEPTH):
+        raise ValueError(_TOO_DEEP)
     return value
 
 
@@ -63,16 +65,3 @@ def _int(text: str) -> int:
     if len(text) > MAX_DIGITS:
         raise ValueError(f"holds a number of more than {MAX_DIGITS} digits")
     return int(text)
-
-
-def _check_depth(value: Any) -> None:
-    level = _containers([value])
-    for _ in range(MAX_DEPTH):
-        level = _containers(item for part in level for item in (part.values() if isinstance(part, dict) else part))
-        if not level:
-            return
-    raise ValueError(_TOO_DEEP)
-
-
-def _containers(items: Iterable[Any]) -> list[Any]:
-    return [item for item in items if isinstance(item, dict | list)]

@@ -19,9 +19,10 @@ from django.db.models import Case, Q, QuerySet, TextField, Value, When
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Cast
 
+from jobs import stored_json
 from jobs.core.runs import JobState
 from jobs.models import Job
-from jobs.states import DEFINITION, Descriptions, descriptions, loads, state_sql
+from jobs.states import DEFINITION, Descriptions, descriptions, state_sql
 
 from .conditional import tag_of
 from .representations import local_times
@@ -193,5 +194,5 @@ def _local_times(text: str, zone: tzinfo) -> str:
 
 @lru_cache(maxsize=1024)
 def _tags(text: str) -> list[object]:
-    tags = loads(text)
+    tags = stored_json.loads(text)
     return tags if isinstance(tags, list) else []

@@ -6,16 +6,15 @@ from typing import Any
 
 from django.db import models
 
+from jobs import stored_json
+
 
 class StoredJSON(models.JSONField):
     """A JSON column. What Python can make no value of is read as the text that it is, as what is no JSON is."""
 
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
         """Return the value of stored JSON, or the text itself."""
-        try:
-            return super().from_db_value(value, expression, connection)
-        except (RecursionError, ValueError):  # nested too deeply, or a number of too many digits
-            return value
+        return stored_json.loads(value)
 
     def deconstruct(self) -> Any:
         """Return what migrations know it by: the database sees no difference."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
@@ -10,6 +9,8 @@ from typing import Any
 
 import orjson
 from django.db import connection
+
+from jobs import stored_json
 
 POSTGRESQL_TYPES = {"text": "text", "number": "bigint", "time": "timestamptz", "json": "jsonb"}
 """PostgreSQL's types, by the kind of a column."""
@@ -58,15 +59,12 @@ def as_text(column: str) -> str:
 
 
 def from_json(value: Any) -> Any:
-    """Return a JSON column as Python has it: raw SQL gives its text. What is no JSON is returned as it is."""
+    """Return a JSON column as Python has it: raw SQL gives its text. What can not be read is returned as it is."""
     if value == "[]":
         return []
     if value == "{}":
         return {}
-    try:
-        return json.loads(value) if isinstance(value, str) else value
-    except (ValueError, RecursionError):
-        return value
+    return stored_json.loads(value)
 
 
 def from_time(value: Any) -> datetime:

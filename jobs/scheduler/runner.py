@@ -16,16 +16,16 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from jobs import registry
 from jobs.core.clock import Clock
 from jobs.core.exceptions import InvalidArguments
+from jobs.core.nesting import is_deeper
 from jobs.core.runs import RunStatus
 from jobs.injected import Database, RunContext
+from jobs.stored_json import MAX_DEPTH
 
 from .output import Output, captured, storable
 from .work import HeldRun, Outcome
 
 MAX_RESULT = 64 * 1024
 """Characters of JSON kept of what a function returns."""
-MAX_DEPTH = 100
-"""Levels of lists and objects kept of it."""
 MAX_ERROR = 10_000
 """Characters kept of an error's message."""
 MAX_TRACEBACK = 64 * 1024
@@ -168,7 +168,12 @@ def _as_json(result: Any) -> str:
     try:
         text = json.dumps(result, default=repr, allow_nan=False, ensure_ascii=False)
         # PostgreSQL's jsonb takes neither NUL nor lone surrogates, not even escaped.
-        kept = len(text) <= MAX_RESULT and "\\u0000" not in text and storable(text) == text and not _is_deep(result)
+        kept = (
+            len(text) <= MAX_RESULT
+            and "\\u0000" not in text
+            and storable(text) == text
+            and not is_deeper(result, MAX_DEPTH)
+        )
         return text if kept else _repr_as_json(result)
     except Exception:
         return _repr_as_json(result)
@@ -179,21 +184,6 @@ def _repr_as_json(result: Any) -> str:
         return json.dumps(storable(ascii(result))[: MAX_RESULT // 2 - 1], ensure_ascii=False)
     except Exception as error:
         return json.dumps(f"<{type(result).__name__}, whose repr() raised {type(error).__name__}>")
-
-
-def _is_deep(result: Any) -> bool:
-    """Tell whether a result is nested deeper than `MAX_DEPTH`: whoever reads it has less stack left than was here."""
-    level = [result]
-    for _ in range(MAX_DEPTH + 1):
-        level = [
-            value
-            for item in level
-            if isinstance(item, list | tuple | dict)
-            for value in (item.values() if isinstance(item, dict) else item)
-        ]
-        if not level:
-            return False
-    return True
 
 
 def _described(error: BaseException) -> str:
