@@ -34,6 +34,8 @@ START = 30.0
 """Seconds that a server has to start."""
 WARM = 0.3
 """Seconds of load before each measurement."""
+ASKED_FOR = 100
+"""Jobs that are asked for in turn, one at a time: each has been asked for before when it is measured."""
 PEER, FLOOR = "Flask-APScheduler, memory", "an empty view of DRF"
 
 
@@ -164,7 +166,7 @@ def _measure(server: Server, label: str, options: argparse.Namespace) -> Sample:
     """Send a request again and again, and return how it went. Raises `Failed` for an answer that is not right."""
     ask, first = server.asked[label], 0
     for seconds in (WARM, options.seconds):
-        request = asdict(ask) | {"sent": first, "jobs": options.jobs}
+        request = asdict(ask) | {"sent": first, "jobs": min(options.jobs, ASKED_FOR)}
         del request["status"]
         before = _cpu(server.worker)
         result = _load(server.port, request, options.connections, seconds)
