@@ -151,7 +151,7 @@ class TickingScheduler(TellingScheduler):
     def _rest(self, seen: admission.Look, began: float) -> float:
         """Leave the database to other schedulers after a claim, where its lock is not fair; return for how long.
 
-        Who waits for SQLite's lock sleeps longer and longer between two tries; who has it would always be first again.
+        Who waits for SQLite's lock looks once a millisecond; who has had it would be back before that.
         """
         if connection.vendor != "sqlite" or not seen.others:
             return 0.0
