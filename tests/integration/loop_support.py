@@ -18,9 +18,9 @@ def executor(loop: Loop) -> InlineExecutor:
     return loop._pools.executors["thread"]  # type: ignore[return-value]
 
 
-def statuses() -> list[str]:
-    """Return the statuses of all runs, the oldest first."""
-    return list(Run.objects.order_by("id").values_list("status", flat=True))
+def statuses(**wanted: Any) -> list[str]:
+    """Return the statuses of all runs, or of those that are `wanted`, the oldest first."""
+    return list(Run.objects.filter(**wanted).order_by("id").values_list("status", flat=True))
 
 
 def settle(loop: Loop, ticks: int = 3) -> None:

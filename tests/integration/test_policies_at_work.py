@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -17,7 +17,6 @@ from tests import job_functions
 from tests.fakes import (
     NOW,
     FakeClock,
-    InlineExecutor,
     RunningClock,
     after,
     make_job,
@@ -27,28 +26,19 @@ from tests.fakes import (
 )
 
 from .conftest import in_thread
+from .loop_support import Calls, MakeLoop, executor, statuses
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-MakeLoop = Callable[..., Loop]
-Calls = list[tuple[Any, ...]]
 HOURLY = {"type": "interval", "hours": 1}
 RETRIES = {"max": 2, "delay": 30, "backoff": 2, "max_delay": 3600, "jitter": 0}
-
-
-def threads(loop: Loop) -> InlineExecutor:
-    return loop._pools.executors["thread"]  # type: ignore[return-value]
-
-
-def statuses(**wanted: Any) -> list[str]:
-    return list(Run.objects.filter(**wanted).order_by("id").values_list("status", flat=True))
 
 
 def settle(loop: Loop, ticks: int = 3) -> None:
     """Tick, run what was claimed, and tick until it is on record; a tenth of a second each time."""
     for _ in range(ticks):
         loop.tick()
-        threads(loop).work()
+        executor(loop).work()
         loop.clock.advance(0.1)  # type: ignore[attr-defined]
     loop.tick()
 
@@ -77,8 +67,8 @@ def test_a_queue_never_starts_more_than_max_instances_at_once(make_loop: MakeLoo
     peak = 0
     for _ in range(6):
         loop.tick()
-        peak = max(peak, threads(loop).queued)
-        threads(loop).work()
+        peak = max(peak, executor(loop).queued)
+        executor(loop).work()
         loop.clock.advance(0.1)  # type: ignore[attr-defined]
     loop.tick()
     assert (peak, statuses()) == (2, ["succeeded"] * 7)
@@ -97,7 +87,7 @@ def test_a_new_run_replaces_the_oldest_and_starts_after_it_ended(make_loop: Make
     old.refresh_from_db()
     assert (old.status, old.cancel_requested_at) == (RunStatus.RUNNING, NOW)
     assert old.reason == "replaced by a newer run of its job"
-    assert threads(loop).queued == 0
+    assert executor(loop).queued == 0
     Run.objects.filter(pk=old.pk).update(status=RunStatus.CANCELLED, finished_at=NOW)
     loop.clock.advance(0.2)  # type: ignore[attr-defined]
     settle(loop)
@@ -110,8 +100,8 @@ def test_a_run_that_takes_the_last_slot_is_replaced(make_loop: MakeLoop, clock: 
     loop = make_loop(threads=1, processes=other)
     loop.tick()
     (old,) = Run.objects.all()
-    threads(loop)._busy.add(old.pk)  # its function is being called, and does not end by itself
-    threads(loop).take_back()
+    executor(loop)._busy.add(old.pk)  # its function is being called, and does not end by itself
+    executor(loop).take_back()
     Run.objects.update(status=RunStatus.RUNNING, started_at=NOW)
     clock.advance(10)
     loop.tick()
