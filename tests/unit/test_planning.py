@@ -15,6 +15,8 @@ from jobs.core.planning import CATCH_UP, Busy, Plan, Policy, plan
 from jobs.core.runs import Overlap, RunStatus
 from tests.fakes import NOW, after, trigger
 
+from .strategies import BOUNDED_RULES
+
 TEN = trigger(seconds=10, anchor=after(-10))
 YEAR = 365 * 86400
 
@@ -257,13 +259,7 @@ RULES = st.one_of(
     st.integers(1, 7200).map(lambda seconds: trigger(seconds=seconds, anchor=after(-seconds))),
     st.sampled_from(["*", "*/7", "3,50"]).map(lambda second: trigger({"type": "cron", "second": second})),
     st.sampled_from(["* * * * *", "*/5 * * * *", "0 12 * * *"]).map(lambda c: trigger({"type": "cron", "crontab": c})),
-    st.integers(1, 40).map(
-        lambda seconds: trigger(seconds=seconds, anchor=after(-seconds), end_date="2030-01-01T12:30:00+00:00")
-    ),
-    st.tuples(st.integers(5, 60), st.integers(1, 100)).map(
-        lambda pair: trigger(seconds=pair[0], jitter=pair[1], anchor=after(-pair[0]))
-    ),
-    st.just(trigger({"type": "date", "run_date": "2030-01-01T12:00:00+00:00"})),
+    *BOUNDED_RULES,
 )
 POLICIES = st.builds(
     Policy,
