@@ -50,8 +50,8 @@ class Questions:
 
 QUESTIONS = {
     "cronzimus": Questions(
-        "SELECT count(*) FROM jobs_run WHERE status = 'succeeded'",
-        "SELECT count(*) FROM jobs_run",
+        "SELECT count(*) FROM cronzimus_run WHERE status = 'succeeded'",
+        "SELECT count(*) FROM cronzimus_run",
     ),
     "django_apscheduler": Questions(
         "SELECT count(*) FROM django_apscheduler_djangojobexecution WHERE status = 'Executed'",

@@ -39,7 +39,7 @@ def insert_runs(vendor: str, jobs: int, runs: int, last: datetime) -> str:
         empty = "'[]', '{}'"
     output, trace = "line of output, as functions print them\n" * 3, '  File "x.py", line 1, in f\n    call()\n' * 15
     return (
-        f"{with_numbers}INSERT INTO jobs_run (job_id, func, status, reason, trigger, actor, attempt, fire_times, "  # noqa: S608
+        f"{with_numbers}INSERT INTO cronzimus_run (job_id, func, status, reason, trigger, actor, attempt, fire_times, "  # noqa: S608
         "scheduled_time, queued_at, started_at, finished_at, scheduler_id, executor, priority, concurrency_group, "
         "args, kwargs, error, traceback, output) "
         f"SELECT {job_id}, 'benchmarks.functions:noop', CASE {status} END, '', "

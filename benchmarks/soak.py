@@ -80,14 +80,14 @@ class Soaked:
             Reading(
                 self.database.kind, time.monotonic() - self._started_at,
                 process.memory_info().rss / 2**20, workers / 2**20, process.num_fds(), process.num_threads(),
-                self.database.count("SELECT coalesce(max(id), 0) FROM jobs_run"),
+                self.database.count("SELECT coalesce(max(id), 0) FROM cronzimus_run"),
             )
         )  # fmt: skip
 
     def ends(self) -> dict[str, int]:
         """Return how many of the runs that are kept have ended how."""
         with self.database.connected() as connection:
-            rows = connection.execute("SELECT status, count(*) FROM jobs_run GROUP BY status ORDER BY status")
+            rows = connection.execute("SELECT status, count(*) FROM cronzimus_run GROUP BY status ORDER BY status")
             return dict(rows.fetchall())
 
 

@@ -28,8 +28,8 @@ AHEAD = 4
 """Seconds that all schedulers have to start, and to come to rest."""
 LOOK = 0.1
 """Seconds between two looks whether all has run."""
-LEFT = "SELECT count(*) FROM jobs_job WHERE run_count = 0"
-SHARES = "SELECT count(*) FROM jobs_run GROUP BY scheduler_id"
+LEFT = "SELECT count(*) FROM cronzimus_job WHERE run_count = 0"
+SHARES = "SELECT count(*) FROM cronzimus_run GROUP BY scheduler_id"
 
 
 @dataclass(frozen=True)

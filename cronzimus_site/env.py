@@ -14,7 +14,7 @@ from zoneinfo import available_timezones
 import dotenv
 from django.core.exceptions import ImproperlyConfigured
 
-from jobs import strict_json
+from jobs.core import strict_json
 
 DATABASE_SCHEMES = ("sqlite", "postgres", "postgresql")
 """What the URL of a database may begin with."""

@@ -62,14 +62,14 @@ DATABASES: dict[str, Any] = {
     "default": dj_database_url.parse(DATABASE_URL, conn_max_age=60, conn_health_checks=True),
 }
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-    DATABASES["default"]["ENGINE"] = "cronzimus_site.sqlite3"
+    DATABASES["default"]["ENGINE"] = "jobs.db.sqlite3"
     DATABASES["default"]["OPTIONS"] = SQLITE_OPTIONS
     if not DATABASES["default"]["NAME"].startswith((":", "file:")):
         # Wherever a process starts, and whatever folder a function changes to, it is the same file.
         DATABASES["default"]["NAME"] = str(BASE_DIR / DATABASES["default"]["NAME"])
 else:
     # A server that is gone without a word is noticed, as one that refuses is; options in the URL have their way.
-    DATABASES["default"]["ENGINE"] = "cronzimus_site.postgresql"
+    DATABASES["default"]["ENGINE"] = "jobs.db.postgresql"
     DATABASES["default"]["OPTIONS"] = POSTGRESQL_OPTIONS | DATABASES["default"].get("OPTIONS", {})
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

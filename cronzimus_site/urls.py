@@ -10,6 +10,6 @@ to_admin = RedirectView.as_view(pattern_name="admin:index")
 urlpatterns = [
     path("", to_admin),
     path("admin", to_admin),
-    path("", include("jobs.api.urls")),
+    path("", include("jobs.urls")),
     path("admin/", admin.site.urls),
 ]

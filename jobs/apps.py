@@ -8,12 +8,14 @@ from django.apps import AppConfig
 class JobsConfig(AppConfig):
     """Cronzimus itself."""
 
-    name = "jobs"
+    name = __package__
+    label = "cronzimus"
     verbose_name = "Cronzimus"
 
     def ready(self) -> None:
         """Register the functions and the system checks. Raises `ImproperlyConfigured` for a wrong setting."""
-        from . import checks, registry
+        from . import checks
+        from .functions import registry
 
         checks.require_valid_settings()
         registry.discover()

@@ -13,7 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import get_commands
 from django.db import connection
 
-from jobs import policies
+from .definitions import policies
 
 MIN_SQLITE = (3, 38)
 """The oldest version of SQLite that will do."""
@@ -43,7 +43,7 @@ def require_valid_settings() -> None:
 
 
 def check_sqlite(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
-    """Find a SQLite too old for the statements that the scheduler uses (jobs.E001)."""
+    """Find a SQLite too old for the statements that the scheduler uses (cronzimus.E001)."""
     if connection.vendor != "sqlite":
         return []
     import sqlite3  # here: on PostgreSQL nobody loads it
@@ -51,16 +51,16 @@ def check_sqlite(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     if sqlite3.sqlite_version_info >= MIN_SQLITE:
         return []
     wanted = ".".join(map(str, MIN_SQLITE))
-    return [Error(f"SQLite {sqlite3.sqlite_version} is too old", hint=f"Use {wanted} or later.", id="jobs.E001")]
+    return [Error(f"SQLite {sqlite3.sqlite_version} is too old", hint=f"Use {wanted} or later.", id="cronzimus.E001")]
 
 
 def check_open_api(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
-    """Warn of an API that needs no token on a server (jobs.W001)."""
+    """Warn of an API that needs no token on a server (cronzimus.W001)."""
     if settings.API_AUTH != "none":
         return []
     return [
         CheckWarning(
-            "API_AUTH is none: whoever reaches the API may change jobs", hint="Set API_AUTH=token.", id="jobs.W001"
+            "API_AUTH is none: whoever reaches the API may change jobs", hint="Set API_AUTH=token.", id="cronzimus.W001"
         )
     ]
 

@@ -10,12 +10,12 @@ from typing import Any
 
 from jobs.core.clock import Clock
 from jobs.core.runs import RunStatus, RunTrigger
-from jobs.core.triggers import Trigger, build_trigger
+from jobs.core.triggers.definition import Trigger, build_trigger
 from jobs.models import Job, Run, Scheduler
-from jobs.scheduler import runner
 from jobs.scheduler.executors import Executor
 from jobs.scheduler.recorder import Recorder
-from jobs.scheduler.work import HeldRun, Outcome
+from jobs.scheduler.store.held import HeldRun, Outcome
+from jobs.worker import runner
 
 NOW = datetime(2030, 1, 1, 12, 0, 0, tzinfo=UTC)
 """The instant at which a `FakeClock` starts: a whole minute."""

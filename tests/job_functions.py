@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import connections
 
-from jobs.registry import Database, RunContext, register
+from jobs import Database, RunContext, register
 
 called: list[tuple[Any, ...]] = []
 """The arguments of each call of `record`; the fixture `calls` empties it."""
@@ -97,14 +97,14 @@ def meet(name: str, seconds: float = 0.01) -> None:
 def leave_open(database: Database) -> None:
     """Begin a transaction, write in it, and never end it."""
     database.atomic().__enter__()
-    database.execute("UPDATE jobs_job SET name = 'written by leave_open'")
+    database.execute("UPDATE cronzimus_job SET name = 'written by leave_open'")
 
 
 @register("tests:begin")
 def begin(database: Database) -> None:
     """Begin a transaction behind Django's back, write in it, and never end it."""
     database.execute("BEGIN")
-    database.execute("UPDATE jobs_job SET name = 'written by begin'")
+    database.execute("UPDATE cronzimus_job SET name = 'written by begin'")
 
 
 @register("tests:close_connection")

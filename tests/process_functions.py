@@ -12,7 +12,7 @@ import threading
 import time
 from pathlib import Path
 
-from jobs.registry import RunContext, register
+from jobs.functions.registry import RunContext, register
 
 
 @register("tests:pid")

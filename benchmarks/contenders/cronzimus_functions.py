@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks import functions
-from jobs.registry import register
+from jobs import register
 
 for name in ("noop", "ten_ms", "fail", "speak", "hang", "stamp", "tell"):
     register(getattr(functions, name))

@@ -100,7 +100,7 @@ def _of_the_api(middle: datetime, failed: int) -> dict[str, str]:
 
 
 def _of_the_admin(failed: int) -> dict[str, str]:
-    runs, jobs = "/admin/jobs/run/", "/admin/jobs/job/"
+    runs, jobs = "/admin/cronzimus/run/", "/admin/cronzimus/job/"
     statuses = ("succeeded", "failed", "lost", "queued", "unsuccessful")
     return {
         "admin: runs": runs,
@@ -123,7 +123,7 @@ def _of_the_admin(failed: int) -> dict[str, str]:
         "admin: jobs": jobs,
         "admin: jobs, search": f"{jobs}?q={SMALL}",
         "admin: a job": f"{jobs}{BUSY}/change/",
-        "admin: schedulers": "/admin/jobs/scheduler/",
+        "admin: schedulers": "/admin/cronzimus/scheduler/",
     }
 
 

@@ -1,5 +1,9 @@
 """The admin: jobs, their runs, the schedulers and the API's tokens. It knows `services`, and never the scheduler."""
 
-from . import job_admin, run_admin, scheduler_admin, site, token_admin
+from . import site
+from .jobs.admin import JobAdmin
+from .runs.admin import RunAdmin
+from .schedulers.admin import SchedulerAdmin
+from .tokens.admin import TokenAdmin
 
-__all__ = ["job_admin", "run_admin", "scheduler_admin", "site", "token_admin"]
+__all__ = ["JobAdmin", "RunAdmin", "SchedulerAdmin", "TokenAdmin", "site"]

@@ -11,7 +11,7 @@ from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.utils.text import capfirst
 
-from jobs.admin.moment import stamp
+from .request_time import stamp
 
 NUL = "\0"
 """What no text in PostgreSQL may hold."""
@@ -33,7 +33,7 @@ class StampedChangeList(ChangeList):
 
 
 class BaseAdmin(admin.ModelAdmin):
-    """Django's ModelAdmin, whose rows know the instant of the request (see `jobs.admin.moment`)."""
+    """Django's ModelAdmin, whose rows know the instant of the request (see `jobs.admin.request_time`)."""
 
     show_full_result_count = False
 

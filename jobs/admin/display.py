@@ -9,13 +9,13 @@ from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from jobs.core.runs import JobState, RunStatus
-from jobs.core.trigger_types import local_words
+from ..core.runs import JobState, RunStatus
+from ..core.triggers.types import local_words
 
 NOTHING = "–"
 """What stands where there is nothing to show."""
 
-# By status: the word, and the icon's name in static/jobs/icons.svg. The colour is the stylesheet's, by the class.
+# By status: the word, and the icon's name in static/cronzimus/icons.svg. The colour is the stylesheet's, by the class.
 RUN_LOOKS: dict[RunStatus, tuple[str, str]] = {
     RunStatus.QUEUED: ("queued", "hourglass"),
     RunStatus.RUNNING: ("running", "play"),
@@ -43,7 +43,7 @@ def badge(kind: str, word: str, icon: str) -> SafeString:
     return format_html(
         '<span class="state state-{}"><svg class="icon" width="14" height="14" aria-hidden="true" '
         'focusable="false"><use href="{}#{}"></use></svg> {}</span>',
-        kind, static("jobs/icons.svg"), icon, word,
+        kind, static("cronzimus/icons.svg"), icon, word,
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from django.http import HttpRequest
 class BarFilter(admin.SimpleListFilter):
     """A filter that opens from the bar above a list."""
 
-    template = "admin/jobs/filter.html"
+    template = "admin/cronzimus/filter.html"
 
 
 class FieldFilter(BarFilter):

@@ -11,8 +11,8 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.text import capfirst
 
-from jobs.core.exceptions import CronzimusError
-from jobs.models import Control
+from ..core.exceptions import CronzimusError
+from ..models import Control
 
 SHAPE = "%Y-%m-%dT%H:%M:%S"
 """What browsers want of a local time."""

@@ -13,10 +13,10 @@ from django.http import Http404
 from rest_framework.exceptions import APIException
 from rest_framework.response import Response
 
-from jobs.core.exceptions import CronzimusError, JobExists, JobNotFound, RunActive, RunFinished, RunNotFound
-from jobs.services.idempotency import IdempotencyKeyReused
+from ..core.exceptions import CronzimusError, JobExists, JobNotFound, RunActive, RunFinished, RunNotFound
+from ..services.idempotency import IdempotencyKeyReused
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("cronzimus.api.errors")
 
 RETRY_AFTER = 5
 """Seconds after which a client may try again when the database, or every scheduler, is gone."""

@@ -12,9 +12,8 @@ from typing import Any
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jobs.core.exceptions import InvalidRequest
-from jobs.services.idempotency import once
-
+from ..core.exceptions import InvalidRequest
+from ..services.idempotency import once
 from .views.base import actor_of
 
 HEADER = "Idempotency-Key"

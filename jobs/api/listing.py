@@ -19,14 +19,13 @@ from django.db.models import Case, Q, QuerySet, TextField, Value, When
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Cast
 
-from jobs import stored_json
-from jobs.core.runs import JobState
-from jobs.models import Job
-from jobs.states import DEFINITION, Descriptions, descriptions, state_sql
-
+from ..core import stored_json
+from ..core.runs import JobState
+from ..models import Job
+from ..selectors.states import DEFINITION, Descriptions, descriptions, state_sql
 from .conditional import tag_of
+from .etags import version
 from .representations import local_times
-from .versions import version
 
 UTC = ZoneInfo("UTC")
 """The zone in which the database has all times."""

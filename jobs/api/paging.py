@@ -12,7 +12,7 @@ from django.db.models import Q
 from rest_framework.request import Request
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 
-from jobs.models.run import RunQuerySet
+from ..models.run import RunQuerySet
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """The instant from which cursors count."""

@@ -10,13 +10,13 @@ from typing import Any, cast
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request, is_form_media_type
 
-from jobs import strict_json
-from jobs.core.exceptions import InvalidRequest
-from jobs.definitions import MAX_UNKNOWN
+from ..core import strict_json
+from ..core.exceptions import InvalidRequest
+from ..definitions.validation import MAX_UNKNOWN
 
 
 class StrictJSONParser(BaseParser):
-    """Parses a JSON object in UTF-8; see `jobs.strict_json` for what is refused."""
+    """Parses a JSON object in UTF-8; see `jobs.core.strict_json` for what is refused."""
 
     media_type = "application/json"
 

@@ -8,8 +8,7 @@ from typing import Any
 
 from rest_framework.request import Request
 
-from jobs.core.exceptions import InvalidRequest
-
+from ..core.exceptions import InvalidRequest
 from .parsers import unknown
 
 Reader = Callable[[str], Any]

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
-from jobs import definitions, registry
-from jobs.core.exceptions import CronzimusError
-from jobs.core.runs import FINISHED
-from jobs.models import Job
-from jobs.models.run import duration
-from jobs.registry import Function
-from jobs.states import is_paused, job_state, zone_of
+from ..core.exceptions import CronzimusError
+from ..core.runs import FINISHED
+from ..definitions import validation
+from ..functions import registry
+from ..functions.registry import Function
+from ..models import Job
+from ..models.run import duration
+from ..selectors.states import is_paused, job_state, zone_of
 
 READ_ONLY = (
     "next_run_time", "next_run_time_iso", "state", "paused_until", "trigger_description", "error", "run_count",
@@ -46,7 +47,7 @@ def job_detail(job: Job, now: datetime) -> dict[str, Any]:
         "func": job.func,
         "description": job.description,
         "tags": job.tags,
-        **{name: getattr(job, name) for name in definitions.POLICY_FIELDS},
+        **{name: getattr(job, name) for name in validation.POLICY_FIELDS},
         "trigger_description": _description(job),
         "error": error,
         "run_count": job.run_count,
@@ -113,14 +114,14 @@ def _arguments(job: Job) -> tuple[Any, Any]:
     if not isinstance(job.args, list) or not isinstance(job.kwargs, dict):
         return job.args, job.kwargs
     try:
-        return definitions.with_placeholders(registry.lookup(job.func), job.args, job.kwargs)
+        return validation.with_placeholders(registry.lookup(job.func), job.args, job.kwargs)
     except CronzimusError:
         return job.args, job.kwargs
 
 
 def _description(job: Job) -> str:
     try:
-        return definitions.trigger_of(job).describe()
+        return validation.trigger_of(job).describe()
     except CronzimusError:
         return ""
 

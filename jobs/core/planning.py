@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from .runs import Overlap, RunStatus
-from .triggers import Trigger
+from .triggers.definition import Trigger
 
 CATCH_UP = 100
 """Runs that one plan queues at the most, where fire times are not coalesced; what may run too waits for the next."""

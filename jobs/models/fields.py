@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import models
 
-from jobs import stored_json
+from ..core import stored_json
 
 
 class StoredJSON(models.JSONField):

@@ -19,7 +19,7 @@ class IdempotencyKey(models.Model):
     created_at = models.DateTimeField(db_index=True)
 
     class Meta:
-        constraints = (models.UniqueConstraint("key", "actor", name="idempotency_key_once"),)
+        constraints = (models.UniqueConstraint("key", "actor", name="cronzimus_idempotency_key_once"),)
 
     def __str__(self) -> str:
         return self.key

@@ -9,8 +9,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
-from jobs.core.runs import Overlap, RunStatus
-from jobs.models.fields import StoredJSON
+from ..core.runs import Overlap, RunStatus
+from .fields import StoredJSON
 
 JOB_ID = r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}"
 """What can be a job's id."""
@@ -81,10 +81,12 @@ class Job(models.Model):
         ordering = ("id",)
         indexes = (
             # Read by the due query and by the question when the next job is due: jobs with no fire time cost nothing.
-            models.Index(F("next_run_time"), name="job_due", condition=Q(next_run_time__isnull=False)),
+            models.Index(F("next_run_time"), name="cronzimus_job_due", condition=Q(next_run_time__isnull=False)),
             # Read by each look, to find whether a claim goes by priority, and by each claim that does.
             models.Index(
-                F("next_run_time"), name="job_prioritised", condition=Q(next_run_time__isnull=False) & ~Q(priority=0)
+                F("next_run_time"),
+                name="cronzimus_job_prioritised",
+                condition=Q(next_run_time__isnull=False) & ~Q(priority=0),
             ),
         )
         constraints = (

@@ -1,4 +1,7 @@
-"""Runs: the record of what ran, and of what did not and why."""
+"""Runs: the record of what ran, and of what did not and why.
+
+Docstrings name indexes without their prefix `cronzimus_`.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,8 @@ from django.db.models import F, Q
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from jobs.core.runs import ACTIVE, EXCEPTIONAL, UNSCHEDULED, UNSUCCESSFUL, RunStatus, RunTrigger
-from jobs.models.fields import StoredJSON
+from ..core.runs import ACTIVE, EXCEPTIONAL, UNSCHEDULED, UNSUCCESSFUL, RunStatus, RunTrigger
+from .fields import StoredJSON
 
 
 class OneOf(models.Func):
@@ -44,7 +47,7 @@ class NoneOf(OneOf):
 USUAL = tuple(status for status in RunStatus if status not in EXCEPTIONAL)
 """The statuses of which `run_by_status` has no entry."""
 NO_FAILURE = tuple(status for status in RunStatus if status not in UNSUCCESSFUL)
-"""The statuses of which `run_unsuccessful_of_job` has no entry."""
+"""The statuses of which `run_unsuccessful` has no entry."""
 SCHEDULED = tuple(trigger for trigger in RunTrigger if trigger not in UNSCHEDULED)
 """The triggers of which `run_unscheduled` has no entry."""
 
@@ -64,7 +67,7 @@ class RunQuerySet(models.QuerySet["Run"]):
         """Return the runs of one status.
 
         Nearly all runs have succeeded: those are read off the list of all (index `run_newest`), the others from indexes
-        that leave them out (`run_by_status`, `run_unsuccessful_of_job`, `run_active_of_job`), which costs a run that
+        that leave them out (`run_by_status`, `run_unsuccessful`, `run_active_of_job`), which costs a run that
         succeeds nothing.
         """
         if status in ACTIVE:
@@ -74,7 +77,7 @@ class RunQuerySet(models.QuerySet["Run"]):
         return self.filter(*implied, status=status)
 
     def unsuccessful(self) -> RunQuerySet:
-        """Return the runs that did not succeed (indexes `run_unsuccessful_of_job` and `run_by_status`)."""
+        """Return the runs that did not succeed (indexes `run_unsuccessful` and `run_by_status`)."""
         implied = (NoneOf("status", others) for others in (USUAL, NO_FAILURE))
         return self.filter(*implied, status__in=UNSUCCESSFUL)
 
@@ -143,58 +146,60 @@ class Run(models.Model):
 
     class Meta:
         indexes = (
-            models.Index(F("scheduled_time").desc(), F("id").desc(), name="run_newest"),
+            models.Index(F("scheduled_time").desc(), F("id").desc(), name="cronzimus_run_newest"),
             # Read by the lists that are narrowed; none has an entry for a run of a schedule that succeeded.
             models.Index(
                 "status",
                 F("scheduled_time").desc(),
                 F("id").desc(),
-                name="run_by_status",
+                name="cronzimus_run_by_status",
                 condition=~Q(status__in=USUAL),
             ),
             models.Index(
                 "job",
                 F("scheduled_time").desc(),
                 F("id").desc(),
-                name="run_unsuccessful_of_job",
+                name="cronzimus_run_unsuccessful",
                 condition=~Q(status__in=NO_FAILURE),
             ),
             models.Index(
                 "trigger",
                 F("scheduled_time").desc(),
                 F("id").desc(),
-                name="run_unscheduled",
+                name="cronzimus_run_unscheduled",
                 condition=~Q(trigger__in=SCHEDULED),
             ),
             # Read by the claims, to count a job's active runs.
-            models.Index("job", "id", name="run_active_of_job", condition=Q(status__in=ACTIVE)),
+            models.Index("job", "id", name="cronzimus_run_active_of_job", condition=Q(status__in=ACTIVE)),
             # Read by recovery, to find what a dead scheduler held.
-            models.Index("scheduler", "id", name="run_held", condition=Q(status__in=ACTIVE)),
+            models.Index("scheduler", "id", name="cronzimus_run_held", condition=Q(status__in=ACTIVE)),
             # Read by the admission of runs of a group.
             models.Index(
                 "concurrency_group",
-                name="run_active_of_group",
+                name="cronzimus_run_active_of_group",
                 condition=Q(status__in=ACTIVE, scheduler__isnull=False) & ~Q(concurrency_group=""),
             ),
             # Read at every tick, to find what waits for a scheduler, and what is to be cancelled.
             models.Index(
                 F("priority").desc(),
                 "id",
-                name="run_waiting",
+                name="cronzimus_run_waiting",
                 condition=Q(status=RunStatus.QUEUED, scheduler__isnull=True),
             ),
             models.Index(
                 Coalesce("available_at", "queued_at"),
-                name="run_startable",
+                name="cronzimus_run_startable",
                 condition=Q(status=RunStatus.QUEUED, scheduler__isnull=True),
             ),
             models.Index(
-                "scheduler", name="run_cancel", condition=Q(status__in=ACTIVE, cancel_requested_at__isnull=False)
+                "scheduler",
+                name="cronzimus_run_cancel",
+                condition=Q(status__in=ACTIVE, cancel_requested_at__isnull=False),
             ),
         )
         constraints = (
             # The last guard of the promise: a fire time is claimed once, and an attempt made once.
-            models.UniqueConstraint("job", "scheduled_time", "attempt", name="run_once"),
+            models.UniqueConstraint("job", "scheduled_time", "attempt", name="cronzimus_run_once"),
             models.CheckConstraint(condition=Q(status__in=list(RunStatus)), name="run_status_known"),
             models.CheckConstraint(condition=Q(trigger__in=list(RunTrigger)), name="run_trigger_known"),
             models.CheckConstraint(condition=Q(attempt__gte=1), name="run_attempt_from_one"),

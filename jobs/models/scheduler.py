@@ -46,7 +46,7 @@ class Scheduler(models.Model):
         ordering = ("-started_at",)
         indexes = (
             # Read at every heartbeat, to find the dead: those that stopped long ago cost nothing.
-            models.Index(F("lease_until"), name="scheduler_lease", condition=Q(stopped_at__isnull=True)),
+            models.Index(F("lease_until"), name="cronzimus_scheduler_lease", condition=Q(stopped_at__isnull=True)),
         )
 
     def __str__(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("cronzimus.scheduler.backoff")
 
 FIRST, LAST = 0.2, 5.0
 """Seconds until a failed tick is tried again: at first, and at the most."""

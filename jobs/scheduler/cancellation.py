@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from jobs.core.runs import RunStatus
-from jobs.models import Run
-
-from .output import Output
+from ..core.runs import RunStatus
+from ..models import Run
+from ..worker.output import Output
+from ..worker.runner import Activity
 from .pools import Pools
 from .recorder import Recorder
-from .runner import Activity
-from .work import HeldRun
+from .store.held import HeldRun
 
 
 def cancel_wanted(scheduler_id: str, pools: Pools, recorder: Recorder, now: datetime) -> None:

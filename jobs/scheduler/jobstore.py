@@ -10,9 +10,10 @@ from apscheduler.jobstores.base import JobLookupError
 from django_apscheduler.jobstores import DjangoJobStore
 from django_apscheduler.util import retry_on_db_operational_error
 
-from jobs import definitions, registry
-from jobs.core.exceptions import CronzimusError
-from jobs.models import Job
+from ..core.exceptions import CronzimusError
+from ..definitions import validation
+from ..functions import registry
+from ..models import Job
 
 
 class JobStore(DjangoJobStore):
@@ -65,7 +66,7 @@ class JobStore(DjangoJobStore):
         try:
             state = {
                 "id": job.id, "name": job.name, "args": tuple(job.args),
-                "kwargs": dict(job.kwargs), "trigger": definitions.trigger_of(job), "executor": job.executor,
+                "kwargs": dict(job.kwargs), "trigger": validation.trigger_of(job), "executor": job.executor,
                 "misfire_grace_time": job.misfire_grace_time, "coalesce": job.coalesce,
                 "max_instances": job.max_instances, "next_run_time": job.next_run_time,
             }  # fmt: skip

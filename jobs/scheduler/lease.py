@@ -8,11 +8,11 @@ import secrets
 import socket
 from datetime import timedelta
 
-from cronzimus_site import __version__
-from jobs.core.clock import Clock
-from jobs.models import Scheduler
+from .. import __version__
+from ..core.clock import Clock
+from ..models import Scheduler
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("cronzimus.scheduler.lease")
 
 HEARTBEAT = 5.0
 """Seconds between two heartbeats."""

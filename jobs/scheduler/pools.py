@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from .executors import Executor
 from .pace import Pace
-from .work import HeldRun, Outcome
+from .store.held import HeldRun, Outcome
 
 AHEAD = 0.1
 """Seconds of work that are claimed ahead, at the pace at which runs end of late."""

@@ -10,13 +10,12 @@ from typing import Any
 from django.db import DatabaseError, connection
 from django.db.models import OuterRef, Q, Subquery
 
-from jobs.core.clock import Clock
-from jobs.models import Job, Run
-from jobs.policies import default_policies
-
+from ..core.clock import Clock
+from ..definitions.policies import default_policies
+from ..models import Job, Run
 from .retention import BATCH, prune_job
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("cronzimus.scheduler.pruner")
 
 ROUND = 5.0
 """Seconds between two rounds: each looks at the next jobs."""
@@ -136,10 +135,10 @@ def _orphans(after: str, size: int) -> tuple[list[str], str | None]:
 
 # From one job's runs to the next one's, each step a look-up in `run_once`: there are many more runs than jobs.
 ORPHANS = (
-    "WITH RECURSIVE names(job_id) AS (SELECT min(job_id) FROM jobs_run WHERE job_id > %s UNION ALL "
-    "SELECT (SELECT min(job_id) FROM jobs_run WHERE jobs_run.job_id > names.job_id) FROM names "
+    "WITH RECURSIVE names(job_id) AS (SELECT min(job_id) FROM cronzimus_run WHERE job_id > %s UNION ALL "
+    "SELECT (SELECT min(job_id) FROM cronzimus_run WHERE cronzimus_run.job_id > names.job_id) FROM names "
     "WHERE names.job_id IS NOT NULL) "
-    "SELECT job_id, EXISTS (SELECT 1 FROM jobs_job WHERE id = job_id) FROM names WHERE job_id IS NOT NULL LIMIT %s"
+    "SELECT job_id, EXISTS (SELECT 1 FROM cronzimus_job WHERE id = job_id) FROM names WHERE job_id IS NOT NULL LIMIT %s"
 )
 """The next ids that runs have, and whether each is that of a job."""
 

@@ -13,14 +13,13 @@ from typing import NamedTuple
 import orjson
 from django.db import connection, transaction
 
-from jobs.core.retries import RETRIED
+from ..core.retries import RETRIED
+from ..worker.runner import Activity
+from .store import bulk
+from .store.held import ACTIVE_SQL, Outcome
+from .store.retries import queue_retries
 
-from . import bulk
-from .retries import queue_retries
-from .runner import Activity
-from .work import ACTIVE_SQL, Outcome
-
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("cronzimus.scheduler.recorder")
 
 FINISHED = {
     "id": "number", "status": "text", "reason": "text", "started_at": "time", "finished_at": "time", "result": "json",
@@ -168,8 +167,8 @@ TEXTS = ("reason", "error", "traceback", "output")
 """The texts of an outcome."""
 # What is there is cut to what was known to be: that of a write whose answer was lost is not there twice.
 OUTPUT_SQL = (
-    "output = CASE WHEN v.more = '' THEN jobs_run.output "
-    "ELSE substr(jobs_run.output, 1, CAST(v.kept AS integer)) || v.more END"
+    "output = CASE WHEN v.more = '' THEN cronzimus_run.output "
+    "ELSE substr(cronzimus_run.output, 1, CAST(v.kept AS integer)) || v.more END"
 )
 """Appends what is new of an output."""
 PROGRESS_SQL = "progress_done = v.progress_done, progress_total = v.progress_total"
@@ -177,7 +176,7 @@ PROGRESS_SQL = "progress_done = v.progress_done, progress_total = v.progress_tot
 ENDED_SQL = (
     "status = v.status, started_at = v.started_at, finished_at = v.finished_at, result = v.result, "
     # Why a run was to be cancelled stays on record where its function ended otherwise.
-    "reason = COALESCE(v.reason, jobs_run.reason), error = COALESCE(v.error, ''), "
+    "reason = COALESCE(v.reason, cronzimus_run.reason), error = COALESCE(v.error, ''), "
     "traceback = COALESCE(v.traceback, ''), output = COALESCE(v.output, ''), " + PROGRESS_SQL
 )
 """Writes how a run ended."""
@@ -211,10 +210,10 @@ def _written_before(outcomes: Sequence[Outcome]) -> list[Outcome]:
 
 def _on_record(outcomes: Sequence[Outcome]) -> set[int]:
     rows = [{"id": ended.run_id, "status": ended.status, "finished_at": ended.finished_at} for ended in outcomes]
-    source, data = bulk.table(ENDED, rows)
+    source, data = bulk.rows_as_table(ENDED, rows)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT r.id FROM {source} JOIN jobs_run r ON r.id = v.id "  # noqa: S608
+            f"SELECT r.id FROM {source} JOIN cronzimus_run r ON r.id = v.id "  # noqa: S608
             "WHERE r.status = v.status AND r.finished_at = v.finished_at",
             [data],
         )
@@ -243,13 +242,13 @@ def _update(
     columns: dict[str, str], rows: Iterable[Mapping[str, object]], assigned: str, scheduler_id: str
 ) -> list[int]:
     """Update the runs of `rows` that `scheduler_id` still holds, and return their ids."""
-    source, data = bulk.table(columns, rows)
+    source, data = bulk.rows_as_table(columns, rows)
     with connection.cursor() as cursor:
         # The empty text keeps the planners off the index `run_held`: the primary key finds each row at once, while a
         # walk through all that is held, for each row of `v`, makes the work grow with the square of the batch.
         cursor.execute(
-            f"UPDATE jobs_run SET {assigned} FROM {source} WHERE jobs_run.id = v.id "  # noqa: S608
-            f"AND scheduler_id || '' = %s AND jobs_run.status || '' IN ({ACTIVE_SQL}) RETURNING jobs_run.id",
+            f"UPDATE cronzimus_run SET {assigned} FROM {source} WHERE cronzimus_run.id = v.id "  # noqa: S608
+            f"AND scheduler_id || '' = %s AND cronzimus_run.status || '' IN ({ACTIVE_SQL}) RETURNING cronzimus_run.id",
             [data, scheduler_id],
         )
         return [run_id for (run_id,) in cursor.fetchall()]
@@ -267,13 +266,13 @@ def _count(outcomes: Sequence[Outcome]) -> None:
         }
         for job_id, outcome in last.items()
     ]  # fmt: skip
-    source, data = bulk.table(COUNTED, rows)
+    source, data = bulk.rows_as_table(COUNTED, rows)
     # Two schedulers may count the same jobs: both lock them in the order of their ids, so that neither waits in a ring.
     lock = 'ORDER BY j.id COLLATE "C" FOR NO KEY UPDATE OF j' if connection.vendor == "postgresql" else ""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"WITH w AS (SELECT v.* FROM {source} JOIN jobs_job j ON j.id = v.id {lock}) "  # noqa: S608
-            "UPDATE jobs_job SET run_count = run_count + w.runs, failure_count = failure_count + w.failures, "
-            "last_status = w.status, last_run_at = w.at FROM w WHERE jobs_job.id = w.id",
+            f"WITH w AS (SELECT v.* FROM {source} JOIN cronzimus_job j ON j.id = v.id {lock}) "  # noqa: S608
+            "UPDATE cronzimus_job SET run_count = run_count + w.runs, failure_count = failure_count + w.failures, "
+            "last_status = w.status, last_run_at = w.at FROM w WHERE cronzimus_job.id = w.id",
             [data],
         )

@@ -9,13 +9,12 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import F
 
-from jobs.core.runs import RunStatus
-from jobs.models import Job, Run, Scheduler
-
+from ..core.runs import RunStatus
+from ..models import Job, Run, Scheduler
 from .repair import repair_hidden
-from .retries import queue_retries
+from .store.retries import queue_retries
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("cronzimus.scheduler.recovery")
 
 KEEP_STOPPED = timedelta(days=7)
 """How long the row of a scheduler that has stopped stays on show."""

@@ -12,12 +12,11 @@ from typing import Any, TypeAlias
 
 from django.db import InterfaceError, OperationalError, connection, models, transaction
 
-from jobs.core.runs import ACTIVE, RunStatus
-from jobs.models import Job, Run
+from ..core.runs import ACTIVE, RunStatus
+from ..models import Job, Run
+from .store.connection import odd_texts
 
-from .connection import odd_texts
-
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("cronzimus.scheduler.repair")
 
 Field: TypeAlias = "models.Field[Any, Any]"
 """A field of a model."""
@@ -57,7 +56,7 @@ class Inspector:
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT max(rowid), count(*) FROM "
-                "(SELECT rowid FROM jobs_job WHERE rowid > %s ORDER BY rowid LIMIT %s)",
+                "(SELECT rowid FROM cronzimus_job WHERE rowid > %s ORDER BY rowid LIMIT %s)",
                 [self._after, LOOKED_AT],
             )
             last, count = cursor.fetchone()
@@ -73,8 +72,9 @@ def repair_hidden(now: datetime) -> None:
         return
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT EXISTS (SELECT 1 FROM jobs_job WHERE next_run_time IS NOT NULL AND next_run_time < '0000-') OR "
-            "EXISTS (SELECT 1 FROM jobs_run WHERE status = 'queued' AND scheduler_id IS NULL "
+            "SELECT EXISTS (SELECT 1 FROM cronzimus_job "
+            "WHERE next_run_time IS NOT NULL AND next_run_time < '0000-') OR "
+            "EXISTS (SELECT 1 FROM cronzimus_run WHERE status = 'queued' AND scheduler_id IS NULL "
             "AND COALESCE(available_at, queued_at) < '0000-')"
         )
         (found,) = cursor.fetchone()

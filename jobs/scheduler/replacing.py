@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from jobs.core.planning import PlannedRun
-
-from . import claims
-from .admission import Look
+from ..core.planning import PlannedRun
+from .store import claims
+from .store.admission import Look
 
 EVERY = timedelta(seconds=1)
 """Time between two looks for such jobs, while there is no room: to find them, all that is due is read."""

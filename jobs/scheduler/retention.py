@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from django.db import connection, transaction
 from django.db.models import QuerySet
 
-from jobs.core.runs import FINISHED, RunStatus
-from jobs.models import Job, Run
+from ..core.runs import FINISHED, RunStatus
+from ..models import Job, Run
 
 BATCH = 1000
 """Runs deleted in one transaction at the most: others wait for it on SQLite."""

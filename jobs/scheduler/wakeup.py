@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.db import connection
 
-from jobs.models.change import CHANNEL
-
-from .writes import Writes, writes_to
+from ..models.change import CHANNEL
+from .inotify import Writes, writes_to
 
 if TYPE_CHECKING:
     import sqlite3
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("cronzimus.scheduler.wakeup")
 
 LOOK = 0.025
 """Seconds between two looks at SQLite's data version, where the system does not tell of writes to its log."""

@@ -2,16 +2,7 @@
 
 from .control import pause_all, resume_all
 from .declared import sync_declared_jobs
-from .jobs import (
-    add_job,
-    duplicate_job,
-    get_job,
-    pause_job,
-    remove_job,
-    resume_job,
-    skip_next,
-    update_job,
-)
+from .jobs import add_job, duplicate_job, get_job, pause_job, remove_job, resume_job, skip_next, update_job
 from .runs import cancel_run, retry_run, run_job
 
 __all__ = [

@@ -7,9 +7,9 @@ from datetime import datetime
 
 from django.db import transaction
 
-from jobs.models import Control, announce
+from ..models import Control, announce
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("cronzimus.services.control")
 
 
 def pause_all(*, now: datetime, actor: str = "", reason: str = "") -> Control:

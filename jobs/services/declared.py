@@ -8,11 +8,11 @@ from typing import Any
 
 from django.db import transaction
 
-from jobs import definitions, registry
-from jobs.core.exceptions import CronzimusError, InvalidFunction, InvalidRequest, JobExists, JobNotFound
-from jobs.models import Job
-from jobs.policies import default_policies
-
+from ..core.exceptions import CronzimusError, InvalidFunction, InvalidRequest, JobExists, JobNotFound
+from ..definitions import validation
+from ..definitions.policies import default_policies
+from ..functions import registry
+from ..models import Job
 from .jobs import add_job, get_job, update_job
 
 
@@ -46,7 +46,7 @@ def _sync_declared_job(declaration: dict[str, Any], now: datetime) -> None:
         job: Job | None = get_job(job_id if isinstance(job_id, str) else "")
     except JobNotFound:
         job = None
-    if job is not None and definitions.is_same(job.declaration, declaration):
+    if job is not None and validation.is_same(job.declaration, declaration):
         return
     try:
         if job is None:
@@ -68,10 +68,10 @@ def _dropped(job: Job, declaration: Mapping[str, Any], now: datetime) -> dict[st
     before = job.declaration if isinstance(job.declaration, dict) else {}
     dropped = [name for name in before if name in defaults and name not in declaration]
     try:
-        made = definitions.clean_job({name: before[name] for name in dropped}, now=now, job=job)
+        made = validation.clean_job({name: before[name] for name in dropped}, now=now, job=job)
     except CronzimusError:
         return {}  # what it once said means nothing now, and so nobody can tell what was edited
-    return {name: defaults[name] for name in dropped if definitions.is_same(getattr(job, name), made[name])}
+    return {name: defaults[name] for name in dropped if validation.is_same(getattr(job, name), made[name])}
 
 
 def _defaults(func: object) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from typing import Any
 
 from django.db import IntegrityError, connection, transaction
 
-from jobs.core.exceptions import CronzimusError
-from jobs.models import IdempotencyKey
+from ..core.exceptions import CronzimusError
+from ..models import IdempotencyKey
 
 KEPT = timedelta(hours=24)
 """How long an answer is kept for the request that may come again."""

@@ -9,14 +9,13 @@ from typing import Any
 
 from django.db import DataError, IntegrityError, connection, transaction
 
-from jobs import definitions
-from jobs.core.exceptions import InvalidRequest, JobExists, JobNotFound
-from jobs.core.runs import RunStatus
-from jobs.models import Job, Run, announce
-
+from ..core.exceptions import InvalidRequest, JobExists, JobNotFound
+from ..core.runs import RunStatus
+from ..definitions import validation
+from ..models import Job, Run, announce
 from .unclaimed import due_unclaimed, put_on_record, skipped_run
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("cronzimus.services.jobs")
 
 MENDING = {"func", "args", "kwargs", "max_runs"}
 """The fields, beside the trigger, for which a job may have been taken off its schedule."""
@@ -29,7 +28,7 @@ def add_job(body: Mapping[str, Any], *, now: datetime, paused: bool = False) -> 
 
     Raises a subclass of `InvalidRequest` naming every bad field, or `JobExists`.
     """
-    cleaned = definitions.clean_job(body, now=now)
+    cleaned = validation.clean_job(body, now=now)
     job = Job(**cleaned, anchor=_anchor(now), paused=paused, created_at=now, updated_at=now)
     job.next_run_time = None if paused else _first_fire_time(job, now)
     try:
@@ -54,8 +53,8 @@ def update_job(job_id: str, body: Mapping[str, Any], *, now: datetime) -> Job:
     """
     with transaction.atomic():
         job = locked_job(job_id)
-        cleaned = definitions.clean_job(body, now=now, job=job)
-        names = definitions.changed(job, cleaned)
+        cleaned = validation.clean_job(body, now=now, job=job)
+        names = validation.changed(job, cleaned)
         unclaimed = due_unclaimed(job, now, what="given another trigger") if "trigger" in names else None
         for name in names:
             setattr(job, name, cleaned[name])
@@ -150,7 +149,7 @@ def remove_job(job_id: str, *, now: datetime) -> None:
 def duplicate_job(job_id: str, new_id: str, *, now: datetime) -> Job:
     """Add a paused copy of a job under `new_id`, and return it. Raises as `add_job` does, and `JobNotFound`."""
     job = get_job(job_id)
-    body = {name: getattr(job, name) for name in (*definitions.DEFINITION_FIELDS, *definitions.POLICY_FIELDS)}
+    body = {name: getattr(job, name) for name in (*validation.DEFINITION_FIELDS, *validation.POLICY_FIELDS)}
     return add_job({**body, "id": new_id, "trigger": job.trigger}, now=now, paused=True)
 
 
@@ -188,7 +187,7 @@ def _next_after(job: Job, instant: datetime) -> datetime | None:
     """Return the first fire time after `instant` that is not on record yet, as one is that was left out."""
     if not _has_runs_left(job):
         return None
-    trigger = definitions.trigger_of(job)
+    trigger = validation.trigger_of(job)
     at = trigger.next_after(instant)
     while at is not None and _is_on_record(job.id, at):
         at = trigger.next_after(at)
@@ -199,7 +198,7 @@ def _is_on_record(job_id: str, at: datetime) -> bool:
     # As SQL: to put it together, Django takes as long as for all the rest of adding a job.
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT 1 FROM jobs_run WHERE job_id = %s AND scheduled_time = %s LIMIT 1",
+            "SELECT 1 FROM cronzimus_run WHERE job_id = %s AND scheduled_time = %s LIMIT 1",
             [job_id, connection.ops.adapt_datetimefield_value(at)],
         )
         return cursor.fetchone() is not None

@@ -8,14 +8,14 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import QuerySet
 
-from jobs import definitions, policies, registry
-from jobs.core.exceptions import CronzimusError, RunActive, RunFinished, RunNotFound
-from jobs.core.runs import ACTIVE, RunStatus, RunTrigger
-from jobs.models import Job, Run, announce
-
+from ..core.exceptions import CronzimusError, RunActive, RunFinished, RunNotFound
+from ..core.runs import ACTIVE, RunStatus, RunTrigger
+from ..definitions import policies, validation
+from ..functions import registry
+from ..models import Job, Run, announce
 from .jobs import locked_job
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("cronzimus.services.runs")
 
 
 def run_job(job_id: str, *, now: datetime, actor: str = "", args: object = None, kwargs: object = None) -> Run:
@@ -27,7 +27,7 @@ def run_job(job_id: str, *, now: datetime, actor: str = "", args: object = None,
     with transaction.atomic():
         job = locked_job(job_id)
         function = registry.lookup(job.func)
-        given = definitions.clean_arguments(
+        given = validation.clean_arguments(
             function, job.args if args is None else args, job.kwargs if kwargs is None else kwargs
         )
         run = Run(
@@ -105,6 +105,6 @@ def _is_due_at(job: Job, instant: datetime) -> bool:
     if job.next_run_time is None or job.next_run_time > instant:
         return False
     try:
-        return definitions.trigger_of(job).count(instant - timedelta(microseconds=1), instant) > 0
+        return validation.trigger_of(job).count(instant - timedelta(microseconds=1), instant) > 0
     except CronzimusError:
         return False

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from jobs import definitions
-from jobs.core.exceptions import InvalidTrigger
-from jobs.core.runs import RunStatus, RunTrigger
-from jobs.models import Job, Run
-from jobs.policies import executor_of
+from ..core.exceptions import InvalidTrigger
+from ..core.runs import RunStatus, RunTrigger
+from ..definitions import validation
+from ..definitions.policies import executor_of
+from ..models import Job, Run
 
 
 def due_unclaimed(job: Job, now: datetime, *, what: str) -> Run | None:
@@ -20,7 +20,7 @@ def due_unclaimed(job: Job, now: datetime, *, what: str) -> Run | None:
     if job.next_run_time is None or job.next_run_time > now:
         return None
     try:
-        trigger = definitions.trigger_of(job)
+        trigger = validation.trigger_of(job)
         latest = max(trigger.latest_until(now) or job.next_run_time, job.next_run_time)
         fire_times = 1 + trigger.count(job.next_run_time, now)
     except InvalidTrigger:

@@ -179,7 +179,7 @@ class Site:
         columns = "job_id, scheduled_time, status, fire_times, finished_at"
         return [
             Row(job_id=job_id, scheduled_time=instant(at), status=status, fire_times=count, finished_at=instant(end))
-            for job_id, at, status, count, end in self.query(f"SELECT {columns} FROM jobs_run ORDER BY id")  # noqa: S608
+            for job_id, at, status, count, end in self.query(f"SELECT {columns} FROM cronzimus_run ORDER BY id")  # noqa: S608
         ]
 
     def statuses(self, job_id: str) -> list[str]:
@@ -206,7 +206,7 @@ class Site:
 
     def next_run_times(self) -> dict[str, datetime]:
         """Return when each job is due next."""
-        return {job_id: instant(at) for job_id, at in self.query("SELECT id, next_run_time FROM jobs_job")}
+        return {job_id: instant(at) for job_id, at in self.query("SELECT id, next_run_time FROM cronzimus_job")}
 
 
 def instant(value: Any) -> Any:

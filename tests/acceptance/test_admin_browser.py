@@ -87,7 +87,7 @@ def row(page: Page, job_id: str) -> Any:
 
 
 def test_a_job_is_added_with_its_fire_times_seen_before(tab):
-    tab.goto("/admin/jobs/job/add/")
+    tab.goto("/admin/cronzimus/job/add/")
     tab.get_by_label("Id:").fill("nightly")
     tab.get_by_label("Function:").select_option("tests:record")
     tab.get_by_label("Minutes:").fill("5")
@@ -101,7 +101,7 @@ def test_a_job_is_added_with_its_fire_times_seen_before(tab):
 
 
 def test_only_the_inputs_of_the_chosen_trigger_show(tab):
-    tab.goto("/admin/jobs/job/add/")
+    tab.goto("/admin/cronzimus/job/add/")
     inputs = {"interval": "Seconds:", "cron": "Day of week:", "crontab": "Crontab line:", "date": "Run date:"}
     for kind in inputs:
         tab.locator(f'input[name="trigger"][value="{kind}"]').check()
@@ -112,7 +112,7 @@ def test_only_the_inputs_of_the_chosen_trigger_show(tab):
 
 def test_the_preview_follows_what_is_typed_and_says_what_is_wrong(tab):
     make_job()
-    tab.goto("/admin/jobs/job/job/change/")
+    tab.goto("/admin/cronzimus/job/job/change/")
     preview = tab.get_by_role("status")
     expect(preview).to_contain_text("Every 10 seconds.")
     tab.get_by_label("Crontab: one line").check()
@@ -128,7 +128,7 @@ def test_the_preview_follows_what_is_typed_and_says_what_is_wrong(tab):
 
 
 def test_what_is_wrong_is_said_at_the_fields_and_nothing_is_lost(tab):
-    tab.goto("/admin/jobs/job/add/")
+    tab.goto("/admin/cronzimus/job/add/")
     tab.get_by_label("Id:").fill("no blanks")
     tab.get_by_label("Named arguments:").fill("{")
     tab.get_by_label("Seconds:").fill("0")
@@ -142,7 +142,7 @@ def test_what_is_wrong_is_said_at_the_fields_and_nothing_is_lost(tab):
 
 def test_a_row_is_paused_resumed_run_and_duplicated(tab):
     make_job("nightly")
-    tab.goto("/admin/jobs/job/?q=nightly")
+    tab.goto("/admin/cronzimus/job/?q=nightly")
     row(tab, "nightly").get_by_role("button", name="Pause").click()
     expect(row(tab, "nightly").locator(".field-state")).to_have_text(re.compile("paused"))
     row(tab, "nightly").get_by_role("button", name="Resume").click()
@@ -159,7 +159,7 @@ def test_a_row_is_paused_resumed_run_and_duplicated(tab):
 
 def test_the_same_is_done_on_the_jobs_own_page(tab):
     make_job("nightly")
-    tab.goto("/admin/jobs/job/nightly/change/")
+    tab.goto("/admin/cronzimus/job/nightly/change/")
     tab.get_by_role("button", name="Pause").click()
     expect(tab.get_by_role("button", name="Resume")).to_be_visible()
     assert Job.objects.get().paused
@@ -167,7 +167,7 @@ def test_the_same_is_done_on_the_jobs_own_page(tab):
 
 def test_many_are_paused_at_once(tab):
     make_jobs(3)
-    tab.goto("/admin/jobs/job/")
+    tab.goto("/admin/cronzimus/job/")
     for job_id in ("job-0", "job-2"):
         row(tab, job_id).get_by_role("checkbox").check()
     tab.get_by_label("Action:").select_option("Pause")
@@ -179,7 +179,7 @@ def test_many_are_paused_at_once(tab):
 def test_a_filter_opens_and_narrows_the_list(tab):
     make_job("off", paused=True)
     make_job("on")
-    tab.goto("/admin/jobs/job/")
+    tab.goto("/admin/cronzimus/job/")
     filters = tab.get_by_role("navigation", name="Filters")
     filters.get_by_text("State: All").click()
     filters.get_by_role("link", name="paused").click()
@@ -190,7 +190,7 @@ def test_a_filter_opens_and_narrows_the_list(tab):
 def test_the_page_of_a_run_shows_output_that_does_nothing(tab):
     evil = "<script>document.title = 'caught'</script>"
     run = make_run(status="failed", output=f"{evil}\n" * 500, error=evil, traceback=evil, started_at=None)
-    tab.goto("/admin/jobs/run/")
+    tab.goto("/admin/cronzimus/run/")
     shoot(tab, "runs")
     tab.get_by_role("link", name=str(run.pk), exact=True).click()
     expect(tab.get_by_role("region", name="Output")).to_contain_text(evil)
@@ -201,7 +201,7 @@ def test_the_page_of_a_run_shows_output_that_does_nothing(tab):
 
 def test_policies_unfold_and_are_saved_and_what_is_wrong_with_them_is_seen(tab):
     make_job()
-    tab.goto("/admin/jobs/job/job/change/")
+    tab.goto("/admin/cronzimus/job/job/change/")
     expect(tab.get_by_label("First delay:")).to_be_hidden()
     tab.get_by_text("Retries", exact=True).click()
     tab.get_by_label("Retries:").fill("3")
@@ -219,7 +219,7 @@ def test_policies_unfold_and_are_saved_and_what_is_wrong_with_them_is_seen(tab):
 
 def test_a_job_is_paused_until_an_instant(tab):
     make_job("nightly")
-    tab.goto("/admin/jobs/job/nightly/change/")
+    tab.goto("/admin/cronzimus/job/nightly/change/")
     tab.get_by_text("Pause until …").click()
     shoot(tab, "pause-until")
     tab.get_by_label("Pause until:").fill("2020-01-01T10:00:00")
@@ -229,7 +229,7 @@ def test_a_job_is_paused_until_an_instant(tab):
     tab.get_by_label("Pause until:").fill("2050-01-01T10:00:00")
     tab.get_by_role("button", name="Pause", exact=True).click()
     expect(tab.locator(".messagelist")).to_contain_text("paused until 2050-01-01 10:00:00 UTC")
-    tab.goto("/admin/jobs/job/")
+    tab.goto("/admin/cronzimus/job/")
     expect(row(tab, "nightly")).to_contain_text("until 2050-01-01 10:00:00 UTC")
     shoot(tab, "paused-until")
 
@@ -239,17 +239,17 @@ def test_runs_are_cancelled_and_tried_again(tab):
     held = make_run("nightly", status="running", scheduler_id="s1", started_at=after(-5), progress_done=40,
                     progress_total=100, executor="process")  # fmt: skip
     failed = make_run("nightly", status="failed", scheduled_time=after(-60), error="RuntimeError: no")
-    tab.goto("/admin/jobs/run/")
+    tab.goto("/admin/cronzimus/run/")
     shoot(tab, "runs-active")
     tab.get_by_role("button", name="Retry").click()
     expect(tab.locator(".messagelist")).to_contain_text(f"Queued to run again: run {failed.pk}")
-    tab.goto(f"/admin/jobs/run/{held.pk}/change/")
+    tab.goto(f"/admin/cronzimus/run/{held.pk}/change/")
     expect(tab.get_by_text("Cancel stops its process.")).to_be_visible()
     shoot(tab, "run-active")
     tab.get_by_role("button", name="Cancel").click()
     expect(tab.locator(".messagelist")).to_contain_text("its process is being stopped")
     shoot(tab, "run-asked")
-    tab.goto(f"/admin/jobs/run/{failed.pk}/change/")
+    tab.goto(f"/admin/cronzimus/run/{failed.pk}/change/")
     tab.get_by_role("link", name="2 queued").click()
     tab.get_by_role("button", name="Cancel").click()
     expect(tab.get_by_role("button", name="Retry")).to_be_visible()
@@ -259,13 +259,13 @@ def test_runs_are_cancelled_and_tried_again(tab):
 def test_everything_is_paused_for_a_reason_and_resumed(tab):
     make_job("nightly")
     make_scheduler(processes=2)
-    tab.goto("/admin/jobs/scheduler/")
+    tab.goto("/admin/cronzimus/scheduler/")
     tab.get_by_text("Pause all …").click()
     shoot(tab, "pause-all")
     tab.get_by_label("Reason:").fill("the database <b>moves</b>")
     tab.get_by_role("button", name="Pause all").click()
     shoot(tab, "all-paused")
-    tab.goto("/admin/jobs/job/")
+    tab.goto("/admin/cronzimus/job/")
     expect(tab.get_by_role("note")).to_contain_text("paused by ana")
     expect(tab.get_by_role("note")).to_contain_text("the database <b>moves</b>")
     shoot(tab, "jobs-all-paused")
@@ -280,7 +280,7 @@ def test_without_scripts_all_inputs_show_and_the_job_is_saved(chromium, live_ser
     context = chromium.new_context(base_url=live_server.url, java_script_enabled=False)
     page = context.new_page()
     log_in(page)
-    page.goto("/admin/jobs/job/add/")
+    page.goto("/admin/cronzimus/job/add/")
     page.get_by_label("Id:").fill("plain")
     page.get_by_label("Function:").select_option("tests:record")
     page.get_by_label("Crontab: one line").check()

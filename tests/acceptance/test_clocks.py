@@ -64,7 +64,7 @@ def is_ahead(site: Site, process: Process, seconds: float) -> bool:
 
 def leases(site: Site) -> int:
     """Return how many leases there were: one for each scheduler, unless one was given up although it lived."""
-    ((count,),) = site.query("SELECT count(*) FROM jobs_scheduler")
+    ((count,),) = site.query("SELECT count(*) FROM cronzimus_scheduler")
     return int(count)
 
 

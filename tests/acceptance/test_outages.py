@@ -104,7 +104,7 @@ def test_connections_that_are_cut_lose_no_fire_time(make_site: MakeSite) -> None
 
 @pytest.mark.postgresql
 def test_tables_that_are_locked_on_postgresql_for_ten_seconds_lose_no_fire_time(make_site: MakeSite) -> None:
-    sites = {"jobs_job": make_site("postgresql"), "jobs_run": make_site("postgresql")}
+    sites = {"cronzimus_job": make_site("postgresql"), "cronzimus_run": make_site("postgresql")}
     for site in sites.values():
         site.jobs = [site.job(job_id) for job_id in JOB_IDS]
     schedulers = [process for site in sites.values() for process in site.schedulers(2)]
@@ -130,7 +130,7 @@ def test_a_job_that_is_locked_for_longer_than_a_lease_costs_no_scheduler_its_run
     schedulers = site.schedulers(2)
     until(lambda: site.calls("locked") and site.calls("long"), 20, "the first runs")
     with psycopg.connect(site.url) as connection:
-        connection.execute("SELECT * FROM jobs_job WHERE id = 'locked' FOR UPDATE")
+        connection.execute("SELECT * FROM cronzimus_job WHERE id = 'locked' FOR UPDATE")
         let_pass(20)
     until(lambda: "succeeded" in site.statuses("long"), 20, "its end")
     stop_now(*schedulers)

@@ -38,7 +38,7 @@ def test_one_of_twenty_clients_that_create_the_same_id_at_once_succeeds(site: Si
         assert {body["code"] for status, body in answers if status == 409} == {"JOB_EXISTS"}
         winner = next(number for number, (status, _) in enumerate(answers) if status == 200)
         assert web.ask("GET", f"/scheduler/jobs/{job_id}")["description"] == f"of client {winner}"
-    assert site.query("SELECT count(*) FROM jobs_job") == [(5,)]
+    assert site.query("SELECT count(*) FROM cronzimus_job") == [(5,)]
 
 
 def status_of(web: Web, method: str, path: str, body: Any = None) -> tuple[int, Any]:

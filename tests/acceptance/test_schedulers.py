@@ -73,7 +73,9 @@ def kill_one_after_the_other(site: Site) -> None:
     last = site.scheduler(threads=12)
     gone = Outage(start=deaths[-3], end=datetime.now(UTC))
     # Within thirty seconds of a death what the dead one ran is lost, and its jobs go on.
-    until(lambda: site.query("SELECT count(*) FROM jobs_scheduler WHERE stopped_at IS NULL") == [(1,)], 30, "burials")
+    until(
+        lambda: site.query("SELECT count(*) FROM cronzimus_scheduler WHERE stopped_at IS NULL") == [(1,)], 30, "burials"
+    )
     let_pass(2)
     told = datetime.now(UTC)
     stop(last)
@@ -137,5 +139,5 @@ def has_run(site: Site, scheduler: Process, *, after: datetime) -> bool:
 
 def ends(site: Site, scheduler: Process) -> list[object]:
     """Return when each lease of the scheduler ended, None for one that it has."""
-    sql = f"SELECT stopped_at FROM jobs_scheduler WHERE pid = {scheduler.pid} ORDER BY started_at"  # noqa: S608
+    sql = f"SELECT stopped_at FROM cronzimus_scheduler WHERE pid = {scheduler.pid} ORDER BY started_at"  # noqa: S608
     return [end for (end,) in site.query(sql)]

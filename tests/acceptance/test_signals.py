@@ -20,7 +20,7 @@ def test_a_scheduler_that_is_told_to_stop_lets_what_runs_end(sqlite_site: Site, 
     first = next(row for row in site.rows() if row.scheduled_time == site.calls("slow")[0].scheduled_time)
     assert first.status == "succeeded"
     assert len(site.calls("slow")) == 1
-    assert site.query("SELECT count(*) FROM jobs_scheduler WHERE stopped_at IS NULL") == [(0,)]
+    assert site.query("SELECT count(*) FROM cronzimus_scheduler WHERE stopped_at IS NULL") == [(0,)]
 
 
 def test_a_scheduler_that_is_told_to_stop_claims_nothing_more(sqlite_site: Site) -> None:
@@ -42,7 +42,7 @@ def test_a_scheduler_that_is_told_twice_ends_at_once_and_what_ran_is_lost(site: 
     until(lambda: site.calls("endless"), 20, "the endless run")
     assert scheduler.force() == 1
     assert site.statuses("endless")[0] == "lost"
-    ((reason,),) = site.query("SELECT reason FROM jobs_run WHERE status = 'lost'")
+    ((reason,),) = site.query("SELECT reason FROM cronzimus_run WHERE status = 'lost'")
     assert reason == "its scheduler was ended at once"
     assert scheduler.logged("Traceback") is None
 

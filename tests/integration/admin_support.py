@@ -12,12 +12,12 @@ from django.contrib.auth.models import Permission, User
 from django.http import HttpResponse
 from django.test import Client
 
-from jobs.admin import moment
+from jobs.admin import request_time
 from tests.fakes import FakeClock
 
-JOBS = "/admin/jobs/job/"
-RUNS = "/admin/jobs/run/"
-SCHEDULERS = "/admin/jobs/scheduler/"
+JOBS = "/admin/cronzimus/job/"
+RUNS = "/admin/cronzimus/run/"
+SCHEDULERS = "/admin/cronzimus/scheduler/"
 TOKENS = "/admin/knox/authtoken/"
 
 POLICIES = {
@@ -97,7 +97,7 @@ def ids(html: str) -> list[str]:
 @pytest.fixture(name="at_noon")
 def at_noon_fixture(db: None, monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> FakeClock:
     """The clock of the admin, which stands still."""
-    monkeypatch.setattr(moment, "clock", clock)
+    monkeypatch.setattr(request_time, "clock", clock)
     return clock
 
 

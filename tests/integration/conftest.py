@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.db import connection, connections
 
-from jobs.scheduler.loop import Scheduler
+from jobs.scheduler.scheduler import Scheduler
 from tests.fakes import FakeClock, InlineExecutor, InlineProcesses
 
 from .api_client import api
@@ -70,8 +70,8 @@ def failing_database(error: Exception) -> Iterator[list[str]]:
 @pytest.fixture
 def make_loop(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> Iterator[Callable[..., Scheduler]]:
     """Return what makes and opens a `Scheduler` on the fake clock, whose runs start when a test calls its executor."""
-    monkeypatch.setattr("jobs.scheduler.ticking.ThreadExecutor", InlineExecutor)
-    monkeypatch.setattr("jobs.scheduler.ticking.ProcessExecutor", InlineProcesses)
+    monkeypatch.setattr("jobs.scheduler.tick.ThreadExecutor", InlineExecutor)
+    monkeypatch.setattr("jobs.scheduler.tick.ProcessExecutor", InlineProcesses)
     made: list[Scheduler] = []
 
     def make(threads: int = 4, processes: int = 2, **options: Any) -> Scheduler:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jobs.models import Run
-from jobs.scheduler.loop import Scheduler as Loop
+from jobs.scheduler.scheduler import Scheduler as Loop
 from tests.fakes import InlineExecutor
 
 MakeLoop = Callable[..., Loop]

@@ -7,10 +7,10 @@ from django.contrib.admin.models import LogEntry
 from django.utils.text import capfirst
 
 from jobs import services
-from jobs.admin.job_form import JobForm
-from jobs.admin.policy_inputs import NO_MAX
+from jobs.admin.jobs.form import JobForm
+from jobs.admin.jobs.policy_inputs import NO_MAX
+from jobs.definitions.policies import POLICIES
 from jobs.models import Job
-from jobs.policies import POLICIES
 from tests.fakes import NOW, after, make_job
 from tests.integration.admin_support import (  # noqa: F401
     INTERVAL,

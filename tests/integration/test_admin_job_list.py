@@ -28,8 +28,8 @@ def test_it_shows_the_last_result_and_how_many_ran_and_failed(admin):
     page = admin.read(JOBS)
     assert cell(page, "last_result") == "failed 1 min ago"
     assert cell(page, "ran") == "1,200 ran 3 failed"
-    assert 'href="/admin/jobs/run/?job=job"' in page
-    assert 'href="/admin/jobs/run/?job=job&amp;status=unsuccessful"' in page
+    assert 'href="/admin/cronzimus/run/?job=job"' in page
+    assert 'href="/admin/cronzimus/run/?job=job&amp;status=unsuccessful"' in page
 
 
 def test_a_name_that_runs_from_right_to_left_turns_nothing_but_itself(admin):
@@ -126,7 +126,7 @@ def test_each_row_has_its_buttons_with_names_that_tell_them_apart(admin):
     make_job("off", paused=True)
     page = admin.read(JOBS)
     assert (
-        'form="row-verb" formaction="/admin/jobs/job/nightly/run/">Run now<span class="visually-hidden">: nightly'
+        'form="row-verb" formaction="/admin/cronzimus/job/nightly/run/">Run now<span class="visually-hidden">: nightly'
         in page
     )
     assert cell(page, "buttons") == "Run now : nightly Pause : nightly Duplicate : nightly"

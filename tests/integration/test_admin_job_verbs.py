@@ -6,7 +6,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 
 from jobs import services
-from jobs.admin.verbs import copy_id
+from jobs.admin.row_actions import copy_id
 from jobs.core.exceptions import InvalidRequest
 from jobs.models import Job, Run
 from tests.fakes import NOW, after, make_job, make_jobs
@@ -25,7 +25,7 @@ def test_run_now_queues_a_run_in_the_persons_name_and_links_to_it(admin):
         NOW,
     )
     assert messages(response) == [f"Queued to run: job ( run {run.pk} )."]
-    assert f'href="/admin/jobs/run/{run.pk}/change/"' in response.content.decode()
+    assert f'href="/admin/cronzimus/run/{run.pk}/change/"' in response.content.decode()
 
 
 def test_pause_and_resume_stop_and_start_the_trigger(admin, at_noon):
@@ -51,7 +51,7 @@ def test_duplicate_makes_a_paused_copy_and_links_to_it(admin):
     assert (copy.name, copy.tags, copy.args, copy.trigger) == ("Original", ["a"], [1], {"type": "cron", "hour": 9})
     assert (copy.paused, copy.next_run_time) == (True, None)
     assert messages(response) == ["Duplicated as: job-copy , which is paused."]
-    assert 'href="/admin/jobs/job/job-copy/change/"' in response.content.decode()
+    assert 'href="/admin/cronzimus/job/job-copy/change/"' in response.content.decode()
 
 
 def test_copies_get_ids_that_are_free_and_fit(db):

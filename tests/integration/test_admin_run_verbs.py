@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.contrib.admin.models import LogEntry
 
-from jobs.admin.run_admin import RunAdmin
+from jobs.admin.runs.admin import RunAdmin
 from jobs.models import Run
 from tests.fakes import NOW, after, make_job, make_run
 from tests.integration.admin_support import RUNS, Admin, admin_fixture, at_noon_fixture, cell, messages, text  # noqa: F401
@@ -145,7 +145,7 @@ def test_the_page_links_to_the_other_attempts_of_the_fire_time(admin, statements
     with statements() as sent:
         page = admin.read(f"{RUNS}2/change/")
     assert "Attempt: 2 (others: 1 failed , 3 running )" in text(page)
-    assert len([sql for sql in sent if 'FROM "jobs_run"' in sql]) == 2
+    assert len([sql for sql in sent if 'FROM "cronzimus_run"' in sql]) == 2
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 
-from jobs.admin import paging, run_filters
+from jobs.admin import paging
+from jobs.admin.runs import filters
 from jobs.core.runs import RunStatus
 from jobs.models import Job, Run
 from tests.fakes import NOW, after, make_job, make_run
@@ -90,7 +91,7 @@ def test_the_filters_and_the_search_narrow_the_list(admin, query, found):
 
 
 def test_a_search_that_finds_very_many_jobs_shows_the_runs_of_some(admin, monkeypatch):
-    monkeypatch.setattr(run_filters, "MAX_JOBS", 1)
+    monkeypatch.setattr(filters, "MAX_JOBS", 1)
     for number, name in enumerate(("ab", "abc", "abcd")):
         make_job(name)
         make_run(name, id=number + 1, scheduled_time=after(number))
@@ -123,7 +124,7 @@ def test_the_list_leaves_long_texts_in_the_database(admin, statements):
         page = admin.read(RUNS)
     assert len(page) < 50_000
     (listing,) = [sql for sql in sent if "job_exists" in sql]
-    assert not [name for name in ("output", "traceback", "result", "args") if f'"jobs_run"."{name}"' in listing]
+    assert not [name for name in ("output", "traceback", "result", "args") if f'"cronzimus_run"."{name}"' in listing]
 
 
 def test_the_number_of_queries_does_not_grow_with_the_runs(admin, statements):
@@ -145,7 +146,7 @@ def test_the_list_counts_to_a_limit_and_no_further(admin, monkeypatch, statement
     with statements() as sent:
         page = text(admin.read(RUNS, p="2"))
     assert "More than 55 runs" in page
-    counts = [sql for sql in sent if "COUNT(" in sql and "jobs_run" in sql]
+    counts = [sql for sql in sent if "COUNT(" in sql and "cronzimus_run" in sql]
     assert counts
     assert all("LIMIT 56" in sql for sql in counts)
 
@@ -211,7 +212,7 @@ def test_a_run_that_is_not_there_is_told(admin):
 
 def test_the_page_of_a_job_leads_to_its_runs(admin):
     make_job("a_b")
-    assert 'href="/admin/jobs/run/?job=a_b"' in admin.read("/admin/jobs/job/a_5Fb/change/")
+    assert 'href="/admin/cronzimus/run/?job=a_b"' in admin.read("/admin/cronzimus/job/a_5Fb/change/")
     assert Job.objects.count() == 1
     assert not Run.objects.exists()
 
@@ -220,6 +221,6 @@ def test_the_page_of_a_job_leads_to_its_runs(admin):
 def test_a_damaged_run_is_listed_and_can_be_opened(admin, sqlite_only, column, value):
     make_run(id=7)
     with connection.cursor() as cursor:
-        cursor.execute(f"UPDATE jobs_run SET {column} = %s", [value])  # noqa: S608
+        cursor.execute(f"UPDATE cronzimus_run SET {column} = %s", [value])  # noqa: S608
     assert ids(admin.read(RUNS)) == ["7"]
     assert "Run 7" in text(admin.read(f"{RUNS}7/change/"))

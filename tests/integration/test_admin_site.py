@@ -10,7 +10,7 @@ from django.utils import timezone
 from knox.crypto import hash_token
 from knox.models import AuthToken
 
-from jobs import backlog
+from jobs.selectors import backlog
 from tests.fakes import NOW, after, make_job, make_jobs, make_run, make_scheduler
 from tests.integration.admin_support import (  # noqa: F401
     JOBS,
@@ -28,7 +28,12 @@ from tests.integration.admin_support import (  # noqa: F401
 
 def test_people_see_one_list_of_jobs_and_one_of_runs(admin):
     page = admin.read("/admin/")
-    for path in ("/admin/jobs/job/", "/admin/jobs/run/", "/admin/jobs/scheduler/", "/admin/knox/authtoken/"):
+    for path in (
+        "/admin/cronzimus/job/",
+        "/admin/cronzimus/run/",
+        "/admin/cronzimus/scheduler/",
+        "/admin/knox/authtoken/",
+    ):
         assert f'href="{path}"' in page
     assert "django_apscheduler" not in page
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from jobs.admin import display
-from jobs.admin.trigger_inputs import definition_of, inputs_of
+from jobs.admin.jobs.trigger_inputs import definition_of, inputs_of
 from tests.fakes import NOW, after
 
 

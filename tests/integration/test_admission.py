@@ -11,7 +11,7 @@ from django.db import connection
 
 from jobs.core.runs import RunStatus
 from jobs.models import Control, Run
-from jobs.scheduler import admission
+from jobs.scheduler.store import admission
 from tests.fakes import NOW, after, make_job, make_jobs, make_run
 
 from .conftest import in_thread
@@ -38,8 +38,8 @@ def test_many_take_as_many_statements_as_one(statements: Callable[[], Any], grou
         with statements() as found:
             assert len(taken()) == number
         counts.append(len(found))
-        connection.cursor().execute("DELETE FROM jobs_run")
-        connection.cursor().execute("DELETE FROM jobs_job")
+        connection.cursor().execute("DELETE FROM cronzimus_run")
+        connection.cursor().execute("DELETE FROM cronzimus_job")
     assert counts[0] == counts[1] <= 6
 
 

@@ -257,7 +257,7 @@ ODD_IDS = {
     "a question mark": "a?b",
     "10,000 characters": "x" * 10_000,
     "dots": "...",
-    "SQL": "'; DROP TABLE jobs_job; --",
+    "SQL": "'; DROP TABLE cronzimus_job; --",
     "HTML": "<script>alert(1)</script>",
     "negative": "-1",
     "huge": "9" * 30,

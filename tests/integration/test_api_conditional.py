@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from jobs import registry
 from jobs.api import listing
-from jobs.api.versions import version
+from jobs.api.etags import version
+from jobs.functions import registry
 from jobs.models import Job
 from tests.fakes import NOW, FakeClock, after, make_job, make_run
 

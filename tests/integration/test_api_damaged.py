@@ -101,7 +101,7 @@ def test_text_that_is_no_json_breaks_one_job_alone(api: Api, sqlite_only: None) 
     with connection.cursor() as cursor:
         cursor.execute("PRAGMA ignore_check_constraints = ON")
         cursor.execute(
-            "UPDATE jobs_job SET trigger = '{\"type\"', args = '[', kwargs = '\n', tags = 'a' WHERE id = 'job'"
+            "UPDATE cronzimus_job SET trigger = '{\"type\"', args = '[', kwargs = '\n', tags = 'a' WHERE id = 'job'"
         )
         cursor.execute("PRAGMA ignore_check_constraints = OFF")
     assert [(job["id"], job["state"]) for job in api.get("/scheduler/jobs")] == [
@@ -116,7 +116,7 @@ def test_a_number_of_more_digits_than_python_reads_breaks_one_job_alone(api: Api
     make_job("sound")
     make_job()
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE jobs_job SET args = %s WHERE id = 'job'", [f"[{'1' * 5000}]"])
+        cursor.execute("UPDATE cronzimus_job SET args = %s WHERE id = 'job'", [f"[{'1' * 5000}]"])
     assert [(job["id"], job["state"]) for job in api.get("/scheduler/jobs")] == [
         ("job", "broken"),
         ("sound", "pending"),
@@ -133,7 +133,7 @@ def damage(column: str, value: Any) -> None:
     """Write `value` into a column of the job "job", whatever the constraints say."""
     with connection.cursor() as cursor:
         cursor.execute("PRAGMA ignore_check_constraints = ON")
-        cursor.execute(f"UPDATE jobs_job SET {column} = %s WHERE id = 'job'", [value])  # noqa: S608
+        cursor.execute(f"UPDATE cronzimus_job SET {column} = %s WHERE id = 'job'", [value])  # noqa: S608
         cursor.execute("PRAGMA ignore_check_constraints = OFF")
 
 
@@ -168,7 +168,7 @@ def test_json_that_is_nested_too_deeply_breaks_one_job_alone(api: Api) -> None:
     make_job("sound")
     make_job()
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE jobs_job SET trigger = %s, args = %s, tags = %s WHERE id = 'job'", [TOO_DEEP] * 3)
+        cursor.execute("UPDATE cronzimus_job SET trigger = %s, args = %s, tags = %s WHERE id = 'job'", [TOO_DEEP] * 3)
     assert [job["state"] for job in api.get("/scheduler/jobs")] == ["broken", "pending"]
     assert (api.get(JOB)["state"], api.get(JOB)["trigger"]) == ("broken", TOO_DEEP)
     api.done("PUT", JOB, {"trigger": "interval", "seconds": 7, "args": [], "tags": []})
@@ -178,7 +178,7 @@ def test_json_that_is_nested_too_deeply_breaks_one_job_alone(api: Api) -> None:
 def test_a_result_that_is_nested_too_deeply_hides_no_run(api: Api) -> None:
     run = make_run()
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE jobs_run SET result = %s", [TOO_DEEP])
+        cursor.execute("UPDATE cronzimus_run SET result = %s", [TOO_DEEP])
     assert [found["id"] for found in api.get("/scheduler/runs")["results"]] == [run.pk]
     assert api.get(f"/scheduler/runs/{run.pk}")["result"] == TOO_DEEP
 
@@ -186,7 +186,7 @@ def test_a_result_that_is_nested_too_deeply_hides_no_run(api: Api) -> None:
 def test_a_run_whose_instant_is_none_hides_no_other(api: Api, sqlite_only: None) -> None:
     damaged, sound = make_run(), make_run(scheduled_time=after(1))
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE jobs_run SET scheduled_time = '' WHERE id = %s", [damaged.pk])
+        cursor.execute("UPDATE cronzimus_run SET scheduled_time = '' WHERE id = %s", [damaged.pk])
     first = api.get("/scheduler/runs?limit=1")
     assert [run["id"] for run in first["results"]] == [sound.pk]
     assert [run["id"] for run in api.get(first["next"])["results"]] == [damaged.pk]

@@ -119,12 +119,12 @@ def test_a_crash_is_logged_and_its_message_kept(
 
     settings.DEBUG = debug
     monkeypatch.setattr(services, "pause_job", fail)
-    with caplog.at_level(logging.ERROR, "jobs.api.errors"):
+    with caplog.at_level(logging.ERROR, "cronzimus.api.errors"):
         response = api.call("POST", "/scheduler/jobs/job/pause")
     assert (response.status_code, response.json()["code"]) == (status, code)
     assert b"secret" not in response.content
     assert (response.get("Retry-After") == "5") is (status == 503)
-    (record,) = [record for record in caplog.records if record.name == "jobs.api.errors"]
+    (record,) = [record for record in caplog.records if record.name == "cronzimus.api.errors"]
     assert record.exc_info
     assert record.exc_info[1] is error
 

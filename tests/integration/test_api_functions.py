@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from jobs import registry
-from jobs.registry import Database, RunContext, register
+from jobs.functions import registry
+from jobs.functions.registry import Database, RunContext, register
 
 from .api_client import Api
 

@@ -11,7 +11,7 @@ from django.db import connection
 
 from jobs.core.runs import RunStatus
 from jobs.models import Job, Run
-from jobs.states import job_state, state_sql
+from jobs.selectors.states import job_state, state_sql
 from tests.fakes import NOW, FakeClock, after, make_job, make_jobs, make_run
 
 from .api_client import Api
@@ -252,7 +252,7 @@ def test_a_job_is_changed_while_the_list_answers_from_memory(api: Api) -> None:
     make_job(trigger={"type": "interval", "seconds": 5}, name="a")
     assert [job["trigger"] for job in api.get("/scheduler/jobs")] == ["interval[0:00:05]"]
     with connection.cursor() as cursor:
-        cursor.execute('UPDATE jobs_job SET name = \'b\', trigger = \'{"type": "interval", "seconds": 6}\'')
+        cursor.execute('UPDATE cronzimus_job SET name = \'b\', trigger = \'{"type": "interval", "seconds": 6}\'')
     assert [(job["name"], job["trigger"]) for job in api.get("/scheduler/jobs")] == [("b", "interval[0:00:06]")]
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from jobs import registry
-from jobs.api import lookup
+from jobs.api import job_cache
 from jobs.api.rendering import to_json
 from jobs.api.representations import job_detail
+from jobs.functions import registry
 from jobs.models import Job
 from tests.fakes import NOW, FakeClock, after, make_job
 
@@ -24,7 +24,7 @@ JOB = "/scheduler/jobs/job"
 def kept(monkeypatch: pytest.MonkeyPatch) -> dict[Any, bytes]:
     """What is kept, nothing at first."""
     nothing: dict[Any, bytes] = {}
-    monkeypatch.setattr(lookup, "_shown", nothing)
+    monkeypatch.setattr(job_cache, "_shown", nothing)
     return nothing
 
 
@@ -41,7 +41,7 @@ def test_a_change_is_shown_at_once(api: Api, change: dict[str, Any]) -> None:
 def test_a_job_that_has_not_changed_is_made_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     make_job()
     first = api.get(JOB)
-    monkeypatch.delattr(lookup, "job_detail")
+    monkeypatch.delattr(job_cache, "job_detail")
     assert api.get(JOB) == first
 
 
@@ -75,7 +75,7 @@ def test_a_pause_ends_when_its_time_has_come(api: Api, clock: FakeClock) -> None
 
 def test_a_large_job_is_not_kept(api: Api, kept: dict[Any, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     make_job()
-    monkeypatch.setattr(lookup, "KEPT", len(api.call("GET", JOB).content) - 1)
+    monkeypatch.setattr(job_cache, "KEPT", len(api.call("GET", JOB).content) - 1)
     kept.clear()
     api.get(JOB)
     assert not kept
@@ -84,7 +84,7 @@ def test_a_large_job_is_not_kept(api: Api, kept: dict[Any, bytes], monkeypatch: 
 def test_no_more_jobs_are_kept_than_there_is_room_for(
     api: Api, kept: dict[Any, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lookup, "MOST", 2)
+    monkeypatch.setattr(job_cache, "MOST", 2)
     for name in ("a", "b", "c"):
         make_job(name)
         api.get(f"/scheduler/jobs/{name}")

@@ -8,7 +8,7 @@ import pytest
 from knox.models import AuthToken
 
 from jobs.core.runs import FINISHED, RunStatus
-from jobs.definitions import POLICY_FIELDS
+from jobs.definitions.validation import POLICY_FIELDS
 from jobs.models import Job, Run
 from tests.fakes import NOW, FakeClock, after, make_job, make_run
 

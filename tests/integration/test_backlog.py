@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from jobs import backlog
-from jobs.backlog import Queue, due_jobs, waiting_runs
+from jobs.selectors import backlog
+from jobs.selectors.backlog import Queue, due_jobs, waiting_runs
 from tests.fakes import NOW, after, make_job, make_jobs, make_run
 
 pytestmark = pytest.mark.django_db

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from jobs import registry, services
+from jobs import services
 from jobs.core.runs import RunStatus
-from jobs.injected import RunContext
+from jobs.functions import registry
+from jobs.functions.context import RunContext
 from jobs.models import Job, Run
-from jobs.scheduler.loop import Scheduler as Loop
-from jobs.scheduler.ticking import STALL
+from jobs.scheduler.scheduler import Scheduler as Loop
+from jobs.scheduler.tick import STALL
 from tests.fakes import NOW, FakeClock, InlineExecutor, after, make_job, make_run
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -14,8 +14,8 @@ from django.db.models import JSONField, Value
 
 from jobs.core.runs import RunStatus, RunTrigger
 from jobs.models import Job, Run
-from jobs.scheduler import admission, claims
-from jobs.scheduler.work import HeldRun
+from jobs.scheduler.store import admission, claims
+from jobs.scheduler.store.held import HeldRun
 from tests.fakes import NOW, after, make_job, make_jobs, make_run
 
 from .conftest import in_thread
@@ -445,7 +445,18 @@ def test_a_look_passes_over_what_does_not_wait(fields: dict[str, Any]) -> None:
 
 
 def test_texts_and_numbers_survive_the_way_into_the_database() -> None:
-    awkward = ["'; DROP TABLE jobs_run; --", '"\\', "%s", "\N{GRINNING FACE}", 2**70, 1e-7, 0.1, {"": None}, True, []]
+    awkward = [
+        "'; DROP TABLE cronzimus_run; --",
+        '"\\',
+        "%s",
+        "\N{GRINNING FACE}",
+        2**70,
+        1e-7,
+        0.1,
+        {"": None},
+        True,
+        [],
+    ]
     make_job(args=awkward, kwargs={"a'b\"c": awkward})
     (held,) = claim().runs
     assert (held.args, held.kwargs) == (awkward, {"a'b\"c": awkward})
@@ -461,7 +472,7 @@ def test_texts_and_numbers_survive_the_way_into_the_database() -> None:
 def test_an_instant_that_is_none_breaks_its_own_job_alone(column: str) -> None:
     make_jobs(2)
     with connection.cursor() as cursor:
-        cursor.execute(f"UPDATE jobs_job SET {column} = '1 garbage' WHERE id = 'job-0'")  # noqa: S608
+        cursor.execute(f"UPDATE cronzimus_job SET {column} = '1 garbage' WHERE id = 'job-0'")  # noqa: S608
     assert [run.job_id for run in claim().runs] == ["job-1"]
     assert Run.objects.get(job_id="job-0").status == RunStatus.FAILED
 
@@ -470,7 +481,7 @@ def test_an_instant_that_is_none_breaks_its_own_job_alone(column: str) -> None:
 def test_a_look_takes_an_instant_that_is_none_for_due() -> None:
     make_job()
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE jobs_job SET next_run_time = '1 garbage'")
+        cursor.execute("UPDATE cronzimus_job SET next_run_time = '1 garbage'")
     assert admission.look("s1").is_due(NOW)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from jobs import services
 from jobs.models import Control, Run
-from jobs.scheduler.loop import Scheduler as Loop
+from jobs.scheduler.scheduler import Scheduler as Loop
 from tests.fakes import NOW, FakeClock, RunningClock, after, make_job, make_run
 
 pytestmark = pytest.mark.django_db(transaction=True)

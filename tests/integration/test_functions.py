@@ -19,15 +19,16 @@ import pytest
 from django.core.management import BaseCommand, CommandError, get_commands
 from urllib3.util.connection import HAS_IPV6
 
-from jobs import http_guard, registry
 from jobs.core.clock import SystemClock
 from jobs.core.exceptions import InvalidArguments
-from jobs.functions import MAX_KEPT, CommandFailed, UnexpectedStatus, http_request, run_command, task
-from jobs.http_call import HttpCall
-from jobs.http_client import MAX_READ, Response, fetch
-from jobs.http_guard import AddressRefused, Guard, RequestFailed, RequestTimedOut
-from jobs.registry import Database
-from jobs.scheduler.runner import MAX_RESULT
+from jobs.functions import registry
+from jobs.functions.builtin import MAX_KEPT, CommandFailed, UnexpectedStatus, http_request, run_command, task
+from jobs.functions.http import guard
+from jobs.functions.http.call import HttpCall
+from jobs.functions.http.client import MAX_READ, Response, fetch
+from jobs.functions.http.guard import AddressRefused, Guard, RequestFailed, RequestTimedOut
+from jobs.functions.registry import Database
+from jobs.worker.runner import MAX_RESULT
 
 Answer = Callable[["Handler"], None]
 
@@ -126,7 +127,7 @@ def resolves_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
 def check(name: str, *args: Any, **kwargs: Any) -> str:
     """Return why a job of the function may not be saved with these arguments, "" where it may."""
     try:
-        registry.lookup(f"jobs.functions:{name}").check(args, kwargs)
+        registry.lookup(f"cronzimus.functions:{name}").check(args, kwargs)
     except InvalidArguments as error:
         return str(error)
     return ""
@@ -583,9 +584,9 @@ def secure(certificate: Path, start: Callable[..., Server]) -> Server:
 
 @pytest.fixture
 def _trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    context = http_guard.tls_context.__wrapped__()
+    context = guard.tls_context.__wrapped__()
     context.load_verify_locations(certificate)
-    monkeypatch.setattr(http_guard, "tls_context", lambda: context)
+    monkeypatch.setattr(guard, "tls_context", lambda: context)
 
 
 @pytest.mark.usefixtures("_trusted")

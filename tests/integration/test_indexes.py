@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from jobs.admin.run_filters import found
-from jobs.backlog import due_jobs, waiting_runs
+from jobs.admin.runs.filters import found
 from jobs.core.runs import ACTIVE, UNSCHEDULED, RunStatus, RunTrigger
 from jobs.models import Job, Run, Scheduler
-from jobs.scheduler import admission, claims, recovery
+from jobs.scheduler import recovery
 from jobs.scheduler.pruner import ROUND, Pruner
 from jobs.scheduler.recorder import Recorder
 from jobs.scheduler.retention import prune_job
+from jobs.scheduler.store import admission, claims
+from jobs.selectors.backlog import due_jobs, waiting_runs
 from tests.fakes import NOW, FakeClock, after, make_job, make_run, make_scheduler, outcome
 
 pytestmark = pytest.mark.django_db
@@ -101,7 +102,7 @@ def plan(action: Callable[[], Any]) -> str:
 
 
 def as_the_loop_asks() -> None:
-    """Have this connection plan as the loop's own does, until the transaction ends (`jobs.scheduler.connection`)."""
+    """Have this connection plan as the loop's own does, until the transaction ends (`store.connection`)."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL enable_seqscan = off")
@@ -111,7 +112,7 @@ def assert_reads(text: str, *indexes: str) -> None:
     """Check that `text`, a plan, reads each of `indexes`, and no table from end to end."""
     for index in indexes:
         assert index in text, text
-    for scan in ("Seq Scan on jobs_", "SCAN jobs_run\n", "SCAN jobs_job\n"):
+    for scan in ("Seq Scan on jobs_", "SCAN cronzimus_run\n", "SCAN cronzimus_job\n"):
         assert scan not in text + "\n", text
 
 
@@ -120,14 +121,22 @@ class TestIndexes:
     """On tables that have grown."""
 
     def test_the_due_jobs_are_found_by_job_due(self) -> None:
-        assert_reads(plan(lambda: list(Job.objects.due(NOW)[:100])), "job_due")
+        assert_reads(plan(lambda: list(Job.objects.due(NOW)[:100])), "cronzimus_job_due")
 
     def test_a_look_reads_indexes(self) -> None:
         text = plan(lambda: admission.look("s1"))
-        for small in ("jobs_control", "jobs_scheduler"):  # a row, or one for each scheduler of the last week
+        for small in ("cronzimus_control", "cronzimus_scheduler"):  # a row, or one for each scheduler of the last week
             text = text.replace(f"Seq Scan on {small}", "")
-        assert_reads(text, "job_due", "run_cancel")
-        assert any(name in text for name in ("run_startable", "run_waiting", "run_by_status", "run_held")), text
+        assert_reads(text, "cronzimus_job_due", "cronzimus_run_cancel")
+        assert any(
+            name in text
+            for name in (
+                "cronzimus_run_startable",
+                "cronzimus_run_waiting",
+                "cronzimus_run_by_status",
+                "cronzimus_run_held",
+            )
+        ), text
 
     def test_the_cancellations_of_a_scheduler_are_found_by_an_index(self) -> None:
         wanted = Run.objects.active().filter(scheduler_id="s1", cancel_requested_at__isnull=False)
@@ -140,22 +149,22 @@ class TestIndexes:
     def test_the_runs_of_a_full_group_are_counted_by_an_index(self) -> None:
         as_the_loop_asks()
         Run.objects.filter(id__range=(200_000, 200_010)).update(concurrency_group="g")
-        assert_reads(plan(lambda: admission.admit("s1", {"thread": 10}, after(60))), "run_active_of_group")
+        assert_reads(plan(lambda: admission.admit("s1", {"thread": 10}, after(60))), "cronzimus_run_active_of_group")
 
     def test_a_claim_reads_indexes_only(self) -> None:
         as_the_loop_asks()
         text = plan(lambda: claims.claim_due("s1", {"thread": 100}, NOW))
-        assert_reads(text, "job_due")
+        assert_reads(text, "cronzimus_job_due")
         # The active runs of the jobs, or, where those of all jobs are few, all that are active.
-        assert "run_active_of_job" in text or "run_held" in text, text
+        assert "cronzimus_run_active_of_job" in text or "cronzimus_run_held" in text, text
 
     def test_a_claim_by_priority_sorts_no_more_than_the_jobs_that_have_one(self) -> None:
         as_the_loop_asks()
         Job.objects.filter(id="job-1").update(priority=1)
         above, plain, below, *_ = plans(lambda: claims.claim_due("s1", {"thread": 100_000}, after(3600)))
-        assert_reads(above, "job_prioritised")
-        assert_reads(plain, "job_due")
-        assert_reads(below, "job_prioritised")
+        assert_reads(above, "cronzimus_job_prioritised")
+        assert_reads(plain, "cronzimus_job_due")
+        assert_reads(below, "cronzimus_job_prioritised")
         assert "Sort" not in plain
         assert "TEMP B-TREE" not in plain, plain
 
@@ -163,9 +172,9 @@ class TestIndexes:
     def test_a_claim_by_priority_from_a_table_without_statistics_does_not_either(self) -> None:
         as_the_loop_asks()
         with connection.cursor() as cursor:
-            cursor.execute("DELETE FROM pg_statistic WHERE starelid = 'jobs_job'::regclass")
+            cursor.execute("DELETE FROM pg_statistic WHERE starelid = 'cronzimus_job'::regclass")
         _, plain, *_ = plans(lambda: claims.claim_due("s1", {"thread": 100, "process": 100}, after(3600)))
-        assert_reads(plain, "job_due")
+        assert_reads(plain, "cronzimus_job_due")
         assert "Sort" not in plain, plain
 
     def test_a_claim_that_replaces_runs_finds_them_by_an_index(self) -> None:
@@ -177,86 +186,102 @@ class TestIndexes:
 
     def test_the_active_runs_of_jobs_are_found_by_run_active_of_job(self) -> None:
         runs = Run.objects.active().filter(job_id__in=["due", "job-5", "job-6"]).values_list("job_id", "id")
-        assert_reads(plan(lambda: list(runs.order_by("id"))), "run_active_of_job")
+        assert_reads(plan(lambda: list(runs.order_by("id"))), "cronzimus_run_active_of_job")
 
     def test_waiting_runs_are_found_by_run_waiting(self) -> None:
         as_the_loop_asks()
         text = plan(lambda: admission.admit("s1", {"thread": 10}, after(60)))
         assert_reads(text)
-        assert any(name in text for name in ("run_startable", "run_waiting", "run_held")), text
+        assert any(
+            name in text for name in ("cronzimus_run_startable", "cronzimus_run_waiting", "cronzimus_run_held")
+        ), text
         # All that nobody holds waits, so that the index of what is held leads there as well.
         text = plan(lambda: list(Run.objects.waiting()[:10]))
         assert_reads(text)
-        assert any(name in text for name in ("run_startable", "run_waiting", "run_held")), text
+        assert any(
+            name in text for name in ("cronzimus_run_startable", "cronzimus_run_waiting", "cronzimus_run_held")
+        ), text
 
     def test_what_a_scheduler_holds_is_found_by_run_held(self) -> None:
-        assert_reads(plan(lambda: list(Run.objects.active().filter(scheduler_id__in=["s1"]))), "run_held")
+        assert_reads(plan(lambda: list(Run.objects.active().filter(scheduler_id__in=["s1"]))), "cronzimus_run_held")
         assert_reads(plan(lambda: admission.held("s1")))
 
     def test_what_a_dead_scheduler_held_is_found_by_run_held(self) -> None:
-        assert_reads(plan(lambda: recovery.lose(["s1"], "dead", NOW)), "run_held")
+        assert_reads(plan(lambda: recovery.lose(["s1"], "dead", NOW)), "cronzimus_run_held")
 
     def test_what_nobody_holds_any_more_is_looked_for_among_the_active(self) -> None:
         as_the_loop_asks()
         text = plan(lambda: recovery.recover(NOW))
-        assert_reads(text.replace("Seq Scan on jobs_scheduler", ""))
-        assert "run_held" in text or "run_active_of_job" in text, text
+        assert_reads(text.replace("Seq Scan on cronzimus_scheduler", ""))
+        assert "cronzimus_run_held" in text or "cronzimus_run_active_of_job" in text, text
 
     def test_dead_schedulers_are_found_by_scheduler_lease(self) -> None:
         text = plan(lambda: list(Scheduler.objects.dead(NOW)))
-        assert "scheduler_lease" in text or connection.vendor == "postgresql"  # fifty rows: PostgreSQL just reads them
+        assert (
+            "cronzimus_scheduler_lease" in text or connection.vendor == "postgresql"
+        )  # fifty rows: PostgreSQL just reads them
 
     def test_the_newest_runs_are_found_by_run_newest(self) -> None:
         text = plan(lambda: list(Run.objects.newest_first()[:50]))
-        assert_reads(text.replace("SCAN jobs_run USING INDEX", ""), "run_newest")
+        assert_reads(text.replace("SCAN cronzimus_run USING INDEX", ""), "cronzimus_run_newest")
         assert "Sort" not in text
         assert "TEMP B-TREE" not in text, text
 
     def test_the_runs_of_one_status_are_found_by_run_by_status(self) -> None:
         text = plan(lambda: list(Run.objects.all().of_status(RunStatus.FAILED).newest_first()[:50]))
-        assert_reads(text, "run_by_status")
+        assert_reads(text, "cronzimus_run_by_status")
         assert "TEMP B-TREE" not in text, text
 
     def test_the_runs_of_one_status_within_a_time_are_a_range_of_run_by_status(self) -> None:
         runs = Run.objects.all().of_status(RunStatus.FAILED).filter(scheduled_time__lt=NOW)
-        assert_reads(plan(lambda: list(runs.newest_first()[:50])), "run_by_status")
+        assert_reads(plan(lambda: list(runs.newest_first()[:50])), "cronzimus_run_by_status")
 
     def test_the_runs_that_succeeded_are_read_off_run_newest(self) -> None:
         text = plan(lambda: list(Run.objects.all().of_status(RunStatus.SUCCEEDED).newest_first()[:50]))
-        assert_reads(text.replace("SCAN jobs_run USING INDEX", ""), "run_newest")
+        assert_reads(text.replace("SCAN cronzimus_run USING INDEX", ""), "cronzimus_run_newest")
 
     @pytest.mark.parametrize("status", ACTIVE)
     def test_the_active_runs_of_one_status_are_looked_for_among_the_active(self, status: RunStatus) -> None:
         text = plan(lambda: list(Run.objects.all().of_status(status).newest_first()[:50]))
-        assert any(name in text for name in ("run_active_of_job", "run_held", "run_waiting", "run_startable")), text
-        assert "SCAN jobs_run USING INDEX run_newest" not in text, text
+        assert any(
+            name in text
+            for name in (
+                "cronzimus_run_active_of_job",
+                "cronzimus_run_held",
+                "cronzimus_run_waiting",
+                "cronzimus_run_startable",
+            )
+        ), text
+        assert "SCAN cronzimus_run USING INDEX run_newest" not in text, text
 
     def test_the_runs_of_a_job_that_did_not_succeed_are_found_by_an_index_of_their_own(self) -> None:
         text = plan(lambda: list(Run.objects.filter(job_id="job-7").unsuccessful().newest_first()[:50]))
-        assert_reads(text, "run_unsuccessful_of_job")
+        assert_reads(text, "cronzimus_run_unsuccessful")
         assert "TEMP B-TREE" not in text, text
 
     def test_the_runs_that_did_not_succeed_are_found_by_run_by_status_or_newest(self) -> None:
         text = plan(lambda: list(Run.objects.all().unsuccessful().newest_first()[:50]))
-        assert_reads(text.replace("SCAN jobs_run USING INDEX", ""))
-        assert "run_by_status" in text or "run_newest" in text, text
+        assert_reads(text.replace("SCAN cronzimus_run USING INDEX", ""))
+        assert "cronzimus_run_by_status" in text or "cronzimus_run_newest" in text, text
 
     @pytest.mark.parametrize("trigger", UNSCHEDULED)
     def test_the_runs_that_no_schedule_made_are_found_by_run_unscheduled(self, trigger: RunTrigger) -> None:
         text = plan(lambda: list(Run.objects.all().made_by(trigger).newest_first()[:50]))
-        assert_reads(text, "run_unscheduled")
+        assert_reads(text, "cronzimus_run_unscheduled")
         assert "TEMP B-TREE" not in text, text
 
     @pytest.mark.parametrize("words", ["job-7001", "200001", "nothing"])
     def test_a_search_for_runs_reads_those_of_the_jobs_that_it_finds(self, words: str) -> None:
         text = plans(lambda: list(found(Run.objects.all(), words).newest_first()[:50]))[-1]
-        assert_reads(text, "run_once")
+        assert_reads(text, "cronzimus_run_once")
 
     def test_the_runs_of_one_job_are_found_by_run_once(self) -> None:
-        assert_reads(plan(lambda: list(Run.objects.filter(job_id="job-7").newest_first()[:50])), "run_once")
+        assert_reads(plan(lambda: list(Run.objects.filter(job_id="job-7").newest_first()[:50])), "cronzimus_run_once")
 
     def test_one_run_of_one_job_is_found_by_run_once(self) -> None:
-        assert_reads(plan(lambda: Run.objects.filter(job_id="job-7", scheduled_time=NOW).exists()), "run_once")
+        assert_reads(
+            plan(lambda: Run.objects.filter(job_id="job-7", scheduled_time=NOW).exists()), "cronzimus_run_once"
+        )
 
     @pytest.mark.parametrize("limits", [{"keep_days": 1}, {"keep_runs": 100}, {"keep_runs": 9, "keep_failed_days": 3}])
     def test_what_a_job_does_not_keep_is_a_range_of_run_once(self, limits: dict[str, int]) -> None:
@@ -264,15 +289,15 @@ class TestIndexes:
         job = Job(id="job-7", **limits)
         found = plans(lambda: prune_job(job, NOW, 10))
         assert_reads("\n".join(found))
-        assert "run_once" in found[-2], found[-2]
+        assert "cronzimus_run_once" in found[-2], found[-2]
 
     def test_failures_that_are_kept_less_long_are_a_range_of_their_own_index(self) -> None:
         as_the_loop_asks()
         Run.objects.filter(job_id="job-7").active().delete()
         job = Job(id="job-7", keep_runs=Run.objects.filter(job_id="job-7").count() - 3, keep_failed_days=1)
         *_, old, _, failures, _ = plans(lambda: prune_job(job, NOW, 10))
-        assert_reads(old, "run_once")
-        assert "run_unsuccessful_of_job" in failures or "run_by_status" in failures, failures
+        assert_reads(old, "cronzimus_run_once")
+        assert "cronzimus_run_unsuccessful" in failures or "cronzimus_run_by_status" in failures, failures
 
     def test_failures_that_are_kept_are_left_out_of_the_range_that_is_read(self) -> None:
         job, seen = Job(id="job-7", keep_days=1, keep_failed_days=10_000), dict[str, Any]()
@@ -290,20 +315,22 @@ class TestIndexes:
         clock.advance(ROUND)
         found = [text for text in plans(pruner.work) if "names" in text]
         assert len(found) == 1
-        assert "run_once" in found[0], found[0]
-        assert "SCAN jobs_run" not in found[0].replace("SCAN jobs_run USING COVERING INDEX run_once", ""), found[0]
+        assert "cronzimus_run_once" in found[0], found[0]
+        assert "SCAN cronzimus_run" not in found[0].replace("SCAN cronzimus_run USING COVERING INDEX run_once", ""), (
+            found[0]
+        )
 
     def test_what_waits_is_counted_from_a_range_of_an_index(self) -> None:
         text = plan(lambda: due_jobs(NOW))
-        assert_reads(text, "job_due")
+        assert_reads(text, "cronzimus_job_due")
         assert "COVERING INDEX" in text or connection.vendor == "postgresql", text
-        assert_reads(plan(lambda: waiting_runs(after(60))), "run_startable")
+        assert_reads(plan(lambda: waiting_runs(after(60))), "cronzimus_run_startable")
 
     def test_outcomes_are_written_by_the_primary_keys(self) -> None:
         recorder = Recorder(lambda ended: None)
         recorder.finished(outcome(100_000, job_id="due"))
         recorder.finished(outcome(1_000_001, job_id="job-1"))  # of another scheduler: is it on record already?
         text = plan(lambda: recorder.flush("s1", NOW))
-        assert "Seq Scan on jobs_run" not in text, text
-        assert "SCAN jobs_run" not in text, text
+        assert "Seq Scan on cronzimus_run" not in text, text
+        assert "SCAN cronzimus_run" not in text, text
         assert "SCAN j\n" not in text + "\n", text

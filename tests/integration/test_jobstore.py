@@ -10,7 +10,7 @@ from django_apscheduler.models import DjangoJob, DjangoJobExecution
 
 from jobs.models import Job
 from jobs.scheduler.jobstore import JobStore
-from jobs.scheduler.loop import Scheduler
+from jobs.scheduler.scheduler import Scheduler
 from tests import job_functions
 from tests.fakes import NOW, after, make_job
 

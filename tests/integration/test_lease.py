@@ -8,7 +8,7 @@ import socket
 import pytest
 from django.db import OperationalError
 
-from cronzimus_site import __version__
+from jobs import __version__
 from jobs.models import Scheduler
 from jobs.scheduler.lease import HEARTBEAT, LEASE, Lease
 from tests.fakes import NOW, FakeClock, after

@@ -13,10 +13,11 @@ from django.db import OperationalError
 
 from jobs.core.runs import RunStatus
 from jobs.models import Job, Run, Scheduler
-from jobs.scheduler import claims, recovery
+from jobs.scheduler import recovery
 from jobs.scheduler.lease import HEARTBEAT, LEASE
-from jobs.scheduler.loop import Scheduler as Loop
-from jobs.scheduler.ticking import POLL
+from jobs.scheduler.scheduler import Scheduler as Loop
+from jobs.scheduler.store import claims
+from jobs.scheduler.tick import POLL
 from tests.fakes import (
     NOW,
     FakeClock,
@@ -365,7 +366,7 @@ def test_run_once_with_nothing_to_do_leaves_at_once() -> None:
 
 
 def test_run_once_that_is_told_to_stop_gives_up_what_does_not_end_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobs.scheduler.loop.DRAIN", 0.2)
+    monkeypatch.setattr("jobs.scheduler.scheduler.DRAIN", 0.2)
     make_job(func="tests:wait", args=[3])
     loop = Loop(1, 1, RunningClock())  # type: ignore[arg-type]
     ended = in_thread(loop.run_once)

@@ -8,10 +8,11 @@ import pytest
 from django.db import OperationalError
 
 from jobs.models import Run, Scheduler
-from jobs.scheduler import admission, claims, recovery
+from jobs.scheduler import recovery
 from jobs.scheduler.lease import HEARTBEAT
-from jobs.scheduler.loop import DRAIN
-from jobs.scheduler.loop import Scheduler as Loop
+from jobs.scheduler.scheduler import DRAIN
+from jobs.scheduler.scheduler import Scheduler as Loop
+from jobs.scheduler.store import admission, claims
 from tests.fakes import (
     FakeClock,
     after,

@@ -9,9 +9,9 @@ import pytest
 
 from jobs.core.runs import RunStatus
 from jobs.models import Run
-from jobs.scheduler import claims
-from jobs.scheduler.loop import Scheduler as Loop
-from jobs.scheduler.ticking import FLUSH, STALL
+from jobs.scheduler.scheduler import Scheduler as Loop
+from jobs.scheduler.store import claims
+from jobs.scheduler.tick import FLUSH, STALL
 from tests.fakes import (
     NOW,
     FakeClock,
@@ -106,7 +106,7 @@ def test_what_is_due_is_not_gone_through_for_an_idle_executor_whenever_another_h
     loop._room_for_more("thread")
     with statements() as found:
         loop.tick()
-    (claim,) = [sql for sql in found if "FROM jobs_job WHERE next_run_time <=" in sql]
+    (claim,) = [sql for sql in found if "FROM cronzimus_job WHERE next_run_time <=" in sql]
     assert "NOT (executor = 'process'" in claim
 
 
@@ -221,7 +221,7 @@ def test_a_claim_does_not_look_again_for_a_run_that_is_stuck(stuck: Loop, statem
     with statements() as found:
         stuck.tick()
         stuck.tick()
-    assert not [sql for sql in found if "FROM jobs_run r LEFT JOIN jobs_job" in sql]
+    assert not [sql for sql in found if "FROM cronzimus_run r LEFT JOIN cronzimus_job" in sql]
 
 
 def test_a_run_that_is_stuck_is_looked_for_when_others_have_ended(stuck: Loop, clock: FakeClock) -> None:

@@ -46,7 +46,7 @@ def test_a_run_of_every_status_is_stored(status: RunStatus) -> None:
 
 def test_a_fire_time_has_one_first_attempt() -> None:
     make_run()
-    refuses("run_once|UNIQUE constraint failed: jobs_run.job_id", lambda: make_run())
+    refuses("run_once|UNIQUE constraint failed: cronzimus_run.job_id", lambda: make_run())
 
 
 def test_a_fire_time_can_have_another_attempt() -> None:
@@ -135,7 +135,7 @@ def test_outputs_are_compressed_with_what_is_fast(postgresql_only: None) -> None
         cursor.execute("SELECT enumvals FROM pg_settings WHERE name = 'default_toast_compression'")
         (known,) = cursor.fetchone()
         cursor.execute(
-            "SELECT attcompression FROM pg_attribute WHERE attrelid = 'jobs_run'::regclass AND attname = 'output'"
+            "SELECT attcompression FROM pg_attribute WHERE attrelid = 'cronzimus_run'::regclass AND attname = 'output'"
         )
         assert cursor.fetchone() == ("l" if "lz4" in known else "",)
 

@@ -11,8 +11,9 @@ import pytest
 
 from jobs.core.runs import RunStatus, RunTrigger
 from jobs.models import Job, Run
-from jobs.scheduler import claims, recovery
-from jobs.scheduler.loop import Scheduler as Loop
+from jobs.scheduler import recovery
+from jobs.scheduler.scheduler import Scheduler as Loop
+from jobs.scheduler.store import claims
 from tests import job_functions
 from tests.fakes import (
     NOW,

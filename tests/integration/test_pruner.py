@@ -11,8 +11,8 @@ from django.db import OperationalError
 from jobs.core.runs import RunStatus
 from jobs.models import Job, Run
 from jobs.scheduler import pruner
-from jobs.scheduler.loop import Scheduler as Loop
 from jobs.scheduler.pruner import AIM, FORGET, REST, ROUND, SHARE, Pruner
+from jobs.scheduler.scheduler import Scheduler as Loop
 from tests.fakes import FakeClock, after, make_job, make_run
 
 pytestmark = pytest.mark.django_db

@@ -11,10 +11,10 @@ from django.db import OperationalError, connection
 
 from jobs.core.runs import RunStatus
 from jobs.models import Job, Run
-from jobs.scheduler import runner
-from jobs.scheduler.output import LIMIT, Output
 from jobs.scheduler.recorder import Recorder
-from jobs.scheduler.runner import Activity
+from jobs.worker import runner
+from jobs.worker.output import LIMIT, Output
+from jobs.worker.runner import Activity
 from tests.fakes import NOW, FakeClock, after, held_run, make_job, make_run, outcome
 
 from .conftest import failing_database

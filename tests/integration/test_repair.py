@@ -10,9 +10,9 @@ from django.db import connection
 
 from jobs.core.runs import RunStatus
 from jobs.models import Job, Run
-from jobs.scheduler.connection import odd_texts, tuned_for_the_loop
-from jobs.scheduler.loop import Scheduler as Loop
 from jobs.scheduler.repair import Inspector, repair
+from jobs.scheduler.scheduler import Scheduler as Loop
+from jobs.scheduler.store.connection import odd_texts, tuned_for_the_loop
 from tests.fakes import NOW, make_job, make_jobs, make_run
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("sqlite_only")]
@@ -46,7 +46,7 @@ def settle(loop: Loop, ticks: int = 8) -> None:
 )  # fmt: skip
 def test_a_damaged_job_stops_no_other(make_loop: MakeLoop, column: str, value: object) -> None:
     make_job("bad", func="tests:echo")
-    damage("jobs_job", column, value)
+    damage("cronzimus_job", column, value)
     make_job("good", func="tests:echo")
     settle(make_loop())
     assert "succeeded" in Run.objects.filter(job_id="good").values_list("status", flat=True)
@@ -68,7 +68,7 @@ def test_a_text_that_is_not_in_utf_8_stops_no_other(make_loop: MakeLoop, column:
     make_job("bad", func="tests:echo")
     with connection.cursor() as cursor:
         cursor.execute("PRAGMA ignore_check_constraints = ON")
-        cursor.execute(f"UPDATE jobs_job SET {column} = CAST(x'ff' AS TEXT)")  # noqa: S608
+        cursor.execute(f"UPDATE cronzimus_job SET {column} = CAST(x'ff' AS TEXT)")  # noqa: S608
         cursor.execute("PRAGMA ignore_check_constraints = OFF")
     make_job("good", func="tests:echo")
     settle(make_loop())
@@ -78,7 +78,7 @@ def test_a_text_that_is_not_in_utf_8_stops_no_other(make_loop: MakeLoop, column:
 def test_a_job_that_nobody_runs_is_set_right_while_a_scheduler_is_there(make_loop: MakeLoop) -> None:
     make_job(paused=True)
     loop = make_loop()
-    damage("jobs_job", "created_at", "2030-13-45 99:99:99")
+    damage("cronzimus_job", "created_at", "2030-13-45 99:99:99")
     settle(loop)
     assert Job.objects.get().error.startswith("its row was damaged: created_at was ")
 
@@ -88,7 +88,7 @@ def test_all_jobs_are_looked_at_in_turn(monkeypatch: pytest.MonkeyPatch) -> None
     make_jobs(5)
     inspector = Inspector()
     for _ in range(2):  # and from the first one again
-        damage("jobs_job", "anchor", "garbage")
+        damage("cronzimus_job", "anchor", "garbage")
         for _ in range(3):
             inspector.round(NOW)
         assert len(list(Job.objects.all())) == 5
@@ -98,7 +98,7 @@ def test_all_jobs_are_looked_at_in_turn(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize("value", DATES)
 def test_a_repaired_job_can_be_read(column: str, value: object) -> None:
     make_job()
-    damage("jobs_job", column, value)
+    damage("cronzimus_job", column, value)
     repair(NOW)
     assert Job.objects.get().error.startswith(f"its row was damaged: {column} was ")
 
@@ -112,7 +112,7 @@ def test_a_repaired_job_can_be_read(column: str, value: object) -> None:
 )  # fmt: skip
 def test_a_damaged_run_stops_no_other(make_loop: MakeLoop, column: str, value: object) -> None:
     make_run("bad", func="tests:echo")
-    damage("jobs_run", column, value)
+    damage("cronzimus_run", column, value)
     make_job("good", func="tests:echo")
     settle(make_loop())
     assert "succeeded" in Run.objects.filter(job_id="good").values_list("status", flat=True)
@@ -120,7 +120,7 @@ def test_a_damaged_run_stops_no_other(make_loop: MakeLoop, column: str, value: o
 
 def test_what_was_found_is_said_and_the_job_is_off_its_schedule() -> None:
     make_job(max_instances=3)
-    damage("jobs_job", "max_instances", "many")
+    damage("cronzimus_job", "max_instances", "many")
     assert repair(NOW) == 1
     job = Job.objects.get()
     assert (job.max_instances, job.next_run_time) == (1, None)
@@ -129,7 +129,7 @@ def test_what_was_found_is_said_and_the_job_is_off_its_schedule() -> None:
 
 def test_a_damaged_run_ends_as_failed_and_says_what_was_found() -> None:
     make_run()
-    damage("jobs_run", "executor", "thumb")
+    damage("cronzimus_run", "executor", "thumb")
     assert repair(NOW) == 1
     run = Run.objects.get()
     assert (run.status, run.finished_at, run.executor) == (RunStatus.FAILED, NOW, "thread")

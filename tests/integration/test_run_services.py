@@ -10,7 +10,7 @@ from jobs import services
 from jobs.core.exceptions import InvalidArguments, RunActive, RunFinished, RunNotFound
 from jobs.core.runs import FINISHED, RunStatus, RunTrigger
 from jobs.models import Run
-from jobs.scheduler import admission
+from jobs.scheduler.store import admission
 from tests.fakes import NOW, after, make_job, make_run
 
 pytestmark = pytest.mark.django_db

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.test import override_settings
 
-from jobs import definitions, services
+from jobs import services
 from jobs.core.exceptions import (
     CronzimusError,
     InvalidArguments,
@@ -18,8 +18,9 @@ from jobs.core.exceptions import (
     JobNotFound,
 )
 from jobs.core.runs import RunStatus, RunTrigger
+from jobs.definitions import validation
 from jobs.models import Job, Run
-from jobs.scheduler import admission, claims
+from jobs.scheduler.store import admission, claims
 from jobs.services import declared
 from tests.fakes import NOW, after, make_job, make_run
 
@@ -384,7 +385,7 @@ def test_a_copy_is_paused_and_has_the_same_definition() -> None:
     add(args=[1], tags=["a"], max_instances=3, description="text", misfire_grace_time=9)
     services.duplicate_job("job", "copy", now=after(5))
     original, copy = stored(), stored("copy")
-    names = (*definitions.DEFINITION_FIELDS, *definitions.POLICY_FIELDS, "trigger")
+    names = (*validation.DEFINITION_FIELDS, *validation.POLICY_FIELDS, "trigger")
     assert [getattr(copy, name) for name in names] == [getattr(original, name) for name in names]
     assert (copy.paused, copy.next_run_time, copy.run_count) == (True, None, 0)
 

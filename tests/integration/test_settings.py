@@ -146,7 +146,7 @@ def test_hosts_and_origins_are_accepted() -> None:
 def test_a_wrong_declaration_is_said(tmp_path: Path) -> None:
     database = f"sqlite:///{tmp_path}/new.sqlite3"
     assert started("manage.py", "migrate", DATABASE_URL=database).returncode == 0
-    jobs = '[{"id": "a", "func": "jobs.functions:http", "trigger": "interval", "seconds": 0}]'
+    jobs = '[{"id": "a", "func": "cronzimus.functions:http", "trigger": "interval", "seconds": 0}]'
     result = started("manage.py", "runscheduler", "--once", DATABASE_URL=database, JOBS=jobs)
     assert result.returncode == 1
     assert result.stderr.startswith("CommandError: JOBS[0].")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection, transaction
 
-from cronzimus_site.sqlite3 import base
+from jobs.db.sqlite3 import base
 from jobs.models import Job
 from tests.fakes import make_job
 

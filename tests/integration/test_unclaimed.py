@@ -10,7 +10,7 @@ import pytest
 from jobs import services
 from jobs.core.runs import RunStatus, RunTrigger
 from jobs.models import Job, Run
-from jobs.scheduler import claims
+from jobs.scheduler.store import claims
 from tests.fakes import NOW, after, make_job, make_run
 
 pytestmark = pytest.mark.django_db

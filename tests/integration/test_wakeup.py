@@ -14,7 +14,7 @@ from jobs import services
 from jobs.core.clock import SystemClock
 from jobs.models import Run, announce
 from jobs.scheduler import wakeup
-from jobs.scheduler.clock import DatabaseClock
+from jobs.scheduler.store.clock import DatabaseClock
 from jobs.scheduler.wakeup import Watcher
 from tests.fakes import NOW, after, make_job, make_run
 

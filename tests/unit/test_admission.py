@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.scheduler.admission import Candidate, choose
+from jobs.scheduler.store.admission import Candidate, choose
 
 
 def waits(

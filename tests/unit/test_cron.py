@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from jobs.core.cron import Schedule, from_seconds, to_seconds
-from jobs.core.cron_fields import parse_crontab, parse_field, parse_fields
-from jobs.core.cron_words import crontab_words, field_words
+from jobs.core.triggers.cron import Schedule, from_seconds, to_seconds
+from jobs.core.triggers.grammar import parse_crontab, parse_field, parse_fields
+from jobs.core.triggers.words import crontab_words, field_words
 
 
 def utc(text: str) -> datetime:

@@ -13,10 +13,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from cronsim import CronSim, CronSimError
 
-from jobs.core.cron import Schedule, from_seconds, to_seconds
-from jobs.core.cron_fields import BOUNDS, parse_crontab, parse_fields
-from jobs.core.cron_pattern import POSITIONS, WEEKDAYS
-from jobs.core.cron_words import crontab_words
+from jobs.core.triggers.cron import Schedule, from_seconds, to_seconds
+from jobs.core.triggers.grammar import BOUNDS, parse_crontab, parse_fields
+from jobs.core.triggers.pattern import POSITIONS, WEEKDAYS
+from jobs.core.triggers.words import crontab_words
 
 CHANGES = [
     ("Europe/Berlin", "2027-03-28T01:00Z"),

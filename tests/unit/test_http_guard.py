@@ -13,9 +13,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from jobs.http_call import HttpCall
-from jobs.http_client import MAX_URL, parse_target
-from jobs.http_guard import (
+from jobs.functions.http.call import HttpCall
+from jobs.functions.http.client import MAX_URL, parse_target
+from jobs.functions.http.guard import (
     AddressRefused,
     Guard,
     RequestFailed,

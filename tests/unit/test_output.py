@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from jobs.scheduler.output import LIMIT, TRUNCATED, Output, captured, capturing, storable
+from jobs.worker.output import LIMIT, TRUNCATED, Output, captured, capturing, storable
 
 logger = logging.getLogger("job.test")
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from django.test import override_settings
 
+from jobs.definitions.policies import POLICIES, complete_retries, default_policies, executor_of, policy_problems
 from jobs.models import Job
-from jobs.policies import POLICIES, complete_retries, default_policies, executor_of, policy_problems
 
 WHOLE: dict[str, tuple[int, int, str]] = {
     "max_instances": (1, 1000, "must be a whole number from 1 to 1000"),

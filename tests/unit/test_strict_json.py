@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs import strict_json
+from jobs.core import strict_json
 
 
 @pytest.mark.parametrize(

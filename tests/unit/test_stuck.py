@@ -7,7 +7,7 @@ from math import inf
 
 import pytest
 
-from jobs.scheduler.stuck import STUCK, Stuck
+from jobs.scheduler.cooldown import STUCK, Stuck
 from tests.fakes import NOW, after
 
 ROOMS = {"thread": 3, "process": 1}

@@ -9,7 +9,7 @@ import pytest
 from apscheduler.schedulers.blocking import BlockingScheduler
 
 from jobs.scheduler.executors import ThreadExecutor
-from jobs.scheduler.work import HeldRun
+from jobs.scheduler.store.held import HeldRun
 from tests.fakes import held_run
 
 Make = Callable[..., ThreadExecutor]

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from jobs.scheduler.writes import Writes, writes_to
+from jobs.scheduler.inotify import Writes, writes_to
 
 
 @pytest.fixture

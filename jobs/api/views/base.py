@@ -10,9 +10,9 @@ from django.http import Http404
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from jobs.api.conditional import conditional
-from jobs.api.rendering import JSONNegotiation, JSONRenderer
-from jobs.core.clock import Clock, SystemClock
+from ...core.clock import Clock, SystemClock
+from ..conditional import conditional
+from ..rendering import JSONNegotiation, JSONRenderer
 
 clock: Clock = SystemClock()
 """What the time of all requests is read from."""

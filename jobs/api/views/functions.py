@@ -5,9 +5,8 @@ from __future__ import annotations
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jobs import registry
-from jobs.api.representations import function
-
+from ...functions import registry
+from ..representations import function
 from .base import SchedulerView
 
 

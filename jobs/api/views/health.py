@@ -10,10 +10,9 @@ from django.db.models import Count, Max
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jobs.api.errors import RETRY_AFTER, envelope
-from jobs.backlog import MAX_OVERDUE, due_jobs
-from jobs.models import Job, Scheduler
-
+from ...models import Job, Scheduler
+from ...selectors.backlog import MAX_OVERDUE, due_jobs
+from ..errors import RETRY_AFTER, envelope
 from .base import ApiView
 
 

@@ -11,19 +11,18 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from jobs import services
-from jobs.api import query
-from jobs.api.idempotency import answer_once
-from jobs.api.listing import Wanted, list_jobs
-from jobs.api.lookup import show_job
-from jobs.api.paging import link_header
-from jobs.api.parsers import body_of, optional_body_of
-from jobs.api.representations import READ_ONLY, next_times, utc
-from jobs.core.exceptions import InvalidArguments, InvalidRequest
-from jobs.core.runs import JobState
-from jobs.models import Job
-from jobs.states import job_state, zone_of
-
+from ... import services
+from ...core.exceptions import InvalidArguments, InvalidRequest
+from ...core.runs import JobState
+from ...models import Job
+from ...selectors.states import job_state, zone_of
+from .. import query
+from ..idempotency import answer_once
+from ..job_cache import show_job
+from ..listing import Wanted, list_jobs
+from ..paging import link_header
+from ..parsers import body_of, optional_body_of
+from ..representations import READ_ONLY, next_times, utc
 from .base import SchedulerView, actor_of
 
 MAX_JOBS = 1000

@@ -10,13 +10,12 @@ from django.conf import settings
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jobs import definitions, policies
-from jobs.api import query
-from jobs.api.parsers import body_of, unknown
-from jobs.api.representations import utc
-from jobs.core.exceptions import InvalidRequest, InvalidTrigger
-from jobs.core.triggers import build_trigger, clean_trigger
-
+from ...core.exceptions import InvalidRequest, InvalidTrigger
+from ...core.triggers.definition import build_trigger, clean_trigger
+from ...definitions import policies, validation
+from .. import query
+from ..parsers import body_of, unknown
+from ..representations import utc
 from .base import SchedulerView
 
 DEFAULT_COUNT = 5
@@ -48,12 +47,12 @@ class PreviewView(SchedulerView):
 
 def _clean(body: dict[str, Any], now: datetime) -> dict[str, Any]:
     """Return the definition in `body`. Raises `InvalidRequest` or `InvalidTrigger` that names every bad field."""
-    fields = unknown(body, ("trigger", *definitions.ALL_TRIGGER_FIELDS, *OPTIONS)) | _wrong_options(body)
-    given = {name: body[name] for name in definitions.ALL_TRIGGER_FIELDS if name in body}
+    fields = unknown(body, ("trigger", *validation.ALL_TRIGGER_FIELDS, *OPTIONS)) | _wrong_options(body)
+    given = {name: body[name] for name in validation.ALL_TRIGGER_FIELDS if name in body}
     grace = policies.default_policies()["misfire_grace_time"]
     try:
         definition = clean_trigger(
-            definitions.flat_trigger(body.get("trigger"), given),
+            validation.flat_trigger(body.get("trigger"), given),
             now=now,
             default_timezone=settings.TIME_ZONE,
             grace=grace,

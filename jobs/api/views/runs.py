@@ -13,17 +13,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from jobs import services
-from jobs.api import query, representations
-from jobs.api.idempotency import answer_once
-from jobs.api.paging import cursor_link, page_of, read_cursor
-from jobs.api.parsers import optional_body_of
-from jobs.api.representations import RUN_FIELDS
-from jobs.core.exceptions import RunNotFound
-from jobs.core.runs import RunStatus
-from jobs.models import Run
-from jobs.models.run import RunQuerySet
-
+from ... import services
+from ...core.exceptions import RunNotFound
+from ...core.runs import RunStatus
+from ...models import Run
+from ...models.run import RunQuerySet
+from .. import query, representations
+from ..idempotency import answer_once
+from ..paging import cursor_link, page_of, read_cursor
+from ..parsers import optional_body_of
+from ..representations import RUN_FIELDS
 from .base import SchedulerView, actor_of
 
 DEFAULT_LIMIT = 50

@@ -8,12 +8,12 @@ from typing import Any
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jobs import backlog, services
-from jobs.api.parsers import optional_body_of
-from jobs.api.representations import utc
-from jobs.core.exceptions import InvalidRequest
-from jobs.models import Control, Scheduler
-
+from ... import services
+from ...core.exceptions import InvalidRequest
+from ...models import Control, Scheduler
+from ...selectors import backlog
+from ..parsers import optional_body_of
+from ..representations import utc
 from .base import SchedulerView, actor_of
 
 MAX_REASON = 500

@@ -19,14 +19,13 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 from django.db.utils import DatabaseError
 
-from cronzimus_site import __version__
-from jobs import migrations, services
-from jobs.core.exceptions import CronzimusError
-from jobs.models import Job
-from jobs.scheduler.loop import Scheduler
-from jobs.scheduler.output import capturing
+from ... import __version__, migrations, services
+from ...core.exceptions import CronzimusError
+from ...models import Job
+from ...scheduler.scheduler import Scheduler
+from ...worker.output import capturing
 
-logger = logging.getLogger("jobs.runscheduler")
+logger = logging.getLogger("cronzimus.runscheduler")
 
 FORWARDED = 1.0
 """Seconds within which a SIGTERM after a Ctrl-C is the same wish, passed on."""

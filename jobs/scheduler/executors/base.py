@@ -9,7 +9,7 @@ from typing import Any
 
 from apscheduler.executors.base import BaseExecutor
 
-from ..work import HeldRun
+from ..store.held import HeldRun
 
 
 class Executor(BaseExecutor):

@@ -6,14 +6,13 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from jobs.core.clock import Clock
-from jobs.core.runs import RunStatus
-
-from ..output import Output
+from ...core.clock import Clock
+from ...core.runs import RunStatus
+from ...worker.handle import Stopped, Worker, WorkerDied
+from ...worker.output import Output
+from ...worker.runner import Activity
 from ..recorder import Recorder
-from ..runner import Activity
-from ..work import HeldRun
-from .child import Stopped, Worker, WorkerDied
+from ..store.held import HeldRun
 from .thread import ThreadExecutor
 
 RUNS = 1000

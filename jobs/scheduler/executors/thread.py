@@ -11,10 +11,10 @@ from typing import Any
 
 from django.db import connections
 
-from ..work import HeldRun
+from ..store.held import HeldRun
 from .base import Executor
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("cronzimus.scheduler.executors.thread")
 
 
 class ThreadExecutor(Executor):

@@ -1,0 +1,217 @@
+"""The form of a job: its inputs become the flat body of the contract, and the one validator judges that."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+from zoneinfo import available_timezones
+
+from django import forms
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.text import capfirst
+
+from ...core import strict_json
+from ...core.exceptions import CronzimusError, InvalidTrigger
+from ...core.triggers.fields import CRON_FIELDS, INTERVAL_UNITS
+from ...definitions import policies, validation
+from ...functions import registry
+from ...models import Job
+from . import policy_inputs, trigger_inputs
+from .policy_form import PolicyForm, text, whole_number
+
+KINDS = (
+    ("interval", "Interval: every so often"),
+    ("cron", "Cron: by fields"),
+    ("crontab", "Crontab: one line"),
+    ("date", "Date: once"),
+)
+"""The kinds of triggers, as the form offers them."""
+TRIGGER_INPUTS = ("trigger", *validation.ALL_TRIGGER_FIELDS)
+"""The inputs that make up the trigger."""
+CRON_EXAMPLES = {"day": "last", "day_of_week": "mon-fri", "hour": "9-17", "minute": "*/15", "month": "1,7"}
+"""What stands in the inputs of a cron trigger as an example, by field."""
+DATE_EXAMPLE = "2027-01-31 14:30:00"
+"""What stands in the inputs of instants as an example."""
+
+_JSON_AREA = {"rows": 3, "cols": 60, "class": "vLargeTextField code", "spellcheck": "false"}
+
+
+class ZoneInput(forms.TextInput):
+    """A text input that offers the names of the time zones."""
+
+    def render(self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: Any = None) -> SafeString:
+        """Return the input and the list of names that it offers."""
+        options = f"{name}-zones"
+        field = super().render(name, value, {**(attrs or {}), "list": options}, renderer)
+        return format_html("{}{}", field, _zone_list(options))
+
+
+@lru_cache
+def _zone_list(list_id: str) -> SafeString:
+    zones = format_html_join("", '<option value="{}"></option>', ((zone,) for zone in sorted(available_timezones())))
+    return format_html('<datalist id="{}">{}</datalist>', list_id, zones)
+
+
+def _small(label: str, example: str = "*") -> forms.CharField:
+    return text(label, widget=forms.TextInput({"size": 8, "placeholder": example, "autocomplete": "off"}))
+
+
+class JobForm(PolicyForm):
+    """A job as people write it. `now` is the instant of the request; `body` is what the services are handed."""
+
+    now: datetime
+
+    id = text(
+        "Id",
+        "Letters, digits and _ . : -, at most 64. It can not be changed later.",
+        forms.TextInput({"class": "vTextField"}),
+    )
+    name = text("Name", "Empty: the function's own name.", forms.TextInput({"class": "vTextField"}))
+    description = text("Description", widget=forms.Textarea({"rows": 2, "class": "vLargeTextField"}), strip=False)
+    tags = text("Tags", "Words, separated by commas.", forms.TextInput({"class": "vTextField"}))
+    func = text("Function", "One of the registered functions.", forms.Select())
+    args = text("Arguments", "A JSON array: [1, &quot;two&quot;].", forms.Textarea(_JSON_AREA))
+    kwargs = text("Named arguments", "A JSON object: {&quot;name&quot;: 1}.", forms.Textarea(_JSON_AREA))
+
+    trigger = text("Trigger", widget=forms.RadioSelect({"class": "radiolist"}, choices=KINDS))
+    weeks, days, hours, minutes, seconds = (whole_number(capfirst(unit)) for unit in INTERVAL_UNITS)
+    year, month, day, week, day_of_week, hour, minute, second = (
+        _small(capfirst(name.replace("_", " ")), CRON_EXAMPLES.get(name, "*")) for name in CRON_FIELDS
+    )
+    crontab = text(
+        "Crontab line",
+        "Minute, hour, day, month and weekday, as cron(8) has them; 0 and 7 are Sunday. Or @daily and the like.",
+        forms.TextInput({"class": "vTextField code", "placeholder": "30 2 * * 1-5", "spellcheck": "false"}),
+    )
+    run_date = text("Run date", "Local time of the time zone below.", forms.TextInput({"placeholder": DATE_EXAMPLE}))
+    start_date = text("Start date", "Not before.", forms.TextInput({"placeholder": DATE_EXAMPLE}))
+    end_date = text("End date", "Not after.", forms.TextInput({"placeholder": DATE_EXAMPLE}))
+    jitter = text("Jitter", "At most so many seconds later, at random.", forms.NumberInput({"min": 0, "step": "any"}))
+    timezone = text("Time zone", "Such as Europe/Berlin. Empty: the site's.", ZoneInput())
+
+    class Meta:
+        model = Job
+        fields = ()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Fill the form from the job, whatever its row holds, or from the defaults of a new one."""
+        instance: Job | None = kwargs.get("instance")
+        filled = new_inputs() if instance is None else stored_inputs(instance)
+        kwargs["initial"] = {**filled, **kwargs.get("initial", {})}
+        super().__init__(*args, **kwargs)
+        self.job = instance
+        self.body: dict[str, Any] = {}
+        if instance is not None:
+            del self.fields["id"]
+        self._offer("func", function_choices())
+        for name in ("executor", "overlap"):
+            self._offer(name, self.fields[name].widget.choices, "not known")
+
+    def _offer(self, name: str, choices: list[tuple[str, str]], unknown: str = "not registered") -> None:
+        stored = str(self.initial.get(name) or "")
+        if stored and stored not in dict(choices):
+            choices = [(stored, f"{stored} ({unknown})"), *choices]
+        self.fields[name].widget.choices = choices
+
+    def clean(self) -> None:
+        """Make the body of the inputs, and show beside each field what the validator says of it."""
+        self.body = {**self._definition(), **policy_inputs.policies_of(self.cleaned_data)}
+        if self.job is None:
+            self.body["id"] = self.cleaned_data.get("id", "")
+            self._check_free(self.body["id"])
+        try:
+            validation.clean_job(self.body, now=self.now, job=self.job)
+        except CronzimusError as error:
+            self._show(self._by_input(error.fields))
+
+    def _post_clean(self) -> None:
+        # The validator has spoken; the model's own checks would say the same in other words.
+        pass
+
+    def trigger_definition(self) -> dict[str, Any]:
+        """Return the trigger that the inputs give; the stored one as it stands where they still show it."""
+        inputs = {name: str(self[name].value() or "").strip() for name in TRIGGER_INPUTS}
+        if self.job is not None and is_sound(self.job) and trigger_inputs.show(inputs, self.job.trigger):
+            return dict(self.job.trigger)
+        return trigger_inputs.definition_of(inputs)
+
+    def grace(self) -> int | str | None:
+        """Return the grace that the inputs give; None for any lateness, and the text itself where it is no number."""
+        return policy_inputs.whole(str(self["misfire_grace_time"].value() or "").strip())
+
+    def _definition(self) -> dict[str, Any]:
+        texts: dict[str, Any] = {name: self.cleaned_data.get(name, "") for name in ("name", "description", "func")}
+        texts["description"] = texts["description"].replace("\r\n", "\n")  # browsers send lines so
+        if self.job is None and not texts["name"]:
+            del texts["name"]
+        texts["func"] = texts["func"] or None
+        tags = [tag.strip() for tag in self.cleaned_data.get("tags", "").split(",") if tag.strip()]
+        return {**texts, "tags": tags, **dict(self._arguments()), "trigger": self.trigger_definition()}
+
+    def _arguments(self) -> Iterator[tuple[str, Any]]:
+        for name, empty in (("args", "[]"), ("kwargs", "{}")):
+            try:
+                yield name, strict_json.loads(self.cleaned_data.get(name) or empty)
+            except ValueError as error:
+                self._show({name: str(error)})
+
+    def _by_input(self, problems: dict[str, str]) -> dict[str, str]:
+        if "retries" not in problems:
+            return problems
+        others = {name: message for name, message in problems.items() if name != "retries"}
+        return others | policy_inputs.retries_problems(self.body["retries"], problems["retries"])
+
+    def _check_free(self, job_id: str) -> None:
+        if Job.objects.filter(pk=job_id).exists():
+            self._show({"id": "is taken by another job"})
+
+    def _show(self, problems: dict[str, str]) -> None:
+        for name, message in problems.items():
+            if name not in self.errors:
+                self.add_error(name if name in self.fields else None, capfirst(message))
+
+
+def is_sound(job: Job) -> bool:
+    """Say whether the stored trigger of `job` is one."""
+    try:
+        validation.trigger_of(job)
+    except InvalidTrigger:
+        return False
+    return True
+
+
+def new_inputs() -> dict[str, Any]:
+    """Return what the form of a new job shows: the default policies."""
+    return {"trigger": "interval", **policy_inputs.inputs_of(policies.default_policies())}
+
+
+def stored_inputs(job: Job) -> dict[str, Any]:
+    """Return what the form of a stored job shows, damaged as its row may be."""
+    inputs: dict[str, Any] = {name: getattr(job, name) for name in ("name", "description", "func")}
+    inputs |= policy_inputs.inputs_of(stored_policies(job))
+    inputs["tags"] = ", ".join(job.tags) if _are_texts(job.tags) else json.dumps(job.tags)
+    inputs |= {name: json.dumps(getattr(job, name), ensure_ascii=False) for name in ("args", "kwargs")}
+    return inputs | trigger_inputs.inputs_of(job.trigger)
+
+
+def stored_policies(job: Job) -> dict[str, Any]:
+    """Return the policies of a job as its row holds them, by name."""
+    return {name: getattr(job, name) for name in validation.POLICY_FIELDS}
+
+
+def function_choices() -> list[tuple[str, str]]:
+    """Return the registered functions for the picker, each with its parameters and the first line of its docstring."""
+    return [("", "---------"), *((function.reference, _told(function)) for function in registry.functions())]
+
+
+def _told(function: registry.Function) -> str:
+    described = f": {function.description}" if function.description else ""
+    return f"{function.reference}{function.arguments.replace(return_annotation=function.arguments.empty)}{described}"
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)

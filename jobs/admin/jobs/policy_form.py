@@ -1,0 +1,100 @@
+"""The part of a job's form that says how its runs are treated: an input for each policy, several for the retries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+
+from ...core.runs import Overlap
+from ...definitions import policies
+
+USUAL_RETRIES = policies.complete_retries({"max": 1}) or {}
+"""What retries are where nothing but their number is given."""
+
+EXECUTORS = {
+    "thread": "thread: light, and cannot be stopped from outside",
+    "process": "process: of its own, and can be stopped",
+}
+"""The executors, as the form offers them."""
+OVERLAPS = {
+    Overlap.SKIP: "skip: leave the new fire time out",
+    Overlap.QUEUE: "queue: let it wait for its turn",
+    Overlap.REPLACE: "replace: cancel the oldest run for it",
+}
+"""The kinds of overlap, as the form offers them."""
+
+
+def text(label: str, help_text: str = "", widget: forms.Widget | None = None, **options: Any) -> forms.CharField:
+    """Return a text input. It is never required: what is missing the validator says, with all else that is wrong."""
+    return forms.CharField(label=label, help_text=help_text, widget=widget, required=False, **options)
+
+
+def whole_number(label: str, help_text: str = "", least: int | None = 0) -> forms.CharField:
+    """Return an input for a whole number."""
+    bound = {} if least is None else {"min": least}
+    return text(label, help_text, forms.NumberInput({**bound, "step": 1}))
+
+
+def _amount(label: str, help_text: str, name: str, least: int = 0) -> forms.CharField:
+    widget = forms.NumberInput({"min": least, "step": "any", "placeholder": f"{USUAL_RETRIES[name]:g}"})
+    return text(label, help_text, widget)
+
+
+class PolicyForm(forms.ModelForm):
+    """The inputs of the policies; `jobs.admin.jobs.policy_inputs` knows what they come to."""
+
+    executor = text(
+        "Executor",
+        "What calls the function.",
+        forms.Select(choices=[(name, EXECUTORS.get(name, name)) for name in policies.EXECUTORS]),
+    )
+    timeout = whole_number(
+        "Timeout", "Seconds after which a run is stopped; such a job always runs in a process. Empty: none.", least=1
+    )
+    priority = whole_number(
+        "Priority", "Where more is due than can start, higher ones start first: -1000 to 1000.", least=-1000
+    )
+
+    misfire_grace_time = whole_number(
+        "Misfire grace time",
+        "Seconds by which a run may start late; past that it is missed. Empty: any lateness is fine.",
+    )
+    coalesce = forms.BooleanField(
+        label="Coalesce", required=False, help_text="Several fire times that are due at once give one run."
+    )
+    max_instances = whole_number("Max instances", "So many runs of the job may be active at once.", least=1)
+    overlap = text(
+        "Overlap",
+        "What happens at a fire time while that many runs are active.",
+        forms.Select(choices=[(name.value, OVERLAPS[name]) for name in Overlap]),
+    )
+    queue_limit = whole_number(
+        "Queue limit", "With overlap “queue”: so many runs may wait; further ones are skipped.", 1
+    )
+
+    retries_max = whole_number(
+        "Retries", "How often a run that failed, timed out or was lost is tried again. Empty or 0: never."
+    )
+    retries_delay = _amount("First delay", "Seconds to wait before the first retry.", "delay")
+    retries_backoff = _amount("Backoff", "Each further wait is so many times as long as the last.", "backoff", 1)
+    retries_max_delay = _amount("Longest delay", "No wait is longer than so many seconds.", "max_delay")
+    retries_jitter = _amount(
+        "Retry jitter", "Each wait grows by up to so many seconds, so that not all come back at once.", "jitter"
+    )
+
+    concurrency_group = text(
+        "Concurrency group",
+        "Jobs with the same group share one limit: letters, digits and _ . : -. Empty: none.",
+        forms.TextInput({"class": "vTextField"}),
+    )
+    concurrency_limit = whole_number(
+        "Concurrency limit", "So many runs of the whole group may be active when one of this job starts.", least=1
+    )
+
+    max_runs = whole_number("Max runs", "After so many scheduled runs the job is completed. Empty: no end.", least=1)
+    keep_runs = whole_number("Keep runs", "Only the newest so many runs stay on record. Empty: all.", least=1)
+    keep_days = whole_number("Keep days", "Runs older than so many days are deleted. Empty: none.", least=1)
+    keep_failed_days = whole_number(
+        "Keep failed days", "Runs that did not succeed stay for so many days. Empty: as long as the others.", least=1
+    )

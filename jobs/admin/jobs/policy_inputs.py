@@ -1,0 +1,78 @@
+"""A job's policies as the form's inputs, and back: texts on one side, what the validator judges on the other."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ...definitions import policies
+from .trigger_inputs import number
+
+NUMBERS = (
+    "misfire_grace_time", "max_instances", "queue_limit", "timeout", "priority", "concurrency_limit", "max_runs",
+    "keep_runs", "keep_days", "keep_failed_days",
+)  # fmt: skip
+"""The policies that are one whole number."""
+RETRIES = ("max", "delay", "backoff", "max_delay", "jitter")
+"""The parts of the policy `retries`."""
+RETRIES_INPUTS = tuple(f"retries_{name}" for name in RETRIES)
+"""The inputs of the policy `retries`."""
+NO_MAX = "says how often: without it there are no retries, and the inputs below mean nothing"
+"""What is said where other parts of `retries` are given without `max`."""
+
+_DECIMAL = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?([eE][+-]?[0-9]{1,3})?")
+
+
+def inputs_of(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the inputs that show stored policies, damaged as they may be.
+
+    Numbers are texts, so that Django does not take one that was sent back for a change.
+    """
+    shown = {name: str(value) if type(value) is int else value for name, value in stored.items() if name != "retries"}
+    return shown | _retries_inputs(stored.get("retries"))
+
+
+def policies_of(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the policies that `inputs` give, by name; nothing is validated."""
+    given: dict[str, Any] = {name: whole(inputs.get(name, "")) for name in NUMBERS}
+    given |= {name: inputs.get(name, "") for name in ("overlap", "executor", "concurrency_group")}
+    parts = {name: text for name in RETRIES if (text := inputs.get(f"retries_{name}", ""))}
+    retries = {name: number(text) if name == "max" else _amount(text) for name, text in parts.items()}
+    return {**given, "coalesce": bool(inputs.get("coalesce")), "retries": retries or None}
+
+
+def whole(text: str) -> int | str | None:
+    """Return the whole number that `text` is, None for an empty one, and else the text itself."""
+    return number(text) if text else None
+
+
+def retries_problems(retries: object, message: str) -> dict[str, str]:
+    """Return what is wrong with `retries`, which the validator refused with `message`, by input."""
+    parts = retries if isinstance(retries, Mapping) else {}
+    found = {f"retries_{name}": _problem(name, value) for name, value in parts.items()}
+    wrong = {name: problem for name, problem in found.items() if problem}
+    if parts and "max" not in parts:
+        wrong["retries_max"] = NO_MAX
+    return wrong or {"retries_max": message}
+
+
+def _problem(name: str, value: Any) -> str:
+    problems = policies.policy_problems({"retries": {"max": 0, name: value}})
+    return problems.get("retries", "").removeprefix(f"{name} ")
+
+
+def _retries_inputs(retries: object) -> dict[str, str]:
+    if not isinstance(retries, Mapping):
+        return {} if retries is None else {"retries_max": json.dumps(retries)}
+    return {f"retries_{name}": _text(retries[name]) for name in RETRIES if retries.get(name) is not None}
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _amount(text: str) -> int | float | str:
+    given = number(text)
+    return float(given) if isinstance(given, str) and _DECIMAL.fullmatch(given) else given

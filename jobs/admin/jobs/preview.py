@@ -1,0 +1,73 @@
+"""What a trigger comes to: its words and its next fire times, or what saving it would be refused for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+
+from ...core.exceptions import InvalidTrigger
+from ...core.triggers.definition import Trigger, build_trigger, clean_trigger
+from ...definitions import validation
+from .. import display
+from .form import JobForm
+
+SHOWN = 5
+"""So many fire times are shown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FireTime:
+    """A fire time as the preview shows it: in the job's zone, in UTC, and from now."""
+
+    iso: str
+    local: str
+    utc: str
+    relative: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """A trigger in words with its next fire times; `problems` by label instead, where it is not one."""
+
+    description: str = ""
+    fire_times: list[FireTime] = field(default_factory=list)
+    problems: list[tuple[str, str]] = field(default_factory=list)
+
+
+def preview(form: JobForm) -> Preview:
+    """Return the preview of the trigger that a form's inputs give, as it would be if they were saved now."""
+    try:
+        trigger = _trigger(form)
+    except InvalidTrigger as error:
+        problems = error.fields or {"trigger": str(error)}
+        return Preview(problems=[(_label(form, name), message) for name, message in problems.items()])
+    times = trigger.fire_times(form.now, SHOWN)
+    shown = [_shown(at, trigger.timezone, form.now) for at in times]
+    return Preview(description=trigger.describe(), fire_times=shown)
+
+
+def _trigger(form: JobForm) -> Trigger:
+    definition, job = form.trigger_definition(), form.job
+    if job is not None and definition == job.trigger:
+        return validation.trigger_of(job)
+    zone, now, grace = settings.TIME_ZONE, form.now, form.grace()
+    clean = clean_trigger(definition, now=now, default_timezone=zone, grace=grace if isinstance(grace, int) else None)
+    key = job.pk if job is not None else str(form["id"].value() or "")
+    return build_trigger(clean, anchor=now.replace(microsecond=0), default_timezone=zone, key=key)
+
+
+def _shown(at: datetime, zone: ZoneInfo, now: datetime) -> FireTime:
+    utc = at.astimezone(UTC)
+    return FireTime(
+        iso=utc.isoformat(timespec="seconds"),
+        local=display.local(at, zone),
+        utc=f"{utc:%Y-%m-%d %H:%M:%S}",
+        relative=display.relative(at, now),
+    )
+
+
+def _label(form: JobForm, name: str) -> str:
+    return str(form[name].label) if name in form.fields else name

@@ -1,0 +1,71 @@
+"""The sections of the form of a job, in the order in which people think of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...core.triggers.fields import CRON_FIELDS, INTERVAL_UNITS
+from ...definitions import policies
+from ...models import Job
+from .policy_inputs import RETRIES_INPUTS
+
+Sections = tuple[tuple[str, dict[str, Any]], ...]
+"""Fieldsets, as Django's admin takes them."""
+
+ARGUMENTS = "What the function is called with. Parameters of the types Database and RunContext are filled in for it."
+"""What the form says of the arguments."""
+ZONES = "Clock changes: a time that the clock skips runs once, right after; one that comes twice runs once."
+"""What the form says of time zones."""
+
+WHAT = ("name", "description", "tags", "func")
+"""The inputs that say what the job is."""
+CALLED: Sections = (("Called with", {"fields": ("args", "kwargs"), "description": ARGUMENTS}),)
+"""The section of the arguments."""
+WHEN: Sections = (
+    ("When", {"fields": ("trigger",), "classes": ("trigger-kinds",)}),
+    ("Every", {"fields": (tuple(INTERVAL_UNITS),), "classes": ("trigger-inputs", "trigger-interval")}),
+    ("Cron fields", {"fields": (CRON_FIELDS[:4], CRON_FIELDS[4:]), "classes": ("trigger-inputs", "trigger-cron")}),
+    ("Crontab", {"fields": ("crontab",), "classes": ("trigger-inputs", "trigger-crontab")}),
+    ("Once", {"fields": ("run_date",), "classes": ("trigger-inputs", "trigger-date")}),
+    ("Between", {"fields": (("start_date", "end_date"), "jitter"), "classes": (
+        "trigger-inputs", "trigger-interval", "trigger-cron", "trigger-crontab")}),
+    ("Where", {"fields": ("timezone",), "classes": ("before-preview",), "description": ZONES}),
+)  # fmt: skip
+"""The sections of the trigger."""
+HOW: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("How it runs", ("executor", "timeout", "priority")),
+    ("Late and overlapping runs", ("misfire_grace_time", "coalesce", "max_instances", "overlap", "queue_limit")),
+    ("Retries", ("retries",)),
+    ("Limit shared with other jobs", ("concurrency_group", "concurrency_limit")),
+    ("End and record", ("max_runs", "keep_runs", "keep_days", "keep_failed_days")),
+)
+"""The policies by section; what the form asks for in several inputs is in `INPUTS`."""
+INPUTS = {"retries": RETRIES_INPUTS}
+"""The inputs of a policy that has more than one."""
+SHOWN = {"retries": "retries_words"}
+"""What stands for a policy where it is only shown."""
+
+
+def form_sections(job: Job | None) -> Sections:
+    """Return the sections of the form of `job`, or of a new one.
+
+    Policies fold away where they are the defaults: what a job has of its own is seen at once.
+    """
+    what = WHAT if job is not None else ("id", *WHAT)
+    return (("What", {"fields": what}), *CALLED, *WHEN, *(_how(title, names, job) for title, names in HOW))
+
+
+def read_sections(job: Job) -> Sections:
+    """Return the sections for those who may only look: what the row holds."""
+    return (
+        ("What", {"fields": ("id", *WHAT, "args", "kwargs")}),
+        ("When", {"fields": ("state", "trigger_words", "next_run"), "classes": ("before-preview",)}),
+        *((title, {"fields": tuple(SHOWN.get(name, name) for name in names)}) for title, names in HOW),
+    )
+
+
+def _how(title: str, names: tuple[str, ...], job: Job | None) -> tuple[str, dict[str, Any]]:
+    usual = policies.default_policies()
+    own = job is not None and any(getattr(job, name) != usual[name] for name in names)
+    inputs = tuple(part for name in names for part in INPUTS.get(name, (name,)))
+    return title, {"fields": inputs, "classes": () if own else ("collapse",)}

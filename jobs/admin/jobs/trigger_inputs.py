@@ -1,0 +1,63 @@
+"""A trigger's definition as the form's inputs, and back: texts on one side, the validator's definition on the other."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ...core.triggers.fields import CRON_FIELDS, INTERVAL_UNITS, TRIGGER_FIELDS
+
+KINDS: dict[str, tuple[str, ...]] = {
+    "interval": TRIGGER_FIELDS["interval"],
+    "cron": tuple(name for name in TRIGGER_FIELDS["cron"] if name != "crontab"),
+    "crontab": tuple(name for name in TRIGGER_FIELDS["cron"] if name not in CRON_FIELDS),
+    "date": TRIGGER_FIELDS["date"],
+}
+"""By kind, as the form offers them: the inputs that count. A crontab line is a cron trigger, written in another way."""
+
+_WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
+_DECIMAL = re.compile(r"[+-]?[0-9]{1,18}\.[0-9]{1,18}")
+_NUMBERS = (*INTERVAL_UNITS, *CRON_FIELDS, "jitter")
+
+
+def inputs_of(definition: object) -> dict[str, str]:
+    """Return the inputs that show a stored definition, whatever it is: "trigger" is its kind, "" where it has none."""
+    if not isinstance(definition, dict):
+        return {"trigger": ""}
+    kind = "crontab" if "crontab" in definition else definition.get("type")
+    known = KINDS.get(kind, ()) if isinstance(kind, str) else ()
+    texts = {name: _text(definition[name]) for name in known if definition.get(name) is not None}
+    return {"trigger": str(kind) if known else "", **texts}
+
+
+def definition_of(inputs: Mapping[str, str]) -> dict[str, Any]:
+    """Return the definition that `inputs` give. Those of other kinds do not count; nothing is validated."""
+    kind = inputs.get("trigger") or None
+    given = {name: _value(name, text) for name in KINDS.get(kind or "", ()) if (text := inputs.get(name, ""))}
+    if kind == "crontab":
+        return {"type": "cron", "crontab": "", **given}
+    return {"type": kind, **given}
+
+
+def show(inputs: Mapping[str, str], definition: object) -> bool:
+    """Say whether `inputs` are those that show a stored definition."""
+    stored = inputs_of(definition)
+    counting = ("trigger", *KINDS.get(stored["trigger"], ()))
+    return all(inputs.get(name, "") == stored.get(name, "") for name in counting)
+
+
+def number(text: str) -> int | str:
+    """Return the whole number that `text` is, or else the text itself: what is wrong with it the validator says."""
+    return int(text) if _WHOLE.fullmatch(text) else text
+
+
+def _value(name: str, text: str) -> int | float | str:
+    if name not in _NUMBERS:
+        return text
+    return float(text) if name == "jitter" and _DECIMAL.fullmatch(text) else number(text)
+
+
+def _text(value: object) -> str:
+    return str(value) if isinstance(value, str | int | float) else json.dumps(value)

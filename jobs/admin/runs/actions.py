@@ -1,0 +1,78 @@
+"""What people do with a run: cancel it, or have it tried again; with one or with many at once."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from ... import services
+from ...core.exceptions import RunNotFound
+from ...core.runs import ACTIVE, RunStatus
+from ...models import Run
+from ..row_actions import Verb, change_link
+from .filters import MAX_ID
+
+STOPS = "Cancel stops its process."
+"""What Cancel does to a run in a process."""
+ASKS = "Cancel asks its function to stop: a thread cannot be stopped, so it goes on until it looks."
+"""What Cancel does to a run in a thread."""
+AT_ONCE = "Cancel ends it at once: it has not started."
+"""What Cancel does to a run that waits."""
+AGAIN = "Retry queues one more attempt, with the same arguments."
+"""What Retry does."""
+
+
+def what_it_does(run: Run) -> str:
+    """Return what the button of a run will do, in words."""
+    if run.status not in ACTIVE:
+        return AGAIN
+    if run.status == RunStatus.QUEUED and run.scheduler_id is None:
+        return AT_ONCE
+    return STOPS if run.executor == "process" else ASKS
+
+
+def offered(run: Run) -> tuple[str, ...]:
+    """Return the names of the verbs that make sense for a run as it is."""
+    return ("cancel",) if run.status in ACTIVE else ("retry",)
+
+
+def _cancel(run_id: str, now: datetime, actor: str) -> SafeString:
+    run = services.cancel_run(_whole(run_id), now=now, actor=actor)
+    if run.status not in ACTIVE:
+        return change_link(run, f"run {run.pk}")
+    to_come = "its process is being stopped" if run.executor == "process" else "its function has been asked to stop"
+    return format_html("{} ({})", change_link(run, f"run {run.pk}"), to_come)
+
+
+def _retry(run_id: str, now: datetime, actor: str) -> SafeString:
+    again = services.retry_run(_whole(run_id), now=now, actor=actor)
+    return format_html("run {} as {}", run_id, change_link(again, f"run {again.pk}, attempt {again.attempt}"))
+
+
+def _whole(run_id: str) -> int:
+    text = str(run_id)
+    number = int(text[:20]) if text.isascii() and text.isdigit() else MAX_ID + 1
+    if number > MAX_ID:
+        raise RunNotFound("there is no such run")
+    return number
+
+
+RUN_VERBS = {
+    "cancel": Verb(
+        label="Cancel",
+        done="Cancelled",
+        permission="operate",
+        do=_cancel,
+        bulk="Cancel: processes are stopped, functions in threads are asked to stop",
+    ),
+    "retry": Verb(
+        label="Retry",
+        done="Queued to run again",
+        permission="operate",
+        do=_retry,
+        bulk="Retry: one more attempt each, with the same arguments",
+    ),
+}
+"""What can be done with a run, by name."""

@@ -1,0 +1,1 @@
+"""Triggers: what people write, when it fires, and in which words."""

@@ -1,0 +1,152 @@
+"""When a cron expression fires in a time zone: the instants at which the local clock shows one of its times.
+
+Where the clock changes, Debian's rule holds (cron(8), "Local time changes"; cronsim keeps it, too), here for changes of
+any size: where neither the minute nor the hour starts with `*`, a time that the clock skips fires once, at the first
+instant after the gap (several of them once together), and one that comes twice fires at its first occurrence.
+Otherwise the expression follows the local clock literally: each real occurrence, and none in gaps.
+
+An instant is an integer: seconds of UTC, counted as local times are in `jobs.core.triggers.pattern`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from itertools import pairwise
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from .pattern import DAY, FIRST_YEAR, LAST_YEAR, Pattern, year_of, year_start
+
+# A local clock and UTC are never more than a day apart, so what is within two days of a year belongs to its picture.
+_MARGIN = 2 * DAY
+_ZERO = datetime(1, 1, 1, tzinfo=UTC)
+_END = year_start(LAST_YEAR + 1) * DAY
+_SECOND = timedelta(seconds=1)
+
+
+class Stretch(NamedTuple):
+    """A time, start <= instant < end, in which the zone's offset (seconds, local minus UTC) stays the same.
+
+    `passed` is the local time up to which the clock had come when the stretch began. Below `start + offset` it tells of
+    a gap, above it of a time that comes again.
+    """
+
+    start: int
+    end: int
+    offset: int
+    passed: int
+
+
+def to_seconds(instant: datetime) -> int:
+    """Return an aware datetime as whole seconds, rounded down."""
+    utc = instant.astimezone(UTC)
+    return utc.toordinal() * DAY + utc.hour * 3600 + utc.minute * 60 + utc.second
+
+
+def from_seconds(instant: int) -> datetime:
+    """Return an instant in seconds as an aware datetime in UTC; OverflowError outside of the years 1 to 9999."""
+    return _ZERO + timedelta(days=instant // DAY - 1, seconds=instant % DAY)
+
+
+@lru_cache(maxsize=4096)
+def stretches(zone: ZoneInfo, year: int) -> tuple[Stretch, ...]:
+    """Return the stretches of a year of UTC in `zone`, in order, with two days on either side."""
+    low, high = year_start(year) * DAY - _MARGIN, year_start(year + 1) * DAY + _MARGIN
+    found, before = [], _offset(zone, low)
+    for start, end in pairwise([low, *_changes(zone, low, high), high]):
+        offset = _offset(zone, start)
+        found.append(Stretch(start, end, offset, start + before))
+        before = offset
+    return tuple(found)
+
+
+def _changes(zone: ZoneInfo, low: int, high: int) -> Iterator[int]:
+    # zoneinfo does not tell its transitions. No zone ever had two within four days, so a look a day finds each.
+    for early, late in pairwise(range(low, high + 1, DAY)):
+        offset = _offset(zone, early)
+        if offset == _offset(zone, late):
+            continue
+        while late - early > 1:
+            middle = (early + late) // 2
+            early, late = (middle, late) if _offset(zone, middle) == offset else (early, middle)
+        yield late
+
+
+def _offset(zone: ZoneInfo, instant: int) -> int:
+    # Near both ends of the calendar astimezone would overflow.
+    local = from_seconds(min(max(instant, 2 * DAY), _END - 2 * DAY)).astimezone(zone)
+    return (local.utcoffset() or timedelta()) // _SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The instants of a local `pattern` in `zone`; `fixed` where neither minute nor hour starts with `*`.
+
+    Within a stretch each matching local time from `_begin` on fires at `max(start, local - offset)`: that is the whole
+    of Debian's rule, since a gap's times then fall on the start, and times that come again are before `_begin`.
+    """
+
+    pattern: Pattern
+    fixed: bool
+    zone: ZoneInfo
+
+    def first(self, at: int) -> int | None:
+        """Return the first fire time at the instant `at` or after it; None if there is none up to the year 9999."""
+        year = max(year_of(at), FIRST_YEAR - 1)
+        while year <= LAST_YEAR:
+            for stretch in stretches(self.zone, year):
+                if stretch.end <= at:
+                    continue
+                local = self.pattern.first(self._from(stretch, at))
+                if local is not None and local < stretch.end + stretch.offset:
+                    fire = max(stretch.start, local - stretch.offset)
+                    return fire if fire < _END else None
+            if local is None:
+                return None
+            # Nothing matches between here and `local`, be it years away.
+            year = max(year + 1, year_of(local - _MARGIN))
+            at = year_start(year) * DAY
+        return None
+
+    def last(self, at: int) -> int | None:
+        """Return the last fire time at the instant `at` or before it; None if there is none from the year 1970 on."""
+        year = min(year_of(at), LAST_YEAR)
+        while year >= FIRST_YEAR - 1:
+            for stretch in reversed(stretches(self.zone, year)):
+                if stretch.start > at:
+                    continue
+                local = self.pattern.last(min(at, stretch.end - 1) + stretch.offset)
+                if local is not None and local >= self._begin(stretch):
+                    return max(stretch.start, local - stretch.offset)
+            if local is None:
+                return None
+            year = min(year - 1, year_of(local + _MARGIN))
+            at = year_start(year + 1) * DAY - 1
+        return None
+
+    def count(self, low: int, high: int) -> int:
+        """Return how many fire times are in low <= instant < high, by arithmetic over its days."""
+        total = 0
+        for year in range(max(year_of(low), FIRST_YEAR - 1), min(year_of(high), LAST_YEAR) + 1):
+            first, end = max(low, year_start(year) * DAY), min(high, year_start(year + 1) * DAY)
+            total += sum(self._count_in(stretch, first, end) for stretch in stretches(self.zone, year))
+        return total
+
+    def _count_in(self, stretch: Stretch, low: int, high: int) -> int:
+        low, high = max(low, stretch.start), min(high, stretch.end)
+        if low >= high:
+            return 0
+        begin = self._from(stretch, low)
+        merged = self.pattern.count(begin, stretch.start + stretch.offset + 1)
+        return self.pattern.count(begin, high + stretch.offset) - max(merged - 1, 0)
+
+    def _begin(self, stretch: Stretch) -> int:
+        return stretch.passed if self.fixed else stretch.start + stretch.offset
+
+    def _from(self, stretch: Stretch, at: int) -> int:
+        """Return the local time from which times of `stretch` fire at the instant `at` or after it."""
+        begin = self._begin(stretch)
+        return begin if at <= stretch.start else max(begin, at + stretch.offset)

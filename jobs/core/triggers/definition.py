@@ -1,0 +1,182 @@
+"""Triggers by their definitions: validate what people ask for, and build what was stored.
+
+The scheduler, the preview, the API and the admin all get their fire times here, so they can not disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+from ..exceptions import InvalidTrigger
+from .cron import Schedule
+from .fields import CRON_FIELDS, INTERVAL_UNITS, TRIGGER_FIELDS, canonical, instant, shown, time_zone
+from .grammar import parse_crontab, parse_fields
+from .types import CronTrigger, DateTrigger, IntervalTrigger, JitteredTrigger, Trigger, Window, local_words
+
+__all__ = ["TRIGGER_FIELDS", "Recipe", "Trigger", "build_trigger", "clean_trigger", "recipe_of"]
+
+Recipe = Callable[[datetime, str], Trigger]
+"""What makes a definition's trigger of an anchor and a key."""
+
+_TOLERANCE = 1.0  # seconds that "now" may take on its way here
+
+
+def clean_trigger(
+    definition: Mapping[str, object],
+    *,
+    now: datetime,
+    default_timezone: str,
+    grace: float | None = None,
+    anchor: datetime | None = None,
+) -> dict[str, Any]:
+    """Validate a definition and return its canonical form.
+
+    Args:
+        definition: {"type": "interval" | "cron" | "date", …} with fields of `TRIGGER_FIELDS`; None is as if not given.
+        now: aware; a trigger must fire after it.
+        default_timezone: IANA name of the zone that counts where the definition names none.
+        grace: seconds by which a run_date may lie in the past; None means 0. One second is always allowed.
+        anchor: aware instant from which an interval without start_date counts; None means `now`.
+
+    Returns:
+        What was given, as JSON can hold it: {"type": "interval", "seconds": 5}. Dates without an offset, which are
+        local times of the trigger's zone, have the form "2027-06-01 10:00:00", others "2027-06-01T10:00:00+05:30".
+
+    Raises:
+        InvalidTrigger: the definition is not valid, or never fires; `fields` has every bad field.
+    """
+    clean = canonical(definition)
+    trigger = build_trigger(clean, anchor=anchor or now, default_timezone=default_timezone)
+    if isinstance(trigger, DateTrigger):
+        wrong = _past_run_date(trigger, now, grace)
+    else:
+        wrong = _wrong_window(clean, now, default_timezone) or _never_fires(clean, trigger, now, default_timezone)
+    if wrong:
+        raise InvalidTrigger(fields=wrong)
+    return clean
+
+
+def build_trigger(definition: Mapping[str, Any], *, anchor: datetime, default_timezone: str, key: str = "") -> Trigger:
+    """Build the trigger of a definition that `clean_trigger` has returned.
+
+    Args:
+        definition: the canonical form.
+        anchor: aware instant from which an interval without start_date counts: it first fires one interval later.
+        default_timezone: IANA name of the zone that counts where the definition names none.
+        key: what makes the jitter differ from job to job, such as the job's id.
+
+    Raises:
+        InvalidTrigger: the definition is not one, whatever it is, or the anchor is no aware datetime.
+    """
+    if not isinstance(anchor, datetime) or anchor.tzinfo is None:
+        raise InvalidTrigger("The trigger's anchor is no aware datetime.")
+    return recipe_of(definition, default_timezone=default_timezone)(anchor, key)
+
+
+def recipe_of(definition: object, *, default_timezone: str) -> Recipe:
+    """Return what makes the trigger of a definition that `clean_trigger` has returned, of its aware anchor and its key.
+
+    Raises `InvalidTrigger` where the definition is not one, whatever it is. So may the recipe, where the anchor does
+    not fit.
+    """
+    if not isinstance(definition, Mapping):
+        raise InvalidTrigger(fields={"trigger": f"must be an object with a type, not {shown(definition)}"})
+    # What fires once is looked up once or twice: kept, it would only push out what fires again and again.
+    make = _recipe.__wrapped__ if definition.get("type") == "date" else _recipe
+    try:
+        return make(default_timezone, *definition, *definition.values())
+    except TypeError:  # a value that can not be hashed
+        canonical(definition)
+        raise InvalidTrigger(fields={"trigger": "has a value of a wrong type"}) from None
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _recipe(default_timezone: str, *names_and_values: Any) -> Recipe:
+    # The definition comes as flat arguments because only those are told apart by type: 1 is valid where True is not.
+    half = len(names_and_values) // 2
+    clean = canonical(dict(zip(names_and_values[:half], names_and_values[half:], strict=True)))
+    window = _window(clean, default_timezone)
+    recipe = _RECIPES[clean["type"]](clean, window)
+    jitter = timedelta(seconds=clean.get("jitter", 0))
+    if not jitter:
+        return recipe
+    return lambda anchor, key: JitteredTrigger(recipe(anchor, key), jitter, key)
+
+
+def _window(clean: Mapping[str, Any], default_timezone: str) -> Window:
+    try:
+        zone = time_zone(clean.get("timezone", default_timezone))
+    except ValueError as error:
+        raise InvalidTrigger(fields={"timezone": str(error)}) from None
+    start, end = (instant(clean[name], zone) if name in clean else None for name in ("start_date", "end_date"))
+    return Window(zone, "timezone" in clean, start, end)
+
+
+def _interval(clean: Mapping[str, Any], window: Window) -> Recipe:
+    interval = timedelta(seconds=sum(clean.get(unit, 0) * seconds for unit, seconds in INTERVAL_UNITS.items()))
+
+    def build(anchor: datetime, key: str) -> Trigger:
+        try:
+            return IntervalTrigger(interval, window.start or anchor.astimezone(UTC) + interval, window)
+        except OverflowError:
+            raise InvalidTrigger("The trigger's anchor is too late for its interval.") from None
+
+    return build
+
+
+def _cron(clean: Mapping[str, Any], window: Window) -> Recipe:
+    expressions = {name: str(clean[name]) for name in (*CRON_FIELDS, "crontab") if name in clean}
+    crontab = expressions.get("crontab")
+    pattern, fixed = parse_fields(expressions) if crontab is None else parse_crontab(crontab)
+    trigger = CronTrigger(Schedule(pattern, fixed, window.zone), expressions, window)
+    return lambda anchor, key: trigger
+
+
+def _date(clean: Mapping[str, Any], window: Window) -> Recipe:
+    trigger = DateTrigger(instant(clean["run_date"], window.zone), window)
+    return lambda anchor, key: trigger
+
+
+_RECIPES: dict[str, Callable[[Mapping[str, Any], Window], Recipe]] = {
+    "interval": _interval,
+    "cron": _cron,
+    "date": _date,
+}
+
+
+def _past_run_date(trigger: DateTrigger, now: datetime, grace: float | None) -> dict[str, str]:
+    if (now - trigger.run_date).total_seconds() <= max(grace or 0.0, _TOLERANCE):
+        return {}
+    run_date, present = (local_words(time, trigger.timezone) for time in (trigger.run_date, now.replace(microsecond=0)))
+    return {"run_date": f"{run_date} lies in the past; give a time after {present}"}
+
+
+def _wrong_window(clean: Mapping[str, Any], now: datetime, default_timezone: str) -> dict[str, str]:
+    window = _window(clean, default_timezone)
+    if window.end is None:
+        return {}
+    if window.start is not None and window.end < window.start:
+        return {"end_date": "lies before start_date"}
+    return {"end_date": f"{local_words(window.end, window.zone)} lies in the past"} if window.end < now else {}
+
+
+def _never_fires(clean: Mapping[str, Any], trigger: Trigger, now: datetime, default_timezone: str) -> dict[str, str]:
+    """Return the field without which the trigger would fire, or else "trigger", if it never fires after `now`."""
+    if trigger.next_after(now) is not None:
+        return {}
+    blamed = "crontab" if "crontab" in clean else "trigger"
+    for name in ("end_date", "year", "day", "week", "day_of_week", "month"):
+        eased = {**clean, name: "*"} if name in CRON_FIELDS else {key: clean[key] for key in clean if key != name}
+        if name in clean and _fires(eased, now, default_timezone):
+            blamed = name
+            break
+    return {
+        blamed: f"never fires: no such time comes after {local_words(now.replace(microsecond=0), trigger.timezone)}"
+    }
+
+
+def _fires(clean: Mapping[str, Any], now: datetime, default_timezone: str) -> bool:
+    return build_trigger(clean, anchor=now, default_timezone=default_timezone).next_after(now) is not None

@@ -1,0 +1,222 @@
+"""What people may write in a trigger's definition: each field read strictly, and what is wrong said in one go."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import lru_cache, partial
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from ..exceptions import InvalidTrigger
+from .grammar import BOUNDS, MAX_LENGTH, parse_crontab, parse_field
+
+INTERVAL_UNITS = {"weeks": 604_800, "days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
+"""The units of an interval, in seconds."""
+CRON_FIELDS = tuple(BOUNDS)
+"""The fields of a cron trigger."""
+TRIGGER_FIELDS: dict[str, tuple[str, ...]] = {
+    "interval": (*INTERVAL_UNITS, "start_date", "end_date", "jitter", "timezone"),
+    "cron": (*CRON_FIELDS, "crontab", "start_date", "end_date", "jitter", "timezone"),
+    "date": ("run_date", "timezone"),
+}
+"""By type of trigger: the fields that its definition may have besides "type"."""
+
+MAX_INTERVAL = 36_525 * 86_400
+"""Seconds of the longest interval: a hundred years, so that sums stay within what datetime holds."""
+MAX_JITTER = 604_800
+"""Seconds of the largest jitter: a week."""
+MAX_ERRORS = 50
+"""Mistakes that one refusal names: an object may hold thousands of fields, and a trigger has twenty."""
+
+_DATE = re.compile(
+    r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:?\d\d)?)?",
+    re.ASCII,
+)
+_ZONE = re.compile(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*", re.ASCII)
+# Names of files beside the zones: the machine's own zone, "unknown", and clocks that count leap seconds.
+_NO_ZONES = ("localtime", "posixrules", "Factory", "posix/", "right/")
+
+
+def canonical(definition: object) -> dict[str, Any]:
+    """Return a definition's canonical form, which JSON can hold: what was given, and nothing else.
+
+    Args:
+        definition: a mapping such as {"type": "interval", "seconds": 5}; a value of None counts as not given.
+
+    Returns:
+        {"type": …} and its fields in the order of `TRIGGER_FIELDS`, texts without outer blanks, dates in one form.
+
+    Raises:
+        InvalidTrigger: with every bad field and what would be right in `fields`; "trigger" stands for the type.
+    """
+    if not isinstance(definition, Mapping):
+        raise InvalidTrigger(fields={"trigger": f"must be an object with a type, not {shown(definition)}"})
+    kind = definition.get("type")
+    errors, values = _type_error(kind), {}
+    for name, value in definition.items():
+        if name == "type" or value is None:
+            continue
+        try:
+            values[name] = _read(kind, name, value)
+        except ValueError as error:
+            errors[_key(name)] = str(error)
+        if len(errors) >= MAX_ERRORS:
+            break
+    if not errors:
+        errors = _missing(str(kind), values)
+    if errors:
+        raise InvalidTrigger(fields=errors)
+    return {"type": kind} | {name: values[name] for name in TRIGGER_FIELDS[str(kind)] if name in values}
+
+
+def instant(text: str, zone: ZoneInfo) -> datetime:
+    """Return a canonical date as an aware datetime in UTC.
+
+    Without an offset of its own it is a local time of `zone`; one that the clock skips is read with the offset from
+    before the gap, one that comes twice is its first occurrence (PEP 495's fold=0, as RFC 5545, 3.3.5, has it).
+    """
+    date = datetime.fromisoformat(text)
+    try:
+        return (date if date.tzinfo else date.replace(tzinfo=zone)).astimezone(UTC)
+    except OverflowError:  # the last hours of the year 9999, west of Greenwich: "for ever"
+        return datetime.max.replace(tzinfo=UTC)
+
+
+@lru_cache(maxsize=1024)
+def time_zone(name: str) -> ZoneInfo:
+    """Return the IANA time zone of this name; ValueError if there is none."""
+    if len(name) <= MAX_LENGTH and _ZONE.fullmatch(name) and not name.startswith(_NO_ZONES):
+        try:
+            return ZoneInfo(name)
+        except (LookupError, ValueError, OSError):
+            pass
+    raise ValueError(f"is no IANA time zone: {shown(name)}; write one like Europe/Berlin or UTC")
+
+
+def shown(value: object) -> str:
+    """Return a value as a message may show it: short, printable, in JSON's words."""
+    if isinstance(value, str):
+        return repr(value if len(value) <= 40 else value[:40] + "…")
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, int):
+        return str(value) if abs(value) < 10**18 else "a number of more than 18 digits"
+    if isinstance(value, float):
+        return repr(value)
+    return "an object" if isinstance(value, Mapping) else f"a {type(value).__name__}"
+
+
+def _type_error(kind: object) -> dict[str, str]:
+    if isinstance(kind, str) and kind in TRIGGER_FIELDS:
+        return {}
+    known = ", ".join(TRIGGER_FIELDS)
+    wrong = "is missing" if kind is None else f"has no type {shown(kind)}"
+    return {"trigger": f"{wrong}; give one of {known}"}
+
+
+def _key(name: object) -> str:
+    return name if isinstance(name, str) and len(name) <= MAX_LENGTH and name.isprintable() else shown(name)
+
+
+def _read(kind: object, name: object, value: object) -> Any:
+    owners = [owner for owner, fields in TRIGGER_FIELDS.items() if name in fields]
+    if not isinstance(name, str) or not owners:
+        raise ValueError(f"unknown field{_hint(kind, name)}")
+    if isinstance(kind, str) and kind in TRIGGER_FIELDS and kind not in owners:
+        triggers = f"{owners[0]} trigger" if len(owners) == 1 else f"{' and '.join(owners)} triggers"
+        raise ValueError(f"is a field of the {triggers}, not of {kind}")
+    return _READERS[name](value)
+
+
+def _hint(kind: object, name: object) -> str:
+    fields = TRIGGER_FIELDS.get(kind, ()) if isinstance(kind, str) else ()
+    near = difflib.get_close_matches(str(name)[:MAX_LENGTH], fields, n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _missing(kind: str, values: Mapping[str, Any]) -> dict[str, str]:
+    """Return what is wrong with fields that are each right."""
+    if kind == "date":
+        return {} if "run_date" in values else {"run_date": "is missing; write YYYY-MM-DD HH:MM:SS"}
+    given = [name for name in (INTERVAL_UNITS if kind == "interval" else CRON_FIELDS) if name in values]
+    if "crontab" in values:
+        return {"crontab": f"stands in place of {', '.join(given)}; give the one or the other"} if given else {}
+    if not given:
+        return {"trigger": f"needs at least one of {', '.join(INTERVAL_UNITS if kind == 'interval' else CRON_FIELDS)}"}
+    if kind == "cron":
+        return {}
+    total = sum(values[name] * INTERVAL_UNITS[name] for name in given)
+    if total == 0:
+        return dict.fromkeys(given, "the interval must be longer than 0")
+    return dict.fromkeys(given, "the interval must be at most 100 years") if total > MAX_INTERVAL else {}
+
+
+def _read_unit(unit: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"must be a whole number, 0 or more, not {shown(value)}")
+    if value * INTERVAL_UNITS[unit] > MAX_INTERVAL:
+        raise ValueError(f"the interval must be at most 100 years, not {shown(value)} {unit}")
+    return value
+
+
+def _read_jitter(value: object) -> int | float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_JITTER:
+        raise ValueError(f"must be a number of seconds from 0 to {MAX_JITTER}, not {shown(value)}")
+    return value
+
+
+def _read_text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"must be a text, not {shown(value)}")
+    if len(value) > MAX_LENGTH:
+        raise ValueError(f"must have at most {MAX_LENGTH} characters")
+    return value
+
+
+def _read_date(value: object) -> str:
+    text = _read_text(value)
+    try:
+        if not _DATE.fullmatch(text):
+            raise ValueError
+        date = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"is no date: {shown(text)}; write YYYY-MM-DD HH:MM:SS, or ISO 8601 with an offset") from None
+    if date.year < BOUNDS["year"][0]:
+        raise ValueError(f"must not lie before {BOUNDS['year'][0]}")
+    return date.isoformat(sep="T" if date.tzinfo else " ")
+
+
+def _read_zone(value: object) -> str:
+    return time_zone(_read_text(value)).key
+
+
+def _read_cron(name: str, value: object) -> int | str:
+    low, high = BOUNDS[name]
+    if isinstance(value, int) and not isinstance(value, bool):
+        if not low <= value <= high:
+            raise ValueError(f"must be {low}-{high}, not {shown(value)}")
+        return value
+    text = _read_text(value).strip(" \t")
+    parse_field(name, text)
+    return text
+
+
+def _read_crontab(value: object) -> str:
+    text = re.sub("[ \t]+", " ", _read_text(value).strip(" \t"))
+    parse_crontab(text)
+    return text
+
+
+_READERS: dict[str, Callable[[object], Any]] = {
+    **{unit: partial(_read_unit, unit) for unit in INTERVAL_UNITS},
+    **{name: partial(_read_cron, name) for name in CRON_FIELDS},
+    "crontab": _read_crontab,
+    "start_date": _read_date,
+    "end_date": _read_date,
+    "run_date": _read_date,
+    "jitter": _read_jitter,
+    "timezone": _read_zone,
+}

@@ -1,0 +1,272 @@
+"""The triggers: what fires when. All are immutable, know no clock, and name their fire times exactly and for ever."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from apscheduler.triggers.base import BaseTrigger
+
+from .cron import Schedule, from_seconds, to_seconds
+from .words import crontab_words, field_words
+
+_MICROSECOND = timedelta(microseconds=1)
+_LATEST = datetime.max.replace(tzinfo=UTC)
+
+
+class Window(NamedTuple):
+    """What triggers have in common: a time zone, and the aware instants in UTC from and until which they fire."""
+
+    zone: ZoneInfo
+    zone_given: bool = False
+    start: datetime | None = None
+    end: datetime | None = None
+
+    def words(self, *, zone: bool) -> str:
+        """Return the window in words, to follow a trigger's own: ", from … until … (Europe/Berlin)"."""
+        start = f", from {local_words(self.start, self.zone)}" if self.start else ""
+        end = f"{'' if start else ','} until {local_words(self.end, self.zone)}" if self.end else ""
+        return start + end + (f" ({self.zone.key})" if zone or self.zone_given else "")
+
+
+def local_words(instant: datetime, zone: ZoneInfo) -> str:
+    """Return an aware instant in local time, its zone's abbreviation with it: "2027-06-01 12:00:00 CEST"."""
+    try:
+        local = instant.astimezone(zone)
+    except OverflowError:  # the last hours of the year 9999, east of Greenwich
+        local = instant
+    return f"{local.replace(tzinfo=None).isoformat(sep=' ')} {local.tzname()}"
+
+
+class Trigger(BaseTrigger):
+    """A rule that names fire times: aware datetimes in UTC, in strictly ascending order.
+
+    Attributes:
+        timezone: the zone in which the rule's local times are meant.
+    """
+
+    __slots__ = ("timezone",)
+    timezone: ZoneInfo
+
+    @abstractmethod
+    def next_after(self, after: datetime) -> datetime | None:
+        """Return the first fire time strictly after the aware `after`; None if there is none."""
+
+    @abstractmethod
+    def latest_until(self, until: datetime) -> datetime | None:
+        """Return the last fire time at the aware `until` or before it; None if there is none."""
+
+    @abstractmethod
+    def count(self, after: datetime, until: datetime) -> int:
+        """Return how many fire times are in after < time <= until, without going through them."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Return the rule in plain English, in lower case and without a full stop."""
+
+    def fire_times(self, after: datetime, count: int) -> list[datetime]:
+        """Return the next `count` fire times strictly after the aware `after`, or as many as there are."""
+        times: list[datetime] = []
+        while len(times) < count and (time := self.next_after(after)) is not None:
+            times.append(time)
+            after = time
+        return times
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
+        """Return the fire time after `previous_fire_time`, or without one the first at `now` or later.
+
+        This is the interface of `apscheduler.triggers.base.BaseTrigger`.
+        """
+        return self.next_after(now - _MICROSECOND if previous_fire_time is None else previous_fire_time)
+
+
+class IntervalTrigger(Trigger):
+    """Fires at `first` and every `interval` from there on, in elapsed time: clock changes do not move it."""
+
+    __slots__ = ("first", "interval", "window")
+
+    def __init__(self, interval: timedelta, first: datetime, window: Window) -> None:
+        """Keep a positive interval, the first fire time (aware, in UTC), and the window (its end counts)."""
+        self.timezone = window.zone
+        self.interval = interval
+        self.first = first
+        self.window = window
+
+    def next_after(self, after: datetime) -> datetime | None:
+        """Return `first` + n `interval` for the least n that gives a time after `after`."""
+        number = (after - self.first) // self.interval + 1
+        try:
+            time = self.first + self.interval * number if number > 0 else self.first
+        except OverflowError:
+            return None
+        return time if self.window.end is None or time <= self.window.end else None
+
+    def latest_until(self, until: datetime) -> datetime | None:
+        """Return `first` + n `interval` for the greatest n that gives no time after `until`."""
+        number = self._number(until)
+        return self.first + self.interval * number if number >= 0 else None
+
+    def count(self, after: datetime, until: datetime) -> int:
+        """Return the difference of both instants' numbers."""
+        return max(self._number(until) - self._number(after), 0)
+
+    def describe(self) -> str:
+        """Return for example "every 1 hour 30 minutes, from 2027-01-01 00:00:00 UTC"."""
+        units = _units(self.interval)
+        words = " ".join(f"{number} {unit}{'' if number == 1 else 's'}" for unit, number in units)
+        return f"every {units[0][0] if words.startswith('1 ') and len(units) == 1 else words}" + self.window.words(
+            zone=False
+        )
+
+    def __str__(self) -> str:
+        """Return APScheduler's form: interval[0:00:05]."""
+        return f"interval[{self.interval}]"
+
+    def _number(self, until: datetime) -> int:
+        """Return the number, from 0, of the last fire time up to `until`; -1 if there is none."""
+        if self.window.end is not None and self.window.end < until:
+            until = self.window.end
+        return max((until - self.first) // self.interval, -1)
+
+
+def _units(interval: timedelta) -> list[tuple[str, int]]:
+    """Split an interval into its units, the greatest first; into weeks only if nothing is left."""
+    minutes, second = divmod(interval.seconds, 60)
+    hour, minute = divmod(minutes, 60)
+    if interval.seconds == 0 and interval.days % 7 == 0:
+        return [("week", interval.days // 7)]
+    numbers = {"day": interval.days, "hour": hour, "minute": minute, "second": second}
+    return [(unit, number) for unit, number in numbers.items() if number]
+
+
+class CronTrigger(Trigger):
+    """Fires when the local clock shows a time of a cron expression; see `cron` for changes of the clock."""
+
+    __slots__ = ("_first", "_last", "expressions", "schedule", "window")
+
+    def __init__(self, schedule: Schedule, expressions: Mapping[str, str], window: Window) -> None:
+        """Keep the schedule, its expressions as they were written, by field or as "crontab", and the window."""
+        self.timezone = window.zone
+        self.schedule = schedule
+        self.expressions = expressions
+        self.window = window
+        self._first = -1 if window.start is None else to_seconds(window.start - _MICROSECOND) + 1
+        self._last = to_seconds(window.end or _LATEST)
+
+    def next_after(self, after: datetime) -> datetime | None:
+        """Return the schedule's next second within the window."""
+        second = self.schedule.first(max(to_seconds(after) + 1, self._first))
+        return None if second is None or second > self._last else from_seconds(second)
+
+    def latest_until(self, until: datetime) -> datetime | None:
+        """Return the schedule's last second within the window."""
+        second = self.schedule.last(min(to_seconds(until), self._last))
+        return None if second is None or second < self._first else from_seconds(second)
+
+    def count(self, after: datetime, until: datetime) -> int:
+        """Return how many of the schedule's seconds are in both the window and the range."""
+        return self.schedule.count(max(to_seconds(after) + 1, self._first), min(to_seconds(until), self._last) + 1)
+
+    def describe(self) -> str:
+        """Return for example "at 02:30 on Monday through Friday (Europe/Berlin)"."""
+        crontab = self.expressions.get("crontab")
+        words = field_words(self.expressions) if crontab is None else crontab_words(crontab)
+        return words + self.window.words(zone=True)
+
+    def __str__(self) -> str:
+        """Return APScheduler's form: cron[hour='9', minute='0'], cron[crontab='30 2 * * 1-5']."""
+        return f"cron[{', '.join(f'{name}={text!r}' for name, text in self.expressions.items())}]"
+
+
+class DateTrigger(Trigger):
+    """Fires once, at `run_date`."""
+
+    __slots__ = ("run_date", "window")
+
+    def __init__(self, run_date: datetime, window: Window) -> None:
+        """Keep the aware instant in UTC, and the window (its zone counts)."""
+        self.timezone = window.zone
+        self.run_date = run_date
+        self.window = window
+
+    def next_after(self, after: datetime) -> datetime | None:
+        """Return the run date if it is still to come."""
+        return self.run_date if self.run_date > after else None
+
+    def latest_until(self, until: datetime) -> datetime | None:
+        """Return the run date if it has come."""
+        return self.run_date if self.run_date <= until else None
+
+    def count(self, after: datetime, until: datetime) -> int:
+        """Return 1 or 0."""
+        return int(after < self.run_date <= until)
+
+    def describe(self) -> str:
+        """Return for example "once at 2027-06-01 10:00:00 UTC"."""
+        words = local_words(self.run_date, self.timezone)
+        return f"once at {words}" + ("" if words.endswith(self.timezone.key) else self.window.words(zone=False))
+
+    def __str__(self) -> str:
+        """Return APScheduler's form: date[2024-01-15 14:30:00 UTC]."""
+        return f"date[{local_words(self.run_date.replace(microsecond=0), self.timezone)}]"
+
+
+class JitteredTrigger(Trigger):
+    """Fires as another trigger does, each time later by a share of `jitter` that every process works out alike.
+
+    A fire time stays before the next one of the other trigger, so the order and the number of them do not change; the
+    window limits the other trigger's times, as in APScheduler.
+    """
+
+    __slots__ = ("base", "jitter", "key")
+
+    def __init__(self, base: Trigger, jitter: timedelta, key: str) -> None:
+        """Keep the other trigger, the longest delay, and what makes this job's delays differ from other jobs'."""
+        self.timezone = base.timezone
+        self.base = base
+        self.jitter = jitter
+        self.key = key
+
+    def next_after(self, after: datetime) -> datetime | None:
+        """Return the delayed time of the other trigger's last one up to `after`, or else of its next."""
+        behind = self.base.latest_until(after)
+        if behind is not None and (time := self._delayed(behind)) > after:
+            return time
+        ahead = self.base.next_after(after)
+        return None if ahead is None else self._delayed(ahead)
+
+    def latest_until(self, until: datetime) -> datetime | None:
+        """Return the delayed time of the other trigger's last one up to `until`, or else of the one before."""
+        behind = self.base.latest_until(until)
+        if behind is not None and self._delayed(behind) > until:
+            behind = self.base.latest_until(behind - _MICROSECOND)
+        return None if behind is None else self._delayed(behind)
+
+    def count(self, after: datetime, until: datetime) -> int:
+        """Return the other trigger's count, put right for a time under way at either end."""
+        if until <= after:
+            return 0
+        return self.base.count(after, until) + self._under_way(after) - self._under_way(until)
+
+    def describe(self) -> str:
+        """Return the other trigger's words and the longest delay."""
+        seconds = self.jitter.total_seconds()
+        return f"{self.base.describe()}, each up to {seconds:g} {'second' if seconds == 1 else 'seconds'} later"
+
+    def __str__(self) -> str:
+        """Return the other trigger's form, as APScheduler does."""
+        return str(self.base)
+
+    def _under_way(self, at: datetime) -> bool:
+        behind = self.base.latest_until(at)
+        return behind is not None and self._delayed(behind) > at
+
+    def _delayed(self, time: datetime) -> datetime:
+        following = self.base.next_after(time)
+        room = (_LATEST if following is None else following) - time - (following is not None) * _MICROSECOND
+        digest = blake2b(f"{self.key}|{time.isoformat()}".encode(errors="backslashreplace"), digest_size=8).digest()
+        return time + _MICROSECOND * (int.from_bytes(digest) % (min(self.jitter, room) // _MICROSECOND + 1))

@@ -1,0 +1,118 @@
+"""The policies of a job: what each may be, and what holds where a job names none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django.conf import settings
+
+from ..core.retries import Retries
+from ..core.runs import Overlap
+from ..models.job import Job
+
+EXECUTORS = ("thread", "process")
+"""What can run a job's function."""
+YEARS = 366 * 86400
+"""Seconds in the longest year."""
+
+Check = Callable[[Any], str]
+"""Says what would be right, in place of a wrong value; "" where the value is right."""
+
+
+def default_policies() -> dict[str, Any]:
+    """Return the policies of a job that names none: the model's, with those of settings.JOB_DEFAULTS on top."""
+    own: dict[str, Any] = settings.JOB_DEFAULTS
+    return {field.name: field.get_default() for field in Job._meta.concrete_fields if field.name in POLICIES} | own
+
+
+def policy_problems(policies: Mapping[str, Any]) -> dict[str, str]:
+    """Return, by name, what is wrong with each bad one of `policies`; unknown names are bad ones too."""
+    return {
+        name: message
+        for name, value in policies.items()
+        if (message := POLICIES[name](value) if name in POLICIES else "is not a policy of a job")
+    }
+
+
+def executor_of(job: Any) -> str:
+    """Return the executor of a job's runs: one that has a timeout needs a process, which can be stopped."""
+    return "process" if job.timeout is not None else str(job.executor)
+
+
+def _whole(low: int, high: int, what: str = "", *, null: str = "") -> Check:
+    """Return a check for whole numbers from `low` to `high`, and for null where `null` says what it means."""
+    right = f"must be {f'null ({null}) or ' if null else ''}a whole number{what} from {low} to {high}"
+
+    def check(value: Any) -> str:
+        if value is None:
+            return "" if null else right
+        return "" if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high else right
+
+    return check
+
+
+def _one_of(names: tuple[str, ...]) -> Check:
+    return lambda value: "" if isinstance(value, str) and value in names else f"must be one of {', '.join(names)}"
+
+
+def _number(value: Any, low: float, high: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
+
+
+_RETRIES: dict[str, tuple[float, float]] = {
+    "delay": (0, YEARS),
+    "backoff": (1, 100),
+    "max_delay": (0, YEARS),
+    "jitter": (0, YEARS),
+}
+
+
+def _retries(value: Any) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, Mapping) or "max" not in value:
+        return 'must be null (none) or an object such as {"max": 3, "delay": 10, "backoff": 2, "max_delay": 3600}'
+    if wrong := _whole(0, 100)(value["max"]):
+        return f"max {wrong}"
+    for name, number in value.items():
+        if name != "max" and name not in _RETRIES:
+            return f"has no field {str(name)[:40]!r}; its fields are max, {', '.join(_RETRIES)}"
+        if name != "max" and not _number(number, *_RETRIES[name]):
+            low, high = _RETRIES[name]
+            return f"{name} must be a number{'' if name == 'backoff' else ' of seconds'} from {low} to {high}"
+    return ""
+
+
+def _group(value: Any) -> str:
+    right = "must be empty or 1 to 64 letters, digits and _ . : -"
+    return "" if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.:-]{0,64}", value) else right
+
+
+POLICIES: dict[str, Check] = {
+    "executor": _one_of(EXECUTORS),
+    "misfire_grace_time": _whole(0, 10 * YEARS, " of seconds", null="any lateness"),
+    "coalesce": lambda value: "" if isinstance(value, bool) else "must be true or false",
+    "max_instances": _whole(1, 1000),
+    "overlap": _one_of(tuple(Overlap)),
+    "queue_limit": _whole(1, 1000),
+    "timeout": _whole(1, YEARS, " of seconds", null="none"),
+    "retries": _retries,
+    "priority": _whole(-1000, 1000),
+    "concurrency_group": _group,
+    "concurrency_limit": _whole(1, 1000),
+    "max_runs": _whole(1, 2**31 - 1, null="any number"),
+    "keep_runs": _whole(1, 2**31 - 1, null="all"),
+    "keep_days": _whole(1, 36_500, null="for ever"),
+    "keep_failed_days": _whole(1, 36_500, null="as long as the others"),
+}
+"""The check of each policy, by name."""
+
+
+def complete_retries(value: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return checked retries with the defaults of what they leave out."""
+    if value is None or value["max"] == 0:
+        return None
+    whole = Retries(**value)
+    return {name: getattr(whole, name) for name in ("max", *_RETRIES)}

@@ -1,0 +1,1 @@
+"""The built-in HTTP request: its arguments, its client and its guard."""

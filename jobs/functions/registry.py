@@ -1,0 +1,252 @@
+"""The functions that jobs may call: registered by name, looked up by name, never imported by it."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+import sys
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar, overload
+
+from django.apps import apps
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import module_has_submodule
+
+from ..core.exceptions import InvalidArguments, InvalidFunction
+from .context import Database, RunContext
+
+__all__ = ["Database", "Function", "RunContext", "discover", "functions", "lookup", "register"]
+
+INJECTED: tuple[type, ...] = (Database, RunContext)
+"""The types whose parameters are filled in."""
+
+AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
+"""A function, which `register` returns as it is."""
+
+
+@dataclass(frozen=True)
+class Function:
+    """A registered function.
+
+    `reference` is the name that jobs know it by, `module:name`; `call` is the callable itself. `own_check`, if there is
+    one, is called with a job's arguments and raises `ValueError` where the function could not do with them.
+    """
+
+    reference: str
+    call: Callable[..., Any]
+    own_check: Callable[..., object] | None = None
+
+    @property
+    def name(self) -> str:
+        """The last part of its reference, which is a job's name unless it has one of its own."""
+        return self.reference.replace(":", ".").rpartition(".")[2]
+
+    @property
+    def description(self) -> str:
+        """The first line of its docstring."""
+        return (inspect.getdoc(self.call) or "").partition("\n")[0]
+
+    @cached_property
+    def signature(self) -> inspect.Signature:
+        """Its whole signature, with types in place of those annotations that were written as strings."""
+        signature = inspect.signature(self.call)
+        scope = getattr(inspect.unwrap(self.call), "__globals__", {})
+        resolved = [p.replace(annotation=_resolved(p.annotation, scope)) for p in signature.parameters.values()]
+        return signature.replace(parameters=resolved)
+
+    @cached_property
+    def injected(self) -> dict[str, type]:
+        """The parameters that the runner fills in, by name: those annotated `Database` or `RunContext`."""
+        found = {p.name: _injected_type(p.annotation) for p in self.signature.parameters.values()}
+        return {name: kind for name, kind in found.items() if kind is not None}
+
+    @cached_property
+    def arguments(self) -> inspect.Signature:
+        """The signature of what a job has to give: without the injected parameters."""
+        kept = [p for p in self.signature.parameters.values() if p.name not in self.injected]
+        return self.signature.replace(parameters=kept)
+
+    def check(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """Raise `InvalidArguments` unless `args` and `kwargs` fit the signature, and pass the function's own check."""
+        taken = sorted(self.injected.keys() & kwargs.keys())
+        if taken:
+            raise InvalidArguments(fields={"kwargs": f"{', '.join(taken)}: filled in when the job runs; leave it out"})
+        try:
+            self.arguments.bind(*args, **kwargs)
+        except TypeError as error:
+            message = str(error)[:200]
+            field = "args" if message.startswith(("missing", "too many")) else "kwargs"
+            raise InvalidArguments(fields={field: f"{message}; {self.reference} takes {self._takes()}"}) from error
+        try:
+            if self.own_check is not None:
+                self.own_check(*args, **kwargs)
+        except (TypeError, ValueError) as error:
+            raise InvalidArguments(fields={"kwargs" if kwargs else "args": str(error)}) from error
+
+    def bind(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any], injected: Mapping[type, Any]
+    ) -> tuple[list[Any], dict[str, Any]]:
+        """Return the arguments of the call: `args` and `kwargs` with the injected parameters filled in.
+
+        `injected` has, by type, what to fill in. Values stand where the signature has the parameters; behind one that
+        was left to its default or to `kwargs` they go by name.
+        """
+        positional, named = list(args), dict(kwargs)
+        for index, name, kind in self._places:
+            if index <= len(positional):
+                positional.insert(index, injected[kind])
+            else:
+                named[name] = injected[kind]
+        return positional, named
+
+    @cached_property
+    def _places(self) -> list[tuple[int, str, type]]:
+        """Where each injected parameter stands, found out once for all runs; keyword-only ones stand behind the end."""
+        parameters = self.signature.parameters.values()
+        return [
+            (sys.maxsize if p.kind is p.KEYWORD_ONLY else index, p.name, self.injected[p.name])
+            for index, p in enumerate(parameters)
+            if p.name in self.injected
+        ]
+
+    def _takes(self) -> str:
+        if not self.arguments.parameters:
+            return "no arguments"
+        return str(self.arguments.replace(return_annotation=inspect.Signature.empty))
+
+
+def _resolved(annotation: Any, scope: dict[str, Any]) -> Any:
+    # One by one: a name imported for the type checker alone must not hide what the other parameters are.
+    if annotation is inspect.Parameter.empty:
+        return annotation
+    try:
+        return typing.get_type_hints(types.SimpleNamespace(__annotations__={"it": annotation}), scope)["it"]
+    except Exception:
+        return annotation
+
+
+def _injected_type(annotation: Any) -> type | None:
+    options = [annotation]
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        options = [option for option in typing.get_args(annotation) if option is not types.NoneType]
+    return options[0] if len(options) == 1 and options[0] in INJECTED else None
+
+
+_functions: dict[str, Function] = {}
+
+
+@overload
+def register(reference: AnyFunction) -> AnyFunction: ...
+
+
+@overload
+def register(
+    reference: str | None = None, *, check: Callable[..., object] | None = None
+) -> Callable[[AnyFunction], AnyFunction]: ...
+
+
+def register(reference: Any = None, *, check: Callable[..., object] | None = None) -> Any:
+    """Register a function, so that jobs may call it.
+
+    `@register` makes it known as `module:qualname`, `@register("other.name:func")` under that name. `check` is called
+    with a job's arguments whenever the job is saved, and raises `ValueError` to refuse them. Returns the function
+    itself. Raises `ImproperlyConfigured` if another function has the name, or if it can not be a job's function.
+    """
+    if callable(reference):
+        return _add(None, reference, check)
+    return lambda call: _add(reference, call, check)
+
+
+def _add(reference: str | None, call: Callable[..., Any], check: Callable[..., object] | None) -> Callable[..., Any]:
+    if reference is None:
+        reference = f"{call.__module__}:{getattr(call, '__qualname__', type(call).__qualname__)}"
+    if not isinstance(reference, str) or not re.fullmatch(r"[\w.-]+:[\w.<>-]+", reference) or "<lambda>" in reference:
+        raise ImproperlyConfigured(f"@register: {reference!r} is not a name of the form 'module:name'")
+    function = Function(reference, call, check)
+    problem = _problem(function)
+    if problem:
+        raise ImproperlyConfigured(f"@register: {reference!r} {problem}")
+    known = _functions.get(reference)
+    if known is not None and _origin(known.call) != _origin(call):
+        raise ImproperlyConfigured(f"@register: {reference!r} is the name of two functions")
+    _functions[reference] = function
+    return call
+
+
+def _problem(function: Function) -> str:
+    """Return why `function` can not be a job's function, "" where it can."""
+    call = function.call
+    if not inspect.isroutine(inspect.unwrap(call)):
+        return "is not a function: call it from one, and register that"
+    if inspect.iscoroutinefunction(call) or inspect.isasyncgenfunction(call):
+        return "is async: call it from a plain function, with asgiref.sync.async_to_sync, and register that"
+    if inspect.isgeneratorfunction(call):
+        return "is a generator: calling it would do nothing"
+    try:
+        parameters = function.signature.parameters.values()
+    except ValueError:
+        return "has no signature that Python knows of: call it from a function, and register that"
+    return next((message for p in parameters if (message := _parameter_problem(p))), "")
+
+
+def _parameter_problem(parameter: inspect.Parameter) -> str:
+    annotation = parameter.annotation
+    if isinstance(annotation, str) and re.search(r"\b(Database|RunContext)\b", annotation):
+        return f"has a parameter {str(parameter)!r}, of unknown type: import it outside of TYPE_CHECKING"
+    if _injected_type(annotation) is None:
+        return ""
+    if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+        return f"has a parameter {str(parameter)!r}: only a single parameter can be filled in"
+    if parameter.kind is parameter.POSITIONAL_ONLY and parameter.default is not parameter.empty:
+        return f"has a positional-only parameter {parameter.name!r} with a default, which can not be filled in"
+    return ""
+
+
+def _origin(call: Callable[..., Any]) -> object:
+    # Where it was defined: the same place again is the same function, of a module that was imported anew.
+    code = getattr(inspect.unwrap(call), "__code__", None)
+    return (code.co_filename, code.co_firstlineno, code.co_qualname) if code else call
+
+
+def lookup(reference: object) -> Function:
+    """Return the function registered as `reference`.
+
+    Raises `InvalidFunction` for anything else; nothing is imported to find out.
+    """
+    function = _functions.get(reference) if isinstance(reference, str) else None
+    if function is None:
+        raise InvalidFunction(fields={"func": _unknown(reference)})
+    return function
+
+
+def _unknown(reference: object) -> str:
+    if not isinstance(reference, str):
+        return "must be a string, the name of a registered function: 'module:name'"
+    return f"{reference[:100]!r} is not a registered function; GET /scheduler/functions lists them"
+
+
+def functions() -> list[Function]:
+    """Return all registered functions, by name."""
+    return [_functions[reference] for reference in sorted(_functions)]
+
+
+def discover() -> None:
+    """Import the modules that register functions: `job_functions` of every app, and those that JOB_MODULES names.
+
+    Raises `ImproperlyConfigured` for a module of JOB_MODULES that can not be found.
+    """
+    importlib.import_module("jobs.functions.builtin")
+    for config in apps.get_app_configs():
+        if config.module is not None and module_has_submodule(config.module, "job_functions"):
+            importlib.import_module(f"{config.name}.job_functions")
+    for module in settings.JOB_MODULES:
+        try:
+            importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            raise ImproperlyConfigured(f"JOB_MODULES: {module}: there is no module {error.name!r}") from error

@@ -1,0 +1,73 @@
+"""Hand many rows to one statement: as one JSON parameter, read back as a table by the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+import orjson
+from django.db import connection
+
+from ...core import stored_json
+
+POSTGRESQL_TYPES = {"text": "text", "number": "bigint", "time": "timestamptz", "json": "jsonb"}
+"""PostgreSQL's types, by the kind of a column."""
+
+
+def rows_as_table(columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> tuple[str, str]:
+    """Return SQL for a table of `rows`, to stand after FROM, and its one parameter.
+
+    `columns` has the kind of each column by its name: "number", "text", "json", an `orjson.Fragment`, or "time", an
+    aware datetime in UTC. What a row leaves out is null.
+    json_to_recordset and json_each (the manuals of PostgreSQL and SQLite) read the JSON: no limit on the number of
+    parameters applies, and the statement's text is the same for any number of rows.
+    """
+    data = orjson.dumps(list(rows), option=orjson.OPT_UTC_Z).decode()
+    return _source(connection.vendor == "postgresql", tuple(columns.items())), data
+
+
+@cache
+def _source(on_postgresql: bool, columns: tuple[tuple[str, str], ...]) -> str:
+    if on_postgresql:
+        declared = ", ".join(f"{name} {POSTGRESQL_TYPES[kind]}" for name, kind in columns)
+        return f"json_to_recordset(%s) AS v({declared})"
+    selected = ", ".join(f"{_read(name, kind)} AS {name}" for name, kind in columns)
+    return f"(SELECT {selected} FROM json_each(%s)) AS v"  # noqa: S608 (names of ours)
+
+
+def _read(name: str, kind: str) -> str:
+    if kind == "time":  # in the form of Django's SQLite backend, so that texts compare as the instants do
+        return f"replace(replace(value ->> '{name}', 'T', ' '), 'Z', '')"
+    # A column of JSON keeps its quotes; null is no value in PostgreSQL's json_to_recordset, and so it is here.
+    return f"NULLIF(value -> '{name}', 'null')" if kind == "json" else f"value ->> '{name}'"
+
+
+def instant(value: datetime) -> str:
+    """Return an aware instant as the text that the database compares its own with, for a parameter of raw SQL."""
+    return value.isoformat() if connection.vendor == "postgresql" else _sqlite_text(value)
+
+
+def _sqlite_text(value: datetime) -> str:
+    return value.astimezone(UTC).isoformat(" ")[: -len("+00:00")]
+
+
+def as_text(column: str) -> str:
+    """Return SQL for the text in a column of instants on SQLite, which keeps anything: null for what is no text."""
+    return f"CASE typeof({column}) WHEN 'blob' THEN NULL ELSE {column} || '' END"
+
+
+def from_json(value: Any) -> Any:
+    """Return a JSON column as Python has it: raw SQL gives its text. What can not be read is returned as it is."""
+    if value == "[]":
+        return []
+    if value == "{}":
+        return {}
+    return stored_json.loads(value)
+
+
+def from_time(value: Any) -> datetime:
+    """Return a column with an instant, aware, in UTC: raw SQL on SQLite gives it naive, or as its text."""
+    moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

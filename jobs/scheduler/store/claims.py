@@ -1,0 +1,177 @@
+"""Claim fire times: each claim one transaction, with a number of statements that does not grow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import F
+
+from ...core.planning import PlannedRun
+from ...core.runs import RunStatus, RunTrigger
+from ...definitions.policies import executor_of
+from ...models import Job, Run
+from . import bulk
+from .due import Planned, planned_jobs
+from .held import HeldRun
+
+INSERTED = {
+    "job_id": "text", "status": "text", "reason": "text", "fire_times": "number", "scheduled_time": "time",
+    "executor": "text", "waits": "number", "error": "text",
+}  # fmt: skip
+"""The columns of the table from which runs are inserted."""
+MOVED = {"id": "text", "next_run_time": "time", "error": "text", "queued": "number"}
+"""The columns of the table by which jobs are moved on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """What one claim took: runs to start, and how many jobs it moved on.
+
+    `unstarted` has, with their jobs' ids, the runs that were born finished.
+    """
+
+    runs: list[HeldRun] = field(default_factory=list)
+    jobs: int = 0
+    unstarted: Sequence[tuple[str, PlannedRun]] = ()
+
+
+def claim_due(scheduler_id: str, rooms: Mapping[str, int], now: datetime, *, by_priority: bool = True) -> Claimed:
+    """Claim fire times that are due at `now`, for the scheduler `scheduler_id`.
+
+    `rooms` has, by executor, how many runs it may be given: as many jobs as the largest has room for are claimed at the
+    most; with no room at all, only jobs that replace a run of theirs, which may be what takes the room. They are moved
+    on and their runs written in the same transaction: a fire time is claimed once, whoever dies.
+    Runs that have to wait for their turn, or for a slot, are written without an owner: any scheduler may have them.
+    A job whose row can not be understood is taken off the schedule, and leaves a failed run that says why.
+
+    Without `by_priority` the jobs are claimed in the order in which they fell due alone.
+    """
+    with transaction.atomic(savepoint=False):
+        planned = _replace(planned_jobs(rooms, now, by_priority=by_priority), now)
+        if not planned:
+            return Claimed()
+        _move_on(planned)
+        _count_failed(planned, now)
+        held = _insert(planned, scheduler_id, dict(rooms), now)
+    unstarted = [
+        (found.job.id, run) for found in planned for run in found.plan.runs if run.status is not RunStatus.QUEUED
+    ]
+    return Claimed(runs=held, jobs=len(planned), unstarted=unstarted)
+
+
+def _replace(planned: Sequence[Planned], now: datetime) -> Sequence[Planned]:
+    """Have the runs end that newer ones replace, and return the jobs of which that could be done.
+
+    A job stays due while somebody else is writing such a run.
+    """
+    replaced = _replaced(planned)
+    if not replaced:
+        return planned
+    locked = _locked(replaced)
+    planned = [found for found in planned if locked.issuperset(found.plan.replaced)]
+    Run.objects.filter(id__in=_replaced(planned)).cancel("replaced by a newer run of its job", now)
+    return planned
+
+
+def _replaced(planned: Sequence[Planned]) -> list[int]:
+    return [run_id for found in planned for run_id in found.plan.replaced]
+
+
+def _locked(run_ids: Sequence[int]) -> set[int]:
+    """Lock the runs `run_ids` that nobody else is writing, and return them. SQLite's transaction is a lock."""
+    if not connection.features.has_select_for_update_skip_locked:
+        return set(run_ids)
+    # Not waited for: who writes the end of a run locks it first and its job then, which is locked here already.
+    runs = Run.objects.filter(id__in=run_ids).select_for_update(skip_locked=True)
+    return set(runs.values_list("id", flat=True))
+
+
+def _move_on(planned: Sequence[Planned]) -> None:
+    source, data = bulk.rows_as_table(MOVED, [_moved(found) for found in planned])
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE cronzimus_job SET next_run_time = v.next_run_time, error = COALESCE(v.error, ''), "  # noqa: S608
+            f"claimed_count = claimed_count + v.queued FROM {source} WHERE cronzimus_job.id = v.id",
+            [data],
+        )
+
+
+def _moved(found: Planned) -> dict[str, Any]:
+    queued = sum(run.status is RunStatus.QUEUED for run in found.plan.runs)
+    moved = {"id": found.job.id, "next_run_time": found.plan.next_run_time, "queued": queued}
+    return {**moved, "error": found.error} if found.error else moved
+
+
+def _count_failed(planned: Sequence[Planned], now: datetime) -> None:
+    failed = [found.job.id for found in planned if found.error]
+    if failed:
+        Job.objects.filter(pk__in=failed).update(
+            run_count=F("run_count") + 1, failure_count=F("failure_count") + 1,
+            last_status=RunStatus.FAILED, last_run_at=now,
+        )  # fmt: skip
+
+
+def _insert(planned: Sequence[Planned], scheduler_id: str, rooms: dict[str, int], now: datetime) -> list[HeldRun]:
+    rows, startable = [], []
+    for found in planned:
+        executor = executor_of(found.job)
+        for run in found.plan.runs:
+            waits = False
+            if run.status is RunStatus.QUEUED:
+                # A run of a group has its turn when the others of the group are looked at together.
+                waits = run.waits or bool(found.job.concurrency_group) or rooms.get(executor, 0) <= 0
+                if not waits:
+                    rooms[executor] -= 1
+                    startable.append((found, run, executor))
+            rows.append(_row(found, run, executor, waits=waits))
+    source, data = bulk.rows_as_table(INSERTED, rows)
+    with connection.cursor() as cursor:
+        now_text = bulk.instant(now)
+        cursor.execute(
+            _insert_sql(connection.vendor, source), [RunTrigger.SCHEDULE, now_text, now_text, scheduler_id, data]
+        )
+        ids = {(job_id, bulk.from_time(at)): run_id for run_id, job_id, at in cursor.fetchall()}
+    return [
+        HeldRun(
+            id=run_id, job_id=found.job.id, func=found.job.func, args=found.args, kwargs=found.kwargs,
+            scheduled_time=run.scheduled_time, attempt=1, executor=executor, timeout=found.job.timeout,
+            scheduler_id=scheduler_id,
+        )
+        for found, run, executor in startable
+        if (run_id := ids.get((found.job.id, run.scheduled_time))) is not None
+    ]  # fmt: skip
+
+
+def _row(found: Planned, run: PlannedRun, executor: str, *, waits: bool) -> dict[str, Any]:
+    row = {"job_id": found.job.id, "scheduled_time": run.scheduled_time, "executor": executor}
+    if waits:
+        row["waits"] = 1
+    if run.fire_times != 1:
+        row["fire_times"] = run.fire_times
+    if run.status is not RunStatus.QUEUED:
+        row |= {"status": run.status, "reason": run.reason, "error": found.error}
+    return row
+
+
+@cache
+def _insert_sql(vendor: str, source: str) -> str:
+    at = "%s::timestamptz" if vendor == "postgresql" else "%s"
+    # What a run is called with comes from its job's row, which is locked; damaged arguments are not copied.
+    # ON CONFLICT: the fire time was claimed before its job was removed and made anew; it does not run twice.
+    return (
+        "INSERT INTO cronzimus_run (job_id, func, args, kwargs, status, reason, trigger, actor, attempt, fire_times, "  # noqa: S608
+        "scheduled_time, queued_at, finished_at, scheduler_id, executor, timeout, priority, concurrency_group, error, "
+        "traceback, output) "
+        "SELECT v.job_id, j.func, CASE v.status WHEN 'failed' THEN '[]' ELSE j.args END, "
+        "CASE v.status WHEN 'failed' THEN '{}' ELSE j.kwargs END, "
+        "COALESCE(v.status, 'queued'), COALESCE(v.reason, ''), %s, '', 1, COALESCE(v.fire_times, 1), v.scheduled_time, "
+        f"{at}, CASE WHEN v.status IS NOT NULL THEN {at} END, CASE WHEN v.waits IS NULL THEN %s END, v.executor, "
+        "j.timeout, j.priority, j.concurrency_group, COALESCE(v.error, ''), '', '' "
+        f"FROM {source} JOIN cronzimus_job j ON j.id = v.job_id WHERE true "
+        "ON CONFLICT (job_id, scheduled_time, attempt) DO NOTHING RETURNING id, job_id, scheduled_time"
+    )

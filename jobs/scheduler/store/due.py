@@ -1,0 +1,203 @@
+"""What is due: the jobs' rows, their active runs, and what is to become of each."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
+
+from django.db import connection
+
+from ...core.exceptions import CronzimusError, InvalidArguments
+from ...core.planning import IDLE, Busy, Plan, PlannedRun, Policy, plan
+from ...core.runs import Overlap, RunStatus
+from ...definitions import validation
+from ...definitions.policies import executor_of
+from . import bulk
+from .held import ACTIVE_SQL
+
+logger = logging.getLogger("cronzimus.scheduler.store.due")
+
+IN_PROCESS = "(executor = 'process' OR timeout IS NOT NULL)"
+"""The jobs whose runs need a process of their own."""
+_ACTIVE_RUN = f"SELECT 1 FROM cronzimus_run a WHERE a.job_id = cronzimus_job.id AND a.status IN ({ACTIVE_SQL})"  # noqa: S608
+REPLACING = f"(overlap = 'replace' AND EXISTS ({_ACTIVE_RUN} AND a.scheduler_id IS NOT NULL))"
+"""The jobs of which a run is going on that a newer one replaces."""
+REPLACED = 100
+"""Jobs whose runs are replaced in one claim at the most, where there is no room for others."""
+
+
+class Rank(NamedTuple):
+    """Some of the due jobs, and the order in which they are claimed."""
+
+    condition: str
+    order: str
+
+
+ALL = Rank("", "next_run_time")
+"""All that is due, by its time alone."""
+RANKS = (
+    Rank("AND NOT (priority = 0) AND priority > 0", "priority DESC, next_run_time"),
+    # Not `priority = 0` alone: PostgreSQL takes that for rare until it has statistics, and sorts all that is due.
+    Rank("AND COALESCE(priority = 0, false)", "next_run_time"),
+    Rank("AND NOT (priority = 0) AND priority < 0", "priority DESC, next_run_time"),
+)
+"""The due jobs by their priority, one rank after the other: few have one (`job_prioritised`), the others come in the
+order of their index (`job_due`). Sorted as a whole, each claim would read all that is due."""
+
+
+class DueJob(NamedTuple):
+    """A due job's row, as raw SQL gives it: JSON as text, and on SQLite instants as text too."""
+
+    id: str
+    func: str
+    args: str
+    kwargs: str
+    trigger: str
+    anchor: Any
+    next_run_time: Any
+    executor: str
+    misfire_grace_time: int | None
+    coalesce: bool
+    max_instances: int
+    overlap: str
+    queue_limit: int
+    timeout: int | None
+    concurrency_group: str
+    max_runs: int | None
+    claimed_count: int
+
+
+class Planned(NamedTuple):
+    """A due job, its arguments, its plan, and why it can not be planned: "" where it can."""
+
+    job: DueJob
+    args: list[Any]
+    kwargs: dict[str, Any]
+    plan: Plan
+    error: str = ""
+
+
+def most(rooms: Mapping[str, int]) -> int:
+    """Return how many jobs `claim_due` claims at the most, where there is room."""
+    return max(rooms.values(), default=0)
+
+
+def planned_jobs(rooms: Mapping[str, int], now: datetime, *, by_priority: bool) -> list[Planned]:
+    """Return the jobs that are due at `now`, as `claims.claim_due` is asked for them, each with its plan.
+
+    Their rows are locked until the transaction ends.
+    """
+    jobs = _due_jobs(rooms, now, by_priority=by_priority)
+    if not jobs:
+        return []
+    busy = _busy([job.id for job in jobs], now)
+    return [_plan(job, busy.get(job.id, IDLE), now) for job in jobs]
+
+
+def _due_jobs(rooms: Mapping[str, int], now: datetime, *, by_priority: bool) -> list[DueJob]:
+    jobs: list[DueJob] = []
+    wanted = most(rooms) or REPLACED
+    process, thread = bool(rooms.get("process")), bool(rooms.get("thread"))
+    with connection.cursor() as cursor:
+        for rank in RANKS if by_priority else (ALL,):
+            if len(jobs) < wanted:
+                sql = _due_sql(connection.vendor, rank, process=process, thread=thread)
+                cursor.execute(sql, [bulk.instant(now), wanted - len(jobs)])
+                jobs += [DueJob._make(row) for row in cursor.fetchall()]
+    return _with_room(jobs, rooms) if any(rooms.values()) else jobs
+
+
+def _with_room(jobs: Sequence[DueJob], rooms: Mapping[str, int]) -> list[DueJob]:
+    """Return the jobs for whose runs there is room; the others stay due, for whoever has room for them."""
+    left, kept = dict(rooms), []
+    for job in jobs:
+        executor = executor_of(job)
+        if left.get(executor, 1) > 0:
+            kept.append(job)
+            left[executor] = left.get(executor, 1) - 1
+    return kept
+
+
+@cache
+def _due_sql(vendor: str, rank: Rank, *, process: bool, thread: bool) -> str:
+    # On SQLite instants are read as text: one that is damaged fails its own job, and not the whole statement.
+    instant = {"anchor", "next_run_time"} if vendor == "sqlite" else set()
+    columns = ", ".join(bulk.as_text(name) if name in instant else f'"{name}"' for name in DueJob._fields)
+    only = {
+        (True, True): "", (True, False): f"AND {IN_PROCESS}", (False, True): f"AND NOT {IN_PROCESS}",
+        (False, False): f"AND {REPLACING}",
+    }[process, thread]  # fmt: skip
+    # Schedulers do not wait for each other: each takes the jobs that no other is taking.
+    lock = "FOR UPDATE SKIP LOCKED" if vendor == "postgresql" else ""
+    return (
+        f"SELECT {columns} FROM cronzimus_job WHERE next_run_time <= %s {only} {rank.condition} "  # noqa: S608
+        f"ORDER BY {rank.order} LIMIT %s {lock}"
+    )
+
+
+def _busy(job_ids: Sequence[str], now: datetime) -> dict[str, Busy]:
+    # The jobs' rows are locked: no other scheduler adds a run of theirs between this look and the insert.
+    found: dict[str, dict[str, list[int]]] = defaultdict(lambda: {"held": [], "waiting": [], "later": []})
+    source, data = bulk.rows_as_table({"id": "text"}, [{"id": job_id} for job_id in job_ids])
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT r.job_id, r.id, r.scheduler_id, r.available_at > %s FROM {source} "  # noqa: S608
+            f"JOIN cronzimus_run r ON r.job_id = v.id AND r.status IN ({ACTIVE_SQL}) ORDER BY r.id",
+            [bulk.instant(now), data],
+        )
+        for job_id, run_id, owner, is_later in cursor.fetchall():
+            found[job_id]["held" if owner else "later" if is_later else "waiting"].append(run_id)
+    return {job_id: Busy(**runs) for job_id, runs in found.items()}
+
+
+def _policy_of(job: DueJob) -> Policy:
+    runs_left = None if job.max_runs is None else max(job.max_runs - job.claimed_count, 0)
+    return _policy(
+        job.misfire_grace_time, bool(job.coalesce), job.max_instances, job.overlap, job.queue_limit, runs_left
+    )
+
+
+@lru_cache(maxsize=1024)
+def _policy(
+    grace: int | None, coalesce: bool, max_instances: int, overlap: str, queue_limit: int, runs_left: int | None
+) -> Policy:
+    return Policy(
+        misfire_grace_time=grace, coalesce=coalesce, max_instances=max_instances, overlap=Overlap(overlap),
+        queue_limit=queue_limit, runs_left=runs_left,
+    )  # fmt: skip
+
+
+def _plan(job: DueJob, busy: Busy, now: datetime) -> Planned:
+    due_at = now
+    try:
+        due_at = bulk.from_time(job.next_run_time)
+        args, kwargs = _arguments(job)
+        trigger = validation.trigger_from(job.trigger, anchor=bulk.from_time(job.anchor), key=job.id)
+        return Planned(job, args, kwargs, plan(trigger, due_at, _policy_of(job), busy=busy, now=now))
+    except Exception as error:
+        # One damaged row must not stop the others, whatever the damage is.
+        if not isinstance(error, CronzimusError):
+            logger.exception("job %s can not be planned", job.id, extra={"action": "job_broken", "job": job.id})
+        what = "arguments" if isinstance(error, InvalidArguments) else "trigger"
+        reason = f"its {what} can not be understood: {error}"
+        failed = PlannedRun(scheduled_time=due_at, status=RunStatus.FAILED, reason=reason)
+        return Planned(job, [], {}, Plan(runs=(failed,), next_run_time=None), reason)
+
+
+def _arguments(job: DueJob) -> tuple[list[Any], dict[str, Any]]:
+    args, kwargs = bulk.from_json(job.args), bulk.from_json(job.kwargs)
+    wrong = {}
+    if not isinstance(args, list):
+        wrong["args"] = "the stored arguments are damaged: they are not an array"
+    if not isinstance(kwargs, dict):
+        wrong["kwargs"] = "the stored arguments are damaged: they are not an object"
+    for name, value in (("args", args), ("kwargs", kwargs)):
+        if value and name not in wrong and (problem := validation.unstorable(value)):
+            wrong[name] = problem
+    if wrong:
+        raise InvalidArguments(fields=wrong)
+    return args, kwargs

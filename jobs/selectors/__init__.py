@@ -1,0 +1,1 @@
+"""The reads that the API, the admin and the command line share."""

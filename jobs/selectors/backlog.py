@@ -1,0 +1,49 @@
+"""What waits, and for how long: the figures of the API, of readiness and of the admin, by one rule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Count, Min, Q
+from django.db.models.functions import Coalesce
+
+from ..models import Job, Run
+
+COUNTED = 10_000
+"""So far is counted, and no further: a count of 10,000 stands for that many or more."""
+MAX_OVERDUE = timedelta(seconds=60)
+"""How long a job may be due without being claimed before the schedulers count as not keeping up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """How many wait, `COUNTED` at the most; for how many seconds the longest does; how many wait for too long."""
+
+    number: int
+    oldest: float
+    overdue: int = 0
+
+
+def due_jobs(now: datetime) -> Queue:
+    """Return the jobs with a fire time that nobody has claimed at `now` (a range of the index `job_due`)."""
+    late = Count("next_run_time", filter=Q(next_run_time__lt=now - MAX_OVERDUE))
+    # Nothing but what the index has: no row is read.
+    due = Job.objects.due(now).values("next_run_time")[:COUNTED]
+    found = due.aggregate(number=Count("next_run_time"), oldest=Min("next_run_time"), overdue=late)
+    return Queue(number=found["number"], oldest=_seconds(now, found["oldest"]), overdue=found["overdue"])
+
+
+def waiting_runs(now: datetime) -> Queue:
+    """Return the runs that could start at `now` and that no scheduler has taken (a range of `run_startable`).
+
+    A retry waits from the instant at which it may start.
+    """
+    since = Run.objects.waiting().annotate(since=Coalesce("available_at", "queued_at"))
+    startable = since.filter(since__lte=now).order_by("since").values("since")[:COUNTED]
+    found = startable.aggregate(number=Count("since"), oldest=Min("since"))
+    return Queue(number=found["number"], oldest=_seconds(now, found["oldest"]))
+
+
+def _seconds(now: datetime, since: datetime | None) -> float:
+    return 0.0 if since is None else round((now - since).total_seconds(), 3)

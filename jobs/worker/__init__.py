@@ -1,0 +1,1 @@
+"""What runs a function, here or in a process of its own."""
