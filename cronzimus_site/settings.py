@@ -12,6 +12,8 @@ from . import env as checks
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = checks.Environment(BASE_DIR / ".env")
 
+SAMPLE_JOBS = [{"id": "sample_task", "func": "cronzimus.controller.task:task", "trigger": "interval", "seconds": 5}]
+
 # --- what the environment says ---------------------------------------------------------------------------------------
 
 DEBUG = env.flag("DEBUG", False)
@@ -24,22 +26,22 @@ PORT = env.number("PORT", 5000, checks.between(1, 65535))
 LOG_LEVEL = env.text("LOG_LEVEL", "INFO", checks.one_of(("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")))
 DATABASE_URL = env.text("DATABASE_URL", "", checks.is_database_url) or f"sqlite:///{BASE_DIR / 'db.sqlite3'}"
 
-SCHEDULER_API_ENABLED = env.flag("SCHEDULER_API_ENABLED", True)
-# Empty means the default: open to this machine alone in development, and with a token otherwise.
-API_AUTH = env.text("API_AUTH", "", checks.one_of(("", "none", "token")))
-SCHEDULER_THREADS = env.number("SCHEDULER_THREADS", 10, checks.between(1, 1000))
-SCHEDULER_PROCESSES = env.number("SCHEDULER_PROCESSES", 2, checks.between(1, 100))
-JOB_MODULES = env.texts("JOB_MODULES", [], checks.are_modules)
-JOB_DEFAULTS: Any = env.json("JOB_DEFAULTS", {}, checks.holds(dict))
-JOBS: Any = env.json("JOBS", None, checks.holds(list, dict))
-# What the built-in functions may do; see docs/functions.md.
-JOB_COMMANDS = env.texts("JOB_COMMANDS", ["check", "clearsessions"])
-JOB_HTTP_ALLOWED_NETWORKS = env.texts("JOB_HTTP_ALLOWED_NETWORKS", [])
+# The settings of the app, which reads nothing else of this module: jobs/conf.py has the keys and their defaults.
+CRONZIMUS: dict[str, Any] = {
+    "SCHEDULER_API_ENABLED": env.flag("SCHEDULER_API_ENABLED", True),
+    # Empty means the default: open to this machine alone in development, and with a token otherwise.
+    "API_AUTH": env.text("API_AUTH", "", checks.one_of(("", "none", "token"))),
+    "SCHEDULER_THREADS": env.number("SCHEDULER_THREADS", 10, checks.between(1, 1000)),
+    "SCHEDULER_PROCESSES": env.number("SCHEDULER_PROCESSES", 2, checks.between(1, 100)),
+    "JOB_MODULES": env.texts("JOB_MODULES", [], checks.are_modules),
+    "JOB_DEFAULTS": env.json("JOB_DEFAULTS", {}, checks.holds(dict)),
+    "JOBS": env.json("JOBS", SAMPLE_JOBS, checks.holds(list, dict)),
+    # What the built-in functions may do; see docs/functions.md.
+    "JOB_COMMANDS": env.texts("JOB_COMMANDS", ["check", "clearsessions"]),
+    "JOB_HTTP_ALLOWED_NETWORKS": env.texts("JOB_HTTP_ALLOWED_NETWORKS", []),
+}
 
 env.close()
-
-if JOBS is None:
-    JOBS = [{"id": "sample_task", "func": "cronzimus.controller.task:task", "trigger": "interval", "seconds": 5}]
 
 # --- database --------------------------------------------------------------------------------------------------------
 

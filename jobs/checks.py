@@ -6,13 +6,13 @@ import ipaddress
 from collections.abc import Sequence
 from typing import Any
 
-from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.checks import Warning as CheckWarning
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import get_commands
 from django.db import connection
 
+from .conf import conf
 from .definitions import policies
 
 MIN_SQLITE = (3, 38)
@@ -27,15 +27,15 @@ def register_checks() -> None:
 
 def require_valid_settings() -> None:
     """Raise `ImproperlyConfigured`, naming the variable, for a wrong setting that reading it did not show."""
-    wrong = [f"JOB_DEFAULTS: {name} {text}" for name, text in policies.policy_problems(settings.JOB_DEFAULTS).items()]
+    wrong = [f"JOB_DEFAULTS: {name} {text}" for name, text in policies.policy_problems(conf.JOB_DEFAULTS).items()]
     wrong += [
         f"JOB_HTTP_ALLOWED_NETWORKS: {network!r} is not a network, such as 10.1.0.0/16"
-        for network in settings.JOB_HTTP_ALLOWED_NETWORKS
+        for network in conf.JOB_HTTP_ALLOWED_NETWORKS
         if not _is_network(network)
     ]
     wrong += [
         f"JOB_COMMANDS: {command!r} is no management command"
-        for command in settings.JOB_COMMANDS
+        for command in conf.JOB_COMMANDS
         if command not in get_commands()
     ]
     if wrong:
@@ -56,7 +56,7 @@ def check_sqlite(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
 
 def check_open_api(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     """Warn of an API that needs no token on a server (cronzimus.W001)."""
-    if settings.API_AUTH != "none":
+    if conf.API_AUTH != "none":
         return []
     return [
         CheckWarning(

@@ -14,6 +14,8 @@ from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
+from ..conf import conf
+
 if TYPE_CHECKING:
     from rest_framework.views import APIView  # which imports this module
 
@@ -51,9 +53,9 @@ class ApiPermission(BasePermission):
 
 
 def is_open(request: Request) -> bool:
-    """Tell whether the API asks this client for no token: settings.API_AUTH; by default with DEBUG, from here."""
-    if settings.API_AUTH:
-        return settings.API_AUTH == "none"
+    """Tell whether the API asks this client for no token: conf.API_AUTH; by default with DEBUG, from here."""
+    if conf.API_AUTH:
+        return bool(conf.API_AUTH == "none")
     return settings.DEBUG and _from_here(request)
 
 

@@ -6,8 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from django.conf import settings
-
+from ..conf import conf
 from ..core.retries import Retries
 from ..core.runs import Overlap
 from ..models.job import Job
@@ -22,8 +21,8 @@ Check = Callable[[Any], str]
 
 
 def default_policies() -> dict[str, Any]:
-    """Return the policies of a job that names none: the model's, with those of settings.JOB_DEFAULTS on top."""
-    own: dict[str, Any] = settings.JOB_DEFAULTS
+    """Return the policies of a job that names none: the model's, with those of conf.JOB_DEFAULTS on top."""
+    own: dict[str, Any] = conf.JOB_DEFAULTS
     return {field.name: field.get_default() for field in Job._meta.concrete_fields if field.name in POLICIES} | own
 
 

@@ -8,9 +8,9 @@ from email.message import Message
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
-from django.conf import settings
 from django.core.management import CommandError, call_command, get_commands
 
+from ..conf import conf
 from ..core.clock import SystemClock
 from .http.errors import RequestFailed
 from .registry import Database, register
@@ -45,8 +45,8 @@ def task(database: Database) -> str:
 
 def check_command(command: str, args: list[str] | None = None) -> None:
     """Raise `ValueError` unless `command` is a management command that JOB_COMMANDS allows, and `args` are words."""
-    if command not in settings.JOB_COMMANDS:
-        allowed = ", ".join(settings.JOB_COMMANDS) or "none"
+    if command not in conf.JOB_COMMANDS:
+        allowed = ", ".join(conf.JOB_COMMANDS) or "none"
         raise ValueError(f"command: {str(command)[:100]!r} is not one of those that JOB_COMMANDS allows: {allowed}")
     if command not in get_commands():
         raise ValueError(f"command: JOB_COMMANDS allows {command!r}, but there is no such management command")
@@ -135,7 +135,7 @@ def http_request(
 def _guard(timeout: float) -> Guard:
     from .http.guard import Guard
 
-    return Guard(allowed=settings.JOB_HTTP_ALLOWED_NETWORKS, timeout=timeout, clock=SystemClock())
+    return Guard(allowed=conf.JOB_HTTP_ALLOWED_NETWORKS, timeout=timeout, clock=SystemClock())
 
 
 def _line(method: str, response: Response, result: dict[str, Any]) -> str:

@@ -14,10 +14,10 @@ from functools import cached_property
 from typing import Any, TypeVar, overload
 
 from django.apps import apps
-from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import module_has_submodule
 
+from ..conf import conf
 from ..core.exceptions import InvalidArguments, InvalidFunction
 from .context import Database, RunContext
 
@@ -245,7 +245,7 @@ def discover() -> None:
     for config in apps.get_app_configs():
         if config.module is not None and module_has_submodule(config.module, "job_functions"):
             importlib.import_module(f"{config.name}.job_functions")
-    for module in settings.JOB_MODULES:
+    for module in conf.JOB_MODULES:
         try:
             importlib.import_module(module)
         except ModuleNotFoundError as error:

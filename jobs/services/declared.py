@@ -18,7 +18,7 @@ from .jobs import add_job, get_job, update_job
 
 @transaction.atomic
 def sync_declared_jobs(declarations: Iterable[Mapping[str, Any]], *, now: datetime) -> None:
-    """Make the jobs that settings.JOBS declares: add those that are not there, change those declared anew.
+    """Make the jobs that conf.JOBS declares: add those that are not there, change those declared anew.
 
     A job is changed only when its declaration is not the one that it was last made from, so that what people edited,
     paused or let run since stays as it is. Then what the declaration names holds, and what it named before and names no

@@ -52,7 +52,7 @@ class Api:
 @pytest.fixture
 def api(db: None, settings: Any, monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> Api:
     """A client of the open API, whose clock stands still."""
-    settings.API_AUTH = "none"
+    settings.CRONZIMUS = settings.CRONZIMUS | {"API_AUTH": "none"}
     settings.WHITENOISE_AUTOREFRESH = True  # no `collectstatic` was run here
     monkeypatch.setattr(base, "clock", clock)
     return Api()

@@ -74,7 +74,7 @@ def test_what_else_a_job_has_is_kept(admin):
 
 
 def test_the_form_of_a_new_job_has_the_default_policies(admin, settings):
-    settings.JOB_DEFAULTS = {"misfire_grace_time": 7}
+    settings.CRONZIMUS = settings.CRONZIMUS | {"JOB_DEFAULTS": {"misfire_grace_time": 7}}
     shown = inputs(admin.open(ADD))
     assert {name: shown[name] for name in ("trigger", "coalesce", "misfire_grace_time", "max_instances")} == {
         "trigger": "interval",
@@ -174,13 +174,15 @@ def test_sections_of_policies_are_folded_unless_the_job_has_its_own(admin, setti
     page = admin.read(CHANGE)
     for name, folded in (("retries_max", False), ("priority", False), ("keep_runs", True), ("overlap", True)):
         assert ("<details" in page[: page.index(f'name="{name}"')].rpartition("<fieldset")[2]) == folded
-    settings.JOB_DEFAULTS = {"keep_runs": 5}
+    settings.CRONZIMUS = settings.CRONZIMUS | {"JOB_DEFAULTS": {"keep_runs": 5}}
     page = admin.read(CHANGE)
     assert "<details" not in page[: page.index('name="keep_runs"')].rpartition("<fieldset")[2]
 
 
 def test_the_defaults_of_the_site_may_have_retries(admin, settings):
-    settings.JOB_DEFAULTS = {"retries": {"max": 2, "delay": 1.5}, "overlap": "queue"}
+    settings.CRONZIMUS = settings.CRONZIMUS | {
+        "JOB_DEFAULTS": {"retries": {"max": 2, "delay": 1.5}, "overlap": "queue"}
+    }
     shown = inputs(admin.open(ADD))
     assert (shown["retries_max"], shown["retries_delay"], shown["overlap"]) == ("2", "1.5", "queue")
 

@@ -35,7 +35,7 @@ BAD = [
 @pytest.fixture
 def token(api: Api, settings: Any, django_user_model: Any) -> str:
     """The header of a valid token, which is asked for."""
-    settings.API_AUTH = "token"
+    settings.CRONZIMUS = settings.CRONZIMUS | {"API_AUTH": "token"}
     return f"Token {AuthToken.objects.create(django_user_model.objects.create_user('anna'))[1]}"
 
 
@@ -77,7 +77,7 @@ def test_a_token_of_a_user_who_may_not_log_in_is_refused(api: Api, token: str, d
 
 
 def test_a_token_that_expires_later_is_taken(api: Api, settings: Any, django_user_model: Any) -> None:
-    settings.API_AUTH = "token"
+    settings.CRONZIMUS = settings.CRONZIMUS | {"API_AUTH": "token"}
     user = django_user_model.objects.create_user("anna")
     assert not refused(api, "GET", "/scheduler/jobs", f"Token {AuthToken.objects.create(user, timedelta(hours=1))[1]}")
 
@@ -103,12 +103,12 @@ def test_a_token_that_expires_later_is_taken(api: Api, settings: Any, django_use
 def test_it_is_open_where_that_is_said_and_to_a_developers_own_machine(
     settings: Any, mode: str, debug: bool, environ: dict[str, str], is_it: bool
 ) -> None:
-    settings.API_AUTH, settings.DEBUG = mode, debug
+    settings.CRONZIMUS, settings.DEBUG = settings.CRONZIMUS | {"API_AUTH": mode}, debug
     assert is_open(RequestFactory().get("/", **environ)) is is_it  # type: ignore[arg-type]
 
 
 def test_the_default_asks_for_a_token_on_a_server(api: Api, settings: Any) -> None:
-    settings.API_AUTH = ""
+    settings.CRONZIMUS = settings.CRONZIMUS | {"API_AUTH": ""}
     assert refused(api, "GET", "/scheduler/jobs", None)
     settings.DEBUG = True
     assert not refused(api, "GET", "/scheduler/jobs", None)

@@ -83,12 +83,12 @@ def test_outside_of_the_api_pages_stay_pages(api: Api) -> None:
     ["/scheduler/jobs", "/scheduler/jobs/job", "/scheduler/jobs/nope", "/scheduler/runs/1", "/scheduler/preview"],
 )
 def test_without_the_scheduler_api_nothing_is_there(api: Api, settings: Any, path: str) -> None:
-    settings.SCHEDULER_API_ENABLED = False
+    settings.CRONZIMUS = settings.CRONZIMUS | {"SCHEDULER_API_ENABLED": False}
     make_job()
     for auth in ("none", "token"):
-        settings.API_AUTH = auth
+        settings.CRONZIMUS = settings.CRONZIMUS | {"API_AUTH": auth}
         assert api.refused("GET", path) == (404, "NOT_FOUND", set())
-    settings.SCHEDULER_API_ENABLED = True
+    settings.CRONZIMUS = settings.CRONZIMUS | {"SCHEDULER_API_ENABLED": True}
 
 
 @pytest.mark.parametrize("debug", [True, False])

@@ -16,8 +16,8 @@ READY = "/api/health/ready"
 
 
 def test_it_is_running_whoever_asks(api: Api, settings: Any) -> None:
-    settings.API_AUTH = "token"
-    settings.SCHEDULER_API_ENABLED = False
+    settings.CRONZIMUS = settings.CRONZIMUS | {"API_AUTH": "token"}
+    settings.CRONZIMUS = settings.CRONZIMUS | {"SCHEDULER_API_ENABLED": False}
     response = api.call("GET", "/api/health")
     assert response.content == b'{"status":"running"}'
     assert api.call("GET", "/api/health", authorization="Token nonsense").status_code == 200

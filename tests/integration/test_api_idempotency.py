@@ -148,7 +148,7 @@ def test_old_keys_are_deleted_some_at_a_time(api: Api, monkeypatch: pytest.Monke
 
 
 def test_a_key_belongs_to_who_sends_it(api: Api, settings: Any, django_user_model: Any) -> None:
-    settings.API_AUTH = "token"
+    settings.CRONZIMUS = settings.CRONZIMUS | {"API_AUTH": "token"}
     make_job()
     for name in ("anna", "bert"):
         token = f"Token {AuthToken.objects.create(django_user_model.objects.create_user(name))[1]}"

@@ -200,7 +200,7 @@ def test_runs_are_a_record_that_nobody_writes(api: Api, method: str) -> None:
 def test_the_actor_is_whose_token_it_was(api: Api, settings: Any, django_user_model: Any) -> None:
     from knox.models import AuthToken
 
-    settings.API_AUTH = "token"
+    settings.CRONZIMUS = settings.CRONZIMUS | {"API_AUTH": "token"}
     _, token = AuthToken.objects.create(django_user_model.objects.create_user("anna"))
     make_job()
     response = api.call("POST", "/scheduler/jobs/job/run", authorization=f"Token {token}")

@@ -71,7 +71,7 @@ def test_a_pause_of_all_may_be_repeated_and_keeps_who_was_first(api: Api, clock:
 
 
 def test_who_paused_is_on_record(api: Api, settings: Any, django_user_model: Any) -> None:
-    settings.API_AUTH = "token"
+    settings.CRONZIMUS = settings.CRONZIMUS | {"API_AUTH": "token"}
     token = f"Token {AuthToken.objects.create(django_user_model.objects.create_user('anna'))[1]}"
     assert api.call("POST", "/scheduler/pause", authorization=token).status_code == 200
     assert api.get("/scheduler", authorization=token)["actor"] == "anna"

@@ -236,7 +236,7 @@ def test_a_verb_of_a_run_takes_no_field(api: Api, verb: str) -> None:
 
 
 def test_who_asked_is_on_record(api: Api, settings: Any, django_user_model: Any) -> None:
-    settings.API_AUTH = "token"
+    settings.CRONZIMUS = settings.CRONZIMUS | {"API_AUTH": "token"}
     token = f"Token {AuthToken.objects.create(django_user_model.objects.create_user('anna'))[1]}"
     make_job(next_run_time=after(10))
     failed, waiting = make_run(status="failed"), make_run(scheduled_time=after(-5))

@@ -88,7 +88,7 @@ def server(start: Callable[..., Server]) -> Server:
 
 @pytest.fixture(autouse=True)
 def _allow_this_machine(settings: Any) -> None:
-    settings.JOB_HTTP_ALLOWED_NETWORKS = ["127.0.0.0/8"]
+    settings.CRONZIMUS = settings.CRONZIMUS | {"JOB_HTTP_ALLOWED_NETWORKS": ["127.0.0.0/8"]}
 
 
 def says(body: bytes = b"", status: int = 200, headers: dict[str, str] | None = None) -> Answer:
@@ -169,7 +169,7 @@ class Toy(BaseCommand):
 
 @pytest.fixture
 def _toy(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.JOB_COMMANDS = ["toy", "ghost"]
+    settings.CRONZIMUS = settings.CRONZIMUS | {"JOB_COMMANDS": ["toy", "ghost"]}
     monkeypatch.setitem(get_commands(), "toy", Toy(force_color=True))
 
 
@@ -428,7 +428,7 @@ def test_an_answer_that_is_not_http_is_a_failure_and_not_tried_again(server: Ser
     "host", ["127.0.0.1", "localhost", "2130706433", "0x7f.1", "0177.1", "[::ffff:127.0.0.1]", "127.1"]
 )
 def test_this_machine_is_out_of_reach_unless_allowed(server: Server, settings: Any, host: str) -> None:
-    settings.JOB_HTTP_ALLOWED_NETWORKS = []
+    settings.CRONZIMUS = settings.CRONZIMUS | {"JOB_HTTP_ALLOWED_NETWORKS": []}
 
     with pytest.raises(AddressRefused, match="JOB_HTTP_ALLOWED_NETWORKS"):
         http_request(f"http://{host}:{server.server_port}/")
@@ -438,7 +438,7 @@ def test_this_machine_is_out_of_reach_unless_allowed(server: Server, settings: A
 def test_a_name_with_public_and_internal_addresses_is_refused(
     server: Server, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.JOB_HTTP_ALLOWED_NETWORKS = []
+    settings.CRONZIMUS = settings.CRONZIMUS | {"JOB_HTTP_ALLOWED_NETWORKS": []}
     resolves_to(monkeypatch, "93.184.215.14", "127.0.0.1")
 
     with pytest.raises(AddressRefused, match=r"example.com \(127.0.0.1\)"):
@@ -466,7 +466,7 @@ def test_the_next_address_is_tried_where_one_does_not_answer(server: Server) -> 
 def test_an_ipv6_address_can_be_asked(start: Callable[..., Server], settings: Any) -> None:
     if not HAS_IPV6:
         pytest.skip("needs IPv6")
-    settings.JOB_HTTP_ALLOWED_NETWORKS = ["::1/128"]
+    settings.CRONZIMUS = settings.CRONZIMUS | {"JOB_HTTP_ALLOWED_NETWORKS": ["::1/128"]}
     server = start(address="::1")
     server.answers["/"] = says()
 

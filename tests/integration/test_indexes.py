@@ -310,7 +310,7 @@ class TestIndexes:
 
     def test_the_runs_of_removed_jobs_are_found_from_one_id_to_the_next(self, settings: Any, clock: FakeClock) -> None:
         as_the_loop_asks()
-        settings.JOB_DEFAULTS = {"keep_days": 10_000}
+        settings.CRONZIMUS = settings.CRONZIMUS | {"JOB_DEFAULTS": {"keep_days": 10_000}}
         pruner = Pruner(clock)
         clock.advance(ROUND)
         found = [text for text in plans(pruner.work) if "names" in text]

@@ -161,7 +161,7 @@ def test_runs_of_removed_jobs_stay_where_the_site_says_nothing(pruning: Pruner) 
 
 
 def test_runs_of_removed_jobs_are_kept_as_job_defaults_say(settings: Any, pruning: Pruner) -> None:
-    settings.JOB_DEFAULTS = {"keep_days": 4, "keep_failed_days": 30}
+    settings.CRONZIMUS = settings.CRONZIMUS | {"JOB_DEFAULTS": {"keep_days": 4, "keep_failed_days": 30}}
     make_job("there")
     for name in ("a-gone", "gone", "there", "z-gone"):
         old_runs(name, 2)
@@ -175,7 +175,7 @@ def test_removed_jobs_are_looked_for_some_at_a_time(
     monkeypatch: pytest.MonkeyPatch, settings: Any, clock: FakeClock
 ) -> None:
     monkeypatch.setattr(pruner, "NAMES", 2)
-    settings.JOB_DEFAULTS = {"keep_days": 1}
+    settings.CRONZIMUS = settings.CRONZIMUS | {"JOB_DEFAULTS": {"keep_days": 1}}
     made, deleted = Pruner(clock), []
     for name in "abcde":
         old_runs(name)
@@ -218,7 +218,7 @@ def test_what_the_database_refuses_is_tried_again_a_round_later(
 
 
 def test_a_round_with_nothing_to_delete_asks_a_few_questions(pruning: Pruner, statements: Any, settings: Any) -> None:
-    settings.JOB_DEFAULTS = {"keep_days": 1}
+    settings.CRONZIMUS = settings.CRONZIMUS | {"JOB_DEFAULTS": {"keep_days": 1}}
     for number in range(30):
         make_job(f"j{number}", keep_days=7)
         old_runs(f"j{number}")

@@ -26,7 +26,7 @@ HOUR_AGO = datetime.now(UTC) - timedelta(hours=1)
 
 @pytest.fixture(autouse=True)
 def no_declared_jobs() -> Any:
-    with override_settings(JOBS=[]):
+    with override_settings(CRONZIMUS={"JOBS": []}):
         yield
 
 
@@ -81,13 +81,15 @@ def test_a_wrong_number_of_threads_is_refused(threads: str) -> None:
         call_command("runscheduler", "--once", f"--threads={threads}")
 
 
-@override_settings(JOBS=[{"id": "declared", "func": "tests:record", "trigger": "interval", "seconds": 60}])
+@override_settings(
+    CRONZIMUS={"JOBS": [{"id": "declared", "func": "tests:record", "trigger": "interval", "seconds": 60}]}
+)
 def test_declared_jobs_are_made() -> None:
     call_command("runscheduler", "--once")
     assert Job.objects.get().id == "declared"
 
 
-@override_settings(JOBS=[{"id": "declared", "func": "gone:away", "trigger": "interval", "seconds": 60}])
+@override_settings(CRONZIMUS={"JOBS": [{"id": "declared", "func": "gone:away", "trigger": "interval", "seconds": 60}]})
 def test_a_wrong_declaration_is_named() -> None:
     with pytest.raises(CommandError, match=r"JOBS\[0\]\.func: 'gone:away' is not a registered function"):
         call_command("runscheduler", "--once")

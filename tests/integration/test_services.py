@@ -53,7 +53,7 @@ def test_a_new_job_has_the_defaults() -> None:
     assert (job.paused, job.run_count, job.last_status, job.declaration) == (False, 0, "", None)
 
 
-@override_settings(JOB_DEFAULTS={"coalesce": False, "misfire_grace_time": 60})
+@override_settings(CRONZIMUS={"JOB_DEFAULTS": {"coalesce": False, "misfire_grace_time": 60}})
 def test_a_new_job_has_the_sites_policies_unless_it_names_its_own() -> None:
     job = add(misfire_grace_time=5)
     assert (job.coalesce, job.misfire_grace_time) == (False, 5)
@@ -523,7 +523,7 @@ FULL = {
 
 
 def test_what_a_changed_declaration_no_longer_names_gets_its_default(settings: Any) -> None:
-    settings.JOB_DEFAULTS = {"misfire_grace_time": 99}
+    settings.CRONZIMUS = settings.CRONZIMUS | {"JOB_DEFAULTS": {"misfire_grace_time": 99}}
     sync(FULL)
     sync(BODY, now=after(5))
     job = stored()

@@ -48,7 +48,7 @@ def test_by_default_a_late_run_is_better_than_none_and_one_is_enough() -> None:
     assert (found["overlap"], found["executor"], found["timeout"], found["retries"]) == ("skip", "thread", None, None)
 
 
-@override_settings(JOB_DEFAULTS={"retries": {"max": 2}, "overlap": "queue"})
+@override_settings(CRONZIMUS={"JOB_DEFAULTS": {"retries": {"max": 2}, "overlap": "queue"}})
 def test_the_sites_defaults_come_before_the_models() -> None:
     assert (default_policies()["retries"], default_policies()["overlap"]) == ({"max": 2}, "queue")
 

@@ -273,7 +273,7 @@ def test_django_registers_what_comes_with_cronzimus_when_it_starts() -> None:
 
 
 def test_discover_imports_the_modules_that_the_settings_name(settings: Any, own_module: ModuleType) -> None:
-    settings.JOB_MODULES = ["own_module"]
+    settings.CRONZIMUS = settings.CRONZIMUS | {"JOB_MODULES": ["own_module"]}
     del sys.modules["own_module"]
 
     registry.discover()
@@ -282,7 +282,7 @@ def test_discover_imports_the_modules_that_the_settings_name(settings: Any, own_
 
 
 def test_discover_names_a_module_that_is_not_there(settings: Any) -> None:
-    settings.JOB_MODULES = ["nowhere.at_all"]
+    settings.CRONZIMUS = settings.CRONZIMUS | {"JOB_MODULES": ["nowhere.at_all"]}
 
     with pytest.raises(ImproperlyConfigured, match=r"JOB_MODULES: nowhere.at_all: there is no module 'nowhere'"):
         registry.discover()

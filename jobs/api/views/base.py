@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
 from django.http import Http404
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from ...conf import conf
 from ...core.clock import Clock, SystemClock
 from ..conditional import conditional
 from ..rendering import JSONNegotiation, JSONRenderer
@@ -39,11 +39,11 @@ class ApiView(APIView):
 
 
 class SchedulerView(ApiView):
-    """A view under /scheduler, which is not there where settings.SCHEDULER_API_ENABLED is off."""
+    """A view under /scheduler, which is not there where conf.SCHEDULER_API_ENABLED is off."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Raise `Http404` where the scheduler's API is off."""
-        if not settings.SCHEDULER_API_ENABLED:
+        if not conf.SCHEDULER_API_ENABLED:
             raise Http404
         super().initial(request, *args, **kwargs)
 

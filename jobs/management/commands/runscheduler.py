@@ -20,6 +20,7 @@ from django.db import connection
 from django.db.utils import DatabaseError
 
 from ... import __version__, migrations, services
+from ...conf import conf
 from ...core.exceptions import CronzimusError
 from ...models import Job
 from ...scheduler.scheduler import Scheduler
@@ -48,11 +49,11 @@ class Command(BaseCommand):
         """Declare the options."""
         parser.add_argument("--once", action="store_true", help="run what is due now, then exit")
         parser.add_argument(
-            "--threads", type=_number(1000), default=settings.SCHEDULER_THREADS, metavar="N",
+            "--threads", type=_number(1000), default=conf.SCHEDULER_THREADS, metavar="N",
             help="functions that run at once in this process (default: SCHEDULER_THREADS, %(default)s)",
         )  # fmt: skip
         parser.add_argument(
-            "--processes", type=_number(100), default=settings.SCHEDULER_PROCESSES, metavar="N",
+            "--processes", type=_number(100), default=conf.SCHEDULER_PROCESSES, metavar="N",
             help="functions that run at once in processes of their own (default: SCHEDULER_PROCESSES, %(default)s)",
         )  # fmt: skip
 
@@ -61,7 +62,7 @@ class Command(BaseCommand):
         _require_migrations()
         scheduler = Scheduler(threads, processes)
         try:
-            services.sync_declared_jobs(settings.JOBS, now=scheduler.clock.now())
+            services.sync_declared_jobs(conf.JOBS, now=scheduler.clock.now())
         except CronzimusError as error:
             raise CommandError(str(error)) from error
         _banner(threads)
@@ -97,7 +98,7 @@ def _applied() -> set[str]:
     if "django_migrations" not in connection.introspection.table_names():
         return set()
     with connection.cursor() as cursor:
-        cursor.execute("SELECT name FROM django_migrations WHERE app = 'jobs'")
+        cursor.execute("SELECT name FROM django_migrations WHERE app = 'cronzimus'")
         return {name for (name,) in cursor.fetchall()}
 
 
