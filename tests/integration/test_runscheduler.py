@@ -97,7 +97,7 @@ def test_a_wrong_declaration_is_named() -> None:
 
 
 def test_a_database_that_is_not_up_to_date_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runscheduler, "_applied", lambda: {"0001_initial"})
+    monkeypatch.setattr(runscheduler, "_applied", lambda: {"0000_before"})
     with pytest.raises(CommandError, match=r"the database is not up to date; run: manage\.py migrate"):
         call_command("runscheduler", "--once")
 
