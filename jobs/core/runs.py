@@ -64,6 +64,15 @@ class Overlap(StrEnum):
     """The oldest active run is cancelled for it."""
 
 
+class Executor(StrEnum):
+    """What calls the function of a run; the model, the database's check, the admin and the API derive from it."""
+
+    THREAD = "thread"
+    """A thread of the scheduler: light, and it cannot be stopped from outside."""
+    PROCESS = "process"
+    """A process of its own, which can be stopped."""
+
+
 class JobState(StrEnum):
     """The states of a job that the API shows."""
 

@@ -8,11 +8,9 @@ from typing import Any
 
 from ..conf import conf
 from ..core.retries import Retries
-from ..core.runs import Overlap
+from ..core.runs import Executor, Overlap
 from ..models.job import Job
 
-EXECUTORS = ("thread", "process")
-"""What can run a job's function."""
 YEARS = 366 * 86400
 """Seconds in the longest year."""
 
@@ -37,7 +35,7 @@ def policy_problems(policies: Mapping[str, Any]) -> dict[str, str]:
 
 def executor_of(job: Any) -> str:
     """Return the executor of a job's runs: one that has a timeout needs a process, which can be stopped."""
-    return "process" if job.timeout is not None else str(job.executor)
+    return Executor.PROCESS if job.timeout is not None else str(job.executor)
 
 
 def _whole(low: int, high: int, what: str = "", *, null: str = "") -> Check:
@@ -90,7 +88,7 @@ def _group(value: Any) -> str:
 
 
 POLICIES: dict[str, Check] = {
-    "executor": _one_of(EXECUTORS),
+    "executor": _one_of(tuple(Executor)),
     "misfire_grace_time": _whole(0, 10 * YEARS, " of seconds", null="any lateness"),
     "coalesce": lambda value: "" if isinstance(value, bool) else "must be true or false",
     "max_instances": _whole(1, 1000),

@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
-from ..core.runs import Overlap, RunStatus
+from ..core.runs import Executor, Overlap, RunStatus
 from .fields import StoredJSON
 
 JOB_ID = r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}"
@@ -45,7 +45,9 @@ class Job(models.Model):
     trigger = StoredJSON()
     anchor = models.DateTimeField(help_text="The instant from which an interval without a start date counts.")
     paused = models.BooleanField(default=False)
-    executor = models.CharField(max_length=20, default="thread")
+    executor = models.CharField(
+        max_length=20, default=Executor.THREAD, choices=[(name.value, name.value) for name in Executor]
+    )
     misfire_grace_time = models.PositiveIntegerField(null=True, blank=True)
     coalesce = models.BooleanField(default=True)
     max_instances = models.PositiveSmallIntegerField(default=1)
@@ -93,7 +95,7 @@ class Job(models.Model):
             models.CheckConstraint(condition=Q(max_instances__gte=1), name="job_max_instances_positive"),
             models.CheckConstraint(condition=Q(concurrency_limit__gte=1), name="job_concurrency_limit_positive"),
             models.CheckConstraint(condition=Q(overlap__in=list(Overlap)), name="job_overlap_known"),
-            models.CheckConstraint(condition=Q(executor__in=["thread", "process"]), name="job_executor_known"),
+            models.CheckConstraint(condition=Q(executor__in=list(Executor)), name="job_executor_known"),
             *(
                 models.CheckConstraint(condition=Q(**{f"{name}__gte": 1}), name=f"job_{name}_positive")
                 for name in ("queue_limit", "timeout", "max_runs", "keep_runs", "keep_days", "keep_failed_days")

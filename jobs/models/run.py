@@ -15,7 +15,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from ..core.runs import ACTIVE, EXCEPTIONAL, UNSCHEDULED, UNSUCCESSFUL, RunStatus, RunTrigger
+from ..core.runs import ACTIVE, EXCEPTIONAL, UNSCHEDULED, UNSUCCESSFUL, Executor, RunStatus, RunTrigger
 from .fields import StoredJSON
 
 
@@ -52,7 +52,7 @@ SCHEDULED = tuple(trigger for trigger in RunTrigger if trigger not in UNSCHEDULE
 """The triggers of which `run_unscheduled` has no entry."""
 
 
-def _choices(names: type[RunStatus] | type[RunTrigger]) -> list[tuple[str, str]]:
+def _choices(names: type[StrEnum]) -> list[tuple[str, str]]:
     return [(name.value, name.value.replace("_", " ")) for name in names]
 
 
@@ -128,7 +128,7 @@ class Run(models.Model):
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     scheduler = models.ForeignKey("Scheduler", models.DO_NOTHING, null=True, db_constraint=False, db_index=False)
-    executor = models.CharField(max_length=20, default="thread")
+    executor = models.CharField(max_length=20, default=Executor.THREAD, choices=_choices(Executor))
     timeout = models.PositiveIntegerField(null=True)
     priority = models.SmallIntegerField(default=0)
     concurrency_group = models.CharField(max_length=64, blank=True, default="")

@@ -12,10 +12,10 @@ import pytest
 
 import jobs
 from jobs.core import runs
-from jobs.core.runs import ACTIVE, FINISHED, JobState, RunStatus, RunTrigger
+from jobs.core.runs import ACTIVE, FINISHED, Executor, JobState, RunStatus, RunTrigger
 from jobs.models import Job, Run
 
-ENUMS = (RunStatus, RunTrigger, JobState)
+ENUMS = (RunStatus, RunTrigger, JobState, Executor)
 
 
 def tables() -> dict[str, dict[RunStatus, Any]]:
@@ -44,6 +44,11 @@ def test_the_models_choices_are_the_statuses() -> None:
 
 def test_the_models_choices_are_the_triggers() -> None:
     assert [value for value, _ in Run._meta.get_field("trigger").flatchoices] == [name.value for name in RunTrigger]
+
+
+@pytest.mark.parametrize("model", [Run, Job])
+def test_the_models_choices_are_the_executors(model: Any) -> None:
+    assert [value for value, _ in model._meta.get_field("executor").flatchoices] == [name.value for name in Executor]
 
 
 @pytest.mark.parametrize("model", [Run, Job])

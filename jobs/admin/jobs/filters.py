@@ -9,8 +9,7 @@ from typing import Any
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
-from ...core.runs import FINISHED, JobState
-from ...definitions import policies
+from ...core.runs import FINISHED, Executor, JobState
 from ...functions import registry
 from ...models import Job
 from ..filters import BarFilter, FieldFilter
@@ -67,4 +66,4 @@ class ExecutorFilter(FieldFilter):
     """Jobs of one executor."""
 
     title = parameter_name = "executor"
-    values = policies.EXECUTORS
+    values = Executor

@@ -6,15 +6,15 @@ from typing import Any
 
 from django import forms
 
-from ...core.runs import Overlap
+from ...core.runs import Executor, Overlap
 from ...definitions import policies
 
 USUAL_RETRIES = policies.complete_retries({"max": 1}) or {}
 """What retries are where nothing but their number is given."""
 
 EXECUTORS = {
-    "thread": "thread: light, and cannot be stopped from outside",
-    "process": "process: of its own, and can be stopped",
+    Executor.THREAD: "thread: light, and cannot be stopped from outside",
+    Executor.PROCESS: "process: of its own, and can be stopped",
 }
 """The executors, as the form offers them."""
 OVERLAPS = {
@@ -47,7 +47,7 @@ class PolicyForm(forms.ModelForm):
     executor = text(
         "Executor",
         "What calls the function.",
-        forms.Select(choices=[(name, EXECUTORS.get(name, name)) for name in policies.EXECUTORS]),
+        forms.Select(choices=[(name.value, EXECUTORS[name]) for name in Executor]),
     )
     timeout = whole_number(
         "Timeout", "Seconds after which a run is stopped; such a job always runs in a process. Empty: none.", least=1

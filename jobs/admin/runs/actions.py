@@ -9,7 +9,7 @@ from django.utils.safestring import SafeString
 
 from ... import services
 from ...core.exceptions import RunNotFound
-from ...core.runs import ACTIVE, RunStatus
+from ...core.runs import ACTIVE, Executor, RunStatus
 from ...models import Run
 from ..row_actions import Verb, change_link
 from .filters import MAX_ID
@@ -30,7 +30,7 @@ def what_it_does(run: Run) -> str:
         return AGAIN
     if run.status == RunStatus.QUEUED and run.scheduler_id is None:
         return AT_ONCE
-    return STOPS if run.executor == "process" else ASKS
+    return STOPS if run.executor == Executor.PROCESS else ASKS
 
 
 def offered(run: Run) -> tuple[str, ...]:
@@ -42,7 +42,9 @@ def _cancel(run_id: str, now: datetime, actor: str) -> SafeString:
     run = services.cancel_run(_whole(run_id), now=now, actor=actor)
     if run.status not in ACTIVE:
         return change_link(run, f"run {run.pk}")
-    to_come = "its process is being stopped" if run.executor == "process" else "its function has been asked to stop"
+    to_come = (
+        "its process is being stopped" if run.executor == Executor.PROCESS else "its function has been asked to stop"
+    )
     return format_html("{} ({})", change_link(run, f"run {run.pk}"), to_come)
 
 

@@ -15,7 +15,7 @@ from rest_framework.viewsets import ViewSet
 
 from ... import services
 from ...core.exceptions import RunNotFound
-from ...core.runs import RunStatus
+from ...core.runs import Executor, RunStatus
 from ...models import Run
 from ...models.run import RunQuerySet
 from .. import query, representations
@@ -128,7 +128,7 @@ def _how(run: Run) -> str:
     """Say in words what becomes of a run that is cancelled."""
     if run.status == RunStatus.CANCELLED:
         return "it had not started, and will not"
-    if run.executor == "process":
+    if run.executor == Executor.PROCESS:
         return "its process is stopped: SIGTERM, and SIGKILL for what is left after 5 s"
     return "its function is asked to return: a thread can not be stopped, RunContext.cancelled is true from now on"
 
