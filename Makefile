@@ -1,6 +1,6 @@
 # `make run` and `make test` set up all that they need; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint unit integration acceptance lock bench soak clean
+.PHONY: help run test lint unit integration acceptance lock dist bench soak clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -23,23 +23,26 @@ lint: $(VENV)/.dev ## ruff, mypy, Django's checks, migrations
 	HTTPS=true $(BIN)/python manage.py check --deploy --fail-level WARNING
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
-unit: $(VENV)/.dev ## no database, no clock
+unit: $(VENV)/.test ## no database, no clock
 	$(PYTEST) tests/unit
 
-integration: $(VENV)/.dev ## the database: SQLite, then PostgreSQL
+integration: $(VENV)/.test ## the database: SQLite, then PostgreSQL
 	DATABASE_URL= $(PYTEST) tests/integration
 	DATABASE_URL=$(POSTGRESQL) $(PYTEST) tests/integration
 
-acceptance: $(VENV)/.dev ## real processes, signals, a real browser
+acceptance: $(VENV)/.test ## real processes, signals, a real browser
 	$(PYTEST) tests/acceptance
 
 lock: $(VENV)/.dev ## requirements*.txt from requirements*.in
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
-		--custom-compile-command "make lock" requirements.in -o requirements.txt
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
-		--custom-compile-command "make lock" requirements-dev.in -o requirements-dev.txt
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
-		--custom-compile-command "make lock" requirements-bench.in -o requirements-bench.txt
+	for part in "" -test -dev -bench -dist; do \
+		$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
+			--custom-compile-command "make lock" requirements$$part.in -o requirements$$part.txt || exit 1; \
+	done
+
+dist: $(VENV)/.dist ## the library as sdist and wheel, in dist/
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/python -m twine check --strict dist/*
 
 bench: $(VENV)/.bench ## Cronzimus beside its peers, some twenty minutes (QUICK=--quick: one round)
 	$(BIN)/python -m benchmarks $(QUICK)
@@ -47,8 +50,8 @@ bench: $(VENV)/.bench ## Cronzimus beside its peers, some twenty minutes (QUICK=
 soak: $(VENV)/.bench ## half an hour of modest load: does anything grow?
 	$(BIN)/python benchmarks/soak.py
 
-clean: ## forget the virtual environment and the caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+clean: ## forget the virtual environment, the caches and what `make dist` built
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Cronzimus needs Python 3.11 or later: make PYTHON=…")'
@@ -58,10 +61,18 @@ $(VENV)/.run: requirements.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.txt $(VENV)/.run
+$(VENV)/.test: requirements-test.txt $(VENV)/.run
+	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements-test.txt
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.test
 	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
 $(VENV)/.bench: requirements-bench.txt $(VENV)/.run
 	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements-bench.txt
+	@touch $@
+
+$(VENV)/.dist: requirements-dist.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements-dist.txt
 	@touch $@

@@ -88,6 +88,7 @@ INSTALLED_APPS = [
     "django_apscheduler",
     "rest_framework",
     "knox",
+    "cronzimus_site",  # for `manage.py up`
 ]
 
 MIDDLEWARE = [

@@ -241,7 +241,7 @@ def discover() -> None:
 
     Raises `ImproperlyConfigured` for a module of JOB_MODULES that can not be found.
     """
-    importlib.import_module("jobs.functions.builtin")
+    importlib.import_module(".builtin", __package__)
     for config in apps.get_app_configs():
         if config.module is not None and module_has_submodule(config.module, "job_functions"):
             importlib.import_module(f"{config.name}.job_functions")

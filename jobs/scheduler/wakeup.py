@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from django.conf import settings
 from django.db import connection
 
 from ..models.change import CHANNEL
@@ -100,27 +99,11 @@ def _parameters() -> dict[str, Any]:
 
 
 def _postgresql_parameters() -> dict[str, Any]:
-    kept = (
-        "host",
-        "port",
-        "user",
-        "password",
-        "dbname",
-        "service",
-        "passfile",
-        "sslmode",
-        "sslrootcert",
-        "sslcert",
-        "sslkey",
-        "sslcrl",
-        "hostaddr",
-        "target_session_attrs",
-        "channel_binding",
-        "options",
-        *settings.POSTGRESQL_OPTIONS,
-    )
-    parameters = connection.get_connection_params()
-    return {name: value for name, value in parameters.items() if name in kept}
+    from psycopg.pq import Conninfo
+
+    # Django's own options (a pool, a cursor's class, …) go: what is left are libpq's parameters.
+    known = {option.keyword.decode() for option in Conninfo.get_defaults()}
+    return {name: value for name, value in connection.get_connection_params().items() if name in known}
 
 
 def _watch_sqlite(parameters: dict[str, Any], wake_up: Callable[[], None], stop: threading.Event) -> None:

@@ -1,7 +1,9 @@
-"""The process that runs functions for `ProcessExecutor`: `python -m jobs.worker.child REQUESTS REPLIES`.
+"""The process that runs functions for `ProcessExecutor`: `python -P -m cronzimus.worker.child`.
 
-It has Django loaded once, reads a run as a line of JSON, calls its function, and answers with lines of JSON. What the
-function writes to the file descriptors 1 and 2, from Python, from C or from its own children, its parent reads there.
+Its arguments are the descriptors of two pipes, for requests and for replies, and the scheduler's own PYTHONPATH if it
+has one. It loads Django once. Then it reads a run as a line of JSON, calls its function, and answers with lines of
+JSON. Its parent reads what the function writes to the file descriptors 1 and 2, from Python, from C or from its own
+children.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ UNCAUGHT = {signal.SIGKILL, signal.SIGSTOP}
 def main() -> None:
     """Answer requests until there are no more."""
     requests, replies = (int(number) for number in sys.argv[1:3])
+    _restore_python_path(*sys.argv[3:])
     _die_with_parent()
     signal.signal(signal.SIGTERM, _end)
     _load_django()
@@ -112,6 +115,13 @@ def _answer(request: dict[str, Any], answers: TextIO) -> None:
 def _say(answers: TextIO, **message: Any) -> None:
     answers.write(json.dumps(message) + "\n")
     answers.flush()
+
+
+def _restore_python_path(value: str | None = None) -> None:
+    # Ours says where the scheduler finds its modules. A Python that a function starts gets what the scheduler got.
+    del os.environ["PYTHONPATH"]
+    if value is not None:
+        os.environ["PYTHONPATH"] = value
 
 
 def _load_django() -> None:

@@ -14,8 +14,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from django.conf import settings
-
 from ..core.runs import RunStatus
 from ..scheduler.store.held import HeldRun
 from .output import Output
@@ -28,6 +26,10 @@ GRACE = 5.0
 """Seconds between SIGTERM and SIGKILL."""
 CHUNK = 65_536
 """Bytes that are read from a pipe at a time."""
+FOLDER = os.getcwd()
+"""Where a worker starts: the folder of this process, before a function that runs in a thread can change it."""
+PATH = os.pathsep.join(map(os.path.abspath, sys.path))
+"""Where a worker looks for modules: where this process does, whatever layout the project has."""
 
 
 class WorkerDied(Exception):
@@ -46,10 +48,11 @@ class Stopped(Exception):
 
 def _started(requests: int, replies: int, output: int) -> tuple[subprocess.Popen[bytes], Warden]:
     """Start a worker's process and what guards it: both, or neither."""
+    own_path = [value] if (value := os.environ.get("PYTHONPATH")) is not None else []
     process = subprocess.Popen(  # noqa: S603 (a command of ours)
-        [sys.executable, "-m", "jobs.worker.child", str(requests), str(replies)],
+        [sys.executable, "-P", "-m", f"{__package__}.child", str(requests), str(replies), *own_path],
         stdin=subprocess.DEVNULL, stdout=output, stderr=output, pass_fds=(requests, replies),
-        cwd=settings.BASE_DIR, process_group=0,
+        cwd=FOLDER, env={**os.environ, "PYTHONPATH": PATH}, process_group=0,
     )  # fmt: skip
     try:
         return process, Warden(process.pid)
