@@ -66,6 +66,7 @@ class Job(models.Model):
     keep_failed_days = models.PositiveIntegerField(null=True, blank=True)
     paused_until = models.DateTimeField(null=True, editable=False)
     declaration = StoredJSON(null=True, blank=True, editable=False)
+    source = models.CharField(max_length=200, blank=True, default="", editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
 

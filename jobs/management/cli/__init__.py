@@ -1,0 +1,1 @@
+"""The subcommands of `manage.py cronzimus`, one module for each group of them."""

@@ -1,0 +1,84 @@
+"""Runs on the command line: list them, and read or follow what one writes."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any
+
+from django.core.management.base import CommandError
+
+from ... import services
+from ...core.runs import FINISHED, RunStatus
+from ...models import Run
+from .base import Subcommand, positive
+from .output import Output
+
+COLUMNS = ("id", "job", "status", "scheduled_time", "seconds", "attempt", "reason")
+POLL_SECONDS = 0.5
+
+
+def _list(options: dict[str, Any], out: Output) -> int:
+    runs = Run.objects.order_by("-scheduled_time", "-id")
+    if options["job"]:
+        runs = runs.filter(job_id=services.get_job(options["job"]).id)
+    if options["status"]:
+        runs = runs.of_status(options["status"]).order_by("-scheduled_time", "-id")
+    out.table(
+        COLUMNS, [_row(run) for run in runs.defer("output")[: options["number"]]], empty="There are no such runs."
+    )
+    return 0
+
+
+def _row(run: Run) -> dict[str, Any]:
+    return {
+        "id": run.pk, "job": run.job_id, "status": run.status, "scheduled_time": run.scheduled_time,
+        "seconds": None if run.duration is None else round(run.duration.total_seconds(), 3), "attempt": run.attempt,
+        "reason": (run.reason or run.error).partition("\n")[0] or None,
+    }  # fmt: skip
+
+
+def _logs(options: dict[str, Any], out: Output) -> int:
+    run = _chosen(options["run"])
+    shown = 0
+    while True:
+        out.write(run.output[shown:])
+        out.out.flush()
+        shown = len(run.output)
+        if run.status in FINISHED or not options["follow"]:
+            break
+        time.sleep(POLL_SECONDS)
+        run.refresh_from_db(fields=["output", "status", "reason", "error", "traceback"])
+    if run.traceback:
+        out.note(run.traceback.rstrip())
+    out.note(f"run {run.pk} of {run.job_id}: {run.status.replace('_', ' ')}")
+    return 0 if run.status == RunStatus.SUCCEEDED or run.status not in FINISHED else 1
+
+
+def _chosen(text: str) -> Run:
+    """Return the run with this number, or the newest run of the job with this id. Raises `CommandError`."""
+    if text.isascii() and text.isdigit() and len(text) < 19:
+        run = Run.objects.filter(pk=int(text)).first()
+        if run is not None:
+            return run
+    newest = Run.objects.filter(job_id=text).order_by("-scheduled_time", "-attempt").first()
+    if newest is None:
+        raise CommandError(f"there is no run {text!r}, and no job of this id that has run")
+    return newest
+
+
+def _list_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--job", metavar="ID", help="only runs of this job")
+    parser.add_argument("--status", choices=[str(status) for status in RunStatus], help="only runs of this status")
+    parser.add_argument("-n", "--number", type=positive, default=20, metavar="N", help="how many (default: 20)")
+
+
+def _logs_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", help="a run's number, or a job's id for its newest run")
+    parser.add_argument("-f", "--follow", action="store_true", help="go on until the run ends")
+
+
+SUBCOMMANDS = (
+    Subcommand("runs", "list the newest runs", _list, _list_arguments),
+    Subcommand("logs", "print what a run wrote; exit with 1 where it did not succeed", _logs, _logs_arguments),
+)

@@ -1,0 +1,1 @@
+"""Jobs as files: export, diff, apply, and the importers of other schedulers."""

@@ -1,0 +1,101 @@
+"""Write the jobs of an APScheduler 3 scheduler as JSON. Run this file in the application that has the scheduler.
+
+    python apscheduler_export.py myapp.scheduling:scheduler > jobs.json
+
+It needs that application and nothing else: APScheduler's job stores hold pickles, which only the application itself can
+read. It works for APScheduler's own stores, for Flask-APScheduler (name its `scheduler` attribute) and for
+django-apscheduler (set DJANGO_SETTINGS_MODULE first). Then, with Cronzimus:
+
+    manage.py cronzimus import apscheduler jobs.json
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from typing import Any
+
+FORMAT = "apscheduler 3 jobs, 1"
+
+
+def export(scheduler: Any) -> dict[str, Any]:
+    """Return the jobs of `scheduler` as what JSON can hold."""
+    scheduler = getattr(scheduler, "scheduler", scheduler)  # Flask-APScheduler wraps one
+    if scheduler.state == 0:
+        scheduler.start(paused=True)  # a scheduler reads its stores once it has started
+    return {"format": FORMAT, "jobs": [_job(job) for job in scheduler.get_jobs()]}
+
+
+def _job(job: Any) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "name": job.name,
+        "func": job.func_ref,
+        "args": _plain(list(job.args)),
+        "kwargs": _plain(dict(job.kwargs)),
+        "trigger": _trigger(job.trigger),
+        "executor": job.executor,
+        "misfire_grace_time": job.misfire_grace_time,
+        "coalesce": job.coalesce,
+        "max_instances": job.max_instances,
+        "paused": job.next_run_time is None,
+    }
+
+
+def _trigger(trigger: Any) -> dict[str, Any]:
+    kind = type(trigger).__name__
+    shown: dict[str, Any] = {"type": kind}
+    if kind == "CronTrigger":
+        shown["fields"] = {field.name: str(field) for field in trigger.fields if not field.is_default}
+    elif kind == "IntervalTrigger":
+        shown["seconds"] = trigger.interval.total_seconds()
+    elif kind == "DateTrigger":
+        shown["run_date"] = trigger.run_date.isoformat()
+    elif kind == "CalendarIntervalTrigger":
+        for name in ("years", "months", "weeks", "days"):
+            shown[name] = getattr(trigger, name)
+        shown["time"] = trigger._time.isoformat()
+    elif hasattr(trigger, "triggers"):
+        shown["triggers"] = [_trigger(part) for part in trigger.triggers]
+    for name in ("start_date", "end_date"):
+        value = getattr(trigger, name, None)
+        if value is not None:
+            shown[name] = value.isoformat()
+    if getattr(trigger, "timezone", None) is not None:
+        shown["timezone"] = str(trigger.timezone)
+    if getattr(trigger, "jitter", None):
+        shown["jitter"] = trigger.jitter
+    return shown
+
+
+def _plain(value: Any) -> Any:
+    """Return `value` where JSON can hold it, and {"repr": …} where it cannot."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return {"repr": repr(value)}
+    return value
+
+
+def main(words: list[str]) -> int:
+    """Export the scheduler that the command line names."""
+    if len(words) != 1 or ":" not in words[0]:
+        print("usage: python apscheduler_export.py MODULE:SCHEDULER", file=sys.stderr)  # noqa: T201
+        return 2
+    sys.path.insert(0, "")
+    if os.environ.get("DJANGO_SETTINGS_MODULE"):
+        import django
+
+        django.setup()
+    module, _, name = words[0].partition(":")
+    scheduler: Any = importlib.import_module(module)
+    for part in name.split("."):
+        scheduler = getattr(scheduler, part)
+    json.dump(export(scheduler), sys.stdout, indent=2, ensure_ascii=False)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,132 @@
+"""The importers by name, and where each reads from."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from django.db import connection
+
+from . import apscheduler, apscheduler_export, celery
+from .crontab import read_crontab
+from .report import Import
+
+TABLES = {
+    "periodictask": "django_celery_beat_periodictask", "intervalschedule": "django_celery_beat_intervalschedule",
+    "crontabschedule": "django_celery_beat_crontabschedule", "clockedschedule": "django_celery_beat_clockedschedule",
+    "solarschedule": "django_celery_beat_solarschedule",
+}  # fmt: skip
+RELATIONS = ("interval", "crontab", "clocked", "solar")
+
+
+def read(kind: str, source: str | None, *, now: datetime, system: bool = False) -> Import:
+    """Read the jobs of another scheduler.
+
+    Args:
+        kind: a key of `KINDS`.
+        source: a file's path, or MODULE:NAME of a setting; None for tables of this database.
+        now: aware; what was due once before it is left out.
+        system: for a crontab, whether each line names a user.
+
+    Raises `ValueError` where the source cannot be read, or is something else.
+    """
+    if source is None and kind != "celery-beat":
+        raise ValueError(f"{kind} needs a file, or MODULE:NAME of a setting")
+    return KINDS[kind](source, now, system)
+
+
+def exporter_source() -> str:
+    """Return the text of the program that exports APScheduler's jobs where they are."""
+    return Path(apscheduler_export.__file__).read_text(encoding="utf-8")
+
+
+def _crontab(source: str, now: datetime, system: bool) -> Import:
+    return read_crontab(_text(source), system=system)
+
+
+def _celery_beat(source: str | None, now: datetime, system: bool) -> Import:
+    if source is None:
+        return celery.read_tables(_stored_tables(), now=now)
+    dumped = _json(source)
+    if not isinstance(dumped, list):
+        raise ValueError(f"{source} is not the output of manage.py dumpdata django_celery_beat")
+    return celery.read_dump(dumped, now=now)
+
+
+def _beat_schedule(source: str, now: datetime, system: bool) -> Import:
+    schedule = _setting(source)
+    if not isinstance(schedule, Mapping):
+        raise ValueError(f"{source} is not a beat_schedule: it is not a dictionary")
+    return celery.read_schedule(schedule, now=now)
+
+
+def _apscheduler(source: str, now: datetime, system: bool) -> Import:
+    return apscheduler.read_export(_json(source))
+
+
+def _flask(source: str, now: datetime, system: bool) -> Import:
+    jobs = _json(source) if source.endswith(".json") else _setting(source)
+    if not isinstance(jobs, list) or not all(isinstance(job, Mapping) for job in jobs):
+        raise ValueError(f"{source} is not a JOBS of Flask-APScheduler: it is not a list of dictionaries")
+    return apscheduler.read_flask_jobs(jobs)
+
+
+KINDS: Mapping[str, Callable[[Any, datetime, bool], Import]] = {
+    "apscheduler": _apscheduler,
+    "beat-schedule": _beat_schedule,
+    "celery-beat": _celery_beat,
+    "crontab": _crontab,
+    "flask-apscheduler": _flask,
+}
+"""The importers. `apscheduler` reads django-apscheduler's jobs too: the exporter runs where they are."""
+
+
+def _stored_tables() -> dict[str, dict[Any, dict[str, Any]]]:
+    """Return the rows of django-celery-beat's tables in this database."""
+    present = connection.introspection.table_names()
+    if TABLES["periodictask"] not in present:
+        raise ValueError("this database has no tables of django-celery-beat: give the output of its dumpdata")
+    return {model: _rows(table) for model, table in TABLES.items() if table in present}
+
+
+def _rows(table: str) -> dict[Any, dict[str, Any]]:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)} ORDER BY id")  # noqa: S608 (a name of ours)
+        names = [column[0] for column in cursor.description]
+        rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    for row in rows:
+        row.update({name: row[f"{name}_id"] for name in RELATIONS if f"{name}_id" in row})
+        if "enabled" in row:
+            row["enabled"] = bool(row["enabled"])
+    return {row["id"]: row for row in rows}
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
+
+
+def _json(path: str) -> Any:
+    try:
+        return json.loads(_text(path))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
+
+
+def _setting(source: str) -> Any:
+    module, colon, name = source.partition(":")
+    if not colon:
+        raise ValueError(f"{source!r} is not of the form MODULE:NAME")
+    try:
+        value: Any = importlib.import_module(module)
+        for part in name.split("."):
+            value = getattr(value, part)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"{source} cannot be imported: {error}") from error
+    return value

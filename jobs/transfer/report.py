@@ -1,0 +1,79 @@
+"""What an importer says of each entry that it read: the job that it became, and what changed on the way."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+LONGEST_ID = 64
+
+
+@dataclass(slots=True, kw_only=True)
+class Entry:
+    """One entry of another scheduler's configuration.
+
+    `source` says where it stands, for example "line 4". `job` is the body of the job that it became, flat as in the
+    contract, or None where it became none; `problem` then says why. `notes` name what was mapped to something else, or
+    was left out.
+    """
+
+    source: str
+    text: str = ""
+    job: dict[str, Any] | None = None
+    notes: list[str] = field(default_factory=list)
+    problem: str = ""
+
+    @property
+    def outcome(self) -> str:
+        """Say in one word what became of it: "mapped", "left out" or "noted" (a line that is not a job)."""
+        if self.job is not None:
+            return "mapped"
+        return "left out" if self.problem else "noted"
+
+
+@dataclass(slots=True, kw_only=True)
+class Import:
+    """What an importer made of a whole configuration."""
+
+    entries: list[Entry] = field(default_factory=list)
+
+    @property
+    def jobs(self) -> list[dict[str, Any]]:
+        """The jobs, in the order of their entries."""
+        return [entry.job for entry in self.entries if entry.job is not None]
+
+    def functions(self) -> list[str]:
+        """Return the functions that the jobs name, sorted, without those that Cronzimus brings."""
+        named = {str(job["func"]) for job in self.jobs}
+        return sorted(name for name in named if not name.startswith("cronzimus."))
+
+
+class Ids:
+    """Makes ids of names: a valid id for each, and none twice."""
+
+    def __init__(self) -> None:
+        """Start with none taken."""
+        self._taken: set[str] = set()
+
+    def of(self, name: str) -> str:
+        """Return an id made of `name`: other characters become hyphens, and a number follows where it is taken."""
+        slug = re.sub(r"[^A-Za-z0-9_.:-]+", "-", name).strip("-_.:")[:LONGEST_ID] or "job"
+        chosen, number = slug, 2
+        while chosen in self._taken:
+            suffix = f"-{number}"
+            chosen, number = slug[: LONGEST_ID - len(suffix)] + suffix, number + 1
+        self._taken.add(chosen)
+        return chosen
+
+
+def without_empty(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `job` without the fields that say nothing: None, "", [] and {}."""
+    return {name: value for name, value in job.items() if value is not None and value not in ("", [], {})}
+
+
+def summary(entries: Iterable[Entry]) -> str:
+    """Return in one line how many entries became jobs, and how many did not."""
+    outcomes = [entry.outcome for entry in entries]
+    return f"{outcomes.count('mapped')} mapped, {outcomes.count('left out')} left out"

@@ -1,0 +1,54 @@
+"""YAML as JSON has it: dates stay texts, no key stands twice, and aliases cannot multiply without bound."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+MAX_VALUES = 1_000_000
+"""Values that a file may have once its aliases are expanded."""
+
+
+class Loader(yaml.SafeLoader):
+    """PyYAML's safe loader without timestamps, and with an error for a key that stands twice."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        """Return the mapping of a node. Raises `yaml.YAMLError` for a key that stands twice."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"the key {key.value!r} stands twice", key.start_mark
+                    )
+                seen.add(key.value)
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep=deep)
+        return mapping
+
+
+def parse(text: str) -> Any:
+    """Return the value of a YAML document. Raises `ValueError` with the place of what is wrong."""
+    try:
+        value = yaml.load(text, Loader)  # noqa: S506 (a subclass of the safe loader)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
+    if _size(value, {}) > MAX_VALUES:
+        raise ValueError("its aliases expand to too many values")
+    return value
+
+
+def _size(value: Any, known: dict[int, int]) -> int:
+    """Return how many values there are with aliases expanded. A value that holds itself raises `RecursionError`."""
+    if not isinstance(value, Mapping | list):
+        return 1
+    if id(value) not in known:
+        children = value.values() if isinstance(value, Mapping) else value
+        known[id(value)] = 1 + sum(_size(child, known) for child in children)
+    return known[id(value)]

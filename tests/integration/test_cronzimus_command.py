@@ -1,0 +1,241 @@
+"""`manage.py cronzimus`: every subcommand, with its exit status, as text and as JSON."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from jobs import services
+from jobs.core.runs import RunStatus
+from jobs.models import Job, Run
+
+pytestmark = pytest.mark.django_db
+
+BODY: dict[str, Any] = {"id": "a", "func": "tests:record", "trigger": "interval", "hours": 1}
+
+
+def command(*words: str) -> tuple[int, str, str]:
+    """Run a subcommand and return its exit status, its output and its notes."""
+    out, err = StringIO(), StringIO()
+    status = 0
+    try:
+        call_command("cronzimus", *words, stdout=out, stderr=err)
+    except SystemExit as ended:
+        status = int(ended.code or 0)
+    return status, out.getvalue(), err.getvalue()
+
+
+def answer(*words: str) -> Any:
+    return json.loads(command(*words, "--json")[1])
+
+
+@pytest.fixture
+def job() -> Job:
+    return services.add_job(BODY, now=timezone.now())
+
+
+@pytest.fixture
+def run(job: Job) -> Run:
+    now = timezone.now()
+    return Run.objects.create(
+        job=job, func=job.func, status=RunStatus.FAILED, trigger="schedule", scheduled_time=now, started_at=now,
+        finished_at=now, error="ValueError: no", traceback="Traceback …\nValueError: no", output="one\ntwo\n",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def jobs_file(tmp_path: Path) -> Path:
+    path = tmp_path / "jobs.yaml"
+    path.write_text("version: 1\njobs:\n- {id: a, func: 'tests:record', trigger: {type: interval, hours: 2}}\n")
+    return path
+
+
+def test_jobs_are_listed_in_columns(job: Job) -> None:
+    status, out, _ = command("jobs")
+    assert status == 0
+    title, line = out.splitlines()
+    assert title.split()[:2] == ["ID", "STATE"]
+    assert line.startswith("a   pending  every hour")
+
+
+def test_an_empty_list_says_so() -> None:
+    assert command("jobs")[1] == "There are no such jobs.\n"
+
+
+def test_jobs_are_narrowed_by_state(job: Job) -> None:
+    assert [row["id"] for row in answer("jobs", "--state", "pending")] == ["a"]
+    assert answer("jobs", "--state", "paused") == []
+
+
+def test_one_job_is_shown(job: Job) -> None:
+    assert answer("show", "a")["trigger"] == {"type": "interval", "hours": 1}
+    assert "state: pending" in command("show", "a")[1]
+
+
+@pytest.mark.parametrize("words", [["show"], ["run"], ["pause"], ["resume"], ["next"], ["export"]])
+def test_a_job_that_is_not_there_is_an_error(words: list[str]) -> None:
+    with pytest.raises(CommandError, match="there is no job 'gone'"):
+        command(*words, "gone")
+
+
+def test_a_job_is_run_with_other_arguments(job: Job) -> None:
+    run_id = answer("run", "a", "--args", "[5]")["run_id"]
+    run = Run.objects.get(pk=run_id)
+    assert (run.status, run.args) == (RunStatus.QUEUED, [5])
+    assert "command line" in run.actor
+
+
+def test_jobs_are_paused_and_resumed(job: Job) -> None:
+    assert command("pause", "a")[:2] == (0, "a is paused\n")
+    assert Job.objects.get().paused
+    command("resume", "a")
+    assert not Job.objects.get().paused
+
+
+def test_a_job_is_paused_until_an_instant(job: Job) -> None:
+    command("pause", "a", "--until", "2999-01-01T00:00:00Z")
+    assert Job.objects.get().paused_until.year == 2999
+
+
+@pytest.mark.parametrize(
+    "words", [["pause", "a", "--until", "soon"], ["run", "a", "--args", "{}"], ["next", "-n", "0"]]
+)
+def test_a_wrong_option_is_refused(words: list[str]) -> None:
+    with pytest.raises(CommandError, match=r"argument"):
+        command(*words)
+
+
+def test_the_next_fire_times_are_listed_in_order(job: Job) -> None:
+    services.add_job(BODY | {"id": "b", "hours": 3}, now=timezone.now())
+    rows = answer("next", "-n", "4")
+    assert [row["id"] for row in rows][:2] == ["a", "a"]
+    assert len(rows) == 4
+    assert [row["fire_time"] for row in rows] == sorted(row["fire_time"] for row in rows)
+    assert {row["id"] for row in answer("next", "b", "-n", "2")} == {"b"}
+
+
+def test_runs_are_listed_and_narrowed(run: Run) -> None:
+    assert answer("runs")[0]["reason"] == "ValueError: no"
+    assert answer("runs", "--job", "a", "--status", "succeeded") == []
+
+
+@pytest.mark.parametrize("by", ["number", "job"])
+def test_logs_print_the_output_and_exit_with_1_for_a_failure(run: Run, by: str) -> None:
+    status, out, err = command("logs", str(run.pk) if by == "number" else "a", "-f")
+    assert (status, out) == (1, "one\ntwo\n")
+    assert err.endswith("ValueError: no\n" + f"run {run.pk} of a: failed\n")
+
+
+def test_logs_of_what_never_ran_are_an_error(job: Job) -> None:
+    with pytest.raises(CommandError, match="no job of this id that has run"):
+        command("logs", "a")
+
+
+def test_an_export_can_be_applied(job: Job, tmp_path: Path) -> None:
+    path = tmp_path / "exported.yaml"
+    path.write_text(command("export")[1])
+    assert command("diff", "-f", str(path))[:2] == (0, "1 unchanged\n")
+
+
+def test_a_diff_shows_the_change_and_exits_with_2(job: Job, jobs_file: Path) -> None:
+    status, out, _ = command("diff", "-f", str(jobs_file))
+    assert status == 2
+    assert 'trigger: {"type": "interval", "hours": 1} → {"type": "interval", "hours": 2}' in out
+    assert out.endswith("1 to change\n")
+
+
+def test_a_dry_run_changes_nothing(job: Job, jobs_file: Path) -> None:
+    assert command("apply", "-f", str(jobs_file), "--dry-run")[0] == 2
+    assert Job.objects.get().trigger["hours"] == 1
+
+
+def test_a_file_is_applied(job: Job, jobs_file: Path) -> None:
+    assert command("apply", "-f", str(jobs_file))[0] == 0
+    assert Job.objects.get().trigger["hours"] == 2
+    assert command("diff", "-f", str(jobs_file))[0] == 0
+
+
+def test_an_invalid_job_is_named_and_nothing_is_applied(jobs_file: Path) -> None:
+    jobs_file.write_text(jobs_file.read_text() + "- {id: b, func: 'os:system', trigger: {type: interval, hours: 2}}\n")
+    assert command("diff", "-f", str(jobs_file))[0] == 1
+    with pytest.raises(CommandError, match="nothing was applied"):
+        command("apply", "-f", str(jobs_file))
+    assert not Job.objects.exists()
+
+
+def test_an_import_prints_a_file_and_a_report(tmp_path: Path) -> None:
+    path = tmp_path / "schedule.json"
+    path.write_text('[{"id": "a", "func": "tests:record", "trigger": "interval", "hours": 1}, {"id": "b"}]')
+    status, out, err = command("import", "flask-apscheduler", str(path))
+    assert status == 0
+    assert "func: tests:record" in out
+    assert "job 'b': left out: its trigger None has no counterpart" in err
+    assert "JOB_FUNCTIONS=tests:record" in err
+
+
+def test_an_import_can_be_applied_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "schedule.json"
+    path.write_text('[{"id": "a", "func": "tests:record", "trigger": "interval", "hours": 1}]')
+    command("import", "flask-apscheduler", str(path), "--apply")
+    assert Job.objects.get().source == "schedule.json"
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["crontab"], "needs a file"),
+        (["crontab", "/nonexistent/file"], "cannot be read"),
+        (["celery-beat"], "has no tables of django-celery-beat"),
+        (["beat-schedule", "no_such_module:X"], "cannot be imported"),
+        (["beat-schedule", "nocolon"], "MODULE:NAME"),
+        (["beat-schedule", "tests.fakes:NOW"], "is not a dictionary"),
+    ],
+)
+def test_a_source_that_cannot_be_read_is_an_error(words: list[str], reason: str) -> None:
+    with pytest.raises(CommandError, match=reason):
+        command("import", *words)
+
+
+def test_the_tables_of_celery_beat_are_read_from_this_database() -> None:
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE TABLE django_celery_beat_intervalschedule (id integer, every integer, period varchar(24))"
+        )
+        cursor.execute("INSERT INTO django_celery_beat_intervalschedule VALUES (3, 10, 'minutes')")
+        cursor.execute(
+            "CREATE TABLE django_celery_beat_periodictask (id integer, name varchar(200), task varchar(200), "
+            "interval_id integer, args text, kwargs text, enabled boolean, one_off boolean)"
+        )
+        cursor.execute(
+            "INSERT INTO django_celery_beat_periodictask VALUES (1, 'x', 'shop.send', 3, '[]', '{}', true, false)"
+        )
+    (entry,) = answer("import", "celery-beat")
+    assert entry["job"]["trigger"] == {"type": "interval", "minutes": 10}
+    assert "paused" not in entry["job"]
+
+
+def test_the_exporter_for_apscheduler_is_a_program_of_its_own() -> None:
+    source = command("exporter")[1]
+    compile(source, "apscheduler_export.py", "exec")
+    assert "from ." not in source
+    assert "jobs.transfer" not in source
+
+
+def test_the_doctor_finds_that_no_scheduler_is_alive(job: Job) -> None:
+    status, out, _ = command("doctor")
+    assert status == 1
+    assert "none is alive, so no job runs: start manage.py runscheduler" in out
+
+
+def test_the_doctor_names_a_broken_job(job: Job) -> None:
+    Job.objects.update(func="gone:away")
+    found = [row for row in answer("doctor") if row["check"] == "job a"]
+    assert "gone:away" in found[0]["finding"]
