@@ -14,7 +14,7 @@ from zoneinfo import available_timezones
 import dotenv
 from django.core.exceptions import ImproperlyConfigured
 
-from jobs.core import strict_json
+from jobs.core.json import parse_strict
 
 DATABASE_SCHEMES = ("sqlite", "postgres", "postgresql")
 """What the URL of a database may begin with."""
@@ -99,7 +99,7 @@ def _texts(text: str) -> list[str]:
 
 def _json(text: str) -> Any:
     try:
-        return strict_json.loads(text)
+        return parse_strict(text)
     except ValueError as error:
         raise ValueError(f"{error}.") from None
 

@@ -19,7 +19,7 @@ from django.db.models import Case, Q, QuerySet, TextField, Value, When
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Cast
 
-from ..core import stored_json
+from ..core.json import parse_stored
 from ..core.runs import JobState
 from ..models import Job
 from ..selectors.states import DEFINITION, Descriptions, descriptions, state_sql
@@ -193,5 +193,5 @@ def _local_times(text: str, zone: tzinfo) -> str:
 
 @lru_cache(maxsize=1024)
 def _tags(text: str) -> list[object]:
-    tags = stored_json.loads(text)
+    tags = parse_stored(text)
     return tags if isinstance(tags, list) else []

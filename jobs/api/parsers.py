@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Mapping
-from itertools import islice
 from typing import Any, cast
 
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request, is_form_media_type
 
-from ..core import strict_json
 from ..core.exceptions import InvalidRequest
-from ..definitions.validation import MAX_UNKNOWN
+from ..core.json import parse_strict
+from ..core.values import unknown_names
 
 
 class StrictJSONParser(BaseParser):
-    """Parses a JSON object in UTF-8; see `jobs.core.strict_json` for what is refused."""
+    """Parses a JSON object in UTF-8; see `jobs.core.json` for what is refused."""
 
     media_type = "application/json"
 
@@ -24,7 +22,7 @@ class StrictJSONParser(BaseParser):
         """Return the object. Raises `InvalidRequest`, and `RequestDataTooBig` before such a body is read."""
         try:
             text = stream.body.decode("utf-8")
-            value = strict_json.loads(text)
+            value = parse_strict(text)
         except UnicodeDecodeError as error:
             raise InvalidRequest(f"The body is not UTF-8: {error.reason} at byte {error.start}.") from None
         except ValueError as error:
@@ -65,22 +63,5 @@ def _has_none(request: Request) -> bool:
 
 def refuse_unknown(given: Mapping[str, Any], allowed: Collection[str]) -> None:
     """Raise `InvalidRequest` that names each of `given` that is not `allowed`."""
-    if fields := unknown(given, allowed):
+    if fields := unknown_names(given, allowed):
         raise InvalidRequest(fields=fields)
-
-
-def unknown(given: Mapping[str, Any], allowed: Collection[str]) -> dict[str, str]:
-    """Return, by name, what is wrong with each of `given` that is not `allowed` (of the first 50): the nearest name."""
-    names = islice((name for name in given if name not in allowed), MAX_UNKNOWN)
-    return {_shown(name): f"is unknown{_hint(name, allowed)}" for name in names}
-
-
-def _hint(name: str, allowed: Collection[str]) -> str:
-    near = difflib.get_close_matches(name[:64], allowed, n=1, cutoff=0.6)
-    if near:
-        return f"; did you mean {near[0]!r}?"
-    return f"; known here: {', '.join(allowed)}" if allowed else "; nothing is needed here"
-
-
-def _shown(name: str) -> str:
-    return name[:64].encode("utf-8", "backslashreplace").decode()

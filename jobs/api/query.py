@@ -9,7 +9,7 @@ from typing import Any
 from rest_framework.request import Request
 
 from ..core.exceptions import InvalidRequest
-from .parsers import unknown
+from ..core.values import unknown_names
 
 Reader = Callable[[str], Any]
 """Turns a parameter's text into its value; raises `ValueError` saying what would be right."""
@@ -22,7 +22,7 @@ def query_of(request: Request, readers: dict[str, Reader]) -> dict[str, Any]:
     """
     given = request.query_params
     values: dict[str, Any] = dict.fromkeys(readers)
-    fields = unknown(given, readers)
+    fields = unknown_names(given, readers, what="parameter")
     for name in given.keys() & readers.keys():
         try:
             values[name] = readers[name](_only(given.getlist(name)))

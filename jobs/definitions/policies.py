@@ -9,6 +9,7 @@ from typing import Any
 from ..conf import conf
 from ..core.retries import Retries
 from ..core.runs import Executor, Overlap
+from ..core.values import is_number, is_whole
 from ..models.job import Job
 
 YEARS = 366 * 86400
@@ -45,17 +46,13 @@ def _whole(low: int, high: int, what: str = "", *, null: str = "") -> Check:
     def check(value: Any) -> str:
         if value is None:
             return "" if null else right
-        return "" if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high else right
+        return "" if is_whole(value, low, high) else right
 
     return check
 
 
 def _one_of(names: tuple[str, ...]) -> Check:
     return lambda value: "" if isinstance(value, str) and value in names else f"must be one of {', '.join(names)}"
-
-
-def _number(value: Any, low: float, high: float) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
 
 
 _RETRIES: dict[str, tuple[float, float]] = {
@@ -76,7 +73,7 @@ def _retries(value: Any) -> str:
     for name, number in value.items():
         if name != "max" and name not in _RETRIES:
             return f"has no field {str(name)[:40]!r}; its fields are max, {', '.join(_RETRIES)}"
-        if name != "max" and not _number(number, *_RETRIES[name]):
+        if name != "max" and not is_number(number, *_RETRIES[name]):
             low, high = _RETRIES[name]
             return f"{name} must be a number{'' if name == 'backoff' else ' of seconds'} from {low} to {high}"
     return ""

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import lru_cache
-from itertools import islice
 from typing import Any, cast
 
 from django.conf import settings
 
-from ..core import stored_json
 from ..core.exceptions import CronzimusError, InvalidArguments, InvalidFunction, InvalidRequest, InvalidTrigger
+from ..core.json import parse_stored, unstorable
 from ..core.triggers.definition import TRIGGER_FIELDS, Recipe, Trigger, build_trigger, clean_trigger, recipe_of
+from ..core.values import is_whole, unknown_names
 from ..functions import registry
 from ..models.job import JOB_ID, Job
 from .policies import POLICIES, complete_retries, default_policies, policy_problems
@@ -26,9 +25,6 @@ POLICY_FIELDS = tuple(POLICIES)
 """The fields of a job that are policies."""
 ALL_TRIGGER_FIELDS = tuple(dict.fromkeys(name for names in TRIGGER_FIELDS.values() for name in names))
 """The fields of all kinds of triggers."""
-
-MAX_UNKNOWN = 50
-"""Unknown fields that a refusal names at the most: each is compared with all known ones, and there may be thousands."""
 
 Errors = dict[str, CronzimusError]
 """What is wrong, by field."""
@@ -119,7 +115,7 @@ def trigger_from(text: str, *, anchor: datetime, key: str) -> Trigger:
 
 @lru_cache(maxsize=4096)
 def _recipe_from(text: str, default_timezone: str) -> Recipe:
-    return recipe_of(stored_json.loads(text), default_timezone=default_timezone)
+    return recipe_of(parse_stored(text), default_timezone=default_timezone)
 
 
 def problem(job: Job) -> str:
@@ -137,10 +133,7 @@ def _clean_names(
     body: Mapping[str, Any], cleaned: dict[str, Any], errors: Errors, job: Job | None, now: datetime
 ) -> None:
     known = ("id", "trigger", *DEFINITION_FIELDS, *POLICY_FIELDS, *ALL_TRIGGER_FIELDS)
-    for name in islice((name for name in body if name not in known), MAX_UNKNOWN):
-        near = difflib.get_close_matches(str(name)[:64], known, n=1, cutoff=0.6)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; the fields of a job are {', '.join(known)}"
-        errors[_shown(name)] = InvalidRequest(f"unknown field{hint}")
+    errors |= {name: InvalidRequest(message) for name, message in unknown_names(body, known).items()}
 
 
 def _clean_id(body: Mapping[str, Any], cleaned: dict[str, Any], errors: Errors, job: Job | None, now: datetime) -> None:
@@ -220,7 +213,7 @@ def _clean_trigger(
             definition,
             now=now,
             default_timezone=settings.TIME_ZONE,
-            grace=grace if isinstance(grace, int) and not isinstance(grace, bool) else None,
+            grace=grace if is_whole(grace) else None,
         )
     except InvalidTrigger as error:
         fields = error.fields or {"trigger": str(error)}
@@ -257,24 +250,6 @@ def _clean_policies(
 
 def _is_tag(tag: object) -> bool:
     return isinstance(tag, str) and re.fullmatch(r"[\w.:-]{1,50}", tag) is not None
-
-
-def unstorable(value: object) -> str:
-    """Say what PostgreSQL could not store of the texts in a JSON value: NUL and lone surrogates; "" for nothing."""
-    stack: list[object] = [value]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, str) and ("\x00" in item or any("\ud800" <= c <= "\udfff" for c in item)):
-            return "holds a NUL or a lone surrogate, which can not be stored"
-        if isinstance(item, Mapping):
-            stack += [*item.keys(), *item.values()]
-        elif isinstance(item, list):
-            stack += item
-    return ""
-
-
-def _shown(name: object) -> str:
-    return str(name)[:64].encode("utf-8", "backslashreplace").decode()
 
 
 def _combined(errors: Errors) -> CronzimusError:

@@ -13,8 +13,8 @@ from django.db.models import Case, Func, Q, TextField, Value, When
 from django.db.models.functions import Cast
 from django.utils import timezone
 
-from ..core import stored_json
 from ..core.exceptions import CronzimusError
+from ..core.json import parse_stored
 from ..core.runs import JobState
 from ..definitions import validation
 from ..functions import registry
@@ -93,7 +93,7 @@ class Descriptions(dict[str, Described]):
         if len(self) >= KEPT:
             self.clear()
         func, *stored = (definition.split(SEPARATOR) + [""] * 3)[:4]
-        trigger, args, kwargs = map(stored_json.loads, stored)
+        trigger, args, kwargs = map(parse_stored, stored)
         job = Job(func=func, trigger=trigger, args=args, kwargs=kwargs, anchor=ANY_ANCHOR)
         return self.setdefault(definition, Described(short_form(job), zone_of(job), validation.problem(job)))
 

@@ -15,9 +15,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ..core.clock import Clock
 from ..core.exceptions import InvalidArguments
-from ..core.nesting import is_deeper
+from ..core.json import MAX_STORED_DEPTH, is_deeper
 from ..core.runs import RunStatus
-from ..core.stored_json import MAX_DEPTH
 from ..functions import registry
 from ..functions.context import Database, RunContext
 from ..scheduler.store.held import HeldRun, Outcome
@@ -171,7 +170,7 @@ def _as_json(result: Any) -> str:
             len(text) <= MAX_RESULT
             and "\\u0000" not in text
             and storable(text) == text
-            and not is_deeper(result, MAX_DEPTH)
+            and not is_deeper(result, MAX_STORED_DEPTH)
         )
         return text if kept else _repr_as_json(result)
     except Exception:

@@ -14,8 +14,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
-from ...core import strict_json
 from ...core.exceptions import CronzimusError, InvalidTrigger
+from ...core.json import parse_strict
 from ...core.triggers.fields import CRON_FIELDS, INTERVAL_UNITS
 from ...definitions import policies, validation
 from ...functions import registry
@@ -155,7 +155,7 @@ class JobForm(PolicyForm):
     def _arguments(self) -> Iterator[tuple[str, Any]]:
         for name, empty in (("args", "[]"), ("kwargs", "{}")):
             try:
-                yield name, strict_json.loads(self.cleaned_data.get(name) or empty)
+                yield name, parse_strict(self.cleaned_data.get(name) or empty)
             except ValueError as error:
                 self._show({name: str(error)})
 

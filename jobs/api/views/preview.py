@@ -12,9 +12,10 @@ from rest_framework.response import Response
 
 from ...core.exceptions import InvalidRequest, InvalidTrigger
 from ...core.triggers.definition import build_trigger, clean_trigger
+from ...core.values import is_whole, unknown_names
 from ...definitions import policies, validation
 from .. import query
-from ..parsers import body_of, unknown
+from ..parsers import body_of
 from ..representations import utc
 from .base import SchedulerView
 
@@ -47,7 +48,7 @@ class PreviewView(SchedulerView):
 
 def _clean(body: dict[str, Any], now: datetime) -> dict[str, Any]:
     """Return the definition in `body`. Raises `InvalidRequest` or `InvalidTrigger` that names every bad field."""
-    fields = unknown(body, ("trigger", *validation.ALL_TRIGGER_FIELDS, *OPTIONS)) | _wrong_options(body)
+    fields = unknown_names(body, ("trigger", *validation.ALL_TRIGGER_FIELDS, *OPTIONS)) | _wrong_options(body)
     given = {name: body[name] for name in validation.ALL_TRIGGER_FIELDS if name in body}
     grace = policies.default_policies()["misfire_grace_time"]
     try:
@@ -69,7 +70,7 @@ def _clean(body: dict[str, Any], now: datetime) -> dict[str, Any]:
 def _wrong_options(body: dict[str, Any]) -> dict[str, str]:
     wrong = {}
     count = body.get("count", DEFAULT_COUNT)
-    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MAX_COUNT:
+    if not is_whole(count, 1, MAX_COUNT):
         wrong["count"] = f"must be a whole number from 1 to {MAX_COUNT}"
     if not isinstance(body.get("id", ""), str):
         wrong["id"] = "must be a job's id, a text"

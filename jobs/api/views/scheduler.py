@@ -10,6 +10,7 @@ from rest_framework.response import Response
 
 from ... import services
 from ...core.exceptions import InvalidRequest
+from ...core.json import unstorable
 from ...models import Control, Scheduler
 from ...selectors import backlog
 from ..parsers import optional_body_of
@@ -83,7 +84,6 @@ def _backlog(now: datetime) -> dict[str, Any]:
 
 
 def _reason(value: object) -> str:
-    storable = isinstance(value, str) and not any(c == "\x00" or "\ud800" <= c <= "\udfff" for c in value)
-    if not isinstance(value, str) or not storable or len(value) > MAX_REASON:
+    if not isinstance(value, str) or len(value) > MAX_REASON or unstorable(value):
         raise InvalidRequest(fields={"reason": f"must be a text of at most {MAX_REASON} characters, without NUL"})
     return value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from ..exceptions import InvalidTrigger
+from ..values import did_you_mean, is_number, is_whole
 from .grammar import BOUNDS, MAX_LENGTH, parse_crontab, parse_field
 
 INTERVAL_UNITS = {"weeks": 604_800, "days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
@@ -133,8 +133,7 @@ def _read(kind: object, name: object, value: object) -> Any:
 
 def _hint(kind: object, name: object) -> str:
     fields = TRIGGER_FIELDS.get(kind, ()) if isinstance(kind, str) else ()
-    near = difflib.get_close_matches(str(name)[:MAX_LENGTH], fields, n=1, cutoff=0.6)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    return did_you_mean(name, fields)
 
 
 def _missing(kind: str, values: Mapping[str, Any]) -> dict[str, str]:
@@ -155,7 +154,7 @@ def _missing(kind: str, values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _read_unit(unit: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if not is_whole(value, low=0):
         raise ValueError(f"must be a whole number, 0 or more, not {shown(value)}")
     if value * INTERVAL_UNITS[unit] > MAX_INTERVAL:
         raise ValueError(f"the interval must be at most 100 years, not {shown(value)} {unit}")
@@ -163,7 +162,7 @@ def _read_unit(unit: str, value: object) -> int:
 
 
 def _read_jitter(value: object) -> int | float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_JITTER:
+    if not is_number(value, 0, MAX_JITTER):
         raise ValueError(f"must be a number of seconds from 0 to {MAX_JITTER}, not {shown(value)}")
     return value
 
@@ -195,7 +194,7 @@ def _read_zone(value: object) -> str:
 
 def _read_cron(name: str, value: object) -> int | str:
     low, high = BOUNDS[name]
-    if isinstance(value, int) and not isinstance(value, bool):
+    if is_whole(value):
         if not low <= value <= high:
             raise ValueError(f"must be {low}-{high}, not {shown(value)}")
         return value

@@ -8,6 +8,7 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ...core.values import is_number, is_whole
 from .client import Request, parse_target
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -68,15 +69,15 @@ class HttpCall:
             yield "json: can not be sent together with body"
         if not self._has_good_statuses():
             yield "expected_status: must be a status from 100 to 599, or an array of such"
-        if not _is_number(self.timeout) or not 0 < self.timeout <= MAX_TIMEOUT:
+        if not is_number(self.timeout, 0, MAX_TIMEOUT) or self.timeout == 0:
             yield f"timeout: must be a number of seconds above 0, up to {MAX_TIMEOUT}"
-        if not _is_whole(self.max_redirects, 0, MAX_REDIRECTS):
+        if not is_whole(self.max_redirects, 0, MAX_REDIRECTS):
             yield f"max_redirects: must be a whole number from 0 to {MAX_REDIRECTS}"
 
     def _has_good_statuses(self) -> bool:
         given = self.expected_status
         statuses: list[Any] = given if isinstance(given, list) else [given]
-        return given is None or (bool(statuses) and all(_is_whole(status, 100, 599) for status in statuses))
+        return given is None or (bool(statuses) and all(is_whole(status, 100, 599) for status in statuses))
 
 
 def _url_problems(url: object) -> Iterator[str]:
@@ -102,11 +103,3 @@ def _header_problems(headers: object) -> Iterator[str]:
             yield f"headers: {name} follows from the URL and the body; leave it out"
         elif not re.fullmatch(r"[\t\x20-\x7e\x80-\xff]*", value):
             yield f"headers: {name} must have one line of printable Latin-1 characters"
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_whole(value: object, low: int, high: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high

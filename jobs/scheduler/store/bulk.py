@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from django.db import connection
 
-from ...core import stored_json
+from ...core.json import parse_stored
 
 POSTGRESQL_TYPES = {"text": "text", "number": "bigint", "time": "timestamptz", "json": "jsonb"}
 """PostgreSQL's types, by the kind of a column."""
@@ -64,7 +64,7 @@ def from_json(value: Any) -> Any:
         return []
     if value == "{}":
         return {}
-    return stored_json.loads(value)
+    return parse_stored(value)
 
 
 def from_time(value: Any) -> datetime:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from django.db import connection
 
 from ...core.exceptions import CronzimusError, InvalidArguments
+from ...core.json import unstorable
 from ...core.planning import IDLE, Busy, Plan, PlannedRun, Policy, plan
 from ...core.runs import Overlap, RunStatus
 from ...definitions import validation
@@ -196,7 +197,7 @@ def _arguments(job: DueJob) -> tuple[list[Any], dict[str, Any]]:
     if not isinstance(kwargs, dict):
         wrong["kwargs"] = "the stored arguments are damaged: they are not an object"
     for name, value in (("args", args), ("kwargs", kwargs)):
-        if value and name not in wrong and (problem := validation.unstorable(value)):
+        if value and name not in wrong and (problem := unstorable(value)):
             wrong[name] = problem
     if wrong:
         raise InvalidArguments(fields=wrong)

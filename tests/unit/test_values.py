@@ -1,0 +1,51 @@
+"""Whole numbers and unknown names are judged in one way everywhere."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobs.core.values import MAX_UNKNOWN, did_you_mean, is_number, is_whole, unknown_names
+
+
+@pytest.mark.parametrize("value", [0, -1, 10**40])
+def test_a_whole_number_is_whole(value: object) -> None:
+    assert is_whole(value)
+    assert is_number(value)
+
+
+@pytest.mark.parametrize("value", [True, False, None, "1", [1]])
+def test_other_json_values_are_no_numbers(value: object) -> None:
+    assert not is_whole(value)
+    assert not is_number(value)
+
+
+def test_a_fraction_is_a_number_and_not_whole() -> None:
+    assert is_number(1.5, 1, 2)
+    assert not is_whole(1.0)
+
+
+@pytest.mark.parametrize(("value", "inside"), [(1, True), (3, True), (0, False), (4, False)])
+def test_both_bounds_are_inside(value: int, inside: bool) -> None:
+    assert is_whole(value, 1, 3) is inside
+    assert is_number(value, 1, 3) is inside
+
+
+def test_the_nearest_name_is_suggested() -> None:
+    assert did_you_mean("secnds", ["minutes", "seconds"]) == "; did you mean 'seconds'?"
+    assert did_you_mean("colour", ["minutes", "seconds"]) == ""
+
+
+def test_unknown_names_get_a_suggestion_or_the_list_of_known_ones() -> None:
+    assert unknown_names(["a", "limt", "xyz"], ["limit", "a"], what="parameter") == {
+        "limt": "unknown parameter; did you mean 'limit'?",
+        "xyz": "unknown parameter; the parameters here are limit, a",
+    }
+    assert unknown_names(["a"], []) == {"a": "unknown field; no field is needed here"}
+
+
+def test_thousands_of_unknown_names_are_not_all_compared() -> None:
+    assert len(unknown_names(map(str, range(5000)), ["limit"])) == MAX_UNKNOWN
+
+
+def test_a_name_that_utf_8_cannot_hold_is_shown_escaped() -> None:
+    assert list(unknown_names(["\ud800" + "x" * 100], [])) == ["\\ud800" + "x" * 63]
