@@ -18,11 +18,21 @@ from jobs.core.json import parse_strict
 
 DATABASE_SCHEMES = ("sqlite", "postgres", "postgresql")
 """What the URL of a database may begin with."""
+DATABASE_EXAMPLES = "sqlite:///db.sqlite3 or postgresql://user:password@host:5432/name"
+"""URLs of databases as they should be."""
+ENCODE_PASSWORD = (
+    "Percent-encode the password: / is %2F, # is %23, ? is %3F, @ is %40, [ is %5B; "
+    f"the form is {DATABASE_EXAMPLES}, with a port from 1 to 65535."
+)
+"""What to do about a password that is taken for something else."""
 FLAGS = {
     **dict.fromkeys(("true", "1", "yes", "on"), True),
     **dict.fromkeys(("false", "0", "no", "off"), False),
 }
 """What a variable may say that is a yes or no, in any case of letters."""
+
+ZONEINFO = Path("/usr/share/zoneinfo")
+"""The system's time zone data, where it has some."""
 
 Value = TypeVar("Value")
 Check = Callable[[Any], None]
@@ -126,9 +136,14 @@ def between(low: int, high: int) -> Callable[[int], None]:
 
 
 def is_time_zone(value: str) -> None:
-    """Check that `value` names a zone of the IANA time zone database."""
+    """Check that `value` names a zone of the IANA time zone database, which the system has, too: Django looks there."""
     if value not in available_timezones():
         raise ValueError(f"{value!r} is not the name of a time zone, such as 'UTC' or 'Europe/Berlin'.")
+    if ZONEINFO.exists() and not (ZONEINFO / value).exists():
+        raise ValueError(
+            f"{value!r} is an old name, which this system's time zone data lack. "
+            "Use the present name, such as 'America/New_York', or install the package tzdata-legacy."
+        )
 
 
 def are_hosts(values: list[str]) -> None:
@@ -141,6 +156,8 @@ def are_hosts(values: list[str]) -> None:
 def are_origins(values: list[str]) -> None:
     """Check that `values` are origins: a scheme and a host, and nothing after them."""
     for value in values:
+        if "@" in value:
+            raise ValueError("an origin has no user and no password: https://cronzimus.example.com.")
         if not re.fullmatch(r"https?://[^/\s]+", value):
             raise ValueError(f"{value!r} is not an origin, such as https://cronzimus.example.com.")
 
@@ -153,15 +170,21 @@ def are_modules(values: list[str]) -> None:
 
 
 def is_database_url(value: str) -> None:
-    """Check that `value` is a URL of a database that Cronzimus runs on, or empty."""
+    """Check that `value` is the URL of a database that Cronzimus runs on, or empty. No message shows a part of it."""
     if not value:
         return
+    scheme, _, rest = value.partition("://")
+    if scheme not in DATABASE_SCHEMES:
+        raise ValueError(f"not a database's URL, such as {DATABASE_EXAMPLES}.")
     try:
-        scheme, port = urlsplit(value).scheme, urlsplit(value).port
-    except ValueError as error:
-        raise ValueError(f"not a URL: {error}.") from error
-    if scheme not in DATABASE_SCHEMES or (port is not None and not 0 < port < 65536):
-        raise ValueError("not a database's URL, such as sqlite:///db.sqlite3 or postgresql://user@host:5432/name.")
+        parts = urlsplit(value)
+        is_wrong = parts.port == 0
+    except ValueError:  # its text has what stands where a port would: it may be the password
+        is_wrong = True
+    if scheme != "sqlite" and "@" in rest and (is_wrong or "@" in rest[len(parts.netloc) :]):
+        raise ValueError(f"not a database's URL. {ENCODE_PASSWORD}")
+    if is_wrong:
+        raise ValueError(f"not a database's URL, such as {DATABASE_EXAMPLES}, with a port from 1 to 65535.")
 
 
 def holds(kind: type[list[Any] | dict[str, Any]], entries: type | None = None) -> Callable[[Any], None]:

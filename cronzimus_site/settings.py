@@ -24,7 +24,8 @@ CSRF_TRUSTED_ORIGINS = env.texts("CSRF_TRUSTED_ORIGINS", [], checks.are_origins)
 TIME_ZONE = env.text("TIME_ZONE", "UTC", checks.is_time_zone)
 PORT = env.number("PORT", 5000, checks.between(1, 65535))
 LOG_LEVEL = env.text("LOG_LEVEL", "INFO", checks.one_of(("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")))
-DATABASE_URL = env.text("DATABASE_URL", "", checks.is_database_url) or f"sqlite:///{BASE_DIR / 'db.sqlite3'}"
+# Lower case: it holds a password, and error pages of a development server show every setting.
+database_url = env.text("DATABASE_URL", "", checks.is_database_url) or f"sqlite:///{BASE_DIR / 'db.sqlite3'}"
 
 # The settings of the app, which reads nothing else of this module: jobs/conf.py has the keys and their defaults.
 CRONZIMUS: dict[str, Any] = {
@@ -35,7 +36,8 @@ CRONZIMUS: dict[str, Any] = {
     "SCHEDULER_PROCESSES": env.number("SCHEDULER_PROCESSES", 2, checks.between(1, 100)),
     "JOB_MODULES": env.texts("JOB_MODULES", [], checks.are_modules),
     "JOB_DEFAULTS": env.json("JOB_DEFAULTS", {}, checks.holds(dict)),
-    "JOBS": env.json("JOBS", SAMPLE_JOBS, checks.holds(list, dict)),
+    # A server has no sample job: it would run every five seconds for ever.
+    "JOBS": env.json("JOBS", SAMPLE_JOBS if DEBUG else [], checks.holds(list, dict)),
     # What the built-in functions may do; see docs/functions.md.
     "JOB_COMMANDS": env.texts("JOB_COMMANDS", ["check", "clearsessions"]),
     "JOB_HTTP_ALLOWED_NETWORKS": env.texts("JOB_HTTP_ALLOWED_NETWORKS", []),
@@ -61,7 +63,7 @@ POSTGRESQL_OPTIONS: dict[str, Any] = {
 }
 
 DATABASES: dict[str, Any] = {
-    "default": dj_database_url.parse(DATABASE_URL, conn_max_age=60, conn_health_checks=True),
+    "default": dj_database_url.parse(database_url, conn_max_age=60, conn_health_checks=True),
 }
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["ENGINE"] = "jobs.db.sqlite3"

@@ -1,49 +1,136 @@
-"""Mistakes in the settings, found before anything runs; some as system checks, with an id and a hint."""
+"""System checks: what the settings have to say for Cronzimus to work. Each problem has an id and a hint."""
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from django.core.checks import CheckMessage, Error, Tags, register
+from django.apps import apps
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, register, run_checks
 from django.core.checks import Warning as CheckWarning
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import get_commands
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, router
+from django.template import TemplateDoesNotExist
+from django.template.loader import get_template
+from django.urls import URLPattern, URLResolver, get_resolver
 
-from .conf import conf
+from .conf import conf, problems
 from .definitions import policies
 
 MIN_SQLITE = (3, 38)
-"""The oldest version of SQLite that will do."""
+"""The oldest version of SQLite that has the statements of the scheduler."""
+VENDORS = ("sqlite", "postgresql")
+"""The databases that Cronzimus runs on, by Django's names."""
+NEEDED_APPS = ("django.contrib.auth", "django.contrib.contenttypes", "django_apscheduler")
+"""The apps whose models Cronzimus uses."""
+A_TEMPLATE, A_STATIC_FILE = "admin/cronzimus/change_list.html", "cronzimus/admin.css"
+"""What the admin's pages load: if these are found, so are the others."""
 
 
 def register_checks() -> None:
     """Register the checks of this module with Django."""
-    register(check_sqlite, Tags.database)
+    for check in (check_installed_apps, check_time_zones, check_databases, check_sqlite, check_body_limit):
+        register(check, "cronzimus")
+    register(check_urls, Tags.urls)
+    register(check_templates, Tags.templates)
+    register(check_static_files, Tags.staticfiles)
     register(check_open_api, Tags.security, deploy=True)
 
 
 def require_valid_settings() -> None:
-    """Raise `ImproperlyConfigured`, naming the variable, for a wrong setting that reading it did not show."""
-    wrong = [f"JOB_DEFAULTS: {name} {text}" for name, text in policies.policy_problems(conf.JOB_DEFAULTS).items()]
-    wrong += [
-        f"JOB_HTTP_ALLOWED_NETWORKS: {network!r} is not a network, such as 10.1.0.0/16"
-        for network in conf.JOB_HTTP_ALLOWED_NETWORKS
-        if not _is_network(network)
-    ]
-    wrong += [
-        f"JOB_COMMANDS: {command!r} is no management command"
-        for command in conf.JOB_COMMANDS
-        if command not in get_commands()
-    ]
+    """Raise `ImproperlyConfigured` that names each key of `CRONZIMUS` with a wrong value."""
+    wrong = [f"{name}: {text}" for name, text in problems().items()]
+    wrong = wrong or list(_wrong_values())
     if wrong:
-        raise ImproperlyConfigured("wrong value in the environment\n  " + "\n  ".join(wrong))
+        raise ImproperlyConfigured(
+            "wrong value in CRONZIMUS, or in the environment variable of that name\n  " + "\n  ".join(wrong)
+        )
+
+
+def errors() -> list[CheckMessage]:
+    """Return the errors that keep a scheduler from working: those that `manage.py check` shows, without the warnings.
+
+    For commands that run no system checks, because these load all that the web consists of.
+    """
+    return [message for message in run_checks(tags=["cronzimus"]) if message.is_serious() and not message.is_silenced()]
+
+
+def _wrong_values() -> Iterator[str]:
+    yield from (f"JOB_DEFAULTS: {name} {text}" for name, text in policies.policy_problems(conf.JOB_DEFAULTS).items())
+    for network in conf.JOB_HTTP_ALLOWED_NETWORKS:
+        if not _is_network(network):
+            yield f"JOB_HTTP_ALLOWED_NETWORKS: {network!r} is not a network, such as 10.1.0.0/16"
+    for command in conf.JOB_COMMANDS:
+        if command not in get_commands():
+            yield f"JOB_COMMANDS: {command!r} is not a management command"
+
+
+def check_installed_apps(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """Find the apps that are missing (cronzimus.E002)."""
+    return [
+        Error(f"{name} is not installed.", hint=f"Add '{name}' to INSTALLED_APPS.", id="cronzimus.E002")
+        for name in NEEDED_APPS
+        if not apps.is_installed(name)
+    ]
+
+
+def check_time_zones(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """Find that instants are stored without a time zone (cronzimus.E003)."""
+    if settings.USE_TZ:
+        return []
+    return [Error("USE_TZ is False: fire times would be ambiguous.", hint="Set USE_TZ = True.", id="cronzimus.E003")]
+
+
+def check_databases(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """Find a router that sends the app elsewhere (cronzimus.E004), and a database that will not do (cronzimus.E005)."""
+    found: list[CheckMessage] = []
+    elsewhere = sorted({alias for alias in _aliases() if alias != DEFAULT_DB_ALIAS})
+    if elsewhere:
+        found.append(
+            Error(
+                f"DATABASE_ROUTERS keeps Cronzimus from the database 'default': it goes to {', '.join(elsewhere)}.",
+                hint="Have the routers return 'default', or None, for the models of the app 'cronzimus'.",
+                id="cronzimus.E004",
+            )
+        )
+    if connection.vendor not in VENDORS:
+        found.append(
+            Error(
+                f"The database 'default' is {connection.display_name}.",
+                hint="Use PostgreSQL or SQLite: claims need SELECT … FOR UPDATE SKIP LOCKED and partial indexes.",
+                id="cronzimus.E005",
+            )
+        )
+    return found
+
+
+def check_body_limit(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """Find that bodies of any size would be read (cronzimus.E006)."""
+    if settings.DATA_UPLOAD_MAX_MEMORY_SIZE is not None:
+        return []
+    hint = "Set it to a number of bytes, such as Django's default of 2621440."
+    return [Error("DATA_UPLOAD_MAX_MEMORY_SIZE is None: no body is too large.", hint=hint, id="cronzimus.E006")]
+
+
+def check_templates(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """Find that the templates of the admin's pages cannot be loaded (cronzimus.E007)."""
+    if not apps.is_installed("django.contrib.admin"):
+        return []
+    try:
+        get_template(A_TEMPLATE)
+    except TemplateDoesNotExist:
+        hint = "Set 'APP_DIRS': True in TEMPLATES, or add django.template.loaders.app_directories.Loader."
+        return [Error("The templates of Cronzimus's admin pages are not found.", hint=hint, id="cronzimus.E007")]
+    except ImproperlyConfigured:
+        pass  # no template engine at all: the admin's own check says so (admin.E403)
+    return []
 
 
 def check_sqlite(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
-    """Find a SQLite too old for the statements that the scheduler uses (cronzimus.E001)."""
+    """Find a SQLite too old for the statements of the scheduler (cronzimus.E001)."""
     if connection.vendor != "sqlite":
         return []
     import sqlite3  # here: on PostgreSQL nobody loads it
@@ -51,18 +138,58 @@ def check_sqlite(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     if sqlite3.sqlite_version_info >= MIN_SQLITE:
         return []
     wanted = ".".join(map(str, MIN_SQLITE))
-    return [Error(f"SQLite {sqlite3.sqlite_version} is too old", hint=f"Use {wanted} or later.", id="cronzimus.E001")]
+    return [Error(f"SQLite {sqlite3.sqlite_version} is too old.", hint=f"Use {wanted} or later.", id="cronzimus.E001")]
 
 
 def check_open_api(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     """Warn of an API that needs no token on a server (cronzimus.W001)."""
     if conf.API_AUTH != "none":
         return []
+    message = "API_AUTH is none: everybody who reaches the API may change jobs."
+    return [CheckWarning(message, hint="Set API_AUTH to token.", id="cronzimus.W001")]
+
+
+def check_urls(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """Warn that the API has no address (cronzimus.W002)."""
+    if not getattr(settings, "ROOT_URLCONF", None) or not conf.SCHEDULER_API_ENABLED or _has_api(get_resolver()):
+        return []
     return [
         CheckWarning(
-            "API_AUTH is none: whoever reaches the API may change jobs", hint="Set API_AUTH=token.", id="cronzimus.W001"
+            f"{settings.ROOT_URLCONF} does not include the addresses of the API.",
+            hint=f"Add path('', include('{__package__}.urls')), or set SCHEDULER_API_ENABLED to False in CRONZIMUS.",
+            id="cronzimus.W002",
         )
     ]
+
+
+def check_static_files(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """Warn that the style sheet of the admin's pages is not found (cronzimus.W003)."""
+    if not apps.is_installed("django.contrib.admin") or not apps.is_installed("django.contrib.staticfiles"):
+        return []
+    from django.contrib.staticfiles import finders
+
+    if finders.find(A_STATIC_FILE):
+        return []
+    hint = "Add django.contrib.staticfiles.finders.AppDirectoriesFinder to STATICFILES_FINDERS."
+    return [CheckWarning("The static files of Cronzimus's admin pages are not found.", hint=hint, id="cronzimus.W003")]
+
+
+def _aliases() -> Iterator[str]:
+    for model in apps.get_app_config("cronzimus").get_models():
+        yield router.db_for_read(model)
+        yield router.db_for_write(model)
+        if not router.allow_migrate_model(DEFAULT_DB_ALIAS, model):
+            yield "no database, by allow_migrate"
+
+
+def _has_api(resolver: URLResolver) -> bool:
+    views = f"{__package__}.api.views."
+    for pattern in resolver.url_patterns:
+        if isinstance(pattern, URLResolver) and _has_api(pattern):
+            return True
+        if isinstance(pattern, URLPattern) and getattr(pattern.callback, "__module__", "").startswith(views):
+            return True
+    return False
 
 
 def _is_network(value: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +19,15 @@ DEFAULTS: Mapping[str, Any] = {
     "SCHEDULER_PROCESSES": 2,
     "SCHEDULER_THREADS": 10,
 }
-"""What holds where `CRONZIMUS` does not name a key; docs/settings.md says what each is for."""
+"""The value of each key that `CRONZIMUS` leaves out, and the type that a value has; docs/settings.md describes them."""
+CHOICES: Mapping[str, tuple[str, ...]] = {"API_AUTH": ("", "none", "token")}
+"""The values of the keys that have only a few."""
+BOUNDS: Mapping[str, tuple[int, int]] = {"SCHEDULER_PROCESSES": (1, 100), "SCHEDULER_THREADS": (1, 1000)}
+"""The lowest and the highest value of each number."""
+ANY_NUMBER = (0, 2**31 - 1)
+"""The bounds of a number that `BOUNDS` leaves out."""
+ENTRIES: Mapping[str, type] = {"JOBS": Mapping}
+"""What each entry of a list is, where it is not a text."""
 
 
 class Conf:
@@ -34,3 +43,54 @@ class Conf:
 
 conf = Conf()
 """The settings of the app."""
+
+
+def problems() -> dict[str, str]:
+    """Return, by key, what is wrong with the form of `CRONZIMUS`. No message shows a value: it may hold a secret."""
+    given = getattr(settings, "CRONZIMUS", {})
+    if not isinstance(given, Mapping):
+        return {"CRONZIMUS": f"must be a dictionary, not {_type_name(given)}"}
+    found = {str(name): _problem(name, value) for name, value in given.items()}
+    return {name: message for name, message in found.items() if message}
+
+
+def _problem(name: object, value: Any) -> str:
+    if name not in DEFAULTS:
+        near = difflib.get_close_matches(str(name).upper(), DEFAULTS, n=1, cutoff=0.6)
+        hint = f"did you mean {near[0]}?" if near else f"the settings are {', '.join(DEFAULTS)}"
+        return f"is not a setting; {hint}"
+    default = DEFAULTS[str(name)]
+    if isinstance(default, bool):
+        return "" if isinstance(value, bool) else f"must be True or False, not {_type_name(value)}"
+    if isinstance(default, int):
+        return _number_problem(value, *BOUNDS.get(str(name), ANY_NUMBER))
+    if isinstance(default, str):
+        return _text_problem(value, CHOICES.get(str(name)))
+    if isinstance(default, Mapping):
+        return "" if isinstance(value, Mapping) else f"must be a dictionary, not {_type_name(value)}"
+    return _list_problem(value, ENTRIES.get(str(name), str))
+
+
+def _number_problem(value: Any, low: int, high: int) -> str:
+    if isinstance(value, bool) or not isinstance(value, int):
+        return f"must be a whole number, not {_type_name(value)}"
+    return "" if low <= value <= high else f"must be from {low} to {high}"
+
+
+def _text_problem(value: Any, choices: tuple[str, ...] | None) -> str:
+    if not isinstance(value, str):
+        return f"must be a text, not {_type_name(value)}"
+    return "" if choices is None or value in choices else f"must be one of {', '.join(map(repr, choices))}"
+
+
+def _list_problem(value: Any, entries: type) -> str:
+    wanted = "dictionaries" if entries is Mapping else "texts"
+    if not isinstance(value, list | tuple):
+        return f"must be a list of {wanted}, not {_type_name(value)}"
+    wrong = next((index for index, entry in enumerate(value) if not isinstance(entry, entries)), None)
+    return "" if wrong is None else f"must be a list of {wanted}; entry {wrong} is {_type_name(value[wrong])}"
+
+
+def _type_name(value: Any) -> str:
+    names = {str: "a text", bool: "True or False", int: "a number", type(None): "None"}
+    return names.get(type(value), f"a {type(value).__name__}")

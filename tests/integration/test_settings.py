@@ -23,10 +23,12 @@ WRONG = [
     ("DATABASE_URL", "db.sqlite3"),
     ("DATABASE_URL", "postgresql://localhost:99999/db"),
     ("DATABASE_URL", "postgresql://[::1/db"),
+    ("DATABASE_URL", "postgresql://user:pass#word@localhost/db"),
     ("ALLOWED_HOSTS", "https://cronzimus.example.com"),
     ("ALLOWED_HOSTS", "cronzimus.example.com other.example.com"),
     ("CSRF_TRUSTED_ORIGINS", "cronzimus.example.com"),
     ("CSRF_TRUSTED_ORIGINS", "https://cronzimus.example.com/admin"),
+    ("CSRF_TRUSTED_ORIGINS", "https://user:password@cronzimus.example.com"),
     ("SCHEDULER_API_ENABLED", "maybe"),
     ("API_AUTH", "password"),
     ("SCHEDULER_THREADS", "0"),
@@ -67,7 +69,7 @@ def started(*command: str, **environment: str) -> subprocess.CompletedProcess[st
 def test_a_command_ends_with_a_message_that_names_the_variable(name: str, value: str) -> None:
     result = started("manage.py", "check", **{name: value})
     assert result.returncode == 1
-    assert result.stderr.startswith("cronzimus: wrong value in the environment\n") or name == "JOB_MODULES"
+    assert result.stderr.startswith("cronzimus: wrong value in ") or name == "JOB_MODULES"
     assert name in result.stderr
     assert "Traceback" not in result.stderr
     assert result.stdout == ""
@@ -78,7 +80,7 @@ def test_the_web_does_not_start_and_names_the_variable(name: str, value: str) ->
     result = started("-c", "import cronzimus_site.wsgi", **{name: value})
     assert result.returncode != 0
     last = result.stderr[result.stderr.rindex("ImproperlyConfigured") :]
-    assert last.startswith("ImproperlyConfigured: wrong value in the environment\n")
+    assert last.startswith("ImproperlyConfigured: wrong value in ")
     assert name in last
 
 
@@ -155,3 +157,24 @@ def test_a_wrong_declaration_is_said(tmp_path: Path) -> None:
 def test_a_relative_file_is_the_same_in_whichever_folder_a_process_is() -> None:
     show = "from cronzimus_site.settings import DATABASES; print(DATABASES['default']['NAME'])"
     assert started("-c", show, DATABASE_URL="sqlite:///some.sqlite3").stdout == f"{ROOT / 'some.sqlite3'}\n"
+
+
+@pytest.mark.parametrize(("debug", "jobs"), [("true", ["sample_task"]), ("false", [])])
+def test_only_a_development_start_has_the_sample_job(debug: str, jobs: list[str]) -> None:
+    show = "from cronzimus_site.settings import CRONZIMUS; print([job['id'] for job in CRONZIMUS['JOBS']])"
+    assert started("-c", show, DEBUG=debug).stdout == f"{jobs}\n"
+
+
+def test_a_database_file_that_cannot_be_opened_is_named_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "db.sqlite3"
+    result = started("manage.py", "migrate", DATABASE_URL=f"sqlite:///{path}")
+    assert result.returncode == 1
+    assert result.stderr == f"cronzimus: the database file {path}: unable to open database file\n"
+
+
+def test_a_database_server_that_does_not_answer_is_named_without_its_password() -> None:
+    result = started("manage.py", "migrate", DATABASE_URL="postgresql://u:hunter2@127.0.0.1:1/d")
+    assert result.returncode == 1
+    assert result.stderr.startswith("cronzimus: the database d on 127.0.0.1: connection ")
+    assert "Traceback" not in result.stderr
+    assert "hunter2" not in result.stderr

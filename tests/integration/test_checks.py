@@ -1,0 +1,144 @@
+"""The system checks: each names what a project has to set, by its id, and says nothing where all is well."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.core.checks import run_checks
+from django.db import connection
+from django.urls import include, path
+from pytest_django import Settings
+
+from jobs import checks
+
+TAGS = ("cronzimus", "urls", "templates", "staticfiles", "security")
+
+
+def found(tags: Sequence[str] = TAGS) -> dict[str, str]:
+    """Return the hints of our own checks' messages, by id."""
+    messages = run_checks(tags=tags, include_deployment_checks=True)
+    return {str(m.id): str(m.hint) for m in messages if str(m.id).startswith("cronzimus.")}
+
+
+class Routes:
+    """A router that sends the app `cronzimus` where a test says."""
+
+    target: str | None = "archive"
+    migrates = True
+
+    def db_for_write(self, model: Any, **hints: Any) -> str | None:
+        return self.target if model._meta.app_label == "cronzimus" else None
+
+    db_for_read = db_for_write
+
+    def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool:
+        return self.migrates or app_label != "cronzimus"
+
+
+class Stays(Routes):
+    """A router that leaves the app on `default`."""
+
+    target = "default"
+
+
+class NotMigrated(Routes):
+    """A router that has no tables made on `default`."""
+
+    target, migrates = None, False
+
+
+urlpatterns: list[Any] = []
+
+
+class Included:
+    """The URLs of a project that has the API below a prefix."""
+
+    urlpatterns = [path("ops/", include("jobs.urls"))]
+
+
+def test_nothing_is_found_where_all_is_well() -> None:
+    assert found() == {}
+
+
+def test_an_old_sqlite_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "vendor", "sqlite")
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 37, 2))
+    assert found() == {"cronzimus.E001": "Use 3.38 or later."}
+
+
+def test_a_missing_app_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks.apps, "is_installed", lambda name: name != "django_apscheduler")
+    assert found() == {"cronzimus.E002": "Add 'django_apscheduler' to INSTALLED_APPS."}
+
+
+def test_instants_without_a_time_zone_are_found(settings: Settings) -> None:
+    settings.USE_TZ = False
+    assert found() == {"cronzimus.E003": "Set USE_TZ = True."}
+
+
+@pytest.mark.parametrize("router", ["Routes", "NotMigrated"])
+def test_a_router_that_sends_the_app_away_is_found(settings: Settings, router: str) -> None:
+    settings.DATABASE_ROUTERS = [f"{__name__}.{router}"]
+    assert found().keys() == {"cronzimus.E004"}
+
+
+def test_a_router_that_leaves_the_app_on_default_is_fine(settings: Settings) -> None:
+    settings.DATABASE_ROUTERS = [f"{__name__}.Stays"]
+    assert found() == {}
+
+
+def test_a_database_that_will_not_do_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "connection", SimpleNamespace(vendor="mysql", display_name="MySQL"))
+    assert found().keys() == {"cronzimus.E005"}
+
+
+def test_bodies_of_any_size_are_found(settings: Settings) -> None:
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = None
+    assert found().keys() == {"cronzimus.E006"}
+
+
+def test_templates_that_cannot_be_loaded_are_found(settings: Settings) -> None:
+    (engine,) = settings.TEMPLATES
+    settings.TEMPLATES = [{**engine, "DIRS": [], "APP_DIRS": False}]
+    assert found().keys() == {"cronzimus.E007"}
+
+
+def test_an_open_api_is_found(settings: Settings) -> None:
+    settings.CRONZIMUS = settings.CRONZIMUS | {"API_AUTH": "none"}
+    assert found() == {"cronzimus.W001": "Set API_AUTH to token."}
+
+
+def test_an_api_without_an_address_is_found(settings: Settings) -> None:
+    settings.ROOT_URLCONF = __name__
+    assert found().keys() == {"cronzimus.W002"}
+
+
+def test_an_api_below_a_prefix_has_an_address(settings: Settings) -> None:
+    settings.ROOT_URLCONF = Included
+    assert found() == {}
+
+
+def test_an_api_that_is_switched_off_needs_no_address(settings: Settings) -> None:
+    settings.ROOT_URLCONF = __name__
+    settings.CRONZIMUS = settings.CRONZIMUS | {"SCHEDULER_API_ENABLED": False}
+    assert found() == {}
+
+
+def test_a_missing_style_sheet_is_found(settings: Settings) -> None:
+    settings.STATICFILES_FINDERS = ["django.contrib.staticfiles.finders.FileSystemFinder"]
+    assert found().keys() == {"cronzimus.W003"}
+
+
+def test_the_errors_that_keep_a_scheduler_from_working_are_no_warnings(settings: Settings) -> None:
+    settings.USE_TZ = False
+    settings.CRONZIMUS = settings.CRONZIMUS | {"API_AUTH": "none"}
+    assert [message.id for message in checks.errors()] == ["cronzimus.E003"]
+
+
+def test_an_error_may_be_silenced(settings: Settings) -> None:
+    settings.USE_TZ, settings.SILENCED_SYSTEM_CHECKS = False, ["cronzimus.E003"]
+    assert checks.errors() == []

@@ -1,0 +1,65 @@
+"""The checks of the environment's variables: what they accept, and that no message shows a secret."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cronzimus_site import env
+
+HIDDEN = "hunter2"
+
+
+@pytest.mark.parametrize("special", ["#", "/", "?", "[", "]", "/@", "#@", "?@", ":/"])
+@pytest.mark.parametrize("template", ["{0}{1}{0}", "12{1}{0}", "{0}@{1}{0}"])
+def test_a_password_that_is_not_percent_encoded_is_said_and_not_shown(special: str, template: str) -> None:
+    password = template.format(HIDDEN, special)
+    try:
+        env.is_database_url(f"postgresql://user:{password}@db.example.com:5432/cronzimus")
+    except ValueError as error:
+        assert "Percent-encode the password" in str(error)
+        assert HIDDEN not in str(error)
+        assert error.__cause__ is None
+    else:
+        pytest.fail("it was accepted")
+
+
+@pytest.mark.parametrize("url", [f"postgresql://user:{HIDDEN}@host:99999/name", f"mysql://user:{HIDDEN}@host/name"])
+def test_another_wrong_url_is_not_shown_either(url: str) -> None:
+    with pytest.raises(ValueError, match="not a database's URL") as refused:
+        env.is_database_url(url)
+    assert HIDDEN not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://user:p%2Fw%23x%40y@host:5432/name",
+        "postgresql://user@host/name?sslmode=require",
+        "postgresql://%2Fvar%2Frun%2Fpostgresql/name",
+        "sqlite:////srv/people@example.com/db.sqlite3",
+    ],
+)
+def test_a_right_url_is_accepted(url: str) -> None:
+    env.is_database_url(url)
+
+
+def test_an_origin_with_a_password_is_not_shown() -> None:
+    with pytest.raises(ValueError, match="no user and no password") as refused:
+        env.are_origins([f"https://user:{HIDDEN}@cronzimus.example.com"])
+    assert HIDDEN not in str(refused.value)
+
+
+def test_a_time_zone_that_the_system_lacks_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "America").mkdir()
+    (tmp_path / "America" / "New_York").touch()
+    monkeypatch.setattr(env, "ZONEINFO", tmp_path)
+    env.is_time_zone("America/New_York")
+    with pytest.raises(ValueError, match="tzdata-legacy"):
+        env.is_time_zone("US/Eastern")
+
+
+def test_a_time_zone_is_accepted_where_the_system_has_no_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(env, "ZONEINFO", tmp_path / "nothing")
+    env.is_time_zone("US/Eastern")
