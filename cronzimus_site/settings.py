@@ -81,7 +81,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
     "jobs",
-    "django.contrib.admin.apps.SimpleAdminConfig",  # urls.py discovers its pages: a scheduler does without them
+    "cronzimus_site.admin.CronzimusAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -1,9 +1,28 @@
 """The admin: jobs, their runs, the schedulers and the API's tokens. It knows `services`, and never the scheduler."""
 
-from . import site
+from __future__ import annotations
+
+from django.contrib import admin
+from django.db.models import Model
+
+from ..models import Job, Run, Scheduler
+from .base import BaseAdmin
 from .jobs.admin import JobAdmin
 from .runs.admin import RunAdmin
 from .schedulers.admin import SchedulerAdmin
 from .tokens.admin import TokenAdmin
 
-__all__ = ["JobAdmin", "RunAdmin", "SchedulerAdmin", "TokenAdmin", "site"]
+__all__ = ["JobAdmin", "RunAdmin", "SchedulerAdmin", "TokenAdmin", "register"]
+
+PAGES: dict[type[Model], type[BaseAdmin]] = {Job: JobAdmin, Run: RunAdmin, Scheduler: SchedulerAdmin}
+"""Our pages, by model."""
+
+
+def register(site: admin.AdminSite) -> None:
+    """Add our pages to `site`; those that it has already stay as they are. Nothing else of the site changes."""
+    for model, page in PAGES.items():
+        if not site.is_registered(model):
+            site.register(model, page)
+
+
+register(admin.site)

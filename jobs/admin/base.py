@@ -1,59 +1,76 @@
-"""What our pages have in common: each is of the instant of its request, and bad addresses break nothing."""
+"""What our pages share: each shows one instant, and a bad address cannot break it."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.utils import quote
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import BadRequest, PermissionDenied
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils.text import capfirst
 
-from .request_time import stamp
+from ..models import Run
+from .request_time import attach_now
 
 NUL = "\0"
-"""What no text in PostgreSQL may hold."""
+"""The character that no text in PostgreSQL may hold."""
 
 
-class StampedChangeList(ChangeList):
-    """A list that stamps each row with the instant of the request: a ModelAdmin keeps no state itself."""
+class BaseChangeList(ChangeList):
+    """A list whose rows know the instant of the request and the site: a ModelAdmin itself keeps no state."""
 
     def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
-        """Name the list for what it shows."""
+        """Name the list after its rows."""
         super().__init__(request, *args, **kwargs)
         self.title = capfirst(str(self.opts.verbose_name_plural))
 
+    def get_filters_params(self, params: Any = None) -> Any:
+        """Return the parameters of our filters. Any other lookup is refused: `?secret__startswith=a` tells secrets."""
+        given: dict[str, Any] = super().get_filters_params(params)
+        if not given.keys() <= {getattr(narrow, "parameter_name", None) for narrow in self.list_filter}:
+            raise IncorrectLookupParameters
+        return given
+
     def get_results(self, request: HttpRequest) -> None:
-        """Fetch the page's rows, and stamp them."""
+        """Fetch the rows of the page, and prepare them for the columns."""
         super().get_results(request)
         for row in self.result_list:
-            stamp(row, request)
+            self.prepare(row, request)
+
+    def prepare(self, row: Model, request: HttpRequest) -> None:
+        """Keep on `row` what the columns need beside it."""
+        attach_now(row, request)
+        attach_site(row, self.model_admin.admin_site)
 
 
 class BaseAdmin(admin.ModelAdmin):
-    """Django's ModelAdmin, whose rows know the instant of the request (see `jobs.admin.request_time`)."""
+    """Django's ModelAdmin, whose rows know the instant of the request and their site."""
 
     show_full_result_count = False
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """Return our own kind of list."""
-        return StampedChangeList
+        return BaseChangeList
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
-        """Return one row, stamped; None where there is none."""
-        if NUL in object_id:  # PostgreSQL would not even look for it
+        """Return one row, prepared for the columns, or None."""
+        if NUL in object_id:  # PostgreSQL refuses the query
             return None
         row: Model | None = super().get_object(request, object_id, from_field)
         if row is not None:
-            stamp(row, request)
+            attach_now(row, request)
+            attach_site(row, self.admin_site)
         return row
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        """Show the list; refuse an address that PostgreSQL could not look for, or an action that is not allowed.
+        """Show the list. Refuse an address with NUL, and an action that the user may not take.
 
-        Of the latter Django itself would say nothing, and show the list again.
+        Django ignores such an action, and shows the list again.
         """
         if any(NUL in value for data in (request.GET, request.POST) for _, values in data.lists() for value in values):
             raise BadRequest
@@ -61,6 +78,10 @@ class BaseAdmin(admin.ModelAdmin):
         if action and action not in self.get_actions(request):
             raise PermissionDenied
         return super().changelist_view(request, extra_context)
+
+    def page_url(self, page: str, *args: Any) -> str:
+        """Return the address of one of the model's pages on this site: `page_url("change", row.pk)`."""
+        return model_url(self.admin_site, self.model, page, *args)
 
 
 class ReadOnlyAdmin(BaseAdmin):
@@ -79,3 +100,25 @@ class ReadOnlyAdmin(BaseAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Nobody deletes a row here."""
         return False
+
+
+def attach_site(row: Model, site: admin.AdminSite) -> None:
+    """Keep on `row` the site whose page shows it: there may be several."""
+    vars(row)["cronzimus_site"] = site
+
+
+def row_site(row: Model) -> admin.AdminSite:
+    """Return the site that `attach_site` kept on `row`."""
+    site: admin.AdminSite = vars(row)["cronzimus_site"]
+    return site
+
+
+def model_url(site: admin.AdminSite, model: type[Model], page: str, *args: Any) -> str:
+    """Return the address of a page of `model` on `site`. `args` are keys of rows."""
+    name = f"{site.name}:{model._meta.app_label}_{model._meta.model_name}_{page}"
+    return reverse(name, args=[quote(arg) for arg in args])
+
+
+def actor_of(request: HttpRequest) -> str:
+    """Return the name under which a write of this user goes on record: the login, cut to the length of the column."""
+    return str(request.user.get_username())[: Run._meta.get_field("actor").max_length]

@@ -13,7 +13,7 @@ from django.http import HttpRequest
 class BarFilter(admin.SimpleListFilter):
     """A filter that opens from the bar above a list."""
 
-    template = "admin/cronzimus/filter.html"
+    template = "cronzimus/filter.html"
 
 
 class FieldFilter(BarFilter):

@@ -1,4 +1,4 @@
-"""The instant of a request: the clock is read once for each, and everything on the page is of that moment."""
+"""The instant of a request. The clock is read once for each request, so that a whole page shows one moment."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from django.http import HttpRequest
 from ..core.clock import Clock, SystemClock
 
 clock: Clock = SystemClock()
-"""What the time of all pages is read from."""
+"""The clock of all pages."""
 
 
-def moment_of(request: HttpRequest) -> datetime:
-    """Return the instant of `request`; the clock is read when it is first asked for."""
+def request_now(request: HttpRequest) -> datetime:
+    """Return the instant of `request`. The clock is read at the first call."""
     kept: dict[str, datetime] = vars(request)
-    if "moment" not in kept:
-        kept["moment"] = clock.now()
-    return kept["moment"]
+    if "cronzimus_now" not in kept:
+        kept["cronzimus_now"] = clock.now()
+    return kept["cronzimus_now"]
 
 
-def stamp(row: Model, request: HttpRequest) -> None:
-    """Keep the instant of `request` with `row`: Django's columns are handed nothing but the row."""
-    vars(row)["moment"] = moment_of(request)
+def attach_now(row: Model, request: HttpRequest) -> None:
+    """Keep the instant of `request` on `row`: Django hands a column nothing but the row."""
+    vars(row)["cronzimus_now"] = request_now(request)
 
 
-def moment_at(row: Model) -> datetime:
-    """Return the instant at which `row` is looked at."""
-    moment: datetime = vars(row)["moment"]
-    return moment
+def row_now(row: Model) -> datetime:
+    """Return the instant that `attach_now` kept on `row`."""
+    now: datetime = vars(row)["cronzimus_now"]
+    return now

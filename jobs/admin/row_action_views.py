@@ -1,4 +1,4 @@
-"""The addresses at which verbs are done, the bulk actions that do the same, and the buttons that lead there."""
+"""The addresses of row actions, the bulk actions that do the same, and the buttons that lead there."""
 
 from __future__ import annotations
 
@@ -7,79 +7,83 @@ from functools import partial
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
-from django.contrib.admin.utils import quote, unquote
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
-from .base import BaseAdmin, StampedChangeList
-from .row_actions import Verb, perform
+from .base import BaseAdmin, BaseChangeList, model_url, row_site
+from .row_actions import RowAction, perform
 
 View = Callable[..., HttpResponse]
-"""What answers a request."""
 
 BUTTON = (
-    '<button class="row-button" type="submit" form="row-verb" formaction="{}">{}'
+    '<button class="row-button" type="submit" form="row-action" formaction="{}">{}'
     '<span class="visually-hidden">: {}</span></button>'
 )
-"""The button of a verb in a row of a list."""
+"""The button of an action in a row of a list."""
 
 
-class VerbChangeList(StampedChangeList):
-    """A list that keeps with each row what its reader may do, beside the instant of the request."""
+class RowActionChangeList(BaseChangeList):
+    """A list whose rows know which actions the user may take."""
 
     def get_results(self, request: HttpRequest) -> None:
-        """Fetch the page's rows, and hand them the permissions."""
+        """Fetch the rows of the page, and hand them the actions."""
         super().get_results(request)
         allowed = self.model_admin.allowed(request)  # type: ignore[attr-defined]
         for row in self.result_list:
             vars(row)["allowed"] = allowed
 
 
-class VerbViews(BaseAdmin):
-    """Adds the addresses of `verbs` beside Django's own, each with its permission checked in the handler."""
+class RowActionAdmin(BaseAdmin):
+    """A ModelAdmin with an address for each of its `row_actions`. Each handler checks the permissions."""
 
-    verbs: ClassVar[Mapping[str, Verb]]
+    row_actions: ClassVar[Mapping[str, RowAction]]
     most_at_once: ClassVar[int] = 100_000
-    """So many rows a bulk action takes."""
+    """Rows that a bulk action takes."""
 
-    def row_of(self, key: Any) -> Model | None:
-        """Return the row on whose record a verb is put, or None where it is gone."""
+    def logged_row(self, key: Any) -> Model | None:
+        """Return the row whose log names an action, or None if it is gone."""
         raise NotImplementedError
 
     def allowed(self, request: HttpRequest) -> set[str]:
-        """Return which of the permissions that verbs need the person has."""
-        return {verb.permission for verb in self.verbs.values() if self.may(request, verb.permission)}
+        """Return the names of the actions that the user may take."""
+        return {name for name, action in self.row_actions.items() if self.may(request, *action.permissions)}
 
-    def may(self, request: HttpRequest, permission: str) -> bool:
-        """Say whether the person has a permission."""
-        return bool(getattr(self, f"has_{permission}_permission")(request))
+    def may(self, request: HttpRequest, *permissions: str) -> bool:
+        """Say whether the user has all of `permissions`: "change" stands for `has_change_permission`."""
+        return all(getattr(self, f"has_{permission}_permission")(request) for permission in permissions)
 
-    def require(self, request: HttpRequest, permission: str) -> None:
-        """Refuse those who have not."""
-        if not self.may(request, permission):
+    def require(self, request: HttpRequest, *permissions: str) -> None:
+        """Raise `PermissionDenied` unless the user has all of `permissions`."""
+        if not self.may(request, *permissions):
             raise PermissionDenied
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[VerbChangeList]:
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[RowActionChangeList]:
         """Return our own kind of list."""
-        return VerbChangeList
+        return RowActionChangeList
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
-        """Leave the buttons out for those who may press none."""
-        may = self.allowed(request)
-        return [name for name in self.list_display if may or name != "buttons"]
+        """Leave the column of buttons out if the user may press none."""
+        shown = list(self.list_display)
+        return shown if self.allowed(request) else [column for column in shown if column is not buttons]
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Return the bulk actions that the user may take."""
+        allowed, actions = self.allowed(request), super().get_actions(request)
+        return {name: act for name, act in actions.items() if name not in self.row_actions or name in allowed}
 
     def get_urls(self) -> list[Any]:
         """Return our addresses before Django's, whose last one matches everything."""
         return [*self.own_urls(), *super().get_urls()]
 
     def own_urls(self) -> list[URLPattern]:
-        """Return an address for each verb."""
-        views = {name: partial(self.verb_view, name=name) for name in self.verbs}
+        """Return an address for each action."""
+        views = {name: partial(self.row_action_view, name=name) for name in self.row_actions}
         return [self.post(f"<path:object_id>/{name}/", view, name) for name, view in views.items()]
 
     def post(self, route: str, view: View, name: str) -> URLPattern:
@@ -87,51 +91,60 @@ class VerbViews(BaseAdmin):
         named = f"{self.opts.app_label}_{self.opts.model_name}_{name}"
         return path(route, self.admin_site.admin_view(require_POST(view)), name=named)
 
-    def verb_view(self, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
-        """Do one verb with one row, and go back to where the button was."""
-        key, verb = unquote(object_id), self.verbs[name]
-        self.require(request, verb.permission)
-        perform(self, request, verb, [key], self.row_of)
-        pages = f"admin:{self.opts.app_label}_{self.opts.model_name}"
+    def row_action_view(self, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
+        """Take one action with one row, and go back to where the button was."""
+        key, action = unquote(object_id), self.row_actions[name]
+        self.require(request, *action.permissions)
+        perform(self, request, action, [key], self.logged_row)
         if "from_page" in request.POST and self.get_object(request, key) is not None:
-            return HttpResponseRedirect(reverse(f"{pages}_change", args=[object_id]))
+            return HttpResponseRedirect(self.page_url("change", key))
         filters = QueryDict(request.POST.get("filters", "")).urlencode()
-        return HttpResponseRedirect(f"{reverse(f'{pages}_changelist')}{'?' if filters else ''}{filters}")
+        return HttpResponseRedirect(f"{self.page_url('changelist')}{'?' if filters else ''}{filters}")
 
     def page_buttons(self, request: HttpRequest, row: Model, names: Iterable[str]) -> list[tuple[str, str]]:
-        """Return the address and the label of each verb of `names` that the person may do with a row."""
-        verbs = [(name, self.verbs[name]) for name in names]
-        return [(verb_url(row, name), verb.label) for name, verb in verbs if self.may(request, verb.permission)]
+        """Return the address and the label of each action of `names` that the user may take with `row`."""
+        actions = [(name, self.row_actions[name]) for name in names]
+        return [(row_url(row, name), a.label) for name, a in actions if self.may(request, *a.permissions)]
 
-    def row_buttons(self, row: Model, names: Iterable[str], title: str) -> SafeString:
-        """Return the buttons of a row of the list.
-
-        They belong to a form beside the list: a form within the list's own can not be.
-        """
-        verbs = [(name, self.verbs[name]) for name in names if self.verbs[name].permission in vars(row)["allowed"]]
-        return format_html_join("", BUTTON, ((verb_url(row, name), verb.label, title) for name, verb in verbs))
+    def button_names(self, row: Any) -> tuple[Iterable[str], str]:
+        """Return the names of the actions that make sense for a row of the list, and the title of the row."""
+        raise NotImplementedError
 
 
-def verb_url(row: Model, name: str) -> str:
-    """Return the address that does a verb with a row."""
-    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_{name}", args=[quote(row.pk)])
+@admin.display(description="Actions")
+def buttons(row: Model) -> SafeString:
+    """Return the buttons of a row of a list.
+
+    They belong to a form beside the list: HTML has no form within the list's own.
+    """
+    admin_of_row = row_site(row)._registry[type(row)]
+    assert isinstance(admin_of_row, RowActionAdmin)  # noqa: S101
+    names, title = admin_of_row.button_names(row)
+    shown = [name for name in names if name in vars(row)["allowed"]]
+    labels = ((row_url(row, name), admin_of_row.row_actions[name].label, title) for name in shown)
+    return format_html_join("", BUTTON, labels)
 
 
-def bulk_actions(verbs: Mapping[str, Verb]) -> Sequence[Callable[..., None]]:
-    """Return the bulk actions of `verbs`, which Django offers to those with their permissions only."""
-    return [_bulk_action(name, verb) for name, verb in verbs.items()]
+def row_url(row: Model, name: str) -> str:
+    """Return the address that takes an action with a row."""
+    return model_url(row_site(row), type(row), name, row.pk)
 
 
-def _bulk_action(name: str, verb: Verb) -> Callable[..., None]:
-    @admin.action(permissions=[verb.permission], description=verb.bulk or verb.label)
-    def act(modeladmin: VerbViews, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+def bulk_actions(actions: Mapping[str, RowAction]) -> Sequence[Callable[..., None]]:
+    """Return the bulk actions of `actions`. `RowActionAdmin.get_actions` offers them to users who may take them."""
+    return [_bulk_action(name, action) for name, action in actions.items()]
+
+
+def _bulk_action(name: str, action: RowAction) -> Callable[..., None]:
+    @admin.action(description=action.bulk or action.label)
+    def act(modeladmin: RowActionAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         most = modeladmin.most_at_once
         keys = list(queryset.values_list("pk", flat=True)[: most + 1])
         if len(keys) > most:
             said = format_html("Nothing was done: choose at most {} at once.", f"{most:,}")
             modeladmin.message_user(request, said, messages.ERROR)
         else:
-            perform(modeladmin, request, verb, keys, modeladmin.row_of)
+            perform(modeladmin, request, action, keys, modeladmin.logged_row)
 
     act.__name__ = name
     return act

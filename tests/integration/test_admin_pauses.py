@@ -100,7 +100,7 @@ def test_a_job_that_is_not_there_is_not_paused(admin):
 def test_the_next_fire_time_is_left_out_and_on_record(admin):
     make_job(trigger=CRONTAB, next_run_time=after(3600))
     (said,) = messages(admin.send(f"{JOBS}job/skip/", from_page="1"))
-    assert said == "Left out: job at 2030-01-01 13:00:00 UTC (next run 2030-01-02 13:00:00 UTC)."
+    assert said == "Skipped: job at 2030-01-01 13:00:00 UTC (next run 2030-01-02 13:00:00 UTC)."
     run = Run.objects.get()
     assert (run.status, run.scheduled_time, run.actor, run.reason) == (
         "skipped",

@@ -36,13 +36,21 @@ def state():
 
 @pytest.mark.parametrize("permission", PERMISSIONS)
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_verb_needs_its_permission(at_noon, verb, permission):
+def test_an_action_needs_its_permission(at_noon, verb, permission):
     make_job(paused=verb == "resume")
     before = state()
-    response = Admin(permission).client.post(f"{JOBS}job/{verb}/")
+    viewing = ("view_job",) if verb == "duplicate" else ()
+    response = Admin(permission, *viewing).client.post(f"{JOBS}job/{verb}/")
     allowed = NEEDED[verb] == permission
     assert response.status_code == (302 if allowed else 403)
     assert (state() != before) == allowed
+
+
+def test_a_job_that_one_may_not_see_is_not_duplicated(at_noon):
+    make_job(kwargs={"password": "secret"})
+    response = Admin("add_job").client.post(f"{JOBS}job/duplicate/")
+    assert response.status_code == 403
+    assert Job.objects.count() == 1
 
 
 @pytest.mark.parametrize("permission", PERMISSIONS)

@@ -1,50 +1,59 @@
-"""Jobs in the admin: the list, and the page of one. Every write goes through `jobs.services`."""
+"""Jobs in the admin: the list, the form, and the addresses of what people do with a job. `services` writes."""
 
 from __future__ import annotations
 
 from typing import Any, cast
 
-from django.contrib import admin
+from django.contrib.admin.utils import unquote
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern
 
 from ... import services
 from ...core.exceptions import CronzimusError, JobNotFound
 from ...definitions import policies
 from ...models import Job
 from ...selectors import states
-from ..pausing import all_paused
-from ..request_time import moment_of
-from ..row_action_views import bulk_actions, verb_url
-from ..row_actions import VERBS, next_run
-from .columns import JobColumns, offered_on_page, runs_url
+from ..pausing import PauseUntilForm, all_paused
+from ..request_time import request_now
+from ..row_action_views import RowActionAdmin, bulk_actions, buttons, row_url
+from . import columns
+from .actions import JOB_ACTIONS, next_run, offered, offered_on_page, pause_end
 from .filters import ExecutorFilter, LastResultFilter, StateFilter
 from .form import JobForm, stored_policies
 from .preview import preview
 from .sections import form_sections, read_sections
-from .views import JobViews
 
 
-@admin.register(Job)
-class JobAdmin(JobViews, JobColumns):
+class JobAdmin(RowActionAdmin):
     """The list of jobs, and the form of one."""
 
     form = JobForm
-    list_display = (
-        "job_id", "named", "state", "trigger_words", "next_run", "last_result", "ran", "buttons",
+    list_display: Any = (
+        columns.job_id, columns.named, columns.state, columns.trigger_words, columns.next_run, columns.last_result,
+        columns.ran, buttons,
     )  # fmt: skip
     list_filter = (StateFilter, LastResultFilter, ExecutorFilter)
     search_fields = ("id", "name", "description", "func")
     search_help_text = "Search in ids, names, descriptions and functions."
-    actions = bulk_actions(VERBS)
+    row_actions = JOB_ACTIONS
+    actions = bulk_actions(JOB_ACTIONS)
+
+    def logged_row(self, key: Any) -> Job:
+        """Return a job with this id, whose log names an action."""
+        return Job(pk=key)
+
+    def button_names(self, row: Job) -> tuple[tuple[str, ...], str]:
+        """Return the names of the actions for a row of the list."""
+        return offered(row), row.pk
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Show the list, and above it that all is paused, if it is."""
+        """Show the list, with a banner if all is paused."""
         return super().changelist_view(request, {**(extra_context or {}), "all_paused": all_paused()})
 
     def get_fieldsets(self, request: HttpRequest, obj: Job | None = None) -> Any:
-        """Return the form's inputs by section; for those who may only look, what the row holds."""
+        """Return the inputs of the form by section, or what the row holds for a user who may only look."""
         if obj is not None and not self.has_change_permission(request, obj):
             return read_sections(obj)
         return form_sections(obj)
@@ -52,9 +61,9 @@ class JobAdmin(JobViews, JobColumns):
     def get_form(
         self, request: HttpRequest, obj: Job | None = None, change: bool = False, **kwargs: Any
     ) -> type[JobForm]:
-        """Return the form of this request: it is handed the instant."""
+        """Return the form class of this request, which knows the instant."""
         form = cast(type[JobForm], super().get_form(request, obj, change, **kwargs))
-        form.now = moment_of(request)  # Django makes the class anew for each request
+        form.now = request_now(request)  # Django makes the class anew for each request
         return form
 
     def changeform_view(
@@ -64,7 +73,7 @@ class JobAdmin(JobViews, JobColumns):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """Show the form, or save it; once more where another person was faster: the form finds what changed."""
+        """Show the form, or save it. If somebody else saved in between, validate again: the form finds the change."""
         try:
             return super().changeform_view(request, object_id, form_url, extra_context)
         except CronzimusError:
@@ -79,12 +88,12 @@ class JobAdmin(JobViews, JobColumns):
         form_url: str = "",
         obj: Job | None = None,
     ) -> HttpResponse:
-        """Add what the page shows beside the form: the preview, what is wrong with the job, and the buttons."""
+        """Add the preview, what is wrong with the job, and the buttons."""
         form = context["adminform"].form
         if obj is None:
             context |= {
                 "preview": preview(form) if form.is_bound else None,
-                "preview_url": reverse("admin:cronzimus_job_preview_new"),
+                "preview_url": self.page_url("preview_new"),
             }
         else:
             context |= self._page(request, obj, form)
@@ -93,13 +102,13 @@ class JobAdmin(JobViews, JobColumns):
     def _page(self, request: HttpRequest, job: Job, form: Any) -> dict[str, Any]:
         return {
             "preview": preview(form),
-            "preview_url": self.has_change_permission(request) and verb_url(job, "preview"),
-            "problem": states.job_state(job, moment_of(request))[1],
+            "preview_url": self.has_change_permission(request) and row_url(job, "preview"),
+            "problem": states.job_state(job, request_now(request))[1],
             "damaged": policies.policy_problems(stored_policies(job)),
-            "verbs": self.page_buttons(request, job, offered_on_page(job)),
+            "actions": self.page_buttons(request, job, offered_on_page(job)),
             "pause_form": self.pause_form(request, job),
-            "pause_url": verb_url(job, "pause_until"),
-            "runs": runs_url(job.pk),
+            "pause_url": row_url(job, "pause_until"),
+            "runs": columns.runs_url(job),
         }
 
     def save_model(self, request: HttpRequest, obj: Job, form: Any, change: bool) -> None:
@@ -122,6 +131,58 @@ class JobAdmin(JobViews, JobColumns):
 
     def _remove(self, job_id: str, request: HttpRequest) -> None:
         try:
-            services.remove_job(job_id, now=moment_of(request))
+            services.remove_job(job_id, now=request_now(request))
         except JobNotFound:
-            return  # another person was faster
+            return  # somebody else removed it
+
+    def own_urls(self) -> list[URLPattern]:
+        """Return the addresses of the preview, the pause until an instant, and the actions."""
+        return [
+            self.post("preview/", self.preview_view, "preview_new"),
+            self.post("<path:object_id>/preview/", self.preview_view, "preview"),
+            self.post("<path:object_id>/pause-until/", self.pause_until_view, "pause_until"),
+            *super().own_urls(),
+        ]
+
+    def preview_view(self, request: HttpRequest, object_id: str | None = None) -> HttpResponse:
+        """Show the fire times of the posted trigger. Nothing is written, so a user who may view jobs may ask."""
+        self.require(request, "view" if object_id is not None else "add")
+        job = self.get_object(request, unquote(object_id)) if object_id is not None else None
+        if object_id is not None and job is None:
+            raise Http404
+        form = self.get_form(request, job, change=job is not None)(request.POST, instance=job)
+        return TemplateResponse(request, "cronzimus/jobs/preview.html", {"preview": preview(form)})
+
+    def pause_until_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Pause a job until the posted instant, or show the form with what is wrong."""
+        self.require(request, "change")
+        job: Job | None = self.get_object(request, unquote(object_id))
+        if job is None:
+            raise Http404
+        form = PauseUntilForm(request.POST, zone=states.zone_of(job))
+        page = self.page_url("change", job.pk)
+        if form.is_valid() and self._pause(request, job, form):
+            return HttpResponseRedirect(page)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Pause {job.pk}", "opts": self.opts, "form": form, "action": row_url(job, "pause_until"),
+            "button": "Pause", "back": page, "back_to": job.pk,
+        }  # fmt: skip
+        return TemplateResponse(request, "cronzimus/form_page.html", context)
+
+    def _pause(self, request: HttpRequest, job: Job, form: PauseUntilForm) -> bool:
+        now = request_now(request)
+        try:
+            job = services.pause_job(job.pk, now=now, until=form.cleaned_data["until"])
+        except CronzimusError as error:
+            form.refuse(error)
+            return False
+        self.log_change(request, job, f"Paused until {form.cleaned_data['until']:%Y-%m-%d %H:%M:%S} UTC.")
+        self.message_user(request, f"Schedule of {job.pk}: {next_run(job, now)}.")
+        return True
+
+    def pause_form(self, request: HttpRequest, job: Job) -> PauseUntilForm | None:
+        """Return the form for the page of a job, or None if the user may not pause it."""
+        if not self.may(request, "change"):
+            return None
+        return PauseUntilForm(zone=states.zone_of(job), until=pause_end(job, request_now(request)))

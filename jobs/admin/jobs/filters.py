@@ -13,7 +13,7 @@ from ...core.runs import FINISHED, Executor, JobState
 from ...functions import registry
 from ...models import Job
 from ..filters import BarFilter, FieldFilter
-from ..request_time import moment_of
+from ..request_time import request_now
 
 
 def broken() -> Q:
@@ -50,7 +50,7 @@ class StateFilter(BarFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Job]) -> QuerySet[Job]:
         """Narrow the jobs to the chosen state."""
         chosen = STATES.get(self.value() or "")
-        return queryset.filter(chosen[1](moment_of(request))) if chosen else queryset
+        return queryset.filter(chosen[1](request_now(request))) if chosen else queryset
 
 
 class LastResultFilter(FieldFilter):

@@ -67,7 +67,7 @@ class JobForm(PolicyForm):
 
     id = text(
         "Id",
-        "Letters, digits and _ . : -, at most 64. It can not be changed later.",
+        "Letters, digits and _ . : -, at most 64. It cannot be changed later.",
         forms.TextInput({"class": "vTextField"}),
     )
     name = text("Name", "Empty: the function's own name.", forms.TextInput({"class": "vTextField"}))

@@ -7,6 +7,7 @@ from typing import Any
 from ...core.triggers.fields import CRON_FIELDS, INTERVAL_UNITS
 from ...definitions import policies
 from ...models import Job
+from . import columns
 from .policy_inputs import RETRIES_INPUTS
 
 Sections = tuple[tuple[str, dict[str, Any]], ...]
@@ -42,14 +43,14 @@ HOW: tuple[tuple[str, tuple[str, ...]], ...] = (
 """The policies by section; what the form asks for in several inputs is in `INPUTS`."""
 INPUTS = {"retries": RETRIES_INPUTS}
 """The inputs of a policy that has more than one."""
-SHOWN = {"retries": "retries_words"}
+SHOWN: dict[str, Any] = {"retries": columns.retries_words}
 """What stands for a policy where it is only shown."""
 
 
 def form_sections(job: Job | None) -> Sections:
     """Return the sections of the form of `job`, or of a new one.
 
-    Policies fold away where they are the defaults: what a job has of its own is seen at once.
+    A section is folded if all its policies are the defaults, so that what differs is seen at once.
     """
     what = WHAT if job is not None else ("id", *WHAT)
     return (("What", {"fields": what}), *CALLED, *WHEN, *(_how(title, names, job) for title, names in HOW))
@@ -59,7 +60,7 @@ def read_sections(job: Job) -> Sections:
     """Return the sections for those who may only look: what the row holds."""
     return (
         ("What", {"fields": ("id", *WHAT, "args", "kwargs")}),
-        ("When", {"fields": ("state", "trigger_words", "next_run"), "classes": ("before-preview",)}),
+        ("When", {"fields": (columns.state, columns.trigger_words, columns.next_run), "classes": ("before-preview",)}),
         *((title, {"fields": tuple(SHOWN.get(name, name) for name in names)}) for title, names in HOW),
     )
 

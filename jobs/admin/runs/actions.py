@@ -1,8 +1,8 @@
-"""What people do with a run: cancel it, or have it tried again; with one or with many at once."""
+"""What people do with a run: cancel it, or retry it."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from typing import Any
 
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -11,7 +11,7 @@ from ... import services
 from ...core.exceptions import RunNotFound
 from ...core.runs import ACTIVE, Executor, RunStatus
 from ...models import Run
-from ..row_actions import Verb, change_link
+from ..row_actions import Call, RowAction, change_link
 from .filters import MAX_ID
 
 STOPS = "Cancel stops its process."
@@ -34,26 +34,27 @@ def what_it_does(run: Run) -> str:
 
 
 def offered(run: Run) -> tuple[str, ...]:
-    """Return the names of the verbs that make sense for a run as it is."""
+    """Return the names of the actions that make sense for a run."""
     return ("cancel",) if run.status in ACTIVE else ("retry",)
 
 
-def _cancel(run_id: str, now: datetime, actor: str) -> SafeString:
-    run = services.cancel_run(_whole(run_id), now=now, actor=actor)
+def _cancel(run_id: Any, call: Call) -> SafeString:
+    run = services.cancel_run(_whole(run_id), now=call.now, actor=call.actor)
     if run.status not in ACTIVE:
-        return change_link(run, f"run {run.pk}")
-    to_come = (
-        "its process is being stopped" if run.executor == Executor.PROCESS else "its function has been asked to stop"
+        return change_link(call.site, run, f"run {run.pk}")
+    in_process = run.executor == Executor.PROCESS
+    to_come = "its process is being stopped" if in_process else "its function has been asked to stop"
+    return format_html("{} ({})", change_link(call.site, run, f"run {run.pk}"), to_come)
+
+
+def _retry(run_id: Any, call: Call) -> SafeString:
+    again = services.retry_run(_whole(run_id), now=call.now, actor=call.actor)
+    return format_html(
+        "run {} as {}", run_id, change_link(call.site, again, f"run {again.pk}, attempt {again.attempt}")
     )
-    return format_html("{} ({})", change_link(run, f"run {run.pk}"), to_come)
 
 
-def _retry(run_id: str, now: datetime, actor: str) -> SafeString:
-    again = services.retry_run(_whole(run_id), now=now, actor=actor)
-    return format_html("run {} as {}", run_id, change_link(again, f"run {again.pk}, attempt {again.attempt}"))
-
-
-def _whole(run_id: str) -> int:
+def _whole(run_id: Any) -> int:
     text = str(run_id)
     number = int(text[:20]) if text.isascii() and text.isdigit() else MAX_ID + 1
     if number > MAX_ID:
@@ -61,18 +62,18 @@ def _whole(run_id: str) -> int:
     return number
 
 
-RUN_VERBS = {
-    "cancel": Verb(
+RUN_ACTIONS = {
+    "cancel": RowAction(
         label="Cancel",
         done="Cancelled",
-        permission="operate",
+        permissions=("operate",),
         do=_cancel,
         bulk="Cancel: processes are stopped, functions in threads are asked to stop",
     ),
-    "retry": Verb(
+    "retry": RowAction(
         label="Retry",
         done="Queued to run again",
-        permission="operate",
+        permissions=("operate",),
         do=_retry,
         bulk="Retry: one more attempt each, with the same arguments",
     ),

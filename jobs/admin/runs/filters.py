@@ -12,7 +12,7 @@ from ...core.runs import RunStatus, RunTrigger
 from ...models import Job, Run
 from ...models.run import RunQuerySet
 from ..filters import BarFilter, FieldFilter
-from ..request_time import moment_of
+from ..request_time import request_now
 
 UNSUCCESSFUL = "unsuccessful"
 """The choice of the filter by status that stands for several."""
@@ -27,7 +27,7 @@ SPANS = {
 MAX_ID = 2**63 - 1
 """The largest id that a database can be asked for."""
 MAX_JOBS = 1000
-"""Jobs whose runs a search finds at the most; the words that match more of them say little."""
+"""Jobs whose runs a search finds at most."""
 
 
 class StatusFilter(FieldFilter):
@@ -73,7 +73,7 @@ class SpanFilter(BarFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run]:
         """Narrow the runs to the chosen span."""
         chosen = SPANS.get(self.value() or "")
-        return queryset.filter(scheduled_time__gte=moment_of(request) - chosen[1]) if chosen else queryset
+        return queryset.filter(scheduled_time__gte=request_now(request) - chosen[1]) if chosen else queryset
 
 
 class JobFilter(BarFilter):

@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import knox.admin  # noqa: F401 (registers its own page, which ours takes the place of)
 from django import forms
 from django.conf import settings
 from django.contrib import admin
@@ -20,12 +19,10 @@ from knox.models import AuthToken
 
 from .. import display
 from ..base import BaseAdmin
-from ..request_time import moment_at, moment_of
+from ..request_time import request_now, row_now
 
 LONGEST = 3650
-"""Days that a token may be good for at the most."""
-
-admin.site.unregister(AuthToken)
+"""Days that a token may be valid, at most."""
 
 
 class TokenForm(forms.ModelForm):
@@ -44,7 +41,6 @@ class TokenForm(forms.ModelForm):
         fields = ("user",)
 
 
-@admin.register(AuthToken)
 class TokenAdmin(BaseAdmin):
     """The list of tokens by their first characters: the token itself is not kept, only its hash."""
 
@@ -96,23 +92,23 @@ class TokenAdmin(BaseAdmin):
             "opts": self.opts,
             "token": obj.token,
             "token_user": obj.user,
-            "expiry": display.instant(obj.expiry, moment_of(request), ZoneInfo(settings.TIME_ZONE)),
+            "expiry": display.instant(obj.expiry, request_now(request), ZoneInfo(settings.TIME_ZONE)),
         }
-        response = TemplateResponse(request, "admin/knox/authtoken/added.html", context)
+        response = TemplateResponse(request, "cronzimus/tokens/added.html", context)
         response["Cache-Control"] = "no-store"
         return response
 
     @admin.display(description="Created", ordering="created")
     def made(self, token: AuthToken) -> SafeString | str:
         """Return when it was made."""
-        return display.instant(token.created, moment_at(token), ZoneInfo(settings.TIME_ZONE))
+        return display.instant(token.created, row_now(token), ZoneInfo(settings.TIME_ZONE))
 
     @admin.display(description="Expires", ordering="expiry", empty_value="never")
     def expires(self, token: AuthToken) -> SafeString | str:
         """Return when it expires, or expired."""
         if token.expiry is None:
             return "never"
-        return display.instant(token.expiry, moment_at(token), ZoneInfo(settings.TIME_ZONE))
+        return display.instant(token.expiry, row_now(token), ZoneInfo(settings.TIME_ZONE))
 
 
 def _users(request: HttpRequest) -> QuerySet[AbstractUser]:

@@ -26,7 +26,8 @@
     try {
       const answer = await fetch(button.formAction, { method: "POST", body: new FormData(form), signal: mine.signal });
       if (!answer.ok || answer.redirected) throw new Error(`status ${answer.status}`);
-      box.innerHTML = await answer.text(); // made and escaped by the same template as the page
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html"); // scripts in it do not run
+      box.replaceChildren(...page.body.childNodes);
     } catch (error) {
       if (error.name !== "AbortError") box.textContent = "No preview: the server did not answer as it should.";
     }

@@ -88,7 +88,7 @@ def test_each_row_has_the_button_that_makes_sense(admin):
     Run.objects.update(status="queued", finished_at=None)
     page = admin.read(RUNS, status="queued")
     assert cell(page, "buttons") == "Cancel : run 7"
-    assert f'form="row-verb" formaction="{RUNS}7/cancel/"' in page
+    assert f'form="row-action" formaction="{RUNS}7/cancel/"' in page
     response = admin.client.post(f"{RUNS}7/cancel/", {"filters": "status=queued"})
     assert response["Location"] == f"{RUNS}?status=queued"
 

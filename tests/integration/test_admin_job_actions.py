@@ -6,7 +6,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 
 from jobs import services
-from jobs.admin.row_actions import copy_id
+from jobs.admin.jobs.actions import copy_id
 from jobs.core.exceptions import InvalidRequest
 from jobs.models import Job, Run
 from tests.fakes import NOW, after, make_job, make_jobs

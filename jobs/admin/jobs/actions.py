@@ -1,0 +1,97 @@
+"""What people do with a job: run it, pause, resume, skip a fire time, duplicate."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from ... import services
+from ...core.exceptions import InvalidRequest
+from ...models import Job
+from ...selectors import states
+from .. import display
+from ..request_time import row_now
+from ..row_actions import Call, RowAction, change_link
+
+MAX_COPIES = 99
+"""Copies that a job may have."""
+
+
+def copy_id(job_id: str) -> str:
+    """Return a free id for a copy of a job: "<id>-copy", "<id>-copy-2" and so on, within 64 characters.
+
+    Raises `InvalidRequest` where all of them are taken.
+    """
+    endings = ["-copy", *(f"-copy-{number}" for number in range(2, MAX_COPIES + 1))]
+    names = [job_id[: 64 - len(ending)] + ending for ending in endings]
+    taken = set(Job.objects.filter(pk__in=names).values_list("pk", flat=True))
+    free = next((name for name in names if name not in taken), None)
+    if free is None:
+        raise InvalidRequest(f"{job_id} has {MAX_COPIES} copies already")
+    return free
+
+
+def next_run(job: Job, now: datetime) -> str:
+    """Return when a job runs next, in words."""
+    if job.paused:
+        return "paused: it does not run by itself"
+    zone, end = states.zone_of(job), pause_end(job, now)
+    until = f"paused until {display.local(end, zone)}, " if end else ""
+    if job.next_run_time is None:
+        return f"{until}no fire time left"
+    return f"{until}next run {display.local(job.next_run_time, zone)}"
+
+
+def pause_end(job: Job, now: datetime) -> datetime | None:
+    """Return when the pause of a job ends by itself. None: it is not paused, or until somebody resumes it."""
+    return job.paused_until if not job.paused and states.is_paused(job, now) else None
+
+
+def offered(job: Job) -> tuple[str, ...]:
+    """Return the names of the actions that make sense for a job in a row of the list."""
+    return ("run", "resume" if states.is_paused(job, row_now(job)) else "pause", "duplicate")
+
+
+def offered_on_page(job: Job) -> tuple[str, ...]:
+    """Return the names of the actions for the page of a job."""
+    run, pause, duplicate = offered(job)
+    return (run, pause, *(("skip",) if job.next_run_time is not None else ()), duplicate)
+
+
+def _run(job_id: Any, call: Call) -> SafeString:
+    run = services.run_job(job_id, now=call.now, actor=call.actor)
+    return format_html("{} ({})", job_id, change_link(call.site, run, f"run {run.pk}"))
+
+
+def _pause(job_id: Any, call: Call) -> SafeString:
+    return format_html("{}", services.pause_job(job_id, now=call.now).pk)
+
+
+def _resume(job_id: Any, call: Call) -> SafeString:
+    return format_html("{} ({})", job_id, next_run(services.resume_job(job_id, now=call.now), call.now))
+
+
+def _skip(job_id: Any, call: Call) -> SafeString:
+    skipped = services.get_job(job_id).next_run_time
+    job = services.skip_next(job_id, now=call.now, actor=call.actor)
+    at = display.local(skipped, states.zone_of(job)) if skipped else ""
+    return format_html("{} at {} ({})", job_id, at, next_run(job, call.now))
+
+
+def _duplicate(job_id: Any, call: Call) -> SafeString:
+    copy = services.duplicate_job(job_id, copy_id(services.get_job(job_id).pk), now=call.now)
+    return format_html("{}, which is paused", change_link(call.site, copy))
+
+
+JOB_ACTIONS = {
+    "run": RowAction(label="Run now", done="Queued to run", permissions=("change",), do=_run),
+    "pause": RowAction(label="Pause", done="Paused", permissions=("change",), do=_pause),
+    "resume": RowAction(label="Resume", done="Resumed", permissions=("change",), do=_resume),
+    "skip": RowAction(label="Skip next run", done="Skipped", permissions=("change",), do=_skip),
+    # A copy shows the arguments of its source.
+    "duplicate": RowAction(label="Duplicate", done="Duplicated as", permissions=("add", "view"), do=_duplicate),
+}
+"""What can be done with a job, by name."""

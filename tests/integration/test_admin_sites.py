@@ -1,0 +1,90 @@
+"""Our pages on an AdminSite of somebody else, and users who log in with something else than a user name."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.contrib.admin import AdminSite
+from django.contrib.auth.models import User
+from django.test import override_settings
+from django.urls import include, path
+
+from cronzimus_site import urls as product
+from jobs.admin import register
+from jobs.models import Control, Job, Run, Scheduler
+from tests.fakes import make_job, make_run, make_scheduler
+from tests.integration.admin_support import Admin, admin_fixture, at_noon_fixture, messages  # noqa: F401
+
+back_office = AdminSite(name="back-office")
+register(back_office)
+urlpatterns = [path("back/office/", back_office.urls), path("", include(product.urlpatterns))]
+
+OTHER = "/back/office/cronzimus/"
+
+
+@pytest.fixture(autouse=True)
+def two_sites():
+    with override_settings(ROOT_URLCONF=__name__):
+        yield
+
+
+def test_registering_twice_changes_nothing():
+    before = dict(back_office._registry)
+    register(back_office)
+    assert back_office._registry == before
+    assert {Job, Run, Scheduler} <= set(before)
+
+
+def test_a_site_keeps_its_own_titles_and_pages():
+    assert back_office.site_header == AdminSite.site_header
+    assert back_office.site_title == AdminSite.site_title
+
+
+@pytest.mark.parametrize(
+    "page", ["job/", "job/add/", "job/job/change/", "run/", "run/1/change/", "scheduler/", "scheduler/s1/change/"]
+)
+def test_every_page_leads_to_pages_of_its_own_site(admin, page):
+    make_job()
+    make_run(id=1)
+    make_scheduler()
+    found = set(re.findall(r'(?:href|action|formaction)="(/[^"]*)"', admin.read(OTHER + page)))
+    assert [url for url in found if url.startswith(OTHER)]
+    assert not [url for url in found if url.startswith("/admin/")]
+
+
+def test_every_action_stays_on_its_site(admin):
+    make_job()
+    response = admin.send(f"{OTHER}job/job/run/")
+    run = Run.objects.get()
+    assert f'href="{OTHER}run/{run.pk}/change/"' in response.content.decode()
+    for path_of_action, back in (
+        ("job/job/pause/", "job/"),
+        (f"run/{run.pk}/cancel/", "run/"),
+        ("scheduler/all/pause/", "scheduler/"),
+        ("scheduler/all/resume/", "scheduler/"),
+    ):
+        response = admin.send(OTHER + path_of_action)
+        assert messages(response)
+        assert response.redirect_chain[-1][0] == OTHER + back
+
+
+def test_the_name_on_record_is_what_the_user_logs_in_with(at_noon, monkeypatch):
+    make_job()
+    staff = Admin("change_job", "view_job", superuser=True)
+    User.objects.filter(pk=staff.user.pk).update(email="a" * 200 + "@example.com")
+    monkeypatch.setattr(User, "USERNAME_FIELD", "email")
+    staff.send("/admin/cronzimus/job/job/run/")
+    staff.send("/admin/cronzimus/scheduler/all/pause/")
+    assert Run.objects.get().actor == Control.objects.get().actor == "a" * 150
+
+
+@pytest.mark.parametrize("name", ["job", "run", "scheduler"])
+@pytest.mark.parametrize("lookup", ["id__startswith", "kwargs__contains", "func", "hostname__exact"])
+def test_an_address_cannot_look_up_fields(admin, name, lookup):
+    response = admin.client.get(f"/admin/cronzimus/{name}/?{lookup}=a")
+    assert (response.status_code, response["Location"].endswith("?e=1")) == (302, True)
+
+
+def test_an_address_cannot_look_up_hashes_of_tokens(admin):
+    assert admin.client.get("/admin/knox/authtoken/?digest__startswith=a")["Location"].endswith("?e=1")
