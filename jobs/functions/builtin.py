@@ -1,4 +1,4 @@
-"""The functions that come with Cronzimus; docs/functions.md is their manual."""
+"""The functions that come with Cronzimus. docs/functions.md describes them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command, get_commands
 
 from ..conf import conf
 from ..core.clock import SystemClock
-from .http.errors import RequestFailed
+from .http import RequestFailed
 from .registry import Database, register
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from .http.guard import Guard
 
 CHARSETS = ("iso-8859-1", "latin1", "us-ascii", "utf-16", "windows-1252")
-"""The character sets that are read beside UTF-8. Any of Python's codecs will not do: a server chooses here."""
+"""The character sets that are read beside UTF-8. Not all of Python's codecs will do: the server chooses."""
 MAX_KEPT = 60_000
-"""Characters of JSON kept of a body, so that the whole result stays below what is kept of one (64 K)."""
+"""Characters of JSON kept of a body: the whole result must stay below the limit of results, 64 K."""
 MAX_QUOTED = 500
 """Characters of a body that an error quotes."""
 
@@ -37,14 +37,14 @@ class UnexpectedStatus(RequestFailed):
 
 @register("cronzimus.controller.task:task")
 def task(database: Database) -> str:
-    """Ask the database for its time: the sample of a job."""
+    """Ask the database for its time. The sample job calls it."""
     ((now,),) = database.execute("SELECT CURRENT_TIMESTAMP")
     print(f"The database's time is {now}.")  # noqa: T201 (what a job prints is its output)
     return str(now)
 
 
 def check_command(command: str, args: list[str] | None = None) -> None:
-    """Raise `ValueError` unless `command` is a management command that JOB_COMMANDS allows, and `args` are words."""
+    """Raise `ValueError` unless JOB_COMMANDS allows the management command `command`, and `args` are strings."""
     if command not in conf.JOB_COMMANDS:
         allowed = ", ".join(conf.JOB_COMMANDS) or "none"
         raise ValueError(f"command: {str(command)[:100]!r} is not one of those that JOB_COMMANDS allows: {allowed}")
@@ -56,10 +56,10 @@ def check_command(command: str, args: list[str] | None = None) -> None:
 
 @register("cronzimus.functions:run_command", check=check_command)
 def run_command(command: str, args: list[str] | None = None) -> str | None:
-    """Run a management command, one of those that JOB_COMMANDS allows.
+    """Run a management command that JOB_COMMANDS allows.
 
-    `args` are the words after its name. Returns what the command returns. Raises `ValueError` where it is not allowed,
-    and `CommandFailed` where it ends with an error, or with an exit status other than 0.
+    `args` are the words after its name. Returns what the command returns. Raises `ValueError` for a command that is not
+    allowed, and `CommandFailed` for one that ends with an error or an exit status other than 0.
     """
     check_command(command, args)
     try:
@@ -74,8 +74,8 @@ def run_command(command: str, args: list[str] | None = None) -> str | None:
 
 
 def check_http_request(*args: Any, **kwargs: Any) -> None:
-    """Raise `ValueError` unless these may be the arguments of `http_request`. Names are not resolved for that."""
-    # Here and below, not at the top: every process would pay 5 MB for urllib3, and few make requests.
+    """Raise `ValueError` unless `http_request` can be called with these arguments. No name is resolved."""
+    # Imported here and below, not at the top: urllib3 costs each process 5 MB, and few make requests.
     from .http.call import HttpCall
     from .http.client import parse_target
     from .http.guard import AddressRefused
@@ -102,11 +102,11 @@ def http_request(
     timeout: float = 30,
     max_redirects: int = 5,
 ) -> dict[str, Any]:
-    """Make an HTTP request, to a public address or one that JOB_HTTP_ALLOWED_NETWORKS allows.
+    """Make an HTTP request to a public address, or to one that JOB_HTTP_ALLOWED_NETWORKS allows.
 
-    `body` is sent as it is, `json` as JSON. `timeout` is for all of it, until the last byte. Returns the answer. Raises
-    `ValueError` for bad arguments, `UnexpectedStatus` unless the status is `expected_status` (a number, or a list of
-    them; 200 to 299 where it is left out), and `RequestFailed` where there is no answer, or it was not asked for.
+    `body` is sent unchanged, `json` as JSON. `timeout` is the time in seconds until the last byte. `expected_status` is
+    a status, or a list of them; by default 200 to 299. Returns the answer. Raises `ValueError` for bad arguments,
+    `UnexpectedStatus` for any other status, and `RequestFailed` for an address that is refused or does not answer.
     """
     from .http.call import HttpCall
     from .http.client import fetch
@@ -149,7 +149,7 @@ def _content_type(response: Response) -> str:
 
 
 def _text(response: Response) -> str:
-    """Return the body as text that any database stores."""
+    """Return the body as text that every database can store."""
     content = Message()
     content["Content-Type"] = _content_type(response)
     charset = content.get_content_charset("")
@@ -158,7 +158,7 @@ def _text(response: Response) -> str:
 
 
 def _shortened(text: str, limit: int) -> str:
-    """Return as much of the start of `text` as surely takes no more than `limit` characters as JSON."""
+    """Return a start of `text` that takes at most `limit` characters as JSON."""
     while len(encoded := jsonlib.dumps(text, ensure_ascii=False)) > limit:
         text = text[: len(text) * limit // len(encoded)]
     return text

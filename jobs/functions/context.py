@@ -1,4 +1,4 @@
-"""What the runner hands to a function that asks for it by annotation."""
+"""The objects that a function gets by annotating a parameter with their type."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
 
 class Database:
-    """A thin handle on the site's database, for functions that do without models."""
+    """The project's database, for functions that work without models."""
 
     def __init__(self, alias: str = DEFAULT_DB_ALIAS) -> None:
-        """Use the database that settings.DATABASES has as `alias`."""
+        """Use the database `alias` of settings.DATABASES."""
         self.alias = alias
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Run one statement with `params` for its `%s`, and return its rows (none for one that returns none)."""
+        """Run one statement with `params` in place of its `%s`. Returns its rows; an empty list where it has none."""
         with connections[self.alias].cursor() as cursor:
             cursor.execute(sql, params)
             return cursor.fetchall() if cursor.description else []
 
     def atomic(self) -> AbstractContextManager[None]:
-        """Return a context in which everything is committed together, or nothing."""
+        """Return a context manager: what is done within it is committed as a whole, or not at all."""
         return transaction.atomic(using=self.alias)
 
 
 @dataclass(slots=True, kw_only=True)
 class RunContext:
-    """What a function may know of the run that it is called for.
+    """The run that a function is called for.
 
-    `scheduled_time` is the fire time, aware, in UTC; `attempt` counts from 1; what is logged through `logger` is kept
-    with the run's output.
+    `scheduled_time` is the fire time, aware, in UTC. `attempt` counts from 1. What is logged through `logger` is part
+    of the run's output.
     """
 
     run_id: int
@@ -49,27 +49,27 @@ class RunContext:
 
     @property
     def logger(self) -> logging.Logger:
-        """A logger named after the job. It is made when it is asked for: Python keeps every logger for ever."""
+        """A logger named after the job. It is created on demand: Python keeps every logger for ever."""
         return logging.getLogger(f"job.{self.job_id}")
 
     @property
     def cancelled(self) -> bool:
-        """Whether somebody asked for the run's end. A function that finds it so should return soon."""
+        """Whether the run is to be cancelled. A function that finds it true should return soon."""
         self.noticed_cancel = self._cancel_requested
         return self._cancel_requested
 
     def request_cancel(self) -> None:
-        """Ask for the run's end."""
+        """Ask the function to end."""
         self._cancel_requested = True
 
     def progress(self, done: int, total: int | None = None) -> None:
-        """Put on record how far the run has come: `done` of `total` (None where that is not known).
+        """Record the progress of the run: `done` of `total` (None where that is not known).
 
-        Raises `ValueError` unless both are whole numbers from 0 on.
+        Raises `ValueError` unless both are whole numbers from 0 to 2**63 - 1.
         """
         for number in (done, 0 if total is None else total):
             if not isinstance(number, int) or not 0 <= number < 2**63:
-                raise ValueError(f"progress: {number!r} is not a whole number from 0 on")
+                raise ValueError(f"progress: {number!r} is not a whole number from 0 to {2**63 - 1}")
         self.progress_made = (int(done), None if total is None else int(total))  # True is an int, too
         if self.on_progress is not None:
             self.on_progress(*self.progress_made)

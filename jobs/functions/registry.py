@@ -1,4 +1,4 @@
-"""The functions that jobs may call: registered by name, looked up by name, never imported by it."""
+"""The functions that jobs may call. They are registered and looked up by name; a name of a job is never imported."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from .context import Database, RunContext
 __all__ = ["Database", "Function", "RunContext", "discover", "functions", "lookup", "register"]
 
 INJECTED: tuple[type, ...] = (Database, RunContext)
-"""The types whose parameters are filled in."""
+"""The types of the parameters that the runner fills in."""
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
-"""A function, which `register` returns as it is."""
+"""A function; `register` returns it unchanged."""
 
 
 @dataclass(frozen=True)
 class Function:
     """A registered function.
 
-    `reference` is the name that jobs know it by, `module:name`; `call` is the callable itself. `own_check`, if there is
-    one, is called with a job's arguments and raises `ValueError` where the function could not do with them.
+    Jobs know it by its `reference`, `module:name`; `call` is the callable itself. `own_check`, where there is one, is
+    called with a job's arguments, and raises `ValueError` where the function cannot be called with them.
     """
 
     reference: str
@@ -44,7 +44,7 @@ class Function:
 
     @property
     def name(self) -> str:
-        """The last part of its reference, which is a job's name unless it has one of its own."""
+        """The last part of its reference, which is the name of jobs that are given none."""
         return self.reference.replace(":", ".").rpartition(".")[2]
 
     @property
@@ -54,7 +54,7 @@ class Function:
 
     @cached_property
     def signature(self) -> inspect.Signature:
-        """Its whole signature, with types in place of those annotations that were written as strings."""
+        """Its whole signature. Annotations that were written as strings are resolved to types where possible."""
         signature = inspect.signature(self.call)
         scope = getattr(inspect.unwrap(self.call), "__globals__", {})
         resolved = [p.replace(annotation=_resolved(p.annotation, scope)) for p in signature.parameters.values()]
@@ -68,12 +68,12 @@ class Function:
 
     @cached_property
     def arguments(self) -> inspect.Signature:
-        """The signature of what a job has to give: without the injected parameters."""
+        """The signature without the injected parameters: what a job has to provide."""
         kept = [p for p in self.signature.parameters.values() if p.name not in self.injected]
         return self.signature.replace(parameters=kept)
 
     def check(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-        """Raise `InvalidArguments` unless `args` and `kwargs` fit the signature, and pass the function's own check."""
+        """Raise `InvalidArguments` unless `args` and `kwargs` fit the signature and pass the function's own check."""
         taken = sorted(self.injected.keys() & kwargs.keys())
         if taken:
             raise InvalidArguments(fields={"kwargs": f"{', '.join(taken)}: filled in when the job runs; leave it out"})
@@ -94,8 +94,8 @@ class Function:
     ) -> tuple[list[Any], dict[str, Any]]:
         """Return the arguments of the call: `args` and `kwargs` with the injected parameters filled in.
 
-        `injected` has, by type, what to fill in. Values stand where the signature has the parameters; behind one that
-        was left to its default or to `kwargs` they go by name.
+        `injected` has the values by type. They are passed by position, or by name where a parameter before them is left
+        to its default or given in `kwargs`.
         """
         positional, named = list(args), dict(kwargs)
         for index, name, kind in self._places:
@@ -107,7 +107,7 @@ class Function:
 
     @cached_property
     def _places(self) -> list[tuple[int, str, type]]:
-        """Where each injected parameter stands, found out once for all runs; keyword-only ones stand behind the end."""
+        """The position, name and type of each injected parameter; keyword-only ones come after all positions."""
         parameters = self.signature.parameters.values()
         return [
             (sys.maxsize if p.kind is p.KEYWORD_ONLY else index, p.name, self.injected[p.name])
@@ -122,7 +122,7 @@ class Function:
 
 
 def _resolved(annotation: Any, scope: dict[str, Any]) -> Any:
-    # One by one: a name imported for the type checker alone must not hide what the other parameters are.
+    # One annotation at a time: a name that is imported for the type checker alone must not hide the other types.
     if annotation is inspect.Parameter.empty:
         return annotation
     try:
@@ -154,9 +154,9 @@ def register(
 def register(reference: Any = None, *, check: Callable[..., object] | None = None) -> Any:
     """Register a function, so that jobs may call it.
 
-    `@register` makes it known as `module:qualname`, `@register("other.name:func")` under that name. `check` is called
-    with a job's arguments whenever the job is saved, and raises `ValueError` to refuse them. Returns the function
-    itself. Raises `ImproperlyConfigured` if another function has the name, or if it can not be a job's function.
+    `@register` names it `module:qualname`, `@register("other.name:func")` gives it that name. `check` is called with a
+    job's arguments whenever the job is saved, and raises `ValueError` to refuse them. Returns the function itself.
+    Raises `ImproperlyConfigured` where another function has the name, or where jobs cannot call the function.
     """
     if callable(reference):
         return _add(None, reference, check)
@@ -180,7 +180,7 @@ def _add(reference: str | None, call: Callable[..., Any], check: Callable[..., o
 
 
 def _problem(function: Function) -> str:
-    """Return why `function` can not be a job's function, "" where it can."""
+    """Return why jobs cannot call `function`; "" where they can."""
     call = function.call
     if not inspect.isroutine(inspect.unwrap(call)):
         return "is not a function: call it from one, and register that"
@@ -204,12 +204,12 @@ def _parameter_problem(parameter: inspect.Parameter) -> str:
     if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
         return f"has a parameter {str(parameter)!r}: only a single parameter can be filled in"
     if parameter.kind is parameter.POSITIONAL_ONLY and parameter.default is not parameter.empty:
-        return f"has a positional-only parameter {parameter.name!r} with a default, which can not be filled in"
+        return f"has a positional-only parameter {parameter.name!r} with a default, which cannot be filled in"
     return ""
 
 
 def _origin(call: Callable[..., Any]) -> object:
-    # Where it was defined: the same place again is the same function, of a module that was imported anew.
+    # Where it was defined. A module that is imported again defines the same functions in the same places.
     code = getattr(inspect.unwrap(call), "__code__", None)
     return (code.co_filename, code.co_firstlineno, code.co_qualname) if code else call
 
@@ -239,9 +239,8 @@ def functions() -> list[Function]:
 def discover() -> None:
     """Import the modules that register functions: `job_functions` of every app, and those that JOB_MODULES names.
 
-    Raises `ImproperlyConfigured` for a module of JOB_MODULES that can not be found.
+    Raises `ImproperlyConfigured` for a module of JOB_MODULES that does not exist.
     """
-    importlib.import_module(".builtin", __package__)
     for config in apps.get_app_configs():
         if config.module is not None and module_has_submodule(config.module, "job_functions"):
             importlib.import_module(f"{config.name}.job_functions")

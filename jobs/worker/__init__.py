@@ -1,1 +1,1 @@
-"""What runs a function, here or in a process of its own."""
+"""What calls the functions: in the scheduler's own process, or in a process of its own."""

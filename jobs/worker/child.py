@@ -1,51 +1,62 @@
-"""The process that runs functions for `ProcessExecutor`: `python -P -m cronzimus.worker.child`.
+"""The worker's end of the pipe: a process that calls functions for the process executor.
 
-Its arguments are the descriptors of two pipes, for requests and for replies, and the scheduler's own PYTHONPATH if it
-has one. It loads Django once. Then it reads a run as a line of JSON, calls its function, and answers with lines of
-JSON. Its parent reads what the function writes to the file descriptors 1 and 2, from Python, from C or from its own
-children.
+Started as `python -m <package>.worker.child REQUESTS REPLIES [PYTHONPATH]`. It loads Django once, then reads one run
+after the other and answers each; `messages` has the lines. What a function writes to standard output and standard
+error, from Python, from C or from its own children, is read by the scheduler.
 """
 
 from __future__ import annotations
 
 import ctypes
-import json
 import logging
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
-from datetime import datetime
 from typing import Any, TextIO
 
 PR_SET_PDEATHSIG = 1
-"""The option of prctl(2) by which a process ends with its parent."""
+"""The option of prctl(2) that ends a process with its parent."""
 UNCAUGHT = {signal.SIGKILL, signal.SIGSTOP}
 """The signals that no process can handle."""
 
 
-def main() -> None:
-    """Answer requests until there are no more."""
-    requests, replies = (int(number) for number in sys.argv[1:3])
-    _restore_python_path(*sys.argv[3:])
+def main(requests: str, replies: str, *python_path: str) -> None:
+    """Answer requests from the descriptor `requests` on the descriptor `replies` until there are no more."""
     _die_with_parent()
-    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGTERM, _exit_on_signal)
+    _restore_python_path(python_path)
     _load_django()
+    _serve(int(requests), int(replies))
+
+
+def _serve(requests: int, replies: int) -> None:
+    # Imported here: these modules need Django to be set up.
+    from ..core.clock import SystemClock
+    from . import messages
+    from .runner import Activity, execute
+
+    def send_progress(activity: Activity) -> None:
+        activity.context.on_progress = lambda done, total: _send(replies, messages.encode(progress=[done, total]))
+
     surroundings = Surroundings()
-    with os.fdopen(requests) as lines, os.fdopen(replies, "w", buffering=1) as answers:
-        _say(answers, ready=True)
+    with os.fdopen(requests) as lines:
+        _send(replies, messages.encode(ready=True))
         for line in lines:
             surroundings.restore()
-            _answer(json.loads(line), answers)
-            if _ended:
+            outcome = execute(messages.decode_run(line), SystemClock(), send_progress)
+            _flush_streams()
+            _send(replies, messages.encode_end(outcome))
+            if _signals_received:
                 break
 
 
 class Surroundings:
-    """What a function finds in its process: restored, so that none finds what another made of it."""
+    """What a function finds in its process, restored before each run: no function finds what another changed."""
 
     def __init__(self) -> None:
-        """Note how they are."""
+        """Remember everything as it is now."""
         self._input, self._output = os.dup(0), os.dup(1)
         self._folder = os.getcwd()
         self._mask = os.umask(0o22)
@@ -56,7 +67,7 @@ class Surroundings:
         self._streams: list[TextIO] = []
 
     def restore(self) -> None:
-        """Make them what they were: signals, folder, umask, environment, the standard streams and what logs to them."""
+        """Restore signals, folder, umask, environment and the standard streams, with the log handlers on them."""
         self._restore_signals()
         os.chdir(self._folder)
         os.umask(self._mask)
@@ -77,7 +88,7 @@ class Surroundings:
             os.dup2(kept, descriptor)
         found = [getattr(sys, name, None) for name in ("stdout", "stderr")]
         if self._streams != found or any(stream.closed for stream in self._streams):
-            # What can not be encoded is no reason to fail, as it is none in a thread.
+            # Text that cannot be encoded must not fail a run: it does not in a thread either.
             self._streams = [os.fdopen(fd, "w", 1, "utf-8", "backslashreplace", closefd=False) for fd in (1, 2)]
             sys.stdout, sys.stderr = self._streams
             for handler in logging.getLogger().handlers:
@@ -85,43 +96,31 @@ class Surroundings:
                     handler.stream = sys.stderr
 
 
-_ended: list[int] = []
+_signals_received: list[int] = []
 
 
-def _end(number: int, frame: Any) -> None:
-    # As an exception, so that the function's own `finally` and `with` tidy up before the process ends.
-    _ended.append(number)
+def _exit_on_signal(number: int, frame: Any) -> None:
+    # An exception, so that the function's `finally` and `with` blocks tidy up before the process ends.
+    _signals_received.append(number)
     sys.exit(128 + number)
 
 
-def _answer(request: dict[str, Any], answers: TextIO) -> None:
-    from ..core.clock import SystemClock
-    from ..scheduler.store.held import HeldRun
-    from .runner import Activity, execute
+def _send(replies: int, line: bytes) -> None:
+    while line:
+        line = line[os.write(replies, line) :]
 
-    request["scheduled_time"] = datetime.fromisoformat(request["scheduled_time"])
 
-    def started(activity: Activity) -> None:
-        activity.context.on_progress = lambda done, total: _say(answers, progress=[done, total])
-
-    outcome = execute(HeldRun(**request), SystemClock(), started)
+def _flush_streams() -> None:
     with suppress(Exception):  # the function may have closed them, or put anything in their place
         sys.stdout.flush()
         sys.stderr.flush()
-    kept = {name: getattr(outcome, name) for name in ("status", "result", "error", "traceback")}
-    _say(answers, end=kept)
 
 
-def _say(answers: TextIO, **message: Any) -> None:
-    answers.write(json.dumps(message) + "\n")
-    answers.flush()
-
-
-def _restore_python_path(value: str | None = None) -> None:
-    # Ours says where the scheduler finds its modules. A Python that a function starts gets what the scheduler got.
-    del os.environ["PYTHONPATH"]
-    if value is not None:
-        os.environ["PYTHONPATH"] = value
+def _restore_python_path(python_path: Sequence[str]) -> None:
+    # It was there to give this process the scheduler's import path. Programs that functions start must not have it.
+    os.environ.pop("PYTHONPATH", None)
+    if python_path:
+        os.environ["PYTHONPATH"] = python_path[0]
 
 
 def _load_django() -> None:
@@ -139,4 +138,4 @@ def _die_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -1,4 +1,4 @@
-"""Run one run: look its function up, fill in its arguments, capture what it writes, and say what came of it."""
+"""Run one run: look up its function, inject its arguments, capture its output, and return its outcome."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ MAX_RESULT = 64 * 1024
 MAX_ERROR = 10_000
 """Characters kept of an error's message."""
 MAX_TRACEBACK = 64 * 1024
-"""Characters kept of a traceback, its end, which is nearest to the error."""
+"""Characters kept of a traceback: its end, which is nearest to the error."""
 
 
 class Activity:
-    """A run while its function is being called: what others may read of it meanwhile."""
+    """A run whose function is being called. Other threads read its output and its progress meanwhile."""
 
     __slots__ = ("context", "output", "reason", "run", "started_at")
 
     def __init__(self, run: HeldRun, started_at: datetime, output: Output) -> None:
-        """Note the start of `run`."""
+        """Start `run` at `started_at`; what it writes goes to `output`."""
         self.run = run
         self.started_at = started_at
         self.output = output
@@ -49,19 +49,19 @@ class Activity:
         )
 
     def cancel(self, reason: str) -> None:
-        """Let the function know that it is to end, should it ask."""
+        """Tell the function that it is to end: `RunContext.cancelled` is true from now on."""
         self.reason = reason
         self.context.request_cancel()
 
     def outcome(self, finished_at: datetime, *, status: RunStatus, **ended: str) -> Outcome:
-        """Return what came of it: `ended` has the reason, the result, the error and the traceback."""
+        """Return its outcome. `ended` has the reason, the result, the error and the traceback, where there are any."""
         return Outcome(
             run_id=self.run.id,
             job_id=self.run.job_id,
             executor=self.run.executor,
             status=RunStatus(status),
             started_at=self.started_at,
-            finished_at=max(finished_at, self.started_at),  # the machine's clock may have been put back meanwhile
+            finished_at=max(finished_at, self.started_at),  # the machine's clock may have been set back meanwhile
             output=self.output.getvalue(),
             progress=self.context.progress_made,
             **ended,
@@ -69,9 +69,9 @@ class Activity:
 
 
 def execute(run: HeldRun, clock: Clock, started: Callable[[Activity], None]) -> Outcome:
-    """Call the function of `run` in this thread, after telling `started`, and return what came of it.
+    """Call `started`, then the function of `run`, both in this thread, and return the outcome.
 
-    Never raises: what the function raises is its outcome, `SystemExit` included.
+    Never raises: whatever the function raises, `SystemExit` included, becomes the outcome.
     """
     with captured() as output:
         activity = Activity(run, clock.now(), output)
@@ -83,7 +83,7 @@ def execute(run: HeldRun, clock: Clock, started: Callable[[Activity], None]) -> 
         except BaseException as error:
             ended = _failed(error)
         if os.getpid() != process:
-            # The function forked, and its child came back too: it is not the one to answer, or to take other runs.
+            # The function forked, and this is the child: it must neither answer nor take other runs.
             os._exit(0)
         if _tidy_connections(before) and ended["status"] is RunStatus.SUCCEEDED:
             ended = _failed(RuntimeError("the function left a transaction open: it was rolled back"))
@@ -93,9 +93,9 @@ def execute(run: HeldRun, clock: Clock, started: Callable[[Activity], None]) -> 
 
 
 def _prepare_connections() -> set[str]:
-    """Return the aliases of this thread's open transactions: none in a scheduler's threads.
+    """Return the aliases of this thread's open transactions. There are none in the threads of a scheduler.
 
-    There, a connection that a run before this one broke, or that grew too old, is not this one's problem.
+    In those, connections that an earlier run broke or that are too old are closed, so that this run gets new ones.
     """
     opened = connections.all(initialized_only=True)
     before = _in_transactions(opened)
@@ -106,7 +106,7 @@ def _prepare_connections() -> set[str]:
 
 
 def _tidy_connections(before: set[str]) -> bool:
-    """End the transactions that the function left open beside those `before`; return whether there were any."""
+    """Roll back the transactions that the function left open, but not those in `before`; return whether it left any."""
     opened = connections.all(initialized_only=True)
     left_open = _in_transactions(opened) - before
     _abandon(left_open)
@@ -120,7 +120,7 @@ def _in_transactions(opened: Iterable[BaseDatabaseWrapper]) -> set[str]:
 
 
 def _has_begun(connection: BaseDatabaseWrapper) -> bool:
-    """Tell whether the database itself has a transaction open: Django knows of no BEGIN that was sent as SQL."""
+    """Return whether the database has a transaction open: Django does not know of a BEGIN that was sent as SQL."""
     raw = connection.connection
     if raw is None:
         return False
@@ -134,7 +134,8 @@ def _has_begun(connection: BaseDatabaseWrapper) -> bool:
 
 
 def _abandon(aliases: Iterable[str]) -> None:
-    # It would keep its locks, and swallow what later runs write in this thread. Django has no way out of it but this.
+    # An open transaction would keep its locks, and swallow what later runs write in this thread. Django offers no other
+    # way to leave one from outside.
     for alias in aliases:
         connections[alias].close()
         del connections[alias]
@@ -165,7 +166,7 @@ def _as_json(result: Any) -> str:
         return ""
     try:
         text = json.dumps(result, default=repr, allow_nan=False, ensure_ascii=False)
-        # PostgreSQL's jsonb takes neither NUL nor lone surrogates, not even escaped.
+        # PostgreSQL's jsonb stores neither NUL nor lone surrogates, not even escaped.
         kept = (
             len(text) <= MAX_RESULT
             and "\\u0000" not in text
@@ -188,7 +189,7 @@ def _described(error: BaseException) -> str:
     try:
         return storable("".join(traceback.format_exception_only(error)).strip())
     except Exception:
-        return f"{type(error).__name__}, whose message can not be read"
+        return f"{type(error).__name__}, whose message cannot be read"
 
 
 def _traceback(error: BaseException) -> str:
@@ -199,7 +200,7 @@ def _traceback(error: BaseException) -> str:
 
 
 def _own_frames(frames: TracebackType | None) -> TracebackType | None:
-    # The first two frames are this module's; the reader's code begins after them.
+    # The first two frames belong to this module; the function's own frames follow.
     for _ in range(2):
         frames = frames.tb_next if frames is not None and frames.tb_next is not None else frames
     return frames

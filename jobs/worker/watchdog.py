@@ -1,28 +1,28 @@
-"""What ends a worker and all that it started when its scheduler is gone, however it went."""
+"""End a worker process, and all that it started, when its scheduler is gone."""
 
 from __future__ import annotations
 
 import subprocess
 
 SCRIPT = 'read -r _; kill -KILL "-$1"'
-"""Waits for the end of its input, which comes when nobody holds the other end any more; then ends the group."""
+"""Wait until standard input ends, which it does when the scheduler does; then kill the process group."""
 
 
-class Warden:
-    """A small process beside a process group, which it ends when this process is gone.
+class Watchdog:
+    """A small process beside a process group, which it kills when this process is gone.
 
-    SIGKILL leaves this process no moment to do so itself, and the kernel's own means (PR_SET_PDEATHSIG) reaches the
-    worker, but not its children.
+    A scheduler that is killed with SIGKILL cannot do so itself, and PR_SET_PDEATHSIG reaches the worker, but not the
+    worker's children.
     """
 
     def __init__(self, group: int) -> None:
-        """Guard the process group `group`."""
+        """Watch over the process group `group`. Raises `OSError`."""
         self._process = subprocess.Popen(  # noqa: S603 (a command of ours)
-            ["/bin/sh", "-c", SCRIPT, "warden", str(group)],
+            ["/bin/sh", "-c", SCRIPT, "watchdog", str(group)],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, process_group=0,
         )  # fmt: skip
 
     def dismiss(self) -> None:
-        """Guard it no longer: its number may be another group's soon."""
+        """Stop watching: the number of the group may soon be that of another one."""
         self._process.kill()
         self._process.communicate()

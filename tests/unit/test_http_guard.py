@@ -285,7 +285,7 @@ def problems(**arguments: Any) -> str:
         ({"headers": {"hOST": "b"}}, "headers: hOST follows from the URL"),
         ({"headers": {"Transfer-Encoding": "chunked"}}, "headers: Transfer-Encoding follows"),
         ({"body": {"a": 1}}, "body: must be a string"),
-        ({"body": "a", "json": 1}, "json: can not be sent together with body"),
+        ({"body": "a", "json": 1}, "json: cannot be sent together with body"),
         ({"expected_status": 0}, "expected_status: must be"),
         ({"expected_status": True}, "expected_status: must be"),
         ({"expected_status": []}, "expected_status: must be"),

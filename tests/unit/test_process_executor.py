@@ -1,49 +1,47 @@
-"""The pool of processes, as far as it can be seen without one: it asks before it starts a run."""
+"""The process executor, as far as it can be tested without a process: it asks before it starts a run."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from jobs.core.runs import RunStatus
-from jobs.scheduler.executors import ProcessExecutor, process
+from jobs.scheduler.executors import ProcessExecutor
 from jobs.scheduler.recorder import Recorder
 from tests.fakes import FakeClock, held_run
 
 
 class SlowWorker:
-    """A worker that takes so long to load that the lease runs out."""
+    """A worker that takes so long to load that the lease runs out; the lease is held again when a test says so."""
 
     runs = 0
     alive = True
 
     def __init__(self) -> None:
-        """Note that there is one."""
-        SlowWorker.lease_held = True
-        SlowWorker.called: list[int] = []
+        """Start while the lease is held."""
+        self.lease_held = True
+        self.called: list[int] = []
 
     def get_ready(self, output: Any) -> None:
         """Take long."""
-        SlowWorker.lease_held = False
+        self.lease_held = False
 
     def call(self, run: Any, activity: Any) -> dict[str, Any]:
-        """Note the call."""
-        SlowWorker.called.append(run.id)
+        """Remember the call."""
+        self.called.append(run.id)
         return {"status": RunStatus.SUCCEEDED, "traceback": ""}
 
 
-def test_a_run_whose_lease_ran_out_while_its_process_was_starting_is_not_started(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(process, "Worker", SlowWorker)
-    monkeypatch.setattr(SlowWorker, "lease_held", True, raising=False)
+def test_a_run_whose_lease_ran_out_while_its_process_was_starting_is_not_started() -> None:
+    worker = SlowWorker()
     recorder = Recorder(lambda ended: None)
-    executor = ProcessExecutor(1, FakeClock(), recorder, lambda run: SlowWorker.lease_held, lambda: None)
+    executor = ProcessExecutor(
+        1, FakeClock(), recorder, lambda run: worker.lease_held, lambda: None,
+        start_worker=lambda: worker,  # type: ignore[arg-type, return-value]
+    )  # fmt: skip
     executor._call(held_run(7))
-    assert SlowWorker.called == []
+    assert worker.called == []
     assert not recorder.dirty
-    monkeypatch.setattr(SlowWorker, "lease_held", True)
+    worker.lease_held = True
     executor._call(held_run(8))
-    assert SlowWorker.called == [8]
+    assert worker.called == [8]
     assert recorder.unwritten() == {8}

@@ -1,4 +1,4 @@
-"""The arguments of an HTTP request, as JSON gives them: what is right, and what is sent."""
+"""The arguments of an HTTP request: they are checked, and turned into the request."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from .client import Request, parse_target
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 """The methods that a job may use."""
 OWN_HEADERS = ("connection", "content-length", "host", "transfer-encoding")
-"""Headers that follow from the URL and the body."""
+"""Headers that are derived from the URL and the body."""
 MAX_TIMEOUT = 3600
 """The longest timeout, in seconds."""
 MAX_REDIRECTS = 20
-"""Redirects that are followed at the most."""
+"""The most redirects that may be followed."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpCall:
-    """The arguments of the built-in `http_request`. Making one raises `ValueError`, which names every bad one."""
+    """The arguments of the built-in `http_request`. Creating one raises `ValueError`, which names all bad arguments."""
 
     url: str
     method: str = "GET"
@@ -42,13 +42,13 @@ class HttpCall:
 
     @property
     def expected(self) -> Container[int]:
-        """The statuses that make a success."""
+        """The statuses that count as success."""
         if self.expected_status is None:
             return range(200, 300)
         return self.expected_status if isinstance(self.expected_status, list) else [self.expected_status]
 
     def request(self) -> Request:
-        """Return what is sent."""
+        """Return the request to send."""
         given = self.headers or {}
         own = {"User-Agent": "Cronzimus", "Connection": "close"}
         body = None if self.body is None else self.body.encode()
@@ -66,7 +66,7 @@ class HttpCall:
         if self.body is not None and not isinstance(self.body, str):
             yield "body: must be a string; any other value goes into json"
         if self.body is not None and self.json is not None:
-            yield "json: can not be sent together with body"
+            yield "json: cannot be sent together with body"
         if not self._has_good_statuses():
             yield "expected_status: must be a status from 100 to 599, or an array of such"
         if not is_number(self.timeout, 0, MAX_TIMEOUT) or self.timeout == 0:

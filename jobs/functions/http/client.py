@@ -1,4 +1,4 @@
-"""One HTTP request and its redirects. Where it may go, and for how long, is up to `http_guard`."""
+"""One HTTP request and its redirects. `guard` decides where it may go, and for how long."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from urllib3.exceptions import HTTPError, LocationParseError
 from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 from urllib3.util import Url, parse_url
 
-from .errors import RequestFailed
+from . import RequestFailed
 from .guard import Guard, RequestTimedOut, connection_to
 
 MAX_URL = 2048
-"""Characters of a URL at the most."""
+"""The most characters of a URL."""
 SERVER = r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?"
-"""A server as a URL names it."""
+"""The server in a URL."""
 MAX_READ = 1024 * 1024
-"""Bytes read of a body; what comes after them is not waited for."""
+"""The most bytes that are read of a body."""
 REDIRECTS = (301, 302, 303, 307, 308)
-"""The statuses that send elsewhere."""
+"""The statuses of redirects."""
 HARMLESS_HEADERS = ("accept", "accept-language", "content-type", "user-agent")
-"""What follows a redirect to another server; any other header may be a secret."""
+"""The headers that go along on a redirect to another server; any other may be a secret."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What is asked for."""
+    """A request to send."""
 
     method: str
     url: Url
@@ -40,7 +40,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """What came back; `complete` is false where the body goes on after `MAX_READ` bytes."""
+    """An answer. `complete` is false where the body goes on after `MAX_READ` bytes."""
 
     url: Url
     status: int
@@ -51,7 +51,7 @@ class Response:
 
 
 def parse_target(url: str) -> Url:
-    """Return the parts of `url`. Raises `ValueError` unless it is one that a request may be made for."""
+    """Return the parts of `url`. Raises `ValueError` for a URL that no request can be made for."""
     if len(url) > MAX_URL or re.search(r"[\x00-\x20\x7f\\]", url):
         raise ValueError(f"must have at most {MAX_URL:,} characters, and neither blanks nor backslashes")
     server = re.match(r"https?://([^/?#]*)", url, re.IGNORECASE)
@@ -71,9 +71,9 @@ def parse_target(url: str) -> Url:
 
 
 def fetch(request: Request, guard: Guard, *, expected: Container[int], max_redirects: int) -> Response:
-    """Return the answer to `request`, after up to `max_redirects` redirects; one that is `expected` is not followed.
+    """Return the answer to `request`, after at most `max_redirects` redirects. An `expected` one is not followed.
 
-    Nothing is tried again. Raises `RequestFailed`; where it was refused or took too long, its subclass for that.
+    Nothing is tried again. Raises `RequestFailed`, or its subclass `AddressRefused` or `RequestTimedOut`.
     """
     for _ in range(max_redirects + 1):
         response = _exchange(request, guard)
@@ -109,7 +109,7 @@ def _exchange(request: Request, guard: Guard) -> Response:
 
 
 def _redirected(request: Request, status: int, location: str) -> Request:
-    """Return the request that follows a redirect: as browsers do, a POST becomes a GET unless it has to stay one."""
+    """Return the request that follows a redirect. As in browsers, a POST becomes a GET, but for 307 and 308."""
     try:
         url = parse_target(urljoin(request.url.url, location.strip()))
     except ValueError as error:

@@ -1,8 +1,8 @@
-"""Connections that reach public addresses only, and end in time: what HTTP requests of jobs go through.
+"""Connections for the HTTP requests of jobs: they reach public addresses only, and end in time.
 
-A name is resolved once. Every address it has is checked, and the connection goes to one of those that were checked, so
-that neither the name of an internal machine, nor an odd way to write its address, nor an answer of the DNS that changes
-from one moment to the next leads inside.
+A name is resolved once. All of its addresses are checked, and the connection goes to one of the checked addresses. So
+neither the name of an internal machine, nor an unusual spelling of its address, nor a DNS answer that changes between
+the check and the connection leads to a private network.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from typing import Any
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from ...core.clock import Clock
-from .errors import RequestFailed
+from . import RequestFailed
 
 Address = IPv4Address | IPv6Address
 """An IP address."""
 Network = IPv4Network | IPv6Network
 """A network of IP addresses."""
 Resolver = Callable[[str], Sequence[str]]
-"""What returns the addresses of a host."""
+"""Returns the addresses of a host."""
 
-# IANA's registries of special-purpose addresses, spelled out: Python's own lists differ from version to version. Of
-# IPv6 only 2000::/3 is given out at all, which leaves out ::ffff:0:0/96, 64:ff9b::/96 and others that wrap IPv4.
+# From IANA's registries of special-purpose addresses: Python's own lists differ between versions. Of IPv6 only 2000::/3
+# is allocated, which excludes ::ffff:0:0/96, 64:ff9b::/96 and others that wrap IPv4.
 PUBLIC_IPV6 = IPv6Network("2000::/3")
-"""Where all public addresses of IPv6 are, and some that are not."""
+"""The network of all public addresses of IPv6, and of some that are not public."""
 NOT_PUBLIC: tuple[Network, ...] = tuple(
     ip_network(network)
     for network in (
@@ -40,7 +40,7 @@ NOT_PUBLIC: tuple[Network, ...] = tuple(
         "224.0.0.0/4", "240.0.0.0/4", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20",
     )
 )  # fmt: skip
-"""The networks that requests do not reach, unless they are allowed to."""
+"""The networks that requests may not reach unless they are allowed."""
 
 
 class AddressRefused(RequestFailed):
@@ -48,11 +48,11 @@ class AddressRefused(RequestFailed):
 
 
 class RequestTimedOut(RequestFailed):
-    """The answer was not complete in time."""
+    """The answer did not arrive completely in time."""
 
 
 def is_reachable(address: Address, allowed: Iterable[Network]) -> bool:
-    """Say whether a request may go to `address`: it is public, or in one of the networks `allowed`."""
+    """Return whether a request may go to `address`: it is public, or in one of the networks `allowed`."""
     if any(address in network for network in allowed):
         return True
     if address.version == 6 and address not in PUBLIC_IPV6:
@@ -61,17 +61,17 @@ def is_reachable(address: Address, allowed: Iterable[Network]) -> bool:
 
 
 def system_resolver(host: str) -> list[str]:
-    """Return the addresses of `host`, as getaddrinfo(3) has them. Raises `OSError` or `UnicodeError` where it fails."""
+    """Return the addresses of `host`, by getaddrinfo(3). Raises `OSError` or `UnicodeError` where that fails."""
     return [str(answer[4][0]) for answer in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
 
 
 class Guard:
-    """What one request may reach, and until when: its redirects, and every byte of the answer, included."""
+    """Where one request may go, and until when. Redirects count, and so does every byte of the answer."""
 
     def __init__(
         self, *, allowed: Iterable[str], timeout: float, clock: Clock, resolver: Resolver = system_resolver
     ) -> None:
-        """Start the time: `timeout` seconds. `allowed` are the networks to reach beside the public ones."""
+        """Start the time limit of `timeout` seconds. `allowed` are networks that may be reached although not public."""
         self.allowed = [ip_network(network) for network in allowed]
         self.timeout = timeout
         self._clock = clock
@@ -83,7 +83,7 @@ class Guard:
         return self._clock.monotonic() - self._start
 
     def left(self) -> float:
-        """Return the seconds that are left. Raises `TimeoutError` when there are none."""
+        """Return the seconds that are left. Raises `TimeoutError` where none are left."""
         left = self.timeout - self.elapsed()
         if left <= 0:
             raise TimeoutError
@@ -98,7 +98,7 @@ class Guard:
     def addresses(self, host: str) -> list[Address]:
         """Return all addresses of `host`.
 
-        Raises `AddressRefused` where it has one that is not to be reached, `RequestFailed` where it has none.
+        Raises `AddressRefused` where one of them may not be reached, and `RequestFailed` where there are none.
         """
         try:
             answers = [ip_address(answer) for answer in dict.fromkeys(self._resolve(host))]
@@ -117,7 +117,7 @@ class Guard:
         *others, last = self.addresses(host)
         for index, address in enumerate(others):
             try:
-                # One that swallows what is sent to it leaves time for those after it.
+                # An address that does not answer at all leaves time for the next ones.
                 return self._connect(address, port, self.left() / (len(others) - index + 1))
             except OSError:
                 continue
@@ -136,7 +136,7 @@ class Guard:
         return connection
 
     def _resolve(self, host: str) -> Sequence[str]:
-        # getaddrinfo(3) knows no timeout: a thread waits for it, and is left alone when the time is over.
+        # getaddrinfo(3) has no timeout: a thread waits for it, and is abandoned when the time is over.
         answer: Future[Sequence[str]] = Future()
 
         def ask() -> None:
@@ -150,7 +150,7 @@ class Guard:
 
 
 class TimedSocket(socket.socket):
-    """A socket that sends and receives for as long as there is time, however many steps it takes."""
+    """A socket whose timeout is the time left until a deadline, whatever number of calls it takes."""
 
     left: Callable[[], float] | None = None
 
@@ -160,7 +160,7 @@ class TimedSocket(socket.socket):
         return super().recv_into(*args)
 
     def send(self, *args: Any) -> int:
-        """Send some of it."""
+        """Send as much as fits."""
         self._limit()
         return super().send(*args)
 
@@ -175,19 +175,19 @@ class TimedSocket(socket.socket):
 
 
 class TimedTLSSocket(TimedSocket, ssl.SSLSocket):
-    """The same, encrypted."""
+    """A `TimedSocket` with TLS."""
 
 
 @cache
 def tls_context() -> ssl.SSLContext:
-    """Return how TLS is done: with the machine's certificate authorities, and the names in certificates checked."""
+    """Return the TLS settings: the machine's certificate authorities, and names in certificates are checked."""
     context = ssl.create_default_context()
     context.sslsocket_class = TimedTLSSocket
     return context
 
 
 class GuardedHTTPConnection(HTTPConnection):
-    """A connection of urllib3 that a guard makes."""
+    """A connection of urllib3 that its guard opens."""
 
     guard: Guard
 
@@ -196,7 +196,7 @@ class GuardedHTTPConnection(HTTPConnection):
 
 
 class GuardedHTTPSConnection(HTTPSConnection):
-    """The same, encrypted; the certificate has to be that of the host's name, not of its address."""
+    """The same with TLS. The certificate must be for the host's name, not for its address."""
 
     guard: Guard
 
@@ -204,14 +204,14 @@ class GuardedHTTPSConnection(HTTPSConnection):
         return self.guard.connect(self._dns_host, self.port)
 
     def connect(self) -> None:
-        """Connect, and shake hands within the time."""
+        """Connect and do the TLS handshake in time."""
         super().connect()
         if isinstance(self.sock, TimedTLSSocket):
             self.sock.left = self.guard.left
 
 
 def connection_to(scheme: str, host: str, port: int | None, guard: Guard) -> HTTPConnection:
-    """Return a connection to `host`, not yet opened; to open it raises as `Guard.connect` does."""
+    """Return a connection to `host` that is not open yet. Opening it raises as `Guard.connect` does."""
     connection: GuardedHTTPConnection | GuardedHTTPSConnection
     host = host.strip("[]")
     if scheme == "https":

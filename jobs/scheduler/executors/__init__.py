@@ -1,4 +1,4 @@
-"""What calls the functions: executors, each an APScheduler executor that is handed runs."""
+"""The executors: each takes runs and has their functions called, in threads or in processes."""
 
 from .base import Executor
 from .process import ProcessExecutor

@@ -15,12 +15,12 @@ from ..store.held import HeldRun
 class Executor(BaseExecutor):
     """Calls the functions of runs that the scheduler holds.
 
-    An APScheduler executor whose `submit_job` is handed a `HeldRun`. How many instances of a job may run is held in
-    the claim, by the database, and so not counted here.
+    An APScheduler executor whose `submit_job` takes a `HeldRun`. It does not count the instances of a job: the claim
+    does, in the database.
     """
 
     def submit_job(self, job: HeldRun, run_times: Sequence[datetime]) -> None:
-        """Take a run, to be started as soon as there is a slot for it; never blocks."""
+        """Take a run, and start it as soon as a slot is free. Never blocks."""
         self._do_submit_job(job, run_times)
 
     @abstractmethod
@@ -29,7 +29,7 @@ class Executor(BaseExecutor):
     @property
     @abstractmethod
     def slots(self) -> int:
-        """How many runs it can have going at once."""
+        """How many runs it can run at once."""
 
     @property
     @abstractmethod
@@ -39,28 +39,28 @@ class Executor(BaseExecutor):
     @property
     @abstractmethod
     def taken(self) -> int:
-        """How many runs it has taken and not ended, those that it has not started included."""
+        """How many runs it has taken that have not ended, started or not."""
 
     @abstractmethod
     def held(self) -> set[int]:
-        """Return the ids of the runs that it has taken and not ended."""
+        """Return the ids of the runs that it has taken and that have not ended."""
 
     @abstractmethod
     def submit_all(self, runs: Sequence[HeldRun]) -> None:
-        """Take runs, to be started as soon as there are slots for them; never blocks."""
+        """Take runs, and start each as soon as a slot is free. Never blocks."""
 
     @abstractmethod
     def take_back_one(self, run_id: int) -> HeldRun | None:
-        """Return the run `run_id` and forget it, if it has not been started."""
+        """Return the run `run_id` and forget it; None where it has started, or is not here."""
 
     @abstractmethod
     def take_back(self) -> list[HeldRun]:
-        """Return the runs that it has not started, and forget them."""
+        """Return the runs that have not started, and forget them."""
 
     @abstractmethod
     def cancel(self, run_id: int, reason: str) -> None:
-        """Have the run `run_id`, which has been started, end as soon as it can be made to."""
+        """End the run `run_id`, which has started, as soon as possible."""
 
     @abstractmethod
     def shutdown(self, wait: Any = True) -> None:
-        """Start nothing more; with `wait`, return when what is running has ended."""
+        """Start no more runs. With `wait`, return when those that are running have ended."""

@@ -1,29 +1,30 @@
-"""Run functions in processes of their own, which can be stopped whatever they do."""
+"""Run functions in worker processes, which can be stopped whatever the functions do."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from functools import partial
 
 from ...core.clock import Clock
 from ...core.runs import RunStatus
-from ...worker.handle import Stopped, Worker, WorkerDied
+from ...worker.launch import Launcher
 from ...worker.output import Output
+from ...worker.parent import Stopped, Worker, WorkerDied
 from ...worker.runner import Activity
 from ..recorder import Recorder
 from ..store.held import HeldRun
 from .thread import ThreadExecutor
 
-RUNS = 1000
-"""Runs after which a worker is replaced, so that what leaks in functions does not add up."""
+RUNS_PER_WORKER = 1000
+"""A worker is replaced after so many runs, so that what functions leak does not add up."""
 
 
 class ProcessExecutor(ThreadExecutor):
-    """A fixed number of slots, each with a worker process of its own, started at its first run.
+    """A fixed number of slots, each with a worker process of its own that is started at the slot's first run.
 
-    Each slot is a thread that waits for its worker: it keeps the timeout, and stops the worker where the run is
-    cancelled. A worker that dies fails its run, and the next run gets a new one.
+    Each slot is a thread that waits for its worker: it enforces the timeout, and stops the worker when the run is
+    cancelled. When a worker dies, its run fails, and the next run gets a new worker.
     """
 
     def __init__(
@@ -33,19 +34,24 @@ class ProcessExecutor(ThreadExecutor):
         recorder: Recorder,
         may_start: Callable[[HeldRun], bool],
         low: Callable[[], None],
+        start_worker: Callable[[], Worker] | None = None,
     ) -> None:
-        """Have `slots` slots; ask `may_start` before each run, and call `low` whenever the queue runs out."""
+        """Have `slots` slots. Ask `may_start` before each run, and call `low` when the queue runs low.
+
+        `start_worker` starts a worker process; without it, one that imports what this process can import.
+        """
         super().__init__(slots, self._call, low, self._stop)
         self._clock = clock
         self._recorder = recorder
         self._may_start = may_start
-        self._own = threading.local()
+        self._start_worker = start_worker or partial(Worker, Launcher.of_this_process())
+        self._slot = threading.local()
         self._workers: dict[int, Worker] = {}
-        # Held while a worker is told to stop, and while it is taken off the run: it stops that run and no other.
-        self._changed = threading.Lock()
+        # Held while a worker is told to stop and while its run is taken off it, so that it stops that run and no other.
+        self._workers_lock = threading.Lock()
 
     def _stop(self, run_id: int, reason: str) -> None:
-        with self._changed:
+        with self._workers_lock:
             worker = self._workers.get(run_id)
             if worker is not None:
                 worker.stop(RunStatus.CANCELLED, reason)
@@ -55,58 +61,57 @@ class ProcessExecutor(ThreadExecutor):
             return
         output = Output()
         worker = self._ready_worker(output)
-        # A process takes its time to start, and this one may have been frozen meanwhile: does the lease still hold?
+        # A process takes a while to start, and the lease may have run out meanwhile.
         if not self._may_start(run):
             if isinstance(worker, Exception):
-                self._tidy({})
+                self._replace_worker()
             return
         activity = Activity(run, self._clock.now(), output)
         self._recorder.started(activity)
         try:
             if isinstance(worker, Exception):
                 raise worker
-            with self._changed:
+            with self._workers_lock:
                 self._workers[run.id] = worker
             ended = worker.call(run, activity)
         except Stopped as stopped:
             ended = {"status": stopped.status, "reason": stopped.reason}
         except WorkerDied:
-            self._own.worker.kill(activity.output)
-            ended = {"status": RunStatus.FAILED, "error": self._own.worker.how_it_ended()}
+            self._slot.worker.kill(activity.output)
+            ended = {"status": RunStatus.FAILED, "error": self._slot.worker.how_it_ended()}
         except Exception as error:
             ended = {"status": RunStatus.FAILED, "error": f"no process could run it: {error}"}
         finally:
-            with self._changed:
+            with self._workers_lock:
                 self._workers.pop(run.id, None)
-        self._tidy(ended)
+        if "traceback" not in ended or self._slot.worker.runs >= RUNS_PER_WORKER:  # it ended, or has had many runs
+            self._replace_worker()
         self._recorder.finished(activity.outcome(self._clock.now(), **ended))
 
     def _ready_worker(self, output: Output) -> Worker | Exception:
-        """Return this slot's worker, started if none is alive; or why it can not be started, for the run to say so."""
+        """Return this slot's worker, started where none is alive; or the error of a start that failed, for the run."""
         try:
-            worker: Worker | None = getattr(self._own, "worker", None)
-            if worker is None or not worker.alive:  # ended by what an earlier run left behind, or for want of memory
-                self._tidy({})
-                self._own.worker = worker = Worker()
+            worker: Worker | None = getattr(self._slot, "worker", None)
+            if worker is None or not worker.alive:  # an earlier run left behind what ended it, or memory ran out
+                self._replace_worker()
+                self._slot.worker = worker = self._start_worker()
                 worker.get_ready(output)
         except Exception as error:
             return error
         return worker
 
-    def _tidy(self, ended: dict[str, Any]) -> None:
-        """Replace a worker that has ended, and one that has had many runs."""
-        worker = getattr(self._own, "worker", None)
-        if worker is not None and ("traceback" not in ended or worker.runs >= RUNS):
+    def _replace_worker(self) -> None:
+        """End this slot's worker: the next run starts another."""
+        worker = getattr(self._slot, "worker", None)
+        if worker is not None:
             worker.close()
-            self._own.worker = None
+            self._slot.worker = None
 
     def abandon(self) -> None:
-        """End all that is going on, at once."""
-        with self._changed:
+        """End all workers that are running a function, at once."""
+        with self._workers_lock:
             for worker in self._workers.values():
                 worker.end_at_once()
 
     def _leave(self) -> None:
-        worker = getattr(self._own, "worker", None)
-        if worker is not None:
-            worker.close()
+        self._replace_worker()

@@ -20,12 +20,12 @@ logger = logging.getLogger("cronzimus.scheduler.executors.thread")
 class ThreadExecutor(Executor):
     """A fixed number of threads that take runs from one queue.
 
-    Not `concurrent.futures`: a future for each run costs more than a short run itself, and its queue can not be
-    taken back when the scheduler stops or stalls. The threads are daemons, so that one that hangs can not keep the
-    process from ending when it is told to end at once.
+    It does without `concurrent.futures`: a future costs more than a short run, and runs cannot be taken back from its
+    queue when the scheduler stops or stalls. The threads are daemons, so that a function that hangs cannot keep the
+    process alive when it is told to end at once.
 
-    There is no lock of ours: a thread that loses the interpreter while it holds one makes all others wait for as long
-    as the interpreter's switch interval. What the threads share are a `SimpleQueue` and single operations on a dict.
+    It does without a lock: a thread that loses the interpreter while it holds one makes all others wait for the
+    interpreter's switch interval. The threads share a `SimpleQueue`, and use single operations on a dict.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class ThreadExecutor(Executor):
     ) -> None:
         """Have `threads` threads call `execute` with each run.
 
-        `low` is called whenever the queue runs low, and `cancel` with the id of a run that is to end and the reason.
+        `low` is called when the queue runs low; `cancel` with the id of a run that is to end, and the reason.
         """
         super().__init__()
         self._threads = threads
@@ -79,7 +79,7 @@ class ThreadExecutor(Executor):
 
     def submit_all(self, runs: Sequence[HeldRun]) -> None:
         for run in runs:
-            # Held before it is queued: at no moment is a run in neither place.
+            # Held first, then queued: at every moment a run is in at least one of the two.
             self._held[run.id] = run
             self._queue.put(run)
         self._low_mark = self._queue.qsize() // 2
@@ -107,7 +107,7 @@ class ThreadExecutor(Executor):
         return next((run for run in runs if run.id == run_id), None)
 
     def cancel(self, run_id: int, reason: str) -> None:
-        """Let the function know: a thread can not be ended from outside."""
+        """Tell the function, which may look: a thread cannot be ended from outside."""
         self._cancel(run_id, reason)
 
     def shutdown(self, wait: Any = True) -> None:
@@ -131,8 +131,8 @@ class ThreadExecutor(Executor):
             connections.close_all()
 
     def _tell_low(self) -> None:
-        # Once when half of what was handed over is taken, so that the next batch is here before the last run ends, and
-        # whenever there is nothing left.
+        # Once when half of a batch has been taken, so that the next batch arrives before the last run ends; and
+        # whenever the queue is empty.
         left = self._queue.qsize()
         if left <= self._low_mark or not left:
             self._low_mark = -1
@@ -142,8 +142,8 @@ class ThreadExecutor(Executor):
         try:
             self._execute(run)
         except BaseException:
-            # It has its own net; should that ever tear, the thread goes on to the next run.
-            logger.exception("run %d could not be carried out", run.id, extra={"action": "executor_failed"})
+            # The runner catches what functions raise. Should it fail itself, the thread goes on with the next run.
+            logger.exception("run %d could not be executed", run.id, extra={"action": "executor_failed"})
 
     def _leave(self) -> None:
-        """Tidy up what belongs to this thread, at its end."""
+        """Free what belongs to this thread, when it ends."""

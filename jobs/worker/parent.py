@@ -1,14 +1,11 @@
-"""A worker's process as its scheduler sees it: started, handed runs, listened to, and ended whatever it does."""
+"""The scheduler's end of the pipe: a worker process is started, handed runs, listened to, and ended."""
 
 from __future__ import annotations
 
 import codecs
-import json
 import os
 import select
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,24 +13,21 @@ from typing import Any
 
 from ..core.runs import RunStatus
 from ..scheduler.store.held import HeldRun
+from . import messages
+from .launch import Launcher
 from .output import Output
 from .runner import Activity
-from .watchdog import Warden
 
-START = 60.0
-"""Seconds that a worker has to load Django."""
-GRACE = 5.0
-"""Seconds between SIGTERM and SIGKILL."""
-CHUNK = 65_536
-"""Bytes that are read from a pipe at a time."""
-FOLDER = os.getcwd()
-"""Where a worker starts: the folder of this process, before a function that runs in a thread can change it."""
-PATH = os.pathsep.join(map(os.path.abspath, sys.path))
-"""Where a worker looks for modules: where this process does, whatever layout the project has."""
+START_SECONDS = 60.0
+"""How long a worker may take to load Django."""
+GRACE_SECONDS = 5.0
+"""The time between SIGTERM and SIGKILL."""
+CHUNK_BYTES = 65_536
+"""How much is read from a pipe at a time: as much as a pipe holds."""
 
 
 class WorkerDied(Exception):
-    """The worker's process ended before it answered."""
+    """The worker process ended before it answered."""
 
 
 class Stopped(Exception):
@@ -46,51 +40,25 @@ class Stopped(Exception):
         self.reason = reason
 
 
-def _started(requests: int, replies: int, output: int) -> tuple[subprocess.Popen[bytes], Warden]:
-    """Start a worker's process and what guards it: both, or neither."""
-    own_path = [value] if (value := os.environ.get("PYTHONPATH")) is not None else []
-    process = subprocess.Popen(  # noqa: S603 (a command of ours)
-        [sys.executable, "-P", "-m", f"{__package__}.child", str(requests), str(replies), *own_path],
-        stdin=subprocess.DEVNULL, stdout=output, stderr=output, pass_fds=(requests, replies),
-        cwd=FOLDER, env={**os.environ, "PYTHONPATH": PATH}, process_group=0,
-    )  # fmt: skip
-    try:
-        return process, Warden(process.pid)
-    except OSError:
-        process.kill()
-        process.wait()
-        raise
-
-
-def _death_of(pid: int) -> int | None:
-    """Return a descriptor that can be read once the process `pid` has ended; None where the system has none.
-
-    The end of its replies does not tell: a child that its function forked holds the other end, too.
-    """
-    with suppress(AttributeError, OSError):
-        return os.pidfd_open(pid)
-    return None
-
-
 class Worker:
     """A process, in a process group of its own, that calls one function at a time.
 
-    It is kept between runs: a run costs a line down a pipe, and not the loading of Django. One thread owns it; only
-    `stop` may be called by others.
+    It is kept between runs, so that a run costs a line down a pipe instead of the loading of Django. One thread owns
+    it; only `stop` and `end_at_once` may be called from others.
     """
 
-    def __init__(self) -> None:
-        """Start the process."""
+    def __init__(self, launcher: Launcher) -> None:
+        """Start the process. Raises `OSError`."""
         requests, self._requests = os.pipe()
         self._replies, replies = os.pipe()
         self._output, output = os.pipe()
         self._bell, self._ring = os.pipe()
-        # What a function started in a session of its own may outlive it, and hold the other end open. And what it left
-        # behind may keep the process from reading a request that does not fit into the pipe.
+        # Neither may block. A process that a function left behind may hold the other end of the output open; and a
+        # thread that it left behind may keep the worker from reading a request that does not fit into the pipe.
         os.set_blocking(self._output, False)
         os.set_blocking(self._requests, False)
         try:
-            self._process, self._warden = _started(requests, replies, output)
+            self._process, self._watchdog = launcher.start(requests, replies, output)
         except OSError:
             os.close(self._requests)
             self._close_pipes()
@@ -98,13 +66,13 @@ class Worker:
         finally:
             for descriptor in (requests, replies, output):
                 os.close(descriptor)
-        self._death = _death_of(self._process.pid)
+        self._death = _pidfd(self._process.pid)
         self.runs = 0
         self._stop: Stopped | None = None
         self._unsent = self._unread = b""
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._watched = select.poll()
-        # In this order they are looked at: where the end is there, the output before it is seen to be there, too.
+        # poll(2) looks at them in this order: when it reports the end, it has reported the output before it.
         deaths = [] if self._death is None else [self._death]
         for descriptor in (self._replies, self._output, self._bell, *deaths):
             self._watched.register(descriptor, select.POLLIN)
@@ -115,9 +83,12 @@ class Worker:
         return self._process.poll() is None
 
     def get_ready(self, output: Output) -> None:
-        """Wait until the process has loaded Django; `output` gets what it writes. Raises `WorkerDied` if it dies."""
+        """Wait until the process has loaded Django, and add what it writes to `output`.
+
+        Raises `WorkerDied` where it ends, or is not ready after `START_SECONDS`.
+        """
         try:
-            self._await("ready", output, lambda progress: None, time.monotonic() + START)
+            self._await("ready", output, lambda progress: None, time.monotonic() + START_SECONDS)
         except TimeoutError:
             self.kill()
             raise WorkerDied from None
@@ -125,13 +96,12 @@ class Worker:
     def call(self, run: HeldRun, activity: Activity) -> dict[str, Any]:
         """Have the function of `run` called, and return how it ended: status, result, error and traceback.
 
-        What it writes goes to the output of `activity`, its progress to the context. Raises `WorkerDied`, and `Stopped`
-        where it took longer than its timeout or `stop` was called; the process has ended then.
+        Its output and its progress go to `activity` meanwhile. Raises `WorkerDied` where the process ended, and
+        `Stopped` where the run took longer than its timeout or `stop` was called; the process has ended then, too.
         """
         self.runs += 1
         self._stop = None
-        request = run._asdict() | {"scheduled_time": str(run.scheduled_time)}
-        self._unsent = json.dumps(request).encode() + b"\n"
+        self._unsent = messages.encode_run(run)
         self._watched.register(self._requests, select.POLLOUT)
         deadline = None if run.timeout is None else time.monotonic() + run.timeout
 
@@ -146,24 +116,24 @@ class Worker:
         return ended
 
     def stop(self, status: RunStatus, reason: str) -> None:
-        """End the run that is going on, from another thread."""
+        """End the current run. Called from another thread than `call`."""
         self._stop = Stopped(status, reason)
         os.write(self._ring, b"!")
 
     def kill(self, output: Output | None = None) -> None:
-        """End the process and all that it started: SIGTERM, and SIGKILL for what is left after `GRACE` seconds.
+        """End the process and all that it started: SIGTERM, then SIGKILL for what is left after `GRACE_SECONDS`.
 
-        What it wrote before its end goes to `output`.
+        What it wrote before its end is added to `output`.
         """
         self._signal(signal.SIGTERM)
-        deadline = time.monotonic() + GRACE
+        deadline = time.monotonic() + GRACE_SECONDS
         while self._group_lives() and time.monotonic() < deadline:
             time.sleep(0.02)
         self._signal(signal.SIGKILL)
         self._process.wait()
         if output is not None:
             with suppress(BlockingIOError):
-                while data := os.read(self._output, CHUNK):
+                while data := os.read(self._output, CHUNK_BYTES):
                     output.write(self._decode(data))
 
     def end_at_once(self) -> None:
@@ -171,10 +141,10 @@ class Worker:
         self._signal(signal.SIGKILL)
 
     def close(self) -> None:
-        """Let the process end, and free what belongs to it."""
+        """End the process, and close its pipes."""
         os.close(self._requests)
         self.kill()
-        self._warden.dismiss()
+        self._watchdog.dismiss()
         self._close_pipes()
         if self._death is not None:
             os.close(self._death)
@@ -184,14 +154,14 @@ class Worker:
             os.close(descriptor)
 
     def how_it_ended(self) -> str:
-        """Return in words how the process ended."""
+        """Return in words how the process ended, such as "the process exited with status 7"."""
         status = self._process.wait()
         if status < 0:
             return f"the process was ended by {signal.Signals(-status).name}"
         return f"the process exited with status {status}"
 
     def _group_lives(self) -> bool:
-        self._process.poll()  # or it would be there as a zombie
+        self._process.poll()  # reaps it: a zombie is still a member of its group
         try:
             os.killpg(self._process.pid, 0)
         except ProcessLookupError:
@@ -205,22 +175,25 @@ class Worker:
             os.killpg(self._process.pid, number)
 
     def _await(self, wanted: str, output: Output, progress: Callable[[list[int]], None], deadline: float | None) -> Any:
-        """Return what the worker says under the name `wanted`; keep what it writes meanwhile."""
+        """Return the value that the worker sends as `wanted`. Hand on its output and its progress meanwhile.
+
+        Raises `TimeoutError` at the monotonic time `deadline`, `WorkerDied`, and `Stopped`.
+        """
         while True:
             wait = None if deadline is None else deadline - time.monotonic()
             ready = {descriptor for descriptor, _ in self._watched.poll(None if wait is None else max(wait, 0) * 1000)}
             if not ready or (wait is not None and wait <= 0):
                 raise TimeoutError
             if self._bell in ready:
-                os.read(self._bell, CHUNK)
-                if self._stop is not None:  # else it was rung for the run before, which had just ended
+                os.read(self._bell, CHUNK_BYTES)
+                if self._stop is not None:  # None: it was meant for the run before, which had just ended
                     self.kill(output)
                     raise self._stop
             if self._requests in ready:
                 self._send()
             if self._output in ready:
-                # All that was written before the end: a pipe holds no more than a chunk. What comes after it, from a
-                # child that was left behind, is not waited for.
+                # One read takes all that was written before the end, as a pipe holds no more than a chunk. What a child
+                # that was left behind writes later is not waited for.
                 self._read_output(output)
             if self._replies in ready:
                 for message in self._messages():
@@ -235,19 +208,29 @@ class Worker:
         try:
             self._unsent = self._unsent[os.write(self._requests, self._unsent) :]
         except BrokenPipeError:
-            self._unsent = b""  # its replies end as well
+            self._unsent = b""  # the worker has ended, which its replies show, too
         if not self._unsent:
             self._watched.unregister(self._requests)
 
     def _read_output(self, output: Output) -> None:
-        data = os.read(self._output, CHUNK)
+        data = os.read(self._output, CHUNK_BYTES)
         output.write(self._decode(data))
         if not data:
             self._watched.unregister(self._output)
 
     def _messages(self) -> list[dict[str, Any]]:
-        data = os.read(self._replies, CHUNK)
+        data = os.read(self._replies, CHUNK_BYTES)
         if not data:
             raise WorkerDied
         *lines, self._unread = (self._unread + data).split(b"\n")
-        return [json.loads(line) for line in lines]
+        return [messages.decode(line) for line in lines]
+
+
+def _pidfd(pid: int) -> int | None:
+    """Return a descriptor that becomes readable when the process `pid` ends; None where the system has none.
+
+    The end of its replies does not tell: a child that its function forked holds the other end as well.
+    """
+    with suppress(AttributeError, OSError):
+        return os.pidfd_open(pid)
+    return None

@@ -1,0 +1,43 @@
+"""The lines of JSON that a scheduler and a worker process send each other.
+
+The scheduler sends runs. The worker sends `{"ready": true}` once it has loaded Django, then for each run any number of
+`{"progress": [done, total]}` and one `{"end": {…}}` with the status, the result, the error and the traceback.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from ..scheduler.store.held import HeldRun, Outcome
+
+END_FIELDS = ("status", "result", "error", "traceback")
+"""The fields of an outcome that the worker knows; the scheduler has the others."""
+
+
+def encode_run(run: HeldRun) -> bytes:
+    """Return the line that asks for `run`."""
+    return encode(**run._asdict() | {"scheduled_time": run.scheduled_time.isoformat()})
+
+
+def decode_run(line: str) -> HeldRun:
+    """Return the run that a line asks for."""
+    fields = json.loads(line)
+    return HeldRun(**fields | {"scheduled_time": datetime.fromisoformat(fields["scheduled_time"])})
+
+
+def encode_end(outcome: Outcome) -> bytes:
+    """Return the line that says how a run ended."""
+    return encode(end={name: getattr(outcome, name) for name in END_FIELDS})
+
+
+def encode(**message: Any) -> bytes:
+    """Return a message as a line."""
+    return json.dumps(message).encode() + b"\n"
+
+
+def decode(line: bytes) -> dict[str, Any]:
+    """Return the message in a line."""
+    message: dict[str, Any] = json.loads(line)
+    return message
