@@ -11,6 +11,8 @@ from typing import Any
 from ..core.exceptions import CronzimusError
 from ..core.runs import FINISHED
 from ..definitions import validation
+from ..definitions.arguments import with_placeholders
+from ..definitions.triggers import trigger_of
 from ..functions import registry
 from ..functions.registry import Function
 from ..models import Job
@@ -114,14 +116,14 @@ def _arguments(job: Job) -> tuple[Any, Any]:
     if not isinstance(job.args, list) or not isinstance(job.kwargs, dict):
         return job.args, job.kwargs
     try:
-        return validation.with_placeholders(registry.lookup(job.func), job.args, job.kwargs)
+        return with_placeholders(registry.lookup(job.func), job.args, job.kwargs)
     except CronzimusError:
         return job.args, job.kwargs
 
 
 def _description(job: Job) -> str:
     try:
-        return validation.trigger_of(job).describe()
+        return trigger_of(job).describe()
     except CronzimusError:
         return ""
 

@@ -55,6 +55,11 @@ def parse_stored(text: Any) -> Any:
     return text if may_be_deep and is_deeper(value, MAX_STORED_DEPTH) else value
 
 
+def is_same(value: object, other: object) -> bool:
+    """Tell whether two values are the same JSON, to the letter: 1 is neither 1.0 nor true, which Python finds equal."""
+    return value == other and json.dumps(value, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
 def is_deeper(value: Any, levels: int) -> bool:
     """Tell whether arrays and objects are nested in `value` deeper than `levels`. The call stack does not grow."""
     level = _containers([value])

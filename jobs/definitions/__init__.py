@@ -1,1 +1,1 @@
-"""The one validator of job definitions."""
+"""Job definitions: the one validator, the policies, the arguments, and the triggers of stored jobs."""

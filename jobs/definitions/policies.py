@@ -1,4 +1,4 @@
-"""The policies of a job: what each may be, and what holds where a job names none."""
+"""The policies of a job: the values that each may have, and the defaults."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ YEARS = 366 * 86400
 """Seconds in the longest year."""
 
 Check = Callable[[Any], str]
-"""Says what would be right, in place of a wrong value; "" where the value is right."""
+"""Takes a value and returns what would be right instead; "" where the value is right."""
 
 
 def default_policies() -> dict[str, Any]:
-    """Return the policies of a job that names none: the model's, with those of conf.JOB_DEFAULTS on top."""
+    """Return the policies of a job that names none: the model's defaults, overridden by conf.JOB_DEFAULTS."""
     own: dict[str, Any] = conf.JOB_DEFAULTS
     return {field.name: field.get_default() for field in Job._meta.concrete_fields if field.name in POLICIES} | own
 
 
 def policy_problems(policies: Mapping[str, Any]) -> dict[str, str]:
-    """Return, by name, what is wrong with each bad one of `policies`; unknown names are bad ones too."""
+    """Return a message for each policy that is wrong or unknown, by its name."""
     return {
         name: message
         for name, value in policies.items()
@@ -35,12 +35,12 @@ def policy_problems(policies: Mapping[str, Any]) -> dict[str, str]:
 
 
 def executor_of(job: Any) -> str:
-    """Return the executor of a job's runs: one that has a timeout needs a process, which can be stopped."""
+    """Return the executor of a job's runs. A job with a timeout needs a process, which can be stopped."""
     return Executor.PROCESS if job.timeout is not None else str(job.executor)
 
 
 def _whole(low: int, high: int, what: str = "", *, null: str = "") -> Check:
-    """Return a check for whole numbers from `low` to `high`, and for null where `null` says what it means."""
+    """Return a check for whole numbers from `low` to `high`. Null is right where `null` says what it means."""
     right = f"must be {f'null ({null}) or ' if null else ''}a whole number{what} from {low} to {high}"
 
     def check(value: Any) -> str:
@@ -105,7 +105,7 @@ POLICIES: dict[str, Check] = {
 
 
 def complete_retries(value: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Return checked retries with the defaults of what they leave out."""
+    """Return checked retries with a value for every field; None where nothing is tried again."""
     if value is None or value["max"] == 0:
         return None
     whole = Retries(**value)

@@ -11,7 +11,7 @@ from django_apscheduler.jobstores import DjangoJobStore
 from django_apscheduler.util import retry_on_db_operational_error
 
 from ..core.exceptions import CronzimusError
-from ..definitions import validation
+from ..definitions.triggers import trigger_of
 from ..functions import registry
 from ..models import Job
 
@@ -66,7 +66,7 @@ class JobStore(DjangoJobStore):
         try:
             state = {
                 "id": job.id, "name": job.name, "args": tuple(job.args),
-                "kwargs": dict(job.kwargs), "trigger": validation.trigger_of(job), "executor": job.executor,
+                "kwargs": dict(job.kwargs), "trigger": trigger_of(job), "executor": job.executor,
                 "misfire_grace_time": job.misfire_grace_time, "coalesce": job.coalesce,
                 "max_instances": job.max_instances, "next_run_time": job.next_run_time,
             }  # fmt: skip

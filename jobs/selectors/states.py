@@ -17,6 +17,7 @@ from ..core.exceptions import CronzimusError
 from ..core.json import parse_stored
 from ..core.runs import JobState
 from ..definitions import validation
+from ..definitions.triggers import trigger_of
 from ..functions import registry
 from ..models import Job
 
@@ -111,7 +112,7 @@ def _descriptions(known: frozenset[registry.Function], timezone: str) -> Descrip
 def short_form(job: Job) -> str:
     """Return a job's trigger as lists show it, "interval[0:00:05]"; a damaged one by its type, if it has one."""
     try:
-        return str(validation.trigger_of(job))
+        return str(trigger_of(job))
     except CronzimusError:
         kind = job.trigger.get("type") if isinstance(job.trigger, Mapping) else None
         return kind[:40] if isinstance(kind, str) else "?"
@@ -120,6 +121,6 @@ def short_form(job: Job) -> str:
 def zone_of(job: Job) -> ZoneInfo:
     """Return the time zone of a job: its trigger's, and the site's where that can not be understood."""
     try:
-        return validation.trigger_of(job).timezone
+        return trigger_of(job).timezone
     except CronzimusError:
         return ZoneInfo(settings.TIME_ZONE)

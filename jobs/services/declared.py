@@ -9,6 +9,7 @@ from typing import Any
 from django.db import transaction
 
 from ..core.exceptions import CronzimusError, InvalidFunction, InvalidRequest, JobExists, JobNotFound
+from ..core.json import is_same
 from ..definitions import validation
 from ..definitions.policies import default_policies
 from ..functions import registry
@@ -46,7 +47,7 @@ def _sync_declared_job(declaration: dict[str, Any], now: datetime) -> None:
         job: Job | None = get_job(job_id if isinstance(job_id, str) else "")
     except JobNotFound:
         job = None
-    if job is not None and validation.is_same(job.declaration, declaration):
+    if job is not None and is_same(job.declaration, declaration):
         return
     try:
         if job is None:
@@ -71,7 +72,7 @@ def _dropped(job: Job, declaration: Mapping[str, Any], now: datetime) -> dict[st
         made = validation.clean_job({name: before[name] for name in dropped}, now=now, job=job)
     except CronzimusError:
         return {}  # what it once said means nothing now, and so nobody can tell what was edited
-    return {name: defaults[name] for name in dropped if validation.is_same(getattr(job, name), made[name])}
+    return {name: defaults[name] for name in dropped if is_same(getattr(job, name), made[name])}
 
 
 def _defaults(func: object) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from django.db import DataError, IntegrityError, connection, transaction
 from ..core.exceptions import InvalidRequest, JobExists, JobNotFound
 from ..core.runs import RunStatus
 from ..definitions import validation
+from ..definitions.triggers import trigger_of
 from ..models import Job, Run, announce
 from .unclaimed import due_unclaimed, put_on_record, skipped_run
 
@@ -187,7 +188,7 @@ def _next_after(job: Job, instant: datetime) -> datetime | None:
     """Return the first fire time after `instant` that is not on record yet, as one is that was left out."""
     if not _has_runs_left(job):
         return None
-    trigger = validation.trigger_of(job)
+    trigger = trigger_of(job)
     at = trigger.next_after(instant)
     while at is not None and _is_on_record(job.id, at):
         at = trigger.next_after(at)

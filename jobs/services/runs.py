@@ -10,7 +10,9 @@ from django.db.models import QuerySet
 
 from ..core.exceptions import CronzimusError, RunActive, RunFinished, RunNotFound
 from ..core.runs import ACTIVE, RunStatus, RunTrigger
-from ..definitions import policies, validation
+from ..definitions import policies
+from ..definitions.arguments import clean_arguments
+from ..definitions.triggers import trigger_of
 from ..functions import registry
 from ..models import Job, Run, announce
 from .jobs import locked_job
@@ -27,9 +29,7 @@ def run_job(job_id: str, *, now: datetime, actor: str = "", args: object = None,
     with transaction.atomic():
         job = locked_job(job_id)
         function = registry.lookup(job.func)
-        given = validation.clean_arguments(
-            function, job.args if args is None else args, job.kwargs if kwargs is None else kwargs
-        )
+        given = clean_arguments(function, job.args if args is None else args, job.kwargs if kwargs is None else kwargs)
         run = Run(
             job=job, func=job.func, status=RunStatus.QUEUED, trigger=RunTrigger.MANUAL, actor=actor,
             scheduled_time=_free_instant(job, now), queued_at=now, executor=policies.executor_of(job),
@@ -105,6 +105,6 @@ def _is_due_at(job: Job, instant: datetime) -> bool:
     if job.next_run_time is None or job.next_run_time > instant:
         return False
     try:
-        return validation.trigger_of(job).count(instant - timedelta(microseconds=1), instant) > 0
+        return trigger_of(job).count(instant - timedelta(microseconds=1), instant) > 0
     except CronzimusError:
         return False

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from ..core.exceptions import InvalidTrigger
 from ..core.runs import RunStatus, RunTrigger
-from ..definitions import validation
 from ..definitions.policies import executor_of
+from ..definitions.triggers import trigger_of
 from ..models import Job, Run
 
 
@@ -20,7 +20,7 @@ def due_unclaimed(job: Job, now: datetime, *, what: str) -> Run | None:
     if job.next_run_time is None or job.next_run_time > now:
         return None
     try:
-        trigger = validation.trigger_of(job)
+        trigger = trigger_of(job)
         latest = max(trigger.latest_until(now) or job.next_run_time, job.next_run_time)
         fire_times = 1 + trigger.count(job.next_run_time, now)
     except InvalidTrigger:

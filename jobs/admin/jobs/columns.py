@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 
 from ...core.exceptions import CronzimusError
 from ...core.runs import JobState
-from ...definitions import validation
+from ...definitions.triggers import trigger_of
 from ...models import Job, Run
 from ...selectors import states
 from .. import display
@@ -61,7 +61,7 @@ def _until(job: Job) -> SafeString | str:
 def trigger_words(job: Job) -> str:
     """Return the trigger in words, or the short form of a damaged one."""
     try:
-        return validation.trigger_of(job).describe()
+        return trigger_of(job).describe()
     except CronzimusError:
         return states.short_form(job)
 

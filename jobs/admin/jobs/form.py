@@ -18,6 +18,7 @@ from ...core.exceptions import CronzimusError, InvalidTrigger
 from ...core.json import parse_strict
 from ...core.triggers.fields import CRON_FIELDS, INTERVAL_UNITS
 from ...definitions import policies, validation
+from ...definitions.triggers import ALL_TRIGGER_FIELDS, trigger_of
 from ...functions import registry
 from ...models import Job
 from . import policy_inputs, trigger_inputs
@@ -30,7 +31,7 @@ KINDS = (
     ("date", "Date: once"),
 )
 """The kinds of triggers, as the form offers them."""
-TRIGGER_INPUTS = ("trigger", *validation.ALL_TRIGGER_FIELDS)
+TRIGGER_INPUTS = ("trigger", *ALL_TRIGGER_FIELDS)
 """The inputs that make up the trigger."""
 CRON_EXAMPLES = {"day": "last", "day_of_week": "mon-fri", "hour": "9-17", "minute": "*/15", "month": "1,7"}
 """What stands in the inputs of a cron trigger as an example, by field."""
@@ -178,7 +179,7 @@ class JobForm(PolicyForm):
 def is_sound(job: Job) -> bool:
     """Say whether the stored trigger of `job` is one."""
     try:
-        validation.trigger_of(job)
+        trigger_of(job)
     except InvalidTrigger:
         return False
     return True

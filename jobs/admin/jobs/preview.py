@@ -10,7 +10,7 @@ from django.conf import settings
 
 from ...core.exceptions import InvalidTrigger
 from ...core.triggers.definition import Trigger, build_trigger, clean_trigger
-from ...definitions import validation
+from ...definitions.triggers import trigger_of
 from .. import display
 from .form import JobForm
 
@@ -52,7 +52,7 @@ def preview(form: JobForm) -> Preview:
 def _trigger(form: JobForm) -> Trigger:
     definition, job = form.trigger_definition(), form.job
     if job is not None and definition == job.trigger:
-        return validation.trigger_of(job)
+        return trigger_of(job)
     zone, now, grace = settings.TIME_ZONE, form.now, form.grace()
     clean = clean_trigger(definition, now=now, default_timezone=zone, grace=grace if isinstance(grace, int) else None)
     key = job.pk if job is not None else str(form["id"].value() or "")

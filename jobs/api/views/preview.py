@@ -13,7 +13,8 @@ from rest_framework.response import Response
 from ...core.exceptions import InvalidRequest, InvalidTrigger
 from ...core.triggers.definition import build_trigger, clean_trigger
 from ...core.values import is_whole, unknown_names
-from ...definitions import policies, validation
+from ...definitions import policies
+from ...definitions.triggers import ALL_TRIGGER_FIELDS, flat_trigger
 from .. import query
 from ..parsers import body_of
 from ..representations import utc
@@ -48,12 +49,12 @@ class PreviewView(SchedulerView):
 
 def _clean(body: dict[str, Any], now: datetime) -> dict[str, Any]:
     """Return the definition in `body`. Raises `InvalidRequest` or `InvalidTrigger` that names every bad field."""
-    fields = unknown_names(body, ("trigger", *validation.ALL_TRIGGER_FIELDS, *OPTIONS)) | _wrong_options(body)
-    given = {name: body[name] for name in validation.ALL_TRIGGER_FIELDS if name in body}
+    fields = unknown_names(body, ("trigger", *ALL_TRIGGER_FIELDS, *OPTIONS)) | _wrong_options(body)
+    given = {name: body[name] for name in ALL_TRIGGER_FIELDS if name in body}
     grace = policies.default_policies()["misfire_grace_time"]
     try:
         definition = clean_trigger(
-            validation.flat_trigger(body.get("trigger"), given),
+            flat_trigger(body.get("trigger"), given),
             now=now,
             default_timezone=settings.TIME_ZONE,
             grace=grace,

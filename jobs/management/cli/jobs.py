@@ -14,7 +14,7 @@ from django.utils.dateparse import parse_datetime
 from ... import services
 from ...core.exceptions import CronzimusError
 from ...core.runs import FINISHED, JobState, RunStatus
-from ...definitions import validation
+from ...definitions.triggers import trigger_of
 from ...models import Job, Run
 from ...selectors import states
 from ...transfer.export import definition_of
@@ -43,7 +43,7 @@ def _row(job: Job, at: datetime) -> dict[str, Any]:
 
 def _schedule(job: Job) -> str:
     try:
-        return validation.trigger_of(job).describe()
+        return trigger_of(job).describe()
     except CronzimusError:
         return "?"
 
@@ -104,7 +104,7 @@ def _next(options: dict[str, Any], out: Output) -> int:
 def _fire_times(job: Job) -> Iterator[datetime]:
     at = job.next_run_time
     try:
-        trigger = validation.trigger_of(job)
+        trigger = trigger_of(job)
     except CronzimusError:
         return
     while at is not None:

@@ -15,8 +15,8 @@ from ...core.exceptions import CronzimusError, InvalidArguments
 from ...core.json import unstorable
 from ...core.planning import IDLE, Busy, Plan, PlannedRun, Policy, plan
 from ...core.runs import Overlap, RunStatus
-from ...definitions import validation
 from ...definitions.policies import executor_of
+from ...definitions.triggers import trigger_from
 from . import bulk
 from .held import ACTIVE_SQL
 
@@ -177,7 +177,7 @@ def _plan(job: DueJob, busy: Busy, now: datetime) -> Planned:
     try:
         due_at = bulk.from_time(job.next_run_time)
         args, kwargs = _arguments(job)
-        trigger = validation.trigger_from(job.trigger, anchor=bulk.from_time(job.anchor), key=job.id)
+        trigger = trigger_from(job.trigger, anchor=bulk.from_time(job.anchor), key=job.id)
         return Planned(job, args, kwargs, plan(trigger, due_at, _policy_of(job), busy=busy, now=now))
     except Exception as error:
         # One damaged row must not stop the others, whatever the damage is.

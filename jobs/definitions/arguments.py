@@ -1,0 +1,57 @@
+"""The arguments of a job: their form, and the placeholders that the API shows for injected parameters."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from ..core.exceptions import InvalidArguments
+from ..core.json import unstorable
+from ..functions import registry
+
+
+def clean_arguments(function: registry.Function, args: object, kwargs: object) -> tuple[list[Any], dict[str, Any]]:
+    """Return the arguments of a job of `function` as they are stored, without placeholders.
+
+    Raises `InvalidArguments` where they are not a JSON array and a JSON object that fit the function's signature.
+    """
+    if fields := argument_problems(args, kwargs):
+        raise InvalidArguments(fields=fields)
+    stored = without_placeholders(function, cast("list[Any]", args), cast("dict[str, Any]", kwargs))
+    function.check(*stored)
+    return stored
+
+
+def argument_problems(args: object, kwargs: object) -> dict[str, str]:
+    """Return what is wrong with arguments, by field, whatever their function is."""
+    problems = {}
+    if not isinstance(args, list):
+        problems["args"] = "must be an array of the positional arguments"
+    if not isinstance(kwargs, dict) or not all(isinstance(name, str) for name in kwargs):
+        problems["kwargs"] = "must be an object of the named arguments"
+    for name, value in (("args", args), ("kwargs", kwargs)):
+        if message := unstorable(value):
+            problems[name] = message
+    return problems
+
+
+def placeholder(kind: type) -> str:
+    """Return what the API shows in place of an injected argument: "<Database instance>"."""
+    return f"<{kind.__name__} instance>"
+
+
+def with_placeholders(
+    function: registry.Function, args: list[Any], kwargs: dict[str, Any]
+) -> tuple[list[Any], dict[str, Any]]:
+    """Return arguments as the API shows them: a placeholder stands where each injected parameter does."""
+    return function.bind(args, kwargs, {kind: placeholder(kind) for kind in registry.INJECTED})
+
+
+def without_placeholders(
+    function: registry.Function, args: list[Any], kwargs: dict[str, Any]
+) -> tuple[list[Any], dict[str, Any]]:
+    """Return arguments as they are stored: the opposite of `with_placeholders`."""
+    shown = {name: placeholder(kind) for name, kind in function.injected.items()}
+    at = {index: shown[name] for index, name in enumerate(function.signature.parameters) if name in shown}
+    positional = [value for index, value in enumerate(args) if index not in at or value != at[index]]
+    named = {name: value for name, value in kwargs.items() if name not in shown or value != shown[name]}
+    return positional, named
