@@ -1,4 +1,4 @@
-"""Cron expressions: grammar, days, changes of the clock, and words. `test_cron_oracles` compares at large."""
+"""Cron expressions: fields, days and changes of the clock. `test_cron_oracles` compares at large."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from jobs.core.triggers.cron import Schedule, from_seconds, to_seconds
-from jobs.core.triggers.grammar import parse_crontab, parse_field, parse_fields
-from jobs.core.triggers.words import crontab_words, field_words
+from jobs.core.triggers.crontab import parse_crontab
+from jobs.core.triggers.grammar import parse_field, parse_fields
 
 
 def utc(text: str) -> datetime:
@@ -76,19 +76,11 @@ def test_fields_not_given_have_apschedulers_defaults(given: dict[str, str], expe
 
 
 @pytest.mark.parametrize(
-    ("nickname", "spelled_out"),
-    [
-        ("@hourly", "0 * * * *"),
-        ("@Daily", "0 0 * * *"),
-        ("@midnight", "0 0 * * *"),
-        ("@weekly", "0 0 * * 0"),
-        ("@monthly", "0 0 1 * *"),
-        ("@yearly", "0 0 1 1 *"),
-        ("@ANNUALLY", "0 0 1 1 *"),
-    ],
+    ("name", "text", "values"),
+    [("minute", "*/90", [0]), ("minute", "10-10/4", [10]), ("hour", "5-20/100", [5]), ("minute", "0007", [7])],
 )
-def test_a_nickname_stands_for_its_five_fields(nickname: str, spelled_out: str) -> None:
-    assert parse_crontab(nickname) == parse_crontab(spelled_out)
+def test_a_step_may_be_longer_than_its_range(name: str, text: str, values: list[int]) -> None:
+    assert [value for term in parse_field(name, text) for value in term] == values
 
 
 # Days
@@ -193,44 +185,3 @@ def test_a_last_year_ends_with_its_second_repetition() -> None:
     # Clocks went back on New Year's Eve; both of the last hours are in that year.
     schedule = fields("America/Danmarkshavn", year="1996", minute="*/30")
     assert schedule.last(to_seconds(utc("1997-06-01T00:00Z"))) == to_seconds(utc("1996-12-31T23:30Z"))
-
-
-# Words
-
-
-@pytest.mark.parametrize(
-    ("given", "words"),
-    [
-        ({"second": "*"}, "every second"),
-        ({"second": "*/20"}, "every 20 seconds"),
-        ({"second": "*/7"}, "every 7th second from 0 through 56 of every minute"),
-        ({"minute": "*/30"}, "every 30 minutes"),
-        ({"minute": "*/15", "hour": "*/2"}, "every 15 minutes of every 2nd hour from 0 through 22"),
-        ({"minute": "30"}, "at minute 30 of every hour"),
-        ({"second": "30", "minute": "*"}, "at second 30 of every minute"),
-        ({"second": "*/20", "hour": "9-17"}, "every 20 seconds of every hour from 9 through 17"),
-        ({"hour": "9,17", "minute": "30"}, "at 09:30 and 17:30 every day"),
-        ({"hour": "9", "second": "5", "minute": "0"}, "at 09:00:05 every day"),
-        ({"day": "3rd fri,15,last"}, "at 00:00 on the 3rd Friday of the month, day 15 and the last day of the month"),
-        ({"day": "13", "day_of_week": "4"}, "at 00:00 on day 13 if it is Friday"),
-        ({"day_of_week": "0-2,6"}, "at 00:00 on Monday through Wednesday or Sunday"),
-        ({"month": "jan-mar"}, "at 00:00 on day 1 in January through March"),
-        ({"year": "2027", "week": "10"}, "at 00:00 every day in ISO week 10 in 2027"),
-    ],
-)
-def test_fields_in_words(given: dict[str, str], words: str) -> None:
-    assert field_words(given) == words
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("30 2 * * 1-5", "at 02:30 on Monday through Friday"),
-        ("@daily", "at 00:00 every day"),
-        ("0 0 13 * 5", "at 00:00 on the 13th day of month and on Friday"),
-        ("0 0 1-31 * 5", "at 00:00 every day"),  # cronsim by itself says "on Friday"
-        ("0 0 13 * 1-7", "at 00:00 every day"),
-    ],
-)
-def test_a_crontab_in_words(text: str, words: str) -> None:
-    assert crontab_words(text) == words

@@ -12,8 +12,9 @@ from typing import Any
 
 from ..exceptions import InvalidTrigger
 from .cron import Schedule
+from .crontab import parse_crontab
 from .fields import CRON_FIELDS, INTERVAL_UNITS, TRIGGER_FIELDS, canonical, instant, shown, time_zone
-from .grammar import parse_crontab, parse_fields
+from .grammar import parse_fields
 from .types import CronTrigger, DateTrigger, IntervalTrigger, JitteredTrigger, Trigger, Window, local_words
 
 __all__ = ["TRIGGER_FIELDS", "Recipe", "Trigger", "build_trigger", "clean_trigger", "recipe_of"]

@@ -11,7 +11,9 @@ from zoneinfo import ZoneInfo
 
 from ..exceptions import InvalidTrigger
 from ..values import did_you_mean, is_number, is_whole
-from .grammar import BOUNDS, MAX_LENGTH, parse_crontab, parse_field
+from . import dialects
+from .crontab import parse_crontab
+from .grammar import BOUNDS, MAX_LENGTH, parse_field
 
 INTERVAL_UNITS = {"weeks": 604_800, "days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
 """The units of an interval, in seconds."""
@@ -204,6 +206,9 @@ def _read_cron(name: str, value: object) -> int | str:
 
 
 def _read_crontab(value: object) -> str:
+    if isinstance(value, str) and len(value) > MAX_LENGTH:
+        # A line pasted with its command is often longer; the advice names the command.
+        raise ValueError(dialects.of_line(value) or f"must have at most {MAX_LENGTH} characters")
     text = re.sub("[ \t]+", " ", _read_text(value).strip(" \t"))
     parse_crontab(text)
     return text

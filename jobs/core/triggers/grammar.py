@@ -1,16 +1,14 @@
-"""The grammar of cron expressions: APScheduler's fields, and crontab(5) as the library cronsim reads it."""
+"""Cron expressions by fields: APScheduler's grammar (`apscheduler.triggers.cron`), read strictly."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from functools import lru_cache
 from typing import NamedTuple
 
-from cronsim import CronSim, CronSimError
-
-from .pattern import FIRST_YEAR, LAST_DAY, LAST_WORKDAY, LAST_YEAR, POSITIONS, WEEKDAYS, DayName, DayRule, Pattern
+from . import dialects
+from .pattern import FIRST_YEAR, LAST_DAY, LAST_YEAR, POSITIONS, WEEKDAYS, DayName, DayRule, Pattern
 
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 """The names of months, from 1."""
@@ -27,34 +25,19 @@ BOUNDS = {
 """The least and the greatest value of each field, in APScheduler's order: from the most to the least significant."""
 
 MAX_LENGTH = 100
-"""The most characters of an expression: what nobody writes by hand is refused before it is read."""
+"""Characters of the longest expression. Nobody writes more by hand, so more is refused before it is read."""
+MAX_STEP_DIGITS = 9
+"""Digits of the longest step; cron(8) reads it as a C int."""
 
 Term = range | str
 """A part of a field between commas: the numbers that it names, or the name of a day ("last", "3rd fri")."""
 
 _LEAST = {"month": "1", "day": "1", "hour": "0", "minute": "0", "second": "0"}
 _NUMBERS = re.compile(r"(?:\*|(\d+)(?:-(\d+))?)(?:/(\d+))?", re.ASCII)
-_NAMES = re.compile(r"([a-z]+)(?:-([a-z]+))?")
+_NAMES = re.compile(r"([a-z]+)(?:-([a-z]+))?(?:/(\d+))?", re.ASCII)
 _POSITION = re.compile(r"(\w+) +([a-z]+)", re.ASCII)
 _NAMED_VALUES = {"month": (MONTHS, 1), "day_of_week": (WEEKDAYS, 0)}
 _EXTRAS = {"month": ", jan-dec", "day_of_week": " (0 is Monday), mon-sun", "day": ", last, 3rd fri, last sun"}
-
-_CRONTAB_TERM = re.compile(
-    r"(?:\*|(?:\d\d?|[A-Z]{3})(?:-(?:\d\d?|[A-Z]{3}))?)(?:/\d\d?)?|LW?|\dL|(?:\d|[A-Z]{3})#\d", re.ASCII
-)
-_CRONTAB_HELP = (
-    'give five fields, minute hour day month weekday, like "30 2 * * 1-5", '
-    "or one of @hourly, @daily, @midnight, @weekly, @monthly, @yearly, @annually"
-)
-_NICKNAMES = {
-    "@yearly": "0 0 1 1 *",
-    "@annually": "0 0 1 1 *",
-    "@monthly": "0 0 1 * *",
-    "@weekly": "0 0 * * 0",
-    "@daily": "0 0 * * *",
-    "@midnight": "0 0 * * *",
-    "@hourly": "0 * * * *",
-}
 
 
 class Expression(NamedTuple):
@@ -68,8 +51,6 @@ class Expression(NamedTuple):
 def parse_field(name: str, text: str) -> tuple[Term, ...]:
     """Read the expression of one field.
 
-    The grammar is APScheduler's (`apscheduler.triggers.cron`), without the text that it lets trail.
-
     Args:
         name: one of `BOUNDS`.
         text: such as "*/15", "1-5,7", "mon-fri", "last sun".
@@ -78,36 +59,63 @@ def parse_field(name: str, text: str) -> tuple[Term, ...]:
         Its terms, in their order.
 
     Raises:
-        ValueError: the text is no such expression; says what would be one.
+        ValueError: the text is no such expression; the message says what to write.
     """
-    return tuple(_parse_term(name, part.strip(" ")) for part in text.lower().split(","))
+    return tuple(_parse_term(name, part.strip(" ")) for part in text.split(","))
 
 
 def _parse_term(name: str, part: str) -> Term:
-    if match := _NUMBERS.fullmatch(part):
+    lower = part.lower()
+    if match := _NUMBERS.fullmatch(lower):
         return _parse_numbers(name, part, match)
-    if name in _NAMED_VALUES and (match := _NAMES.fullmatch(part)):
-        names, least = _NAMED_VALUES[name]
-        first, last = match[1], match[2] or match[1]
-        if first in names and last in names and names.index(first) <= names.index(last):
-            return range(names.index(first) + least, names.index(last) + least + 1)
-    if name == "day" and part == LAST_DAY:
+    if name in _NAMED_VALUES and (match := _NAMES.fullmatch(lower)):
+        return _parse_names(name, part, match)
+    if name == "day" and lower == LAST_DAY:
         return LAST_DAY
-    if name == "day" and (match := _POSITION.fullmatch(part)) and match[1] in POSITIONS and match[2] in WEEKDAYS:
+    if name == "day" and (match := _POSITION.fullmatch(lower)) and match[1] in POSITIONS and match[2] in WEEKDAYS:
         return f"{match[1]} {match[2]}"
-    raise ValueError(f"does not understand {part!r}; {_help(name)}")
+    raise _refused(name, part)
 
 
 def _parse_numbers(name: str, part: str, match: re.Match[str]) -> range:
     low, high = BOUNDS[name]
     first = low if match[1] is None else int(match[1])
-    step = 1 if match[3] is None else int(match[3])
+    step = 1 if match[3] is None else read_step(match[3], part)
+    # APScheduler's "5/15" is "5-59/15".
     last = int(match[2]) if match[2] else first if match[1] and match[3] is None else high
-    if not low <= first <= last <= high:
-        raise ValueError(f"{part!r} is out of range; {_help(name)}")
-    if step == 0 or (match[3] and step > last - first):
-        raise ValueError(f"the step of {part!r} is 0 or goes beyond its range; {_help(name)}")
+    if not (low <= first <= high and low <= last <= high):
+        raise ValueError(dialects.of_term(name, part) or f"{part!r} is out of range; {_help(name)}")
+    if first > last:
+        raise ValueError(f"{part!r} runs backwards; write {dialects.turned(first, last, step, low, high)}")
     return range(first, last + 1, step)
+
+
+def _parse_names(name: str, part: str, match: re.Match[str]) -> range:
+    names, least = _NAMED_VALUES[name]
+    if match[1] not in names or (match[2] or match[1]) not in names:
+        raise _refused(name, part)
+    first, last = names.index(match[1]) + least, names.index(match[2] or match[1]) + least
+    low, high = BOUNDS[name]
+    if match[3] is not None:
+        wanted = f"{first}-{last if match[2] else high}/{match[3]}"
+        raise ValueError(f"{part!r} has a step after a name; write numbers: {wanted}")
+    if first > last:
+        raise ValueError(f"{part!r} runs backwards; write {dialects.turned(first, last, 1, low, high)}")
+    return range(first, last + 1)
+
+
+def read_step(text: str, part: str) -> int:
+    """Return the step that the digits `text` of the term `part` name. Raises `ValueError` for 0 and for billions."""
+    digits = text.lstrip("0")
+    if not digits:
+        raise ValueError(f"the step of {part!r} is 0; write a step of 1 or more")
+    if len(digits) > MAX_STEP_DIGITS:
+        raise ValueError(f"the step of {part!r} is too long; write a step of at most {MAX_STEP_DIGITS} digits")
+    return int(digits)
+
+
+def _refused(name: str, part: str) -> ValueError:
+    return ValueError(dialects.of_term(name, part) or f"does not understand {part!r}; {_help(name)}")
 
 
 def _help(name: str) -> str:
@@ -152,63 +160,3 @@ def parse_fields(given: Mapping[str, str]) -> Expression:
 def field_numbers(terms: Iterable[Term]) -> tuple[int, ...]:
     """Return all numbers that terms of a field name, ascending."""
     return tuple(sorted({number for term in terms if isinstance(term, range) for number in term}))
-
-
-def split_crontab(text: str) -> list[str]:
-    """Split a crontab expression into its five fields, in capitals; nicknames such as @daily are spelled out.
-
-    Raises:
-        ValueError: there are not five, or one has what crontab(5) and cronsim's extensions (L, LW, #) do not know.
-    """
-    if text.lower() == "@reboot":
-        raise ValueError("@reboot names no time, so it can not be scheduled here")
-    parts = _NICKNAMES.get(text.lower(), text).upper().split(" ")
-    if len(parts) != 5:
-        raise ValueError(_CRONTAB_HELP)
-    for part in parts:
-        # cronsim takes other alphabets' letters (a long s, in SUN) and meaningless steps (L/2, */1000000).
-        if not text.isascii() or not all(_CRONTAB_TERM.fullmatch(term) for term in part.split(",")):
-            raise ValueError(f"does not understand {part!r}; {_CRONTAB_HELP}")
-    return parts
-
-
-def parse_crontab(text: str) -> Expression:
-    """Read a crontab expression as cron(8) does on Debian, by cronsim's parser.
-
-    Args:
-        text: five fields, single blanks between them, or a nickname: "30 2 * * 1-5", "@daily".
-
-    Returns:
-        The expression, in which a day must match the day of the month or the weekday, but both where one of them starts
-        with `*` (crontab(5) on Debian).
-
-    Raises:
-        ValueError: the text is no such expression; says what would be one.
-    """
-    parts = split_crontab(text)
-    try:
-        cron = CronSim(" ".join(parts), datetime(2000, 1, 1))  # noqa: DTZ001 - only parsed, no time is asked of it
-    except CronSimError as error:
-        name = str(error).removeprefix("Bad ")
-        raise ValueError(f"its {name} is out of range, never comes or makes no sense; {_CRONTAB_HELP}") from None
-    days = DayRule(
-        months=frozenset(cron.months),
-        weeks=None,
-        days=frozenset[DayName](_DAYS_OF_CRONSIM.get(day, day) for day in cron.days),
-        weekdays=frozenset[DayName](_weekday_of_cronsim(weekday) for weekday in cron.weekdays),
-        either=not cron.day_and,
-    )
-    times = (tuple(sorted(values)) for values in (cron.hours, cron.minutes, cron.seconds))
-    pattern = Pattern(range(FIRST_YEAR, LAST_YEAR + 1), days, *times)
-    return Expression(pattern, fixed=not (parts[0].startswith("*") or parts[1].startswith("*")))
-
-
-_DAYS_OF_CRONSIM: dict[int, DayName] = {CronSim.LAST: LAST_DAY, CronSim.LAST_WEEKDAY: LAST_WORKDAY}
-
-
-def _weekday_of_cronsim(weekday: int | tuple[int, int]) -> str:
-    number, nth = weekday if isinstance(weekday, tuple) else (weekday, None)
-    name = WEEKDAYS[(number - 1) % 7]
-    if nth is None:
-        return name
-    return f"last {name}" if nth == CronSim.LAST else f"{POSITIONS[nth - 1]} {name}"

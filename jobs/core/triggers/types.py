@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from apscheduler.triggers.base import BaseTrigger
 
 from .cron import Schedule, from_seconds, to_seconds
-from .words import crontab_words, field_words
+from .words import cron_words
 
 _MICROSECOND = timedelta(microseconds=1)
 _LATEST = datetime.max.replace(tzinfo=UTC)
@@ -173,8 +173,8 @@ class CronTrigger(Trigger):
 
     def describe(self) -> str:
         """Return for example "at 02:30 on Monday through Friday (Europe/Berlin)"."""
-        crontab = self.expressions.get("crontab")
-        words = field_words(self.expressions) if crontab is None else crontab_words(crontab)
+        first_weekday = "sun" if "crontab" in self.expressions else "mon"
+        words = cron_words(self.schedule.pattern, first_weekday=first_weekday)
         return words + self.window.words(zone=True)
 
     def __str__(self) -> str:

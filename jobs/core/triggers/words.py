@@ -1,144 +1,250 @@
-"""Cron expressions in plain English, for people who check what they have written."""
+"""Cron expressions in plain English. The words come from the sets that fire, so they say what the clock will do.
+
+The tests read the sentences back and hold what they claim against fire times.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
-from itertools import product
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise, product
 
-from cronsim.explain import Expression
+from .pattern import FIRST_YEAR, LAST_YEAR, WEEKDAYS, DayName, DayRule, Pattern
 
-from .grammar import BOUNDS, Term, complete_fields, field_numbers, parse_crontab, parse_field, split_crontab
-from .pattern import WEEKDAYS
-
-_DAY_NAMES = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-_MONTH_NAMES = (
+MONTH_NAMES = (
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
 )
-_NAMED = ("month", "year")  # "in January", "in 2027", but "at hour 9"
-_FULL = {name[:3].lower(): name for name in _DAY_NAMES}
-_PERIOD = re.compile(r"every (\d+ )?\w+")
-_MOST_TIMES = 4  # more than this many times of the day are told by their rule
+WEEKDAY_NAMES = dict(
+    zip(WEEKDAYS, ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"), strict=True)
+)
+
+_ALL_DAYS, _ALL_MONTHS = frozenset(range(1, 32)), frozenset(range(1, 13))
+_FULL = {"second": 60, "minute": 60, "hour": 24}
+_MOST_TIMES = 4
+"""Times of a day that are always listed; more are told by their rule where there is one."""
 
 
-def crontab_words(text: str) -> str:
-    """Return cronsim's explanation of a crontab expression: "at 02:30 on Monday through Friday"."""
-    parts, rule = split_crontab(text), parse_crontab(text).pattern.days
-    if rule.either and (rule.days.issuperset(range(1, 32)) or rule.weekdays.issuperset(WEEKDAYS)):
-        # cronsim says "on Friday" of "0 0 1-31 * 5", which is every day, or Friday.
-        parts[2] = parts[4] = "*"
-    words = Expression(parts).explain()
-    return words[:1].lower() + words[1:]
-
-
-def field_words(given: Mapping[str, str]) -> str:
-    """Return what cron fields mean: "every 20 seconds", "at 09:00 on day 13 if it is Friday".
+def cron_words(pattern: Pattern, *, first_weekday: str) -> str:
+    """Return what a pattern means: "every 20 seconds", "at 09:00 on the 13th of the month or on a Friday".
 
     Args:
-        given: at least one field of `jobs.core.triggers.grammar.BOUNDS` and its valid expression.
-
-    Returns:
-        A phrase with days of the week by name, since their numbers count from Monday here and from Sunday elsewhere.
+        pattern: the local times.
+        first_weekday: the name in `WEEKDAYS` that lists of weekdays start with: crontabs count from Sunday.
     """
-    terms = {name: parse_field(name, text) for name, text in complete_fields(given).items()}
-    times, dates = _time_words(terms), _date_words(terms)
-    if times.startswith("at ") and _singles(terms["hour"]) and not any(date.startswith("on ") for date in dates):
-        dates.insert(0, "every day")
-    return " ".join([times, *dates])
+    times, day, period = _time_words(pattern), _day_words(pattern.days, first_weekday), _period_words(pattern)
+    if not day and (times.startswith("at ") or period) and len(pattern.hours) < 24:
+        day = "every day"
+    elif months := _months_of_dates(pattern.days):
+        day, period = day.replace("of the month", f"of {months}"), _period_words(pattern, months=False)
+    comma = "," if period and " or on " in day else ""
+    return " ".join(filter(None, (times, day + comma, period)))
 
 
-def _time_words(terms: Mapping[str, tuple[Term, ...]]) -> str:
-    levels = [_singles(terms[name]) for name in ("hour", "minute", "second")]
-    times = list(product(*levels))
-    if 0 < len(times) <= _MOST_TIMES:
-        return "at " + _join(f"{h:02}:{m:02}" + (f":{s:02}" if levels[2] != (0,) else "") for h, m, s in times)
-    fields = ("minute", "hour") if levels[2] == (0,) else ("second", "minute", "hour")
-    words = [_period(fields[0], terms[fields[0]]) or _phrase(fields[0], terms[fields[0]])]
-    for phrase in (_phrase(name, terms[name]) for name in fields[1:]):
-        # "every 20 seconds" goes without "of every minute", "minute 30" and "every minute from 5 through 9" do not.
-        if phrase not in ("every minute", "every hour") or not _PERIOD.fullmatch(words[-1]):
-            words.append(phrase)
-    return ("" if words[0].startswith("every ") else "at ") + " of ".join(words)
-
-
-def _period(name: str, terms: tuple[Term, ...]) -> str:
-    """Return "every 20 seconds" or the like, if the time between two of its values is always the same."""
-    (term, *others), values = terms, range(60)
-    if others or isinstance(term, str) or term.step == 1 or 60 % term.step or term != values[:: term.step]:
-        return ""
-    return f"every {term.step} {name}s"
-
-
-def _date_words(terms: Mapping[str, tuple[Term, ...]]) -> list[str]:
-    words = []
-    weekday = "" if _all("day_of_week", terms["day_of_week"]) else _weekday_words(terms["day_of_week"])
-    if not _all("day", terms["day"]):
-        words.append(f"on {_phrase('day', terms['day'])}" + (f" if it is {weekday}" if weekday else ""))
-    elif weekday:
-        words.append(f"on {weekday}")
-    return words + [
-        f"in {_phrase(name, terms[name])}" for name in ("week", "month", "year") if not _all(name, terms[name])
-    ]
-
-
-def _weekday_words(terms: tuple[Term, ...]) -> str:
-    return _join((_weekday_phrase(term) for term in terms if isinstance(term, range)), "or")
-
-
-def _weekday_phrase(days: range) -> str:
-    if days.step == 1 and len(days) > 2:
-        return f"{_DAY_NAMES[days[0]]} through {_DAY_NAMES[days[-1]]}"
-    return _join((_DAY_NAMES[day] for day in days), "or")
-
-
-def _phrase(name: str, terms: tuple[Term, ...]) -> str:
-    """Return the words for one field, as they follow "in", "on", "at" or "of"."""
-    singles = _singles(terms)
-    if singles:
-        labels = _join(_label(name, number) for number in singles)
-        return labels if name in _NAMED else f"{_unit(name)} {labels}"
-    return _join(_term_phrase(name, term) for term in terms)
-
-
-def _term_phrase(name: str, term: Term) -> str:
-    if isinstance(term, str):
-        position, _, weekday = term.partition(" ")
-        return f"the {position} {_FULL.get(weekday, 'day')} of the month"
-    first, last, named = _label(name, term[0]), _label(name, term[-1]), name in _NAMED
-    if len(term) == 1:
-        return first if named else f"{_unit(name)} {first}"
-    if _all(name, (term,)):
-        return f"every {_unit(name)}"
-    if term.step > 1:
-        return f"every {_ordinal(term.step)} {_unit(name)} from {first} through {last}"
-    return f"{first} through {last}" if named else f"every {_unit(name)} from {first} through {last}"
-
-
-def _singles(terms: tuple[Term, ...]) -> tuple[int, ...]:
-    """Return the numbers, ascending, if every term is a single one, else none."""
-    single = all(isinstance(term, range) and len(term) == 1 for term in terms)
-    return field_numbers(terms) if single else ()
-
-
-def _all(name: str, terms: tuple[Term, ...]) -> bool:
-    low, high = BOUNDS[name]
-    return range(low, high + 1) in terms or len(field_numbers(terms)) == high - low + 1
-
-
-def _unit(name: str) -> str:
-    return "ISO week" if name == "week" else name
-
-
-def _label(name: str, number: int) -> str:
-    return _MONTH_NAMES[number - 1] if name == "month" else str(number)
-
-
-def _ordinal(number: int) -> str:
+def ordinal(number: int) -> str:
+    """Return 1st, 2nd, 3rd, 4th, … 11th, … 31st."""
     ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{number}{ending}"
 
 
-def _join(parts: Iterable[str], word: str = "and") -> str:
+def listed(parts: Iterable[str], word: str = "and") -> str:
+    """Return "a", "a and b", "a, b, c", or with "or" "a, b or c".
+
+    A long list has no "and": of days it would sound as if one day had to be all of them.
+    """
     *most, last = parts
+    if len(most) > 1 and word == "and":
+        return ", ".join([*most, last])
     return f"{', '.join(most)} {word} {last}" if most else last
+
+
+# Times of the day
+
+
+def _time_words(pattern: Pattern) -> str:
+    hours, minutes, seconds = pattern.hours, pattern.minutes, pattern.seconds
+    if len(hours) * len(minutes) * len(seconds) <= _MOST_TIMES:
+        return "at " + listed(_clock(*time) for time in product(hours, minutes, seconds))
+    if seconds != (0,):
+        return _second_words(pattern)
+    every = _every("minute", minutes)
+    if len(hours) == 24:
+        return every or f"every hour, at {_values('minute', minutes)}"
+    if len(minutes) == 1:
+        return _hour_words(hours, minutes[0])
+    if every and hours[-1] - hours[0] < len(hours):
+        return f"{every} from {_clock(hours[0], minutes[0])} through {_clock(hours[-1], minutes[-1])}"
+    return (every or "at " + _values("minute", minutes)) + " of " + _values("hour", hours)
+
+
+def _hour_words(hours: Sequence[int], minute: int) -> str:
+    step = _step(hours)
+    if step is None:
+        return "at " + listed(_clock(hour, minute) for hour in hours)
+    every = "every hour" if step == 1 else f"every {step} hours"
+    return f"{every} from {_clock(hours[0], minute)} through {_clock(hours[-1], minute)}"
+
+
+def _second_words(pattern: Pattern) -> str:
+    every = _every("second", pattern.seconds)
+    words = [every or f"at {_values('second', pattern.seconds)}"]
+    if not every or len(pattern.minutes) < 60:
+        words.append(_values("minute", pattern.minutes))
+    if len(pattern.hours) < 24 or len(pattern.minutes) < 60:
+        words.append(_values("hour", pattern.hours))
+    return " of ".join(words)
+
+
+def _every(unit: str, values: Sequence[int]) -> str:
+    """Return "every minute" or "every 15 minutes" where the values go on evenly from one hour to the next."""
+    step = _FULL[unit] // len(values)
+    if len(values) == 1 or list(values) != list(range(0, _FULL[unit], step)):
+        return ""
+    return f"every {unit}" if step == 1 else f"every {step} {unit}s"
+
+
+def _values(unit: str, values: Sequence[int]) -> str:
+    """Return "every hour", "hour 9", "every hour from 9 through 17", "every 2nd hour from 0 through 22", …"""
+    step = _step(values)
+    if step == 1:
+        span = f" from {values[0]} through {values[-1]}" if len(values) < _FULL[unit] else ""
+        return f"every {unit}{span}"
+    if step is not None:
+        return f"every {ordinal(step)} {unit} from {values[0]} through {values[-1]}"
+    return _numbers(unit, values)
+
+
+def _numbers(unit: str, values: Sequence[int]) -> str:
+    """Return "minute 5", "minutes 5 and 7", "minutes 0 through 10, 15"."""
+    return f"{unit}{'s' if len(values) > 1 else ''} {listed(_runs(values, str))}"
+
+
+def _step(values: Sequence[int]) -> int | None:
+    """Return the distance between neighbours, if it is always the same and there are at least five values."""
+    steps = {later - earlier for earlier, later in pairwise(values)}
+    return steps.pop() if len(values) > _MOST_TIMES and len(steps) == 1 else None
+
+
+def _clock(hour: int, minute: int, second: int = 0) -> str:
+    return f"{hour:02}:{minute:02}" + (f":{second:02}" if second else "")
+
+
+# Days
+
+
+def _day_words(rule: DayRule, first_weekday: str) -> str:
+    """Return "on the 13th of the month", "on Monday through Friday", …; "" for every day."""
+    every_day = rule.days >= _ALL_DAYS
+    every_weekday = rule.weekdays.issuperset(WEEKDAYS)
+    if (every_day and every_weekday) or (rule.either and (every_day or every_weekday)):
+        return ""
+    if every_day:
+        return f"on {_weekdays(rule.weekdays, first_weekday)}"
+    if every_weekday:
+        return f"on {_dates(rule.days)}"
+    if rule.either:
+        return f"on {_dates(rule.days)} or on {_any_weekday(rule.weekdays, first_weekday)}"
+    return f"on {_dates(rule.days)} if it is {_any_weekday(rule.weekdays, first_weekday)}"
+
+
+def _dates(days: frozenset[DayName]) -> str:
+    numbers = sorted(day for day in days if isinstance(day, int))
+    named = sorted(_position(str(day)) for day in days if isinstance(day, str))
+    step = _step(numbers)
+    if step is not None and 1 < step < 7 and not named:
+        return (
+            f"every {ordinal(step)} day from the {ordinal(numbers[0])} through the {ordinal(numbers[-1])} of the month"
+        )
+    return f"the {listed([*_runs(numbers, ordinal), *named])} of the month"
+
+
+def _weekdays(weekdays: frozenset[DayName], first: str, word: str = "and") -> str:
+    plain = [day for day in _week_from(first) if day in weekdays]
+    # "3rd fri" adds nothing to "fri".
+    nth = sorted(name for name in map(str, weekdays) if " " in name and name.split(" ")[1] not in plain)
+    named = [f"the {listed(map(_position, nth), word)} of the month"] if nth else []
+    return listed([*_weekday_runs(plain), *named], word)
+
+
+def _any_weekday(weekdays: frozenset[DayName], first: str) -> str:
+    """Return "a Friday", "a Saturday or Sunday", "a day from Monday through Friday", "the 3rd Friday of the month"."""
+    words = _weekdays(weekdays, first, "or")
+    if words.startswith("the "):
+        return words
+    return f"a day from {words}" if " through " in words else f"a {words}"
+
+
+def _weekday_runs(days: Sequence[str]) -> list[str]:
+    """Return days by name, three and more in a row as "Friday through Sunday", over the end of the week as well."""
+    starts = [day for day in days if WEEKDAYS[WEEKDAYS.index(day) - 1] not in days]
+    for start in starts:
+        run = _run_of_weekdays(start, days)
+        if len(run) > 2:
+            rest = [day for day in days if day not in run]
+            names = f"{WEEKDAY_NAMES[run[0]]} through {WEEKDAY_NAMES[run[-1]]}"
+            return [names, *_weekday_runs(rest)]
+    if set(days) == {"sat", "sun"}:
+        return ["Saturday", "Sunday"]
+    return [WEEKDAY_NAMES[day] for day in days]
+
+
+def _run_of_weekdays(start: str, days: Sequence[str]) -> list[str]:
+    return [day for place, day in enumerate(_week_from(start)) if set(_week_from(start)[: place + 1]) <= set(days)]
+
+
+def _week_from(first: str) -> list[str]:
+    place = WEEKDAYS.index(first)
+    return [*WEEKDAYS[place:], *WEEKDAYS[:place]]
+
+
+def _position(name: str) -> str:
+    """Return "last day", "last workday" or "3rd Friday"."""
+    position, _, weekday = name.partition(" ")
+    return f"{position} {WEEKDAY_NAMES.get(weekday, weekday or 'day')}"
+
+
+# Months, weeks and years
+
+
+def _months_of_dates(rule: DayRule) -> str:
+    """Return "January" or "January and July" where dates can be told as "the 1st of January", else ""."""
+    if rule.either or rule.days >= _ALL_DAYS or not rule.weekdays.issuperset(WEEKDAYS) or len(rule.months) > 3:
+        return ""
+    runs = _runs(sorted(rule.months), _month)
+    return "" if " through " in runs[0] else listed(runs)
+
+
+def _period_words(pattern: Pattern, *, months: bool = True) -> str:
+    weeks = pattern.days.weeks
+    words = []
+    if weeks is not None and len(weeks) < 53:
+        words.append(f"in {_numbers('ISO week', sorted(weeks))}")
+    if months and pattern.days.months < _ALL_MONTHS:
+        words.append(_span(sorted(pattern.days.months), _month))
+    if len(pattern.years) <= LAST_YEAR - FIRST_YEAR:
+        words.append(_span(pattern.years, str))
+    return " ".join(words)
+
+
+def _month(number: int) -> str:
+    return MONTH_NAMES[number - 1]
+
+
+def _span(values: Sequence[int], name: Callable[[int], str]) -> str:
+    """Return "in June", "in June and August", or "from June through August"."""
+    runs = _runs(values, name)
+    return f"from {runs[0]}" if len(runs) == 1 and " through " in runs[0] else f"in {listed(runs)}"
+
+
+def _runs(values: Sequence[int], name: Callable[[int], str]) -> list[str]:
+    """Return values by name, three and more in a row as "1st through 7th"."""
+    found: list[list[int]] = []
+    for value in values:
+        if found and value == found[-1][-1] + 1:
+            found[-1].append(value)
+        else:
+            found.append([value])
+    return [
+        words
+        for run in found
+        for words in ([f"{name(run[0])} through {name(run[-1])}"] if len(run) > 2 else map(name, run))
+    ]
