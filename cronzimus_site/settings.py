@@ -39,6 +39,8 @@ CRONZIMUS: dict[str, Any] = {
     # A server has no sample job: it would run every five seconds for ever.
     "JOBS": env.json("JOBS", SAMPLE_JOBS if DEBUG else [], checks.holds(list, dict)),
     # What the built-in functions may do; see docs/functions.md.
+    "JOB_SHELL": env.flag("JOB_SHELL", False),
+    "CELERY_APP": env.text("CELERY_APP", ""),
     "JOB_COMMANDS": env.texts("JOB_COMMANDS", ["check", "clearsessions"]),
     "JOB_HTTP_ALLOWED_NETWORKS": env.texts("JOB_HTTP_ALLOWED_NETWORKS", []),
 }

@@ -15,7 +15,7 @@ class JobsConfig(AppConfig):
     def ready(self) -> None:
         """Register the functions and the system checks. Raises `ImproperlyConfigured` for a wrong setting."""
         from . import checks
-        from .functions import builtin, registry  # noqa: F401 (`builtin` registers its functions)
+        from .functions import builtin, commands, registry  # noqa: F401 (the first two register their functions)
 
         checks.require_valid_settings()
         registry.discover()

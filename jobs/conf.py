@@ -10,11 +10,13 @@ from django.conf import settings
 
 DEFAULTS: Mapping[str, Any] = {
     "API_AUTH": "",
+    "CELERY_APP": "",
     "JOBS": [],
     "JOB_COMMANDS": ["check", "clearsessions"],
     "JOB_DEFAULTS": {},
     "JOB_HTTP_ALLOWED_NETWORKS": [],
     "JOB_MODULES": [],
+    "JOB_SHELL": False,
     "SCHEDULER_API_ENABLED": True,
     "SCHEDULER_PROCESSES": 2,
     "SCHEDULER_THREADS": 10,

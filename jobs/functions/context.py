@@ -11,6 +11,8 @@ from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
+from ..core.runs import Executor
+
 
 class Database:
     """The project's database, for functions that work without models."""
@@ -34,7 +36,8 @@ class Database:
 class RunContext:
     """The run that a function is called for.
 
-    `scheduled_time` is the fire time, aware, in UTC. `attempt` counts from 1. What is logged through `logger` is part
+    `scheduled_time` is the fire time, aware, in UTC. `attempt` counts from 1. `executor` is what calls
+    the function. What is logged through `logger` is part
     of the run's output.
     """
 
@@ -42,6 +45,7 @@ class RunContext:
     job_id: str
     scheduled_time: datetime
     attempt: int
+    executor: Executor = Executor.THREAD
     progress_made: tuple[int, int | None] | None = field(default=None, repr=False)
     on_progress: Callable[[int, int | None], None] | None = field(default=None, repr=False)
     noticed_cancel: bool = field(default=False, repr=False)

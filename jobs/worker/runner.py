@@ -16,7 +16,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from ..core.clock import Clock
 from ..core.exceptions import InvalidArguments
 from ..core.json import MAX_STORED_DEPTH, is_deeper
-from ..core.runs import RunStatus
+from ..core.runs import Executor, RunStatus
 from ..functions import registry
 from ..functions.context import Database, RunContext
 from ..scheduler.store.held import HeldRun, Outcome
@@ -46,6 +46,7 @@ class Activity:
             job_id=run.job_id,
             scheduled_time=run.scheduled_time,
             attempt=run.attempt,
+            executor=Executor(run.executor),
         )
 
     def cancel(self, reason: str) -> None:

@@ -1,0 +1,237 @@
+"""The built-in functions that hand work to others: a shell command, and a task of a team's own Celery."""
+
+from __future__ import annotations
+
+import codecs
+import importlib
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from ..conf import conf
+from ..core.runs import Executor
+from .context import RunContext
+from .registry import register
+
+GRACE_SECONDS = 5.0
+"""Time between SIGTERM and SIGKILL when a command is cancelled."""
+LOOK_SECONDS = 0.2
+"""How often a command that prints nothing is looked at."""
+CHUNK_BYTES = 65_536
+
+
+class CommandFailed(Exception):
+    """The command did not succeed."""
+
+
+def check_shell(
+    command: str | list[str],
+    env: dict[str, str] | None = None,
+    cwd: str | None = None,
+    stdin: str | None = None,
+    shell: str = "/bin/sh",
+) -> None:
+    """Raise `ValueError` unless JOB_SHELL allows shell commands and the arguments can make one."""
+    if not conf.JOB_SHELL:
+        raise ValueError(
+            "command: shell commands are off; set JOB_SHELL=true where everybody who edits jobs may run them"
+        )
+    words = command if isinstance(command, list) else [command]
+    if not words or not words[0] or not all(isinstance(word, str) and "\0" not in word for word in words):
+        raise ValueError("command: must be a text for the shell, or an array of words: a program and its arguments")
+    if env is not None and not _is_environment(env):
+        raise ValueError("env: must be an object of texts; a name has letters, digits and _ only")
+    for name, value in (("cwd", cwd), ("shell", shell)):
+        if value is not None and not (isinstance(value, str) and value.startswith("/") and "\0" not in value):
+            raise ValueError(f"{name}: must be an absolute path, such as {'/srv/app' if name == 'cwd' else '/bin/sh'}")
+    if stdin is not None and not isinstance(stdin, str):
+        raise ValueError("stdin: must be a text")
+
+
+def _is_environment(env: object) -> bool:
+    return isinstance(env, Mapping) and all(
+        isinstance(name, str)
+        and name.isidentifier()
+        and name.isascii()
+        and isinstance(value, str)
+        and "\0" not in value
+        for name, value in env.items()
+    )
+
+
+@register("cronzimus.functions:shell", check=check_shell)
+def shell(
+    command: str | list[str],
+    env: dict[str, str] | None = None,
+    cwd: str | None = None,
+    stdin: str | None = None,
+    shell: str = "/bin/sh",
+    *,
+    context: RunContext,
+) -> None:
+    """Run a shell command; what it prints is the run's output, as it comes.
+
+    `command` is a text for `shell -c`, or an array of words that runs without a shell. `env` is added to the
+    scheduler's environment. `cwd` is the folder; the default is the scheduler's. `stdin` is its standard input.
+    Raises `CommandFailed` for an exit status other than 0, and for a signal. When the run is cancelled, the command and
+    all that it started get SIGTERM, and SIGKILL 5 seconds later.
+    """
+    check_shell(command, env, cwd, stdin, shell)
+    # In a worker the whole group is ended with the worker. In the scheduler's own process the command has a group of
+    # its own: its group is the scheduler's otherwise.
+    own_group = context.executor != Executor.PROCESS
+    process = subprocess.Popen(  # noqa: S603 (JOB_SHELL allows it)
+        command if isinstance(command, list) else [shell, "-c", command],
+        env=os.environ | (env or {}), cwd=cwd, process_group=0 if own_group else None,
+        stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    try:
+        cancelled = _converse(process, (stdin or "").encode(), context)
+    finally:
+        _end(process, own_group=own_group)
+    if cancelled:
+        raise CommandFailed("the command was cancelled")
+    if process.returncode < 0:
+        raise CommandFailed(f"the command was ended by {signal.Signals(-process.returncode).name}")
+    if process.returncode:
+        raise CommandFailed(f"the command exited with status {process.returncode}")
+
+
+def _converse(process: subprocess.Popen[bytes], data: bytes, context: RunContext) -> bool:
+    """Feed the command and print what it prints until it ends; return whether the run was cancelled before."""
+    assert process.stdout is not None  # noqa: S101 (it is a pipe)
+    decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        if process.stdin is not None:
+            os.set_blocking(process.stdin.fileno(), False)
+            selector.register(process.stdin, selectors.EVENT_WRITE)
+        while not context.cancelled:
+            ready = [key.fileobj for key, _ in selector.select(LOOK_SECONDS)]
+            if process.stdin in ready:
+                data = _feed(process, data, selector)
+            if process.stdout in ready:
+                chunk = os.read(process.stdout.fileno(), CHUNK_BYTES)
+                print(decode(chunk, final=not chunk), end="", flush=True)  # noqa: T201 (it is the run's output)
+                if not chunk:
+                    process.wait()
+                    return False
+            elif not ready and process.poll() is not None:
+                return False  # what it left in the background still holds its output
+    return True
+
+
+def _feed(process: subprocess.Popen[bytes], data: bytes, selector: selectors.BaseSelector) -> bytes:
+    """Write some of `data` to the command, and return the rest; its input is closed once there is none."""
+    assert process.stdin is not None  # noqa: S101 (it is a pipe)
+    try:
+        data = data[os.write(process.stdin.fileno(), data[:CHUNK_BYTES]) :]
+    except BrokenPipeError:  # it does not read its input
+        data = b""
+    if not data:
+        selector.unregister(process.stdin)
+        process.stdin.close()
+    return data
+
+
+def _end(process: subprocess.Popen[bytes], *, own_group: bool) -> None:
+    """End the command where it still runs, and close its pipes."""
+    if process.poll() is None:
+        _signal(process, signal.SIGTERM, own_group)
+        deadline = time.monotonic() + GRACE_SECONDS
+        while _is_alive(process, own_group) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        _signal(process, signal.SIGKILL, own_group)
+        process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with suppress(OSError):
+                pipe.close()
+
+
+def _is_alive(process: subprocess.Popen[bytes], own_group: bool) -> bool:
+    """Tell whether the command lives, or anything in its group."""
+    if process.poll() is None or not own_group:
+        return process.returncode is None
+    try:
+        os.killpg(process.pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals, own_group: bool) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number) if own_group else process.send_signal(number)
+
+
+def check_celery_task(
+    task: str,
+    args: list[Any] | None = None,
+    kwargs: dict[str, Any] | None = None,
+    queue: str | None = None,
+    exchange: str | None = None,
+    routing_key: str | None = None,
+    priority: int | None = None,
+    headers: dict[str, Any] | None = None,
+) -> None:
+    """Raise `ValueError` unless CELERY_APP names an application and the arguments can make a message."""
+    if not conf.CELERY_APP:
+        raise ValueError("task: set CELERY_APP to your Celery application, such as proj.celery:app")
+    for name, value in (("task", task), ("queue", queue), ("exchange", exchange), ("routing_key", routing_key)):
+        if (value is not None or name == "task") and not (isinstance(value, str) and value):
+            raise ValueError(f"{name}: must be a text that is not empty")
+    if not isinstance(args, list | None):
+        raise ValueError("args: must be an array, the positional arguments of the task")
+    for name, mapping in (("kwargs", kwargs), ("headers", headers)):
+        if not isinstance(mapping, dict | None):
+            raise ValueError(f"{name}: must be an object")
+    if priority is not None and (
+        isinstance(priority, bool) or not isinstance(priority, int) or not 0 <= priority <= 255
+    ):
+        raise ValueError("priority: must be a whole number from 0 to 255")
+
+
+@register("cronzimus.functions:celery_task", check=check_celery_task)
+def celery_task(
+    task: str,
+    args: list[Any] | None = None,
+    kwargs: dict[str, Any] | None = None,
+    queue: str | None = None,
+    exchange: str | None = None,
+    routing_key: str | None = None,
+    priority: int | None = None,
+    headers: dict[str, Any] | None = None,
+) -> str:
+    """Send a task to a team's own Celery workers, and return its id.
+
+    The application is the one that CELERY_APP names. The run succeeds once the broker has the message: what becomes of
+    the task is on Celery's record. Raises what the broker's client raises.
+    """
+    check_celery_task(task, args, kwargs, queue, exchange, routing_key, priority, headers)
+    options = {
+        "queue": queue,
+        "exchange": exchange,
+        "routing_key": routing_key,
+        "priority": priority,
+        "headers": headers,
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    # Without `retry=False` a broker that does not answer holds the run up for longer than most timeouts.
+    result = _celery_app().send_task(task, args=args or [], kwargs=kwargs or {}, retry=False, **given)
+    print(f"sent {task} as {result.id}")  # noqa: T201 (it is the run's output)
+    return str(result.id)
+
+
+def _celery_app() -> Any:
+    module, _, name = conf.CELERY_APP.partition(":")
+    app: Any = importlib.import_module(module)
+    for part in (name or "app").split("."):
+        app = getattr(app, part)
+    return app

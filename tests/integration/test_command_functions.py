@@ -1,0 +1,183 @@
+"""The built-in functions that hand work to others: shell commands, and tasks of a team's own Celery."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from jobs.core.exceptions import InvalidArguments
+from jobs.functions import registry
+from jobs.functions.commands import CommandFailed, celery_task, shell
+from jobs.functions.context import RunContext
+
+
+@pytest.fixture
+def run_context() -> RunContext:
+    return RunContext(run_id=1, job_id="a", scheduled_time=datetime(2027, 1, 1, tzinfo=UTC), attempt=1)
+
+
+@pytest.fixture(autouse=True)
+def allowed(settings: Any) -> None:
+    settings.CRONZIMUS = settings.CRONZIMUS | {"JOB_SHELL": True, "CELERY_APP": "celery_of_the_team:app"}
+
+
+def is_running(pid: int) -> bool:
+    """Tell whether a process lives: one that waits to be reaped does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def check(name: str, *args: Any, **kwargs: Any) -> None:
+    registry.lookup(f"cronzimus.functions:{name}").check(list(args), kwargs)
+
+
+def test_what_a_command_prints_is_printed(run_context: RunContext, capsys: pytest.CaptureFixture[str]) -> None:
+    shell("echo out; echo err >&2", context=run_context)
+    assert capsys.readouterr().out == "out\nerr\n"
+
+
+def test_words_are_run_without_a_shell(run_context: RunContext, capsys: pytest.CaptureFixture[str]) -> None:
+    shell(["echo", "$HOME", ";", "ls"], context=run_context)
+    assert capsys.readouterr().out == "$HOME ; ls\n"
+
+
+def test_a_command_has_its_environment_folder_and_input(
+    run_context: RunContext, capsys: pytest.CaptureFixture[str], tmp_path: Any
+) -> None:
+    shell("echo $X; pwd; cat", {"X": "1 2"}, str(tmp_path), "in\nput", context=run_context)
+    assert capsys.readouterr().out == f"1 2\n{os.path.realpath(tmp_path)}\nin\nput"
+
+
+def test_a_command_without_an_input_does_not_wait_for_one(run_context: RunContext) -> None:
+    shell("cat", context=run_context)
+
+
+def test_a_long_input_and_a_long_output_do_not_block_each_other(
+    run_context: RunContext, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "x" * 500_000
+    shell("cat", stdin=text, context=run_context)
+    assert capsys.readouterr().out == text
+
+
+def test_an_input_that_nobody_reads_is_no_error(run_context: RunContext) -> None:
+    shell("exit 0", stdin="x" * 500_000, context=run_context)
+
+
+def test_an_exit_status_fails_the_run(run_context: RunContext, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(CommandFailed, match="exited with status 3"):
+        shell("echo before; exit 3", context=run_context)
+    assert capsys.readouterr().out == "before\n"
+
+
+def test_a_signal_fails_the_run(run_context: RunContext) -> None:
+    with pytest.raises(CommandFailed, match="ended by SIGTERM"):
+        shell("kill -TERM $$", context=run_context)
+
+
+def test_a_command_that_is_not_there_fails_the_run(run_context: RunContext) -> None:
+    with pytest.raises(FileNotFoundError):
+        shell(["/no/such/program"], context=run_context)
+
+
+def test_bytes_that_are_not_text_are_shown(run_context: RunContext, capsys: pytest.CaptureFixture[str]) -> None:
+    shell([sys.executable, "-c", "import os; os.write(1, b'a\\xffb')"], context=run_context)
+    assert capsys.readouterr().out == "a\ufffdb"
+
+
+def test_a_cancelled_command_is_ended_with_all_that_it_started(run_context: RunContext, tmp_path: Any) -> None:
+    path = tmp_path / "pid"
+    threading.Timer(0.3, run_context.request_cancel).start()
+    with pytest.raises(CommandFailed, match="cancelled"):
+        shell(f"sleep 60 & echo $! > {path}; wait", context=run_context)
+    pid = int(path.read_text())
+    deadline = time.monotonic() + 5
+    while is_running(pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not is_running(pid)
+
+
+def test_what_a_command_leaves_in_the_background_does_not_hold_the_run_up(run_context: RunContext) -> None:
+    began = time.monotonic()
+    shell("sleep 3 & exit 0", context=run_context)
+    assert time.monotonic() - began < 2.5
+
+
+def test_shell_commands_are_off_by_default(settings: Any) -> None:
+    settings.CRONZIMUS = {name: value for name, value in settings.CRONZIMUS.items() if name != "JOB_SHELL"}
+    with pytest.raises(InvalidArguments, match="JOB_SHELL=true"):
+        check("shell", "ls")
+
+
+def test_a_job_that_was_saved_while_commands_were_allowed_does_not_run_any_more(
+    settings: Any, run_context: RunContext
+) -> None:
+    settings.CRONZIMUS = settings.CRONZIMUS | {"JOB_SHELL": False}
+    with pytest.raises(ValueError, match="JOB_SHELL=true"):
+        shell("ls", context=run_context)
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "name"),
+    [
+        ([""], {}, "command"),
+        ([[]], {}, "command"),
+        ([["a", 5]], {}, "command"),
+        ([5], {}, "command"),
+        (["a"], {"env": {"A": 5}}, "env"),
+        (["a"], {"env": {"A B": "x"}}, "env"),
+        (["a"], {"env": []}, "env"),
+        (["a"], {"cwd": "srv"}, "cwd"),
+        (["a"], {"shell": "bash"}, "shell"),
+        (["a"], {"stdin": 5}, "stdin"),
+    ],
+)
+def test_wrong_arguments_of_a_command_are_named(args: list[Any], kwargs: dict[str, Any], name: str) -> None:
+    with pytest.raises(InvalidArguments, match=name):
+        check("shell", *args, **kwargs)
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What was sent through an application of Celery that is not there."""
+    calls: list[Any] = []
+
+    def send_task(name: str, **options: Any) -> Any:
+        calls.append((name, options))
+        return SimpleNamespace(id="task-1")
+
+    monkeypatch.setitem(sys.modules, "celery_of_the_team", SimpleNamespace(app=SimpleNamespace(send_task=send_task)))
+    return calls
+
+
+def test_a_task_is_sent_with_its_options(sent: list[Any]) -> None:
+    assert celery_task("shop.send", [1], {"a": 2}, queue="mail", priority=3) == "task-1"
+    assert sent == [
+        ("shop.send", {"args": [1], "kwargs": {"a": 2}, "retry": False, "queue": "mail", "priority": 3})
+    ]  # fmt: skip
+
+
+def test_a_task_needs_an_application(settings: Any) -> None:
+    settings.CRONZIMUS = settings.CRONZIMUS | {"CELERY_APP": ""}
+    with pytest.raises(InvalidArguments, match="CELERY_APP"):
+        check("celery_task", "shop.send")
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "name"),
+    [({"args": {}}, "args"), ({"kwargs": []}, "kwargs"), ({"headers": 5}, "headers"), ({"queue": ""}, "queue"),
+     ({"priority": 256}, "priority"), ({"priority": True}, "priority"), ({"exchange": 5}, "exchange")],
+)  # fmt: skip
+def test_wrong_arguments_of_a_task_are_named(kwargs: dict[str, Any], name: str) -> None:
+    with pytest.raises(InvalidArguments, match=name):
+        check("celery_task", "shop.send", **kwargs)
