@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import io
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -90,6 +91,67 @@ def fork(path: str) -> str:
     if child:
         leave(path, child)
     return "parent" if child else "child"
+
+
+FORKING = multiprocessing.get_context("fork")
+
+
+@register("tests:leave_pool")
+def leave_pool() -> list[int]:
+    """Leave a pool of forked processes while its processes are at work."""
+    with FORKING.Pool(2) as pool:
+        squares = pool.map(abs, [-1, 2])
+        pool.map_async(time.sleep, [300, 300])
+    return squares
+
+
+@register("tests:terminate_children")
+def terminate_children(count: int) -> list[int | None]:
+    """Terminate forked processes right after their start, and return how each ended."""
+    ends = []
+    for _ in range(count):
+        child = FORKING.Process(target=time.sleep, args=(300,))
+        child.start()
+        child.terminate()
+        child.join()
+        ends.append(child.exitcode)
+    return ends
+
+
+@register("tests:handlers_of_a_child")
+def handlers_of_a_child() -> list[str]:
+    """Return how a forked child handles the signals that end a scheduler."""
+    with FORKING.Pool(1) as pool:
+        return pool.apply(handlers)
+
+
+def handlers() -> list[str]:
+    """Return the handlers of this process."""
+    return [repr(signal.getsignal(number)) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)]
+
+
+@register("tests:ignoring_child")
+def ignoring_child() -> str:
+    """Ignore a signal, and return how a forked child handles it."""
+    before = signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with FORKING.Pool(1) as pool:
+            found = pool.apply(handlers)[0]
+            pool.close()  # its process ignores SIGTERM, by which leaving a pool ends it
+            pool.join()
+        return found
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@register("tests:printing_child")
+def printing_child() -> None:
+    """Print in a forked child."""
+    child = FORKING.Process(target=print, args=("printed by a forked child",), kwargs={"flush": True})
+    child.start()
+    child.join()
+    print("printed by its parent")
 
 
 @register("tests:spoil")

@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, TextIO
 
+from .signals import handle
+
 PR_SET_PDEATHSIG = 1
 """The option of prctl(2) that ends a process with its parent."""
 UNCAUGHT = {signal.SIGKILL, signal.SIGSTOP}
@@ -25,7 +27,7 @@ UNCAUGHT = {signal.SIGKILL, signal.SIGSTOP}
 def main(requests: str, replies: str, *python_path: str) -> None:
     """Answer requests from the descriptor `requests` on the descriptor `replies` until there are no more."""
     _die_with_parent()
-    signal.signal(signal.SIGTERM, _exit_on_signal)
+    handle(signal.SIGTERM, _exit_on_signal)
     _restore_python_path(python_path)
     _load_django()
     _serve(int(requests), int(replies))

@@ -176,6 +176,44 @@ def test_a_child_that_returns_as_well_answers_for_no_run(tmp_path: Path) -> None
     assert child not in results
 
 
+EACH_EXECUTOR = pytest.mark.parametrize("executor", ["thread", "process"])
+
+
+@EACH_EXECUTOR
+@pytest.mark.usefixtures("scheduler")
+def test_a_function_may_leave_a_pool_of_forked_processes(executor: str) -> None:
+    run = ended(queued("tests:leave_pool", executor=executor))
+    assert (run.status, run.result) == ("succeeded", [1, 2])
+
+
+@EACH_EXECUTOR
+@pytest.mark.usefixtures("scheduler")
+def test_a_function_may_terminate_the_processes_that_it_forked(executor: str) -> None:
+    run = ended(queued("tests:terminate_children", 20, executor=executor))
+    assert (run.status, run.result) == ("succeeded", [-signal.SIGTERM] * 20)
+
+
+@EACH_EXECUTOR
+@pytest.mark.usefixtures("scheduler")
+def test_a_forked_child_has_the_default_signal_handlers(executor: str) -> None:
+    run = ended(queued("tests:handlers_of_a_child", executor=executor))
+    terminate, interrupt, hang_up = run.result
+    assert (terminate, hang_up) == (repr(signal.SIG_DFL), repr(signal.SIG_DFL))
+    assert "default_int_handler" in interrupt
+
+
+@pytest.mark.usefixtures("scheduler")
+def test_a_forked_child_keeps_the_signal_handlers_that_its_function_set() -> None:
+    assert ended(queued("tests:ignoring_child")).result == repr(signal.SIG_IGN)
+
+
+@pytest.mark.usefixtures("scheduler")
+def test_what_a_forked_child_of_a_thread_prints_goes_to_the_log(tmp_path: Path) -> None:
+    run = ended(queued("tests:printing_child", executor="thread"))
+    assert run.output == "printed by its parent\n"
+    assert "printed by a forked child\n" in (tmp_path / "log").read_text()
+
+
 @pytest.mark.usefixtures("scheduler")
 def test_what_a_function_makes_of_its_process_is_not_found_by_the_next_one() -> None:
     before = ended(queued("tests:pid")).result
