@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -38,6 +40,17 @@ def fail(message: str = "it went wrong") -> None:
 def speak(text: str = "hello") -> None:
     """Print."""
     print(text)
+
+
+@register("tests:speak_everywhere")
+def speak_everywhere() -> None:
+    """Print on both streams, in a thread and in a child."""
+    print("printed", flush=True)
+    print("printed as an error", file=sys.stderr, flush=True)
+    thread = threading.Thread(target=print, args=("printed by a thread",))
+    thread.start()
+    thread.join()
+    subprocess.run(["echo", "printed by a child"], check=True)
 
 
 @register("tests:inspect")

@@ -1,14 +1,21 @@
-"""Capture what a run prints and logs, run by run, although all threads share one `sys.stdout`."""
+"""Capture what each run prints and logs, although all threads of a scheduler share one `sys.stdout`.
+
+The output of the current run is a context variable. Threads that a function starts, and work that it hands to a
+`ThreadPoolExecutor`, carry it on, so that what they print belongs to the run as well.
+"""
 
 from __future__ import annotations
 
 import io
 import logging
+import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import IO, Any, TextIO, cast
 
 LIMIT = 256 * 1024
@@ -18,43 +25,53 @@ TRUNCATED = "\n[output truncated: more than 256 KB]\n"
 
 
 class Output:
-    """What one run wrote so far: the first `LIMIT` characters, and a mark where there was more."""
+    """What one run has written: the first `LIMIT` characters, and a mark where there was more."""
 
-    __slots__ = ("_full", "_lock", "_parts", "_size")
+    __slots__ = ("_ended", "_full", "_lock", "_parts", "_size")
 
     def __init__(self) -> None:
         """Start empty."""
         self._parts: list[str] = []
         self._size = 0
         self._full = False
-        # A run may write from threads of its own, which copied its context.
+        self._ended = False
+        # A run may write from threads of its own.
         self._lock = threading.Lock()
 
     @property
     def size(self) -> int:
-        """How many characters it has kept."""
+        """The number of characters kept."""
         return self._size
 
-    def write(self, text: str) -> None:
-        """Keep `text`, or as much of it as there is room for."""
+    def write(self, text: str) -> bool:
+        """Keep `text`, or as much of it as there is room for. Returns False where the run has ended."""
         with self._lock:
+            if self._ended:
+                return False
             if self._full:
-                return
+                return True
             room = LIMIT - self._size
             self._parts.append(text[:room])
             self._size += min(len(text), room)
             if len(text) > room:
                 self._parts.append(TRUNCATED)
                 self._full = True
+            return True
+
+    def end(self) -> str:
+        """Return all of it, as `getvalue` does, and take no more."""
+        with self._lock:
+            self._ended = True
+        return self.getvalue()
 
     def getvalue(self) -> str:
-        """Return all of it, in a form that every database stores."""
+        """Return all of it, as text that every database can store."""
         with self._lock:
             return storable("".join(self._parts)) if self._parts else ""
 
 
 def storable(text: str) -> str:
-    """Return `text` with what PostgreSQL can not store (NUL, lone surrogates) replaced by U+FFFD or "?"."""
+    """Return `text` without what PostgreSQL cannot store: NUL becomes U+FFFD, a lone surrogate "?"."""
     if text.isascii():
         return text.replace("\x00", "\ufffd") if "\x00" in text else text
     return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
@@ -63,8 +80,16 @@ def storable(text: str) -> str:
 _current: ContextVar[Output | None] = ContextVar("output of the current run", default=None)
 
 
-class _Switch(io.TextIOBase):
-    """A stream that hands what a run writes to the run's output, and everything else to `stream`."""
+def _forget_in_forked_child() -> None:
+    # The child has a copy of the run's output, which nobody reads: what it prints goes to the log instead.
+    _current.set(None)
+
+
+os.register_at_fork(after_in_child=_forget_in_forked_child)
+
+
+class _Stream(io.TextIOBase):
+    """A standard stream: what a run writes goes to its output, and everything else to `stream`."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
@@ -75,11 +100,12 @@ class _Switch(io.TextIOBase):
             return self.stream.write(text)
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        output.write(text)
-        return len(text)
+        # A thread may outlive its run: what it writes then goes where everything else goes.
+        return len(text) if output.write(text) else self.stream.write(text)
 
     def flush(self) -> None:
-        self.stream.flush()
+        if _current.get() is None:
+            self.stream.flush()
 
     def fileno(self) -> int:
         return self.stream.fileno()
@@ -90,9 +116,17 @@ class _Switch(io.TextIOBase):
     def writable(self) -> bool:
         return True
 
+    def reconfigure(self, **options: Any) -> None:
+        if _current.get() is None:
+            cast("io.TextIOWrapper", self.stream).reconfigure(**options)
+
     @property
     def encoding(self) -> str:  # type: ignore[override]
         return self.stream.encoding
+
+    @property
+    def errors(self) -> str | None:  # type: ignore[override]
+        return self.stream.errors
 
     @property
     def buffer(self) -> IO[bytes]:
@@ -100,9 +134,9 @@ class _Switch(io.TextIOBase):
 
 
 class _Bytes(io.RawIOBase):
-    """The bytes beneath a run's stream: what is written to it is text in UTF-8."""
+    """The binary side of a run's stream: bytes that are written to it are read as UTF-8."""
 
-    def __init__(self, text: _Switch) -> None:
+    def __init__(self, text: _Stream) -> None:
         self._text = text
 
     def write(self, data: Any) -> int:
@@ -114,7 +148,7 @@ class _Bytes(io.RawIOBase):
 
 
 class _OutputHandler(logging.Handler):
-    """Puts what a run logs into its output."""
+    """Adds what a run logs to its output."""
 
     def emit(self, record: logging.LogRecord) -> None:
         output = _current.get()
@@ -127,26 +161,88 @@ class _OutputHandler(logging.Handler):
 
 @contextmanager
 def capturing() -> Iterator[None]:
-    """Within this context, `captured` works: `sys.stdout`, `sys.stderr` and the root logger know of runs."""
+    """Within this context `captured` works: the standard streams, the root logger and new threads know the runs."""
     streams = sys.stdout, sys.stderr
     handler = _OutputHandler()
     handler.setFormatter(logging.Formatter("{levelname} {name}: {message}", style="{"))
     root = logging.getLogger()
     root.addHandler(handler)
-    sys.stdout, sys.stderr = _Switch(streams[0]), _Switch(streams[1])
-    try:
-        yield
-    finally:
-        sys.stdout, sys.stderr = streams
-        root.removeHandler(handler)
+    with _threads_carry_output(), open(os.devnull, "w") as nowhere:
+        # A stream is None where the process was started without it.
+        sys.stdout, sys.stderr = (_Stream(stream or nowhere) for stream in streams)
+        try:
+            yield
+        finally:
+            sys.stdout, sys.stderr = streams
+            root.removeHandler(handler)
 
 
 @contextmanager
 def captured() -> Iterator[Output]:
-    """Keep what is printed and logged in this thread, until the end, in the `Output` returned."""
+    """Keep what is printed and logged in this thread, and in those that it starts, in the `Output` returned."""
     output = Output()
     token = _current.set(output)
     try:
         yield output
     finally:
         _current.reset(token)
+
+
+@contextmanager
+def _threads_carry_output() -> Iterator[None]:
+    """Within this context, threads and tasks of thread pools write to the output of the run that starts them."""
+    start, submit = threading.Thread.start, ThreadPoolExecutor.submit
+
+    def start_with_output(thread: threading.Thread) -> None:
+        output = _current.get()
+        if output is not None:
+            _carry_into(thread, output)
+        start(thread)
+
+    def submit_with_output(pool: ThreadPoolExecutor, task: Callable[..., Any], /, *args: Any, **kw: Any) -> Future[Any]:
+        # The threads of a pool may have been started by another run.
+        output = _current.get()
+        return submit(pool, task if output is None else partial(_call_with_output, output, task), *args, **kw)
+
+    threading.Thread.start = start_with_output  # type: ignore[method-assign, assignment]
+    ThreadPoolExecutor.submit = submit_with_output  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        # What somebody else has put around ours since stays: ours does nothing where there are no runs.
+        if threading.Thread.start is start_with_output:
+            threading.Thread.start = start  # type: ignore[method-assign]
+        if ThreadPoolExecutor.submit is submit_with_output:
+            ThreadPoolExecutor.submit = submit  # type: ignore[method-assign]
+
+
+def _carry_into(thread: threading.Thread, output: Output) -> None:
+    run = thread.run
+
+    def run_with_output() -> None:
+        thread.__dict__.pop("run", None)  # or the thread and this function would keep each other in memory
+        _current.set(output)
+        run()
+
+    thread.run = run_with_output  # type: ignore[method-assign]
+
+
+def _call_with_output(output: Output, task: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    token = _current.set(output)
+    try:
+        return task(*args, **kwargs)
+    finally:
+        _current.reset(token)
+
+
+def open_missing_descriptors() -> None:
+    """Open the null device for each standard stream that this process was started without (`>&-`).
+
+    Otherwise the next file or pipe would get its number, and functions would write into that.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
+            os.set_inheritable(opened, True)

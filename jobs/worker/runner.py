@@ -63,7 +63,7 @@ class Activity:
             status=RunStatus(status),
             started_at=self.started_at,
             finished_at=max(finished_at, self.started_at),  # the machine's clock may have been set back meanwhile
-            output=self.output.getvalue(),
+            output=self.output.end(),
             progress=self.context.progress_made,
             **ended,
         )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from multiprocessing.pool import ThreadPool
+from typing import Any
 
 import pytest
 
@@ -65,13 +69,150 @@ def test_a_log_call_with_wrong_arguments_does_not_end_the_run() -> None:
     assert "Logging error" in output.getvalue()
 
 
-def test_what_others_print_meanwhile_is_not_kept(capsys: pytest.CaptureFixture[str]) -> None:
-    with of_a_run() as output:
-        other = threading.Thread(target=print, args=("from elsewhere",))
+def test_what_threads_print_that_no_run_started_is_not_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    go_on = threading.Event()
+    with capturing():
+        other = threading.Thread(target=lambda: go_on.wait(10) and print("from elsewhere"))
         other.start()
-        other.join()
+        with captured() as output:
+            go_on.set()
+            other.join()
     assert output.getvalue() == ""
     assert capsys.readouterr().out == "from elsewhere\n"
+
+
+# --- threads that a run starts ---------------------------------------------------------------------------------------
+
+
+def test_what_a_thread_of_the_run_prints_and_logs_is_kept() -> None:
+    def work() -> None:
+        print("from a thread")
+        logger.info("logged")
+
+    with of_a_run() as output:
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    assert output.getvalue() == "from a thread\nINFO job.test: logged\n"
+
+
+def test_what_a_thread_of_a_thread_prints_is_kept() -> None:
+    def outer() -> None:
+        inner = threading.Timer(0, print, ("from inside",))
+        inner.start()
+        inner.join()
+
+    with of_a_run() as output:
+        thread = threading.Thread(target=outer)
+        thread.start()
+        thread.join()
+    assert output.getvalue() == "from inside\n"
+
+
+class Greeter(threading.Thread):
+    """A thread with a `run` of its own."""
+
+    def run(self) -> None:
+        print("hello from", self.name)
+
+
+def test_what_a_subclass_of_thread_prints_is_kept() -> None:
+    with of_a_run() as output:
+        thread = Greeter(name="g")
+        thread.start()
+        thread.join()
+    assert output.getvalue() == "hello from g\n"
+    assert "run" not in vars(thread)
+
+
+@pytest.mark.parametrize("pool_of", [ThreadPoolExecutor, ThreadPool])
+def test_what_a_pool_of_threads_prints_is_kept(pool_of: Any) -> None:
+    with of_a_run() as output, pool_of(2) as pool:
+        list(pool.map(print, ["x", "x"]))
+    assert output.getvalue() == "x\nx\n"
+
+
+def test_a_thread_pool_that_outlives_a_run_prints_for_the_run_that_uses_it() -> None:
+    with ThreadPoolExecutor(1) as pool, capturing():
+        outputs = []
+        for number in range(2):
+            with captured() as output:
+                pool.submit(print, "run", number).result(10)
+            outputs.append(output.end())
+    assert outputs == ["run 0\n", "run 1\n"]
+
+
+def test_what_a_thread_prints_after_its_run_has_ended_goes_to_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+    printed, go_on = threading.Event(), threading.Event()
+
+    def work() -> None:
+        print("before")
+        printed.set()
+        go_on.wait(10)
+        print("after")
+
+    with capturing():
+        with captured() as output:
+            thread = threading.Thread(target=work)
+            thread.start()
+            assert printed.wait(10)
+            assert output.end() == "before\n"
+        go_on.set()
+        thread.join()
+    assert output.getvalue() == "before\n"
+    assert capsys.readouterr().out == "after\n"
+
+
+def test_threads_are_as_they_were_after_the_scheduler() -> None:
+    before = threading.Thread.start, ThreadPoolExecutor.submit
+    with capturing():
+        assert before != (threading.Thread.start, ThreadPoolExecutor.submit)
+    assert before == (threading.Thread.start, ThreadPoolExecutor.submit)
+
+
+def test_what_others_made_of_threads_meanwhile_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading.Thread, "start", threading.Thread.start)  # restored in the end
+    with capturing():
+        ours = threading.Thread.start
+
+        def theirs(thread: threading.Thread) -> None:
+            ours(thread)
+
+        threading.Thread.start = theirs  # type: ignore[method-assign]
+    assert threading.Thread.start is theirs
+    thread = threading.Thread(target=int)
+    thread.start()
+    thread.join()
+
+
+# --- streams ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_a_run_may_print_where_the_process_has_no_standard_streams(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(sys, name, None)
+    with capturing():
+        with captured() as output:
+            print("one", file=getattr(sys, name), flush=True)
+        print("outside", file=getattr(sys, name), flush=True)
+    assert output.getvalue() == "one\n"
+    assert getattr(sys, name) is None
+
+
+def test_a_flush_of_a_run_does_not_reach_the_streams_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = io.StringIO()
+    closed.close()
+    monkeypatch.setattr(sys, "stdout", closed)
+    with of_a_run() as output:
+        print("one", flush=True)
+    assert output.getvalue() == "one\n"
+
+
+def test_a_run_may_reconfigure_its_stream() -> None:
+    with of_a_run() as output:
+        sys.stdout.reconfigure(encoding="utf-8", line_buffering=True)  # type: ignore[attr-defined]
+        print("one")
+    assert output.getvalue() == "one\n"
 
 
 def test_the_outputs_of_many_threads_do_not_mix() -> None:

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
+from jobs.core.json import MAX_STORED_DEPTH
 from jobs.core.runs import RunStatus
 from jobs.functions import registry
 from jobs.functions.context import Database, RunContext
 from jobs.scheduler.store.held import Outcome
 from jobs.worker import runner
 from jobs.worker.output import capturing
-from jobs.worker.runner import MAX_DEPTH, MAX_ERROR, MAX_RESULT, MAX_TRACEBACK, Activity
+from jobs.worker.runner import MAX_ERROR, MAX_RESULT, MAX_TRACEBACK, Activity
 from tests.fakes import NOW, FakeClock, after, held_run
 
 Ran = Callable[..., Outcome]
@@ -93,11 +94,11 @@ def nested(depth: int) -> Any:
 
 
 def test_a_result_of_a_hundred_levels_is_kept(ran: Ran) -> None:
-    assert returned(ran, nested(MAX_DEPTH)) == nested(MAX_DEPTH)
+    assert returned(ran, nested(MAX_STORED_DEPTH)) == nested(MAX_STORED_DEPTH)
 
 
 def test_a_result_of_more_levels_is_kept_by_its_repr(ran: Ran) -> None:
-    assert returned(ran, nested(MAX_DEPTH + 1)) == repr(nested(MAX_DEPTH + 1))
+    assert returned(ran, nested(MAX_STORED_DEPTH + 1)) == repr(nested(MAX_STORED_DEPTH + 1))
 
 
 @pytest.mark.parametrize("depth", [900, 1000, 10_000, 100_000])

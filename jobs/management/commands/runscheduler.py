@@ -24,7 +24,8 @@ from ...conf import conf
 from ...core.exceptions import CronzimusError
 from ...models import Job
 from ...scheduler.scheduler import Scheduler
-from ...worker.output import capturing
+from ...worker.output import capturing, open_missing_descriptors
+from ...worker.signals import handling
 
 logger = logging.getLogger("cronzimus.runscheduler")
 
@@ -59,6 +60,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, once: bool, threads: int, processes: int, **options: Any) -> None:
         """Run until a signal ends it, or, with `once`, until nothing is due. Exits with 1 where a run was given up."""
+        open_missing_descriptors()
         _require_migrations()
         scheduler = Scheduler(threads, processes)
         try:
@@ -114,12 +116,8 @@ def _signals(scheduler: Scheduler) -> Iterator[None]:
     wanted = [signal.SIGTERM, signal.SIGINT]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
         wanted.append(signal.SIGHUP)
-    before = {number: signal.signal(number, handle) for number in wanted}
-    try:
+    with handling(wanted, handle):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _forwarded(before: tuple[int, float], last: tuple[int, float]) -> bool:

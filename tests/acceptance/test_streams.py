@@ -1,0 +1,30 @@
+"""Functions print, whatever standard streams their scheduler was started with."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+import pytest
+
+from .support import Process, Site, until
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_functions_print_where_the_scheduler_has_no_standard_streams(sqlite_site: Site, closed: str) -> None:
+    site = sqlite_site
+    rule = {"func": "tests:speak_everywhere", "trigger": "interval", "seconds": 1}
+    site.jobs = [{"id": name, "executor": name, **rule} for name in ("thread", "process")]
+    command = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "manage.py", "runscheduler"]
+    scheduler = Process(command, site.environment, site.folder / "log")
+    site.processes.append(scheduler)
+    until(lambda: len(site.rows()) >= 4 and site.rows()[1].finished_at, 30, "the runs")
+    scheduler.send(signal.SIGTERM)
+    assert scheduler.wait(20) == 0
+    runs = site.query("SELECT executor, status, error, output FROM cronzimus_run WHERE status <> 'skipped'")
+    lines = {"printed", "printed as an error", "printed by a thread"}
+    expected = {"thread": lines, "process": lines | {"printed by a child"}}
+    for executor, status, error, output in runs:
+        assert (status, error) == ("succeeded", ""), output
+        assert set(output.splitlines()) == expected[executor]
+    assert {executor for executor, *_ in runs} == {"thread", "process"}
