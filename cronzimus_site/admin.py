@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django.apps import apps
 from django.contrib.admin import AdminSite
 from django.contrib.admin.apps import SimpleAdminConfig
 
@@ -21,14 +20,7 @@ class CronzimusAdminSite(AdminSite):
 
 
 def arrange(site: AdminSite) -> None:
-    """Replace knox's page of tokens by ours, and leave out django-apscheduler's pages: ours show jobs and runs."""
+    """Leave out django-apscheduler's pages: ours show jobs and runs."""
     from django_apscheduler.models import DjangoJob, DjangoJobExecution
-    from knox.models import AuthToken
 
-    from jobs.admin import TokenAdmin
-
-    site.unregister([DjangoJob, DjangoJobExecution, AuthToken])
-    site.register(AuthToken, TokenAdmin)
-    # "Auth tokens" of "Knox" mean nothing to the users. Only names change: migrations do not see it.
-    vars(apps.get_app_config("knox"))["verbose_name"] = "API"
-    AuthToken._meta.verbose_name, AuthToken._meta.verbose_name_plural = "token", "tokens"
+    site.unregister([DjangoJob, DjangoJobExecution])

@@ -91,7 +91,6 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_apscheduler",
     "rest_framework",
-    "knox",
     "cronzimus_site",  # for `manage.py up`
 ]
 
@@ -155,16 +154,6 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
-
-REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["jobs.api.authentication.ApiAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["jobs.api.authentication.ApiPermission"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["jobs.api.parsers.StrictJSONParser"],
-    "EXCEPTION_HANDLER": "jobs.api.errors.exception_handler",
-    "UNAUTHENTICATED_USER": None,
-}
-REST_KNOX = {"TOKEN_TTL": None}
 
 # --- logging ---------------------------------------------------------------------------------------------------------
 

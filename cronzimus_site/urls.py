@@ -1,8 +1,10 @@
 """The addresses: the API, and the admin."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
 from django.views.generic import RedirectView
+
+from jobs.api.views.base import NotFoundView
 
 from .admin import arrange
 
@@ -14,5 +16,6 @@ urlpatterns = [
     path("", to_admin),
     path("admin", to_admin),
     path("", include("jobs.urls")),
+    re_path(r"^api(/|\Z)", NotFoundView.as_view()),  # JSON: all of /api is ours here
     path("admin/", admin.site.urls),
 ]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class JobsConfig(AppConfig):
@@ -20,3 +23,10 @@ class JobsConfig(AppConfig):
         checks.require_valid_settings()
         registry.discover()
         checks.register_checks()
+        post_migrate.connect(_make_roles, sender=self, dispatch_uid="cronzimus.make_roles")
+
+
+def _make_roles(sender: AppConfig, **kwargs: Any) -> None:
+    from .services.roles import make_roles  # here: no other process needs it
+
+    make_roles(sender, **kwargs)

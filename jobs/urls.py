@@ -2,53 +2,58 @@
 
 from __future__ import annotations
 
-from django.urls import path, register_converter
+from django.urls import path, re_path, register_converter
 from django.urls.converters import StringConverter
 
+from .api.views.base import NotFoundView
 from .api.views.functions import FunctionsView
 from .api.views.health import HealthView, ReadyView
-from .api.views.jobs import JobViewSet, OddJobView
+from .api.views.jobs import JobFallbackView, JobViewSet
 from .api.views.preview import PreviewView
-from .api.views.runs import OddRunView, RunViewSet
+from .api.views.runs import RunFallbackView, RunViewSet
 from .api.views.scheduler import PauseView, ResumeView, SchedulersView
 
 
-class AnythingConverter(StringConverter):
-    """Whatever follows, slashes and line breaks included: what may be an id that a client did not look at closely."""
+class AnyTextConverter(StringConverter):
+    """Any text, slashes and line breaks included: an id that a client did not check."""
 
     regex = r"[\s\S]+"
 
 
-register_converter(AnythingConverter, "anything")
+register_converter(AnyTextConverter, "cronzimus_any")
 
 jobs = JobViewSet.as_view
-"""Makes a view of what may be done with jobs."""
+"""Makes a view of some actions on jobs."""
 runs = RunViewSet.as_view
-"""Makes a view of what may be done with runs."""
+"""Makes a view of some actions on runs."""
+
+app_name = "cronzimus"
 
 urlpatterns = [
-    path("scheduler", SchedulersView.as_view()),
-    path("scheduler/pause", PauseView.as_view()),
-    path("scheduler/resume", ResumeView.as_view()),
-    path("scheduler/jobs", jobs({"get": "list", "post": "create"})),
+    path("scheduler", SchedulersView.as_view(), name="scheduler"),
+    path("scheduler/pause", PauseView.as_view(), name="pause"),
+    path("scheduler/resume", ResumeView.as_view(), name="resume"),
+    path("scheduler/jobs", jobs({"get": "list", "post": "create"}), name="jobs"),
     path(
         "scheduler/jobs/<str:job_id>",
         jobs({"get": "retrieve", "put": "update", "patch": "update", "delete": "destroy"}),
+        name="job",
     ),
-    path("scheduler/jobs/<str:job_id>/pause", jobs({"post": "pause"})),
-    path("scheduler/jobs/<str:job_id>/resume", jobs({"post": "resume"})),
-    path("scheduler/jobs/<str:job_id>/skip", jobs({"post": "skip"})),
-    path("scheduler/jobs/<str:job_id>/run", jobs({"post": "run"})),
-    path("scheduler/jobs/<str:job_id>/runs", runs({"get": "of_job"})),
-    path("scheduler/jobs/<anything:job_id>", OddJobView.as_view()),
-    path("scheduler/runs", runs({"get": "list"})),
-    path("scheduler/runs/<str:run_id>", runs({"get": "retrieve"})),
-    path("scheduler/runs/<str:run_id>/log", runs({"get": "log"})),
-    path("scheduler/runs/<str:run_id>/cancel", runs({"post": "cancel"})),
-    path("scheduler/runs/<str:run_id>/retry", runs({"post": "retry"})),
-    path("scheduler/runs/<anything:run_id>", OddRunView.as_view()),
-    path("scheduler/preview", PreviewView.as_view()),
-    path("scheduler/functions", FunctionsView.as_view()),
-    path("api/health", HealthView.as_view()),
-    path("api/health/ready", ReadyView.as_view()),
+    path("scheduler/jobs/<str:job_id>/pause", jobs({"post": "pause"}), name="job-pause"),
+    path("scheduler/jobs/<str:job_id>/resume", jobs({"post": "resume"}), name="job-resume"),
+    path("scheduler/jobs/<str:job_id>/skip", jobs({"post": "skip"}), name="job-skip"),
+    path("scheduler/jobs/<str:job_id>/run", jobs({"post": "run"}), name="job-run"),
+    path("scheduler/jobs/<str:job_id>/runs", runs({"get": "of_job"}), name="job-runs"),
+    path("scheduler/jobs/<cronzimus_any:job_id>", JobFallbackView.as_view()),
+    path("scheduler/runs", runs({"get": "list"}), name="runs"),
+    path("scheduler/runs/<str:run_id>", runs({"get": "retrieve"}), name="run"),
+    path("scheduler/runs/<str:run_id>/log", runs({"get": "log"}), name="run-log"),
+    path("scheduler/runs/<str:run_id>/cancel", runs({"post": "cancel"}), name="run-cancel"),
+    path("scheduler/runs/<str:run_id>/retry", runs({"post": "retry"}), name="run-retry"),
+    path("scheduler/runs/<cronzimus_any:run_id>", RunFallbackView.as_view()),
+    path("scheduler/preview", PreviewView.as_view(), name="preview"),
+    path("scheduler/functions", FunctionsView.as_view(), name="functions"),
+    re_path(r"^scheduler/", NotFoundView.as_view()),
+    path("api/health", HealthView.as_view(), name="health"),
+    path("api/health/ready", ReadyView.as_view(), name="ready"),
 ]

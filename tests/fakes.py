@@ -8,6 +8,10 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
+
+from jobs import services
 from jobs.core.clock import Clock
 from jobs.core.runs import RunStatus, RunTrigger
 from jobs.core.triggers.definition import Trigger, build_trigger
@@ -211,6 +215,20 @@ def make_scheduler(scheduler_id: str = "s1", *, lease_until: datetime | None = N
     return Scheduler.objects.create(
         **{"id": scheduler_id, "lease_until": lease_until or after(15), **defaults, **fields}
     )
+
+
+def make_user(name: str = "anna", role: str = "", **fields: Any) -> Any:
+    """Make a user, in the group of a role ("viewer", "operator", "editor", "admin") if one is named."""
+    user = get_user_model().objects.create_user(name, **fields)
+    if role:
+        user.groups.add(Group.objects.get(name=f"Cronzimus {role}"))
+    return user
+
+
+def make_token(user: Any = None, **limits: Any) -> str:
+    """Make a token, of a user who may do everything unless one is given; return the value of its header."""
+    _, secret = services.create_token(user or make_user(role="admin"), now=NOW, **limits)
+    return f"Token {secret}"
 
 
 def held_run(run_id: int = 1, **fields: Any) -> HeldRun:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.db.models import Model
 
-from ..models import Job, Run, Scheduler
+from ..models import Job, Run, Scheduler, Token
 from .base import BaseAdmin
 from .jobs.admin import JobAdmin
 from .runs.admin import RunAdmin
@@ -14,7 +14,7 @@ from .tokens.admin import TokenAdmin
 
 __all__ = ["JobAdmin", "RunAdmin", "SchedulerAdmin", "TokenAdmin", "register"]
 
-PAGES: dict[type[Model], type[BaseAdmin]] = {Job: JobAdmin, Run: RunAdmin, Scheduler: SchedulerAdmin}
+PAGES: dict[type[Model], type[BaseAdmin]] = {Job: JobAdmin, Run: RunAdmin, Scheduler: SchedulerAdmin, Token: TokenAdmin}
 """Our pages, by model."""
 
 

@@ -104,12 +104,12 @@ class ReadOnlyAdmin(BaseAdmin):
 
 def attach_site(row: Model, site: admin.AdminSite) -> None:
     """Keep on `row` the site whose page shows it: there may be several."""
-    vars(row)["cronzimus_site"] = site
+    vars(row)["admin_site"] = site
 
 
 def row_site(row: Model) -> admin.AdminSite:
     """Return the site that `attach_site` kept on `row`."""
-    site: admin.AdminSite = vars(row)["cronzimus_site"]
+    site: admin.AdminSite = vars(row)["admin_site"]
     return site
 
 

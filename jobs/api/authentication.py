@@ -1,79 +1,118 @@
-"""Who may use the API: whoever has a token; on a developer's own machine, and with API_AUTH=none, everybody."""
+"""Who asks: a token, a browser session, or anybody where the API is open."""
 
 from __future__ import annotations
 
-import re
+import logging
+from datetime import datetime
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
-from knox.auth import TokenAuthentication
-from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
+from django.http import HttpRequest
+from rest_framework.authentication import SessionAuthentication
+from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
+from .. import services
 from ..conf import conf
+from ..models import Token
+from .access import Access
 
-if TYPE_CHECKING:
-    from rest_framework.views import APIView  # which imports this module
+logger = logging.getLogger("cronzimus.api.authentication")
 
-TOKEN = re.compile(rb"[\x21-\x7e]{1,256}")
-"""What can be a token."""
-
-
-class ApiAuthentication(TokenAuthentication):
-    """Knox's tokens, `Authorization: Token …`; where the API is open, none is asked for and none is looked at."""
-
-    def authenticate(self, request: Request) -> Any:
-        """Return the token's user and the token; None where the API is open. Raises where a token is missing or bad."""
-        if is_open(request):
-            refuse_other_sites(request)
-            return None
-        found = super().authenticate(request)
-        if found is None:
-            raise NotAuthenticated
-        return found
-
-    def authenticate_credentials(self, token: bytes) -> Any:
-        """Return the user of `token` and the token's row. Raises `AuthenticationFailed`."""
-        # Knox would decode any bytes, and ask PostgreSQL for texts that it can not hold.
-        if not TOKEN.fullmatch(token):
-            raise AuthenticationFailed
-        return super().authenticate_credentials(token)
+SCHEMES = ("token", "bearer")
+"""The words before a token in the header Authorization, in any case of letters."""
+FORWARDING = (
+    "HTTP_FORWARDED", "HTTP_VIA", "HTTP_X_FORWARDED", "HTTP_X_ORIGINAL", "HTTP_X_REAL_IP", "HTTP_X_CLIENT_IP",
+    "HTTP_X_CLUSTER_CLIENT_IP", "HTTP_X_PROXYUSER_IP", "HTTP_X_ENVOY", "HTTP_X_AMZN", "HTTP_X_AZURE", "HTTP_X_ARR",
+    "HTTP_CLIENT_IP", "HTTP_TRUE_CLIENT_IP", "HTTP_FASTLY_CLIENT_IP", "HTTP_CF_", "HTTP_CDN_", "HTTP_FLY_",
+)  # fmt: skip
+"""How the headers begin that only a proxy sends."""
+LOGGED = 60
+"""Characters of a client's header that are logged."""
 
 
-class ApiPermission(BasePermission):
-    """Whoever has authenticated may do everything, and where the API is open, everybody."""
+class ApiAuthentication(SessionAuthentication):
+    """Takes a token (`Authorization: Token …`), or the session of a browser, then with Django's CSRF check.
 
-    def has_permission(self, request: Request, view: APIView) -> bool:
-        """Tell whether the request may go on."""
-        return request.auth is not None or is_open(request)
+    Where the API is open nothing is asked for, and nothing is looked at.
+    """
+
+    def authenticate(self, request: Request) -> tuple[Any, Access] | None:
+        """Return the user and what the request may do; None if it brings no credentials. Raises for wrong ones."""
+        http = request._request
+        if is_open(http):
+            refuse_other_sites(http)
+            return None, Access()
+        scheme, _, secret = http.META.get("HTTP_AUTHORIZATION", "").strip().partition(" ")
+        if scheme.lower() in SCHEMES:  # others are between the browser and a proxy
+            token = _token_of(http, secret.strip(), request.parser_context["view"].now)
+            return token.user, Access(user=token.user, token=token)
+        session = super().authenticate(request)
+        return session and (session[0], Access(user=session[0]))
+
+    def authenticate_header(self, request: Request) -> str:
+        """Return what 401 says in the header WWW-Authenticate."""
+        return "Token"
 
 
-def is_open(request: Request) -> bool:
-    """Tell whether the API asks this client for no token: conf.API_AUTH; by default with DEBUG, from here."""
+class NeedsPermission(BasePermission):
+    """Every handler says which permission it needs; see `ApiView.needs`."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        """Tell whether somebody asks at all; raise `PermissionDenied`, with the reason, if they may not do this."""
+        if not isinstance(request.auth, Access):
+            return False
+        needed = view.needed()
+        if needed:
+            request.auth.require(*needed)
+        return True
+
+
+def is_open(request: HttpRequest) -> bool:
+    """Tell whether the API asks this client for no credentials: API_AUTH says so, or a developer's own machine asks."""
     if conf.API_AUTH:
         return bool(conf.API_AUTH == "none")
-    return settings.DEBUG and _from_here(request)
+    return settings.DEBUG and _is_from_here(request)
 
 
-def refuse_other_sites(request: Request) -> None:
-    """Raise `PermissionDenied` for what a page of another site makes a browser send.
+def refuse_other_sites(request: HttpRequest) -> None:
+    """Raise `PermissionDenied` for a request that a page of another site had a browser send.
 
-    Without a token to show, a form or a script on any page that a person reads could otherwise pause their jobs.
+    Where no credentials are needed, a form or script on any page that a person opens could otherwise pause their jobs.
     """
     origin = request.META.get("HTTP_ORIGIN")
-    foreign = origin is not None and origin.partition("://")[2].lower() != request.get_host().lower()
-    if foreign or request.META.get("HTTP_SEC_FETCH_SITE") == "cross-site":
+    is_foreign = origin is not None and origin.partition("://")[2].lower() != request.get_host().lower()
+    if is_foreign or request.META.get("HTTP_SEC_FETCH_SITE") == "cross-site":
         raise PermissionDenied("Requests from pages of other sites are refused while the API asks for no token.")
 
 
-def _from_here(request: Request) -> bool:
-    # Behind a proxy every client has the proxy's address: what was forwarded is not from here.
-    forwarded = "HTTP_X_FORWARDED_FOR" in request.META or "HTTP_FORWARDED" in request.META
-    return not forwarded and _is_loopback(request.META.get("REMOTE_ADDR", ""))
+def _token_of(request: HttpRequest, secret: str, now: datetime) -> Token:
+    token = services.find_token(secret, now=now)
+    if token is None:
+        _log_failure(request, secret)
+        raise AuthenticationFailed
+    return token
+
+
+def _log_failure(request: HttpRequest, secret: str) -> None:
+    # REMOTE_ADDR is the proxy's address if there is a proxy. The header beside it may be forged: it is cut and quoted.
+    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")[:LOGGED]
+    logger.warning(
+        "authentication failed: token %s from %s%s, %s %.200s",
+        services.shown(secret) or "(not one of ours)", request.META.get("REMOTE_ADDR", "?"),
+        f" for {forwarded!a}" if forwarded else "", request.method, ascii(request.path),
+        extra={"action": "authentication_failed"},
+    )  # fmt: skip
+
+
+def _is_from_here(request: HttpRequest) -> bool:
+    # Behind a proxy every client has the proxy's address: a request that was forwarded is not from this machine.
+    is_forwarded = any(name.startswith(FORWARDING) for name in request.META)
+    return not is_forwarded and _is_loopback(request.META.get("REMOTE_ADDR", ""))
 
 
 @lru_cache(maxsize=256)

@@ -26,7 +26,7 @@ def conditional(request: Request, response: HttpResponse) -> HttpResponseBase:
         response.render()
     response.headers.setdefault("ETag", tag_of(response.content))
     response.headers["Cache-Control"] = "private, no-cache"
-    response.headers["Vary"] = "Authorization"
+    response.headers["Vary"] = "Authorization, Cookie"
     if "HTTP_IF_NONE_MATCH" not in request.META and "HTTP_IF_MATCH" not in request.META:
         return response  # Django would refuse If-Unmodified-Since where no time of the last change is known
     return cast(HttpResponseBase, get_conditional_response(request, etag=response["ETag"], response=response))

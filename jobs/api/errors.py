@@ -6,7 +6,6 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import Http404
@@ -15,6 +14,7 @@ from rest_framework.response import Response
 
 from ..core.exceptions import CronzimusError, JobExists, JobNotFound, RunActive, RunFinished, RunNotFound
 from ..services.idempotency import IdempotencyKeyReused
+from .bodies import MAX_BODY
 
 logger = logging.getLogger("cronzimus.api.errors")
 
@@ -48,7 +48,7 @@ REFUSALS: dict[int, tuple[str, str]] = {
     412: ("PRECONDITION_FAILED", "This is not what If-Match says; GET it again."),
     413: (
         "PAYLOAD_TOO_LARGE",
-        f"The body is too large; the limit is {settings.DATA_UPLOAD_MAX_MEMORY_SIZE // 1024} KB.",
+        f"The body is too large; the limit is {MAX_BODY // 1024} KB.",
     ),
     415: ("UNSUPPORTED_MEDIA_TYPE", "The body must be JSON, with the header 'Content-Type: application/json'."),
     429: ("TOO_MANY_REQUESTS", "Too many requests; try again later."),
@@ -66,7 +66,10 @@ def exception_handler(exception: Exception, context: Mapping[str, Any]) -> Respo
     headers = _headers(exception, status)
     if status == 405:
         headers["Allow"] = ", ".join(context["view"].allowed_methods)
-    return Response(_body(exception, status), status=status, headers=headers)
+    response = Response(_body(exception, status), status=status, headers=headers)
+    # Django would log what is on record already, by whoever refused the request or by the lines above.
+    response._has_been_logged = status == 401 or status >= 500  # type: ignore[attr-defined]
+    return response
 
 
 def status_of(exception: Exception) -> int:

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 
 from ..core.exceptions import InvalidRequest
 from ..services.idempotency import once
-from .views.base import actor_of
+from .access import access_of
 
 HEADER = "Idempotency-Key"
 """The header with the key of a request."""
@@ -36,7 +36,7 @@ def answer_once(
         return Response(work())
     if not KEY.fullmatch(key):
         raise InvalidRequest(fields={HEADER: "must be 1 to 255 visible ASCII characters, without blanks"})
-    answer, replayed = once(key, actor=actor_of(request), digest=_digest(request, body), now=now, work=work)
+    answer, replayed = once(key, actor=access_of(request).actor, digest=_digest(request, body), now=now, work=work)
     return Response(answer, headers={REPLAYED: "true"} if replayed else {})
 
 

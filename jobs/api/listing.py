@@ -60,6 +60,8 @@ class Wanted:
     tag: str | None = None
     limit: int | None = None
     offset: int = 0
+    reached: tuple[str, ...] | None = None
+    """The tags of which a job needs one to be reached at all."""
 
     @property
     def is_cut_by_database(self) -> bool:
@@ -111,7 +113,7 @@ def list_jobs(wanted: Wanted, *, now: datetime) -> Page:
     if kept is not None and seen is not None and kept.holds(wanted, known, seen, instant):
         return kept.page
     rows, until = _read(wanted, instant)
-    total = _sought(wanted, now).count() if wanted.is_cut_by_database else None
+    total = _filtered(wanted, now).count() if wanted.is_cut_by_database else None
     page = _page(rows, total, wanted, known)
     if seen is not None and len(page.body) <= KEPT:
         _last.kept = Kept(page, wanted, known, seen, instant, until)
@@ -120,7 +122,7 @@ def list_jobs(wanted: Wanted, *, now: datetime) -> Page:
 
 def _read(wanted: Wanted, instant: Any) -> tuple[list[Row], Any]:
     """Return the rows, and the end of the first pause that they show (None: it has none), as the database has times."""
-    is_short = wanted.q is None and wanted.tag is None  # and not as long as a client likes
+    is_short = wanted.q is None and wanted.tag is None and wanted.reached is None  # and not as long as a client likes
     sql, params = (_statement if is_short else _statement.__wrapped__)(wanted)
     with connection.cursor() as cursor:
         cursor.execute(sql, [instant if param is NOW else param for param in params])
@@ -132,7 +134,7 @@ def _read(wanted: Wanted, instant: Any) -> tuple[list[Row], Any]:
 
 @lru_cache(maxsize=64)
 def _statement(wanted: Wanted) -> tuple[str, Params]:
-    jobs = _sought(wanted, Value(NOW))
+    jobs = _filtered(wanted, Value(NOW))
     if wanted.is_cut_by_database:
         jobs = jobs[wanted.offset : wanted.end]
     sql, params = jobs.query.sql_with_params()
@@ -140,13 +142,14 @@ def _statement(wanted: Wanted) -> tuple[str, Params]:
     return f"WITH jobs({names}) AS ({sql}) SELECT {ARRAYS[connection.vendor]}, min(pause_ends) FROM jobs", params  # noqa: S608
 
 
-def _sought(wanted: Wanted, now: datetime | Value) -> QuerySet[Job, Row]:
+def _filtered(wanted: Wanted, now: datetime | Value) -> QuerySet[Job, Row]:
     # Texts alone: what Django converts, it converts for each row.
     columns: list[Combinable] = [
         Cast("id", TextField()), Cast("name", TextField()), DEFINITION, Cast("next_run_time", TextField()),
         state_sql(now), Cast("tags", TextField()), Case(When(paused_until__gt=now, then="paused_until")),
     ]  # fmt: skip
-    jobs: QuerySet[Job, Row] = Job.objects.order_by("id").values_list(*columns)
+    reached = Job.objects.all() if wanted.reached is None else Job.objects.tagged(*wanted.reached)
+    jobs: QuerySet[Job, Row] = reached.order_by("id").values_list(*columns)
     if wanted.q:
         fields = ("id", "name", "func", "description")
         jobs = jobs.filter(reduce(or_, (Q(**{f"{name}__icontains": wanted.q}) for name in fields)))

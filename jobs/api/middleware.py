@@ -1,4 +1,4 @@
-"""Errors from before and around the API's views, which Django answers with a page: the envelope instead."""
+"""Errors that Django answers with a page before one of the API's views is reached: the envelope instead."""
 
 from __future__ import annotations
 
@@ -7,22 +7,19 @@ from collections.abc import Callable
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.urls import Resolver404, resolve
 
+from .bodies import drain
 from .errors import RETRY_AFTER, envelope
 from .rendering import to_json
-
-ROOTS = ("api", "scheduler")
-"""The first parts of the paths under which every answer is JSON."""
-DRAINED = 16 * 1024 * 1024
-"""Bytes of a refused body that are taken from the client all the same."""
-CHUNK = 64 * 1024
-"""Bytes of a body that are read at a time."""
+from .views.base import ApiView
 
 
 class ErrorEnvelopeMiddleware:
-    """Answer with JSON where Django would with a page: a wrong host, an unknown address, a crash outside of a view.
+    """Answer with JSON where Django would with a page: a wrong host, a crash in other middleware.
 
-    It comes first of all middleware, so that it sees what the others answer.
+    Only errors at the API's own addresses are changed. It comes first of all middleware, so that it sees what the
+    others answer. Errors of the views themselves are JSON without it.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -30,34 +27,26 @@ class ErrorEnvelopeMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Return the response of what handles the request, an error under the API's roots as JSON."""
+        """Return the response of what handles the request; an error at one of the API's addresses as JSON."""
         response = self.get_response(request)
-        if response.status_code < 400 or not _is_api(request):
+        if response.status_code < 400 or _is_json(response) or not _is_api(request):
             return response
-        _drain(request)
-        return response if _is_json(response) else _enveloped(response, _message(request, response.status_code))
-
-
-def _is_api(request: HttpRequest) -> bool:
-    return request.path_info.lstrip("/").partition("/")[0] in ROOTS
+        drain(request)
+        return _enveloped(response, _message(request, response.status_code))
 
 
 def _is_json(response: HttpResponseBase) -> bool:
     return response.get("Content-Type", "").startswith("application/json")
 
 
-def _drain(request: HttpRequest) -> None:
-    """Take what is left of a request's body, up to `DRAINED`, and forget it.
-
-    Most clients send the whole of their request before they look at the answer. Were the connection closed on them they
-    would see an error of the network, and never the answer.
-    """
-    left = DRAINED
+def _is_api(request: HttpRequest) -> bool:
+    """Tell whether the address of a request is one of ours, whatever else the project serves beside it."""
     try:
-        while left > 0 and (chunk := request.read(CHUNK)):
-            left -= len(chunk)
-    except OSError:
-        pass  # the client is gone
+        match = request.resolver_match or resolve(request.path_info, getattr(request, "urlconf", None))
+    except Resolver404:
+        return False
+    view = getattr(match.func, "cls", None)
+    return isinstance(view, type) and issubclass(view, ApiView)
 
 
 def _message(request: HttpRequest, status: int) -> str:

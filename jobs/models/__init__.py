@@ -1,4 +1,4 @@
-"""The rows: what people define (`Job`), what happened (`Run`), and who made it happen (`Scheduler`)."""
+"""The rows: what people define (`Job`), what happened (`Run`), who made it happen (`Scheduler`), and the rest."""
 
 from .change import announce
 from .control import Control
@@ -6,5 +6,6 @@ from .idempotency import IdempotencyKey
 from .job import Job
 from .run import Run
 from .scheduler import Scheduler
+from .token import Token
 
-__all__ = ["Control", "IdempotencyKey", "Job", "Run", "Scheduler", "announce"]
+__all__ = ["Control", "IdempotencyKey", "Job", "Run", "Scheduler", "Token", "announce"]

@@ -16,6 +16,8 @@ class Control(models.Model):
     reason = models.CharField(max_length=500, blank=True, default="")
 
     class Meta:
+        default_permissions = ()
+        permissions = (("pause_all", "Can pause and resume everything"),)
         constraints = (models.CheckConstraint(condition=Q(id=1), name="control_is_one_row"),)
 
     def __str__(self) -> str:

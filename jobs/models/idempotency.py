@@ -19,6 +19,7 @@ class IdempotencyKey(models.Model):
     created_at = models.DateTimeField(db_index=True)
 
     class Meta:
+        default_permissions = ()
         constraints = (models.UniqueConstraint("key", "actor", name="cronzimus_idempotency_key_once"),)
 
     def __str__(self) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import reduce
+from operator import or_
 
 from django.core.validators import RegexValidator
 from django.db import models
@@ -11,6 +13,7 @@ from django.utils import timezone
 
 from ..core.runs import Executor, Overlap, RunStatus
 from .fields import StoredJSON
+from .lookups import HasTag
 
 JOB_ID = r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}"
 """What can be a job's id."""
@@ -22,6 +25,10 @@ class JobQuerySet(models.QuerySet["Job"]):
     def due(self, now: datetime) -> JobQuerySet:
         """Return the jobs with a fire time not yet claimed at `now`, the longest due first (index `job_due`)."""
         return self.filter(next_run_time__lte=now).order_by("next_run_time")
+
+    def tagged(self, *tags: str) -> JobQuerySet:
+        """Return the jobs that have at least one of `tags`."""
+        return self.filter(reduce(or_, (Q(HasTag("tags", tag)) for tag in tags))) if tags else self.none()
 
 
 class Job(models.Model):
@@ -82,6 +89,7 @@ class Job(models.Model):
 
     class Meta:
         ordering = ("id",)
+        permissions = (("run_job", "Can run job"), ("pause_job", "Can pause and resume job"))
         indexes = (
             # Read by the due query and by the question when the next job is due: jobs with no fire time cost nothing.
             models.Index(F("next_run_time"), name="cronzimus_job_due", condition=Q(next_run_time__isnull=False)),

@@ -145,6 +145,8 @@ class Run(models.Model):
     objects = RunQuerySet.as_manager()
 
     class Meta:
+        default_permissions = ("view",)  # the scheduler writes runs, and the pruner deletes them
+        permissions = (("cancel_run", "Can cancel run"), ("retry_run", "Can retry run"))
         indexes = (
             models.Index(F("scheduled_time").desc(), F("id").desc(), name="cronzimus_run_newest"),
             # Read by the lists that are narrowed; none has an entry for a run of a schedule that succeeded.

@@ -43,6 +43,7 @@ class Scheduler(models.Model):
     objects = SchedulerQuerySet.as_manager()
 
     class Meta:
+        default_permissions = ("view",)
         ordering = ("-started_at",)
         indexes = (
             # Read at every heartbeat, to find the dead: those that stopped long ago cost nothing.

@@ -2,14 +2,28 @@
 
 from .control import pause_all, resume_all
 from .declared import sync_declared_jobs
-from .jobs import add_job, duplicate_job, get_job, pause_job, remove_job, resume_job, skip_next, update_job
+from .jobs import (
+    add_job,
+    duplicate_job,
+    get_job,
+    job_not_found,
+    pause_job,
+    remove_job,
+    resume_job,
+    skip_next,
+    update_job,
+)
 from .runs import cancel_run, retry_run, run_job
+from .tokens import create_token, find_token, shown
 
 __all__ = [
     "add_job",
     "cancel_run",
+    "create_token",
     "duplicate_job",
+    "find_token",
     "get_job",
+    "job_not_found",
     "pause_all",
     "pause_job",
     "remove_job",
@@ -17,6 +31,7 @@ __all__ = [
     "resume_job",
     "retry_run",
     "run_job",
+    "shown",
     "skip_next",
     "sync_declared_jobs",
     "update_job",

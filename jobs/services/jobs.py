@@ -159,7 +159,7 @@ def get_job(job_id: str) -> Job:
     try:
         return Job.objects.get(pk=job_id)
     except (Job.DoesNotExist, ValueError, DataError) as error:  # PostgreSQL has no NUL in its texts
-        raise _not_found(job_id) from error
+        raise job_not_found(job_id) from error
 
 
 def locked_job(job_id: str) -> Job:
@@ -168,10 +168,11 @@ def locked_job(job_id: str) -> Job:
     try:
         return Job.objects.select_for_update().get(pk=job_id)
     except (Job.DoesNotExist, ValueError, DataError) as error:  # PostgreSQL has no NUL in its texts
-        raise _not_found(job_id) from error
+        raise job_not_found(job_id) from error
 
 
-def _not_found(job_id: str) -> JobNotFound:
+def job_not_found(job_id: str) -> JobNotFound:
+    """Return the exception for an id that no job has."""
     return JobNotFound(f"there is no job {job_id[:64]!r}".encode("utf-8", "backslashreplace").decode())
 
 

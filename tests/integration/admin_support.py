@@ -18,7 +18,7 @@ from tests.fakes import FakeClock
 JOBS = "/admin/cronzimus/job/"
 RUNS = "/admin/cronzimus/run/"
 SCHEDULERS = "/admin/cronzimus/scheduler/"
-TOKENS = "/admin/knox/authtoken/"
+TOKENS = "/admin/cronzimus/token/"
 
 POLICIES = {
     "executor": "thread", "priority": "0", "max_instances": "1", "overlap": "skip", "queue_limit": "10",

@@ -21,13 +21,13 @@ from tests.integration.admin_support import (  # noqa: F401
 
 VERBS = ("run", "pause", "resume", "skip", "duplicate")
 NEEDED = {
-    "run": "change_job",
-    "pause": "change_job",
-    "resume": "change_job",
-    "skip": "change_job",
+    "run": "run_job",
+    "pause": "pause_job",
+    "resume": "pause_job",
+    "skip": "pause_job",
     "duplicate": "add_job",
 }
-PERMISSIONS = ("view_job", "add_job", "change_job", "delete_job")
+PERMISSIONS = ("view_job", "add_job", "change_job", "delete_job", "run_job", "pause_job")
 
 
 def state():
@@ -143,19 +143,19 @@ def test_nobody_adds_or_deletes_a_run_or_a_scheduler(admin, path):
     assert admin.client.post(path, {"post": "yes"}).status_code == 403
 
 
-RUN_PERMISSIONS = ("view_run", "add_run", "change_run", "delete_run", "change_job")
+RUN_PERMISSIONS = ("view_run", "cancel_run", "retry_run", "change_job")
 
 
 @pytest.mark.parametrize("permission", RUN_PERMISSIONS)
 @pytest.mark.parametrize(("verb", "status"), [("cancel", "queued"), ("retry", "failed")])
 @pytest.mark.parametrize("bulk", [False, True])
-def test_cancel_and_retry_need_the_permission_to_change_runs(at_noon, verb, status, permission, bulk):
+def test_cancel_and_retry_need_their_permissions(at_noon, verb, status, permission, bulk):
     make_run(id=1, status=status)
     before = list(Run.objects.values())
     staff = Admin("view_run", permission)
     data = {"action": verb, "_selected_action": "1", "index": 0} if bulk else {}
     response = staff.client.post(RUNS if bulk else f"{RUNS}1/{verb}/", data)
-    allowed = permission == "change_run"
+    allowed = permission == f"{verb}_run"
     assert response.status_code == (302 if allowed else 403)
     assert (list(Run.objects.values()) != before) == allowed
 
@@ -169,7 +169,7 @@ def test_those_who_may_only_look_at_runs_are_shown_nothing_to_press(at_noon):
 
 @pytest.mark.parametrize(
     ("permission", "allowed"),
-    [("change_scheduler", True), ("change_control", True), ("view_scheduler", False), ("change_job", False)],
+    [("pause_all", True), ("view_scheduler", False), ("pause_job", False)],
 )
 @pytest.mark.parametrize("verb", ["pause", "resume"])
 def test_pausing_everything_needs_its_permission(at_noon, verb, permission, allowed):
@@ -177,19 +177,19 @@ def test_pausing_everything_needs_its_permission(at_noon, verb, permission, allo
     response = staff.client.post(f"{SCHEDULERS}all/{verb}/", {"reason": "why"})
     assert response.status_code == (302 if allowed else 403)
     assert Control.objects.exists() == allowed
-    if permission != "change_job":
+    if permission != "pause_job":
         assert ("Pause all" in staff.read(SCHEDULERS)) == (allowed and verb == "resume")
 
 
 @pytest.mark.parametrize("permission", PERMISSIONS)
-def test_a_pause_until_an_instant_needs_the_permission_to_change(at_noon, permission):
+def test_a_pause_until_an_instant_needs_its_permission(at_noon, permission):
     make_job()
     before = state()
     staff = Admin(permission, "view_job")
     response = staff.client.post(f"{JOBS}job/pause-until/", {"until": "2031-01-01T00:00"})
-    assert response.status_code == (302 if permission == "change_job" else 403)
-    assert (state() != before) == (permission == "change_job")
-    assert ("Pause until" in staff.read(f"{JOBS}job/change/")) == (permission == "change_job")
+    assert response.status_code == (302 if permission == "pause_job" else 403)
+    assert (state() != before) == (permission == "pause_job")
+    assert ("Pause until" in staff.read(f"{JOBS}job/change/")) == (permission == "pause_job")
 
 
 @pytest.mark.parametrize("path", [f"{RUNS}1/change/", f"{SCHEDULERS}s1/change/"])

@@ -6,12 +6,11 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
-from django.utils import timezone
-from knox.crypto import hash_token
-from knox.models import AuthToken
 
+from jobs.models import Token
 from jobs.selectors import backlog
-from tests.fakes import NOW, after, make_job, make_jobs, make_run, make_scheduler
+from jobs.services.tokens import digest_of
+from tests.fakes import NOW, after, make_job, make_jobs, make_run, make_scheduler, make_token
 from tests.integration.admin_support import (  # noqa: F401
     JOBS,
     RUNS,
@@ -32,17 +31,10 @@ def test_people_see_one_list_of_jobs_and_one_of_runs(admin):
         "/admin/cronzimus/job/",
         "/admin/cronzimus/run/",
         "/admin/cronzimus/scheduler/",
-        "/admin/knox/authtoken/",
+        "/admin/cronzimus/token/",
     ):
         assert f'href="{path}"' in page
     assert "django_apscheduler" not in page
-
-
-def test_tokens_are_named_for_what_people_know(admin):
-    page = text(admin.read("/admin/"))
-    assert "API Model name Add link Change or view list link Tokens" in page
-    assert "Knox" not in page
-    assert "Home › API › Tokens" in text(admin.read(TOKENS))
 
 
 def test_the_way_to_the_admin_needs_no_slash(admin):
@@ -113,50 +105,82 @@ def test_a_nul_among_the_chosen_is_refused(admin):
     assert admin.act("pause", "a\0").status_code == 400
 
 
+def token_of(admin, **changes):
+    """Fill in the form of a token, and return the page that comes of it."""
+    form = {"user": admin.user.pk, "name": "", "scope": "admin", "tag_list": "", "days": ""}
+    return admin.send(f"{TOKENS}add/", **form | changes)
+
+
 def test_a_token_is_made_for_a_user_and_shown_once(admin):
     bob = User.objects.create_user("bob")
-    response = admin.send(f"{TOKENS}add/", user=bob.pk, days="")
-    token = AuthToken.objects.get()
-    shown = response.context["token"]
-    assert f">{shown}</pre>" in response.content.decode()
-    assert (token.user, token.expiry, token.digest) == (bob, None, hash_token(shown))
+    response = token_of(admin, user=bob.pk)
+    token = Token.objects.get()
+    secret = response.context["token"]
+    assert f">{secret}</pre>" in response.content.decode()
+    assert (token.user, token.expires_at, token.digest) == (bob, None, digest_of(secret))
     assert "no-store" in response["Cache-Control"]
-    assert shown not in admin.read(TOKENS)
-    assert shown not in str(dict(admin.client.session)) + str(admin.client.cookies)
+    assert secret not in admin.read(TOKENS)
+    assert secret not in str(dict(admin.client.session)) + str(admin.client.cookies)
+
+
+def test_a_token_has_a_name_a_scope_and_tags(admin):
+    token_of(admin, name="nightly deploy", scope="run", tag_list="shop  reports")
+    token = Token.objects.get()
+    assert (token.name, token.scopes, token.tags) == ("nightly deploy", ["run"], ["reports", "shop"])
+    page = admin.read(TOKENS)
+    assert [cell(page, name) for name in ("name", "scope_list", "tag_list")] == [
+        "nightly deploy",
+        "run",
+        "reports, shop",
+    ]
+
+
+@pytest.mark.parametrize(("field", "value"), [("scope", "root"), ("scope", ""), ("name", "x" * 101)])
+def test_a_wrong_limit_of_a_token_is_refused(admin, field, value):
+    assert list(problems(token_of(admin, **{field: value}))) == [field]
+    assert not Token.objects.exists()
 
 
 def test_the_list_of_tokens_names_them_by_their_first_characters(admin):
-    token, _ = AuthToken.objects.create(admin.user)
+    make_token(admin.user)
     page = admin.read(TOKENS)
-    assert (cell(page, "token_key"), cell(page, "user"), cell(page, "expires")) == (token.token_key, "root", "never")
+    shown = [cell(page, name) for name in ("prefix", "user", "used", "expires")]
+    assert shown == [Token.objects.get().prefix, "root", "never", "never"]
+    assert Token.objects.get().digest not in page
+
+
+def test_the_list_of_tokens_shows_the_last_use(admin):
+    make_token(admin.user)
+    Token.objects.update(last_used_at=after(-90))
+    assert cell(admin.read(TOKENS), "used") == "2030-01-01 11:58:30 UTC 1 min ago"
 
 
 def test_a_token_may_expire(admin):
-    admin.send(f"{TOKENS}add/", user=admin.user.pk, days="30")
-    left = AuthToken.objects.get().expiry - timezone.now()
-    assert timedelta(days=29) < left <= timedelta(days=30)
+    token_of(admin, days="30")
+    assert Token.objects.get().expires_at == NOW + timedelta(days=30)
 
 
 @pytest.mark.parametrize("days", ["0", "-1", "3651", "1.5", "soon", "9" * 30])
-def test_days_that_are_none_are_refused(admin, days):
-    assert list(problems(admin.send(f"{TOKENS}add/", user=admin.user.pk, days=days))) == ["days"]
-    assert not AuthToken.objects.exists()
+def test_a_wrong_number_of_days_is_refused(admin, days):
+    assert list(problems(token_of(admin, days=days))) == ["days"]
+    assert not Token.objects.exists()
 
 
 def test_deleting_a_token_revokes_it(admin):
-    token, _ = AuthToken.objects.create(admin.user)
-    admin.send(f"{TOKENS}{token.pk}/delete/", post="yes")
-    assert not AuthToken.objects.exists()
+    make_token(admin.user)
+    admin.send(f"{TOKENS}{Token.objects.get().pk}/delete/", post="yes")
+    assert not Token.objects.exists()
 
 
 def test_a_token_is_not_changed(admin):
-    token, _ = AuthToken.objects.create(admin.user)
-    assert admin.client.post(f"{TOKENS}{token.pk}/change/", {"user": admin.user.pk}).status_code == 403
+    make_token(admin.user)
+    address = f"{TOKENS}{Token.objects.get().pk}/change/"
+    assert admin.client.post(address, {"user": admin.user.pk}).status_code == 403
 
 
 def test_only_a_superuser_makes_tokens_for_others(at_noon):
-    bob, ana = User.objects.create_superuser("bob"), Admin("add_authtoken", "view_authtoken")
-    assert list(problems(ana.send(f"{TOKENS}add/", user=bob.pk, days=""))) == ["user"]
-    assert not AuthToken.objects.exists()
-    ana.send(f"{TOKENS}add/", user=ana.user.pk, days="")
-    assert AuthToken.objects.get().user == ana.user
+    bob, ana = User.objects.create_superuser("bob"), Admin("add_token", "view_token")
+    assert list(problems(token_of(ana, user=bob.pk))) == ["user"]
+    assert not Token.objects.exists()
+    token_of(ana)
+    assert Token.objects.get().user == ana.user

@@ -12,7 +12,7 @@ from django.urls import include, path
 
 from cronzimus_site import urls as product
 from jobs.admin import register
-from jobs.models import Control, Job, Run, Scheduler
+from jobs.models import Control, Job, Run, Scheduler, Token
 from tests.fakes import make_job, make_run, make_scheduler
 from tests.integration.admin_support import Admin, admin_fixture, at_noon_fixture, messages  # noqa: F401
 
@@ -33,7 +33,7 @@ def test_registering_twice_changes_nothing():
     before = dict(back_office._registry)
     register(back_office)
     assert back_office._registry == before
-    assert {Job, Run, Scheduler} <= set(before)
+    assert {Job, Run, Scheduler, Token} <= set(before)
 
 
 def test_a_site_keeps_its_own_titles_and_pages():
@@ -87,4 +87,4 @@ def test_an_address_cannot_look_up_fields(admin, name, lookup):
 
 
 def test_an_address_cannot_look_up_hashes_of_tokens(admin):
-    assert admin.client.get("/admin/knox/authtoken/?digest__startswith=a")["Location"].endswith("?e=1")
+    assert admin.client.get("/admin/cronzimus/token/?digest__startswith=a")["Location"].endswith("?e=1")

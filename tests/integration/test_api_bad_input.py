@@ -7,8 +7,8 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from django.conf import settings
 
+from jobs.api.bodies import MAX_BODY
 from jobs.models import Job, Run
 from tests.fakes import make_job, make_run
 
@@ -37,7 +37,8 @@ BODIES = {
     "a string": b'"new"',
     "invalid UTF-8": b'{"id": "\xff"}',
     "UTF-16": json.dumps(GOOD).encode("utf-16"),
-    "a BOM": b"\xef\xbb\xbf" + json.dumps(GOOD).encode(),
+    "two BOMs": b"\xef\xbb\xbf" * 2 + json.dumps(GOOD).encode(),
+    "a BOM alone": b"\xef\xbb\xbf",
     "NaN": b'{"id": NaN}',
     "Infinity": b'{"id": -Infinity}',
     "1e400": b'{"seconds": 1e400}',
@@ -78,8 +79,12 @@ def test_json_by_its_other_spellings(api: Api, content_type: str) -> None:
     assert api.call("POST", "/scheduler/jobs", GOOD, content_type=content_type).status_code == 200
 
 
+def test_a_byte_order_mark_is_skipped(api: Api) -> None:
+    api.done("POST", "/scheduler/jobs", b"\xef\xbb\xbf" + json.dumps(GOOD).encode())
+
+
 def test_a_body_over_the_limit_is_not_read(api: Api) -> None:
-    body = json.dumps({**GOOD, "description": "x" * settings.DATA_UPLOAD_MAX_MEMORY_SIZE}).encode()
+    body = json.dumps({**GOOD, "description": "x" * MAX_BODY}).encode()
     assert api.refused("POST", "/scheduler/jobs", body)[:2] == (413, "PAYLOAD_TOO_LARGE")
 
 

@@ -63,7 +63,7 @@ def test_what_has_not_changed_is_not_sent_again(either: None, api: Api, path: st
     assert "Content-Type" not in again
     for header in ("ETag", "Cache-Control", "Vary"):
         assert again[header] == first[header]
-    assert (first["Cache-Control"], first["Vary"]) == ("private, no-cache", "Authorization")
+    assert (first["Cache-Control"], first["Vary"]) == ("private, no-cache", "Authorization, Cookie")
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())

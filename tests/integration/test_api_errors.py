@@ -199,7 +199,36 @@ def test_the_body_of_a_refused_request_is_taken_from_the_client(api: Api) -> Non
     assert body.tell() == size
 
 
-def test_a_body_without_a_length_is_not_taken_for_none(api: Api) -> None:
+def test_a_body_in_chunks_of_which_the_server_does_not_know_the_end_is_refused(api: Api) -> None:
     make_job()
     for path in ("/scheduler/jobs", "/scheduler/jobs/job/run"):
         assert api.refused("POST", path, transfer_encoding="chunked") == (400, "INVALID_REQUEST", set())
+
+
+def send_in_chunks(api: Api, body: bytes, stream: Any = None) -> Any:
+    """Send a body without a length, as gunicorn hands it on."""
+    environ = {
+        "wsgi.input": stream or BytesIO(body), "wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked",
+        "CONTENT_TYPE": "application/json", "CONTENT_LENGTH": "",
+    }  # fmt: skip
+    return api.client.generic("POST", "/scheduler/jobs", **environ)  # type: ignore[arg-type]
+
+
+def test_a_body_in_chunks_is_read(api: Api) -> None:
+    body = b'{"id": "job", "func": "tests:echo", "trigger": "interval", "seconds": 5}'
+    assert send_in_chunks(api, body).json() == {"id": "job", "status": "added"}
+
+
+def test_a_body_in_chunks_may_not_be_larger_than_another(api: Api) -> None:
+    stream = BytesIO(b" " * 3 * 1024 * 1024)
+    response = send_in_chunks(api, b"", stream)
+    assert (response.status_code, response.json()["code"]) == (413, "PAYLOAD_TOO_LARGE")
+    assert stream.tell() == 3 * 1024 * 1024
+
+
+def test_a_body_that_ends_early_is_refused(api: Api) -> None:
+    class Broken(BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise OSError("the client is gone")
+
+    assert send_in_chunks(api, b"", Broken()).json()["code"] == "INVALID_REQUEST"

@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
-from knox.models import AuthToken
 
 from jobs import services
 from jobs.models import IdempotencyKey, Job, Run
 from jobs.services import idempotency
-from tests.fakes import NOW, FakeClock, after, make_job, make_run
+from tests.fakes import NOW, FakeClock, after, make_job, make_run, make_token, make_user
 
 from .api_client import Api
 from .conftest import in_thread, until
@@ -151,7 +150,7 @@ def test_a_key_belongs_to_who_sends_it(api: Api, settings: Any, django_user_mode
     settings.CRONZIMUS = settings.CRONZIMUS | {"API_AUTH": "token"}
     make_job()
     for name in ("anna", "bert"):
-        token = f"Token {AuthToken.objects.create(django_user_model.objects.create_user(name))[1]}"
+        token = make_token(make_user(name, "operator"))
         assert [send(api, authorization=token)[2] for _ in range(2)] == [False, True]
     assert set(Run.objects.values_list("actor", flat=True)) == {"anna", "bert"}
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from knox.models import AuthToken
 
 from jobs.models import Control
-from tests.fakes import NOW, FakeClock, after, make_job, make_run, make_scheduler
+from tests.fakes import NOW, FakeClock, after, make_job, make_run, make_scheduler, make_token
 
 from .api_client import Api
 
@@ -70,9 +69,9 @@ def test_a_pause_of_all_may_be_repeated_and_keeps_who_was_first(api: Api, clock:
     assert (api.get("/scheduler")["paused"], api.get("/scheduler")["paused_at"]) == (False, None)
 
 
-def test_who_paused_is_on_record(api: Api, settings: Any, django_user_model: Any) -> None:
+def test_who_paused_is_on_record(api: Api, settings: Any) -> None:
     settings.CRONZIMUS = settings.CRONZIMUS | {"API_AUTH": "token"}
-    token = f"Token {AuthToken.objects.create(django_user_model.objects.create_user('anna'))[1]}"
+    token = make_token()
     assert api.call("POST", "/scheduler/pause", authorization=token).status_code == 200
     assert api.get("/scheduler", authorization=token)["actor"] == "anna"
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from knox.models import AuthToken
 
 from jobs.core.runs import FINISHED, RunStatus
 from jobs.definitions.validation import POLICY_FIELDS
 from jobs.models import Job, Run
-from tests.fakes import NOW, FakeClock, after, make_job, make_run
+from tests.fakes import NOW, FakeClock, after, make_job, make_run, make_token
 
 from .api_client import Api
 
@@ -235,9 +234,9 @@ def test_a_verb_of_a_run_takes_no_field(api: Api, verb: str) -> None:
     assert api.refused("POST", f"/scheduler/runs/{run.id}/{verb}", {"x": 1}) == (400, "INVALID_REQUEST", {"x"})
 
 
-def test_who_asked_is_on_record(api: Api, settings: Any, django_user_model: Any) -> None:
+def test_who_asked_is_on_record(api: Api, settings: Any) -> None:
     settings.CRONZIMUS = settings.CRONZIMUS | {"API_AUTH": "token"}
-    token = f"Token {AuthToken.objects.create(django_user_model.objects.create_user('anna'))[1]}"
+    token = make_token()
     make_job(next_run_time=after(10))
     failed, waiting = make_run(status="failed"), make_run(scheduled_time=after(-5))
     for path in (

@@ -126,7 +126,7 @@ def test_a_database_server_that_is_not_there_is_said() -> None:
 def test_a_token_without_a_database_ends_with_a_message(tmp_path: Path) -> None:
     result = started("manage.py", "createtoken", "admin", DATABASE_URL=f"sqlite:///{tmp_path}/new.sqlite3")
     assert result.returncode == 1
-    assert result.stderr.startswith("CommandError: the database can not be used (no such table")
+    assert result.stderr.startswith("CommandError: the database cannot be used (no such table")
 
 
 def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:

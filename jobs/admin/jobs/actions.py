@@ -87,10 +87,10 @@ def _duplicate(job_id: Any, call: Call) -> SafeString:
 
 
 JOB_ACTIONS = {
-    "run": RowAction(label="Run now", done="Queued to run", permissions=("change",), do=_run),
-    "pause": RowAction(label="Pause", done="Paused", permissions=("change",), do=_pause),
-    "resume": RowAction(label="Resume", done="Resumed", permissions=("change",), do=_resume),
-    "skip": RowAction(label="Skip next run", done="Skipped", permissions=("change",), do=_skip),
+    "run": RowAction(label="Run now", done="Queued to run", permissions=("run",), do=_run),
+    "pause": RowAction(label="Pause", done="Paused", permissions=("pause",), do=_pause),
+    "resume": RowAction(label="Resume", done="Resumed", permissions=("pause",), do=_resume),
+    "skip": RowAction(label="Skip next run", done="Skipped", permissions=("pause",), do=_skip),
     # A copy shows the arguments of its source.
     "duplicate": RowAction(label="Duplicate", done="Duplicated as", permissions=("add", "view"), do=_duplicate),
 }

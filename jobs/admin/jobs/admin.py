@@ -48,6 +48,14 @@ class JobAdmin(RowActionAdmin):
         """Return the names of the actions for a row of the list."""
         return offered(row), row.pk
 
+    def has_run_permission(self, request: HttpRequest) -> bool:
+        """Say whether the user may run jobs."""
+        return request.user.has_perm("cronzimus.run_job")
+
+    def has_pause_permission(self, request: HttpRequest) -> bool:
+        """Say whether the user may pause and resume jobs, and skip fire times."""
+        return request.user.has_perm("cronzimus.pause_job")
+
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show the list, with a banner if all is paused."""
         return super().changelist_view(request, {**(extra_context or {}), "all_paused": all_paused()})
@@ -155,7 +163,7 @@ class JobAdmin(RowActionAdmin):
 
     def pause_until_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Pause a job until the posted instant, or show the form with what is wrong."""
-        self.require(request, "change")
+        self.require(request, "pause")
         job: Job | None = self.get_object(request, unquote(object_id))
         if job is None:
             raise Http404
@@ -183,6 +191,6 @@ class JobAdmin(RowActionAdmin):
 
     def pause_form(self, request: HttpRequest, job: Job) -> PauseUntilForm | None:
         """Return the form for the page of a job, or None if the user may not pause it."""
-        if not self.may(request, "change"):
+        if not self.may(request, "pause"):
             return None
         return PauseUntilForm(zone=states.zone_of(job), until=pause_end(job, request_now(request)))

@@ -66,14 +66,14 @@ RUN_ACTIONS = {
     "cancel": RowAction(
         label="Cancel",
         done="Cancelled",
-        permissions=("operate",),
+        permissions=("cancel",),
         do=_cancel,
         bulk="Cancel: processes are stopped, functions in threads are asked to stop",
     ),
     "retry": RowAction(
         label="Retry",
         done="Queued to run again",
-        permissions=("operate",),
+        permissions=("retry",),
         do=_retry,
         bulk="Retry: one more attempt each, with the same arguments",
     ),

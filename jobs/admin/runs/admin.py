@@ -84,9 +84,13 @@ class RunAdmin(ReadOnlyAdmin, RowActionAdmin):
         runs: QuerySet[Run] = super().get_queryset(request).annotate(job_exists=Exists(jobs))
         return runs
 
-    def has_operate_permission(self, request: HttpRequest) -> bool:
-        """Say whether the user may cancel and retry runs."""
-        return request.user.has_perm("cronzimus.change_run")
+    def has_cancel_permission(self, request: HttpRequest) -> bool:
+        """Say whether the user may cancel runs."""
+        return request.user.has_perm("cronzimus.cancel_run")
+
+    def has_retry_permission(self, request: HttpRequest) -> bool:
+        """Say whether the user may retry runs."""
+        return request.user.has_perm("cronzimus.retry_run")
 
     def logged_row(self, key: Any) -> Run | None:
         """Return the run whose log names an action."""

@@ -25,8 +25,6 @@ from ..request_time import request_now, row_now
 
 LOOKS = {"alive": "check", "dead": "cross", "stopped": "stop"}
 """The icons of a scheduler's states."""
-PERMISSIONS = ("cronzimus.change_scheduler", "cronzimus.change_control")
-"""Permissions to pause and resume all claiming: one of them is enough."""
 
 
 def life(scheduler: Scheduler, now: datetime) -> str:
@@ -149,7 +147,7 @@ def _in_words(queue: backlog.Queue) -> str:
 
 def may_pause_all(request: HttpRequest) -> bool:
     """Say whether the person may pause and resume everything."""
-    return any(request.user.has_perm(permission) for permission in PERMISSIONS)
+    return request.user.has_perm("cronzimus.pause_all")
 
 
 def require_pause_all(request: HttpRequest) -> None:

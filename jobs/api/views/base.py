@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
+from django.db import transaction
 from django.http import Http404
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from ...conf import conf
 from ...core.clock import Clock, SystemClock
+from ..access import access_of
+from ..authentication import ApiAuthentication, NeedsPermission
+from ..bodies import drain
 from ..conditional import conditional
+from ..errors import exception_handler
+from ..parsers import StrictJSONParser
 from ..rendering import JSONNegotiation, JSONRenderer
 
 clock: Clock = SystemClock()
@@ -19,27 +28,65 @@ clock: Clock = SystemClock()
 
 
 class ApiView(APIView):
-    """A view of the API: JSON in, JSON out. The clock is read once for each request, into `now`."""
+    """A view of the API: JSON in, JSON out. The clock is read once for each request, into `now`.
 
-    http_method_names = ["get", "head", "post", "put", "patch", "delete"]
-    metadata_class = None
+    REST framework takes each policy that a view does not name from the settings of the project. This view names all of
+    them, so that no project's settings change the API, and none are needed.
+    """
+
+    authentication_classes: Sequence[type[BaseAuthentication]] = (ApiAuthentication,)
+    permission_classes: Sequence[type[BasePermission]] = (NeedsPermission,)
+    parser_classes = (StrictJSONParser,)
     renderer_classes = (JSONRenderer,)
+    throttle_classes = ()
     content_negotiation_class = JSONNegotiation
+    metadata_class = None
+    versioning_class = None
+    http_method_names = ["get", "head", "post", "put", "patch", "delete"]
+
+    needs: ClassVar[Mapping[str, Sequence[str]]] = {}
+    """The permissions, of which one is needed, by the name of each action or method."""
     now: datetime
+
+    @classmethod
+    def as_view(cls, *args: Any, **initkwargs: Any) -> Any:
+        """Return the view, outside of the transaction that ATOMIC_REQUESTS would open: services open their own."""
+        return transaction.non_atomic_requests(super().as_view(*args, **initkwargs))
 
     @property
     def default_response_headers(self) -> dict[str, str]:
         """No header for every response: Allow comes with 405."""
         return {}
 
+    def get_exception_handler(self) -> Any:
+        """Return ours, whatever EXCEPTION_HANDLER says."""
+        return exception_handler
+
+    def get_format_suffix(self, **kwargs: Any) -> None:
+        """No address ends in a format."""
+
+    def needed(self) -> Sequence[str]:
+        """Return the permissions of which this request needs one; none for a method that is refused anyway."""
+        method = "get" if self.request.method == "HEAD" else (self.request.method or "").lower()
+        name = getattr(self, "action", None) if hasattr(self, "action_map") else method
+        if name is None or method not in self.http_method_names or not hasattr(self, name):
+            return ()
+        return self.needs[name]
+
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Read the clock, then authenticate."""
         self.now = clock.now()
         super().initial(request, *args, **kwargs)
 
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """Take the rest of the body from a client that is refused."""
+        if response.status_code >= 400:
+            drain(request._request)
+        return super().finalize_response(request, response, *args, **kwargs)
+
 
 class SchedulerView(ApiView):
-    """A view under /scheduler, which is not there where conf.SCHEDULER_API_ENABLED is off."""
+    """A view under /scheduler, which does not exist while SCHEDULER_API_ENABLED is off."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Raise `Http404` where the scheduler's API is off."""
@@ -48,12 +95,20 @@ class SchedulerView(ApiView):
         super().initial(request, *args, **kwargs)
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        """Answer a GET with 304 where its client has what it would be sent."""
+        """Answer a GET with 304 if its client has what it would be sent."""
         response = super().finalize_response(request, response, *args, **kwargs)
         is_read = request.method in ("GET", "HEAD") and response.status_code == 200
         return conditional(request, response) if is_read else response
 
 
+class NotFoundView(ApiView):
+    """An address of the API at which there is nothing."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Raise `Http404`, whatever the method, and whoever asks."""
+        raise Http404
+
+
 def actor_of(request: Request) -> str:
-    """Return the name of who makes a request, "" where no token tells it."""
-    return request.user.get_username() if request.user else ""
+    """Return the name under which the writes of a request are recorded."""
+    return access_of(request).actor

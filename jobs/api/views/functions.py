@@ -13,6 +13,8 @@ from .base import SchedulerView
 class FunctionsView(SchedulerView):
     """The registered functions."""
 
+    needs = {"get": ("view_job", "add_job")}
+
     def get(self, request: Request) -> Response:
         """List them, by name, with the parameters that a job gives and those that are filled in."""
         return Response([function(known) for known in registry.functions()])

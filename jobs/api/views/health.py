@@ -5,13 +5,16 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError, OperationalError
 from django.db.models import Count, Max
+from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ...models import Job, Scheduler
 from ...selectors.backlog import MAX_OVERDUE, due_jobs
+from ..access import Access
 from ..errors import RETRY_AFTER, envelope
 from .base import ApiView
 
@@ -32,16 +35,31 @@ class HealthView(ApiView):
 
 
 class ReadyView(ApiView):
-    """Whether jobs run: a scheduler is alive, and none is long overdue."""
+    """Whether jobs run: a scheduler is alive, and no job is overdue. Figures are for those who may see schedulers."""
+
+    permission_classes = ()
+
+    def perform_authentication(self, request: Request) -> None:
+        """Leave it to `get`: whoever brings wrong credentials is told the status like anybody else."""
 
     def get(self, request: Request) -> Response:
-        """Show the figures, with 503 where jobs do not run."""
+        """Answer 200, or 503 while jobs do not run; with the figures for those who may see the schedulers."""
         figures = _figures(self.now)
         problem = _problem(figures)
+        shown = figures if _may_see_figures(request) else {}
         if problem:
-            body = envelope(503, problem, **figures)
-            return Response(body, status=503, headers={"Retry-After": str(RETRY_AFTER)})
-        return Response({"status": "ready", **figures})
+            return Response(envelope(503, problem, **shown), status=503, headers={"Retry-After": str(RETRY_AFTER)})
+        return Response({"status": "ready", **shown})
+
+
+def _may_see_figures(request: Request) -> bool:
+    try:
+        if not isinstance(request.auth, Access):
+            return False
+        request.auth.require("view_scheduler")
+    except (APIException, PermissionDenied):
+        return False
+    return True
 
 
 def _figures(now: datetime) -> dict[str, Any]:
@@ -59,8 +77,7 @@ def _problem(figures: dict[str, Any]) -> str:
     if not figures["schedulers"]:
         return "No scheduler is alive, so no job runs; start one with 'manage.py runscheduler'."
     if figures["overdue_jobs"]:
-        limit = MAX_OVERDUE.total_seconds()
-        return f"{figures['overdue_jobs']} jobs are overdue by more than {limit:.0f} s: the schedulers do not keep up."
+        return f"Jobs are overdue by more than {MAX_OVERDUE.total_seconds():.0f} s: the schedulers do not keep up."
     return ""
 
 

@@ -17,6 +17,7 @@ from ...core.runs import JobState
 from ...models import Job
 from ...selectors.states import job_state, zone_of
 from .. import query
+from ..access import access_of
 from ..idempotency import answer_once
 from ..job_cache import show_job
 from ..listing import Wanted, list_jobs
@@ -43,10 +44,23 @@ LIST_PARAMETERS: dict[str, query.Reader] = {
 class JobViewSet(SchedulerView, ViewSet):
     """The jobs."""
 
+    needs = {
+        "list": ("view_job",), "create": ("add_job",), "retrieve": ("view_job",), "update": ("change_job",),
+        "destroy": ("delete_job",), "pause": ("pause_job",), "resume": ("pause_job",), "skip": ("pause_job",),
+        "run": ("run_job",),
+    }  # fmt: skip
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Raise `JobNotFound` for a job that the request's token does not reach."""
+        super().initial(request, *args, **kwargs)
+        if "job_id" in kwargs:
+            access_of(request).require_job(kwargs["job_id"])
+
     def list(self, request: Request) -> HttpResponse:
         """List the jobs: all of them, or the page and the kind that the query asks for."""
         asked = query.query_of(request, LIST_PARAMETERS)
-        wanted = Wanted(**{name: value for name, value in asked.items() if value is not None})
+        given = {name: value for name, value in asked.items() if value is not None}
+        wanted = Wanted(**given, reached=access_of(request).tags)
         page = list_jobs(wanted, now=self.now)
         response = HttpResponse(page.body, content_type="application/json", headers={"ETag": page.tag})
         if wanted.limit is not None or wanted.offset:
@@ -58,6 +72,7 @@ class JobViewSet(SchedulerView, ViewSet):
     def create(self, request: Request) -> Response:
         """Add a job."""
         body = body_of(request)
+        access_of(request).require_tags(body)
         return answer_once(request, body, self.now, lambda: _done(services.add_job(body, now=self.now).id, "added"))
 
     def retrieve(self, request: Request, job_id: str) -> HttpResponse:
@@ -67,7 +82,10 @@ class JobViewSet(SchedulerView, ViewSet):
     def update(self, request: Request, job_id: str) -> Response:
         """Change what the body names of a job."""
         job = services.get_job(job_id)
-        services.update_job(job_id, _writable(body_of(request), job, self.now), now=self.now)
+        body = body_of(request)
+        if "tags" in body:
+            access_of(request).require_tags(body)
+        services.update_job(job_id, _writable(body, job, self.now), now=self.now)
         return Response(_done(job_id, "updated"))
 
     def destroy(self, request: Request, job_id: str) -> Response:
@@ -108,13 +126,16 @@ class JobViewSet(SchedulerView, ViewSet):
         return answer_once(request, given, self.now, queue)
 
 
-class OddJobView(SchedulerView):
-    """What has a slash where a job's id would be: an unknown job or, below a job that there is, an unknown address."""
+class JobFallbackView(SchedulerView):
+    """Any other address below a job: an unknown job, or an unknown address of a job that exists."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Raise `Http404` or `JobNotFound`, whatever the method."""
         super().initial(request, *args, **kwargs)
-        services.get_job(kwargs["job_id"].partition("/")[0])
+        job_id = kwargs["job_id"].partition("/")[0]
+        access_of(request).require("view_job")
+        services.get_job(job_id)
+        access_of(request).require_job(job_id)
         raise Http404
 
 

@@ -29,7 +29,9 @@ OPTIONS = ("id", "after", "count")
 
 
 class PreviewView(SchedulerView):
-    """The next fire times of a trigger."""
+    """The next fire times of a trigger. Nothing is kept, so whoever may see jobs may ask."""
+
+    needs = {"post": ("view_job", "add_job")}
 
     def post(self, request: Request) -> Response:
         """Show the fire times of the trigger in the body; the errors are those that saving it would give."""

@@ -19,6 +19,7 @@ from ...core.runs import Executor, RunStatus
 from ...models import Run
 from ...models.run import RunQuerySet
 from .. import query, representations
+from ..access import access_of
 from ..idempotency import answer_once
 from ..paging import cursor_link, page_of, read_cursor
 from ..parsers import optional_body_of
@@ -45,37 +46,44 @@ PAGE_PARAMETERS: dict[str, query.Reader] = {
 class RunViewSet(SchedulerView, ViewSet):
     """The runs."""
 
+    needs = {
+        "list": ("view_run",), "of_job": ("view_run",), "retrieve": ("view_run",), "log": ("view_run",),
+        "cancel": ("cancel_run",), "retry": ("retry_run",),
+    }  # fmt: skip
+
     def list(self, request: Request) -> Response:
         """List the runs of all jobs, or of the one that the query names, the newest first."""
-        return self._page(request, Run.objects.all(), {"job": query.text})
+        return self._page(request, access_of(request).runs(), {"job": query.text})
 
     def of_job(self, request: Request, job_id: str) -> Response:
         """List the runs of a job, or of one that was removed, the newest first."""
-        runs = Run.objects.filter(job_id=_known(job_id))
+        access = access_of(request)
+        access.require_job(job_id)
+        runs = access.runs().filter(job_id=_known(job_id))
         return self._page(request, runs, {})
 
     def retrieve(self, request: Request, run_id: str) -> Response:
         """Show the whole of a run but for what it wrote."""
-        *row, traceback = _one(run_id, *RUN_FIELDS, "traceback")
+        *row, traceback = _one(request, run_id, *RUN_FIELDS, "traceback")
         return Response({**representations.run(row), "traceback": traceback})
 
     def log(self, request: Request, run_id: str) -> Response:
         """Show what a run wrote, from a character on: to be asked for again until it is finished."""
         asked = query.query_of(request, {"offset": query.whole(0, MAX_CHARACTER)})
         offset = asked["offset"] or 0
-        found, status, output = _one(run_id, "id", "status", Substr("output", offset + 1))
+        found, status, output = _one(request, run_id, "id", "status", Substr("output", offset + 1))
         return Response(representations.log(found, status, offset, output))
 
     def cancel(self, request: Request, run_id: str) -> Response:
         """End a run: at once where it has not started, and otherwise as soon as it can be made to."""
         optional_body_of(request)
-        run = services.cancel_run(_number(run_id), now=self.now, actor=actor_of(request))
+        run = services.cancel_run(_number(request, run_id), now=self.now, actor=actor_of(request))
         ended = run.status == RunStatus.CANCELLED
         return Response({"id": run.pk, "status": "cancelled" if ended else "cancelling", "how": _how(run)})
 
     def retry(self, request: Request, run_id: str) -> Response:
         """Queue another attempt of a run that has ended."""
-        body, number = optional_body_of(request), _number(run_id)
+        body, number = optional_body_of(request), _number(request, run_id)
 
         def queue() -> dict[str, Any]:
             run = services.retry_run(number, now=self.now, actor=actor_of(request))
@@ -96,12 +104,13 @@ class RunViewSet(SchedulerView, ViewSet):
         )
 
 
-class OddRunView(SchedulerView):
-    """What has a slash where a run's id would be: an unknown run or, below what can be one, an unknown address."""
+class RunFallbackView(SchedulerView):
+    """Any other address below a run: an unknown run, or an unknown address below a number that a run can have."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Raise `Http404` or `RunNotFound`, whatever the method."""
         super().initial(request, *args, **kwargs)
+        access_of(request).require("view_run")
         run_id = kwargs["run_id"].partition("/")[0]
         raise Http404 if RUN_ID.fullmatch(run_id) else _not_found(kwargs["run_id"])
 
@@ -133,16 +142,19 @@ def _how(run: Run) -> str:
     return "its function is asked to return: a thread can not be stopped, RunContext.cancelled is true from now on"
 
 
-def _number(run_id: str) -> int:
-    """Return the id of a run as a number. Raises `RunNotFound` for what can be none."""
+def _number(request: Request, run_id: str) -> int:
+    """Return the id of a run that the request reaches, as a number. Raises `RunNotFound`."""
+    access = access_of(request)
     if not RUN_ID.fullmatch(run_id):
+        raise _not_found(run_id)
+    if access.tags is not None and not access.runs().filter(pk=int(run_id)).exists():
         raise _not_found(run_id)
     return int(run_id)
 
 
-def _one(run_id: str, *fields: Any) -> tuple[Any, ...]:
-    """Return the values of `fields` of a run. Raises `RunNotFound`."""
-    rows = Run.objects.filter(pk=int(run_id)).values_list(*fields) if RUN_ID.fullmatch(run_id) else ()
+def _one(request: Request, run_id: str, *fields: Any) -> tuple[Any, ...]:
+    """Return the values of `fields` of a run that the request reaches. Raises `RunNotFound`."""
+    rows = access_of(request).runs().filter(pk=int(run_id)).values_list(*fields) if RUN_ID.fullmatch(run_id) else ()
     for row in rows:
         return tuple(row)
     raise _not_found(run_id)

@@ -24,6 +24,8 @@ MAX_REASON = 500
 class SchedulersView(SchedulerView):
     """The schedulers, and how far they are behind."""
 
+    needs = {"get": ("view_scheduler",)}
+
     def get(self, request: Request) -> Response:
         """Show whether all is paused, the schedulers that have not signed off, and what waits for them."""
         running = Scheduler.objects.filter(stopped_at__isnull=True)
@@ -34,6 +36,8 @@ class SchedulersView(SchedulerView):
 class PauseView(SchedulerView):
     """The pause of all claiming."""
 
+    needs = {"post": ("pause_all",)}
+
     def post(self, request: Request) -> Response:
         """Have no scheduler start anything more, until it is resumed."""
         reason = _reason(optional_body_of(request, ("reason",)).get("reason", ""))
@@ -43,6 +47,8 @@ class PauseView(SchedulerView):
 
 class ResumeView(SchedulerView):
     """The end of the pause."""
+
+    needs = {"post": ("pause_all",)}
 
     def post(self, request: Request) -> Response:
         """Have the schedulers start what is due."""

@@ -9,37 +9,73 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
-from knox.models import AuthToken
+
+from ... import services
+from ...core.clock import SystemClock
+from ...core.roles import GAINED, Scope
+
+MAX_DAYS = 36_500
+"""Days after which a token can expire, at most."""
 
 
 class Command(BaseCommand):
     """Make a token; only its hash is kept."""
 
-    help = "Make a token for the API and print it. It is shown this once: only a hash of it is kept."
+    help = (
+        "Make a token for the API and print its secret, this once: only a hash of it is kept. "
+        "The token may do what its user may do; roles are the groups 'Cronzimus viewer', 'operator', 'editor', 'admin'."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the options."""
-        parser.add_argument("username", help="whose token it is; requests with it are recorded under this name")
+        parser.add_argument(
+            "username", help="the user whose token it is; requests with it are recorded under this name"
+        )
+        parser.add_argument("--name", default="", help="what the token is for")
+        parser.add_argument(
+            "--scope",
+            action="append",
+            choices=[scope.value for scope in Scope],
+            help="limit the token to a scope and those before it (may be repeated; default: all that its user may do)",
+        )
+        parser.add_argument(
+            "--tag", action="append", default=[], help="limit it to jobs with this tag (may be repeated)"
+        )
         parser.add_argument("--days", type=_days, metavar="N", help="days until it expires (default: never)")
 
-    def handle(self, *args: Any, username: str, days: int | None, **options: Any) -> None:
-        """Print the token. Raises `CommandError` without a database, or a user of that name who may log in."""
+    def handle(self, *args: Any, username: str, **options: Any) -> None:
+        """Print the secret. Raises `CommandError` without a database, or an active user of that name."""
         try:
-            self.stdout.write(_token(username, days))
+            user = _active_user(username)
+            if not any(user.has_perm(f"cronzimus.{name}") for names in GAINED.values() for name in names):
+                self.stderr.write(f"The user {username} has no role yet, so the token may do nothing.")
+            self.stdout.write(_secret(user, options))
         except DatabaseError as error:
-            raise CommandError(f"the database can not be used ({error}); is it there, and migrated?") from error
+            raise CommandError(f"the database cannot be used ({error}); is it there, and migrated?") from error
 
 
-def _token(username: str, days: int | None) -> str:
+def _active_user(username: str) -> Any:
     users = get_user_model()
-    user = users.objects.filter(**{users.USERNAME_FIELD: username}).first()
+    user = users._default_manager.filter(**{users.USERNAME_FIELD: username}).first()
     if user is None or not user.is_active:
         raise CommandError(f"there is no active user {username!r}; make one with: manage.py createsuperuser")
-    _, token = AuthToken.objects.create(user, expiry=timedelta(days=days) if days else None)
-    return str(token)
+    return user
+
+
+def _secret(user: Any, options: dict[str, Any]) -> str:
+    now, days = SystemClock().now(), options["days"]
+    _, secret = services.create_token(
+        user,
+        now=now,
+        name=options["name"][:100],
+        scopes=options["scope"] or tuple(Scope),
+        tags=options["tag"],
+        expires_at=now + timedelta(days=days) if days else None,
+    )
+    return secret
 
 
 def _days(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 36_500:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days from 1 to 36500")
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MAX_DAYS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days from 1 to {MAX_DAYS}")
     return int(text)

@@ -1,0 +1,32 @@
+"""Conditions that Django's lookups do not have on every database."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.db import models
+
+
+class HasTag(models.Func):
+    """Whether a JSON column holds a list with a text in it. A damaged value holds nothing."""
+
+    output_field = models.BooleanField()
+    conditional = True
+
+    def __init__(self, column: str, tag: str) -> None:
+        """Look for `tag` in `column`."""
+        super().__init__(models.F(column))
+        self.tag = tag
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, tuple[Any, ...]]:
+        """Return the SQL for PostgreSQL: containment of jsonb."""
+        column, params = compiler.compile(self.source_expressions[0])
+        return f"({column} @> %s::jsonb)", (*params, json.dumps([self.tag]))
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, tuple[Any, ...]]:
+        """Return the SQL for SQLite, which raises where it is asked to read what is not JSON."""
+        column, params = compiler.compile(self.source_expressions[0])
+        is_list = f"typeof({column}) = 'text' AND json_valid({column}) AND json_type({column}) = 'array'"
+        found = f"EXISTS (SELECT 1 FROM json_each({column}) WHERE json_each.value = %s)"  # noqa: S608
+        return f"(CASE WHEN {is_list} THEN {found} ELSE 0 END)", (*params * 4, self.tag)

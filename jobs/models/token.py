@@ -1,0 +1,38 @@
+"""Tokens: what programs show to the API in place of a person who logs in."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.conf import settings
+from django.db import models
+
+from .fields import StoredJSON
+
+
+class Token(models.Model):
+    """A token of a user. It may do what its user may do, within its scopes and tags, until it expires.
+
+    The secret itself is not kept: `digest` is its SHA-256, in hexadecimal digits, and `prefix` its first characters, by
+    which people tell their tokens apart.
+    """
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    name = models.CharField(max_length=100, blank=True, default="")
+    prefix = models.CharField(max_length=16, editable=False)
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    scopes = StoredJSON(default=list)
+    tags = StoredJSON(blank=True, default=list)
+    created_at = models.DateTimeField(editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        ordering = ("-created_at", "-id")
+
+    def __str__(self) -> str:
+        return self.name or f"{self.prefix}…"
+
+    def is_valid(self, now: datetime) -> bool:
+        """Tell whether it has not expired at `now`."""
+        return self.expires_at is None or self.expires_at > now

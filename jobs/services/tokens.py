@@ -1,0 +1,94 @@
+"""Make tokens, find the token of a secret, and note when it was used."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+from django.db import DatabaseError, transaction
+from django.db.models import Q
+
+from ..core.roles import Scope
+from ..models import Token
+
+logger = logging.getLogger("cronzimus.services.tokens")
+
+PREFIX = "czm_"
+"""How every secret begins, so that scanners for leaked secrets find it."""
+SHOWN = 12
+"""Characters of a secret that are kept, by which people tell their tokens apart."""
+SECRET = re.compile(r"czm_[A-Za-z0-9_-]{43}", re.ASCII)
+"""The form of a secret: 32 random bytes in Base64."""
+USE_NOTED = timedelta(minutes=1)
+"""The last use of a token is written at most once in this time."""
+
+
+def create_token(
+    user: Any,
+    *,
+    now: datetime,
+    name: str = "",
+    scopes: Iterable[str] = tuple(Scope),
+    tags: Iterable[str] = (),
+    expires_at: datetime | None = None,
+) -> tuple[Token, str]:
+    """Make a token of `user`; return its row and its secret, which is kept nowhere.
+
+    It may do what its user may do, within `scopes` (default: all). With `tags` it reaches only the jobs that have one
+    of them.
+    """
+    secret = PREFIX + secrets.token_urlsafe(32)
+    token = Token.objects.create(
+        user=user,
+        name=name,
+        prefix=secret[:SHOWN],
+        digest=digest_of(secret),
+        scopes=[scope.value for scope in Scope if scope in set(scopes)],
+        tags=sorted(set(tags)),
+        created_at=now,
+        expires_at=expires_at,
+    )
+    logger.info("token %s… of %s made", token.prefix, user.get_username(), extra={"action": "token_made"})
+    return token, secret
+
+
+def find_token(secret: str, *, now: datetime) -> Token | None:
+    """Return the valid token of `secret`, with its user; None if there is none.
+
+    A wrong secret costs the same work as a right one: one hash, and one look into one index. The index holds hashes, so
+    the time of the look tells nothing about the secrets.
+    """
+    if not SECRET.fullmatch(secret):
+        return None
+    token = Token.objects.select_related("user").filter(digest=digest_of(secret)).first()
+    if token is None or not token.is_valid(now) or not token.user.is_active:
+        return None
+    _note_use(token, now)
+    return token
+
+
+def shown(secret: str) -> str:
+    """Return what logs may show of a secret: its first characters, and nothing of a text that is not one of ours."""
+    return f"{secret[:SHOWN]}…" if SECRET.fullmatch(secret) else ""
+
+
+def digest_of(secret: str) -> str:
+    """Return what is kept of a secret. One hash is enough: nobody can guess 256 random bits."""
+    return sha256(secret.encode()).hexdigest()
+
+
+def _note_use(token: Token, now: datetime) -> None:
+    limit = now - USE_NOTED
+    if token.last_used_at is not None and token.last_used_at > limit:
+        return
+    unnoted = Q(last_used_at=None) | Q(last_used_at__lte=limit)
+    try:
+        with transaction.atomic():
+            Token.objects.filter(unnoted, pk=token.pk).update(last_used_at=now)
+    except DatabaseError:  # a request that only reads must not fail because nothing can be written
+        logger.debug("the use of token %s… could not be noted", token.prefix, exc_info=True)
