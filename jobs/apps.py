@@ -1,4 +1,4 @@
-"""The application: its functions are registered when Django starts, its mistakes found by system checks."""
+"""The application: at the start its settings are checked, and its functions registered."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ class JobsConfig(AppConfig):
     def ready(self) -> None:
         """Register the functions and the system checks. Raises `ImproperlyConfigured` for a wrong setting."""
         from . import checks
+        from .db import guest
         from .functions import builtin, commands, registry  # noqa: F401 (the first two register their functions)
 
         checks.require_valid_settings()
+        guest.adapt_connections()
         registry.discover()
         checks.register_checks()
         post_migrate.connect(_make_roles, sender=self, dispatch_uid="cronzimus.make_roles")

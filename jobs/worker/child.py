@@ -129,6 +129,12 @@ def _load_django() -> None:
     import django
 
     django.setup()
+
+    from ..db.guest import use_own_connections
+    from .console import log_to_console
+
+    use_own_connections()
+    log_to_console()
     for handler in logging.getLogger().handlers:
         handler.setFormatter(logging.Formatter("{levelname} {name}: {message}", style="{"))
 

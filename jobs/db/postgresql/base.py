@@ -13,9 +13,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def is_usable(self) -> bool:
         """Tell whether the connection can be used.
 
-        Django asks this before the first query of each request, at the price of a round trip. A server that goes sends
-        a last message and closes the connection, its machine's death is found by keepalives, and either can be read
-        from the socket: where nothing can, and nothing has failed, the server is there.
+        Django asks this before the first query of each request, at the price of a round trip. But a server that goes
+        away sends a last message and closes the connection, and keepalives find that its machine has died. Both show on
+        the socket: if there is nothing to read, and no query has failed, the server is there.
         """
         is_open = self.connection is not None and not self.connection.closed
         if is_open and not self.errors_occurred and not _has_news(self.connection.fileno()):

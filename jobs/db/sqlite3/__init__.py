@@ -1,1 +1,1 @@
-"""Django's backend for SQLite, which waits for the lock in a way that is fair, and reads damaged rows."""
+"""Django's backend for SQLite, with a fair wait for the lock, and tolerance for damaged rows."""

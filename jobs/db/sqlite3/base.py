@@ -13,19 +13,19 @@ from django.db.backends.sqlite3 import base
 from .operations import DatabaseOperations, decoded
 
 LOOK = 0.001
-"""Seconds between two looks whether the lock is free."""
+"""Seconds between two attempts to get the lock."""
 TIMEOUT = 5.0
-"""Seconds that Python's driver waits for a lock where the option `timeout` does not say."""
+"""Seconds that Python's driver waits for a lock without the option `timeout`."""
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """A connection whose transactions all have the same chance of SQLite's one lock, however long they have waited."""
+    """A connection whose transactions all have the same chance of getting SQLite's one lock."""
 
     ops_class = DatabaseOperations
     transaction_mode: str | None
 
     def get_new_connection(self, conn_params: Any) -> Any:
-        """Return a connection of the driver's, on which texts that are not in UTF-8 are texts all the same."""
+        """Return a connection of the driver; it reads texts that are not UTF-8, too."""
         connection = super().get_new_connection(conn_params)
         connection.text_factory = decoded
         return connection
@@ -33,9 +33,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _start_transaction_under_autocommit(self) -> None:
         """Begin a transaction, with the lock at once where its mode is IMMEDIATE.
 
-        SQLite's own wait looks at ever longer intervals, up to a tenth of a second: of several that write a lot, who
-        has waited longest would be the last to find the lock free (sqliteDefaultBusyCallback in SQLite's main.c).
-        Raises `OperationalError` when the option `timeout` has gone by.
+        SQLite itself looks for the lock at ever longer intervals, up to a tenth of a second: among busy writers, the
+        longest waiting would be the last to get it (sqliteDefaultBusyCallback in SQLite's main.c).
+        Raises `OperationalError` after the seconds of the option `timeout`.
         """
         timeout = self.settings_dict["OPTIONS"].get("timeout", TIMEOUT)
         deadline = time.monotonic() + timeout

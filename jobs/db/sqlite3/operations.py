@@ -1,8 +1,7 @@
-"""How values are read: what is none of its column's is null, or what the column defaults to.
+"""How values are read: a value that does not fit its column is read as NULL, or as the column's default.
 
-SQLite keeps whatever is written into a column, whatever the column's type, and Django raises where it meets what it can
-not convert: one such value would end each statement that reads it, and with it the list of all rows. PostgreSQL refuses
-such values.
+SQLite keeps any value in any column, and Django raises on a value that it cannot convert. One such value would end each
+statement that reads it, and with it the list of all rows. PostgreSQL refuses such values when they are written.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ TEXTS = {"CharField", "TextField", "JSONField"}
 """The fields whose columns hold texts."""
 
 decoded: Callable[[bytes], str] = partial(str, encoding="utf-8", errors="replace")
-"""Returns the text in bytes, whatever they are."""
+"""Decodes bytes; what is not UTF-8 becomes U+FFFD."""
 
 
 class DatabaseOperations(operations.DatabaseOperations):
-    """Reads no value that is none of its column's."""
+    """Reads every row, whatever its columns hold."""
 
     def get_db_converters(self, expression: Any) -> list[Any]:
-        """Return what turns the column's values into the field's, in this order."""
+        """Return the functions that turn the column's value into the field's, in this order."""
         field = expression.output_field
         kind = field.get_internal_type()
         converters: list[Any] = super().get_db_converters(expression)
@@ -39,11 +38,22 @@ class DatabaseOperations(operations.DatabaseOperations):
         return converters
 
     def convert_datetimefield_value(self, value: Any, expression: Any, connection: Any) -> Any:
-        """Return an instant; None for what is none."""
+        """Return an instant; None for a value that is not one."""
         try:
             return super().convert_datetimefield_value(value, expression, connection)
         except (AttributeError, TypeError, ValueError):
             return None
+
+
+class GuestOperations(DatabaseOperations):
+    """Reads every row of Cronzimus, and those of other apps as Django does: for a database that we share."""
+
+    def get_db_converters(self, expression: Any) -> list[Any]:
+        """Return the functions that turn the column's value into the field's, in this order."""
+        model = getattr(expression.output_field, "model", None)
+        if model is not None and model._meta.app_label == "cronzimus":
+            return super().get_db_converters(expression)
+        return operations.DatabaseOperations(self.connection).get_db_converters(expression)
 
 
 def _instant(value: bytes) -> datetime | None:
@@ -66,5 +76,5 @@ def _as_number(field: Any, least: int, most: int) -> Callable[[Any, Any, Any], A
     return convert
 
 
-# In place of Django's own: the driver calls it for each column that is declared so.
+# Takes the place of Django's own converter, which raises: the driver calls it for each column of the type datetime.
 sqlite3.register_converter("datetime", _instant)

@@ -1,0 +1,48 @@
+"""What Cronzimus needs of the connections in a project of somebody else's, which keeps Django's own backends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.backends.signals import connection_created
+
+
+def adapt_connections() -> None:
+    """Have the connections of Django's SQLite backend do what ours do, as far as they can."""
+    connection_created.connect(_adapt, dispatch_uid=__name__)
+
+
+def use_own_connections() -> None:
+    """Give each thread of this process a connection of its own, in place of one from Django's pool.
+
+    For processes that run functions: these have a fixed number of threads. In a pool, four by default, functions that
+    hold their connections would keep the scheduler from its own, and so from its heartbeats.
+    """
+    settings = connections.settings[DEFAULT_DB_ALIAS]
+    if not settings["OPTIONS"].get("pool"):
+        return
+    connection: Any = connections[DEFAULT_DB_ALIAS]
+    if connection.connection is not None:
+        connection.close()
+        connection.close_pool()
+    del settings["OPTIONS"]["pool"]
+    settings["CONN_MAX_AGE"], settings["CONN_HEALTH_CHECKS"] = 60, True
+
+
+def _adapt(sender: Any, connection: Any, **kwargs: Any) -> None:
+    if connection.vendor != "sqlite" or connection.alias != DEFAULT_DB_ALIAS:
+        return
+    from django.db.backends.sqlite3.operations import DatabaseOperations
+
+    from .sqlite3 import base, operations
+
+    if isinstance(connection, base.DatabaseWrapper):
+        return
+    if connection.transaction_mode is None:
+        # A transaction that reads first, and writes after another has written, fails at once in SQLite's own mode: the
+        # busy timeout holds where a transaction begins, and not for the lock that it asks for later.
+        connection.transaction_mode = "IMMEDIATE"
+    connection.connection.text_factory = operations.decoded
+    if type(connection.ops) is DatabaseOperations:
+        connection.ops = operations.GuestOperations(connection)

@@ -1,0 +1,7 @@
+"""The vacancies in the admin."""
+
+from django.contrib import admin
+
+from .models import Job
+
+admin.site.register(Job)

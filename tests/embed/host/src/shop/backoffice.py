@@ -1,0 +1,12 @@
+"""A second admin site, for those who look after the shop's machines."""
+
+from django.contrib.admin import AdminSite
+
+
+class BackOffice(AdminSite):
+    """The second site."""
+
+    site_header = "Backoffice"
+
+
+backoffice = BackOffice(name="backoffice")
