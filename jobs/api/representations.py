@@ -19,12 +19,6 @@ from ..models import Job
 from ..models.run import duration
 from ..selectors.states import is_paused, job_state, zone_of
 
-READ_ONLY = (
-    "next_run_time", "next_run_time_iso", "state", "paused_until", "trigger_description", "error", "run_count",
-    "failure_count", "last_status", "last_run_at", "created_at", "updated_at",
-)  # fmt: skip
-"""The fields of a job that a GET shows and nobody writes."""
-
 RUN_FIELDS = (
     "id", "job_id", "func", "status", "reason", "trigger", "actor", "scheduled_time", "queued_at", "started_at",
     "finished_at", "attempt", "fire_times", "scheduler_id", "executor", "progress_done", "progress_total", "result",

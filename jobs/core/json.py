@@ -60,6 +60,17 @@ def is_same(value: object, other: object) -> bool:
     return value == other and json.dumps(value, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
+def is_equal(value: object, other: object) -> bool:
+    """Tell whether two JSON values are equal, numbers by their value: 1 equals 1.0, and true equals neither."""
+    if isinstance(value, bool) or isinstance(other, bool):
+        return value is other
+    if isinstance(value, Mapping) and isinstance(other, Mapping):
+        return value.keys() == other.keys() and all(is_equal(value[name], other[name]) for name in value)
+    if isinstance(value, list) and isinstance(other, list):
+        return len(value) == len(other) and all(map(is_equal, value, other))
+    return value == other
+
+
 def is_deeper(value: Any, levels: int) -> bool:
     """Tell whether arrays and objects are nested in `value` deeper than `levels`. The call stack does not grow."""
     level = _containers([value])

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..conf import conf
+from ..core.json import is_equal
 from ..core.retries import Retries
 from ..core.runs import Executor, Overlap
 from ..core.values import is_number, is_whole
@@ -104,9 +105,19 @@ POLICIES: dict[str, Check] = {
 """The check of each policy, by name."""
 
 
+def is_same_policy(name: str, value: Any, stored: Any) -> bool:
+    """Tell whether a policy's value is the stored one: numbers by their value, retries with their defaults."""
+    if name == "retries" and isinstance(value, Mapping):
+        value = {**_USUAL_RETRIES, **value}
+    return is_equal(value, stored)
+
+
 def complete_retries(value: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """Return checked retries with a value for every field; None where nothing is tried again."""
     if value is None or value["max"] == 0:
         return None
     whole = Retries(**value)
     return {name: getattr(whole, name) for name in ("max", *_RETRIES)}
+
+
+_USUAL_RETRIES = complete_retries({"max": 1}) or {}

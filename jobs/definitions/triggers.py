@@ -6,16 +6,20 @@ from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 
 from ..core.exceptions import InvalidTrigger
-from ..core.json import parse_stored
+from ..core.json import is_equal, parse_stored
 from ..core.triggers.definition import TRIGGER_FIELDS, Recipe, Trigger, build_trigger, recipe_of
+from ..core.triggers.fields import CRON_FIELDS, canonical, instant, time_zone
 from ..models.job import Job
 
 ALL_TRIGGER_FIELDS = tuple(dict.fromkeys(name for names in TRIGGER_FIELDS.values() for name in names))
 """The fields of all kinds of triggers."""
+DATES = ("run_date", "start_date", "end_date")
+"""The fields of triggers that are times."""
 
 
 def flat_trigger(trigger: object, fields: Mapping[str, Any], job: Job | None = None) -> dict[str, Any]:
@@ -32,6 +36,40 @@ def flat_trigger(trigger: object, fields: Mapping[str, Any], job: Job | None = N
     if trigger is None and job is not None and isinstance(job.trigger, dict):
         return {**job.trigger, **fields}
     return {"type": trigger, **fields}
+
+
+def is_same_trigger(definition: Mapping[str, Any], stored: object) -> bool:
+    """Tell whether two definitions of triggers say the same, however they write it.
+
+    2 is 2.0, …Z is +00:00, a local time is the instant that it names, null and a unit of 0 are as if not given. Other
+    ways to the same fire times, such as 60 seconds for a minute, are not the same.
+    """
+    given = {name: value for name, value in definition.items() if value is not None}
+    if is_equal(given, stored):
+        return True
+    try:
+        return _comparable(given) == _comparable(stored)
+    except InvalidTrigger:
+        return False
+
+
+def _comparable(definition: object) -> dict[str, object]:
+    if isinstance(definition, Mapping):
+        definition = {name: _whole(value) for name, value in definition.items()}
+    clean = canonical(definition)
+    zone = time_zone(clean.get("timezone", settings.TIME_ZONE))
+    values = {name: _comparable_value(name, value, zone) for name, value in clean.items()}
+    return {name: value for name, value in values.items() if value != 0}
+
+
+def _comparable_value(name: str, value: Any, zone: ZoneInfo) -> object:
+    if name in DATES:
+        return instant(value, zone)
+    return str(value).lower() if name in CRON_FIELDS or name == "crontab" else value
+
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def trigger_of(job: Job) -> Trigger:

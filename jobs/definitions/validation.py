@@ -16,8 +16,8 @@ from ..core.values import is_whole, unknown_names
 from ..functions import registry
 from ..models.job import JOB_ID, Job
 from .arguments import argument_problems, clean_arguments
-from .policies import POLICIES, complete_retries, default_policies, policy_problems
-from .triggers import ALL_TRIGGER_FIELDS, flat_trigger, trigger_of
+from .policies import POLICIES, complete_retries, default_policies, is_same_policy, policy_problems
+from .triggers import ALL_TRIGGER_FIELDS, flat_trigger, is_same_trigger, trigger_of
 
 DEFINITION_FIELDS = ("name", "description", "tags", "func", "args", "kwargs")
 """The fields of a job that are neither trigger nor policy."""
@@ -25,6 +25,12 @@ POLICY_FIELDS = tuple(POLICIES)
 """The fields of a job that are policies."""
 WRITABLE_FIELDS = ("id", "trigger", *DEFINITION_FIELDS, *POLICY_FIELDS, *ALL_TRIGGER_FIELDS)
 """The fields of a job that people write."""
+
+READ_ONLY_FIELDS = (
+    "next_run_time", "next_run_time_iso", "state", "paused_until", "trigger_description", "error", "run_count",
+    "failure_count", "last_status", "last_run_at", "created_at", "updated_at",
+)  # fmt: skip
+"""The fields of a job that a GET shows and nobody writes."""
 
 MAX_NAME = 200
 """Characters of a job's name."""
@@ -96,7 +102,12 @@ class Validation:
         return self.body.get(field, stored)
 
     def _refuse_unknown_fields(self) -> None:
-        for name, message in unknown_names(self.body, WRITABLE_FIELDS).items():
+        for name in READ_ONLY_FIELDS:
+            if name in self.body:
+                instead = "POST to the job's /pause or /resume" if name in ("state", "paused_until") else "leave it out"
+                self._refuse(name, f"is read-only; {instead}")
+        unknown = (name for name in self.body if name not in READ_ONLY_FIELDS)
+        for name, message in unknown_names(unknown, WRITABLE_FIELDS).items():
             self._refuse(name, message)
 
     def _clean_id(self) -> None:
@@ -159,7 +170,7 @@ class Validation:
             if self.body.get("trigger", "") is None:
                 raise InvalidTrigger(fields={"trigger": f"must be one of {', '.join(TRIGGER_FIELDS)}, not null"})
             definition = flat_trigger(self.body.get("trigger"), fields, self.job)
-            if self.job is None or not is_same(definition, self.job.trigger):
+            if self.job is None or not is_same_trigger(definition, self.job.trigger):
                 grace = self._value("misfire_grace_time", default_policies()["misfire_grace_time"])
                 self.cleaned["trigger"] = clean_trigger(
                     definition,
@@ -175,12 +186,13 @@ class Validation:
         given = {name: self.body[name] for name in POLICY_FIELDS if name in self.body}
         if self.job is None:
             given = default_policies() | given
-        problems = policy_problems(given)
-        for name, message in problems.items():
-            self._refuse(name, message)
-        self.cleaned |= given
-        if "retries" in given and "retries" not in problems:
-            self.cleaned["retries"] = complete_retries(given["retries"])
+        for name, value in given.items():
+            if self.job is not None and is_same_policy(name, value, getattr(self.job, name)):
+                self.cleaned[name] = getattr(self.job, name)
+            elif message := policy_problems({name: value}).get(name):
+                self._refuse(name, message)
+            else:
+                self.cleaned[name] = complete_retries(value) if name == "retries" else value
 
 
 def _is_tag(tag: object) -> bool:

@@ -14,8 +14,8 @@ from rest_framework.viewsets import ViewSet
 from ... import services
 from ...core.exceptions import InvalidArguments, InvalidRequest
 from ...core.runs import JobState
-from ...models import Job
-from ...selectors.states import job_state, zone_of
+from ...definitions.validation import READ_ONLY_FIELDS
+from ...selectors.states import zone_of
 from .. import query
 from ..access import access_of
 from ..idempotency import answer_once
@@ -23,7 +23,7 @@ from ..job_cache import show_job
 from ..listing import Wanted, list_jobs
 from ..paging import link_header
 from ..parsers import body_of, optional_body_of
-from ..representations import READ_ONLY, next_times, utc
+from ..representations import next_times, utc
 from .base import SchedulerView, actor_of
 
 MAX_JOBS = 1000
@@ -81,11 +81,11 @@ class JobViewSet(SchedulerView, ViewSet):
 
     def update(self, request: Request, job_id: str) -> Response:
         """Change what the body names of a job."""
-        job = services.get_job(job_id)
-        body = body_of(request)
+        services.get_job(job_id)
+        body = _writable(request, body_of(request))
         if "tags" in body:
             access_of(request).require_tags(body)
-        services.update_job(job_id, _writable(body, job, self.now), now=self.now)
+        services.update_job(job_id, body, now=self.now)
         return Response(_done(job_id, "updated"))
 
     def destroy(self, request: Request, job_id: str) -> Response:
@@ -150,14 +150,8 @@ def _instant(value: object, zone: ZoneInfo) -> datetime:
         raise InvalidRequest(fields={"until": str(error)}) from None
 
 
-def _writable(body: dict[str, Any], job: Job, now: datetime) -> dict[str, Any]:
-    """Return what `body` may write of `job`: where it is what a GET shows, without what nobody writes."""
-    shown = [name for name in READ_ONLY if name in body]
-    if len(shown) < len(READ_ONLY):
-        if shown:
-            raise InvalidRequest(fields=dict.fromkeys(shown, "is read-only"))
+def _writable(request: Request, body: dict[str, Any]) -> dict[str, Any]:
+    """Return what a PUT or a PATCH writes. A PUT may send back what a GET showed: read-only fields are ignored."""
+    if request.method != "PUT":
         return body
-    state, _ = job_state(job, now)
-    if body["state"] != state and JobState.PAUSED in (body["state"], state):
-        raise InvalidRequest(fields={"state": "is read-only; POST to the job's /pause or /resume instead"})
-    return {name: value for name, value in body.items() if name not in READ_ONLY}
+    return {name: value for name, value in body.items() if name not in READ_ONLY_FIELDS}
