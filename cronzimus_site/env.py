@@ -15,6 +15,7 @@ import dotenv
 from django.core.exceptions import ImproperlyConfigured
 
 from jobs.core.json import parse_strict
+from jobs.core.references import is_reference
 
 DATABASE_SCHEMES = ("sqlite", "postgres", "postgresql")
 """What the URL of a database may begin with."""
@@ -167,6 +168,13 @@ def are_modules(values: list[str]) -> None:
     for value in values:
         if not all(part.isidentifier() for part in value.split(".")):
             raise ValueError(f"{value!r} is not the name of a module, such as shop.reports.")
+
+
+def are_references(values: list[str]) -> None:
+    """Check that `values` name objects of Python modules."""
+    for value in values:
+        if not is_reference(value):
+            raise ValueError(f"{value!r} is not of the form 'module:name', such as shop.tasks:send.")
 
 
 def is_database_url(value: str) -> None:

@@ -35,6 +35,7 @@ CRONZIMUS: dict[str, Any] = {
     "SCHEDULER_THREADS": env.number("SCHEDULER_THREADS", 10, checks.between(1, 1000)),
     "SCHEDULER_PROCESSES": env.number("SCHEDULER_PROCESSES", 2, checks.between(1, 100)),
     "JOB_MODULES": env.texts("JOB_MODULES", [], checks.are_modules),
+    "JOB_FUNCTIONS": env.texts("JOB_FUNCTIONS", [], checks.are_references),
     "JOB_DEFAULTS": env.json("JOB_DEFAULTS", {}, checks.holds(dict)),
     # A server has no sample job: it would run every five seconds for ever.
     "JOBS": env.json("JOBS", SAMPLE_JOBS if DEBUG else [], checks.holds(list, dict)),

@@ -17,7 +17,7 @@ from django.template import TemplateDoesNotExist
 from django.template.loader import get_template
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from .conf import conf, problems
+from .conf import conf, problems, wrong_values
 from .definitions import policies
 
 MIN_SQLITE = (3, 38)
@@ -45,9 +45,7 @@ def require_valid_settings() -> None:
     wrong = [f"{name}: {text}" for name, text in problems().items()]
     wrong = wrong or list(_wrong_values())
     if wrong:
-        raise ImproperlyConfigured(
-            "wrong value in CRONZIMUS, or in the environment variable of that name\n  " + "\n  ".join(wrong)
-        )
+        raise wrong_values(wrong)
 
 
 def errors() -> list[CheckMessage]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 
 DEFAULTS: Mapping[str, Any] = {
     "API_AUTH": "",
@@ -14,6 +15,7 @@ DEFAULTS: Mapping[str, Any] = {
     "JOBS": [],
     "JOB_COMMANDS": ["check", "clearsessions"],
     "JOB_DEFAULTS": {},
+    "JOB_FUNCTIONS": [],
     "JOB_HTTP_ALLOWED_NETWORKS": [],
     "JOB_MODULES": [],
     "JOB_SHELL": False,
@@ -54,6 +56,12 @@ def problems() -> dict[str, str]:
         return {"CRONZIMUS": f"must be a dictionary, not {_type_name(given)}"}
     found = {str(name): _problem(name, value) for name, value in given.items()}
     return {name: message for name, message in found.items() if message}
+
+
+def wrong_values(problems: Iterable[str]) -> ImproperlyConfigured:
+    """Return the error that stops the start: each of `problems` begins with the key that it is about."""
+    where = "wrong value in CRONZIMUS, or in the environment variable of that name"
+    return ImproperlyConfigured("\n  ".join([where, *problems]))
 
 
 def _problem(name: object, value: Any) -> str:

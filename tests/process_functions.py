@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import io
 import multiprocessing
@@ -13,7 +14,10 @@ import threading
 import time
 from pathlib import Path
 
-from jobs.functions.registry import RunContext, register
+from asgiref.sync import sync_to_async
+
+from jobs import Database, RunContext, register
+from jobs.models import Job
 
 
 @register("tests:pid")
@@ -94,6 +98,23 @@ def fork(path: str) -> str:
 
 
 FORKING = multiprocessing.get_context("fork")
+
+
+@register("tests:async_wait")
+async def async_wait(path: str) -> None:
+    """Leave its process's id in `path`, wait in an event loop, and tidy up."""
+    leave(path, os.getpid())
+    try:
+        await asyncio.sleep(300)
+    finally:
+        print("tidied up")
+
+
+@register("tests:async_query")
+async def async_query() -> list[int]:
+    """Return how many jobs there are, by the ORM and by SQL."""
+    ((count,),) = await sync_to_async(Database().execute)("SELECT count(*) FROM cronzimus_job")
+    return [await Job.objects.acount(), count]
 
 
 @register("tests:leave_pool")

@@ -50,6 +50,7 @@ class RunContext:
     on_progress: Callable[[int, int | None], None] | None = field(default=None, repr=False)
     noticed_cancel: bool = field(default=False, repr=False)
     _cancel_requested: bool = field(default=False, repr=False)
+    _on_cancel: Callable[[], None] | None = field(default=None, repr=False)
 
     @property
     def logger(self) -> logging.Logger:
@@ -65,6 +66,15 @@ class RunContext:
     def request_cancel(self) -> None:
         """Ask the function to end."""
         self._cancel_requested = True
+        on_cancel = self._on_cancel
+        if on_cancel is not None:
+            on_cancel()
+
+    def when_cancelled(self, call: Callable[[], None] | None) -> None:
+        """Have `call` called when the function is asked to end, at once where it has been asked; None for no call."""
+        self._on_cancel = call
+        if call is not None and self._cancel_requested:
+            call()
 
     def progress(self, done: int, total: int | None = None) -> None:
         """Record the progress of the run: `done` of `total` (None where that is not known).

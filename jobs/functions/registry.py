@@ -17,8 +17,9 @@ from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import module_has_submodule
 
-from ..conf import conf
+from ..conf import conf, wrong_values
 from ..core.exceptions import InvalidArguments, InvalidFunction
+from ..core.references import resolve
 from .context import Database, RunContext
 
 __all__ = ["Database", "Function", "RunContext", "discover", "functions", "lookup", "register"]
@@ -159,24 +160,32 @@ def register(reference: Any = None, *, check: Callable[..., object] | None = Non
     Raises `ImproperlyConfigured` where another function has the name, or where jobs cannot call the function.
     """
     if callable(reference):
-        return _add(None, reference, check)
-    return lambda call: _add(reference, call, check)
+        return _register(None, reference, check)
+    return lambda call: _register(reference, call, check)
 
 
-def _add(reference: str | None, call: Callable[..., Any], check: Callable[..., object] | None) -> Callable[..., Any]:
+def _register(
+    reference: str | None, call: Callable[..., Any], check: Callable[..., object] | None
+) -> Callable[..., Any]:
     if reference is None:
         reference = f"{call.__module__}:{getattr(call, '__qualname__', type(call).__qualname__)}"
     if not isinstance(reference, str) or not re.fullmatch(r"[\w.-]+:[\w.<>-]+", reference) or "<lambda>" in reference:
         raise ImproperlyConfigured(f"@register: {reference!r} is not a name of the form 'module:name'")
-    function = Function(reference, call, check)
-    problem = _problem(function)
+    problem = _add(Function(reference, call, check))
     if problem:
         raise ImproperlyConfigured(f"@register: {reference!r} {problem}")
-    known = _functions.get(reference)
-    if known is not None and _origin(known.call) != _origin(call):
-        raise ImproperlyConfigured(f"@register: {reference!r} is the name of two functions")
-    _functions[reference] = function
     return call
+
+
+def _add(function: Function) -> str:
+    """Add `function` to the registry. Returns why that cannot be, "" where it was added."""
+    problem = _problem(function)
+    known = _functions.get(function.reference)
+    if not problem and known is not None and _origin(known.call) != _origin(function.call):
+        problem = "is the name of two functions"
+    if not problem:
+        _functions[function.reference] = function
+    return problem
 
 
 def _problem(function: Function) -> str:
@@ -184,9 +193,7 @@ def _problem(function: Function) -> str:
     call = function.call
     if not inspect.isroutine(inspect.unwrap(call)):
         return "is not a function: call it from one, and register that"
-    if inspect.iscoroutinefunction(call) or inspect.isasyncgenfunction(call):
-        return "is async: call it from a plain function, with asgiref.sync.async_to_sync, and register that"
-    if inspect.isgeneratorfunction(call):
+    if inspect.isgeneratorfunction(call) or inspect.isasyncgenfunction(call):
         return "is a generator: calling it would do nothing"
     try:
         parameters = function.signature.parameters.values()
@@ -237,15 +244,35 @@ def functions() -> list[Function]:
 
 
 def discover() -> None:
-    """Import the modules that register functions: `job_functions` of every app, and those that JOB_MODULES names.
+    """Register the functions of the project.
 
-    Raises `ImproperlyConfigured` for a module of JOB_MODULES that does not exist.
+    Imports `job_functions` of every app and the modules that JOB_MODULES names, which register their functions, and
+    registers the functions that JOB_FUNCTIONS names. Raises `ImproperlyConfigured` for a wrong name in one of the two.
     """
     for config in apps.get_app_configs():
         if config.module is not None and module_has_submodule(config.module, "job_functions"):
             importlib.import_module(f"{config.name}.job_functions")
-    for module in conf.JOB_MODULES:
-        try:
-            importlib.import_module(module)
-        except ModuleNotFoundError as error:
-            raise ImproperlyConfigured(f"JOB_MODULES: {module}: there is no module {error.name!r}") from error
+    problems = [f"JOB_MODULES: {name}: {problem}" for name in conf.JOB_MODULES if (problem := _import(name))]
+    problems += [f"JOB_FUNCTIONS: {name}: {problem}" for name in conf.JOB_FUNCTIONS if (problem := _add_named(name))]
+    if problems:
+        raise wrong_values(problems)
+
+
+def _import(module: str) -> str:
+    """Import a module that a setting names. Returns why that cannot be, "" where it was imported."""
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        return f"there is no module {error.name!r}"
+    return ""
+
+
+def _add_named(reference: str) -> str:
+    """Add the function that a setting names. Returns why that cannot be, "" where it is there."""
+    if reference in _functions:  # it registers itself, or comes with Cronzimus
+        return ""
+    try:
+        call = resolve(reference)
+    except ValueError as error:
+        return str(error)
+    return _add(Function(reference, call)) if callable(call) else "is not a function"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import json
 import os
 import traceback
@@ -20,6 +22,7 @@ from ..core.runs import Executor, RunStatus
 from ..functions import registry
 from ..functions.context import Database, RunContext
 from ..scheduler.store.held import HeldRun, Outcome
+from . import coroutines
 from .output import Output, captured, storable
 
 MAX_RESULT = 64 * 1024
@@ -28,6 +31,8 @@ MAX_ERROR = 10_000
 """Characters kept of an error's message."""
 MAX_TRACEBACK = 64 * 1024
 """Characters kept of a traceback: its end, which is nearest to the error."""
+MACHINERY = (__file__, coroutines.__file__, os.path.dirname(asyncio.__file__))
+"""The files whose frames at the start of a traceback tell the reader nothing."""
 
 
 class Activity:
@@ -147,7 +152,8 @@ def _call(run: HeldRun, context: RunContext) -> Any:
         raise InvalidArguments("the stored arguments are damaged: args must be an array, and kwargs an object")
     function = registry.lookup(run.func)
     args, kwargs = function.bind(run.args, run.kwargs, {Database: Database(), RunContext: context})
-    return function.call(*args, **kwargs)
+    result = function.call(*args, **kwargs)
+    return coroutines.run(result, context) if inspect.iscoroutine(result) else result
 
 
 def _ended(result: Any) -> dict[str, Any]:
@@ -201,7 +207,9 @@ def _traceback(error: BaseException) -> str:
 
 
 def _own_frames(frames: TracebackType | None) -> TracebackType | None:
-    # The first two frames belong to this module; the function's own frames follow.
-    for _ in range(2):
-        frames = frames.tb_next if frames is not None and frames.tb_next is not None else frames
+    """Return the frames without those of the machinery at their start, before the function's own."""
+    while frames is not None and frames.tb_next is not None:
+        if not frames.tb_frame.f_code.co_filename.startswith(MACHINERY):
+            break
+        frames = frames.tb_next
     return frames

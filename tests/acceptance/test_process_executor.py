@@ -181,6 +181,31 @@ EACH_EXECUTOR = pytest.mark.parametrize("executor", ["thread", "process"])
 
 @EACH_EXECUTOR
 @pytest.mark.usefixtures("scheduler")
+def test_an_async_function_may_ask_the_database(executor: str) -> None:
+    run = ended(queued("tests:async_query", executor=executor))
+    assert (run.status, run.result) == ("succeeded", [1, 1])
+
+
+@EACH_EXECUTOR
+@pytest.mark.usefixtures("scheduler")
+def test_an_async_function_tidies_up_when_it_is_cancelled(tmp_path: Path, executor: str) -> None:
+    run = queued("tests:async_wait", str(tmp_path / "pids"), executor=executor)
+    pids(tmp_path / "pids")
+    services.cancel_run(run.pk, now=datetime.now(UTC), actor="ann")
+    run = ended(run)
+    assert (run.status, run.reason, run.error) == ("cancelled", "cancelled by ann", "")
+    assert run.output == "tidied up\n"
+
+
+@pytest.mark.usefixtures("scheduler")
+def test_an_async_function_tidies_up_at_its_timeout(tmp_path: Path) -> None:
+    run = ended(queued("tests:async_wait", str(tmp_path / "pids"), timeout=1))
+    assert (run.status, run.output) == ("timed_out", "tidied up\n")
+    assert_goes_on()
+
+
+@EACH_EXECUTOR
+@pytest.mark.usefixtures("scheduler")
 def test_a_function_may_leave_a_pool_of_forked_processes(executor: str) -> None:
     run = ended(queued("tests:leave_pool", executor=executor))
     assert (run.status, run.result) == ("succeeded", [1, 2])

@@ -44,12 +44,18 @@ WRONG = [
     ("JOB_MODULES", "shop.reports,"),
     ("JOB_MODULES", "../reports"),
     ("JOB_MODULES", ".reports"),
+    ("JOB_FUNCTIONS", "shop.tasks.send"),
+    ("JOB_FUNCTIONS", "shop.tasks:send,"),
+    ("JOB_FUNCTIONS", "shop.tasks:"),
+    ("JOB_FUNCTIONS", "../tasks:send"),
 ]
 WRONG_FOR_DJANGO = [
     ("JOB_DEFAULTS", '{"coalesce": "yes"}'),
     ("JOB_DEFAULTS", '{"max_instances": 0}'),
     ("JOB_DEFAULTS", '{"colour": "red"}'),
     ("JOB_MODULES", "no.such_module"),
+    ("JOB_FUNCTIONS", "no.such_module:send"),
+    ("JOB_FUNCTIONS", "json:dump,json:lods"),
     ("JOB_COMMANDS", "check,clear_sessions"),
     ("JOB_HTTP_ALLOWED_NETWORKS", "10.1.0.0/99"),
 ]
@@ -69,7 +75,7 @@ def started(*command: str, **environment: str) -> subprocess.CompletedProcess[st
 def test_a_command_ends_with_a_message_that_names_the_variable(name: str, value: str) -> None:
     result = started("manage.py", "check", **{name: value})
     assert result.returncode == 1
-    assert result.stderr.startswith("cronzimus: wrong value in ") or name == "JOB_MODULES"
+    assert result.stderr.startswith("cronzimus: wrong value in ")
     assert name in result.stderr
     assert "Traceback" not in result.stderr
     assert result.stdout == ""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import importlib
 import inspect
+import operator
 import os
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -196,15 +197,14 @@ _unknown_type.__annotations__["database"] = "somewhere.Database"
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (_async, "is async"),
-        (_async_generator, "is async"),
+        (_async_generator, "is a generator"),
         (_generator, "is a generator"),
         (functools.partial(print, 1), "is not a function"),
         (Database, "is not a function"),
         (max, "has no signature"),
     ],
 )
-def test_only_plain_functions_are_registered(function: Any, message: str) -> None:
+def test_only_functions_are_registered(function: Any, message: str) -> None:
     assert message in registration_error(function)
 
 
@@ -212,13 +212,10 @@ def test_a_lambda_needs_a_name() -> None:
     assert "form 'module:name'" in registration_error(lambda: None, None)
 
 
-def test_an_async_function_can_be_called_from_a_plain_one() -> None:
-    @register("a:b")
-    @functools.wraps(_async)
-    def plain() -> None:
-        asyncio.run(_async())
+def test_async_functions_are_registered() -> None:
+    register("a:b")(_async)
 
-    assert registry.lookup("a:b").call is plain
+    assert registry.lookup("a:b").call is _async
 
 
 def test_an_injected_type_that_is_imported_for_the_type_checker_only_is_refused() -> None:
@@ -286,6 +283,84 @@ def test_discover_names_a_module_that_is_not_there(settings: Any) -> None:
 
     with pytest.raises(ImproperlyConfigured, match=r"JOB_MODULES: nowhere.at_all: there is no module 'nowhere'"):
         registry.discover()
+
+
+# --- functions that the settings name ---------------------------------------------------------------------------------
+
+
+PLAIN_MODULE = """
+def send(to: str = "all"): ...
+async def fetch(): ...
+def outer(): ...
+outer.inner = send
+def stream(): yield 1
+number = 5
+"""
+
+
+@pytest.fixture
+def plain_module(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """A module that knows nothing of Cronzimus."""
+    (tmp_path / "plain_module.py").write_text(PLAIN_MODULE)
+    (tmp_path / "broken_module.py").write_text("1 / 0")
+    (tmp_path / "needy_module.py").write_text("import not_installed")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield importlib.import_module("plain_module")
+    del sys.modules["plain_module"]
+
+
+def named(settings: Any, *references: str) -> None:
+    settings.CRONZIMUS = settings.CRONZIMUS | {"JOB_MODULES": [], "JOB_FUNCTIONS": list(references)}
+    registry.discover()
+
+
+@pytest.mark.parametrize("name", ["send", "fetch", "outer.inner"])
+def test_discover_registers_the_functions_that_the_settings_name(
+    settings: Any, plain_module: ModuleType, name: str
+) -> None:
+    named(settings, f"plain_module:{name}")
+    found = operator.attrgetter(name)(plain_module)
+    assert registry.lookup(f"plain_module:{name}").call is found
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("plain_module", "is not of the form 'module:name', such as shop.tasks:send"),
+        ("plain_module:sent", "plain_module has no 'sent'; did you mean 'send'?"),
+        ("plain_module:outer.x", "outer has no 'x'"),
+        ("plain_module:number", "is not a function"),
+        ("plain_module:stream", "is a generator"),
+        ("nowhere.tasks:send", "there is no module 'nowhere'"),
+        ("needy_module:send", "there is no module 'not_installed'"),
+        ("broken_module:send", "importing broken_module raised ZeroDivisionError: division by zero"),
+    ],
+)
+@pytest.mark.usefixtures("plain_module")
+def test_a_wrong_name_in_the_settings_stops_the_start(settings: Any, reference: str, message: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=re.escape(f"JOB_FUNCTIONS: {reference}: {message}")):
+        named(settings, reference)
+
+
+@pytest.mark.usefixtures("plain_module")
+def test_all_wrong_names_in_the_settings_are_told_at_once(settings: Any) -> None:
+    with pytest.raises(ImproperlyConfigured) as caught:
+        named(settings, "plain_module:one", "plain_module:send", "plain_module:two")
+    assert [line.split()[1] for line in str(caught.value).splitlines()[1:]] == [
+        "plain_module:one:",
+        "plain_module:two:",
+    ]
+
+
+def test_the_settings_may_name_a_function_that_registers_itself(settings: Any, own_module: ModuleType) -> None:
+    named(settings, "own_module:hello", "own_module:hello")
+    assert registry.lookup("own_module:hello").call is own_module.hello
+
+
+def test_the_settings_may_name_a_function_that_comes_with_cronzimus(settings: Any) -> None:
+    register("cronzimus.functions:run_command")(_report)
+    named(settings, "cronzimus.functions:run_command")
+    assert registry.lookup("cronzimus.functions:run_command").call is _report
 
 
 # --- what a function is called with ----------------------------------------------------------------------------------

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 
 from jobs.core.json import MAX_STORED_DEPTH
 from jobs.core.runs import RunStatus
@@ -322,3 +325,142 @@ def test_a_generator_that_is_returned_is_not_run(ran: Ran) -> None:
             yield 1
 
     assert "generator object" in returned(ran, endless())
+
+
+# --- async functions -------------------------------------------------------------------------------------------------
+
+
+def test_an_async_function_is_run_in_a_loop_of_its_own(ran: Ran) -> None:
+    async def work(value: int, context: RunContext) -> list[Any]:
+        await asyncio.sleep(0)
+        return [value, context.job_id]
+
+    assert json.loads(ran(work, 5, job_id="j").result) == [5, "j"]
+
+
+def test_a_coroutine_that_a_plain_function_returns_is_run(ran: Ran) -> None:
+    async def work() -> str:
+        return "done"
+
+    assert json.loads(ran(lambda: work()).result) == "done"
+
+
+def test_what_tasks_and_threads_of_an_async_function_print_is_in_the_output(ran: Ran) -> None:
+    async def say(text: str) -> None:
+        print(text)
+
+    async def work() -> None:
+        await say("itself")
+        await asyncio.create_task(say("a task"))
+        await asyncio.to_thread(print, "a thread")
+        await asyncio.get_running_loop().run_in_executor(None, print, "an executor")
+        await sync_to_async(print)("synchronous code")
+
+    lines = ["itself", "a task", "a thread", "an executor", "synchronous code"]
+    assert ran(work).output.splitlines() == lines
+
+
+def test_the_traceback_of_an_async_function_begins_in_the_function(ran: Ran) -> None:
+    async def fail() -> None:
+        raise ValueError("here")
+
+    outcome = ran(fail)
+    assert (outcome.status, outcome.error) == (RunStatus.FAILED, "ValueError: here")
+    lines = outcome.traceback.splitlines()
+    assert __file__ in lines[1]
+    assert lines[1].endswith("in fail")
+
+
+def test_an_async_function_that_cancels_itself_fails(ran: Ran) -> None:
+    async def give_up() -> None:
+        raise asyncio.CancelledError
+
+    assert ran(give_up).status is RunStatus.FAILED
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()], ids=repr)
+def test_an_exception_of_an_async_function_that_would_end_the_process_fails_the_run(
+    ran: Ran, error: BaseException
+) -> None:
+    async def leave() -> None:
+        raise error
+
+    assert ran(leave).error.startswith(type(error).__name__)
+
+
+@pytest.fixture
+def activities() -> list[Activity]:
+    """The runs that have started."""
+    return []
+
+
+@pytest.fixture
+def started(activities: list[Activity], clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Ran:
+    """Return what calls a function as a run's, whose activity is among the `activities`, and returns its outcome."""
+
+    def run(call: Callable[..., Any]) -> Outcome:
+        monkeypatch.setitem(registry._functions, "tests:it", registry.Function("tests:it", call))
+        return runner.execute(held_run(func="tests:it"), clock, activities.append)
+
+    return run
+
+
+def cancel_from_a_thread(activity: Activity) -> None:
+    thread = threading.Thread(target=activity.cancel, args=("cancelled by ann",))
+    thread.start()
+    thread.join()
+
+
+def test_an_async_function_is_cancelled_where_it_waits(started: Ran, activities: list[Activity]) -> None:
+    tidied = []
+
+    async def work() -> None:
+        try:
+            cancel_from_a_thread(activities[0])
+            await asyncio.sleep(300)
+        finally:
+            tidied.append(True)
+
+    outcome = started(work)
+    assert (outcome.status, outcome.reason, outcome.error) == (RunStatus.CANCELLED, "cancelled by ann", "")
+    assert tidied
+
+
+def test_an_async_function_may_look_whether_it_is_cancelled(started: Ran, activities: list[Activity]) -> None:
+    async def work(context: RunContext) -> str:
+        cancel_from_a_thread(activities[0])
+        return "tidy" if context.cancelled else "untold"
+
+    outcome = started(work)
+    assert (outcome.status, outcome.result) == (RunStatus.CANCELLED, '"tidy"')
+
+
+def test_an_async_function_that_does_not_notice_that_it_is_cancelled_succeeds(
+    started: Ran, activities: list[Activity]
+) -> None:
+    async def work() -> str:
+        cancel_from_a_thread(activities[0])
+        return "done"
+
+    outcome = started(work)
+    assert (outcome.status, outcome.result) == (RunStatus.SUCCEEDED, '"done"')
+
+
+def test_an_async_function_that_was_cancelled_before_it_started_ends_at_once(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work() -> None:
+        await asyncio.sleep(300)
+
+    monkeypatch.setitem(registry._functions, "tests:it", registry.Function("tests:it", work))
+    outcome = runner.execute(held_run(func="tests:it"), clock, lambda activity: activity.cancel("cancelled by ann"))
+    assert outcome.status is RunStatus.CANCELLED
+
+
+def test_a_request_to_cancel_that_comes_after_the_end_changes_nothing(started: Ran, activities: list[Activity]) -> None:
+    async def work() -> str:
+        return "done"
+
+    outcome = started(work)
+    activities[0].cancel("too late")
+    assert outcome.status is RunStatus.SUCCEEDED
