@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
 from typing import Any
 
 from rest_framework.request import Request
 
 from ..core.exceptions import InvalidRequest
+from ..core.times import parse_instant
 from ..core.values import unknown_names
 
 Reader = Callable[[str], Any]
@@ -63,16 +64,17 @@ def one_of(names: Iterable[str]) -> Reader:
     return read
 
 
-def instant(zone: tzinfo) -> Reader:
-    """Return a reader of an instant in ISO 8601; one without an offset is a local time of `zone`."""
+def instant(zone: tzinfo, *, end: bool = False) -> Reader:
+    """Return a reader of an instant; a time without an offset is a local time of `zone`.
+
+    A date alone is the first instant of its day, and with `end` the end of it.
+    """
 
     def read(value: object) -> datetime:
         try:
-            at = datetime.fromisoformat(value)  # type: ignore[arg-type]
-            return (at if at.tzinfo else at.replace(tzinfo=zone)).astimezone(UTC)
-        except (TypeError, ValueError, OverflowError):
-            message = "must be ISO 8601, such as 2027-06-01T12:00:00Z or 2027-06-01T12:00:00+02:00 (%2B in an address)"
-            raise ValueError(message) from None
+            return parse_instant(value, zone, end=end)
+        except ValueError as error:
+            raise ValueError(f"{error} (in an address, %2B stands for +)") from None
 
     return read
 

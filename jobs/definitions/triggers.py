@@ -13,7 +13,7 @@ from django.conf import settings
 from ..core.exceptions import InvalidTrigger
 from ..core.json import is_equal, parse_stored
 from ..core.triggers.definition import TRIGGER_FIELDS, Recipe, Trigger, build_trigger, recipe_of
-from ..core.triggers.fields import CRON_FIELDS, canonical, instant, time_zone
+from ..core.triggers.fields import CRON_FIELDS, canonical, instant_of, time_zone
 from ..models.job import Job
 
 ALL_TRIGGER_FIELDS = tuple(dict.fromkeys(name for names in TRIGGER_FIELDS.values() for name in names))
@@ -64,7 +64,7 @@ def _comparable(definition: object) -> dict[str, object]:
 
 def _comparable_value(name: str, value: Any, zone: ZoneInfo) -> object:
     if name in DATES:
-        return instant(value, zone)
+        return instant_of(name, value, zone)
     return str(value).lower() if name in CRON_FIELDS or name == "crontab" else value
 
 

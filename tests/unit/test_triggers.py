@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from apscheduler.triggers.base import BaseTrigger
@@ -52,10 +53,20 @@ def test_a_canonical_definition_stays_as_it_is(definition: dict[str, Any]) -> No
         ("2027-06-01T10:00:00.000000", "2027-06-01 10:00:00"),
         ("2027-06-01T10:00:00Z", "2027-06-01T10:00:00+00:00"),
         ("2027-06-01 10:00:00+0530", "2027-06-01T10:00:00+05:30"),
+        ("2027-06-01t10:00:00z", "2027-06-01T10:00:00+00:00"),
+        ("2027-06-01 10:00:00-03", "2027-06-01T10:00:00-03:00"),
+        ("2027-06-01T10:00:00.123456789Z", "2027-06-01T10:00:00.123456+00:00"),
+        ("2027-06-01T10:00:00.000000000Z", "2027-06-01T10:00:00+00:00"),
     ],
 )
 def test_dates_have_one_form(given: str, canonical: str) -> None:
     assert clean("date", run_date=given) == {"type": "date", "run_date": canonical}
+    assert clean("interval", seconds=5, start_date=given)["start_date"] == canonical
+
+
+def test_a_date_alone_keeps_its_form_as_an_end() -> None:
+    assert clean("interval", seconds=5, end_date="2027-06-01")["end_date"] == "2027-06-01"
+    assert clean("interval", seconds=5, end_date="2027-06-01 00:00")["end_date"] == "2027-06-01 00:00:00"
 
 
 def test_texts_lose_outer_blanks_and_crontabs_double_ones() -> None:
@@ -155,6 +166,56 @@ def test_microseconds_of_a_window_count() -> None:
     assert times == [datetime(2027, 2, 1, 0, 0, second, tzinfo=UTC) for second in (1, 2)]
 
 
+# Ends
+
+
+@pytest.mark.parametrize(
+    ("end_date", "number"), [("2027-03-03", 3), ("2027-03-03 00:00:00", 2), ("2027-03-03T09:00:00Z", 3)]
+)
+def test_a_date_alone_as_an_end_is_the_whole_day(end_date: str, number: int) -> None:
+    after = datetime(2027, 3, 1, tzinfo=UTC)
+    for kind, fields in (("cron", {"hour": 9}), ("interval", {"hours": 24, "start_date": "2027-03-01 09:00:00"})):
+        assert len(build(kind, **fields, end_date=end_date).fire_times(after, 10)) == number
+
+
+def test_the_whole_day_is_that_of_the_triggers_zone() -> None:
+    trigger = build("cron", hour="*", end_date="2027-03-28", timezone="Europe/Berlin")  # a day of 23 hours
+    last = trigger.latest_until(NOW + YEAR)
+    assert last == datetime(2027, 3, 28, 21, tzinfo=UTC)
+    assert trigger.count(datetime(2027, 3, 27, 22, 59, tzinfo=UTC), NOW + YEAR) == 23
+
+
+def test_a_date_alone_as_a_start_is_its_first_instant() -> None:
+    trigger = build("interval", hours=1, start_date="2027-04-30", timezone="Africa/Cairo")  # starts at 01:00
+    assert trigger.next_after(NOW) == datetime(2027, 4, 29, 22, tzinfo=UTC)
+
+
+def test_an_end_in_the_past_is_refused_but_not_the_day_that_has_begun() -> None:
+    assert clean("cron", hour="*", end_date="2027-01-01")
+    with pytest.raises(InvalidTrigger, match="lies in the past"):
+        clean("cron", hour="*", end_date="2026-12-31")
+
+
+def test_the_end_bounds_jitter() -> None:
+    fields = {"hour": 23, "minute": 30, "jitter": 3600, "end_date": "2027-03-02T23:59:59Z", "key": "c"}
+    trigger, end = build("cron", **fields), datetime(2027, 3, 2, 23, 59, 59, tzinfo=UTC)
+    times = trigger.fire_times(datetime(2027, 3, 1, tzinfo=UTC), 5)
+    unbounded = build("cron", **fields | {"end_date": None}).fire_times(datetime(2027, 3, 1, tzinfo=UTC), 3)
+    assert str(unbounded[2]) == "2027-03-03 00:26:54.334157+00:00"
+    assert times == [*unbounded[:2], end]
+    assert trigger.next_after(end) is None
+    assert trigger.latest_until(NOW + YEAR) == end
+    assert trigger.count(datetime(2027, 3, 1, tzinfo=UTC), NOW + YEAR) == 3
+
+
+@pytest.mark.parametrize("key", [*"abcdefgh"])
+def test_jitter_stays_before_the_end_for_every_job(key: str) -> None:
+    end = datetime(2027, 1, 1, 13, 0, 0, 1, tzinfo=UTC)
+    trigger = build("interval", minutes=30, jitter=86_400, end_date=end.isoformat(), key=key)
+    assert trigger.fire_times(NOW, 10)[-1] <= end
+    assert len(trigger.fire_times(NOW, 10)) == 2
+
+
 def test_an_instant_may_be_given_in_any_zone() -> None:
     tokyo = NOW.astimezone(timezone(timedelta(hours=9)))
     for trigger in (build("cron", minute="*/7"), build("interval", minutes=7), build("date", run_date="2027-05-05")):
@@ -209,6 +270,23 @@ def test_it_is_a_trigger_for_apscheduler() -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "fields"),
+    [("interval", {"minutes": 7}), ("cron", {"minute": "*/7"}), ("cron", {"hour": 2, "minute": "*", "jitter": 30}),
+     ("date", {"run_date": "2027-10-31T01:30:00Z"})],
+)  # fmt: skip
+def test_it_never_fires_before_now_where_local_times_come_twice(kind: str, fields: dict[str, object]) -> None:
+    trigger, berlin = build(kind, **fields), ZoneInfo("Europe/Berlin")
+    for minute in range(0, 60, 5):
+        now = datetime(2027, 10, 31, 2, minute, tzinfo=berlin, fold=1)
+        time = trigger.get_next_fire_time(None, now)
+        assert time == trigger.get_next_fire_time(None, now.astimezone(UTC))
+        assert time is None or time >= now.astimezone(UTC)
+        assert trigger.next_after(now) == trigger.next_after(now.astimezone(UTC))
+        assert trigger.latest_until(now) == trigger.latest_until(now.astimezone(UTC))
+        assert trigger.count(NOW, now) == trigger.count(NOW, now.astimezone(UTC))
+
+
+@pytest.mark.parametrize(
     ("kind", "fields", "text", "words"),
     [
         ("interval", {"seconds": 5}, "interval[0:00:05]", "every 5 seconds"),
@@ -225,6 +303,15 @@ def test_it_is_a_trigger_for_apscheduler() -> None:
             "interval[1:00:00]",
             "every hour, from 2027-06-01 00:00:00 CEST until 2027-07-01 02:00:00 CEST (Europe/Berlin)",
         ),
+        ("interval", {"hours": 24}, "interval[1 day, 0:00:00]", "every 24 hours"),
+        ("interval", {"days": 1}, "interval[1 day, 0:00:00]", "every 24 hours"),
+        (
+            "interval",
+            {"weeks": 1, "end_date": "2027-07-01"},
+            "interval[7 days, 0:00:00]",
+            "every 7 days, through 2027-07-01",
+        ),
+        ("interval", {"hours": 36}, "interval[1 day, 12:00:00]", "every 36 hours"),
         ("cron", {"hour": 9, "minute": 0}, "cron[hour='9', minute='0']", "at 09:00 every day (UTC)"),
         (
             "cron",

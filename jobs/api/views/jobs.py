@@ -14,6 +14,7 @@ from rest_framework.viewsets import ViewSet
 from ... import services
 from ...core.exceptions import InvalidArguments, InvalidRequest
 from ...core.runs import JobState
+from ...core.times import parse_instant
 from ...definitions.validation import READ_ONLY_FIELDS
 from ...selectors.states import zone_of
 from .. import query
@@ -145,7 +146,7 @@ def _done(job_id: str, status: str, **more: Any) -> dict[str, Any]:
 
 def _instant(value: object, zone: ZoneInfo) -> datetime:
     try:
-        return query.instant(zone)(value)  # type: ignore[arg-type, no-any-return]
+        return parse_instant(value, zone)
     except ValueError as error:
         raise InvalidRequest(fields={"until": str(error)}) from None
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ...core.exceptions import InvalidRequest, InvalidTrigger
+from ...core.times import parse_instant
 from ...core.triggers.definition import build_trigger, clean_trigger
+from ...core.triggers.fields import time_zone
 from ...core.values import is_whole, unknown_names
 from ...definitions import policies
 from ...definitions.triggers import ALL_TRIGGER_FIELDS, flat_trigger
-from .. import query
 from ..parsers import body_of
 from ..representations import utc
 from .base import SchedulerView
@@ -36,9 +36,7 @@ class PreviewView(SchedulerView):
     def post(self, request: Request) -> Response:
         """Show the fire times of the trigger in the body; the errors are those that saving it would give."""
         body = body_of(request)
-        definition = _clean(body, self.now)
-        zone = ZoneInfo(definition.get("timezone", settings.TIME_ZONE))
-        after = query.instant(zone)(body["after"]) if body.get("after") is not None else self.now
+        definition, after = _read(body, self.now)
         trigger = build_trigger(
             definition,
             anchor=self.now.replace(microsecond=0),
@@ -49,37 +47,41 @@ class PreviewView(SchedulerView):
         return Response({"fire_times": [utc(at) for at in times], "description": trigger.describe()})
 
 
-def _clean(body: dict[str, Any], now: datetime) -> dict[str, Any]:
-    """Return the definition in `body`. Raises `InvalidRequest` or `InvalidTrigger` that names every bad field."""
+def _read(body: dict[str, Any], now: datetime) -> tuple[dict[str, Any], datetime]:
+    """Return the definition in `body`, and the instant after which its fire times are asked for.
+
+    Raises `InvalidRequest` or `InvalidTrigger` that names every bad field.
+    """
     fields = unknown_names(body, ("trigger", *ALL_TRIGGER_FIELDS, *OPTIONS)) | _wrong_options(body)
     given = {name: body[name] for name in ALL_TRIGGER_FIELDS if name in body}
-    grace = policies.default_policies()["misfire_grace_time"]
+    definition: dict[str, Any] = {}
+    wrong: dict[str, str] = {}
     try:
         definition = clean_trigger(
             flat_trigger(body.get("trigger"), given),
             now=now,
             default_timezone=settings.TIME_ZONE,
-            grace=grace,
+            grace=policies.default_policies()["misfire_grace_time"],
         )
     except InvalidTrigger as error:
-        if not fields:
-            raise
-        raise InvalidRequest(fields=fields | error.fields) from error
+        wrong = error.fields or {"trigger": str(error)}
+    after = now
+    if body.get("after") is not None:
+        try:
+            after = parse_instant(body["after"], time_zone(definition.get("timezone", settings.TIME_ZONE)))
+        except ValueError as error:
+            fields["after"] = str(error)
     if fields:
-        raise InvalidRequest(fields=fields)
-    return definition
+        raise InvalidRequest(fields=fields | wrong)
+    if wrong:
+        raise InvalidTrigger(fields=wrong)
+    return definition, after
 
 
 def _wrong_options(body: dict[str, Any]) -> dict[str, str]:
     wrong = {}
-    count = body.get("count", DEFAULT_COUNT)
-    if not is_whole(count, 1, MAX_COUNT):
+    if not is_whole(body.get("count", DEFAULT_COUNT), 1, MAX_COUNT):
         wrong["count"] = f"must be a whole number from 1 to {MAX_COUNT}"
     if not isinstance(body.get("id", ""), str):
         wrong["id"] = "must be a job's id, a text"
-    if body.get("after") is not None:
-        try:
-            query.instant(ZoneInfo(settings.TIME_ZONE))(body["after"])
-        except ValueError as error:
-            wrong["after"] = str(error)
     return wrong

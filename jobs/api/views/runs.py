@@ -92,8 +92,9 @@ class RunViewSet(SchedulerView, ViewSet):
         return answer_once(request, body, self.now, queue)
 
     def _page(self, request: Request, runs: RunQuerySet, more: dict[str, query.Reader]) -> Response:
-        instant = query.instant(ZoneInfo(settings.TIME_ZONE))
-        asked = query.query_of(request, {**PAGE_PARAMETERS, "since": instant, "until": instant, **more})
+        zone = ZoneInfo(settings.TIME_ZONE)
+        period = {"since": query.instant(zone), "until": query.instant(zone, end=True)}
+        asked = query.query_of(request, {**PAGE_PARAMETERS, **period, **more})
         page = page_of(_filtered(runs, asked), RUN_FIELDS, asked["cursor"], asked["limit"] or DEFAULT_LIMIT)
         return Response(
             {

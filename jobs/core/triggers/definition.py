@@ -13,7 +13,7 @@ from typing import Any
 from ..exceptions import InvalidTrigger
 from .cron import Schedule
 from .crontab import parse_crontab
-from .fields import CRON_FIELDS, INTERVAL_UNITS, TRIGGER_FIELDS, canonical, instant, shown, time_zone
+from .fields import CRON_FIELDS, INTERVAL_UNITS, TRIGGER_FIELDS, canonical, instant_of, shown, time_zone
 from .grammar import parse_fields
 from .types import CronTrigger, DateTrigger, IntervalTrigger, JitteredTrigger, Trigger, Window, local_words
 
@@ -104,7 +104,7 @@ def _recipe(default_timezone: str, *names_and_values: Any) -> Recipe:
     jitter = timedelta(seconds=clean.get("jitter", 0))
     if not jitter:
         return recipe
-    return lambda anchor, key: JitteredTrigger(recipe(anchor, key), jitter, key)
+    return lambda anchor, key: JitteredTrigger(recipe(anchor, key), jitter, key, window.end)
 
 
 def _window(clean: Mapping[str, Any], default_timezone: str) -> Window:
@@ -112,8 +112,9 @@ def _window(clean: Mapping[str, Any], default_timezone: str) -> Window:
         zone = time_zone(clean.get("timezone", default_timezone))
     except ValueError as error:
         raise InvalidTrigger(fields={"timezone": str(error)}) from None
-    start, end = (instant(clean[name], zone) if name in clean else None for name in ("start_date", "end_date"))
-    return Window(zone, "timezone" in clean, start, end)
+    start, end = (instant_of(name, clean[name], zone) if name in clean else None for name in ("start_date", "end_date"))
+    last_day = clean["end_date"] if len(clean.get("end_date", "")) == len("YYYY-MM-DD") else ""
+    return Window(zone, "timezone" in clean, start, end, last_day)
 
 
 def _interval(clean: Mapping[str, Any], window: Window) -> Recipe:
@@ -137,7 +138,7 @@ def _cron(clean: Mapping[str, Any], window: Window) -> Recipe:
 
 
 def _date(clean: Mapping[str, Any], window: Window) -> Recipe:
-    trigger = DateTrigger(instant(clean["run_date"], window.zone), window)
+    trigger = DateTrigger(instant_of("run_date", clean["run_date"], window.zone), window)
     return lambda anchor, key: trigger
 
 

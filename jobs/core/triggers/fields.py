@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import date, datetime, time
 from functools import lru_cache, partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from ..exceptions import InvalidTrigger
+from ..times import first_instant, last_instant, parse_time
 from ..values import did_you_mean, is_number, is_whole
 from . import dialects
 from .crontab import parse_crontab
@@ -33,10 +34,6 @@ MAX_JITTER = 604_800
 MAX_ERRORS = 50
 """Mistakes that one refusal names: an object may hold thousands of fields, and a trigger has twenty."""
 
-_DATE = re.compile(
-    r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:?\d\d)?)?",
-    re.ASCII,
-)
 _ZONE = re.compile(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*", re.ASCII)
 # Names of files beside the zones: the machine's own zone, "unknown", and clocks that count leap seconds.
 _NO_ZONES = ("localtime", "posixrules", "Factory", "posix/", "right/")
@@ -74,17 +71,17 @@ def canonical(definition: object) -> dict[str, Any]:
     return {"type": kind} | {name: values[name] for name in TRIGGER_FIELDS[str(kind)] if name in values}
 
 
-def instant(text: str, zone: ZoneInfo) -> datetime:
-    """Return a canonical date as an aware datetime in UTC.
+def instant_of(name: str, text: str, zone: ZoneInfo) -> datetime:
+    """Return the instant in UTC that the canonical text of the field `name` stands for; local times are of `zone`.
 
-    Without an offset of its own it is a local time of `zone`; one that the clock skips is read with the offset from
-    before the gap, one that comes twice is its first occurrence (PEP 495's fold=0, as RFC 5545, 3.3.5, has it).
+    A date alone is the first instant of its day, and as end_date the last one. Raises `InvalidTrigger` where it lies
+    beyond the year 9999.
     """
-    date = datetime.fromisoformat(text)
+    value = parse_time(text)
     try:
-        return (date if date.tzinfo else date.replace(tzinfo=zone)).astimezone(UTC)
-    except OverflowError:  # the last hours of the year 9999, west of Greenwich: "for ever"
-        return datetime.max.replace(tzinfo=UTC)
+        return last_instant(value, zone) if name == "end_date" else first_instant(value, zone)
+    except ValueError as error:
+        raise InvalidTrigger(fields={name: str(error)}) from None
 
 
 @lru_cache(maxsize=1024)
@@ -177,17 +174,26 @@ def _read_text(value: object) -> str:
     return value
 
 
-def _read_date(value: object) -> str:
-    text = _read_text(value)
+def _parse_date(value: object) -> date:
     try:
-        if not _DATE.fullmatch(text):
-            raise ValueError
-        date = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError(f"is no date: {shown(text)}; write YYYY-MM-DD HH:MM:SS, or ISO 8601 with an offset") from None
-    if date.year < BOUNDS["year"][0]:
-        raise ValueError(f"must not lie before {BOUNDS['year'][0]}")
-    return date.isoformat(sep="T" if date.tzinfo else " ")
+        return parse_time(value)
+    except ValueError as error:
+        raise ValueError(f"{error}, not {shown(value)}") from None
+
+
+def _read_date(value: object) -> str:
+    read = _parse_date(value)
+    return _canonical_time(read if isinstance(read, datetime) else datetime.combine(read, time()))
+
+
+def _read_end_date(value: object) -> str:
+    # A date alone keeps its form: as an end it means the whole day.
+    read = _parse_date(value)
+    return _canonical_time(read) if isinstance(read, datetime) else read.isoformat()
+
+
+def _canonical_time(value: datetime) -> str:
+    return value.isoformat(sep="T" if value.tzinfo else " ")
 
 
 def _read_zone(value: object) -> str:
@@ -219,7 +225,7 @@ _READERS: dict[str, Callable[[object], Any]] = {
     **{name: partial(_read_cron, name) for name in CRON_FIELDS},
     "crontab": _read_crontab,
     "start_date": _read_date,
-    "end_date": _read_date,
+    "end_date": _read_end_date,
     "run_date": _read_date,
     "jitter": _read_jitter,
     "timezone": _read_zone,

@@ -19,17 +19,24 @@ _LATEST = datetime.max.replace(tzinfo=UTC)
 
 
 class Window(NamedTuple):
-    """What triggers have in common: a time zone, and the aware instants in UTC from and until which they fire."""
+    """What triggers have in common: a time zone, and the aware instants in UTC from and until which they fire.
+
+    `last_day` is the date whose last instant `end` is, as YYYY-MM-DD, where the end was given as a date alone.
+    """
 
     zone: ZoneInfo
     zone_given: bool = False
     start: datetime | None = None
     end: datetime | None = None
+    last_day: str = ""
 
     def words(self, *, zone: bool) -> str:
         """Return the window in words, to follow a trigger's own: ", from … until … (Europe/Berlin)"."""
         start = f", from {local_words(self.start, self.zone)}" if self.start else ""
-        end = f"{'' if start else ','} until {local_words(self.end, self.zone)}" if self.end else ""
+        until = (
+            f"through {self.last_day}" if self.last_day else self.end and f"until {local_words(self.end, self.zone)}"
+        )
+        end = f"{'' if start else ','} {until}" if until else ""
         return start + end + (f" ({self.zone.key})" if zone or self.zone_given else "")
 
 
@@ -81,7 +88,10 @@ class Trigger(BaseTrigger):
 
         This is the interface of `apscheduler.triggers.base.BaseTrigger`.
         """
-        return self.next_after(now - _MICROSECOND if previous_fire_time is None else previous_fire_time)
+        if previous_fire_time is not None:
+            return self.next_after(previous_fire_time)
+        # In UTC: arithmetic in local time forgets which of two equal local times `now` is.
+        return self.next_after(now.astimezone(UTC) - _MICROSECOND)
 
 
 class IntervalTrigger(Trigger):
@@ -116,11 +126,7 @@ class IntervalTrigger(Trigger):
 
     def describe(self) -> str:
         """Return for example "every 1 hour 30 minutes, from 2027-01-01 00:00:00 UTC"."""
-        units = _units(self.interval)
-        words = " ".join(f"{number} {unit}{'' if number == 1 else 's'}" for unit, number in units)
-        return f"every {units[0][0] if words.startswith('1 ') and len(units) == 1 else words}" + self.window.words(
-            zone=False
-        )
+        return f"every {_interval_words(self.interval)}" + self.window.words(zone=False)
 
     def __str__(self) -> str:
         """Return APScheduler's form: interval[0:00:05]."""
@@ -133,14 +139,20 @@ class IntervalTrigger(Trigger):
         return max((until - self.first) // self.interval, -1)
 
 
-def _units(interval: timedelta) -> list[tuple[str, int]]:
-    """Split an interval into its units, the greatest first; into weeks only if nothing is left."""
+def _interval_words(interval: timedelta) -> str:
+    """Return "hour", "24 hours", "2 weeks", "1 hour 30 minutes".
+
+    An interval is elapsed time: "day" and "week" alone would promise the same time of the day, also across DST.
+    """
     minutes, second = divmod(interval.seconds, 60)
     hour, minute = divmod(minutes, 60)
-    if interval.seconds == 0 and interval.days % 7 == 0:
-        return [("week", interval.days // 7)]
     numbers = {"day": interval.days, "hour": hour, "minute": minute, "second": second}
-    return [(unit, number) for unit, number in numbers.items() if number]
+    if interval.days == 1:
+        numbers |= {"day": 0, "hour": hour + 24}
+    elif interval.seconds == 0 and interval.days % 7 == 0 and interval.days > 7:
+        numbers = {"week": interval.days // 7}
+    parts = [f"{number} {unit}{'' if number == 1 else 's'}" for unit, number in numbers.items() if number]
+    return parts[0].removeprefix("1 ") if len(parts) == 1 else " ".join(parts)
 
 
 class CronTrigger(Trigger):
@@ -218,18 +230,19 @@ class DateTrigger(Trigger):
 class JitteredTrigger(Trigger):
     """Fires as another trigger does, each time later by a share of `jitter` that every process works out alike.
 
-    A fire time stays before the next one of the other trigger, so the order and the number of them do not change; the
-    window limits the other trigger's times, as in APScheduler.
+    A fire time stays before the next one of the other trigger, so their order and number do not change, and never comes
+    after `end`.
     """
 
-    __slots__ = ("base", "jitter", "key")
+    __slots__ = ("base", "end", "jitter", "key")
 
-    def __init__(self, base: Trigger, jitter: timedelta, key: str) -> None:
-        """Keep the other trigger, the longest delay, and what makes this job's delays differ from other jobs'."""
+    def __init__(self, base: Trigger, jitter: timedelta, key: str, end: datetime | None) -> None:
+        """Keep the other trigger, the longest delay, the key that tells jobs apart, and the window's end (aware)."""
         self.timezone = base.timezone
         self.base = base
         self.jitter = jitter
         self.key = key
+        self.end = _LATEST if end is None else end
 
     def next_after(self, after: datetime) -> datetime | None:
         """Return the delayed time of the other trigger's last one up to `after`, or else of its next."""
@@ -267,6 +280,7 @@ class JitteredTrigger(Trigger):
 
     def _delayed(self, time: datetime) -> datetime:
         following = self.base.next_after(time)
-        room = (_LATEST if following is None else following) - time - (following is not None) * _MICROSECOND
+        room = (_LATEST if following is None else following - _MICROSECOND) - time
         digest = blake2b(f"{self.key}|{time.isoformat()}".encode(errors="backslashreplace"), digest_size=8).digest()
-        return time + _MICROSECOND * (int.from_bytes(digest) % (min(self.jitter, room) // _MICROSECOND + 1))
+        delay = _MICROSECOND * (int.from_bytes(digest) % (min(self.jitter, room) // _MICROSECOND + 1))
+        return min(time + delay, self.end)
