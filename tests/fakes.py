@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,11 +12,10 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 
 from jobs import services
-from jobs.core.clock import Clock
-from jobs.core.runs import RunStatus, RunTrigger
+from jobs.core.runs import Executor, RunStatus, RunTrigger
 from jobs.core.triggers.definition import Trigger, build_trigger
 from jobs.models import Job, Run, Scheduler
-from jobs.scheduler.executors import Executor
+from jobs.scheduler.executors import ExecutorFactory, Hooks, RunExecutor
 from jobs.scheduler.recorder import Recorder
 from jobs.scheduler.store.held import HeldRun, Outcome
 from jobs.worker import runner
@@ -79,27 +78,20 @@ class RunningClock(FakeClock):
         return super().monotonic() + time.monotonic() - self._started
 
 
-class InlineExecutor(Executor):
+class InlineExecutor(RunExecutor):
     """Runs what it was handed when a test calls `work`, in the test's own thread."""
 
-    def __init__(
-        self,
-        threads: int,
-        execute: Callable[[HeldRun], None],
-        low: Callable[[], None],
-        cancel: Callable[[int, str], None],
-    ) -> None:
-        """Take the place of a `ThreadExecutor`."""
+    def __init__(self, slots: int, hooks: Hooks) -> None:
+        """Have `slots` slots."""
         super().__init__()
-        self._threads = threads
-        self._execute = execute
-        self._cancel = cancel
+        self.hooks = hooks
+        self._slots = slots
         self._queue: deque[HeldRun] = deque()
         self._busy: set[int] = set()
 
     @property
     def slots(self) -> int:
-        return self._threads
+        return self._slots
 
     @property
     def queued(self) -> int:
@@ -112,9 +104,6 @@ class InlineExecutor(Executor):
     def held(self) -> set[int]:
         """Return the ids of the runs that it has taken and not ended."""
         return self._busy | {run.id for run in self._queue}
-
-    def _do_submit_job(self, job: HeldRun, run_times: Sequence[datetime]) -> None:
-        self._queue.append(job)
 
     def submit_all(self, runs: Sequence[HeldRun]) -> None:
         """Take several runs at once."""
@@ -135,43 +124,36 @@ class InlineExecutor(Executor):
 
     def cancel(self, run_id: int, reason: str) -> None:
         """Let the function know."""
-        self._cancel(run_id, reason)
+        self.hooks.recorder.cancel(run_id, reason)
 
     def shutdown(self, wait: Any = True) -> None:
         """Do nothing: there are no threads."""
 
     def work(self, runs: int | None = None) -> int:
         """Run what is queued, at most `runs` of them; return how many."""
+        clock, recorder, may_start, _ = self.hooks
         count = len(self._queue) if runs is None else min(runs, len(self._queue))
         for _ in range(count):
             run = self._queue.popleft()
             self._busy.add(run.id)
-            self._execute(run)
+            if may_start(run):
+                recorder.finished(runner.execute(run, clock, recorder.started))
             self._busy.discard(run.id)
         return count
 
 
-class InlineProcesses(InlineExecutor):
-    """Takes the place of a `ProcessExecutor`, and runs in the test's own thread all the same."""
+def inline_executors(threads: int = 4, processes: int = 2) -> ExecutorFactory:
+    """Return what makes executors whose runs start when a test calls `work`."""
+    return lambda hooks: {
+        Executor.THREAD: InlineExecutor(threads, hooks),
+        Executor.PROCESS: InlineExecutor(processes, hooks),
+    }
 
-    def __init__(
-        self,
-        slots: int,
-        clock: Clock,
-        recorder: Recorder,
-        may_start: Callable[[HeldRun], bool],
-        low: Callable[[], None],
-    ) -> None:
-        """Have `slots` slots."""
 
-        def execute(run: HeldRun) -> None:
-            if may_start(run):
-                recorder.finished(runner.execute(run, clock, recorder.started))
-
-        super().__init__(slots, execute, low, recorder.cancel)
-
-    def abandon(self) -> None:
-        """Do nothing: there are no processes."""
+def make_hooks(clock: FakeClock | None = None, **hooks: Any) -> Hooks:
+    """Return what an executor gets from a scheduler that lets it start every run."""
+    defaults = {"recorder": Recorder(lambda ended: None), "may_start": lambda run: True, "on_low": lambda name: None}
+    return Hooks(clock=clock or FakeClock(), **{**defaults, **hooks})
 
 
 def trigger(definition: dict[str, Any] | None = None, *, anchor: datetime = NOW, **fields: Any) -> Trigger:

@@ -1,4 +1,4 @@
-"""Work that is there and could not be taken: until when the loop does not look for it again."""
+"""Keep the loop from looking again and again for work that cannot be taken yet."""
 
 from __future__ import annotations
 
@@ -6,46 +6,48 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from math import inf
 
-STUCK = 0.1
-"""Seconds after which it is looked for again, if no run has ended meanwhile."""
+COOLDOWN_SECONDS = 0.1
+"""Time until work is looked for again, unless a run ends before."""
 
 
-class Stuck:
-    """Work of one kind, jobs that are due or runs that wait, that executors with room could not take.
+class Cooldown:
+    """Pauses the look for one kind of work, due jobs or waiting runs, by executor.
 
-    It is of a full job or group, or for another executor, or somebody else is taking it.
+    The work is there, and the executor has capacity, and yet it could take nothing: a job or a group is full, the work
+    is for another executor, or another scheduler is taking it.
     """
 
     def __init__(self) -> None:
-        """Start with nothing."""
+        """Start without a pause."""
         self._since: datetime | None = None
         self._until: dict[str, float] = {}
-        self._soonest = 0.0
+        self._earliest = 0.0
 
-    def worth(self, rooms: Mapping[str, int], since: datetime | None, now: datetime, at: float) -> dict[str, int]:
-        """Return those of `rooms` that are worth a look at the monotonic time `at`, which is `now`.
+    def ready(self, capacity: Mapping[str, int], since: datetime | None, now: datetime, at: float) -> dict[str, int]:
+        """Return the part of `capacity` for which a look is worthwhile at `now`, which is the monotonic time `at`.
 
-        The oldest of the work is there `since` then, None for no work: where that is another one, so is the work.
+        The oldest work has been there `since` then; None for no work. A different job or run at the front means that
+        there is new work, which ends the pause.
         """
         if since != self._since:
             self._since = since
             self._until.clear()
         if since is None or since > now:
             return {}
-        return {name: room for name, room in rooms.items() if room and at >= self._until.get(name, 0.0)}
+        return {name: free for name, free in capacity.items() if free and at >= self._until.get(name, 0.0)}
 
-    def found_nothing(self, names: Iterable[str], began: float, ended: float) -> None:
-        """Note that a look between two monotonic times found nothing that the executors `names` could take."""
-        # What takes long is done less often: it may have a tenth of the loop's time.
-        self._soonest = ended + 9 * (ended - began)
-        self._until |= dict.fromkeys(names, max(ended + STUCK, self._soonest))
+    def missed(self, names: Iterable[str], began: float, ended: float) -> None:
+        """Note that a look between two monotonic times found nothing for the executors `names`."""
+        # A slow look is repeated less often: it may take a tenth of the loop's time.
+        self._earliest = ended + 9 * (ended - began)
+        self._until |= dict.fromkeys(names, max(ended + COOLDOWN_SECONDS, self._earliest))
 
-    def hurry(self) -> None:
-        """Have it looked for sooner: a run has ended, perhaps of the job or the group that was full."""
-        self._until = {name: min(until, self._soonest) for name, until in self._until.items()}
+    def shorten(self) -> None:
+        """Look again sooner, because a run has ended, perhaps of the job or the group that was full."""
+        self._until = {name: min(until, self._earliest) for name, until in self._until.items()}
 
     def wait(self, names: Collection[str], now: datetime, at: float) -> float:
-        """Return the seconds from `at`, which is `now`, until a look is worth it for one of `names`; perhaps none."""
+        """Return the seconds from `at`, which is `now`, until one of `names` is worth a look; 0 or less: now."""
         if self._since is None or not names:
             return inf
         ahead = (self._since - now).total_seconds()

@@ -9,42 +9,42 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 IN_MODIFY = 0x2
-"""The event of inotify(7) of a file that was written to."""
-SIZE = 65_536
-"""Bytes of events that are read at a time."""
+"""The event of inotify(7) for a file that was written to."""
+READ_BYTES = 65_536
+"""Events read at a time."""
 
 
-class Writes:
-    """The writes to one file, by whichever process on this machine."""
+class FileWatch:
+    """Notices writes to one file by any process on this machine."""
 
     def __init__(self, descriptor: int) -> None:
-        """Read them from an open inotify descriptor."""
+        """Read the events of an open inotify descriptor."""
         self._descriptor = descriptor
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLIN)
 
     def wait(self, timeout: float) -> bool:
-        """Wait for a write, `timeout` seconds at the most; return whether there was one since the last `forget`."""
+        """Wait up to `timeout` seconds for a write; return whether there was one since the last `clear`."""
         return bool(self._poll.poll(timeout * 1000))
 
-    def forget(self) -> None:
-        """Forget the writes that there were."""
+    def clear(self) -> None:
+        """Forget the writes so far."""
         with suppress(BlockingIOError):  # there were none
-            os.read(self._descriptor, SIZE)
+            os.read(self._descriptor, READ_BYTES)
 
 
 @contextmanager
-def writes_to(path: str) -> Iterator[Writes | None]:
-    """Provide the writes to the file `path` from now on; None where the system does not tell of them."""
-    descriptor = _watch(os.fsencode(path))
+def watch_file(path: str) -> Iterator[FileWatch | None]:
+    """Watch the file `path` within this context; None where the system cannot, or where there is no such file."""
+    descriptor = _open_watch(os.fsencode(path))
     try:
-        yield None if descriptor is None else Writes(descriptor)
+        yield None if descriptor is None else FileWatch(descriptor)
     finally:
         if descriptor is not None:
             os.close(descriptor)
 
 
-def _watch(path: bytes) -> int | None:
+def _open_watch(path: bytes) -> int | None:
     library = ctypes.CDLL(None, use_errno=True)
     if not hasattr(library, "inotify_init1"):
         return None

@@ -1,4 +1,4 @@
-"""Show Cronzimus's jobs to APScheduler's own interface: listeners and plugins see them as APScheduler jobs."""
+"""Show Cronzimus's jobs through APScheduler's own interface, for its listeners and plugins."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from ..models import Job
 class JobStore(DjangoJobStore):
     """A `DjangoJobStore` on Cronzimus's rows.
 
-    Nothing is pickled, a row that can not be understood is passed over and stays, and nothing is recorded by
-    listeners: claims and recorder do that, for all schedulers. Jobs are made, changed and removed in the admin, over
-    the API or with `jobs.services`, which check what they write; APScheduler's calls for it are refused.
+    Nothing is pickled, damaged rows are left out, and no listener records runs: the claims and the recorder do. Jobs
+    are added, changed and removed in the admin, over the API or with the app's services, which check what they write.
+    APScheduler's calls for it are refused.
     """
 
     def register_event_listeners(self) -> None:
-        """Register none: every run has its row already."""
+        """Register none: every run has its row."""
 
     @retry_on_db_operational_error
     def lookup_job(self, job_id: str) -> APSchedulerJob | None:
-        """Return the job `job_id`; None where there is none, or where its row is damaged."""
+        """Return the job `job_id`; None where there is no such job, or its row is damaged."""
         job = Job.objects.filter(pk=job_id).first()
         return None if job is None else self._apscheduler_job(job)
 
@@ -46,21 +46,21 @@ class JobStore(DjangoJobStore):
 
     def add_job(self, job: APSchedulerJob) -> None:
         """Refuse. Raises `NotImplementedError`."""
-        raise NotImplementedError("jobs are added in the admin, over the API or with jobs.services.add_job")
+        raise NotImplementedError("jobs are added in the admin, over the API or with services.add_job")
 
     def update_job(self, job: APSchedulerJob) -> None:
         """Refuse. Raises `NotImplementedError`."""
-        raise NotImplementedError("jobs are changed in the admin, over the API or with jobs.services.update_job")
+        raise NotImplementedError("jobs are changed in the admin, over the API or with services.update_job")
 
     def remove_job(self, job_id: str) -> None:
         """Refuse. Raises `JobLookupError` for an unknown job, `NotImplementedError` otherwise."""
         if not Job.objects.filter(pk=job_id).exists():
             raise JobLookupError(job_id)
-        raise NotImplementedError("jobs are removed in the admin, over the API or with jobs.services.remove_job")
+        raise NotImplementedError("jobs are removed in the admin, over the API or with services.remove_job")
 
     def remove_all_jobs(self) -> None:
         """Refuse. Raises `NotImplementedError`."""
-        raise NotImplementedError("jobs are removed in the admin, over the API or with jobs.services.remove_job")
+        raise NotImplementedError("jobs are removed in the admin, over the API or with services.remove_job")
 
     def _apscheduler_job(self, job: Job) -> APSchedulerJob | None:
         try:

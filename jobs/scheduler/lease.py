@@ -1,4 +1,4 @@
-"""A scheduler's place among the others: its row, its heartbeat, and its lease, after which its runs are lost."""
+"""A scheduler's place among the others: its row, its heartbeat, its lease, and the runs that it gives back."""
 
 from __future__ import annotations
 
@@ -6,25 +6,29 @@ import logging
 import os
 import secrets
 import socket
-from datetime import timedelta
+from collections import deque
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 
 from .. import __version__
 from ..core.clock import Clock
 from ..models import Scheduler
+from .store import admission
+from .store.held import HeldRun
 
 logger = logging.getLogger("cronzimus.scheduler.lease")
 
-HEARTBEAT = 5.0
-"""Seconds between two heartbeats."""
-LEASE = 15.0
-"""Seconds that a scheduler's hold on its runs counts without a new heartbeat."""
+HEARTBEAT_SECONDS = 5.0
+"""Time between two heartbeats."""
+LEASE_SECONDS = 15.0
+"""How long a scheduler's hold on its runs counts without a new heartbeat."""
 
 
 class Lease:
     """The right of this process to start and to finish the runs that it claimed.
 
-    `held` is read by the threads before each start: a process that was stopped for longer than its lease, or that
-    could not reach the database, starts nothing that another may have given up for lost.
+    The executors' threads ask for it before each start. A process that was stopped for longer than its lease, or that
+    could not reach the database, starts nothing: another scheduler may have marked its runs as lost.
     """
 
     def __init__(self, clock: Clock, threads: int, processes: int) -> None:
@@ -38,7 +42,7 @@ class Lease:
 
     @property
     def held(self) -> bool:
-        """Whether the lease has not run out, by this process's own monotonic clock."""
+        """Whether the lease has not ended, by this process's own monotonic clock."""
         return self._clock.monotonic() < self._until
 
     @property
@@ -46,27 +50,35 @@ class Lease:
         """When the next heartbeat is due, in seconds of the monotonic clock."""
         return self._due
 
+    def covers(self, run: HeldRun) -> bool:
+        """Tell whether `run` may start: the lease that it was claimed under is still held.
+
+        A later lease of this process does not count: others may have marked the run as lost in between.
+        """
+        return self.held and run.scheduler_id == self.scheduler_id
+
     def acquire(self) -> None:
-        """Write a row for this process, and hold the lease."""
+        """Write a row for this process, with a new id, and hold the lease."""
         beat, now = self._clock.monotonic(), self._clock.now()
         hostname = socket.gethostname()
         self.scheduler_id = f"{hostname[:100]}-{os.getpid()}-{secrets.token_hex(4)}"
         Scheduler.objects.create(
             id=self.scheduler_id, hostname=hostname[:100], pid=os.getpid(), version=__version__,
             threads=self._threads, processes=self._processes, started_at=now, heartbeat_at=now,
-            lease_until=now + timedelta(seconds=LEASE),
+            lease_until=now + timedelta(seconds=LEASE_SECONDS),
         )  # fmt: skip
         self._extend(beat)
 
     def renew(self, *, queued: int, running: int) -> bool:
-        """Write a heartbeat with what this process has queued and running; return whether the row was still its own.
+        """Write a heartbeat with how many runs this process has queued and running; return whether the row was its own.
 
-        False means that others gave it up, and its runs with it: it has to `acquire` a new lease.
+        False means that another scheduler ended the lease and marked its runs as lost: `acquire` a new one.
         """
         beat, now = self._clock.monotonic(), self._clock.now()
         kept = Scheduler.objects.filter(pk=self.scheduler_id, stopped_at__isnull=True).update(
-            heartbeat_at=now, lease_until=now + timedelta(seconds=LEASE), queued_runs=queued, running_runs=running
-        )
+            heartbeat_at=now, lease_until=now + timedelta(seconds=LEASE_SECONDS),
+            queued_runs=queued, running_runs=running,
+        )  # fmt: skip
         if kept:
             self._extend(beat)
         return bool(kept)
@@ -79,5 +91,40 @@ class Lease:
         )
 
     def _extend(self, beat: float) -> None:
-        # From before the write: the lease ends here no later than the others think it does.
-        self._until, self._due = beat + LEASE, beat + HEARTBEAT
+        # From before the write: the lease ends here no later than others think.
+        self._until, self._due = beat + LEASE_SECONDS, beat + HEARTBEAT_SECONDS
+
+
+class Releases:
+    """Runs that the scheduler took and cannot start: it gives them back, for any scheduler to take.
+
+    Any thread may `add` runs. The loop empties it once the database knows.
+    """
+
+    def __init__(self) -> None:
+        """Start without runs."""
+        self._runs: deque[HeldRun] = deque()
+
+    def __len__(self) -> int:
+        """Return how many runs there are."""
+        return len(self._runs)
+
+    def add(self, runs: Iterable[HeldRun]) -> None:
+        """Have `runs` given back."""
+        self._runs.extend(runs)
+
+    def give_back(self, scheduler_id: str, now: datetime) -> None:
+        """Give the runs back. Raises what the database raises, and keeps the runs then."""
+        runs = list(self._runs)
+        if runs:
+            admission.give_back(scheduler_id, [run.id for run in runs], now)
+        for _ in runs:
+            self._runs.popleft()
+
+    def give_back_orphans(self, scheduler_id: str, known: set[int], now: datetime) -> None:
+        """Give back what a claim took whose answer was lost with the connection: nobody would start it.
+
+        `known` is the ids of the runs that the scheduler knows it holds.
+        """
+        known = known | {run.id for run in self._runs}
+        admission.give_back(scheduler_id, list(admission.held_runs(scheduler_id) - known), now)

@@ -1,41 +1,60 @@
-"""The loop: an APScheduler scheduler that claims, hands out and records, in one thread and many runs at a time."""
+"""The scheduler: an APScheduler scheduler whose loop claims, hands out and records many runs at a time."""
 
 from __future__ import annotations
 
 import logging
 import time
 from datetime import datetime
+from math import inf
 
 from apscheduler.schedulers import SchedulerNotRunningError
-from apscheduler.schedulers.base import STATE_STOPPED, BaseScheduler
+from apscheduler.schedulers.base import STATE_RUNNING, STATE_STOPPED, BaseScheduler
 from apscheduler.schedulers.blocking import BlockingScheduler
+from django.conf import settings
 from django.db import OperationalError, connection
 
-from . import recovery
-from .store import admission
-from .store.connection import tuned_for_the_loop
-from .tick import FLUSH, TickingScheduler
-from .wakeup import Watcher
+from .events import Events
+from .executors import ExecutorFactory
+from .jobstore import JobStore
+from .store.clock import DatabaseClock
+from .store.connection import loop_connection
+from .store.pending import pending_work
+from .tick import FLUSH_SECONDS, Tick
+from .wakeup import Bell, Watcher
 
 logger = logging.getLogger("cronzimus.scheduler.scheduler")
 
-GAP = 0.002
-"""Seconds between two looks of a loop that keeps up: what happens in between is handled together."""
-DRAIN = 30.0
-"""Seconds that running runs have to end, once the scheduler was told to stop."""
+GAP_SECONDS = 0.002
+"""Least time between two ticks of a loop that keeps up: what happens in between is handled together."""
+DRAIN_SECONDS = 30.0
+"""Time that running runs have to end once the scheduler was told to stop."""
+FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.2, 5.0
+"""Time until a failed tick is tried again: after the first failure, and at most."""
 
 
-class Scheduler(TickingScheduler):
-    """One of the schedulers on a database: its life, from its place among the others to its end."""
+class Scheduler(BlockingScheduler):
+    """One of the schedulers on a database: it takes a place among them, ticks until it is told to stop, and leaves."""
 
-    _forced = False
-    _drain_until = float("inf")
-    _given_up = 0
+    def __init__(self, make_executors: ExecutorFactory, clock: DatabaseClock | None = None) -> None:
+        """Prepare a scheduler with the executors that `make_executors` makes; see `executors.local_executors`."""
+        self.clock = clock or DatabaseClock()
+        self._event = Bell()
+        self.tick = Tick(self.clock, make_executors, Events(self), self._event, self._may_claim)
+        self._backoff = Backoff()
+        self._draining = self._forced = False
+        self._drain_until = inf
+        self._given_up = 0
+        super().__init__(
+            timezone=settings.TIME_ZONE,
+            executors=self.tick.executors.by_name,
+            jobstores={"default": JobStore()},
+        )
+
+    # --- its life ----------------------------------------------------------------------------------------------------
 
     def start(self, paused: bool = False) -> None:
-        """Run until `drain` or `force` ends it. Returns when every outcome is on record, or given up."""
-        connection.close()
-        with tuned_for_the_loop():
+        """Run until `drain` or `force` ends it. Return when every outcome is on record, or given up."""
+        with loop_connection():
             self.open(paused=paused)
             watcher = Watcher(self.wakeup)
             watcher.start()
@@ -46,31 +65,87 @@ class Scheduler(TickingScheduler):
                 watcher.stop()
 
     def run_once(self) -> None:
-        """Claim and run all that is due now, and return when it is on record."""
-        self.open()
-        horizon = self.clock.now()
-        try:
-            while not self._drained() and self._work_left(horizon):
-                wait = self._process_jobs()
-                self._event.wait(wait if self._backoff.failures else min(wait, FLUSH))
-                self._event.clear()
-        finally:
-            self._close()
+        """Claim and run everything that is due now, and return when it is on record."""
+        with loop_connection():
+            self.open()
+            horizon = self.clock.now()
+            try:
+                while not self._drained() and self._work_left(horizon):
+                    wait = self._process_jobs()
+                    self._event.wait(wait if self._backoff.failures else min(wait, FLUSH_SECONDS))
+                    self._event.clear()
+            finally:
+                self._close()
 
     def open(self, paused: bool = False) -> None:
         """Take a place among the schedulers, and start the executors; `paused`, claim nothing until `resume`.
 
-        A database that is gone, or locked by another process, is waited for, until `drain` or `force`.
+        Wait for a database that is gone, or that another process has locked, until `drain` or `force`.
         """
-        while not self._took_place() and not self._draining:
+        while not self._joined() and not self._draining:
             self._event.clear()
         BaseScheduler.start(self, paused=paused)
 
-    def _took_place(self) -> bool:
+    def drain(self) -> None:
+        """Claim nothing more, let running runs end, and stop. Safe to call from a signal handler."""
+        self._draining = True
+        self.wakeup()
+
+    def force(self) -> None:
+        """Stop at once; running runs are lost. Safe to call from a signal handler."""
+        self._draining = self._forced = True
+        self.wakeup()
+
+    def shutdown(self, wait: bool = True) -> None:
+        """Stop as APScheduler's callers expect: `drain`, or `force` without `wait`."""
+        if self.state == STATE_STOPPED:
+            raise SchedulerNotRunningError
+        self.drain() if wait else self.force()
+
+    def wakeup(self) -> None:
+        """Have the loop look at the database at once."""
+        self.tick.wake_up()
+
+    @property
+    def unfinished(self) -> int:
+        """How many runs were given up at the end, or are still running."""
+        return max(self._given_up, self.tick.executors.taken)
+
+    # --- the loop ----------------------------------------------------------------------------------------------------
+
+    def _main_loop(self) -> None:
+        look_at = 0.0
+        while self.state != STATE_STOPPED and not self._drained():
+            # While the database fails, starts and outcomes have to wait as well.
+            due = look_at if self._backoff.failures else min(look_at, self.tick.write_at)
+            self._event.wait(max(due - self.clock.monotonic(), 0.0))
+            if self._backoff.failures and not self._draining and self.clock.monotonic() < due:
+                self._event.clear()  # what woke the loop is not what it waits for
+                continue
+            if self.tick.woken and not self.tick.wanted:
+                time.sleep(max(0.0, self.tick.began_at + GAP_SECONDS - self.clock.monotonic()))
+            self._event.clear()
+            if self.tick.woken or self.clock.monotonic() >= due:
+                self.tick.woken = False
+                wait = self._process_jobs()
+                look_at = self.clock.monotonic() + wait
+
+    def _process_jobs(self) -> float:
+        """Tick; return the seconds until the next tick, if nothing wakes the loop. Never raises."""
         try:
-            self.clock.synchronise()
-            recovery.recover(self.clock.now())
-            self.lease.acquire()
+            wait = self.tick.run()
+        except Exception as error:
+            self.tick.settle(error)
+            return self._backoff.failed(error)
+        self._backoff.succeeded()
+        return wait
+
+    def _may_claim(self) -> bool:
+        return self.state == STATE_RUNNING and not self._draining
+
+    def _joined(self) -> bool:
+        try:
+            self.tick.join()
         except OperationalError as error:
             connection.close()
             self._event.wait(self._backoff.failed(error))
@@ -78,92 +153,74 @@ class Scheduler(TickingScheduler):
         self._backoff.succeeded()
         return True
 
-    def drain(self) -> None:
-        """Claim nothing more, let what is running end, and stop. Safe to call from a signal handler."""
-        self._draining = True
-        self.wakeup()
+    def _work_left(self, horizon: datetime) -> bool:
+        if self.tick.at_work or self._backoff.failures:
+            return True
+        try:
+            pending = pending_work(self.tick.lease.scheduler_id)
+        except OperationalError:
+            return True  # the next tick fails as well, and waits
+        if self._draining or pending.paused:
+            return False
+        # A run that was claimed without a free slot has waited since its claim, and so since after the horizon.
+        return pending.is_due(horizon) or pending.is_waiting(self.clock.now())
 
-    def force(self) -> None:
-        """Stop at once: what is running is lost. Safe to call from a signal handler."""
-        self._draining = self._forced = True
-        self.wakeup()
-
-    def shutdown(self, wait: bool = True) -> None:
-        """Stop, as APScheduler's callers ask for it: `drain`, or without `wait` `force`."""
-        if self.state == STATE_STOPPED:
-            raise SchedulerNotRunningError
-        self.drain() if wait else self.force()
-
-    @property
-    def unfinished(self) -> int:
-        """How many runs were given up at the end, or are still being called."""
-        return max(self._given_up, self._pools.taken)
-
-    def _main_loop(self) -> None:
-        look_at = 0.0
-        while self.state != STATE_STOPPED and not self._drained():
-            # Where the database fails, what there is to record has to wait, too.
-            due = look_at if self._backoff.failures else min(look_at, self._record_at())
-            self._event.wait(max(due - self.clock.monotonic(), 0.0))
-            if self._backoff.failures and not self._draining and self.clock.monotonic() < due:
-                self._event.clear()  # what woke the loop is not what it waits for
-                continue
-            if self._woken and not self._wanted:
-                time.sleep(max(0.0, self._looked_at + GAP - self.clock.monotonic()))
-            self._event.clear()
-            if self._woken or self.clock.monotonic() >= due:
-                self._woken = False
-                wait = self._process_jobs()
-                look_at = self.clock.monotonic() + wait
+    # --- its end -----------------------------------------------------------------------------------------------------
 
     def _drained(self) -> bool:
         if not self._draining or self._forced:
             return self._forced
-        if self._drain_until == float("inf"):
+        if self._drain_until == inf:
             self._begin_drain()
-        return not self._at_work() or self.clock.monotonic() >= self._drain_until
+        return not self.tick.at_work or self.clock.monotonic() >= self._drain_until
 
     def _begin_drain(self) -> None:
-        self._drain_until = self.clock.monotonic() + DRAIN
-        self._unstarted.add(self._pools.take_back())
+        self._drain_until = self.clock.monotonic() + DRAIN_SECONDS
+        self.tick.take_back()
         self.wakeup()
-        logger.info(
-            "draining %d runs, %d s at the most", self._pools.taken, DRAIN, extra={"action": "scheduler_draining"}
-        )
+        extra = {"action": "scheduler_draining"}
+        logger.info("draining %d runs, for at most %d s", self.tick.executors.taken, DRAIN_SECONDS, extra=extra)
 
     def _close(self) -> None:
         """Give up what has not ended, leave the schedulers, and stop the executors."""
-        self._unstarted.add(self._pools.take_back())
-        if self.lease.scheduler_id:
+        self.tick.take_back()
+        if self.tick.lease.scheduler_id:
             self._sign_off()
-        self._processes.abandon()
+        self.tick.executors.abandon()
         BlockingScheduler.shutdown(self, wait=False)
 
     def _sign_off(self) -> None:
+        how = "ended at once" if self._forced else f"stopped, and it did not end within {DRAIN_SECONDS:.0f} s"
         try:
-            self._give_back_orphans()
-            self._give_back()
-            self._flush()
-            how = "ended at once" if self._forced else f"stopped, and it did not end within {DRAIN:.0f} s"
-            self._given_up = recovery.lose([self.lease.scheduler_id], f"its scheduler was {how}", self.clock.now())
-            self.lease.release()
+            self._given_up = self.tick.leave(f"its scheduler was {how}")
         except Exception as error:
-            # The others see the lease run out, and give up what is left. Where that is nothing, all is well.
-            left = len(self._pools.held() | self.recorder.unwritten()) + len(self._unstarted)
-            self._given_up = max(self._given_up, left)
-            what = f"{left} runs are lost when its lease is over" if left else "nothing is lost by it"
-            level = logging.ERROR if left else logging.WARNING
+            # Other schedulers see the lease end, and mark what is left as lost. Where nothing is left, nothing is lost.
+            unsaved = self.tick.unsaved
+            self._given_up = max(self._given_up, unsaved)
+            what = f"{unsaved} runs are lost when its lease ends" if unsaved else "nothing is lost"
+            level = logging.ERROR if unsaved else logging.WARNING
             extra = {"action": "scheduler_sign_off_failed"}
-            logger.log(level, "could not sign off: %s; %s", error, what, exc_info=bool(left), extra=extra)
+            logger.log(level, "could not sign off: %s; %s", error, what, exc_info=bool(unsaved), extra=extra)
 
-    def _work_left(self, horizon: datetime) -> bool:
-        if self._at_work() or self._backoff.failures:
-            return True
-        try:
-            seen = admission.look(self.lease.scheduler_id)
-        except OperationalError:
-            return True  # the next tick sees it, too, and waits
-        if self._draining or seen.paused:
-            return False
-        # What was claimed for want of a slot waits since its claim, and so since after the horizon.
-        return seen.is_due(horizon) or (seen.waiting_at is not None and seen.waiting_at <= self.clock.now())
+
+class Backoff:
+    """Counts the ticks that failed in a row, and says how long to wait after each."""
+
+    def __init__(self) -> None:
+        """Start without failures."""
+        self.failures = 0
+
+    def failed(self, error: Exception) -> float:
+        """Note a tick that raised `error`; return the seconds until the next one."""
+        self.failures += 1
+        wait: float = min(FIRST_RETRY_SECONDS * 2 ** min(self.failures - 1, 10), LAST_RETRY_SECONDS)
+        level = logging.WARNING if self.failures > 1 else logging.ERROR
+        extra = {"action": "tick_failed"}
+        logger.log(level, "%s; trying again in %.1f s", error, wait, exc_info=self.failures == 1, extra=extra)
+        return wait
+
+    def succeeded(self) -> None:
+        """Note a tick that did not fail."""
+        if self.failures:
+            logger.info("recovered after %d failures", self.failures, extra={"action": "tick_recovered"})
+            self.failures = 0

@@ -4,280 +4,347 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
-from functools import partial
 
-from apscheduler.schedulers.base import STATE_RUNNING
-from django.conf import settings
-from django.db import connection, reset_queries
+from django.db import connection, reset_queries, transaction
 
-from ..worker import runner
-from . import recovery
-from .backoff import Backoff
-from .cancellation import cancel_wanted
-from .cooldown import Stuck
-from .events import TellingScheduler
-from .executors import ProcessExecutor, ThreadExecutor
-from .jobstore import JobStore
-from .lease import LEASE, Lease
-from .pools import Pools
+from ..core.runs import Executor, RunStatus
+from .cooldown import Cooldown
+from .events import Events
+from .executors import ExecutorFactory, Executors, Hooks
+from .lease import LEASE_SECONDS, Lease, Releases
 from .pruner import Pruner
 from .recorder import Recorder
-from .releases import Unstarted
-from .repair import Inspector, repair_after
-from .replacing import Replacer
-from .store import admission, claims
+from .store import admission, claims, outcomes, recovery
 from .store.clock import DatabaseClock
-from .store.due import most
 from .store.held import HeldRun, Outcome
+from .store.pending import PendingWork, cancel_requests, pending_work
+from .store.repair import Inspector, repair_after
 from .wakeup import Bell
 
 logger = logging.getLogger("cronzimus.scheduler.tick")
 
-POLL = 1.0
-"""Seconds after which the loop looks for itself, should it not have been woken."""
-FLUSH = 0.05
-"""Seconds that a start or an outcome waits, at the most, for others to be written with it."""
-LIVE = 0.5
-"""Seconds between two writes of what running runs have written so far."""
-STALL = 1.0
-"""Seconds without a start after which runs that were claimed ahead are given back, for others to start."""
+POLL_SECONDS = 1.0
+"""Time after which the loop looks at the database although nothing has woken it."""
+FLUSH_SECONDS = 0.05
+"""Time that a start or an outcome waits, at most, for others to be written with it."""
+LIVE_SECONDS = 0.5
+"""Time between two writes of what running runs have written so far."""
+STALL_SECONDS = 1.0
+"""Time without a start after which an executor's queued runs are given back, for other schedulers to start."""
+REPLACE_SECONDS = 1.0
+"""Time between two looks for replacing jobs while an executor is full: such a look reads all due jobs."""
 
 
-class TickingScheduler(TellingScheduler):
-    """An APScheduler scheduler whose step is `tick`: it beats, looks, claims, hands out and records.
+class Tick:
+    """One step of the loop: it beats, looks, claims, hands out and writes.
 
-    Everything that it writes is written by the thread that ticks; the threads of the executors only run functions. The
-    heartbeat is the tick's own, so that a loop that hangs is seen to be dead.
+    Everything is written by the thread that ticks; the executors' threads only run functions. The heartbeat is part
+    of the tick, so that others see a loop that hangs as dead.
     """
 
-    def __init__(self, threads: int, processes: int = 1, clock: DatabaseClock | None = None) -> None:
-        """Make a scheduler that runs up to `threads` functions in its own process, and `processes` in others."""
-        self.clock = clock or DatabaseClock()
-        self.lease = Lease(self.clock, threads, processes)
-        self.recorder = Recorder(self._something_to_record)
-        self._unstarted = Unstarted()
-        in_threads = ThreadExecutor(
-            threads, self._execute, partial(self._room_for_more, "thread"), self.recorder.cancel
-        )
-        self._processes = ProcessExecutor(
-            processes, self.clock, self.recorder, self._may_start, partial(self._room_for_more, "process")
-        )
-        self._pools = Pools({"thread": in_threads, "process": self._processes})
-        self._pruner = Pruner(self.clock)
-        self._event = Bell()
-        self._draining = False
-        self._backoff = Backoff()
-        self._replacer, self._inspector = Replacer(), Inspector()
-        # The loop's own; the threads of the executors write `_woken`, `_flush_at` and `_started_at` too, each at once.
-        self._woken = False
-        self._wanted: frozenset[str] = frozenset()
-        self._flush_at = float("inf")
-        self._live_at = self._looked_at = 0.0
-        self._late_at = float("-inf")
-        self._started_at: dict[str, float] = {}
-        self._due, self._waiting = Stuck(), Stuck()
+    def __init__(
+        self,
+        clock: DatabaseClock,
+        make_executors: ExecutorFactory,
+        events: Events,
+        bell: Bell,
+        may_claim: Callable[[], bool],
+    ) -> None:
+        """Prepare a tick of the loop that waits on `bell`; it claims only while `may_claim` says so."""
+        self.recorder = Recorder(self._something_to_write)
+        self.releases = Releases()
+        self.executors = Executors(make_executors(Hooks(clock, self.recorder, self._may_start, self._running_low)))
+        self.lease = Lease(clock, self.executors.slots(Executor.THREAD), self.executors.slots(Executor.PROCESS))
+        self.woken = False
+        """Whether there is a reason to look at the database at once. Any thread may set it."""
+        self.wanted: frozenset[str] = frozenset()
+        """The executors for which there was more work than capacity."""
+        self.began_at = 0.0
+        """When the last tick began, in monotonic seconds."""
+        self._clock, self._events, self._bell, self._may_claim = clock, events, bell, may_claim
+        self._pruner, self._inspector = Pruner(clock), Inspector()
+        self._due, self._waiting = Cooldown(), Cooldown()
         self._awaited: set[int] = set()
-        self._rest_until = 0.0
-        super().__init__(
-            timezone=settings.TIME_ZONE, executors=self._pools.executors, jobstores={"default": JobStore()}
-        )
+        self._unsettled = False
+        # Monotonic times. The executors' threads write the first two as well, each with a single operation.
+        self._flush_at = float("inf")
+        self._started_at: dict[str, float] = {}
+        self._live_at = self._rest_until = 0.0
+        self._late_at = self._replaced_at = float("-inf")
 
-    def wakeup(self) -> None:
-        """Have the loop look at once: something changed in the database, or in what may be claimed."""
-        self._woken = True
-        self._event.set()
+    # --- for any thread ----------------------------------------------------------------------------------------------
 
-    def _something_to_record(self, ended: int | None) -> None:
-        # Not a reason to look: the loop only has to know until when to wait. What others wait for is written at once.
-        at = self.clock.monotonic() + (0.0 if ended in self._awaited else FLUSH)
+    def wake_up(self) -> None:
+        """Have the loop look at once: something changed in the database, or an executor has capacity again."""
+        self.woken = True
+        self._bell.set()
+
+    def _something_to_write(self, ended: int | None) -> None:
+        # The loop need not look, only know until when to wait. What other runs wait for is written at once.
+        at = self._clock.monotonic() + (0.0 if ended in self._awaited else FLUSH_SECONDS)
         if at < self._flush_at:
             self._flush_at = at
-            self._event.set()
+            self._bell.set()
 
-    def _room_for_more(self, executor: str) -> None:
-        if executor in self._wanted:
-            self.wakeup()
+    def _running_low(self, executor: str) -> None:
+        if executor in self.wanted:
+            self.wake_up()
 
-    def _record_at(self) -> float:
-        """Return the monotonic time at which there is something to write."""
-        if self.recorder.dirty and self._flush_at == float("inf"):  # what came while the last was being written
-            self._flush_at = self.clock.monotonic() + FLUSH
-        return min(self._flush_at, self._live_at + LIVE if self.recorder.running else float("inf"))
+    def _may_start(self, run: HeldRun) -> bool:
+        if self.lease.covers(run):
+            self._started_at[run.executor] = self._clock.monotonic()
+            return True
+        self.releases.add([run])
+        return False
 
-    def _at_work(self) -> bool:
+    # --- the life of the loop ----------------------------------------------------------------------------------------
+
+    def join(self) -> None:
+        """Take a place among the schedulers."""
+        self._clock.synchronise()
+        recovery.recover(self._clock.now())
+        self.lease.acquire()
+
+    def settle(self, error: Exception) -> None:
+        """Tidy up after a tick that raised `error`."""
+        connection.close()
+        repair_after(error, self._clock.now())
+        self.wanted = frozenset()
+        self._unsettled = True
+
+    def take_back(self) -> None:
+        """Have the runs given back that the executors have not started."""
+        self.releases.add(self.executors.take_back())
+
+    def leave(self, reason: str) -> int:
+        """Write what is known, mark the runs that are still running as lost for `reason`, and give up the lease.
+
+        Return how many runs are lost.
+        """
+        self._give_back_orphans()
+        self.releases.give_back(self.lease.scheduler_id, self._clock.now())
+        self._flush()
+        lost = recovery.lose([self.lease.scheduler_id], reason, self._clock.now())
+        self.lease.release()
+        return lost
+
+    @property
+    def at_work(self) -> bool:
+        """Whether a run is queued, running, or not on record yet."""
         # In this order a run passes through them: one that moves on meanwhile is still seen.
-        return bool(self._pools.taken or self.recorder.dirty or self._unstarted)
+        return bool(self.executors.taken or self.recorder.dirty or self.releases)
 
-    def _process_jobs(self) -> float:
-        """Do what is to be done now; return the seconds until there is more to do, if nothing wakes the loop."""
-        try:
-            wait = self.tick()
-        except Exception as error:
-            # Whatever happens to the database, or in one of our own steps: the loop goes on.
-            connection.close()
-            repair_after(error, self.clock.now())
-            self._wanted = frozenset()
-            return self._backoff.failed(error)
-        self._backoff.succeeded()
-        return wait
+    @property
+    def unsaved(self) -> int:
+        """How many runs the scheduler holds, or has ended, that the database does not know of."""
+        return len(self.executors.held() | self.recorder.unwritten()) + len(self.releases)
 
-    def tick(self) -> float:
-        """Beat, look, claim and record, each where it is due; return the seconds until the next look."""
-        reset_queries()  # with DEBUG, Django keeps the text of each statement until a request ends, and none does here
-        self._looked_at = monotonic = self.clock.monotonic()
-        self._beat(monotonic)
+    @property
+    def write_at(self) -> float:
+        """The monotonic time at which there is something to write."""
+        if self.recorder.dirty and self._flush_at == float("inf"):  # it came while the last batch was being written
+            self._flush_at = self._clock.monotonic() + FLUSH_SECONDS
+        return min(self._flush_at, self._live_at + LIVE_SECONDS if self.recorder.running else float("inf"))
+
+    # --- one tick ----------------------------------------------------------------------------------------------------
+
+    def run(self) -> float:
+        """Do what is to be done now; return the seconds until the next tick, if nothing wakes the loop.
+
+        Raises what the database raises; call `settle` then.
+        """
+        reset_queries()  # with DEBUG, Django keeps the text of every statement until a request ends, and none does here
+        self.began_at = monotonic = self._clock.monotonic()
+        if monotonic >= self.lease.due:
+            self._beat(monotonic)
         self._pruner.work()
         self._give_back()
-        if self._backoff.failures:
-            self._give_back_orphans()
-        seen, now = admission.look(self.lease.scheduler_id), self.clock.now()
-        if seen.cancellations:
-            cancel_wanted(self.lease.scheduler_id, self._pools, self.recorder, now)
-        rooms = self._rooms(seen, monotonic)
-        self._tell_unstarted(self._replacer.claim(self.lease.scheduler_id, rooms, seen, now))
+        pending, now = pending_work(self.lease.scheduler_id), self._clock.now()
+        if pending.cancellations:
+            self._cancel_requested(now)
+        capacity = self._capacity(pending, monotonic)
+        self._claim_replacements(capacity, pending, now)
         if self._flush_at <= monotonic:
-            self._hurry()
-        due = self._due.worth(rooms, seen.due_at, now, monotonic)
-        waiting = self._waiting.worth(rooms, seen.waiting_at, now, monotonic)
-        if (due or waiting) and monotonic >= self._rest_until and self._claim(due, waiting, seen, now):
-            self._record(monotonic)
-            return self._rest(seen, monotonic)
-        # Where only room is wanting, for this kind of run or for all, the loop goes on as soon as there is some.
-        self._wanted = frozenset(name for name, room in rooms.items() if not room and seen.is_due(now))
-        if self._record_at() <= monotonic:
-            self._record(monotonic)
-        return self._idle(now, [name for name, room in rooms.items() if room])
-
-    def _rest(self, seen: admission.Look, began: float) -> float:
-        """Leave the database to other schedulers after a claim, where its lock is not fair; return for how long.
-
-        Who waits for SQLite's lock looks once a millisecond; who has had it would be back before that.
-        """
-        if connection.vendor != "sqlite" or not seen.others:
-            return 0.0
-        ended = self.clock.monotonic()
-        self._rest_until = ended + min((ended - began) * seen.others, POLL)
-        return self._rest_until - ended
-
-    def _record(self, monotonic: float) -> None:
-        if self._flush_at <= monotonic:
-            self._flush()
-        if self.recorder.running and monotonic - self._live_at >= LIVE:
-            # Where that takes long, it is done less often: it may have a tenth of the loop's time.
-            self._live_at = monotonic + 9 * self.recorder.flush_live(self.lease.scheduler_id)
-
-    def _idle(self, now: datetime, roomy: Sequence[str]) -> float:
-        monotonic = self.clock.monotonic()
-        work = min(stuck.wait(roomy, now, monotonic) for stuck in (self._due, self._waiting))
-        work = max(work, self._rest_until - monotonic)
-        return max(min(work, POLL, self.lease.due - monotonic, self._pruner.due - monotonic), 0.0)
+            self._shorten_cooldowns()
+        due = self._due.ready(capacity, pending.due_at, now, monotonic)
+        waiting = self._waiting.ready(capacity, pending.waiting_at, now, monotonic)
+        if (due or waiting) and monotonic >= self._rest_until and self._claim(due, waiting, pending, now):
+            self._write(monotonic)
+            return self._rest(pending, monotonic)
+        # Where there is more work than capacity, the loop goes on as soon as there is some.
+        more = pending.is_due(now) or pending.is_waiting(now)
+        self.wanted = frozenset(name for name, free in capacity.items() if more and not free)
+        if self.write_at <= monotonic:
+            self._write(monotonic)
+        return self._idle_seconds(now, [name for name, free in capacity.items() if free])
 
     def _beat(self, monotonic: float) -> None:
-        if monotonic < self.lease.due:
-            return
-        self.clock.synchronise()
-        if not self.lease.held:  # what kept this one from its heartbeat may have kept the others from theirs
+        self._clock.synchronise()
+        if not self.lease.held:  # what kept this scheduler from its heartbeat may have kept the others from theirs
             self._late_at = monotonic
-        if not self.lease.renew(queued=self._pools.queued, running=self.recorder.running):
-            logger.error("%s was given up by others", self.lease.scheduler_id, extra={"action": "lease_lost"})
-            # What was claimed too late for the others to see it can still be had by any.
-            self._unstarted.add(self._pools.take_back())
-            self._unstarted.give_back(self.lease.scheduler_id, self.clock.now())
+        if not self.lease.renew(queued=self.executors.queued, running=self.recorder.running):
+            logger.error("others ended the lease of %s", self.lease.scheduler_id, extra={"action": "lease_lost"})
+            # Runs that it claimed too late for the others to see are still there for any scheduler to take.
+            self.take_back()
+            self.releases.give_back(self.lease.scheduler_id, self._clock.now())
             self.lease.acquire()
         self._give_back_orphans()
-        now = self.clock.now()
-        if monotonic - max(self.clock.jumped_at, self._late_at) > LEASE:
-            # After a jump of the clock, or an outage, all that live have had the time to renew their leases.
+        now = self._clock.now()
+        if monotonic - max(self._clock.jumped_at, self._late_at) > LEASE_SECONDS:
+            # After a jump of the clock, or an outage, every living scheduler has had the time to renew its lease.
             recovery.recover(now)
         recovery.forget_stopped(now)
-        self._inspector.round(now)
+        self._inspector.work(now)
 
-    def _rooms(self, seen: admission.Look, monotonic: float) -> dict[str, int]:
+    def _capacity(self, pending: PendingWork, monotonic: float) -> dict[str, int]:
         """Return how many runs each executor may be given; nothing where nothing may be claimed."""
-        if self.state != STATE_RUNNING or self._draining or seen.paused or not self.lease.held:
+        if pending.paused or not self.lease.held or not self._may_claim():
             return {}
-        return self._pools.rooms(monotonic, seen.others)
+        return self.executors.capacity(monotonic, pending.others)
 
-    def _claim(self, due: dict[str, int], waiting: dict[str, int], seen: admission.Look, now: datetime) -> bool:
-        """Take what waits, then what is due, as far as there is room for each; return whether there was anything.
+    def _idle_seconds(self, now: datetime, free: Sequence[str]) -> float:
+        monotonic = self._clock.monotonic()
+        work = min(cooldown.wait(free, now, monotonic) for cooldown in (self._due, self._waiting))
+        work = max(work, self._rest_until - monotonic)
+        return max(min(work, POLL_SECONDS, self.lease.due - monotonic, self._pruner.due - monotonic), 0.0)
+
+    def _rest(self, pending: PendingWork, began: float) -> float:
+        """Leave the database to other schedulers after a claim, where its lock is not fair; return for how long.
+
+        A scheduler that waits for SQLite's lock looks once a millisecond; the one that had it would be back before.
+        """
+        if connection.vendor != "sqlite" or not pending.others:
+            return 0.0
+        ended = self._clock.monotonic()
+        self._rest_until = ended + min((ended - began) * pending.others, POLL_SECONDS)
+        return self._rest_until - ended
+
+    # --- taking work -------------------------------------------------------------------------------------------------
+
+    def _claim(self, due: dict[str, int], waiting: dict[str, int], pending: PendingWork, now: datetime) -> bool:
+        """Take waiting runs, then due jobs, up to the capacity for each; return whether there were any.
 
         What has ended is written first, in the same transaction: a job whose run has just ended may have the next one.
         """
-        room = max(most(due), most(waiting))
-        with self.recorder.flushing(self.lease.scheduler_id, now) as outcomes:
-            if outcomes:
-                self._hurry()
+        with self._writing(now) as written:
+            if written:
+                self._shorten_cooldowns()
             runs = self._admit(waiting, now)
-            claimed = self._claim_due(due, runs, seen, now)
-        self._flushed(outcomes)
-        self._tell_unstarted(claimed.unstarted)
+            claimed = self._claim_due(due, runs, pending, now)
+        self._written(written)
+        self._events.born_finished(claimed.born_finished)
         runs += claimed.runs
-        self._wanted = frozenset(self._pools.executors if max(len(runs), claimed.jobs) >= room else ())
+        most = max([*due.values(), *waiting.values()])
+        self.wanted = frozenset(self.executors.by_name if max(len(runs), claimed.jobs) >= most else ())
         if runs:
-            self._started_at |= dict.fromkeys((run.executor for run in runs), self.clock.monotonic())
-            self._pools.submit(runs)
-            self._dispatch_submitted(runs)
+            self._started_at |= dict.fromkeys((run.executor for run in runs), self._clock.monotonic())
+            self.executors.submit(runs)
+            self._events.submitted(runs)
         return bool(runs or claimed.jobs)
 
-    def _admit(self, rooms: dict[str, int], now: datetime) -> list[HeldRun]:
-        began = self.clock.monotonic()
-        runs = admission.admit(self.lease.scheduler_id, rooms, now) if rooms else []
-        if rooms and not runs:
-            self._awaited = admission.awaited(self.lease.scheduler_id)
-            self._waiting.found_nothing(rooms, began, self.clock.monotonic())
+    def _admit(self, capacity: dict[str, int], now: datetime) -> list[HeldRun]:
+        began = self._clock.monotonic()
+        runs = admission.admit(self.lease.scheduler_id, capacity, now) if capacity else []
+        if capacity and not runs:
+            self._awaited = admission.awaited_runs(self.lease.scheduler_id)
+            self._waiting.missed(capacity, began, self._clock.monotonic())
         return runs
 
     def _claim_due(
-        self, rooms: dict[str, int], taken: Sequence[HeldRun], seen: admission.Look, now: datetime
+        self, capacity: dict[str, int], admitted: Sequence[HeldRun], pending: PendingWork, now: datetime
     ) -> claims.Claimed:
-        began, left = self.clock.monotonic(), Counter(rooms)
-        left.subtract(run.executor for run in taken if run.executor in rooms)
+        began, left = self._clock.monotonic(), Counter(capacity)
+        left.subtract(run.executor for run in admitted if run.executor in capacity)
         if not any(left.values()):
             return claims.Claimed()
-        by_priority = seen.goes_by_priority(now)
+        by_priority = pending.is_prioritised(now)
         claimed = claims.claim_due(self.lease.scheduler_id, left, now, by_priority=by_priority)
         if not claimed.jobs:
-            self._due.found_nothing(rooms, began, self.clock.monotonic())
+            self._due.missed(capacity, began, self._clock.monotonic())
         return claimed
 
+    def _claim_replacements(self, capacity: dict[str, int], pending: PendingWork, now: datetime) -> None:
+        """Claim for due jobs that replace their own runs although an executor is full: such a run may be what fills it.
+
+        The new runs wait without an owner. Whoever has a free slot first takes them, most likely that of the old run.
+        """
+        monotonic = self._clock.monotonic()
+        is_full = bool(capacity) and not all(capacity.values())
+        if not is_full or not pending.is_due(now) or monotonic - self._replaced_at < REPLACE_SECONDS:
+            return
+        self._replaced_at = monotonic
+        claimed = claims.claim_due(self.lease.scheduler_id, {}, now, by_priority=pending.is_prioritised(now))
+        self._events.born_finished(claimed.born_finished)
+
+    def _shorten_cooldowns(self) -> None:
+        self._due.shorten()
+        self._waiting.shorten()
+
+    # --- giving back and cancelling ----------------------------------------------------------------------------------
+
     def _give_back(self) -> None:
-        """Let others have what was claimed and not started, where it can not be started here soon."""
-        if self._pools.queued and not self._draining:
-            since = self.clock.monotonic() - STALL
+        """Let other schedulers have the runs that cannot be started here soon."""
+        if self.executors.queued:
+            since = self._clock.monotonic() - STALL_SECONDS
             stalled = [name for name, at in self._started_at.items() if at < since]
-            self._unstarted.add(self._pools.take_back(stalled))
-        self._unstarted.give_back(self.lease.scheduler_id, self.clock.now())
+            self.releases.add(self.executors.take_back(stalled))
+        self.releases.give_back(self.lease.scheduler_id, self._clock.now())
+        if self._unsettled:
+            self._give_back_orphans()
+            self._unsettled = False
 
     def _give_back_orphans(self) -> None:
-        """Let others have what a claim took whose answer was lost with the connection."""
-        known = self._pools.held() | self.recorder.unwritten()
-        self._unstarted.give_back_orphans(self.lease.scheduler_id, known, self.clock.now())
+        """Let others have the runs that a claim took whose answer was lost with the connection."""
+        known = self.executors.held() | self.recorder.unwritten()
+        self.releases.give_back_orphans(self.lease.scheduler_id, known, self._clock.now())
+
+    def _cancel_requested(self, now: datetime) -> None:
+        """Cancel the runs that people asked to cancel: at once if they have not started, or as their executor can."""
+        for run_id, executor, reason in cancel_requests(self.lease.scheduler_id):
+            run = self.executors.cancel(run_id, executor, reason)
+            if run is not None:
+                self.recorder.finished(
+                    Outcome(run.id, run.job_id, run.executor, RunStatus.CANCELLED, None, now, reason=reason)
+                )
+
+    # --- writing -----------------------------------------------------------------------------------------------------
+
+    def _write(self, monotonic: float) -> None:
+        if self._flush_at <= monotonic:
+            self._flush()
+        if self.recorder.running and monotonic - self._live_at >= LIVE_SECONDS:
+            self._write_live(monotonic)
 
     def _flush(self) -> None:
-        self._flushed(self.recorder.flush(self.lease.scheduler_id, self.clock.now()))
+        with self._writing(self._clock.now()) as written:
+            pass
+        self._written(written)
 
-    def _hurry(self) -> None:
-        """Look sooner for what is stuck: what has ended may be of the job or the group that was full."""
-        self._due.hurry()
-        self._waiting.hurry()
+    @contextmanager
+    def _writing(self, now: datetime) -> Iterator[list[Outcome]]:
+        """Open a transaction and write all starts and outcomes in it; gives the outcomes that are on record then.
 
-    def _flushed(self, outcomes: Sequence[Outcome]) -> None:
+        Raises what the database raises. Nothing is forgotten then, and what the block wrote is undone with the rest.
+        """
+        batch = self.recorder.batch()
+        with transaction.atomic():
+            outcomes.write_starts(batch.starts, self.lease.scheduler_id)
+            yield outcomes.write_outcomes(batch.outcomes, self.lease.scheduler_id, now)
+        self.recorder.forget(batch)
+
+    def _written(self, written: Sequence[Outcome]) -> None:
         self._flush_at = float("inf")
-        self._pools.ended(outcomes, self.clock.monotonic())
-        for outcome in outcomes:
-            self._tell(outcome)
+        self.executors.measure(written, self._clock.monotonic())
+        for outcome in written:
+            self._events.finished(outcome)
 
-    def _may_start(self, run: HeldRun) -> bool:
-        """Tell whether the lease still allows a start; where it does not, the run is given back."""
-        # The lease that the run was claimed under, and not a later one: others may have given the run up in between.
-        if self.lease.held and run.scheduler_id == self.lease.scheduler_id:
-            self._started_at[run.executor] = self.clock.monotonic()
-            return True
-        self._unstarted.add([run])
-        return False
-
-    def _execute(self, run: HeldRun) -> None:
-        if self._may_start(run):
-            self.recorder.finished(runner.execute(run, self.clock, self.recorder.started))
+    def _write_live(self, monotonic: float) -> None:
+        began = self._clock.monotonic()
+        updates = self.recorder.live_updates()
+        outcomes.write_live(updates, self.lease.scheduler_id)
+        self.recorder.shown(updates)
+        # A slow write is repeated less often: it may take a tenth of the loop's time.
+        self._live_at = monotonic + 9 * (self._clock.monotonic() - began)

@@ -12,7 +12,7 @@ import pytest
 from django.db import connection, connections
 
 from jobs.scheduler.scheduler import Scheduler
-from tests.fakes import FakeClock, InlineExecutor, InlineProcesses
+from tests.fakes import FakeClock, inline_executors
 
 from .api_client import api
 
@@ -68,14 +68,12 @@ def failing_database(error: Exception) -> Iterator[list[str]]:
 
 
 @pytest.fixture
-def make_loop(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> Iterator[Callable[..., Scheduler]]:
+def make_loop(clock: FakeClock) -> Iterator[Callable[..., Scheduler]]:
     """Return what makes and opens a `Scheduler` on the fake clock, whose runs start when a test calls its executor."""
-    monkeypatch.setattr("jobs.scheduler.tick.ThreadExecutor", InlineExecutor)
-    monkeypatch.setattr("jobs.scheduler.tick.ProcessExecutor", InlineProcesses)
     made: list[Scheduler] = []
 
     def make(threads: int = 4, processes: int = 2, **options: Any) -> Scheduler:
-        scheduler = Scheduler(threads, processes, clock)  # type: ignore[arg-type]
+        scheduler = Scheduler(inline_executors(threads, processes), clock)  # type: ignore[arg-type]
         scheduler.open(**options)
         made.append(scheduler)
         return scheduler

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from django.db import transaction
+
 from jobs.models import Run
+from jobs.scheduler.recorder import Recorder
 from jobs.scheduler.scheduler import Scheduler as Loop
-from tests.fakes import InlineExecutor
+from jobs.scheduler.store import outcomes
+from jobs.scheduler.store.held import Outcome
+from tests.fakes import NOW, InlineExecutor
 
 MakeLoop = Callable[..., Loop]
 Calls = list[tuple[Any, ...]]
@@ -15,7 +20,7 @@ Calls = list[tuple[Any, ...]]
 
 def executor(loop: Loop) -> InlineExecutor:
     """Return what takes the place of the threads."""
-    return loop._pools.executors["thread"]  # type: ignore[return-value]
+    return loop.tick.executors.by_name["thread"]  # type: ignore[return-value]
 
 
 def statuses(**wanted: Any) -> list[str]:
@@ -26,12 +31,29 @@ def statuses(**wanted: Any) -> list[str]:
 def settle(loop: Loop, ticks: int = 3) -> None:
     """Tick, run what was claimed, and tick until it is on record."""
     for _ in range(ticks):
-        loop.tick()
+        loop.tick.run()
         executor(loop).work()
     loop.clock.advance(0.1)  # type: ignore[attr-defined]
-    loop.tick()
+    loop.tick.run()
 
 
 def step(loop: Loop) -> float:
     """Do what the loop does in one turn, errors included."""
     return loop._process_jobs()
+
+
+def flush(recorder: Recorder, scheduler_id: str = "s1") -> list[Outcome]:
+    """Write what `recorder` remembers as the tick does, and return the outcomes that are on record."""
+    batch = recorder.batch()
+    with transaction.atomic():
+        outcomes.write_starts(batch.starts, scheduler_id)
+        written = outcomes.write_outcomes(batch.outcomes, scheduler_id, NOW)
+    recorder.forget(batch)
+    return written
+
+
+def flush_live(recorder: Recorder, scheduler_id: str = "s1") -> None:
+    """Write what running runs have written so far, as the tick does."""
+    updates = recorder.live_updates()
+    outcomes.write_live(updates, scheduler_id)
+    recorder.shown(updates)

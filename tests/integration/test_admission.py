@@ -12,6 +12,7 @@ from django.db import connection
 from jobs.core.runs import RunStatus
 from jobs.models import Control, Run
 from jobs.scheduler.store import admission
+from jobs.scheduler.store.pending import pending_work
 from tests.fakes import NOW, after, make_job, make_jobs, make_run
 
 from .conftest import in_thread
@@ -145,23 +146,23 @@ def test_the_runs_for_whose_end_others_wait_are_those_of_their_job_and_of_groups
     of_job, _, in_group = make_run("a", **held), make_run("b", **held), make_run("c", concurrency_group="g", **held)
     for name in ("a", "other"):
         make_run(name)
-    assert admission.awaited("s1") == {of_job.id, in_group.id}
-    assert admission.awaited("s2") == set()
+    assert admission.awaited_runs("s1") == {of_job.id, in_group.id}
+    assert admission.awaited_runs("s2") == set()
 
 
 def test_a_look_finds_when_a_waiting_run_may_start() -> None:
     make_run("a", available_at=after(60), queued_at=after(-5))
     make_run("b", queued_at=after(3))
-    assert admission.look("s1").waiting_at == after(3)
+    assert pending_work("s1").waiting_at == after(3)
 
 
 def test_a_look_finds_the_cancellations_of_its_own_runs_only() -> None:
     make_run(status=RunStatus.RUNNING, scheduler_id="s1", cancel_requested_at=NOW)
-    assert admission.look("s1").cancellations
-    assert not admission.look("s2").cancellations
+    assert pending_work("s1").cancellations
+    assert not pending_work("s2").cancellations
 
 
 def test_a_look_finds_that_all_is_paused() -> None:
-    assert not admission.look("s1").paused
+    assert not pending_work("s1").paused
     Control.objects.create(paused=True)
-    assert admission.look("s1").paused
+    assert pending_work("s1").paused

@@ -16,6 +16,7 @@ from jobs.core.runs import RunStatus, RunTrigger
 from jobs.models import Job, Run
 from jobs.scheduler.store import admission, claims
 from jobs.scheduler.store.held import HeldRun
+from jobs.scheduler.store.pending import pending_work
 from tests.fakes import NOW, after, make_job, make_jobs, make_run
 
 from .conftest import in_thread
@@ -34,8 +35,8 @@ def take(limit: int = 5, scheduler: str = "s1") -> list[HeldRun]:
 
 
 def looked() -> tuple[Any, Any]:
-    seen = admission.look("s1")
-    return seen.due_at, seen.waiting_at
+    pending = pending_work("s1")
+    return pending.due_at, pending.waiting_at
 
 
 # --- what is claimed -------------------------------------------------------------------------------------------------
@@ -115,7 +116,7 @@ def test_fire_times_that_do_not_run_leave_a_row_and_are_told() -> None:
     claimed = claim(after(5))
     run = Run.objects.get()
     assert claimed.runs == []
-    assert [(job_id, planned.status) for job_id, planned in claimed.unstarted] == [("job", RunStatus.MISSED)]
+    assert [(job_id, planned.status) for job_id, planned in claimed.born_finished] == [("job", RunStatus.MISSED)]
     assert (run.status, run.finished_at) == (RunStatus.MISSED, after(5))
     assert run.reason == "seen 5.0 s late; misfire_grace_time is 1 s"
 
@@ -190,7 +191,7 @@ def test_a_claim_of_nothing_takes_one_statement(statements: Statements) -> None:
 def test_a_look_takes_one_statement(statements: Statements) -> None:
     make_job()
     with statements() as found:
-        admission.look("s1")
+        pending_work("s1")
     assert len(found) == 1
 
 
@@ -335,8 +336,8 @@ def test_a_damaged_job_leaves_one_failed_run_and_harms_no_other(damage: dict[str
     assert [run.job_id for run in claimed.runs] == ["good"]
     (failed,) = Run.objects.filter(job_id="broken")
     assert (failed.status, failed.scheduled_time, failed.finished_at) == (RunStatus.FAILED, NOW, NOW)
-    what = "trigger" if "trigger" in damage else "arguments"
-    assert failed.reason.startswith(f"its {what} can not be understood: ")
+    what = "trigger is" if "trigger" in damage else "arguments are"
+    assert failed.reason.startswith(f"its {what} invalid: ")
 
 
 @pytest.mark.parametrize("damage", DAMAGED.values(), ids=DAMAGED)
@@ -408,7 +409,7 @@ def test_what_is_held_and_not_started_can_be_asked_for() -> None:
     queued = make_run("a", scheduler_id="s1")
     make_run("b", scheduler_id="s1", status=RunStatus.RUNNING)
     make_run("c", scheduler_id="s2")
-    assert admission.held("s1") == {queued.id}
+    assert admission.held_runs("s1") == {queued.id}
 
 
 # --- looking ---------------------------------------------------------------------------------------------------------
@@ -482,7 +483,7 @@ def test_a_look_takes_an_instant_that_is_none_for_due() -> None:
     make_job()
     with connection.cursor() as cursor:
         cursor.execute("UPDATE cronzimus_job SET next_run_time = '1 garbage'")
-    assert admission.look("s1").is_due(NOW)
+    assert pending_work("s1").is_due(NOW)
 
 
 # --- room and priority -----------------------------------------------------------------------------------------------
@@ -496,9 +497,9 @@ def test_no_more_jobs_are_claimed_than_the_largest_room() -> None:
 def test_a_look_tells_when_a_job_goes_by_its_priority() -> None:
     make_job("plain")
     make_job("urgent", priority=3, next_run_time=after(5))
-    seen = admission.look("s1")
-    assert not seen.goes_by_priority(NOW)
-    assert seen.goes_by_priority(after(5))
+    pending = pending_work("s1")
+    assert not pending.is_prioritised(NOW)
+    assert pending.is_prioritised(after(5))
 
 
 def test_without_a_look_at_priorities_the_longest_due_comes_first() -> None:

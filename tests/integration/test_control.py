@@ -9,6 +9,7 @@ import pytest
 
 from jobs import services
 from jobs.models import Control, Run
+from jobs.scheduler.executors import local_executors
 from jobs.scheduler.scheduler import Scheduler as Loop
 from tests.fakes import NOW, FakeClock, RunningClock, after, make_job, make_run
 
@@ -23,7 +24,7 @@ def pause(**given: Any) -> Control:
 
 
 def executor(loop: Loop) -> Any:
-    return loop._pools.executors["thread"]
+    return loop.tick.executors.by_name["thread"]
 
 
 def test_a_pause_is_on_record_with_who_and_why() -> None:
@@ -57,37 +58,37 @@ def test_nothing_is_claimed_while_all_is_paused(make_loop: MakeLoop) -> None:
     pause()
     loops = [make_loop(), make_loop()]
     for loop in loops:
-        loop.tick()
+        loop.tick.run()
     assert list(Run.objects.values_list("status", "scheduler_id")) == [("queued", None)]
 
 
 def test_what_was_claimed_before_goes_on(make_loop: MakeLoop, clock: FakeClock, calls: Calls) -> None:
     make_job()
     loop = make_loop()
-    loop.tick()
+    loop.tick.run()
     pause()
-    loop.tick()
+    loop.tick.run()
     executor(loop).work()
     clock.advance(0.1)
-    loop.tick()
+    loop.tick.run()
     assert (len(calls), Run.objects.get().status) == (1, "succeeded")
 
 
 def test_a_paused_scheduler_does_not_spin(make_loop: MakeLoop) -> None:
     make_job()
     pause()
-    assert make_loop().tick() >= 0.5
+    assert make_loop().tick.run() >= 0.5
 
 
 def test_after_a_resumption_what_fell_due_is_claimed(make_loop: MakeLoop, clock: FakeClock) -> None:
     make_job()
     pause()
     loop = make_loop()
-    loop.tick()
+    loop.tick.run()
     clock.advance(35)
-    loop.tick()
+    loop.tick.run()
     services.resume_all(now=clock.now())
-    loop.tick()
+    loop.tick.run()
     run = Run.objects.get()
     assert (run.scheduled_time, run.fire_times) == (after(30), 4)
 
@@ -96,5 +97,5 @@ def test_run_once_leaves_what_is_due_where_all_is_paused() -> None:
     make_job()
     make_run("waiting")
     pause()
-    Loop(1, 1, RunningClock()).run_once()  # type: ignore[arg-type]
+    Loop(local_executors(1, 1), RunningClock()).run_once()  # type: ignore[arg-type]
     assert Run.objects.get().status == "queued"

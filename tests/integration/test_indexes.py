@@ -11,13 +11,15 @@ from django.db import connection
 from jobs.admin.runs.filters import found
 from jobs.core.runs import ACTIVE, UNSCHEDULED, RunStatus, RunTrigger
 from jobs.models import Job, Run, Scheduler
-from jobs.scheduler import recovery
-from jobs.scheduler.pruner import ROUND, Pruner
+from jobs.scheduler.pruner import ROUND_SECONDS, Pruner
 from jobs.scheduler.recorder import Recorder
-from jobs.scheduler.retention import prune_job
-from jobs.scheduler.store import admission, claims
+from jobs.scheduler.store import admission, claims, recovery
+from jobs.scheduler.store.pending import pending_work
+from jobs.scheduler.store.retention import prune_job
 from jobs.selectors.backlog import due_jobs, waiting_runs
 from tests.fakes import NOW, FakeClock, after, make_job, make_run, make_scheduler, outcome
+
+from .loop_support import flush
 
 pytestmark = pytest.mark.django_db
 
@@ -124,7 +126,7 @@ class TestIndexes:
         assert_reads(plan(lambda: list(Job.objects.due(NOW)[:100])), "cronzimus_job_due")
 
     def test_a_look_reads_indexes(self) -> None:
-        text = plan(lambda: admission.look("s1"))
+        text = plan(lambda: pending_work("s1"))
         for small in ("cronzimus_control", "cronzimus_scheduler"):  # a row, or one for each scheduler of the last week
             text = text.replace(f"Seq Scan on {small}", "")
         assert_reads(text, "cronzimus_job_due", "cronzimus_run_cancel")
@@ -144,7 +146,7 @@ class TestIndexes:
 
     def test_the_runs_for_whose_end_others_wait_are_found_by_indexes(self) -> None:
         as_the_loop_asks()
-        assert_reads(plan(lambda: admission.awaited("s1")))
+        assert_reads(plan(lambda: admission.awaited_runs("s1")))
 
     def test_the_runs_of_a_full_group_are_counted_by_an_index(self) -> None:
         as_the_loop_asks()
@@ -204,7 +206,7 @@ class TestIndexes:
 
     def test_what_a_scheduler_holds_is_found_by_run_held(self) -> None:
         assert_reads(plan(lambda: list(Run.objects.active().filter(scheduler_id__in=["s1"]))), "cronzimus_run_held")
-        assert_reads(plan(lambda: admission.held("s1")))
+        assert_reads(plan(lambda: admission.held_runs("s1")))
 
     def test_what_a_dead_scheduler_held_is_found_by_run_held(self) -> None:
         assert_reads(plan(lambda: recovery.lose(["s1"], "dead", NOW)), "cronzimus_run_held")
@@ -302,18 +304,18 @@ class TestIndexes:
     def test_failures_that_are_kept_are_left_out_of_the_range_that_is_read(self) -> None:
         job, seen = Job(id="job-7", keep_days=1, keep_failed_days=10_000), dict[str, Any]()
         Run.objects.filter(job_id="job-7", status=RunStatus.SUCCEEDED).update(status=RunStatus.FAILED)
-        prune_job(job, NOW, 10, seen=seen)
+        prune_job(job, NOW, 10, pruned_until=seen)
         assert seen["job-7"] == after(-86400)
         as_the_loop_asks()
-        text = plan(lambda: prune_job(job, NOW, 10, seen=seen))
+        text = plan(lambda: prune_job(job, NOW, 10, pruned_until=seen))
         assert "scheduled_time>? AND scheduled_time<?" in text or "scheduled_time >= '2029-12-31" in text, text
 
     def test_the_runs_of_removed_jobs_are_found_from_one_id_to_the_next(self, settings: Any, clock: FakeClock) -> None:
         as_the_loop_asks()
         settings.CRONZIMUS = settings.CRONZIMUS | {"JOB_DEFAULTS": {"keep_days": 10_000}}
         pruner = Pruner(clock)
-        clock.advance(ROUND)
-        found = [text for text in plans(pruner.work) if "names" in text]
+        clock.advance(ROUND_SECONDS)
+        found = [text for text in plans(pruner.work) if "owners" in text]
         assert len(found) == 1
         assert "cronzimus_run_once" in found[0], found[0]
         assert "SCAN cronzimus_run" not in found[0].replace("SCAN cronzimus_run USING COVERING INDEX run_once", ""), (
@@ -330,7 +332,7 @@ class TestIndexes:
         recorder = Recorder(lambda ended: None)
         recorder.finished(outcome(100_000, job_id="due"))
         recorder.finished(outcome(1_000_001, job_id="job-1"))  # of another scheduler: is it on record already?
-        text = plan(lambda: recorder.flush("s1", NOW))
+        text = plan(lambda: flush(recorder))
         assert "Seq Scan on cronzimus_run" not in text, text
         assert "SCAN cronzimus_run" not in text, text
         assert "SCAN j\n" not in text + "\n", text

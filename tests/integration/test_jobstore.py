@@ -100,6 +100,6 @@ def test_removing_an_unknown_job_says_so(loop: Scheduler) -> None:
 def test_the_tables_of_django_apscheduler_stay_empty(make_loop: Callable[..., Scheduler]) -> None:
     make_job()
     loop = make_loop()
-    loop.tick()
+    loop.tick.run()
     assert not DjangoJob.objects.exists()
     assert not DjangoJobExecution.objects.exists()

@@ -10,7 +10,7 @@ from django.db import OperationalError
 
 from jobs import __version__
 from jobs.models import Scheduler
-from jobs.scheduler.lease import HEARTBEAT, LEASE, Lease
+from jobs.scheduler.lease import HEARTBEAT_SECONDS, LEASE_SECONDS, Lease
 from tests.fakes import NOW, FakeClock, after
 
 from .conftest import failing_database
@@ -43,7 +43,7 @@ def test_acquiring_writes_who_it_is(lease: Lease) -> None:
 def test_acquiring_starts_the_lease(lease: Lease) -> None:
     found = row(lease)
     assert (found.started_at, found.heartbeat_at, found.stopped_at) == (NOW, NOW, None)
-    assert found.lease_until == after(LEASE)
+    assert found.lease_until == after(LEASE_SECONDS)
     assert lease.held
 
 
@@ -54,41 +54,41 @@ def test_each_lease_has_an_id_of_its_own(lease: Lease) -> None:
 
 
 def test_it_is_held_until_its_time_is_over(lease: Lease, clock: FakeClock) -> None:
-    clock.advance(LEASE - 0.001)
+    clock.advance(LEASE_SECONDS - 0.001)
     assert lease.held
     clock.advance(0.001)
     assert not lease.held
 
 
 def test_it_ends_here_no_later_than_others_think(lease: Lease, clock: FakeClock) -> None:
-    clock.advance(LEASE)
+    clock.advance(LEASE_SECONDS)
     assert not lease.held
     assert list(Scheduler.objects.dead(clock.now())) == [row(lease)]
 
 
 def test_a_heartbeat_is_due_well_before_the_lease_ends(lease: Lease, clock: FakeClock) -> None:
-    assert lease.due == clock.monotonic() + HEARTBEAT
-    assert HEARTBEAT * 2 < LEASE
+    assert lease.due == clock.monotonic() + HEARTBEAT_SECONDS
+    assert HEARTBEAT_SECONDS * 2 < LEASE_SECONDS
 
 
 def test_renewing_moves_the_lease_on(lease: Lease, clock: FakeClock) -> None:
     clock.advance(5)
     assert lease.renew(queued=3, running=2)
     found = row(lease)
-    assert (found.heartbeat_at, found.lease_until) == (after(5), after(5 + LEASE))
+    assert (found.heartbeat_at, found.lease_until) == (after(5), after(5 + LEASE_SECONDS))
     assert (found.queued_runs, found.running_runs) == (3, 2)
-    clock.advance(LEASE - 1)
+    clock.advance(LEASE_SECONDS - 1)
     assert lease.held
 
 
 def test_a_lease_that_ran_out_can_be_renewed_as_long_as_nobody_gave_it_up(lease: Lease, clock: FakeClock) -> None:
-    clock.advance(LEASE * 10)
+    clock.advance(LEASE_SECONDS * 10)
     assert lease.renew(queued=0, running=0)
     assert lease.held
 
 
 def test_a_lease_that_others_gave_up_is_not_renewed(lease: Lease, clock: FakeClock) -> None:
-    clock.advance(LEASE + 1)
+    clock.advance(LEASE_SECONDS + 1)
     Scheduler.objects.update(stopped_at=clock.now())
     assert not lease.renew(queued=0, running=0)
     assert not lease.held
@@ -101,7 +101,7 @@ def test_a_lease_whose_row_is_gone_is_not_renewed(lease: Lease) -> None:
 
 
 def test_a_lease_that_could_not_be_renewed_is_not_extended(lease: Lease, clock: FakeClock) -> None:
-    clock.advance(LEASE - 1)
+    clock.advance(LEASE_SECONDS - 1)
     with failing_database(OperationalError("gone")), pytest.raises(OperationalError):
         lease.renew(queued=0, running=0)
     clock.advance(1)
@@ -109,7 +109,7 @@ def test_a_lease_that_could_not_be_renewed_is_not_extended(lease: Lease, clock: 
 
 
 def test_after_it_was_given_up_a_new_one_can_be_acquired(lease: Lease, clock: FakeClock) -> None:
-    clock.advance(LEASE + 1)
+    clock.advance(LEASE_SECONDS + 1)
     Scheduler.objects.update(stopped_at=clock.now())
     lease.renew(queued=0, running=0)
     lease.acquire()

@@ -13,11 +13,11 @@ from django.db import OperationalError
 
 from jobs.core.runs import RunStatus
 from jobs.models import Job, Run, Scheduler
-from jobs.scheduler import recovery
-from jobs.scheduler.lease import HEARTBEAT, LEASE
+from jobs.scheduler.executors import local_executors
+from jobs.scheduler.lease import HEARTBEAT_SECONDS, LEASE_SECONDS
 from jobs.scheduler.scheduler import Scheduler as Loop
-from jobs.scheduler.store import claims
-from jobs.scheduler.tick import POLL
+from jobs.scheduler.store import claims, recovery
+from jobs.scheduler.tick import POLL_SECONDS
 from tests.fakes import (
     NOW,
     FakeClock,
@@ -41,19 +41,19 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def test_a_tick_claims_what_is_due(make_loop: MakeLoop) -> None:
     make_job()
     loop = make_loop()
-    loop.tick()
+    loop.tick.run()
     run = Run.objects.get()
-    assert (run.status, run.scheduler_id) == (RunStatus.QUEUED, loop.lease.scheduler_id)
+    assert (run.status, run.scheduler_id) == (RunStatus.QUEUED, loop.tick.lease.scheduler_id)
     assert executor(loop).queued == 1
 
 
 def test_a_tick_claims_nothing_before_its_time(make_loop: MakeLoop, clock: FakeClock) -> None:
     make_job(next_run_time=after(0.5))
     loop = make_loop()
-    assert loop.tick() == pytest.approx(0.5)
+    assert loop.tick.run() == pytest.approx(0.5)
     assert statuses() == []
     clock.advance(0.5)
-    loop.tick()
+    loop.tick.run()
     assert statuses() == ["queued"]
 
 
@@ -92,23 +92,23 @@ def test_ten_minutes_of_a_ten_second_job_give_every_run(make_loop: MakeLoop, clo
     make_job()
     loop = make_loop()
     for _ in range(60):
-        loop.tick()
+        loop.tick.run()
         executor(loop).work()
         clock.advance(10)
-    loop.tick()
+    loop.tick.run()
     times = list(Run.objects.filter(status="succeeded").order_by("id").values_list("scheduled_time", flat=True))
     assert times == [after(10 * number) for number in range(60)]
 
 
 def test_an_idle_tick_waits_a_second_at_the_most(make_loop: MakeLoop) -> None:
-    assert make_loop().tick() == POLL
+    assert make_loop().tick.run() == POLL_SECONDS
 
 
 def test_an_idle_tick_asks_the_database_once(make_loop: MakeLoop, statements: Callable[[], Any]) -> None:
     loop = make_loop()
-    loop.tick()
+    loop.tick.run()
     with statements() as found:
-        loop.tick()
+        loop.tick.run()
     assert len(found) == 1
 
 
@@ -119,7 +119,7 @@ def test_a_paused_scheduler_claims_nothing(make_loop: MakeLoop) -> None:
     make_job()
     make_run("waiting")
     loop = make_loop(paused=True)
-    assert loop.tick() == POLL
+    assert loop.tick.run() == POLL_SECONDS
     assert statuses() == ["queued"]
     assert Run.objects.get().scheduler_id is None
 
@@ -127,18 +127,18 @@ def test_a_paused_scheduler_claims_nothing(make_loop: MakeLoop) -> None:
 def test_a_paused_scheduler_keeps_its_lease(make_loop: MakeLoop, clock: FakeClock) -> None:
     loop = make_loop()
     loop.pause()
-    clock.advance(HEARTBEAT)
-    loop.tick()
-    assert Scheduler.objects.get().heartbeat_at == after(HEARTBEAT)
+    clock.advance(HEARTBEAT_SECONDS)
+    loop.tick.run()
+    assert Scheduler.objects.get().heartbeat_at == after(HEARTBEAT_SECONDS)
 
 
 def test_a_scheduler_that_is_resumed_claims_again(make_loop: MakeLoop) -> None:
     make_job()
     loop = make_loop()
     loop.pause()
-    loop.tick()
+    loop.tick.run()
     loop.resume()
-    loop.tick()
+    loop.tick.run()
     assert statuses() == ["queued"]
 
 
@@ -146,7 +146,7 @@ def test_a_draining_scheduler_claims_nothing(make_loop: MakeLoop) -> None:
     make_job()
     loop = make_loop()
     loop.drain()
-    loop.tick()
+    loop.tick.run()
     assert statuses() == []
 
 
@@ -157,22 +157,22 @@ def test_a_heartbeat_is_written_every_five_seconds(make_loop: MakeLoop, clock: F
     loop = make_loop()
     for _ in range(20):
         clock.advance(1)
-        loop.tick()
+        loop.tick.run()
     assert Scheduler.objects.get().heartbeat_at == after(20)
-    assert loop.lease.held
+    assert loop.tick.lease.held
 
 
 def test_a_wait_ends_when_a_heartbeat_is_due(make_loop: MakeLoop, clock: FakeClock) -> None:
     loop = make_loop()
-    clock.advance(HEARTBEAT - 0.25)
-    assert loop.tick() == pytest.approx(0.25)
+    clock.advance(HEARTBEAT_SECONDS - 0.25)
+    assert loop.tick.run() == pytest.approx(0.25)
 
 
 def test_without_its_lease_it_starts_nothing(make_loop: MakeLoop, clock: FakeClock, calls: Calls) -> None:
     make_job()
     loop = make_loop()
-    loop.tick()
-    clock.advance(LEASE)
+    loop.tick.run()
+    clock.advance(LEASE_SECONDS)
     executor(loop).work()
     assert calls == []
 
@@ -182,8 +182,8 @@ def test_what_it_could_not_start_for_want_of_a_lease_is_given_back(
 ) -> None:
     make_job(trigger={"type": "interval", "hours": 1})
     loop = make_loop()
-    loop.tick()
-    clock.advance(LEASE)
+    loop.tick.run()
+    clock.advance(LEASE_SECONDS)
     executor(loop).work()
     settle(loop)
     assert len(calls) == 1
@@ -192,19 +192,19 @@ def test_what_it_could_not_start_for_want_of_a_lease_is_given_back(
 
 def test_a_lease_that_others_gave_up_is_acquired_anew(make_loop: MakeLoop, clock: FakeClock) -> None:
     loop = make_loop()
-    first = loop.lease.scheduler_id
-    clock.advance(LEASE)
+    first = loop.tick.lease.scheduler_id
+    clock.advance(LEASE_SECONDS)
     Scheduler.objects.update(stopped_at=clock.now())
-    loop.tick()
-    assert loop.lease.scheduler_id != first
-    assert loop.lease.held
+    loop.tick.run()
+    assert loop.tick.lease.scheduler_id != first
+    assert loop.tick.lease.held
 
 
 def test_what_others_gave_up_for_lost_is_not_started(make_loop: MakeLoop, clock: FakeClock, calls: Calls) -> None:
     make_job()
     loop = make_loop()
-    loop.tick()
-    clock.advance(LEASE)
+    loop.tick.run()
+    clock.advance(LEASE_SECONDS)
     recovery.recover(clock.now())
     Job.objects.update(next_run_time=None)
     settle(loop)
@@ -217,17 +217,17 @@ def test_after_a_jump_of_the_clock_the_others_have_time_to_renew_their_leases(
 ) -> None:
     loop = make_loop()
     make_scheduler("other", lease_until=after(15))
-    clock.advance(HEARTBEAT)
+    clock.advance(HEARTBEAT_SECONDS)
     clock.set(after(3600))
     clock.jumped_at = clock.monotonic()
-    loop.tick()
+    loop.tick.run()
     assert Scheduler.objects.get(pk="other").stopped_at is None
     for _ in range(3):
-        clock.advance(HEARTBEAT)
-        loop.tick()
+        clock.advance(HEARTBEAT_SECONDS)
+        loop.tick.run()
     assert Scheduler.objects.get(pk="other").stopped_at is None
-    clock.advance(HEARTBEAT)
-    loop.tick()
+    clock.advance(HEARTBEAT_SECONDS)
+    loop.tick.run()
     assert Scheduler.objects.get(pk="other").stopped_at is not None
 
 
@@ -236,14 +236,14 @@ def test_what_keeps_all_from_their_heartbeats_for_longer_than_a_lease_costs_nobo
 ) -> None:
     make_job(trigger={"type": "interval", "hours": 1})
     first, second = make_loop(), make_loop()
-    first.tick()
-    clock.advance(LEASE + 5)  # the database is gone, or locked
-    second.tick()
-    first.tick()
+    first.tick.run()
+    clock.advance(LEASE_SECONDS + 5)  # the database is gone, or locked
+    second.tick.run()
+    first.tick.run()
     for _ in range(4):
-        clock.advance(HEARTBEAT)
-        first.tick()
-        second.tick()
+        clock.advance(HEARTBEAT_SECONDS)
+        first.tick.run()
+        second.tick.run()
     assert statuses() == ["queued"]
     assert list(Scheduler.objects.values_list("stopped_at", flat=True)) == [None, None]
 
@@ -251,12 +251,12 @@ def test_what_keeps_all_from_their_heartbeats_for_longer_than_a_lease_costs_nobo
 def test_a_run_that_ends_after_it_was_given_up_stays_lost(make_loop: MakeLoop, clock: FakeClock) -> None:
     run = make_run(func="tests:record")
     loop = make_loop()
-    loop.tick()
-    loop.recorder.flush(loop.lease.scheduler_id, NOW)
+    loop.tick.run()
+    loop.tick._flush()
     Run.objects.update(status=RunStatus.LOST, finished_at=NOW)
     executor(loop).work()
     clock.advance(1)
-    loop.tick()
+    loop.tick.run()
     run.refresh_from_db()
     assert run.status == RunStatus.LOST
 
@@ -264,18 +264,18 @@ def test_a_run_that_ends_after_it_was_given_up_stays_lost(make_loop: MakeLoop, c
 def test_it_recovers_what_dead_schedulers_held(make_loop: MakeLoop, clock: FakeClock) -> None:
     first, second = make_loop(), make_loop()
     make_job()
-    first.tick()
+    first.tick.run()
     for _ in range(4):
         clock.advance(5)
-        second.tick()
+        second.tick.run()
     assert statuses()[0] == "lost"
-    assert Scheduler.objects.get(pk=first.lease.scheduler_id).stopped_at is not None
+    assert Scheduler.objects.get(pk=first.tick.lease.scheduler_id).stopped_at is not None
 
 
 def test_a_scheduler_that_starts_recovers_what_dead_ones_held(make_loop: MakeLoop, clock: FakeClock) -> None:
     make_job()
-    make_loop().tick()
-    clock.advance(LEASE)
+    make_loop().tick.run()
+    clock.advance(LEASE_SECONDS)
     make_loop()
     assert statuses() == ["lost"]
 
@@ -285,12 +285,13 @@ def test_a_run_is_not_started_under_a_later_lease_than_that_of_its_claim(
 ) -> None:
     make_job()
     loop = make_loop()
-    loop.tick()
+    loop.tick.run()
     Scheduler.objects.update(stopped_at=clock.now())
-    (held,) = loop._pools.take_back()
-    clock.advance(HEARTBEAT)
-    loop.tick()
-    loop._execute(held)
+    (held,) = loop.tick.executors.take_back()
+    clock.advance(HEARTBEAT_SECONDS)
+    loop.tick.run()
+    executor(loop).submit_all([held])
+    executor(loop).work()
     assert calls == []
 
 
@@ -318,7 +319,7 @@ def test_listeners_hear_of_what_did_not_run(make_loop: MakeLoop, clock: FakeCloc
         lambda event: heard.append((event.job_id, event.code)), EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES
     )
     clock.advance(5)
-    loop.tick()
+    loop.tick.run()
     assert sorted(heard) == [("busy", EVENT_JOB_MAX_INSTANCES), ("late", EVENT_JOB_MISSED)]
 
 
@@ -335,7 +336,7 @@ def test_a_listener_that_raises_does_no_harm(make_loop: MakeLoop, calls: Calls) 
 
 
 def test_shutdown_ends_it_as_a_drain_does() -> None:
-    loop = Loop(2, 1, RunningClock())  # type: ignore[arg-type]
+    loop = Loop(local_executors(2, 1), RunningClock())  # type: ignore[arg-type]
     ended = in_thread(loop.start)
     until(lambda: loop.running and Scheduler.objects.exists())
     loop.shutdown()
@@ -352,7 +353,7 @@ def test_run_once_runs_what_is_due_and_leaves(calls: Calls) -> None:
     make_jobs(20)
     make_job("later", next_run_time=after(60))
     make_run("waiting", args=["waiting"])
-    loop = Loop(3, 1, RunningClock())  # type: ignore[arg-type]
+    loop = Loop(local_executors(3, 1), RunningClock())  # type: ignore[arg-type]
     loop.run_once()
     assert len(calls) == 21
     assert set(statuses()) == {"succeeded"}
@@ -361,14 +362,14 @@ def test_run_once_runs_what_is_due_and_leaves(calls: Calls) -> None:
 
 
 def test_run_once_with_nothing_to_do_leaves_at_once() -> None:
-    Loop(1, 1, RunningClock()).run_once()  # type: ignore[arg-type]
+    Loop(local_executors(1, 1), RunningClock()).run_once()  # type: ignore[arg-type]
     assert Scheduler.objects.get().stopped_at is not None
 
 
 def test_run_once_that_is_told_to_stop_gives_up_what_does_not_end_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobs.scheduler.scheduler.DRAIN", 0.2)
+    monkeypatch.setattr("jobs.scheduler.scheduler.DRAIN_SECONDS", 0.2)
     make_job(func="tests:wait", args=[3])
-    loop = Loop(1, 1, RunningClock())  # type: ignore[arg-type]
+    loop = Loop(local_executors(1, 1), RunningClock())  # type: ignore[arg-type]
     ended = in_thread(loop.run_once)
     until(lambda: statuses() == ["running"])
     loop.drain()
@@ -379,7 +380,7 @@ def test_run_once_that_is_told_to_stop_gives_up_what_does_not_end_in_time(monkey
 
 def test_run_once_catches_up_with_all_that_was_due(calls: Calls) -> None:
     make_job(coalesce=False, max_instances=1000, next_run_time=after(-2490), anchor=after(-2500))
-    Loop(4, 1, RunningClock()).run_once()  # type: ignore[arg-type]
+    Loop(local_executors(4, 1), RunningClock()).run_once()  # type: ignore[arg-type]
     assert len(calls) == 250
 
 
@@ -393,7 +394,7 @@ def test_run_once_outlives_a_database_that_fails_for_a_moment(calls: Calls, monk
         raise OperationalError("the connection broke at COMMIT")
 
     monkeypatch.setattr(claims, "claim_due", lose_the_answer)
-    Loop(1, 1, RunningClock()).run_once()  # type: ignore[arg-type]
+    Loop(local_executors(1, 1), RunningClock()).run_once()  # type: ignore[arg-type]
     assert len(calls) == 1
     assert statuses() == ["succeeded"]
 
@@ -410,14 +411,14 @@ class SlowToStart(RunningClock):
 
 def test_run_once_waits_for_a_run_that_is_about_to_start(calls: Calls) -> None:
     make_job()
-    Loop(1, 1, SlowToStart()).run_once()  # type: ignore[arg-type]
+    Loop(local_executors(1, 1), SlowToStart()).run_once()  # type: ignore[arg-type]
     assert len(calls) == 1
     assert statuses() == ["succeeded"]
 
 
 def test_a_drain_waits_for_a_run_that_is_about_to_start(calls: Calls) -> None:
     make_job()
-    loop = Loop(1, 1, SlowToStart())  # type: ignore[arg-type]
+    loop = Loop(local_executors(1, 1), SlowToStart())  # type: ignore[arg-type]
     ended = in_thread(loop.start)
     until(lambda: Run.objects.exists())
     loop.drain()
@@ -436,7 +437,7 @@ LEAVING = pytest.mark.parametrize("func", ["tests:leave_open", "tests:begin"])
 def test_a_transaction_left_open_fails_its_run_and_not_the_next(func: str) -> None:
     make_job("a", func=func, next_run_time=after(-1))
     make_job("b", func="tests:select")
-    Loop(1, 1, RunningClock()).run_once()  # type: ignore[arg-type]
+    Loop(local_executors(1, 1), RunningClock()).run_once()  # type: ignore[arg-type]
     first, second = Run.objects.order_by("id")
     assert (first.status, first.error) == (
         RunStatus.FAILED, "RuntimeError: the function left a transaction open: it was rolled back"
@@ -447,7 +448,7 @@ def test_a_transaction_left_open_fails_its_run_and_not_the_next(func: str) -> No
 @LEAVING
 def test_what_a_function_wrote_in_a_transaction_left_open_is_rolled_back(func: str) -> None:
     make_job("a", func=func)
-    Loop(1, 1, RunningClock()).run_once()  # type: ignore[arg-type]
+    Loop(local_executors(1, 1), RunningClock()).run_once()  # type: ignore[arg-type]
     assert Job.objects.get().name == "a"
 
 
@@ -455,12 +456,12 @@ def test_what_a_function_wrote_in_a_transaction_left_open_is_rolled_back(func: s
 def test_a_connection_that_broke_under_a_function_is_made_anew_for_the_next() -> None:
     make_job("a", func="tests:close_connection", next_run_time=after(-1))
     make_job("b", func="tests:select")
-    Loop(1, 1, RunningClock()).run_once()  # type: ignore[arg-type]
+    Loop(local_executors(1, 1), RunningClock()).run_once()  # type: ignore[arg-type]
     assert Run.objects.get(job_id="b").status == RunStatus.SUCCEEDED
 
 
 def test_a_connection_that_a_function_left_without_autocommit_is_made_anew_for_the_next() -> None:
     make_job("a", func="tests:no_autocommit", next_run_time=after(-1))
     make_job("b", func="tests:select")
-    Loop(1, 1, RunningClock()).run_once()  # type: ignore[arg-type]
+    Loop(local_executors(1, 1), RunningClock()).run_once()  # type: ignore[arg-type]
     assert Run.objects.get(job_id="b").status == RunStatus.SUCCEEDED

@@ -8,14 +8,14 @@ import pytest
 from django.db import OperationalError
 
 from jobs.models import Run, Scheduler
-from jobs.scheduler import recovery
-from jobs.scheduler.lease import HEARTBEAT
-from jobs.scheduler.scheduler import DRAIN
+from jobs.scheduler.lease import HEARTBEAT_SECONDS
+from jobs.scheduler.scheduler import DRAIN_SECONDS
 from jobs.scheduler.scheduler import Scheduler as Loop
-from jobs.scheduler.store import admission, claims
+from jobs.scheduler.store import admission, claims, recovery
 from tests.fakes import (
     FakeClock,
     after,
+    inline_executors,
     make_job,
     make_jobs,
     make_run,
@@ -58,7 +58,7 @@ def test_it_goes_on_when_the_database_is_back(make_loop: MakeLoop, calls: Calls)
 def test_what_ended_while_the_database_was_gone_is_recorded_later(make_loop: MakeLoop, clock: FakeClock) -> None:
     make_job()
     loop = make_loop()
-    loop.tick()
+    loop.tick.run()
     executor(loop).work()
     clock.advance(1)
     with failing_database(OperationalError("gone")):
@@ -76,15 +76,15 @@ def test_a_start_waits_for_a_database_that_is_locked(make_loop: MakeLoop, monkey
         raise OperationalError("database is locked")
 
     monkeypatch.setattr(recovery, "recover", fail)
-    monkeypatch.setattr("jobs.scheduler.backoff.FIRST", 0.001)
+    monkeypatch.setattr("jobs.scheduler.scheduler.FIRST_RETRY_SECONDS", 0.001)
     loop = make_loop()
-    assert Scheduler.objects.get().id == loop.lease.scheduler_id
+    assert Scheduler.objects.get().id == loop.tick.lease.scheduler_id
 
 
 def test_a_start_that_waits_for_the_database_ends_when_it_is_told_to(
     clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loop = Loop(1, 1, clock)  # type: ignore[arg-type]
+    loop = Loop(inline_executors(1, 1), clock)  # type: ignore[arg-type]
 
     def fail(now: Any) -> Any:
         loop.drain()
@@ -99,9 +99,9 @@ def test_what_a_claim_took_whose_answer_came_too_late_is_given_back_with_a_heart
     make_loop: MakeLoop, clock: FakeClock
 ) -> None:
     loop = make_loop(threads=1)
-    run = make_run(scheduler_id=loop.lease.scheduler_id, available_at=after(3600))
-    clock.advance(HEARTBEAT)
-    loop.tick()
+    run = make_run(scheduler_id=loop.tick.lease.scheduler_id, available_at=after(3600))
+    clock.advance(HEARTBEAT_SECONDS)
+    loop.tick.run()
     assert Run.objects.get(pk=run.pk).scheduler_id is None
 
 
@@ -134,7 +134,7 @@ class Noise(Waits):
     def wait(self, timeout: float) -> None:
         """Wake it after 10 ms at the most."""
         super().wait(min(timeout, 0.01))
-        self._loop._woken = True
+        self._loop.tick.woken = True
 
 
 def test_what_wakes_the_loop_during_an_outage_does_not_make_it_hurry(make_loop: MakeLoop) -> None:
@@ -148,11 +148,11 @@ def test_what_wakes_the_loop_during_an_outage_does_not_make_it_hurry(make_loop: 
 def test_what_can_not_be_recorded_does_not_make_the_loop_spin(make_loop: MakeLoop) -> None:
     make_job()
     loop = make_loop()
-    loop.tick()
+    loop.tick.run()
     executor(loop).work()
     waits = Waits(loop, turns=6)
     loop._event = waits  # type: ignore[assignment]
-    loop._woken = False
+    loop.tick.woken = False
     with failing_database(OperationalError("gone")):
         loop._main_loop()
     assert [round(wait, 1) for wait in waits.waited] == [0.0, 0.2, 0.4, 0.8, 1.6, 3.2]
@@ -202,11 +202,11 @@ def test_a_waiting_run_is_not_forgotten_when_the_claim_after_it_fails(
 def test_after_a_failure_what_is_queued_here_is_not_given_back(make_loop: MakeLoop) -> None:
     make_jobs(2)
     loop = make_loop()
-    loop.tick()
+    loop.tick.run()
     with failing_database(OperationalError("gone")):
         step(loop)
     step(loop)
-    assert Run.objects.filter(scheduler_id=loop.lease.scheduler_id).count() == 2
+    assert Run.objects.filter(scheduler_id=loop.tick.lease.scheduler_id).count() == 2
     assert executor(loop).queued == 2
 
 
@@ -236,7 +236,7 @@ def test_it_ends_at_once_and_well_where_there_is_nothing_to_write(
     loop = make_loop()
     assert end_without_a_database(loop).waited == []
     assert loop.unfinished == 0
-    assert signed_off(caplog) == ("WARNING", "could not sign off: gone; nothing is lost by it")
+    assert signed_off(caplog) == ("WARNING", "could not sign off: gone; nothing is lost")
 
 
 @pytest.mark.parametrize("ended", [True, False], ids=["an outcome", "a run that has not started"])
@@ -245,11 +245,11 @@ def test_it_waits_for_as_long_as_a_drain_may_take_where_there_is_something_to_wr
 ) -> None:
     make_job()
     loop = make_loop()
-    loop.tick()
+    loop.tick.run()
     if ended:
         executor(loop).work()
     began = clock.monotonic()
     end_without_a_database(loop)
-    assert DRAIN <= clock.monotonic() - began <= DRAIN + 5
+    assert DRAIN_SECONDS <= clock.monotonic() - began <= DRAIN_SECONDS + 5
     assert loop.unfinished == 1
-    assert signed_off(caplog) == ("ERROR", "could not sign off: gone; 1 runs are lost when its lease is over")
+    assert signed_off(caplog) == ("ERROR", "could not sign off: gone; 1 runs are lost when its lease ends")

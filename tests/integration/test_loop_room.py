@@ -11,7 +11,7 @@ from jobs.core.runs import RunStatus
 from jobs.models import Run
 from jobs.scheduler.scheduler import Scheduler as Loop
 from jobs.scheduler.store import claims
-from jobs.scheduler.tick import FLUSH, STALL
+from jobs.scheduler.tick import FLUSH_SECONDS, STALL_SECONDS
 from tests.fakes import (
     NOW,
     FakeClock,
@@ -33,8 +33,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def test_no_more_is_claimed_than_can_run(make_loop: MakeLoop) -> None:
     make_jobs(10)
     loop = make_loop(threads=3)
-    loop.tick()
-    loop.tick()
+    loop.tick.run()
+    loop.tick.run()
     assert Run.objects.filter(scheduler_id__isnull=False).count() == 3
     assert executor(loop).queued == 3
     # What a process could have run is written, too, for others to start.
@@ -46,7 +46,7 @@ def test_waiting_runs_and_due_jobs_share_the_room(make_loop: MakeLoop) -> None:
     for number in range(2):
         make_run(f"waiting-{number}")
     loop = make_loop(threads=4)
-    loop.tick()
+    loop.tick.run()
     assert executor(loop).queued == 4
     assert Run.objects.filter(job_id__in=["waiting-0", "waiting-1"], scheduler_id__isnull=False).count() == 2
 
@@ -56,7 +56,7 @@ def test_when_runs_end_fast_more_is_claimed_ahead(make_loop: MakeLoop, clock: Fa
     loop = make_loop(threads=2)
     started = []
     for _ in range(10):
-        loop.tick()
+        loop.tick.run()
         started.append(executor(loop).work())
         clock.advance(0.01)
     assert started[0] == 2
@@ -66,17 +66,17 @@ def test_when_runs_end_fast_more_is_claimed_ahead(make_loop: MakeLoop, clock: Fa
 def test_what_was_claimed_and_can_not_start_soon_is_given_to_others(make_loop: MakeLoop, clock: FakeClock) -> None:
     make_jobs(3)
     loop = make_loop(threads=3)
-    loop.tick()
+    loop.tick.run()
     clock.advance(1.1)
-    loop.tick()
+    loop.tick.run()
     assert Run.objects.filter(scheduler_id__isnull=True, status="queued").count() + executor(loop).queued == 3
-    assert Run.objects.filter(scheduler_id=loop.lease.scheduler_id).count() == executor(loop).queued
+    assert Run.objects.filter(scheduler_id=loop.tick.lease.scheduler_id).count() == executor(loop).queued
 
 
 def test_given_back_runs_are_run_in_the_end(make_loop: MakeLoop, clock: FakeClock, calls: Calls) -> None:
     make_jobs(3)
     loop = make_loop(threads=3)
-    loop.tick()
+    loop.tick.run()
     clock.advance(1.1)
     settle(loop)
     assert len(calls) == 3
@@ -87,11 +87,11 @@ def test_a_slot_that_becomes_free_is_filled_at_once_although_other_executors_wer
     make_jobs(2)
     loop = make_loop(threads=1, processes=2)
     for _ in range(3):
-        loop.tick()
+        loop.tick.run()
     assert executor(loop).queued == 1
     executor(loop).work()
-    loop._room_for_more("thread")
-    loop.tick()
+    loop.tick._running_low("thread")
+    loop.tick.run()
     assert executor(loop).queued == 1
 
 
@@ -101,11 +101,11 @@ def test_what_is_due_is_not_gone_through_for_an_idle_executor_whenever_another_h
     make_jobs(9)
     loop = make_loop(threads=2, processes=2)
     for _ in range(3):
-        loop.tick()
+        loop.tick.run()
     executor(loop).work()
-    loop._room_for_more("thread")
+    loop.tick._running_low("thread")
     with statements() as found:
-        loop.tick()
+        loop.tick.run()
     (claim,) = [sql for sql in found if "FROM cronzimus_job WHERE next_run_time <=" in sql]
     assert "NOT (executor = 'process'" in claim
 
@@ -129,12 +129,12 @@ def test_a_scheduler_leaves_sqlite_to_others_for_as_long_as_its_claim_took(
     make_jobs(9)
     loop = make_loop(threads=2)
     make_scheduler("other")
-    assert loop.tick() == pytest.approx(0.03)
+    assert loop.tick.run() == pytest.approx(0.03)
     executor(loop).work()
-    loop.tick()
+    loop.tick.run()
     assert Run.objects.count() == 2
     clock.advance(0.031)
-    loop.tick()
+    loop.tick.run()
     assert Run.objects.count() > 2
 
 
@@ -142,9 +142,9 @@ def test_a_scheduler_leaves_sqlite_to_others_for_as_long_as_its_claim_took(
 def test_a_scheduler_that_is_alone_claims_again_at_once(make_loop: MakeLoop) -> None:
     make_jobs(9)
     loop = make_loop(threads=2)
-    assert loop.tick() == 0.0
+    assert loop.tick.run() == 0.0
     executor(loop).work()
-    loop.tick()
+    loop.tick.run()
     assert Run.objects.count() > 2
 
 
@@ -154,10 +154,10 @@ def test_what_one_executor_does_not_start_is_given_back_although_another_starts_
     make_job("slow", executor="process")
     make_job("quick")
     loop = make_loop()
-    loop.tick()
-    clock.advance(STALL + 0.1)
+    loop.tick.run()
+    clock.advance(STALL_SECONDS + 0.1)
     executor(loop).work()
-    loop._give_back()
+    loop.tick._give_back()
     assert Run.objects.get(job_id="slow").scheduler_id is None
 
 
@@ -172,28 +172,28 @@ def stuck(make_loop: MakeLoop) -> Loop:
     make_run("full", status=RunStatus.RUNNING, scheduler_id="other", started_at=NOW)
     make_run("full", scheduled_time=after(1))
     loop = make_loop()
-    loop.tick()
+    loop.tick.run()
     return loop
 
 
 def test_a_job_that_falls_due_does_not_wait_for_another_that_is_stuck(stuck: Loop) -> None:
     make_job("new")
-    stuck.tick()
+    stuck.tick.run()
     assert Run.objects.filter(job_id="new").exists()
 
 
 def test_a_job_that_is_due_soon_is_not_late_for_a_run_that_is_stuck(stuck: Loop, clock: FakeClock) -> None:
     make_job("soon", next_run_time=after(0.02))
-    assert stuck.tick() == pytest.approx(0.02)
+    assert stuck.tick.run() == pytest.approx(0.02)
     clock.advance(0.02)
-    stuck.tick()
+    stuck.tick.run()
     assert Run.objects.filter(job_id="soon").exists()
 
 
 def test_a_slot_that_becomes_free_wakes_nobody_for_a_run_that_is_stuck(stuck: Loop) -> None:
-    stuck._woken = False
-    stuck._room_for_more("thread")
-    assert not stuck._woken
+    stuck.tick.woken = False
+    stuck.tick._running_low("thread")
+    assert not stuck.tick.woken
 
 
 def test_the_end_that_a_run_waits_for_is_written_and_the_next_one_taken_at_once(make_loop: MakeLoop) -> None:
@@ -202,34 +202,34 @@ def test_the_end_that_a_run_waits_for_is_written_and_the_next_one_taken_at_once(
         make_run("full", scheduled_time=after(number))
     loop = make_loop()
     for _ in range(2):
-        loop.tick()
+        loop.tick.run()
     executor(loop).work()
-    assert loop._record_at() == loop.clock.monotonic()
-    loop.tick()
+    assert loop.tick.write_at == loop.clock.monotonic()
+    loop.tick.run()
     assert (statuses(), executor(loop).queued) == (["succeeded", "queued"], 1)
 
 
 def test_other_ends_are_written_together(stuck: Loop) -> None:
     make_job("new")
-    stuck.tick()
+    stuck.tick.run()
     executor(stuck).work()
-    assert stuck._record_at() == stuck.clock.monotonic() + FLUSH
+    assert stuck.tick.write_at == stuck.clock.monotonic() + FLUSH_SECONDS
 
 
 def test_a_claim_does_not_look_again_for_a_run_that_is_stuck(stuck: Loop, statements: Callable[[], Any]) -> None:
     make_job("new")
     with statements() as found:
-        stuck.tick()
-        stuck.tick()
+        stuck.tick.run()
+        stuck.tick.run()
     assert not [sql for sql in found if "FROM cronzimus_run r LEFT JOIN cronzimus_job" in sql]
 
 
 def test_a_run_that_is_stuck_is_looked_for_when_others_have_ended(stuck: Loop, clock: FakeClock) -> None:
     make_job("new")
-    stuck.tick()
+    stuck.tick.run()
     executor(stuck).work()
     Run.objects.filter(job_id="full", status=RunStatus.RUNNING).update(status=RunStatus.SUCCEEDED, finished_at=NOW)
     clock.advance(0.06)
     for _ in range(2):
-        stuck.tick()
+        stuck.tick.run()
     assert executor(stuck).queued == 1

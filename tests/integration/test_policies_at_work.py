@@ -11,9 +11,9 @@ import pytest
 
 from jobs.core.runs import RunStatus, RunTrigger
 from jobs.models import Job, Run
-from jobs.scheduler import recovery
+from jobs.scheduler.executors import local_executors
 from jobs.scheduler.scheduler import Scheduler as Loop
-from jobs.scheduler.store import claims
+from jobs.scheduler.store import claims, recovery
 from tests import job_functions
 from tests.fakes import (
     NOW,
@@ -38,10 +38,10 @@ RETRIES = {"max": 2, "delay": 30, "backoff": 2, "max_delay": 3600, "jitter": 0}
 def settle(loop: Loop, ticks: int = 3) -> None:
     """Tick, run what was claimed, and tick until it is on record; a tenth of a second each time."""
     for _ in range(ticks):
-        loop.tick()
+        loop.tick.run()
         executor(loop).work()
         loop.clock.advance(0.1)  # type: ignore[attr-defined]
-    loop.tick()
+    loop.tick.run()
 
 
 # --- queue -----------------------------------------------------------------------------------------------------------
@@ -51,7 +51,7 @@ def test_fire_times_queue_up_to_the_limit_and_run_in_their_order(make_loop: Make
     make_job(overlap="queue", queue_limit=2)
     loop = make_loop()
     for _ in range(4):
-        loop.tick()
+        loop.tick.run()
         clock.advance(10)
     assert statuses() == ["queued", "queued", "queued", "skipped"]
     assert Run.objects.filter(scheduler_id__isnull=False, status="queued").count() == 1
@@ -67,11 +67,11 @@ def test_a_queue_never_starts_more_than_max_instances_at_once(make_loop: MakeLoo
     loop = make_loop(threads=10)
     peak = 0
     for _ in range(6):
-        loop.tick()
+        loop.tick.run()
         peak = max(peak, executor(loop).queued)
         executor(loop).work()
         loop.clock.advance(0.1)  # type: ignore[attr-defined]
-    loop.tick()
+    loop.tick.run()
     assert (peak, statuses()) == (2, ["succeeded"] * 7)
 
 
@@ -84,7 +84,7 @@ def test_a_new_run_replaces_the_oldest_and_starts_after_it_ended(make_loop: Make
     make_job(overlap="replace")
     loop = make_loop()
     for _ in range(3):
-        loop.tick()
+        loop.tick.run()
     old.refresh_from_db()
     assert (old.status, old.cancel_requested_at) == (RunStatus.RUNNING, NOW)
     assert old.reason == "replaced by a newer run of its job"
@@ -99,13 +99,13 @@ def test_a_new_run_replaces_the_oldest_and_starts_after_it_ended(make_loop: Make
 def test_a_run_that_takes_the_last_slot_is_replaced(make_loop: MakeLoop, clock: FakeClock, other: int) -> None:
     make_job(overlap="replace")
     loop = make_loop(threads=1, processes=other)
-    loop.tick()
+    loop.tick.run()
     (old,) = Run.objects.all()
     executor(loop)._busy.add(old.pk)  # its function is being called, and does not end by itself
     executor(loop).take_back()
     Run.objects.update(status=RunStatus.RUNNING, started_at=NOW)
     clock.advance(10)
-    loop.tick()
+    loop.tick.run()
     old.refresh_from_db()
     assert old.reason == "replaced by a newer run of its job"
     assert statuses() == ["running", "queued"]
@@ -114,10 +114,10 @@ def test_a_run_that_takes_the_last_slot_is_replaced(make_loop: MakeLoop, clock: 
 def test_a_full_scheduler_claims_for_no_job_that_has_nothing_to_replace(make_loop: MakeLoop, clock: FakeClock) -> None:
     make_job("busy", func="tests:echo", next_run_time=NOW)
     loop = make_loop(threads=1)
-    loop.tick()
+    loop.tick.run()
     make_job("other", overlap="replace", next_run_time=after(1))
     clock.advance(2)
-    loop.tick()
+    loop.tick.run()
     assert statuses(job_id="other") == []
 
 
@@ -126,9 +126,9 @@ def test_a_run_that_has_not_started_is_replaced_without_being_called(
 ) -> None:
     make_job(overlap="replace")
     loop = make_loop()
-    loop.tick()
+    loop.tick.run()
     clock.advance(10)
-    loop.tick()
+    loop.tick.run()
     settle(loop)
     assert statuses() == ["cancelled", "succeeded"]
     assert len(calls) == 1
@@ -145,9 +145,9 @@ def test_a_run_is_replaced_although_the_scheduler_that_claimed_the_newer_one_die
     def die(*args: Any) -> None:
         raise SystemExit
 
-    monkeypatch.setattr(loop, "_flushed", die)  # the claim is committed by then
+    monkeypatch.setattr(loop.tick, "_written", die)  # the claim is committed by then
     with pytest.raises(SystemExit):
-        loop.tick()
+        loop.tick.run()
     old.refresh_from_db()
     assert statuses() == ["running", "queued"]
     assert (old.cancel_requested_at, old.reason) == (NOW, "replaced by a newer run of its job")
@@ -313,7 +313,7 @@ def peaks() -> Iterator[Counter[str]]:
 
 
 def run_two_schedulers() -> None:
-    ended = [in_thread(Loop(4, 1, RunningClock()).run_once) for _ in range(2)]  # type: ignore[arg-type]
+    ended = [in_thread(Loop(local_executors(4, 1), RunningClock()).run_once) for _ in range(2)]  # type: ignore[arg-type]
     for end in ended:
         end()
 

@@ -11,7 +11,7 @@ from django.db import OperationalError
 from jobs.core.runs import RunStatus
 from jobs.models import Job, Run
 from jobs.scheduler import pruner
-from jobs.scheduler.pruner import AIM, FORGET, REST, ROUND, SHARE, Pruner
+from jobs.scheduler.pruner import RESCAN_SECONDS, REST_SECONDS, ROUND_SECONDS, SLICE_SECONDS, TIME_SHARE, Pruner
 from jobs.scheduler.scheduler import Scheduler as Loop
 from tests.fakes import FakeClock, after, make_job, make_run
 
@@ -33,7 +33,7 @@ def left(job_id: str) -> int:
 def pruning(clock: FakeClock) -> Pruner:
     """A pruner whose first round is due."""
     made = Pruner(clock)
-    clock.advance(ROUND)
+    clock.advance(ROUND_SECONDS)
     return made
 
 
@@ -41,7 +41,7 @@ def test_it_waits_for_its_first_round(clock: FakeClock) -> None:
     make_job(keep_days=1)
     old_runs("job")
     made = Pruner(clock)
-    clock.advance(ROUND - 0.1)
+    clock.advance(ROUND_SECONDS - 0.1)
     assert made.work() == 0
     clock.advance(0.1)
     assert made.work() == 1
@@ -50,13 +50,13 @@ def test_it_waits_for_its_first_round(clock: FakeClock) -> None:
 def test_it_looks_at_some_jobs_and_in_the_next_round_goes_on_from_there(
     monkeypatch: pytest.MonkeyPatch, clock: FakeClock
 ) -> None:
-    monkeypatch.setattr(pruner, "JOBS", 2)
+    monkeypatch.setattr(pruner, "JOBS_PER_ROUND", 2)
     for name in "abcde":
         make_job(name, keep_days=1)
         old_runs(name)
     made, deleted = Pruner(clock), []
     for _ in range(3):
-        clock.advance(ROUND)
+        clock.advance(ROUND_SECONDS)
         deleted.append(made.work())
     assert deleted == [2, 2, 1]
 
@@ -66,25 +66,25 @@ def test_it_goes_through_the_jobs_again_after_a_rest(pruning: Pruner, clock: Fak
     old_runs("job")
     assert pruning.work() == 1
     old_runs("job")
-    clock.advance(REST - ROUND)
+    clock.advance(REST_SECONDS - ROUND_SECONDS)
     assert pruning.work() == 0
-    clock.advance(ROUND)
+    clock.advance(ROUND_SECONDS)
     assert pruning.work() == 1
 
 
 def test_it_goes_on_soon_while_there_is_more_and_every_job_has_its_turn(
     monkeypatch: pytest.MonkeyPatch, clock: FakeClock
 ) -> None:
-    monkeypatch.setattr(pruner, "BATCH", 2)
+    monkeypatch.setattr(pruner, "MAX_BATCH", 2)
     for name, count in (("a", 5), ("b", 3)):
         make_job(name, keep_days=1)
         old_runs(name, count)
     made = Pruner(clock)
-    clock.advance(ROUND)
+    clock.advance(ROUND_SECONDS)
     assert [made.work(), left("a"), left("b")] == [4, 3, 1]
-    assert made.due < clock.monotonic() + ROUND
+    assert made.due < clock.monotonic() + ROUND_SECONDS
     assert [made.work(), left("a"), left("b")] == [3, 1, 0]
-    assert [made.work(), made.due - clock.monotonic()] == [1, ROUND]
+    assert [made.work(), made.due - clock.monotonic()] == [1, ROUND_SECONDS]
 
 
 def slow(monkeypatch: pytest.MonkeyPatch, clock: FakeClock, seconds: float) -> None:
@@ -102,39 +102,39 @@ def test_it_stops_after_a_while_and_rests_in_proportion(monkeypatch: pytest.Monk
     for name in "abc":
         make_job(name, keep_days=1)
         old_runs(name)
-    slow(monkeypatch, clock, AIM * 0.6)
+    slow(monkeypatch, clock, SLICE_SECONDS * 0.6)
     made = Pruner(clock)
-    clock.advance(ROUND)
+    clock.advance(ROUND_SECONDS)
     started = clock.monotonic()
     assert made.work() == 2
-    assert made.due == pytest.approx(started + AIM * 1.2 / SHARE)
+    assert made.due == pytest.approx(started + SLICE_SECONDS * 1.2 / TIME_SHARE)
     assert made.work() == 0
-    clock.advance(AIM * 1.2 / SHARE)
+    clock.advance(SLICE_SECONDS * 1.2 / TIME_SHARE)
     assert made.work() == 1
 
 
 def test_batches_become_smaller_where_they_take_long_and_larger_again(
     monkeypatch: pytest.MonkeyPatch, clock: FakeClock
 ) -> None:
-    monkeypatch.setattr(pruner, "BATCH", 8)
-    monkeypatch.setattr(pruner, "LEAST", 2)
+    monkeypatch.setattr(pruner, "MAX_BATCH", 8)
+    monkeypatch.setattr(pruner, "MIN_BATCH", 2)
     make_job(keep_days=1)
     old_runs("job", 40)
     made, deleted = Pruner(clock), []
-    for seconds in (AIM * 2, AIM * 2, AIM * 2, 0, 0, 0):
+    for seconds in (SLICE_SECONDS * 2, SLICE_SECONDS * 2, SLICE_SECONDS * 2, 0, 0, 0):
         with monkeypatch.context() as patched:
             slow(patched, clock, seconds)
-            clock.advance(ROUND)
+            clock.advance(ROUND_SECONDS)
             deleted.append(made.work())
     assert deleted == [8, 4, 2, 2, 4, 8]
 
 
 def test_a_job_that_comes_to_keep_more_keeps_it_at_once(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> None:
-    monkeypatch.setattr(pruner, "BATCH", 2)
+    monkeypatch.setattr(pruner, "MAX_BATCH", 2)
     make_job(keep_days=1)
     old_runs("job", 5)
     made = Pruner(clock)
-    clock.advance(ROUND)
+    clock.advance(ROUND_SECONDS)
     made.work()
     Job.objects.update(keep_days=None)
     assert [made.work(), left("job")] == [0, 3]
@@ -146,12 +146,12 @@ def test_failures_that_are_kept_are_read_again_after_an_hour_alone(pruning: Prun
     old_runs("job")
     assert pruning.work() == 1
     old_runs("job", days=7)  # as one that ended late
-    clock.advance(REST)
+    clock.advance(REST_SECONDS)
     assert pruning.work() == 0
-    old_runs("job", days=1 - 2 * REST / DAY)
-    clock.advance(REST)
+    old_runs("job", days=1 - 2 * REST_SECONDS / DAY)
+    clock.advance(REST_SECONDS)
     assert pruning.work() == 1
-    clock.advance(FORGET)
+    clock.advance(RESCAN_SECONDS)
     assert [pruning.work(), left("job")] == [1, 1]
 
 
@@ -174,13 +174,13 @@ def test_runs_of_removed_jobs_are_kept_as_job_defaults_say(settings: Any, prunin
 def test_removed_jobs_are_looked_for_some_at_a_time(
     monkeypatch: pytest.MonkeyPatch, settings: Any, clock: FakeClock
 ) -> None:
-    monkeypatch.setattr(pruner, "NAMES", 2)
+    monkeypatch.setattr(pruner, "IDS_PER_ROUND", 2)
     settings.CRONZIMUS = settings.CRONZIMUS | {"JOB_DEFAULTS": {"keep_days": 1}}
     made, deleted = Pruner(clock), []
     for name in "abcde":
         old_runs(name)
     for _ in range(3):
-        clock.advance(ROUND)
+        clock.advance(ROUND_SECONDS)
         deleted.append(made.work())
     assert deleted == [2, 2, 1]
 
@@ -213,7 +213,7 @@ def test_what_the_database_refuses_is_tried_again_a_round_later(
         with pytest.raises(OperationalError):
             pruning.work()
     assert pruning.work() == 0
-    clock.advance(REST)
+    clock.advance(REST_SECONDS)
     assert pruning.work() == 1
 
 
@@ -233,5 +233,5 @@ def test_a_scheduler_prunes_as_it_goes(make_loop: Callable[..., Loop], clock: Fa
     old_runs("job", 3)
     loop = make_loop()
     clock.advance(5)
-    loop.tick()
+    loop.tick.run()
     assert left("job") == 1

@@ -7,11 +7,12 @@ from django.db import transaction
 
 from jobs.core.runs import RunStatus
 from jobs.models import Job, Run, Scheduler
-from jobs.scheduler import recovery
 from jobs.scheduler.recorder import Recorder
+from jobs.scheduler.store import recovery
 from tests.fakes import NOW, after, make_job, make_run, make_scheduler, outcome
 
 from .conftest import in_thread
+from .loop_support import flush
 
 pytestmark = pytest.mark.django_db
 
@@ -23,7 +24,7 @@ def test_the_active_runs_of_a_dead_scheduler_are_lost(status: RunStatus) -> None
     assert recovery.recover(after(0)) == 1
     run.refresh_from_db()
     assert (run.status, run.finished_at) == (RunStatus.LOST, NOW)
-    assert run.reason == "its scheduler's lease was over at 2030-01-01 12:00:00 UTC, without a heartbeat"
+    assert run.reason == "its scheduler's lease ended at 2030-01-01 12:00:00 UTC without a heartbeat"
 
 
 def test_a_scheduler_that_died_before_the_clock_went_back_is_dead_although_its_lease_is_to_come() -> None:
@@ -39,7 +40,7 @@ def test_what_a_scheduler_claimed_after_it_was_given_up_is_lost(stopped: bool) -
     make_run(scheduler_id="gone")
     assert recovery.recover(after(1)) == 1
     run = Run.objects.get()
-    assert (run.status, run.reason) == (RunStatus.LOST, "its scheduler had been given up before")
+    assert (run.status, run.reason) == (RunStatus.LOST, "its scheduler's lease had ended before")
 
 
 def test_a_scheduler_within_its_lease_keeps_its_runs() -> None:
@@ -117,7 +118,7 @@ def test_what_a_scheduler_holds_that_was_given_up_before_is_lost_too(status: Run
     make_run(status=status, scheduler_id="gone")
     assert recovery.recover(after(2)) == 1
     run = Run.objects.get()
-    assert (run.status, run.reason) == (RunStatus.LOST, "its scheduler had been given up before")
+    assert (run.status, run.reason) == (RunStatus.LOST, "its scheduler's lease had ended before")
 
 
 def test_what_a_scheduler_holds_that_nobody_knows_is_lost_too() -> None:
@@ -139,7 +140,7 @@ def test_an_outcome_that_comes_after_the_recovery_changes_nothing() -> None:
     recovery.recover(after(1))
     recorder = Recorder(lambda ended: None)
     recorder.finished(outcome(run.id))
-    assert recorder.flush("dead", NOW) == []
+    assert flush(recorder, "dead") == []
     assert (Run.objects.get().status, Job.objects.get().run_count) == (RunStatus.LOST, 1)
 
 
@@ -152,7 +153,7 @@ def test_an_outcome_that_is_being_written_comes_first() -> None:
     recorder = Recorder(lambda ended: None)
     recorder.finished(outcome(run.id))
     with transaction.atomic():
-        recorder.flush("dead", NOW)
+        flush(recorder, "dead")
         assert in_thread(lambda: recovery.recover(after(1)))() == 0
     assert recovery.recover(after(5)) == 0
     job = Job.objects.get()

@@ -10,9 +10,9 @@ from django.db import connection
 
 from jobs.core.runs import RunStatus
 from jobs.models import Job, Run
-from jobs.scheduler.repair import Inspector, repair
 from jobs.scheduler.scheduler import Scheduler as Loop
-from jobs.scheduler.store.connection import odd_texts, tuned_for_the_loop
+from jobs.scheduler.store.connection import invalid_utf8_seen, loop_connection
+from jobs.scheduler.store.repair import Inspector, repair
 from tests.fakes import NOW, make_job, make_jobs, make_run
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("sqlite_only")]
@@ -31,7 +31,7 @@ def settle(loop: Loop, ticks: int = 8) -> None:
     """Let the loop go on, as it does after an error, and have it run what it claimed."""
     for _ in range(ticks):
         loop._process_jobs()
-        loop._pools.executors["thread"].work()  # type: ignore[attr-defined]
+        loop.tick.executors.by_name["thread"].work()  # type: ignore[attr-defined]
         loop.clock.advance(1)  # type: ignore[attr-defined]
 
 
@@ -55,11 +55,9 @@ def test_a_damaged_job_stops_no_other(make_loop: MakeLoop, column: str, value: o
 @pytest.fixture
 def loops_connection() -> Iterator[None]:
     """A connection as the loop's own, on which no text has been met yet that is not in UTF-8."""
-    connection.close()
-    with tuned_for_the_loop():
+    with loop_connection():
         yield
-    connection.close()
-    odd_texts.clear()
+    invalid_utf8_seen.clear()
 
 
 @pytest.mark.usefixtures("loops_connection")
@@ -84,13 +82,13 @@ def test_a_job_that_nobody_runs_is_set_right_while_a_scheduler_is_there(make_loo
 
 
 def test_all_jobs_are_looked_at_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobs.scheduler.repair.LOOKED_AT", 2)
+    monkeypatch.setattr("jobs.scheduler.store.repair.JOBS_PER_ROUND", 2)
     make_jobs(5)
     inspector = Inspector()
     for _ in range(2):  # and from the first one again
         damage("cronzimus_job", "anchor", "garbage")
         for _ in range(3):
-            inspector.round(NOW)
+            inspector.work(NOW)
         assert len(list(Job.objects.all())) == 5
 
 
@@ -107,7 +105,8 @@ def test_a_repaired_job_can_be_read(column: str, value: object) -> None:
     ("column", "value"),
     [
         *((column, value) for column in ("scheduled_time", "queued_at", "available_at") for value in DATES),
-        ("executor", "thumb"), ("func", b"\xff"), ("attempt", "second"), ("timeout", "long"), ("priority", b"\xff"),
+        ("executor", "thumb"), ("func", b"\xff"), ("job_id", b"\xff"), ("attempt", "second"), ("timeout", "long"),
+        ("priority", b"\xff"),
     ],
 )  # fmt: skip
 def test_a_damaged_run_stops_no_other(make_loop: MakeLoop, column: str, value: object) -> None:

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from jobs.core.runs import RunStatus
 from jobs.models import Run
-from jobs.scheduler.retention import prune_job
+from jobs.scheduler.store.retention import prune_job
 from tests.fakes import NOW, after, make_job, make_run
 
 from .conftest import in_thread
@@ -95,7 +95,7 @@ def test_a_batch_is_one_over_all_that_is_not_kept() -> None:
     job = make_job(keep_days=7, keep_failed_days=30)
     days_ago(10, 40, 50)
     days_ago(20, 60, status=RunStatus.FAILED)
-    assert [prune_job(job, NOW, 2, seen=(seen := {})) for _ in range(3)] == [2, 2, 0]
+    assert [prune_job(job, NOW, 2, pruned_until=(seen := {})) for _ in range(3)] == [2, 2, 0]
     assert [ages(), seen] == [[20], {"job": after(-7 * DAY)}]
 
 

@@ -367,7 +367,7 @@ def test_a_run_asked_for_at_the_very_instant_of_a_fire_time_does_not_take_its_pl
     add()
     services.run_job("job", now=after(10))
     claimed = claims.claim_due("s1", ROOMS, after(10))
-    assert len(claimed.runs) + len(claimed.unstarted) == 1
+    assert len(claimed.runs) + len(claimed.born_finished) == 1
     assert Run.objects.filter(trigger=RunTrigger.SCHEDULE, scheduled_time=after(10)).count() == 1
 
 

@@ -14,6 +14,7 @@ from jobs import services
 from jobs.core.clock import SystemClock
 from jobs.models import Run, announce
 from jobs.scheduler import wakeup
+from jobs.scheduler.store import changes
 from jobs.scheduler.store.clock import DatabaseClock
 from jobs.scheduler.wakeup import Watcher
 from tests.fakes import NOW, after, make_job, make_run
@@ -81,7 +82,7 @@ def test_what_was_rolled_back_wakes_nobody(rung: threading.Event) -> None:
 def test_a_watcher_whose_connection_is_cut_listens_again(
     rung: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wakeup, "RETRY", 0.05)
+    monkeypatch.setattr(wakeup, "RECONNECT_SECONDS", 0.05)
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
@@ -95,7 +96,7 @@ def test_a_watcher_whose_connection_is_cut_listens_again(
 
 @pytest.mark.usefixtures("sqlite_only")
 def test_where_the_system_tells_of_no_writes_the_watcher_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wakeup, "writes_to", lambda path: nullcontext())
+    monkeypatch.setattr(changes, "watch_file", lambda path: nullcontext())
     rung = threading.Event()
     watcher = Watcher(rung.set)
     watcher.start()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from jobs.core.runs import RunStatus
-from jobs.scheduler.executors import ProcessExecutor
+from jobs.scheduler.executors.process import ProcessExecutor
 from jobs.scheduler.recorder import Recorder
-from tests.fakes import FakeClock, held_run
+from tests.fakes import held_run, make_hooks
 
 
 class SlowWorker:
@@ -34,14 +34,12 @@ class SlowWorker:
 def test_a_run_whose_lease_ran_out_while_its_process_was_starting_is_not_started() -> None:
     worker = SlowWorker()
     recorder = Recorder(lambda ended: None)
-    executor = ProcessExecutor(
-        1, FakeClock(), recorder, lambda run: worker.lease_held, lambda: None,
-        start_worker=lambda: worker,  # type: ignore[arg-type, return-value]
-    )  # fmt: skip
-    executor._call(held_run(7))
+    hooks = make_hooks(recorder=recorder, may_start=lambda run: worker.lease_held)
+    executor = ProcessExecutor(1, hooks, start_worker=lambda: worker)  # type: ignore[arg-type, return-value]
+    executor._run(held_run(7))
     assert worker.called == []
     assert not recorder.dirty
     worker.lease_held = True
-    executor._call(held_run(8))
+    executor._run(held_run(8))
     assert worker.called == [8]
     assert recorder.unwritten() == {8}

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 from apscheduler.schedulers.blocking import BlockingScheduler
 
-from jobs.scheduler.executors import ThreadExecutor
+from jobs.scheduler.executors.thread import ThreadExecutor
 from jobs.scheduler.store.held import HeldRun
-from tests.fakes import held_run
+from tests.fakes import held_run, make_hooks
 
 Make = Callable[..., ThreadExecutor]
+
+
+class Threads(ThreadExecutor):
+    """Threads that call a function of the test with each run."""
+
+    call: Callable[[HeldRun], None]
+
+    def _run(self, run: HeldRun) -> None:
+        self.call(run)
 
 
 @pytest.fixture
@@ -21,9 +31,10 @@ def make() -> Iterator[Make]:
     made: list[ThreadExecutor] = []
 
     def start(
-        execute: Callable[[HeldRun], None], threads: int = 2, low: Callable[[], None] = lambda: None
+        call: Callable[[HeldRun], None], threads: int = 2, on_low: Callable[[str], None] = lambda name: None
     ) -> ThreadExecutor:
-        executor = ThreadExecutor(threads, execute, low, lambda run_id, reason: None)
+        executor = Threads(threads, make_hooks(on_low=on_low))
+        executor.call = call
         executor.start(BlockingScheduler(), "test")
         made.append(executor)
         return executor
@@ -85,7 +96,7 @@ def test_a_run_that_was_taken_from_the_queue_counts_as_busy_until_it_ended(make:
         started.set()
         release.wait(timeout=10)
 
-    executor = make(execute, threads=1, low=idle.set)
+    executor = make(execute, threads=1, on_low=lambda name: idle.set())
     assert idle.wait(timeout=10)
     idle.clear()
     executor.submit_all([held_run()])
@@ -97,12 +108,12 @@ def test_a_run_that_was_taken_from_the_queue_counts_as_busy_until_it_ended(make:
 
 
 def test_it_calls_for_more_when_its_queue_runs_out(make: Make) -> None:
-    low, done = threading.Semaphore(0), threading.Event()
-    executor = make(lambda run: done.set(), threads=1, low=low.release)
-    assert low.acquire(timeout=10)
+    low, done = queue.SimpleQueue[str](), threading.Event()
+    executor = make(lambda run: done.set(), threads=1, on_low=low.put)
+    assert low.get(timeout=10) == "test"
     executor.submit_all([held_run()])
     assert done.wait(timeout=10)
-    assert low.acquire(timeout=10)
+    assert low.get(timeout=10) == "test"
 
 
 def test_a_thread_outlives_whatever_happens_in_it(make: Make, caplog: pytest.LogCaptureFixture) -> None:

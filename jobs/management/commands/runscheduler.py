@@ -23,6 +23,7 @@ from ... import __version__, migrations, services
 from ...conf import conf
 from ...core.exceptions import CronzimusError
 from ...models import Job
+from ...scheduler.executors import local_executors
 from ...scheduler.scheduler import Scheduler
 from ...worker.output import capturing, open_missing_descriptors
 from ...worker.signals import handling
@@ -62,7 +63,7 @@ class Command(BaseCommand):
         """Run until a signal ends it, or, with `once`, until nothing is due. Exits with 1 where a run was given up."""
         open_missing_descriptors()
         _require_migrations()
-        scheduler = Scheduler(threads, processes)
+        scheduler = Scheduler(local_executors(threads, processes))
         try:
             services.sync_declared_jobs(conf.JOBS, now=scheduler.clock.now())
         except CronzimusError as error:

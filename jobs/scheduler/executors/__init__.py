@@ -1,7 +1,19 @@
 """The executors: each takes runs and has their functions called, in threads or in processes."""
 
-from .base import Executor
+from __future__ import annotations
+
+from ...core.runs import Executor
+from .base import ExecutorFactory, Hooks, RunExecutor
+from .capacity import Executors
 from .process import ProcessExecutor
 from .thread import ThreadExecutor
 
-__all__ = ["Executor", "ProcessExecutor", "ThreadExecutor"]
+__all__ = ["ExecutorFactory", "Executors", "Hooks", "RunExecutor", "local_executors"]
+
+
+def local_executors(threads: int, processes: int) -> ExecutorFactory:
+    """Return what makes the executors of this machine, for so many functions at once in threads and in processes."""
+    return lambda hooks: {
+        Executor.THREAD: ThreadExecutor(threads, hooks),
+        Executor.PROCESS: ProcessExecutor(processes, hooks),
+    }

@@ -1,30 +1,45 @@
-"""The contract of an executor."""
+"""The contract between a scheduler and its executors."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from apscheduler.executors.base import BaseExecutor
 
+from ...core.clock import Clock
+from ..recorder import Recorder
 from ..store.held import HeldRun
 
 
-class Executor(BaseExecutor):
+class Hooks(NamedTuple):
+    """What an executor gets from its scheduler. All of it may be used by any thread.
+
+    The executor calls `may_start` before it starts a run; where that is false, the scheduler gives the run back. It
+    tells the `recorder` what comes of the others, and calls `on_low` with its own name when its queue runs low.
+    """
+
+    clock: Clock
+    recorder: Recorder
+    may_start: Callable[[HeldRun], bool]
+    on_low: Callable[[str], None]
+
+
+class RunExecutor(BaseExecutor):
     """Calls the functions of runs that the scheduler holds.
 
-    An APScheduler executor whose `submit_job` takes a `HeldRun`. It does not count the instances of a job: the claim
-    does, in the database.
+    An APScheduler executor whose `submit_job` gets a `HeldRun`. It does not count the instances of a job: the claim
+    limits them, in the database.
     """
 
     def submit_job(self, job: HeldRun, run_times: Sequence[datetime]) -> None:
         """Take a run, and start it as soon as a slot is free. Never blocks."""
         self._do_submit_job(job, run_times)
 
-    @abstractmethod
-    def _do_submit_job(self, job: HeldRun, run_times: Sequence[datetime]) -> None: ...
+    def _do_submit_job(self, job: HeldRun, run_times: Sequence[datetime]) -> None:
+        self.submit_all([job])
 
     @property
     @abstractmethod
@@ -50,17 +65,24 @@ class Executor(BaseExecutor):
         """Take runs, and start each as soon as a slot is free. Never blocks."""
 
     @abstractmethod
-    def take_back_one(self, run_id: int) -> HeldRun | None:
-        """Return the run `run_id` and forget it; None where it has started, or is not here."""
-
-    @abstractmethod
     def take_back(self) -> list[HeldRun]:
         """Return the runs that have not started, and forget them."""
+
+    @abstractmethod
+    def take_back_one(self, run_id: int) -> HeldRun | None:
+        """Return the run `run_id` and forget it; None where it has started, or is not here."""
 
     @abstractmethod
     def cancel(self, run_id: int, reason: str) -> None:
         """End the run `run_id`, which has started, as soon as possible."""
 
+    def abandon(self) -> None:
+        """End at once the runs that are running, where that is possible."""
+
     @abstractmethod
     def shutdown(self, wait: Any = True) -> None:
         """Start no more runs. With `wait`, return when those that are running have ended."""
+
+
+ExecutorFactory = Callable[[Hooks], Mapping[str, RunExecutor]]
+"""Makes the executors of a scheduler, by their names."""

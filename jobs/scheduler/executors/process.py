@@ -6,14 +6,13 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
-from ...core.clock import Clock
 from ...core.runs import RunStatus
 from ...worker.launch import Launcher
 from ...worker.output import Output
 from ...worker.parent import Stopped, Worker, WorkerDied
 from ...worker.runner import Activity
-from ..recorder import Recorder
 from ..store.held import HeldRun
+from .base import Hooks
 from .thread import ThreadExecutor
 
 RUNS_PER_WORKER = 1000
@@ -27,47 +26,44 @@ class ProcessExecutor(ThreadExecutor):
     cancelled. When a worker dies, its run fails, and the next run gets a new worker.
     """
 
-    def __init__(
-        self,
-        slots: int,
-        clock: Clock,
-        recorder: Recorder,
-        may_start: Callable[[HeldRun], bool],
-        low: Callable[[], None],
-        start_worker: Callable[[], Worker] | None = None,
-    ) -> None:
-        """Have `slots` slots. Ask `may_start` before each run, and call `low` when the queue runs low.
+    def __init__(self, slots: int, hooks: Hooks, start_worker: Callable[[], Worker] | None = None) -> None:
+        """Have `slots` slots.
 
         `start_worker` starts a worker process; without it, one that imports what this process can import.
         """
-        super().__init__(slots, self._call, low, self._stop)
-        self._clock = clock
-        self._recorder = recorder
-        self._may_start = may_start
+        super().__init__(slots, hooks)
         self._start_worker = start_worker or partial(Worker, Launcher.of_this_process())
         self._slot = threading.local()
         self._workers: dict[int, Worker] = {}
         # Held while a worker is told to stop and while its run is taken off it, so that it stops that run and no other.
         self._workers_lock = threading.Lock()
 
-    def _stop(self, run_id: int, reason: str) -> None:
+    def cancel(self, run_id: int, reason: str) -> None:
+        """Stop the worker that runs `run_id`."""
         with self._workers_lock:
             worker = self._workers.get(run_id)
             if worker is not None:
                 worker.stop(RunStatus.CANCELLED, reason)
 
-    def _call(self, run: HeldRun) -> None:
-        if not self._may_start(run):
+    def abandon(self) -> None:
+        """End all workers that are running a function, at once."""
+        with self._workers_lock:
+            for worker in self._workers.values():
+                worker.end_at_once()
+
+    def _run(self, run: HeldRun) -> None:
+        clock, recorder, may_start, _ = self.hooks
+        if not may_start(run):
             return
         output = Output()
         worker = self._ready_worker(output)
-        # A process takes a while to start, and the lease may have run out meanwhile.
-        if not self._may_start(run):
+        # A process takes a while to start, and the lease may have ended meanwhile.
+        if not may_start(run):
             if isinstance(worker, Exception):
                 self._replace_worker()
             return
-        activity = Activity(run, self._clock.now(), output)
-        self._recorder.started(activity)
+        activity = Activity(run, clock.now(), output)
+        recorder.started(activity)
         try:
             if isinstance(worker, Exception):
                 raise worker
@@ -86,7 +82,7 @@ class ProcessExecutor(ThreadExecutor):
                 self._workers.pop(run.id, None)
         if "traceback" not in ended or self._slot.worker.runs >= RUNS_PER_WORKER:  # it ended, or has had many runs
             self._replace_worker()
-        self._recorder.finished(activity.outcome(self._clock.now(), **ended))
+        recorder.finished(activity.outcome(clock.now(), **ended))
 
     def _ready_worker(self, output: Output) -> Worker | Exception:
         """Return this slot's worker, started where none is alive; or the error of a start that failed, for the run."""
@@ -107,11 +103,5 @@ class ProcessExecutor(ThreadExecutor):
             worker.close()
             self._slot.worker = None
 
-    def abandon(self) -> None:
-        """End all workers that are running a function, at once."""
-        with self._workers_lock:
-            for worker in self._workers.values():
-                worker.end_at_once()
-
-    def _leave(self) -> None:
+    def _tidy_thread(self) -> None:
         self._replace_worker()

@@ -1,23 +1,23 @@
-"""Run functions in a pool of threads of the scheduler's process."""
+"""Run functions in threads of the scheduler's process."""
 
 from __future__ import annotations
 
 import logging
 import queue
 import threading
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import connections
 
+from ...worker.runner import execute
 from ..store.held import HeldRun
-from .base import Executor
+from .base import Hooks, RunExecutor
 
 logger = logging.getLogger("cronzimus.scheduler.executors.thread")
 
 
-class ThreadExecutor(Executor):
+class ThreadExecutor(RunExecutor):
     """A fixed number of threads that take runs from one queue.
 
     It does without `concurrent.futures`: a future costs more than a short run, and runs cannot be taken back from its
@@ -28,30 +28,20 @@ class ThreadExecutor(Executor):
     interpreter's switch interval. The threads share a `SimpleQueue`, and use single operations on a dict.
     """
 
-    def __init__(
-        self,
-        threads: int,
-        execute: Callable[[HeldRun], None],
-        low: Callable[[], None],
-        cancel: Callable[[int, str], None],
-    ) -> None:
-        """Have `threads` threads call `execute` with each run.
-
-        `low` is called when the queue runs low; `cancel` with the id of a run that is to end, and the reason.
-        """
+    def __init__(self, slots: int, hooks: Hooks) -> None:
+        """Have `slots` threads."""
         super().__init__()
-        self._threads = threads
-        self._execute = execute
-        self._low = low
-        self._cancel = cancel
+        self.hooks = hooks
+        self._slots = slots
         self._queue: queue.SimpleQueue[HeldRun | None] = queue.SimpleQueue()
         self._held: dict[int, HeldRun] = {}
         self._low_mark = 0
-        self._pool: list[threading.Thread] = []
+        self._alias = ""
+        self._threads: list[threading.Thread] = []
 
     @property
     def slots(self) -> int:
-        return self._threads
+        return self._slots
 
     @property
     def queued(self) -> int:
@@ -67,15 +57,13 @@ class ThreadExecutor(Executor):
     def start(self, scheduler: Any, alias: str) -> None:
         """Start the threads."""
         super().start(scheduler, alias)
-        self._pool = [
+        self._alias = alias
+        self._threads = [
             threading.Thread(target=self._work, name=f"{alias}-{number}", daemon=True)
-            for number in range(1, self._threads + 1)
+            for number in range(1, self._slots + 1)
         ]
-        for thread in self._pool:
+        for thread in self._threads:
             thread.start()
-
-    def _do_submit_job(self, job: HeldRun, run_times: Sequence[datetime]) -> None:
-        self.submit_all([job])
 
     def submit_all(self, runs: Sequence[HeldRun]) -> None:
         for run in runs:
@@ -108,13 +96,13 @@ class ThreadExecutor(Executor):
 
     def cancel(self, run_id: int, reason: str) -> None:
         """Tell the function, which may look: a thread cannot be ended from outside."""
-        self._cancel(run_id, reason)
+        self.hooks.recorder.cancel(run_id, reason)
 
     def shutdown(self, wait: Any = True) -> None:
-        for _ in self._pool:
+        for _ in self._threads:
             self._queue.put(None)
         if wait:
-            for thread in self._pool:
+            for thread in self._threads:
                 thread.join()
 
     def _work(self) -> None:
@@ -124,10 +112,10 @@ class ThreadExecutor(Executor):
                 run = self._queue.get()
                 if run is None:
                     return
-                self._run(run)
+                self._run_safely(run)
                 self._held.pop(run.id, None)
         finally:
-            self._leave()
+            self._tidy_thread()
             connections.close_all()
 
     def _tell_low(self) -> None:
@@ -136,14 +124,19 @@ class ThreadExecutor(Executor):
         left = self._queue.qsize()
         if left <= self._low_mark or not left:
             self._low_mark = -1
-            self._low()
+            self.hooks.on_low(self._alias)
 
-    def _run(self, run: HeldRun) -> None:
+    def _run_safely(self, run: HeldRun) -> None:
         try:
-            self._execute(run)
+            self._run(run)
         except BaseException:
             # The runner catches what functions raise. Should it fail itself, the thread goes on with the next run.
             logger.exception("run %d could not be executed", run.id, extra={"action": "executor_failed"})
 
-    def _leave(self) -> None:
+    def _run(self, run: HeldRun) -> None:
+        clock, recorder, may_start, _ = self.hooks
+        if may_start(run):
+            recorder.finished(execute(run, clock, recorder.started))
+
+    def _tidy_thread(self) -> None:
         """Free what belongs to this thread, when it ends."""

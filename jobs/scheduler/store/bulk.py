@@ -1,4 +1,4 @@
-"""Hand many rows to one statement: as one JSON parameter, read back as a table by the database."""
+"""Pass many rows to one statement: as one JSON parameter, which the database reads as a table. Convert raw values."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ POSTGRESQL_TYPES = {"text": "text", "number": "bigint", "time": "timestamptz", "
 
 
 def rows_as_table(columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> tuple[str, str]:
-    """Return SQL for a table of `rows`, to stand after FROM, and its one parameter.
+    """Return SQL for a table `v` of `rows`, to stand after FROM, and its one parameter.
 
-    `columns` has the kind of each column by its name: "number", "text", "json", an `orjson.Fragment`, or "time", an
-    aware datetime in UTC. What a row leaves out is null.
-    json_to_recordset and json_each (the manuals of PostgreSQL and SQLite) read the JSON: no limit on the number of
-    parameters applies, and the statement's text is the same for any number of rows.
+    `columns` maps names to kinds: "number", "text", "json" (an `orjson.Fragment`) or "time" (an aware datetime in
+    UTC). A column that a row leaves out is null. json_to_recordset and json_each (the manuals of PostgreSQL and
+    SQLite) read the JSON: no limit on the number of parameters applies, and the statement's text is the same for any
+    number of rows.
     """
     data = orjson.dumps(list(rows), option=orjson.OPT_UTC_Z).decode()
     return _source(connection.vendor == "postgresql", tuple(columns.items())), data
@@ -40,26 +40,24 @@ def _source(on_postgresql: bool, columns: tuple[tuple[str, str], ...]) -> str:
 def _read(name: str, kind: str) -> str:
     if kind == "time":  # in the form of Django's SQLite backend, so that texts compare as the instants do
         return f"replace(replace(value ->> '{name}', 'T', ' '), 'Z', '')"
-    # A column of JSON keeps its quotes; null is no value in PostgreSQL's json_to_recordset, and so it is here.
+    # JSON stays JSON, with its quotes; JSON's null becomes SQL's, as in PostgreSQL's json_to_recordset.
     return f"NULLIF(value -> '{name}', 'null')" if kind == "json" else f"value ->> '{name}'"
 
 
 def instant(value: datetime) -> str:
-    """Return an aware instant as the text that the database compares its own with, for a parameter of raw SQL."""
-    return value.isoformat() if connection.vendor == "postgresql" else _sqlite_text(value)
-
-
-def _sqlite_text(value: datetime) -> str:
+    """Return an aware instant as the text that the database compares its own instants with, for raw SQL."""
+    if connection.vendor == "postgresql":
+        return value.isoformat()
     return value.astimezone(UTC).isoformat(" ")[: -len("+00:00")]
 
 
 def as_text(column: str) -> str:
-    """Return SQL for the text in a column of instants on SQLite, which keeps anything: null for what is no text."""
+    """Return SQL that reads a column of instants on SQLite as text, whatever it holds; null for a blob."""
     return f"CASE typeof({column}) WHEN 'blob' THEN NULL ELSE {column} || '' END"
 
 
 def from_json(value: Any) -> Any:
-    """Return a JSON column as Python has it: raw SQL gives its text. What can not be read is returned as it is."""
+    """Return the parsed value of a JSON column, which raw SQL gives as text. Invalid JSON is returned unchanged."""
     if value == "[]":
         return []
     if value == "{}":
@@ -68,6 +66,9 @@ def from_json(value: Any) -> Any:
 
 
 def from_time(value: Any) -> datetime:
-    """Return a column with an instant, aware, in UTC: raw SQL on SQLite gives it naive, or as its text."""
+    """Return an instant, aware and in UTC. Raw SQL on SQLite gives it naive, or as text.
+
+    Raises `TypeError` or `ValueError` where a damaged row holds something else.
+    """
     moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""Claim fire times: each claim one transaction, with a number of statements that does not grow."""
+"""Claim fire times: each claim is one transaction of a fixed number of statements, for any number of jobs."""
 
 from __future__ import annotations
 
@@ -16,56 +16,55 @@ from ...core.runs import RunStatus, RunTrigger
 from ...definitions.policies import executor_of
 from ...models import Job, Run
 from . import bulk
-from .due import Planned, planned_jobs
+from .due import Planned, plan_due_jobs
 from .held import HeldRun
 
+# The columns of the tables that the statements below get as one parameter each.
 INSERTED = {
     "job_id": "text", "status": "text", "reason": "text", "fire_times": "number", "scheduled_time": "time",
     "executor": "text", "waits": "number", "error": "text",
 }  # fmt: skip
-"""The columns of the table from which runs are inserted."""
 MOVED = {"id": "text", "next_run_time": "time", "error": "text", "queued": "number"}
-"""The columns of the table by which jobs are moved on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed:
-    """What one claim took: runs to start, and how many jobs it moved on.
+    """What one claim took: the runs to start, how many jobs it moved on, and the runs that were born finished.
 
-    `unstarted` has, with their jobs' ids, the runs that were born finished.
+    The latter (missed, skipped, or failed because the job is damaged) come with the ids of their jobs.
     """
 
     runs: list[HeldRun] = field(default_factory=list)
     jobs: int = 0
-    unstarted: Sequence[tuple[str, PlannedRun]] = ()
+    born_finished: Sequence[tuple[str, PlannedRun]] = ()
 
 
-def claim_due(scheduler_id: str, rooms: Mapping[str, int], now: datetime, *, by_priority: bool = True) -> Claimed:
-    """Claim fire times that are due at `now`, for the scheduler `scheduler_id`.
+def claim_due(scheduler_id: str, capacity: Mapping[str, int], now: datetime, *, by_priority: bool = True) -> Claimed:
+    """Claim fire times that are due at `now` for the scheduler `scheduler_id`.
 
-    `rooms` has, by executor, how many runs it may be given: as many jobs as the largest has room for are claimed at the
-    most; with no room at all, only jobs that replace a run of theirs, which may be what takes the room. They are moved
-    on and their runs written in the same transaction: a fire time is claimed once, whoever dies.
-    Runs that have to wait for their turn, or for a slot, are written without an owner: any scheduler may have them.
-    A job whose row can not be understood is taken off the schedule, and leaves a failed run that says why.
+    `capacity` is how many runs each executor may be given; at most as many jobs as the largest of them are claimed.
+    Without any capacity, only jobs that replace a held run of theirs are claimed, because that run may be what takes
+    the capacity. Without `by_priority`, jobs are claimed in the order in which they fell due.
 
-    Without `by_priority` the jobs are claimed in the order in which they fell due alone.
+    The jobs are moved on and their runs written in one transaction, so that a fire time is claimed once, whoever
+    dies. Runs that have to wait, for their turn or for an executor, are written without an owner: any scheduler may
+    take them. A job whose row is damaged is taken off its schedule, and leaves a failed run that says why.
     """
     with transaction.atomic(savepoint=False):
-        planned = _replace(planned_jobs(rooms, now, by_priority=by_priority), now)
+        planned = _replace(plan_due_jobs(capacity, now, by_priority=by_priority), now)
         if not planned:
             return Claimed()
         _move_on(planned)
         _count_failed(planned, now)
-        held = _insert(planned, scheduler_id, dict(rooms), now)
-    unstarted = [
+        held = _insert(planned, scheduler_id, dict(capacity), now)
+    born_finished = [
         (found.job.id, run) for found in planned for run in found.plan.runs if run.status is not RunStatus.QUEUED
     ]
-    return Claimed(runs=held, jobs=len(planned), unstarted=unstarted)
+    return Claimed(runs=held, jobs=len(planned), born_finished=born_finished)
 
 
 def _replace(planned: Sequence[Planned], now: datetime) -> Sequence[Planned]:
-    """Have the runs end that newer ones replace, and return the jobs of which that could be done.
+    """Cancel the runs that newer ones replace, and return the jobs for which that was possible.
 
     A job stays due while somebody else is writing such a run.
     """
@@ -83,10 +82,10 @@ def _replaced(planned: Sequence[Planned]) -> list[int]:
 
 
 def _locked(run_ids: Sequence[int]) -> set[int]:
-    """Lock the runs `run_ids` that nobody else is writing, and return them. SQLite's transaction is a lock."""
+    """Lock those of the runs that nobody else is writing, and return their ids. SQLite's transaction is a lock."""
     if not connection.features.has_select_for_update_skip_locked:
         return set(run_ids)
-    # Not waited for: who writes the end of a run locks it first and its job then, which is locked here already.
+    # Not waited for: whoever writes the end of a run locks first the run, then its job, which is locked here already.
     runs = Run.objects.filter(id__in=run_ids).select_for_update(skip_locked=True)
     return set(runs.values_list("id", flat=True))
 
@@ -116,25 +115,24 @@ def _count_failed(planned: Sequence[Planned], now: datetime) -> None:
         )  # fmt: skip
 
 
-def _insert(planned: Sequence[Planned], scheduler_id: str, rooms: dict[str, int], now: datetime) -> list[HeldRun]:
+def _insert(planned: Sequence[Planned], scheduler_id: str, left: dict[str, int], now: datetime) -> list[HeldRun]:
+    """Insert the planned runs and return those that may start now; `left` is the capacity of each executor."""
     rows, startable = [], []
     for found in planned:
         executor = executor_of(found.job)
         for run in found.plan.runs:
             waits = False
             if run.status is RunStatus.QUEUED:
-                # A run of a group has its turn when the others of the group are looked at together.
-                waits = run.waits or bool(found.job.concurrency_group) or rooms.get(executor, 0) <= 0
+                # Runs of a group are admitted together with the others of their group.
+                waits = run.waits or bool(found.job.concurrency_group) or left.get(executor, 0) <= 0
                 if not waits:
-                    rooms[executor] -= 1
+                    left[executor] -= 1
                     startable.append((found, run, executor))
             rows.append(_row(found, run, executor, waits=waits))
     source, data = bulk.rows_as_table(INSERTED, rows)
     with connection.cursor() as cursor:
-        now_text = bulk.instant(now)
-        cursor.execute(
-            _insert_sql(connection.vendor, source), [RunTrigger.SCHEDULE, now_text, now_text, scheduler_id, data]
-        )
+        at = bulk.instant(now)
+        cursor.execute(_insert_sql(connection.vendor, source), [RunTrigger.SCHEDULE, at, at, scheduler_id, data])
         ids = {(job_id, bulk.from_time(at)): run_id for run_id, job_id, at in cursor.fetchall()}
     return [
         HeldRun(
@@ -161,8 +159,8 @@ def _row(found: Planned, run: PlannedRun, executor: str, *, waits: bool) -> dict
 @cache
 def _insert_sql(vendor: str, source: str) -> str:
     at = "%s::timestamptz" if vendor == "postgresql" else "%s"
-    # What a run is called with comes from its job's row, which is locked; damaged arguments are not copied.
-    # ON CONFLICT: the fire time was claimed before its job was removed and made anew; it does not run twice.
+    # Function and arguments are copied from the job's row, which is locked; damaged arguments are not copied.
+    # ON CONFLICT: the fire time was claimed before its job was removed and added again. It does not run twice.
     return (
         "INSERT INTO cronzimus_run (job_id, func, args, kwargs, status, reason, trigger, actor, attempt, fire_times, "  # noqa: S608
         "scheduled_time, queued_at, finished_at, scheduler_id, executor, timeout, priority, concurrency_group, error, "

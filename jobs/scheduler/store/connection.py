@@ -1,46 +1,77 @@
-"""The loop's connection: what the databases are told about its statements."""
+"""The connections of the scheduler itself: outside of any pool, and the loop's tuned for what it does."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
+POSTGRESQL_DEFAULTS = {
+    "connect_timeout": 5, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}  # fmt: skip
+"""Options of libpq that hold unless the project sets its own: they notice a server that is gone without a word."""
 TUNING = {
-    # Who waits longer for a row that somebody else has locked misses its heartbeat.
+    # All that the loop does are look-ups by index, in batches. Where a table has grown since it was last analysed,
+    # PostgreSQL would read all of it for each batch. Waiting longer for another's lock would cost a heartbeat.
     "postgresql": ("SET enable_seqscan = off", "SET jit = off", "SET lock_timeout = '3s'"),
-    # A batch changes more pages than fit into the 2 MB that are the default (here 8 MB), and each of them many times
-    # before it has to be copied from the log to the database (here every 16 MB, in place of 4).
+    # A batch changes more pages than fit into the default cache of 2 MB (here 8 MB), and each of them many times
+    # before the log has to be copied to the database (here every 16 MB instead of 4).
     "sqlite": ("PRAGMA cache_size = -8000", "PRAGMA wal_autocheckpoint = 4000"),
 }
-"""What the loop's connection says first, by database."""
+"""The first statements of the loop's connection, by database."""
 
-odd_texts = threading.Event()
-"""Set once a text on SQLite was found not to be in UTF-8: the loop reads such too from then on, which takes longer."""
+invalid_utf8_seen = threading.Event()
+"""Set once a text on SQLite was not valid UTF-8. The loop then decodes all texts itself, which is slower."""
+
+_decode = partial(str, encoding="utf-8", errors="replace")
+
+
+def own_connection() -> BaseDatabaseWrapper:
+    """Return a new connection to the default database, which never comes from a connection pool.
+
+    Functions that use up a pool must not keep the loop from its heartbeat, and a connection that listens for changes
+    is never free for others.
+    """
+    own = connections[DEFAULT_DB_ALIAS].copy()
+    options: dict[str, Any] = own.settings_dict["OPTIONS"]
+    options.pop("pool", None)
+    if own.vendor == "postgresql":
+        own.settings_dict["OPTIONS"] = POSTGRESQL_DEFAULTS | options
+    return own
 
 
 @contextmanager
-def tuned_for_the_loop() -> Iterator[None]:
-    """Within this context, connections that this thread opens look rows up by index, and wait little for locks.
+def loop_connection() -> Iterator[None]:
+    """Within this context, this thread's default connection is one of the scheduler's own, tuned for the loop."""
+    before = connections[DEFAULT_DB_ALIAS]
+    before.close()
+    own = own_connection()
 
-    All that the loop does are look-ups by index, in batches. Where a table has grown since it was last analysed,
-    PostgreSQL would rather read all of it for each batch, so that the work grows with its square.
-    """
-    thread = threading.current_thread()
-
-    def tune(connection: Any, **kwargs: Any) -> None:
-        if threading.current_thread() is thread:
-            with connection.cursor() as cursor:
-                for statement in TUNING.get(connection.vendor, ()):
-                    cursor.execute(statement)
-            if connection.vendor == "sqlite" and not odd_texts.is_set():
-                connection.connection.text_factory = str  # texts are most of what the loop reads
+    def tune(connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
+        if connection is own:
+            _tune(own)
 
     connection_created.connect(tune, weak=False)
+    connections[DEFAULT_DB_ALIAS] = own
     try:
         yield
     finally:
         connection_created.disconnect(tune)
+        own.close()
+        connections[DEFAULT_DB_ALIAS] = before
+
+
+def _tune(own: BaseDatabaseWrapper) -> None:
+    with own.cursor() as cursor:
+        for statement in TUNING.get(own.vendor, ()):
+            cursor.execute(statement)
+    if own.vendor == "sqlite":
+        # Texts are most of what the loop reads, and the driver's own decoding is the fastest.
+        own.connection.text_factory = _decode if invalid_utf8_seen.is_set() else str

@@ -1,4 +1,4 @@
-"""What is due: the jobs' rows, their active runs, and what is to become of each."""
+"""Read what is due: the rows of the jobs, their active runs, and the plan for each job."""
 
 from __future__ import annotations
 
@@ -22,36 +22,38 @@ from .held import ACTIVE_SQL
 
 logger = logging.getLogger("cronzimus.scheduler.store.due")
 
-IN_PROCESS = "(executor = 'process' OR timeout IS NOT NULL)"
+IN_PROCESS_SQL = "(executor = 'process' OR timeout IS NOT NULL)"
 """The jobs whose runs need a process of their own."""
-_ACTIVE_RUN = f"SELECT 1 FROM cronzimus_run a WHERE a.job_id = cronzimus_job.id AND a.status IN ({ACTIVE_SQL})"  # noqa: S608
-REPLACING = f"(overlap = 'replace' AND EXISTS ({_ACTIVE_RUN} AND a.scheduler_id IS NOT NULL))"
-"""The jobs of which a run is going on that a newer one replaces."""
-REPLACED = 100
-"""Jobs whose runs are replaced in one claim at the most, where there is no room for others."""
+REPLACING_SQL = (
+    "(overlap = 'replace' AND EXISTS (SELECT 1 FROM cronzimus_run a WHERE a.job_id = cronzimus_job.id "  # noqa: S608
+    f"AND a.status IN ({ACTIVE_SQL}) AND a.scheduler_id IS NOT NULL))"
+)
+"""The jobs that have a held run which a newer one replaces."""
+MAX_REPLACING = 100
+"""Jobs claimed at once, at most, that replace a run although no executor has capacity."""
 
 
 class Rank(NamedTuple):
-    """Some of the due jobs, and the order in which they are claimed."""
+    """A part of the due jobs, and the order in which they are claimed."""
 
     condition: str
     order: str
 
 
 ALL = Rank("", "next_run_time")
-"""All that is due, by its time alone."""
+"""All due jobs, in the order in which they fell due."""
 RANKS = (
     Rank("AND NOT (priority = 0) AND priority > 0", "priority DESC, next_run_time"),
-    # Not `priority = 0` alone: PostgreSQL takes that for rare until it has statistics, and sorts all that is due.
+    # Not `priority = 0` alone: without statistics PostgreSQL takes that for rare, and sorts all due jobs.
     Rank("AND COALESCE(priority = 0, false)", "next_run_time"),
     Rank("AND NOT (priority = 0) AND priority < 0", "priority DESC, next_run_time"),
 )
-"""The due jobs by their priority, one rank after the other: few have one (`job_prioritised`), the others come in the
-order of their index (`job_due`). Sorted as a whole, each claim would read all that is due."""
+"""The due jobs by priority. Few jobs have one (index `job_prioritised`), and all others come in the order of their
+index (`job_due`); sorted as a whole, every claim would read all due jobs."""
 
 
 class DueJob(NamedTuple):
-    """A due job's row, as raw SQL gives it: JSON as text, and on SQLite instants as text too."""
+    """The row of a due job as raw SQL gives it: JSON as text, and on SQLite instants as text too."""
 
     id: str
     func: str
@@ -73,7 +75,7 @@ class DueJob(NamedTuple):
 
 
 class Planned(NamedTuple):
-    """A due job, its arguments, its plan, and why it can not be planned: "" where it can."""
+    """A due job, its arguments and its plan. `error` says why its row is invalid; "" where it is valid."""
 
     job: DueJob
     args: list[Any]
@@ -82,39 +84,34 @@ class Planned(NamedTuple):
     error: str = ""
 
 
-def most(rooms: Mapping[str, int]) -> int:
-    """Return how many jobs `claim_due` claims at the most, where there is room."""
-    return max(rooms.values(), default=0)
+def plan_due_jobs(capacity: Mapping[str, int], now: datetime, *, by_priority: bool) -> list[Planned]:
+    """Lock the jobs to be claimed at `now` and plan each of them; see `claims.claim_due` for which these are.
 
-
-def planned_jobs(rooms: Mapping[str, int], now: datetime, *, by_priority: bool) -> list[Planned]:
-    """Return the jobs that are due at `now`, as `claims.claim_due` is asked for them, each with its plan.
-
-    Their rows are locked until the transaction ends.
+    Their rows stay locked until the transaction ends.
     """
-    jobs = _due_jobs(rooms, now, by_priority=by_priority)
+    jobs = _due_jobs(capacity, now, by_priority=by_priority)
     if not jobs:
         return []
     busy = _busy([job.id for job in jobs], now)
     return [_plan(job, busy.get(job.id, IDLE), now) for job in jobs]
 
 
-def _due_jobs(rooms: Mapping[str, int], now: datetime, *, by_priority: bool) -> list[DueJob]:
+def _due_jobs(capacity: Mapping[str, int], now: datetime, *, by_priority: bool) -> list[DueJob]:
     jobs: list[DueJob] = []
-    wanted = most(rooms) or REPLACED
-    process, thread = bool(rooms.get("process")), bool(rooms.get("thread"))
+    wanted = max(capacity.values(), default=0) or MAX_REPLACING
+    process, thread = bool(capacity.get("process")), bool(capacity.get("thread"))
     with connection.cursor() as cursor:
         for rank in RANKS if by_priority else (ALL,):
             if len(jobs) < wanted:
                 sql = _due_sql(connection.vendor, rank, process=process, thread=thread)
                 cursor.execute(sql, [bulk.instant(now), wanted - len(jobs)])
                 jobs += [DueJob._make(row) for row in cursor.fetchall()]
-    return _with_room(jobs, rooms) if any(rooms.values()) else jobs
+    return _within_capacity(jobs, capacity) if any(capacity.values()) else jobs
 
 
-def _with_room(jobs: Sequence[DueJob], rooms: Mapping[str, int]) -> list[DueJob]:
-    """Return the jobs for whose runs there is room; the others stay due, for whoever has room for them."""
-    left, kept = dict(rooms), []
+def _within_capacity(jobs: Sequence[DueJob], capacity: Mapping[str, int]) -> list[DueJob]:
+    """Return the jobs that fit into the executors; the others stay due, for a scheduler that has capacity."""
+    left, kept = dict(capacity), []
     for job in jobs:
         executor = executor_of(job)
         if left.get(executor, 1) > 0:
@@ -125,14 +122,14 @@ def _with_room(jobs: Sequence[DueJob], rooms: Mapping[str, int]) -> list[DueJob]
 
 @cache
 def _due_sql(vendor: str, rank: Rank, *, process: bool, thread: bool) -> str:
-    # On SQLite instants are read as text: one that is damaged fails its own job, and not the whole statement.
-    instant = {"anchor", "next_run_time"} if vendor == "sqlite" else set()
-    columns = ", ".join(bulk.as_text(name) if name in instant else f'"{name}"' for name in DueJob._fields)
+    # As text on SQLite: a damaged instant then fails its own job, and not the whole statement.
+    instants = {"anchor", "next_run_time"} if vendor == "sqlite" else set()
+    columns = ", ".join(bulk.as_text(name) if name in instants else f'"{name}"' for name in DueJob._fields)
     only = {
-        (True, True): "", (True, False): f"AND {IN_PROCESS}", (False, True): f"AND NOT {IN_PROCESS}",
-        (False, False): f"AND {REPLACING}",
+        (True, True): "", (True, False): f"AND {IN_PROCESS_SQL}", (False, True): f"AND NOT {IN_PROCESS_SQL}",
+        (False, False): f"AND {REPLACING_SQL}",
     }[process, thread]  # fmt: skip
-    # Schedulers do not wait for each other: each takes the jobs that no other is taking.
+    # Schedulers do not wait for each other: each takes jobs that no other is taking.
     lock = "FOR UPDATE SKIP LOCKED" if vendor == "postgresql" else ""
     return (
         f"SELECT {columns} FROM cronzimus_job WHERE next_run_time <= %s {only} {rank.condition} "  # noqa: S608
@@ -141,7 +138,7 @@ def _due_sql(vendor: str, rank: Rank, *, process: bool, thread: bool) -> str:
 
 
 def _busy(job_ids: Sequence[str], now: datetime) -> dict[str, Busy]:
-    # The jobs' rows are locked: no other scheduler adds a run of theirs between this look and the insert.
+    # The rows of the jobs are locked: no other scheduler inserts runs of theirs between this look and our insert.
     found: dict[str, dict[str, list[int]]] = defaultdict(lambda: {"held": [], "waiting": [], "later": []})
     source, data = bulk.rows_as_table({"id": "text"}, [{"id": job_id} for job_id in job_ids])
     with connection.cursor() as cursor:
@@ -182,9 +179,9 @@ def _plan(job: DueJob, busy: Busy, now: datetime) -> Planned:
     except Exception as error:
         # One damaged row must not stop the others, whatever the damage is.
         if not isinstance(error, CronzimusError):
-            logger.exception("job %s can not be planned", job.id, extra={"action": "job_broken", "job": job.id})
-        what = "arguments" if isinstance(error, InvalidArguments) else "trigger"
-        reason = f"its {what} can not be understood: {error}"
+            logger.exception("job %s cannot be planned", job.id, extra={"action": "job_broken", "job": job.id})
+        what = "arguments are" if isinstance(error, InvalidArguments) else "trigger is"
+        reason = f"its {what} invalid: {error}"
         failed = PlannedRun(scheduled_time=due_at, status=RunStatus.FAILED, reason=reason)
         return Planned(job, [], {}, Plan(runs=(failed,), next_run_time=None), reason)
 

@@ -1,4 +1,4 @@
-"""What passes between the parts of a scheduler: a run that it holds, and what came of it."""
+"""What the parts of a scheduler exchange: a run that it holds, its start, its output so far, and its outcome."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any, NamedTuple
 from ...core.runs import ACTIVE, RunStatus
 from . import bulk
 
-HELD = "id, job_id, func, args, kwargs, scheduled_time, attempt, executor, timeout"
+HELD_COLUMNS = "id, job_id, func, args, kwargs, scheduled_time, attempt, executor, timeout"
 """The columns of a run that `HeldRun.of` reads."""
 
 ACTIVE_SQL = ", ".join(f"'{status}'" for status in ACTIVE)
-"""The statuses of active runs, to stand in SQL: a partial index serves only where the statement's own text has them."""
+"""The statuses of active runs as SQL: a partial index is used only where the statement's own text names them."""
 
 
 class HeldRun(NamedTuple):
-    """A run that this scheduler has claimed and may start, while `scheduler_id` is the name of its lease.
+    """A run that a scheduler has claimed. It may start while `scheduler_id` is the id of the scheduler's lease.
 
     `timeout` is in seconds, None for none.
     """
@@ -35,7 +35,7 @@ class HeldRun(NamedTuple):
 
     @classmethod
     def of(cls, row: Sequence[Any], scheduler_id: str) -> HeldRun:
-        """Return the run of a row of `HELD` that raw SQL gave, held by `scheduler_id`."""
+        """Return the run of a raw row of `HELD_COLUMNS`, held by `scheduler_id`."""
         run_id, job_id, func, args, kwargs, scheduled_time, attempt, executor, timeout = row
         return cls(
             id=run_id, job_id=job_id, func=func, args=bulk.from_json(args), kwargs=bulk.from_json(kwargs),
@@ -44,8 +44,28 @@ class HeldRun(NamedTuple):
         )  # fmt: skip
 
 
+class Start(NamedTuple):
+    """The start of a run."""
+
+    run_id: int
+    started_at: datetime
+
+
+class LiveUpdate(NamedTuple):
+    """What a running run has written since the last update, and how far it has come.
+
+    `kept` is how many characters of its output are on record already; `text` follows them, to `size` in all.
+    """
+
+    run_id: int
+    kept: int
+    text: str
+    size: int
+    progress: tuple[int, int | None] | None
+
+
 class Outcome(NamedTuple):
-    """How a run ended. `result` is JSON, or "" for none; the texts are ready to be stored."""
+    """How a run ended. `result` is JSON, "" for none; the texts can be stored as they are."""
 
     run_id: int
     job_id: str

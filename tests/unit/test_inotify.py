@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from jobs.scheduler.inotify import Writes, writes_to
+from jobs.scheduler.inotify import FileWatch, watch_file
 
 
 @pytest.fixture
@@ -20,41 +20,41 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def writes(path: Path) -> Iterator[Writes]:
-    with writes_to(str(path)) as found:
+def watch(path: Path) -> Iterator[FileWatch]:
+    with watch_file(str(path)) as found:
         if found is None:
             pytest.skip("this system does not tell of writes")
         yield found
 
 
-def test_without_a_write_the_wait_times_out(writes: Writes) -> None:
-    assert writes.wait(0) is False
+def test_without_a_write_the_wait_times_out(watch: FileWatch) -> None:
+    assert watch.wait(0) is False
 
 
-def test_a_write_is_there_until_it_is_forgotten(writes: Writes, path: Path) -> None:
+def test_a_write_is_there_until_it_is_forgotten(watch: FileWatch, path: Path) -> None:
     path.write_text("x")
-    assert writes.wait(60) is True
-    assert writes.wait(0) is True
-    writes.forget()
-    assert writes.wait(0) is False
+    assert watch.wait(60) is True
+    assert watch.wait(0) is True
+    watch.clear()
+    assert watch.wait(0) is False
 
 
-def test_to_forget_nothing_is_nothing(writes: Writes) -> None:
-    writes.forget()
-    assert writes.wait(0) is False
+def test_to_forget_nothing_is_nothing(watch: FileWatch) -> None:
+    watch.clear()
+    assert watch.wait(0) is False
 
 
-def test_a_write_to_another_file_is_none(writes: Writes, path: Path) -> None:
+def test_a_write_to_another_file_is_none(watch: FileWatch, path: Path) -> None:
     path.with_name("other").write_text("x")
-    assert writes.wait(0) is False
+    assert watch.wait(0) is False
 
 
 def test_nobody_tells_of_writes_to_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with writes_to(str(tmp_path / "missing")) as found:
+    with watch_file(str(tmp_path / "missing")) as found:
         assert found is None
 
 
 def test_a_system_without_inotify_tells_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda *args, **kwargs: SimpleNamespace())
-    with writes_to(str(path)) as found:
+    with watch_file(str(path)) as found:
         assert found is None

@@ -1,4 +1,4 @@
-"""What came of runs is written behind them, in batches, once, and only while the scheduler holds them."""
+"""What comes of runs is written in batches, once, and only while the scheduler holds them."""
 
 from __future__ import annotations
 
@@ -18,19 +18,14 @@ from jobs.worker.runner import Activity
 from tests.fakes import NOW, FakeClock, after, held_run, make_job, make_run, outcome
 
 from .conftest import failing_database
+from .loop_support import flush, flush_live
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def rings() -> list[int]:
-    """One entry for each time that the recorder rang."""
-    return []
-
-
-@pytest.fixture
-def recorder(rings: list[int]) -> Recorder:
-    return Recorder(lambda ended: rings.append(1))
+def recorder() -> Recorder:
+    return Recorder(lambda ended: None)
 
 
 def held(job_id: str = "job", **fields: Any) -> Run:
@@ -47,7 +42,7 @@ def activity(run: Run, started_at: Any = NOW) -> Activity:
 def test_a_start_is_written(recorder: Recorder) -> None:
     run = held()
     recorder.started(activity(run, after(3)))
-    assert recorder.flush("s1", NOW) == []
+    assert flush(recorder) == []
     run.refresh_from_db()
     assert (run.status, run.started_at, run.finished_at) == (RunStatus.RUNNING, after(3), None)
 
@@ -59,7 +54,7 @@ def test_an_end_is_written(recorder: Recorder) -> None:
     )
     recorder.started(activity(run))
     recorder.finished(ended)
-    assert recorder.flush("s1", NOW) == [ended]
+    assert flush(recorder) == [ended]
     run.refresh_from_db()
     assert (run.status, run.started_at, run.finished_at) == (RunStatus.SUCCEEDED, after(1), after(2.5))
     assert (run.result, run.output, run.progress_done, run.progress_total) == ({"a": [1]}, "hello\n", 3, 4)
@@ -68,7 +63,7 @@ def test_an_end_is_written(recorder: Recorder) -> None:
 def test_a_failure_is_written(recorder: Recorder) -> None:
     run = held()
     recorder.finished(outcome(run.id, status=RunStatus.FAILED, error="ValueError: bad", traceback="Traceback …"))
-    recorder.flush("s1", NOW)
+    flush(recorder)
     run.refresh_from_db()
     assert (run.status, run.error, run.traceback) == (RunStatus.FAILED, "ValueError: bad", "Traceback …")
     assert (run.result, run.progress_done, run.progress_total) == (None, None, None)
@@ -81,7 +76,7 @@ def test_a_run_that_started_and_ended_between_two_flushes_is_written_once(
     recorder.started(activity(run))
     recorder.finished(outcome(run.id))
     with statements() as found:
-        recorder.flush("s1", NOW)
+        flush(recorder)
     # The run, and its job's counters.
     assert len(found) == 2
 
@@ -94,7 +89,7 @@ def test_a_flush_takes_three_statements(recorder: Recorder, statements: Callable
         recorder.started(activity(ended))
         recorder.finished(outcome(ended.id, job_id=ended.job_id))
     with statements() as found:
-        assert len(recorder.flush("s1", NOW)) == runs
+        assert len(flush(recorder)) == runs
     assert len(found) == 3
     assert Run.objects.filter(status=RunStatus.RUNNING).count() == runs
     assert Run.objects.filter(status=RunStatus.SUCCEEDED).count() == runs
@@ -102,38 +97,8 @@ def test_a_flush_takes_three_statements(recorder: Recorder, statements: Callable
 
 def test_a_flush_of_nothing_takes_no_statement(recorder: Recorder, statements: Callable[[], Any]) -> None:
     with statements() as found:
-        assert recorder.flush("s1", NOW) == []
+        assert flush(recorder) == []
     assert found == []
-
-
-def test_it_is_dirty_until_all_is_written(recorder: Recorder) -> None:
-    run = held()
-    assert not recorder.dirty
-    recorder.started(activity(run))
-    assert recorder.dirty
-    recorder.flush("s1", NOW)
-    assert not recorder.dirty
-    recorder.finished(outcome(run.id))
-    assert recorder.dirty
-    recorder.flush("s1", NOW)
-    assert not recorder.dirty
-
-
-def test_it_tells_whenever_there_is_more_to_write(recorder: Recorder, rings: list[int]) -> None:
-    first, second = held("a"), held("b")
-    recorder.started(activity(first))
-    recorder.started(activity(second))
-    recorder.finished(outcome(first.id))
-    assert len(rings) == 3
-
-
-def test_it_knows_what_is_running(recorder: Recorder) -> None:
-    first, second = held("a"), held("b")
-    recorder.started(activity(first))
-    recorder.started(activity(second))
-    recorder.finished(outcome(first.id))
-    assert recorder.running == 1
-    assert [a.run.id for a in recorder.activities()] == [second.id]
 
 
 # --- only what is held -----------------------------------------------------------------------------------------------
@@ -143,7 +108,7 @@ def test_it_knows_what_is_running(recorder: Recorder) -> None:
 def test_a_run_that_was_given_up_stays_as_it_is(recorder: Recorder, status: RunStatus) -> None:
     run = held(status=status)
     recorder.finished(outcome(run.id, status=RunStatus.FAILED))
-    assert recorder.flush("s1", NOW) == []
+    assert flush(recorder) == []
     run.refresh_from_db()
     assert (run.status, run.finished_at) == (status, NOW)
     assert not recorder.dirty
@@ -152,9 +117,9 @@ def test_a_run_that_was_given_up_stays_as_it_is(recorder: Recorder, status: RunS
 def test_a_run_that_another_scheduler_holds_is_not_written(recorder: Recorder) -> None:
     run = make_run(scheduler_id="s2")
     recorder.started(activity(run))
-    recorder.flush("s1", NOW)
+    flush(recorder)
     recorder.finished(outcome(run.id))
-    assert recorder.flush("s1", NOW) == []
+    assert flush(recorder) == []
     run.refresh_from_db()
     assert run.status == RunStatus.QUEUED
 
@@ -163,13 +128,13 @@ def test_a_run_that_was_given_up_does_not_keep_others_from_being_written(recorde
     lost, good = held("a", status=RunStatus.LOST), held("b")
     recorder.finished(outcome(lost.id, job_id="a"))
     recorder.finished(outcome(good.id, job_id="b"))
-    assert [o.run_id for o in recorder.flush("s1", NOW)] == [good.id]
+    assert [o.run_id for o in flush(recorder)] == [good.id]
 
 
 def test_what_was_given_up_is_said(recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
     run = held(status=RunStatus.LOST)
     recorder.finished(outcome(run.id))
-    recorder.flush("s1", NOW)
+    flush(recorder)
     assert [(record.action, record.run) for record in caplog.records] == [("run_not_held", run.id)]
 
 
@@ -183,7 +148,7 @@ def answer_lost(recorder: Recorder) -> Run:
     run = held()
     ended = outcome(run.id, status=RunStatus.FAILED, finished_at=after(1.234567))
     recorder.finished(ended)
-    recorder.flush("s1", NOW)
+    flush(recorder)
     recorder.finished(ended)
     return run
 
@@ -191,13 +156,13 @@ def answer_lost(recorder: Recorder) -> Run:
 def test_what_is_on_record_although_the_answer_was_lost_is_told_as_any_other(
     recorder: Recorder, answer_lost: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert [ended.run_id for ended in recorder.flush("s1", NOW)] == [answer_lost.id]
+    assert [ended.run_id for ended in flush(recorder)] == [answer_lost.id]
     assert caplog.records == []
 
 
 @pytest.mark.usefixtures("answer_lost")
 def test_what_is_on_record_although_the_answer_was_lost_counts_once(recorder: Recorder) -> None:
-    recorder.flush("s1", NOW)
+    flush(recorder)
     assert (Job.objects.get().run_count, Run.objects.count()) == (1, 2)
 
 
@@ -206,20 +171,12 @@ def test_what_could_not_be_written_is_kept_and_written_later(recorder: Recorder)
     recorder.started(activity(started))
     recorder.finished(outcome(ended.id, job_id="b"))
     with failing_database(OperationalError("gone")), pytest.raises(OperationalError):
-        recorder.flush("s1", NOW)
+        flush(recorder)
     assert recorder.dirty
-    assert [o.run_id for o in recorder.flush("s1", NOW)] == [ended.id]
+    assert [o.run_id for o in flush(recorder)] == [ended.id]
     assert set(Run.objects.values_list("id", "status")) == {
         (started.id, RunStatus.RUNNING), (ended.id, RunStatus.SUCCEEDED)
     }  # fmt: skip
-
-
-def test_what_is_not_written_yet_can_be_asked_for(recorder: Recorder) -> None:
-    run = held()
-    recorder.finished(outcome(run.id))
-    assert recorder.unwritten() == {run.id}
-    recorder.flush("s1", NOW)
-    assert recorder.unwritten() == set()
 
 
 # --- counters --------------------------------------------------------------------------------------------------------
@@ -232,7 +189,7 @@ def test_the_jobs_counters_follow(recorder: Recorder) -> None:
     for number, status in enumerate(statuses):
         run = held(scheduled_time=after(number))
         recorder.finished(outcome(run.id, status=status, finished_at=after(number)))
-    recorder.flush("s1", NOW)
+    flush(recorder)
     job = Job.objects.get(pk="job")
     assert (job.run_count, job.failure_count, job.last_status, job.last_run_at) == (3, 1, "succeeded", after(2))
     assert Job.objects.get(pk="other").run_count == 0
@@ -243,7 +200,7 @@ def test_the_last_status_is_that_of_the_run_that_ended_last(recorder: Recorder) 
     late, early = held(scheduled_time=after(0)), held(scheduled_time=after(1))
     recorder.finished(outcome(late.id, status=RunStatus.FAILED, finished_at=after(9)))
     recorder.finished(outcome(early.id, finished_at=after(5)))
-    recorder.flush("s1", NOW)
+    flush(recorder)
     job = Job.objects.get()
     assert (job.last_status, job.last_run_at) == (RunStatus.FAILED, after(9))
 
@@ -252,14 +209,14 @@ def test_what_was_not_written_is_not_counted(recorder: Recorder) -> None:
     make_job()
     run = held(status=RunStatus.LOST)
     recorder.finished(outcome(run.id))
-    recorder.flush("s1", NOW)
+    flush(recorder)
     assert Job.objects.get().run_count == 0
 
 
 def test_the_counters_leave_the_schedule_alone(recorder: Recorder) -> None:
     before = make_job()
     recorder.finished(outcome(held().id))
-    recorder.flush("s1", NOW)
+    flush(recorder)
     after_it = Job.objects.get()
     assert (after_it.next_run_time, after_it.updated_at) == (before.next_run_time, before.updated_at)
 
@@ -267,7 +224,7 @@ def test_the_counters_leave_the_schedule_alone(recorder: Recorder) -> None:
 def test_the_run_of_a_job_that_was_removed_is_written(recorder: Recorder) -> None:
     run = held("removed")
     recorder.finished(outcome(run.id, job_id="removed"))
-    recorder.flush("s1", NOW)
+    flush(recorder)
     run.refresh_from_db()
     assert run.status == RunStatus.SUCCEEDED
 
@@ -281,7 +238,7 @@ def test_output_and_progress_are_shown_while_it_runs(recorder: Recorder) -> None
     recorder.started(going)
     going.output.write("so far")
     going.context.progress(1, 3)
-    recorder.flush_live("s1")
+    flush_live(recorder)
     run.refresh_from_db()
     assert (run.output, run.progress_done, run.progress_total) == ("so far", 1, 3)
 
@@ -290,12 +247,12 @@ def test_what_did_not_change_is_not_written_again(recorder: Recorder, statements
     going = activity(held(status=RunStatus.RUNNING))
     recorder.started(going)
     going.output.write("so far")
-    recorder.flush_live("s1")
+    flush_live(recorder)
     with statements() as found:
-        recorder.flush_live("s1")
+        flush_live(recorder)
     assert found == []
     going.output.write(", and more")
-    recorder.flush_live("s1")
+    flush_live(recorder)
     assert Run.objects.get().output == "so far, and more"
 
 
@@ -304,8 +261,8 @@ def test_what_could_not_be_shown_is_shown_later(recorder: Recorder) -> None:
     recorder.started(going)
     going.output.write("so far")
     with failing_database(OperationalError("gone")), pytest.raises(OperationalError):
-        recorder.flush_live("s1")
-    recorder.flush_live("s1")
+        flush_live(recorder)
+    flush_live(recorder)
     assert Run.objects.get().output == "so far"
 
 
@@ -313,7 +270,7 @@ def test_only_what_is_new_is_sent(recorder: Recorder) -> None:
     going = activity(held(status=RunStatus.RUNNING))
     recorder.started(going)
     going.output.write("größer\x00 " * 1000)
-    recorder.flush_live("s1")
+    flush_live(recorder)
     sent: list[int] = []
 
     def measure(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
@@ -322,11 +279,11 @@ def test_only_what_is_new_is_sent(recorder: Recorder) -> None:
 
     going.output.write("and more")
     with connection.execute_wrapper(measure):
-        recorder.flush_live("s1")
+        flush_live(recorder)
     assert sent[0] < 200
     assert Run.objects.get().output == going.output.getvalue()
     going.context.progress(1)
-    recorder.flush_live("s1")
+    flush_live(recorder)
     assert Run.objects.get().output == going.output.getvalue()
 
 
@@ -334,29 +291,29 @@ def test_what_was_shown_although_its_answer_was_lost_is_not_shown_twice(recorder
     going = activity(held(status=RunStatus.RUNNING))
     recorder.started(going)
     going.output.write("one, ")
-    recorder.flush_live("s1")
+    flush_live(recorder)
     known = dict(recorder._shown)
     going.output.write("two, ")
-    recorder.flush_live("s1")
+    flush_live(recorder)
     recorder._shown = known
     going.output.write("three")
-    recorder.flush_live("s1")
+    flush_live(recorder)
     assert Run.objects.get().output == "one, two, three"
 
 
 def test_what_is_too_much_at_once_is_shown_in_turns(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobs.scheduler.recorder.LIVE_AT_ONCE", 10)
+    monkeypatch.setattr("jobs.scheduler.recorder.MAX_LIVE_CHARACTERS", 10)
     going = [activity(held(name, status=RunStatus.RUNNING)) for name in ("a", "b", "c")]
     shown = []
     for one in going:
         recorder.started(one)
         one.output.write("12345")
     for _ in range(2):
-        recorder.flush_live("s1")
+        flush_live(recorder)
         shown.append([run.output for run in Run.objects.order_by("id")])
         going[0].output.write("6")
     assert shown == [["12345", "12345", ""], ["12345", "12345", "12345"]]
-    recorder.flush_live("s1")
+    flush_live(recorder)
     assert Run.objects.earliest("id").output == "1234566"
 
 
@@ -365,7 +322,7 @@ def test_a_run_that_was_given_up_shows_nothing_more(recorder: Recorder) -> None:
     going = activity(run)
     recorder.started(going)
     going.output.write("too late")
-    recorder.flush_live("s1")
+    flush_live(recorder)
     run.refresh_from_db()
     assert run.output == ""
 
@@ -413,7 +370,7 @@ AWKWARD: dict[str, Any] = {
 def test_an_awkward_result_is_written(recorder: Recorder, clock: FakeClock, value: Any) -> None:
     run = held()
     recorder.finished(runner.execute(held_run(run.id, func="tests:echo", args=[value]), clock, recorder.started))
-    recorder.flush("s1", NOW)
+    flush(recorder)
     run.refresh_from_db()
     assert run.status == RunStatus.SUCCEEDED
     json.dumps(run.result)
@@ -425,10 +382,10 @@ def test_awkward_output_and_errors_are_written(recorder: Recorder, clock: FakeCl
     going = activity(run)
     recorder.started(going)
     going.output.write(text)
-    recorder.flush_live("s1")
+    flush_live(recorder)
     failed = runner.execute(held_run(run.id, func="tests:fail", args=[text]), clock, recorder.started)
     recorder.finished(failed)
-    assert recorder.flush("s1", NOW) == [failed]
+    assert flush(recorder) == [failed]
 
 
 @pytest.mark.parametrize("progress", [(True, False), (0, 2**63 - 1), (5, None)])
@@ -437,8 +394,8 @@ def test_awkward_progress_is_written(recorder: Recorder, progress: tuple[int, in
     going = activity(run)
     going.context.progress(*progress)
     recorder.started(going)
-    recorder.flush_live("s1")
+    flush_live(recorder)
     recorder.finished(outcome(run.id, progress=going.context.progress_made))
-    recorder.flush("s1", NOW)
+    flush(recorder)
     run.refresh_from_db()
     assert (run.progress_done, run.progress_total) == progress

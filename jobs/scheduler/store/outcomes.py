@@ -1,0 +1,206 @@
+"""Write what comes of runs: starts, output so far, ends with the jobs' counters, and the next attempts."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
+
+import orjson
+from django.db import connection
+
+from ...core.retries import RETRIED, Retries, retry_delay
+from ...core.runs import RunTrigger
+from ...models import Run
+from . import bulk
+from .held import ACTIVE_SQL, LiveUpdate, Outcome, Start
+
+logger = logging.getLogger("cronzimus.scheduler.store.outcomes")
+
+# The columns of the tables that the statements below get as one parameter each.
+STARTED = {"id": "number", "started_at": "time"}
+FINISHED = {
+    "id": "number", "status": "text", "reason": "text", "started_at": "time", "finished_at": "time", "result": "json",
+    "error": "text", "traceback": "text", "output": "text", "progress_done": "number", "progress_total": "number",
+}  # fmt: skip
+ENDED = {"id": "number", "status": "text", "finished_at": "time"}
+LIVE = {"id": "number", "kept": "number", "text": "text", "progress_done": "number", "progress_total": "number"}
+COUNTED = {"id": "text", "runs": "number", "failures": "number", "status": "text", "at": "time"}
+RETRIES = {"id": "number", "available_at": "time"}
+
+TEXTS = ("reason", "error", "traceback", "output")
+"""The texts of an outcome."""
+PROGRESS_SQL = "progress_done = v.progress_done, progress_total = v.progress_total"
+LIVE_SQL = (
+    # Cut to what was known to be on record: after a lost answer, nothing is appended twice.
+    "output = CASE WHEN v.text = '' THEN cronzimus_run.output "
+    "ELSE substr(cronzimus_run.output, 1, CAST(v.kept AS integer)) || v.text END, " + PROGRESS_SQL
+)
+FINISHED_SQL = (
+    "status = v.status, started_at = v.started_at, finished_at = v.finished_at, result = v.result, "
+    # The reason of a cancellation stays on record where the function ended in another way.
+    "reason = COALESCE(v.reason, cronzimus_run.reason), error = COALESCE(v.error, ''), "
+    "traceback = COALESCE(v.traceback, ''), output = COALESCE(v.output, ''), " + PROGRESS_SQL
+)
+COPIED = "job_id, func, args, kwargs, scheduled_time, executor, timeout, priority, concurrency_group"
+"""The columns that an attempt takes over from the one before it."""
+
+
+def write_starts(starts: Sequence[Start], scheduler_id: str) -> None:
+    """Write the starts of runs that `scheduler_id` still holds."""
+    if starts:
+        rows = [{"id": start.run_id, "started_at": start.started_at} for start in starts]
+        _update(STARTED, rows, "status = 'running', started_at = v.started_at", scheduler_id)
+
+
+def write_live(updates: Sequence[LiveUpdate], scheduler_id: str) -> None:
+    """Write the output and the progress of running runs that `scheduler_id` still holds."""
+    if updates:
+        rows = [
+            {"id": update.run_id, "kept": update.kept, "text": update.text, **_progress(update.progress)}
+            for update in updates
+        ]
+        _update(LIVE, rows, LIVE_SQL, scheduler_id)
+
+
+def write_outcomes(outcomes: Sequence[Outcome], scheduler_id: str, now: datetime) -> list[Outcome]:
+    """Write how runs ended, count them for their jobs, and queue retries; return the outcomes that are on record.
+
+    Those are the outcomes of runs that `scheduler_id` still held, and those written earlier whose answer was lost. A
+    run that was given up as lost stays lost.
+    """
+    if not outcomes:
+        return []
+    held = set(_update(FINISHED, [_finished_row(outcome) for outcome in outcomes], FINISHED_SQL, scheduler_id))
+    written = [outcome for outcome in outcomes if outcome.run_id in held]
+    _count(written)
+    written += _written_before([outcome for outcome in outcomes if outcome.run_id not in held])
+    queue_retries([outcome.run_id for outcome in written if outcome.status in RETRIED], now)
+    return written
+
+
+def _update(
+    columns: dict[str, str], rows: Iterable[Mapping[str, object]], assigned: str, scheduler_id: str
+) -> list[int]:
+    """Update the runs of `rows` that `scheduler_id` still holds; return their ids."""
+    source, data = bulk.rows_as_table(columns, rows)
+    with connection.cursor() as cursor:
+        # The empty text keeps the planners off the index `run_held`. The primary key finds each row at once; walking
+        # through all held runs for each row of `v` makes the work grow with the square of the batch.
+        cursor.execute(
+            f"UPDATE cronzimus_run SET {assigned} FROM {source} WHERE cronzimus_run.id = v.id "  # noqa: S608
+            f"AND scheduler_id || '' = %s AND cronzimus_run.status || '' IN ({ACTIVE_SQL}) RETURNING cronzimus_run.id",
+            [data, scheduler_id],
+        )
+        return [run_id for (run_id,) in cursor.fetchall()]
+
+
+def _finished_row(outcome: Outcome) -> dict[str, object]:
+    row: dict[str, object] = {
+        "id": outcome.run_id, "status": outcome.status, "started_at": outcome.started_at,
+        "finished_at": outcome.finished_at,
+    }  # fmt: skip
+    # Most runs have none of the rest, and a column that is left out costs nothing.
+    texts = zip(TEXTS, (outcome.reason, outcome.error, outcome.traceback, outcome.output), strict=True)
+    row |= {name: text for name, text in texts if text}
+    if outcome.result:
+        row["result"] = orjson.Fragment(outcome.result)
+    return row | _progress(outcome.progress) if outcome.progress else row
+
+
+def _progress(made: tuple[int, int | None] | None) -> dict[str, int | None]:
+    done, total = made or (None, None)
+    return {"progress_done": done, "progress_total": total}
+
+
+def _count(outcomes: Sequence[Outcome]) -> None:
+    """Add `outcomes` to the counters of their jobs."""
+    runs = Counter(outcome.job_id for outcome in outcomes)
+    failures = Counter(outcome.job_id for outcome in outcomes if outcome.status in RETRIED)
+    last = {outcome.job_id: outcome for outcome in sorted(outcomes, key=lambda outcome: outcome.finished_at)}
+    rows = [
+        {
+            "id": job_id, "runs": runs[job_id], "failures": failures[job_id], "status": outcome.status,
+            "at": outcome.finished_at,
+        }
+        for job_id, outcome in last.items()
+    ]  # fmt: skip
+    source, data = bulk.rows_as_table(COUNTED, rows)
+    # Two schedulers may count the same jobs: both lock them in the order of their ids, so that there is no deadlock.
+    lock = 'ORDER BY j.id COLLATE "C" FOR NO KEY UPDATE OF j' if connection.vendor == "postgresql" else ""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"WITH w AS (SELECT v.* FROM {source} JOIN cronzimus_job j ON j.id = v.id {lock}) "  # noqa: S608
+            "UPDATE cronzimus_job SET run_count = run_count + w.runs, failure_count = failure_count + w.failures, "
+            "last_status = w.status, last_run_at = w.at FROM w WHERE cronzimus_job.id = w.id",
+            [data],
+        )
+
+
+def _written_before(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Return the outcomes that are on record already, and log that the other runs had been given up."""
+    on_record = _on_record(outcomes) if outcomes else set()
+    for outcome in outcomes:
+        if outcome.run_id not in on_record:
+            extra = {"action": "run_not_held", "run": outcome.run_id}
+            message = "run %s ended as %s, but it had been given up before"
+            logger.warning(message, outcome.run_id, outcome.status, extra=extra)
+    return [outcome for outcome in outcomes if outcome.run_id in on_record]
+
+
+def _on_record(outcomes: Sequence[Outcome]) -> set[int]:
+    rows = [{"id": ended.run_id, "status": ended.status, "finished_at": ended.finished_at} for ended in outcomes]
+    source, data = bulk.rows_as_table(ENDED, rows)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT r.id FROM {source} JOIN cronzimus_run r ON r.id = v.id "  # noqa: S608
+            "WHERE r.status = v.status AND r.finished_at = v.finished_at",
+            [data],
+        )
+        return {run_id for (run_id,) in cursor.fetchall()}
+
+
+def queue_retries(run_ids: Sequence[int], now: datetime) -> None:
+    """Queue the next attempt of each of the failed runs `run_ids` whose job has one left.
+
+    Two statements for any number of runs. Call it in the transaction in which the runs ended.
+    """
+    if not run_ids:
+        return
+    ended = Run.objects.filter(
+        id__in=run_ids, status__in=RETRIED, cancel_requested_at__isnull=True, job__retries__isnull=False
+    )
+    rows = []
+    for run_id, attempt, definition in ended.values_list("id", "attempt", "job__retries"):
+        delay = _retry_delay(definition, attempt, run_id)
+        if delay is not None:
+            rows.append({"id": run_id, "available_at": now + delay})
+    if rows:
+        source, data = bulk.rows_as_table(RETRIES, rows)
+        with connection.cursor() as cursor:
+            cursor.execute(_retries_sql(connection.vendor, source), [RunTrigger.RETRY, bulk.instant(now), data])
+
+
+def _retry_delay(definition: Any, attempt: int, run_id: int) -> timedelta | None:
+    try:
+        return retry_delay(Retries.of(definition), attempt, key=str(run_id))
+    except (TypeError, ValueError, OverflowError):
+        # One damaged row must not keep the ends of other runs from being written.
+        logger.exception("run %s: the retries of its job are invalid", run_id, extra={"action": "job_broken"})
+        return None
+
+
+@cache
+def _retries_sql(vendor: str, source: str) -> str:
+    at = "%s::timestamptz" if vendor == "postgresql" else "%s"
+    copied = ", ".join(f"r.{name}" for name in COPIED.split(", "))
+    return (
+        f"INSERT INTO cronzimus_run ({COPIED}, status, reason, trigger, actor, attempt, fire_times, queued_at, "  # noqa: S608
+        "available_at, error, traceback, output) "
+        f"SELECT {copied}, 'queued', '', %s, '', r.attempt + 1, r.fire_times, {at}, v.available_at, '', '', '' "
+        f"FROM {source} JOIN cronzimus_run r ON r.id = v.id WHERE true "
+        "ON CONFLICT (job_id, scheduled_time, attempt) DO NOTHING"
+    )

@@ -1,0 +1,86 @@
+"""Read what there is to do: the one question that every tick asks the database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+
+from django.db import connection
+
+from ...models import Run
+from . import bulk
+from .held import ACTIVE_SQL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingWork:
+    """What there is to do, now or later.
+
+    `due_at` is when the next job is due, `prioritised_at` when the next one with a priority is, and `waiting_at` when
+    the next waiting run may start; None where there is none. `cancellations`: a run of this scheduler is to be
+    cancelled. `paused`: all jobs are paused. `others`: how many other schedulers there are.
+    """
+
+    due_at: datetime | None
+    prioritised_at: datetime | None
+    waiting_at: datetime | None
+    cancellations: bool
+    paused: bool
+    others: int
+
+    def is_due(self, now: datetime) -> bool:
+        """Tell whether a job is due at `now`."""
+        return self.due_at is not None and self.due_at <= now
+
+    def is_prioritised(self, now: datetime) -> bool:
+        """Tell whether a job is due at `now` that has a priority above or below the others."""
+        return self.prioritised_at is not None and self.prioritised_at <= now
+
+    def is_waiting(self, now: datetime) -> bool:
+        """Tell whether a waiting run may start at `now`."""
+        return self.waiting_at is not None and self.waiting_at <= now
+
+
+def pending_work(scheduler_id: str) -> PendingWork:
+    """Return what there is to do for `scheduler_id`: one statement of a few index look-ups."""
+    with connection.cursor() as cursor:
+        cursor.execute(_pending_sql(connection.vendor), [scheduler_id, scheduler_id])
+        *instants, cancellations, paused, others = cursor.fetchone()
+    due_at, prioritised_at, waiting_at = (_instant(at) for at in instants)
+    return PendingWork(
+        due_at=due_at, prioritised_at=prioritised_at, waiting_at=waiting_at,
+        cancellations=bool(cancellations), paused=bool(paused), others=others,
+    )  # fmt: skip
+
+
+def cancel_requests(scheduler_id: str) -> list[tuple[int, str, str]]:
+    """Return id, executor and reason of the active runs of `scheduler_id` that are to be cancelled."""
+    requested = Run.objects.active().filter(scheduler_id=scheduler_id, cancel_requested_at__isnull=False)
+    return list(requested.values_list("id", "executor", "reason"))
+
+
+@cache
+def _pending_sql(vendor: str) -> str:
+    # As text on SQLite: Django reads a damaged instant as None, and the jobs that are due after it would not be seen.
+    next_run_time = bulk.as_text("next_run_time") if vendor == "sqlite" else "next_run_time"
+    return (
+        f"SELECT (SELECT {next_run_time} FROM cronzimus_job WHERE next_run_time IS NOT NULL "  # noqa: S608
+        "ORDER BY next_run_time LIMIT 1), "
+        f"(SELECT {next_run_time} FROM cronzimus_job WHERE next_run_time IS NOT NULL AND NOT (priority = 0) "
+        "ORDER BY next_run_time LIMIT 1), "
+        "(SELECT COALESCE(available_at, queued_at) FROM cronzimus_run WHERE status = 'queued' AND scheduler_id IS NULL "
+        "ORDER BY COALESCE(available_at, queued_at) LIMIT 1), "
+        f"EXISTS (SELECT 1 FROM cronzimus_run WHERE scheduler_id = %s AND status IN ({ACTIVE_SQL}) "
+        "AND cancel_requested_at IS NOT NULL), "
+        "EXISTS (SELECT 1 FROM cronzimus_control WHERE paused), "
+        "(SELECT count(*) FROM cronzimus_scheduler WHERE stopped_at IS NULL AND id <> %s)"
+    )
+
+
+def _instant(value: object) -> datetime | None:
+    try:
+        return None if value is None else bulk.from_time(value)
+    except (TypeError, ValueError):
+        # A damaged instant that sorts before all others: the claim deals with its row.
+        return datetime.min.replace(tzinfo=UTC)

@@ -1,0 +1,78 @@
+"""Mark the runs of dead schedulers as lost, so that no run stays `running` for ever."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import F
+
+from ...core.runs import RunStatus
+from ...models import Job, Run, Scheduler
+from .outcomes import queue_retries
+
+logger = logging.getLogger("cronzimus.scheduler.store.recovery")
+
+KEEP_STOPPED = timedelta(days=7)
+"""How long the row of a stopped scheduler is kept."""
+
+
+def recover(now: datetime) -> int:
+    """Mark the runs of schedulers whose lease is over at `now` as lost; return how many there were."""
+    return _bury_dead(now) + _lose_unowned(now)
+
+
+def _bury_dead(now: datetime) -> int:
+    with transaction.atomic():
+        dead = Scheduler.objects.dead(now).select_for_update(skip_locked=True)
+        ids = list(dead.values_list("id", flat=True))
+        if not ids:
+            return 0
+        reason = f"its scheduler's lease ended at {now:%Y-%m-%d %H:%M:%S} UTC without a heartbeat"
+        lost = lose(ids, reason, now, skip_locked=True)
+        Scheduler.objects.filter(id__in=ids).update(stopped_at=now, queued_runs=0, running_runs=0)
+    for scheduler_id in ids:
+        logger.warning("scheduler %s is dead", scheduler_id, extra={"action": "scheduler_dead"})
+    return lost
+
+
+def _lose_unowned(now: datetime) -> int:
+    # A scheduler that froze in the middle of a claim commits it when it wakes, under a lease that others ended.
+    owners = Scheduler.objects.filter(stopped_at__isnull=True).values("id")
+    unowned = Run.objects.active().filter(scheduler_id__isnull=False).exclude(scheduler_id__in=owners)
+    ids = list(unowned.order_by().values_list("scheduler_id", flat=True).distinct())
+    return lose(ids, "its scheduler's lease had ended before", now, skip_locked=True) if ids else 0
+
+
+@transaction.atomic
+def lose(scheduler_ids: Sequence[str], reason: str, now: datetime, *, skip_locked: bool = False) -> int:
+    """Mark the active runs that `scheduler_ids` hold as lost for `reason`; return how many there were.
+
+    With `skip_locked`, runs that somebody else is writing are left as they are.
+    """
+    held = Run.objects.active().filter(scheduler_id__in=scheduler_ids)
+    # Locked, so that an outcome that is being written just now comes first and its run is not counted twice. One
+    # scheduler must not wait for another's locks on runs, because each could wait for the other. It finds the runs
+    # that it skips with its next heartbeat.
+    lost = list(held.order_by("id").select_for_update(skip_locked=skip_locked).values_list("id", "job_id"))
+    ids = [run_id for run_id, _ in lost]
+    Run.objects.filter(id__in=ids).update(status=RunStatus.LOST, reason=reason, finished_at=now)
+    queue_retries(ids, now)
+    for job_id, count in sorted(Counter(job_id for _, job_id in lost).items()):
+        Job.objects.filter(pk=job_id).update(
+            run_count=F("run_count") + count,
+            failure_count=F("failure_count") + count,
+            last_status=RunStatus.LOST,
+            last_run_at=now,
+        )
+    for run_id, job_id in lost:
+        logger.warning("run %s of job %s is lost", run_id, job_id, extra={"action": "run_lost", "run": run_id})
+    return len(lost)
+
+
+def forget_stopped(now: datetime) -> None:
+    """Delete the rows of schedulers that stopped long ago. Their runs keep the scheduler's id."""
+    Scheduler.objects.filter(stopped_at__lt=now - KEEP_STOPPED).delete()
