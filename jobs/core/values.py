@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection, Iterable
 from itertools import islice
 from math import inf
@@ -12,6 +13,36 @@ MAX_UNKNOWN = 50
 """Unknown names that one refusal lists. Each is compared with all known names, and a body may hold thousands."""
 MAX_NAME = 64
 """Characters of a name that a message shows."""
+
+ELSEWHERE: dict[str, tuple[str, ...]] = {
+    # crontabs, celery beat, node-cron, systemd
+    "day_of_month": ("day",), "dom": ("day",), "mday": ("day",), "date_of_month": ("day",),
+    "month_of_year": ("month",), "moy": ("month",), "mon": ("month",),
+    "dow": ("day_of_week",), "wday": ("day_of_week",), "weekday": ("day_of_week",), "weekdays": ("day_of_week",),
+    "week_of_year": ("week",), "cron": ("crontab",), "cron_expression": ("crontab",), "cronspec": ("crontab",),
+    "expression": ("crontab",), "schedule": ("crontab", "trigger"), "trigger_type": ("trigger",),
+    "every": ("seconds",), "period": ("seconds",), "interval": ("seconds",), "interval_seconds": ("seconds",),
+    "sec": ("seconds", "second"), "secs": ("seconds", "second"), "s": ("seconds",), "repeat_interval": ("seconds",),
+    "min": ("minutes", "minute"), "mins": ("minutes", "minute"), "m": ("minutes",), "h": ("hours",),
+    "hr": ("hours", "hour"), "hrs": ("hours", "hour"), "d": ("days",), "w": ("weeks",),
+    # zones, starts and ends
+    "tz": ("timezone",), "zone": ("timezone",), "tzinfo": ("timezone",), "time_zone": ("timezone",),
+    "timezone_name": ("timezone",), "cron_tz": ("timezone",), "zoneinfo": ("timezone",),
+    "run_at": ("run_date",), "run_time": ("run_date",), "run_datetime": ("run_date",), "eta": ("run_date",),
+    "clocked": ("run_date",), "clocked_time": ("run_date",), "at": ("run_date",), "date": ("run_date",),
+    "start": ("start_date",), "start_time": ("start_date",), "starts_at": ("start_date",),
+    "not_before": ("start_date",),
+    "end": ("end_date",), "end_time": ("end_date",), "ends_at": ("end_date",), "expires": ("end_date",),
+    "until": ("end_date",), "not_after": ("end_date",), "splay": ("jitter",), "random_delay": ("jitter",),
+    # jobs
+    "task": ("func",), "function": ("func",), "target": ("func",), "callable": ("func",), "command": ("func",),
+    "job_id": ("id",), "arguments": ("args",), "params": ("kwargs",), "parameters": ("kwargs",),
+    "job_type": ("trigger",), "concurrency": ("max_instances",), "max_concurrency": ("max_instances",),
+    "expire_seconds": ("misfire_grace_time",), "misfire_grace": ("misfire_grace_time",),
+    "starting_deadline_seconds": ("misfire_grace_time",), "concurrency_policy": ("overlap",), "retry": ("retries",),
+    "max_retries": ("retries",), "time_limit": ("timeout",), "repeat": ("max_runs",), "one_off": ("max_runs",),
+}  # fmt: skip
+"""What fields are called in other schedulers, and here."""
 
 
 def is_whole(value: object, low: float = -inf, high: float = inf) -> TypeGuard[int]:
@@ -24,20 +55,32 @@ def is_number(value: object, low: float = -inf, high: float = inf) -> TypeGuard[
     return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
 
 
-def did_you_mean(name: object, known: Iterable[str]) -> str:
-    """Return "; did you mean 'seconds'?" where one of the `known` names is close to `name`, "" where none is."""
-    near = difflib.get_close_matches(str(name)[:MAX_NAME], known, n=1, cutoff=0.6)
-    return f"; did you mean {near[0]!r}?" if near else ""
+def did_you_mean(name: object, known: Iterable[str], *, likely: Iterable[str] = ()) -> str:
+    """Return "; did you mean 'seconds'?" where a name in `likely` or else in `known` means `name` or is close to it.
+
+    Returns "" where none is.
+    """
+    text = str(name)[:MAX_NAME]
+    snake = re.sub(r"(?<=[a-z])(?=[A-Z])|[-\s]", "_", text).lower()
+    for names in (list(likely), list(known)):
+        meant = [here for here in ELSEWHERE.get(snake, ()) if here in names]
+        if near := meant or difflib.get_close_matches(text, names, n=1, cutoff=0.6):
+            return f"; did you mean {near[0]!r}?"
+    return ""
 
 
-def unknown_names(given: Iterable[object], known: Collection[str], *, what: str = "field") -> dict[str, str]:
+def unknown_names(
+    given: Iterable[object], known: Collection[str], *, what: str = "field", likely: Iterable[str] = ()
+) -> dict[str, str]:
     """Return a message for each of the first `MAX_UNKNOWN` names in `given` that are not `known`.
 
-    `what` is what the names are of, in the singular: "field", "parameter".
+    `what` is what the names are of, in the singular: "field", "parameter". `likely` are those that come first to mind.
     """
     known_words = f"; the {what}s here are {', '.join(known)}" if known else f"; no {what} is needed here"
     unknown = islice((name for name in given if name not in known), MAX_UNKNOWN)
-    return {printable(name): f"unknown {what}{did_you_mean(name, known) or known_words}" for name in unknown}
+    return {
+        printable(name): f"unknown {what}{did_you_mean(name, known, likely=likely) or known_words}" for name in unknown
+    }
 
 
 def printable(name: object) -> str:

@@ -38,6 +38,13 @@ def flat_trigger(trigger: object, fields: Mapping[str, Any], job: Job | None = N
     return {"type": trigger, **fields}
 
 
+def likely_fields(body: Mapping[str, Any], job: Job | None = None) -> tuple[str, ...]:
+    """Return the fields of the kind of trigger that `body` names, or else `job` has; a misspelt name is one of them."""
+    trigger = body.get("trigger", job.trigger if job else None)
+    kind = trigger.get("type") if isinstance(trigger, Mapping) else trigger
+    return TRIGGER_FIELDS.get(kind, ()) if isinstance(kind, str) else ()
+
+
 def is_same_trigger(definition: Mapping[str, Any], stored: object) -> bool:
     """Tell whether two definitions of triggers say the same, however they write it.
 

@@ -17,7 +17,7 @@ from ..functions import registry
 from ..models.job import JOB_ID, Job
 from .arguments import argument_problems, clean_arguments
 from .policies import POLICIES, complete_retries, default_policies, is_same_policy, policy_problems
-from .triggers import ALL_TRIGGER_FIELDS, flat_trigger, is_same_trigger, trigger_of
+from .triggers import ALL_TRIGGER_FIELDS, flat_trigger, is_same_trigger, likely_fields, trigger_of
 
 DEFINITION_FIELDS = ("name", "description", "tags", "func", "args", "kwargs")
 """The fields of a job that are neither trigger nor policy."""
@@ -107,7 +107,8 @@ class Validation:
                 instead = "POST to the job's /pause or /resume" if name in ("state", "paused_until") else "leave it out"
                 self._refuse(name, f"is read-only; {instead}")
         unknown = (name for name in self.body if name not in READ_ONLY_FIELDS)
-        for name, message in unknown_names(unknown, WRITABLE_FIELDS).items():
+        likely = likely_fields(self.body, self.job)
+        for name, message in unknown_names(unknown, WRITABLE_FIELDS, likely=likely).items():
             self._refuse(name, message)
 
     def _clean_id(self) -> None:

@@ -76,6 +76,19 @@ def test_errors_are_those_that_saving_gives(api: Api, body: dict[str, Any], code
     assert api.refused("POST", PREVIEW, body) == (400, code, fields)
 
 
+@pytest.mark.parametrize(
+    ("name", "here"), [("day_of_month", "day"), ("month_of_year", "month"), ("dow", "day_of_week")]
+)
+def test_names_of_other_schedulers_are_known_in_every_form_of_a_body(api: Api, name: str, here: str) -> None:
+    hint = f"did you mean {here!r}?"
+    flat, whole = {"trigger": "cron", "hour": 9, name: 1}, {"trigger": {"type": "cron", "hour": 9, name: 1}}
+    for path, body in ((PREVIEW, flat), (PREVIEW, whole), ("/scheduler/jobs", flat), ("/scheduler/jobs", whole)):
+        job = {"id": "j", "func": "tests:record"} if path != PREVIEW else {}
+        answer = api.call("POST", path, {**job, **body})
+        assert answer.status_code == 400
+        assert hint in answer.json()["fields"][name]
+
+
 def test_a_hundred_times_of_the_rarest_trigger_come_soon(api: Api) -> None:
     body = {"trigger": "cron", "month": 2, "day": 29, "day_of_week": "mon", "count": 100}
     assert len(api.done("POST", PREVIEW, body)["fire_times"]) == 100

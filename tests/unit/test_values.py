@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.core.values import MAX_UNKNOWN, did_you_mean, is_number, is_whole, unknown_names
+from jobs.core.triggers.definition import TRIGGER_FIELDS
+from jobs.core.values import ELSEWHERE, MAX_UNKNOWN, did_you_mean, is_number, is_whole, unknown_names
+from jobs.definitions.validation import WRITABLE_FIELDS
 
 
 @pytest.mark.parametrize("value", [0, -1, 10**40])
@@ -49,3 +51,32 @@ def test_thousands_of_unknown_names_are_not_all_compared() -> None:
 
 def test_a_name_that_utf_8_cannot_hold_is_shown_escaped() -> None:
     assert list(unknown_names(["\ud800" + "x" * 100], [])) == ["\\ud800" + "x" * 63]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "here"),
+    [
+        *(("day_of_month", "cron", "day"), ("dom", "cron", "day"), ("month_of_year", "cron", "month")),
+        *(("dow", "cron", "day_of_week"), ("weekday", "cron", "day_of_week"), ("cron", "cron", "crontab")),
+        *(("cron_expression", "cron", "crontab"), ("tz", "cron", "timezone"), ("time_zone", "interval", "timezone")),
+        *(("min", "cron", "minute"), ("min", "interval", "minutes"), ("secs", "interval", "seconds")),
+        *(("sec", "cron", "second"), ("every", "interval", "seconds"), ("run_at", "date", "run_date")),
+        *(("eta", "date", "run_date"), ("clocked", "date", "run_date"), ("until", "interval", "end_date")),
+        *(("endTime", "cron", "end_date"), ("expires", "cron", "end_date"), ("splay", "interval", "jitter")),
+        *(("day-of-month", "cron", "day"), ("DOW", "cron", "day_of_week"), ("minut", "cron", "minute")),
+    ],
+)
+def test_names_of_other_schedulers_are_known(name: str, kind: str, here: str) -> None:
+    fields = [field for fields in TRIGGER_FIELDS.values() for field in fields]
+    expected = f"; did you mean {here!r}?" if here else ""
+    assert did_you_mean(name, fields, likely=TRIGGER_FIELDS[kind]) == expected
+    assert did_you_mean(name, TRIGGER_FIELDS[kind]) == expected
+
+
+def test_what_a_name_means_elsewhere_has_to_exist() -> None:
+    for names in ELSEWHERE.values():
+        assert set(names) <= set(WRITABLE_FIELDS)
+
+
+def test_no_name_of_ours_is_taken_for_another() -> None:
+    assert not ELSEWHERE.keys() & set(WRITABLE_FIELDS)

@@ -15,7 +15,7 @@ from ...core.triggers.definition import build_trigger, clean_trigger
 from ...core.triggers.fields import time_zone
 from ...core.values import is_whole, unknown_names
 from ...definitions import policies
-from ...definitions.triggers import ALL_TRIGGER_FIELDS, flat_trigger
+from ...definitions.triggers import ALL_TRIGGER_FIELDS, flat_trigger, likely_fields
 from ..parsers import body_of
 from ..representations import utc
 from .base import SchedulerView
@@ -52,7 +52,8 @@ def _read(body: dict[str, Any], now: datetime) -> tuple[dict[str, Any], datetime
 
     Raises `InvalidRequest` or `InvalidTrigger` that names every bad field.
     """
-    fields = unknown_names(body, ("trigger", *ALL_TRIGGER_FIELDS, *OPTIONS)) | _wrong_options(body)
+    known = ("trigger", *ALL_TRIGGER_FIELDS, *OPTIONS)
+    fields = unknown_names(body, known, likely=likely_fields(body)) | _wrong_options(body)
     given = {name: body[name] for name in ALL_TRIGGER_FIELDS if name in body}
     definition: dict[str, Any] = {}
     wrong: dict[str, str] = {}
