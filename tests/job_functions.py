@@ -53,6 +53,13 @@ def speak_everywhere() -> None:
     subprocess.run(["echo", "printed by a child"], check=True)
 
 
+@register("tests:orphan")
+def orphan() -> None:
+    """Start a process whose parent ends before it, and wait."""
+    subprocess.run(["sh", "-c", "sleep 300 & exit 0"], check=True)
+    time.sleep(300)
+
+
 @register("tests:inspect")
 def inspect(value: int, database: Database, context: RunContext) -> list[Any]:
     """Return what was filled in."""

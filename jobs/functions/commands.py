@@ -8,7 +8,6 @@ import os
 import selectors
 import signal
 import subprocess
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from ..conf import conf
 from ..core.runs import Executor
 from .context import RunContext
+from .process_groups import end_group
 from .registry import register
 
 GRACE_SECONDS = 5.0
@@ -143,32 +143,23 @@ def _feed(process: subprocess.Popen[bytes], data: bytes, selector: selectors.Bas
 def _end(process: subprocess.Popen[bytes], *, own_group: bool) -> None:
     """End the command where it still runs, and close its pipes."""
     if process.poll() is None:
-        _signal(process, signal.SIGTERM, own_group)
-        deadline = time.monotonic() + GRACE_SECONDS
-        while _is_alive(process, own_group) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        _signal(process, signal.SIGKILL, own_group)
-        process.wait()
+        if own_group:
+            end_group(process, GRACE_SECONDS)
+        else:
+            _end_process(process)
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             with suppress(OSError):
                 pipe.close()
 
 
-def _is_alive(process: subprocess.Popen[bytes], own_group: bool) -> bool:
-    """Tell whether the command lives, or anything in its group."""
-    if process.poll() is None or not own_group:
-        return process.returncode is None
+def _end_process(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
     try:
-        os.killpg(process.pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def _signal(process: subprocess.Popen[bytes], number: signal.Signals, own_group: bool) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number) if own_group else process.send_signal(number)
+        process.wait(GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def check_celery_task(

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from ..core.runs import RunStatus
+from ..functions.process_groups import end_group, signal_group
 from ..scheduler.store.held import HeldRun
 from . import messages
 from .launch import Launcher
@@ -125,12 +126,7 @@ class Worker:
 
         What it wrote before its end is added to `output`.
         """
-        self._signal(signal.SIGTERM)
-        deadline = time.monotonic() + GRACE_SECONDS
-        while self._group_lives() and time.monotonic() < deadline:
-            time.sleep(0.02)
-        self._signal(signal.SIGKILL)
-        self._process.wait()
+        end_group(self._process, GRACE_SECONDS)
         if output is not None:
             with suppress(BlockingIOError):
                 while data := os.read(self._output, CHUNK_BYTES):
@@ -138,7 +134,7 @@ class Worker:
 
     def end_at_once(self) -> None:
         """End the process and all that it started, without a chance to tidy up."""
-        self._signal(signal.SIGKILL)
+        signal_group(self._process.pid, signal.SIGKILL)
 
     def close(self) -> None:
         """End the process, and close its pipes."""
@@ -159,20 +155,6 @@ class Worker:
         if status < 0:
             return f"the process was ended by {signal.Signals(-status).name}"
         return f"the process exited with status {status}"
-
-    def _group_lives(self) -> bool:
-        self._process.poll()  # reaps it: a zombie is still a member of its group
-        try:
-            os.killpg(self._process.pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            pass
-        return True
-
-    def _signal(self, number: signal.Signals) -> None:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, number)
 
     def _await(self, wanted: str, output: Output, progress: Callable[[list[int]], None], deadline: float | None) -> Any:
         """Return the value that the worker sends as `wanted`. Hand on its output and its progress meanwhile.

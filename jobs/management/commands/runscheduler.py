@@ -25,6 +25,7 @@ from ...core.exceptions import CronzimusError
 from ...models import Job
 from ...scheduler.executors import local_executors
 from ...scheduler.scheduler import Scheduler
+from ...worker.init_process import leave_process_1
 from ...worker.output import capturing, open_missing_descriptors
 from ...worker.signals import handling
 
@@ -62,6 +63,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, once: bool, threads: int, processes: int, **options: Any) -> None:
         """Run until a signal ends it, or, with `once`, until nothing is due. Exits with 1 where a run was given up."""
         open_missing_descriptors()
+        leave_process_1()
         _require_migrations()
         scheduler = Scheduler(local_executors(threads, processes))
         try:

@@ -1,0 +1,70 @@
+"""Be process 1 of a container: reap whatever ends, pass signals on to the scheduler, and end with it.
+
+The kernel makes process 1 the parent of each process whose own parent has ended. Where it does not wait for them, they
+stay as zombies. A scheduler cannot do so itself: waiting for any child would take the exit statuses of functions'
+processes from those who ask for them. So the scheduler runs as a child of this small program.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+FORWARDED = (
+    signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2,
+)  # fmt: skip
+"""The signals that are passed on to the scheduler."""
+WAITED = {*FORWARDED, signal.SIGCHLD}
+
+
+def leave_process_1() -> None:
+    """Where this process is process 1, go on in a child; process 1 becomes this program and never returns.
+
+    To be called before threads and connections are there: a fork would take half of them along.
+    """
+    if os.getpid() != 1:
+        return
+    # Blocked, they wait for `supervise`. Process 1 would not get them otherwise: it has no handlers.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, WAITED)
+    child = os.fork()
+    if child:
+        try:
+            # A small process in place of a copy of the scheduler. -I -S: it needs the standard library alone.
+            os.execv(sys.executable, [sys.executable, "-I", "-S", __file__, str(child)])  # noqa: S606 (this program)
+        except OSError:
+            os._exit(supervise(child))
+    # In a group of its own: a terminal's Ctrl-C reaches the group of process 1, which passes it on once.
+    os.setpgid(0, 0)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def supervise(child: int) -> int:
+    """Reap all children and pass signals on, until `child` ends. Return its exit status, 128 + N for the signal N."""
+    while True:
+        number = signal.sigwait(WAITED)
+        if number == signal.SIGCHLD:
+            status = _reap(child)
+            if status is not None:
+                code = os.waitstatus_to_exitcode(status)
+                return code if code >= 0 else 128 - code
+        else:
+            os.kill(child, number)
+
+
+def _reap(child: int) -> int | None:
+    """Reap all that has ended. Return the status of `child` where it is among them."""
+    found = None
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return found
+        if pid == 0:
+            return found
+        if pid == child:
+            found = status
+
+
+if __name__ == "__main__":
+    sys.exit(supervise(int(sys.argv[1])))

@@ -1,0 +1,83 @@
+"""A scheduler that is process 1 of a container: it reaps, it ends when it is told to, and timeouts take no longer."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .support import Process, Site, let_pass, until
+
+UNSHARE = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
+
+
+def may_unshare() -> bool:
+    """Tell whether this user may make a PID namespace."""
+    return shutil.which("unshare") is not None and subprocess.run([*UNSHARE, "true"], check=False).returncode == 0
+
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or not may_unshare(), reason="a PID namespace needs Linux, unshare(1) and root"
+)
+
+
+@pytest.fixture
+def container(sqlite_site: Site) -> Process:
+    """A scheduler that is process 1 of a PID namespace, with jobs in processes that leave orphans and time out."""
+    rule = {"executor": "process", "trigger": "interval", "seconds": 2}
+    sqlite_site.jobs = [
+        {"id": "orphan", "func": "tests:orphan", "timeout": 1, **rule},
+        {"id": "quick", "func": "tests:echo", "trigger": "interval", "seconds": 1},
+    ]
+    command = [*UNSHARE, sys.executable, "manage.py", "runscheduler", "--threads=2", "--processes=1"]
+    process = Process(command, sqlite_site.environment, sqlite_site.folder / "log")
+    sqlite_site.processes.append(process)
+    until(lambda: process.logged("Scheduler started") or not process.alive, 30, "the scheduler's start")
+    return process
+
+
+def children(pid: int) -> list[int]:
+    """Return the children of a process."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_process_1_reaps_and_timeouts_take_no_longer(container: Process, sqlite_site: Site) -> None:
+    def timed_out() -> list[tuple[int]]:
+        seconds = "strftime('%s', finished_at) - strftime('%s', started_at)"
+        return sqlite_site.query(f"SELECT {seconds} FROM cronzimus_run WHERE status = 'timed_out'")  # noqa: S608
+
+    until(lambda: len(timed_out()) >= 2, 40, "two timeouts")
+    (process_1,) = children(container.pid)
+    assert "init_process" in Path(f"/proc/{process_1}/cmdline").read_text()
+    until(lambda: not [pid for pid in children(process_1) if is_zombie(pid)], 5, "the end of the zombies")
+    assert max(seconds for (seconds,) in timed_out()) <= 4  # its timeout is 1 s; SIGKILL would come after 6 s
+
+
+def is_zombie(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_process_1_passes_a_signal_on_and_ends_with_the_scheduler(container: Process, number: signal.Signals) -> None:
+    (process_1,) = children(container.pid)
+    let_pass(1)
+    subprocess.run(["kill", f"-{number.name[3:]}", str(process_1)], check=True)
+    assert container.wait(30) == 0
+    assert container.logged("draining")
+    assert container.logged("stopped")
+
+
+def test_process_1_passes_on_that_a_scheduler_could_not_start(sqlite_site: Site) -> None:
+    command = [*UNSHARE, sys.executable, "manage.py", "runscheduler"]
+    environment = {**sqlite_site.environment, "JOBS": '[{"id": "wrong"}]'}
+    process = Process(command, environment, sqlite_site.folder / "log")
+    sqlite_site.processes.append(process)
+    assert process.wait(30) == 1
+    assert process.logged("CommandError: JOBS")
