@@ -7,12 +7,10 @@ from .jobs import (
     duplicate_job,
     get_job,
     job_not_found,
-    pause_job,
     remove_job,
-    resume_job,
-    skip_next,
     update_job,
 )
+from .pausing import pause_job, resume_job, skip_next
 from .runs import cancel_run, retry_run, run_job
 from .tokens import create_token, find_token, shown
 

@@ -1,4 +1,4 @@
-"""Runs that people ask for, and the ends of runs that they ask for."""
+"""Run a job now, cancel a run, and try a run again."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from django.db.models import QuerySet
 
 from ..core.exceptions import CronzimusError, RunActive, RunFinished, RunNotFound
 from ..core.runs import ACTIVE, RunStatus, RunTrigger
-from ..definitions import policies
 from ..definitions.arguments import clean_arguments
+from ..definitions.policies import executor_of
 from ..definitions.triggers import trigger_of
 from ..functions import registry
 from ..models import Job, Run, announce
@@ -21,10 +21,10 @@ logger = logging.getLogger("cronzimus.services.runs")
 
 
 def run_job(job_id: str, *, now: datetime, actor: str = "", args: object = None, kwargs: object = None) -> Run:
-    """Queue a run of a job, paused or not, and return it; `args` and `kwargs` take the place of the job's own.
+    """Queue a run of a job, paused or not, and return it. `args` and `kwargs` replace the job's own.
 
-    It starts at once, or as soon as fewer than `max_instances` runs of the job are active. Raises `JobNotFound`, and
-    `InvalidFunction` or `InvalidArguments` where it could not run.
+    It starts at once, or when fewer than `max_instances` runs of the job are active. Raises `JobNotFound`, and
+    `InvalidFunction` or `InvalidArguments` if it could not run.
     """
     with transaction.atomic():
         job = locked_job(job_id)
@@ -32,7 +32,7 @@ def run_job(job_id: str, *, now: datetime, actor: str = "", args: object = None,
         given = clean_arguments(function, job.args if args is None else args, job.kwargs if kwargs is None else kwargs)
         run = Run(
             job=job, func=job.func, status=RunStatus.QUEUED, trigger=RunTrigger.MANUAL, actor=actor,
-            scheduled_time=_free_instant(job, now), queued_at=now, executor=policies.executor_of(job),
+            scheduled_time=_free_instant(job, now), queued_at=now, executor=executor_of(job),
             timeout=job.timeout, priority=job.priority, concurrency_group=job.concurrency_group,
             args=given[0], kwargs=given[1],
         )  # fmt: skip
@@ -43,10 +43,10 @@ def run_job(job_id: str, *, now: datetime, actor: str = "", args: object = None,
 
 
 def cancel_run(run_id: int, *, now: datetime, actor: str = "") -> Run:
-    """Cancel a run: at once where it has not started, and otherwise as its executor can; return it as it is then.
+    """Cancel a run, and return it: one that waits ends at once, one that a scheduler holds as its executor can end it.
 
-    A process is stopped. A thread can not be: its function finds `RunContext.cancelled` true, should it look. Raises
-    `RunNotFound`, and `RunFinished` where there is nothing left to cancel.
+    A process is stopped. A thread cannot be: its function sees `RunContext.cancelled`, if it looks. Raises
+    `RunNotFound`, and `RunFinished` if the run has ended.
     """
     with transaction.atomic():
         run = _found(Run.objects.select_for_update(), run_id)
@@ -62,23 +62,25 @@ def cancel_run(run_id: int, *, now: datetime, actor: str = "") -> Run:
 def retry_run(run_id: int, *, now: datetime, actor: str = "") -> Run:
     """Queue one more attempt of a run that has ended, with its arguments, and return it.
 
-    One whose scheduled time was damaged is tried again as one of this instant. Raises `RunNotFound`, and `RunActive`
-    where the run, or a later attempt of it, has not ended.
+    A run whose scheduled time is damaged is tried again as a run of this instant. Raises `RunNotFound`, and `RunActive`
+    if the run, or another attempt of its fire time, has not ended.
     """
     with transaction.atomic():
         run = _found(Run.objects.all(), run_id)
         at = now if run.scheduled_time is None else run.scheduled_time
-        # All attempts are locked, in one order: of two requests for a fire time the second one finds the first one's.
-        attempts = list(
-            Run.objects.filter(job_id=run.job_id, scheduled_time=at).select_for_update().order_by("attempt")
-        )
-        active = next((attempt for attempt in attempts if attempt.status in ACTIVE), None)
-        if active is not None:
-            raise RunActive(f"run {active.pk}, an attempt of the same fire time, is {active.status}")
+        attempts = Run.objects.filter(job_id=run.job_id, scheduled_time=at).order_by("attempt")
+        # All attempts are locked in one order, so that of two requests for a fire time one waits for the other. Then
+        # they are read again: PostgreSQL's first statement does not see the attempt that the other one has added.
+        list(attempts.select_for_update().values_list("pk"))
+        numbers = [0]
+        for attempt in attempts:
+            if attempt.status in ACTIVE:
+                raise RunActive(f"run {attempt.pk}, an attempt of the same fire time, is {attempt.status}")
+            numbers.append(attempt.attempt)
         again = Run.objects.create(
             job_id=run.job_id, func=run.func, args=run.args, kwargs=run.kwargs, scheduled_time=at,
             status=RunStatus.QUEUED, trigger=RunTrigger.RETRY, actor=actor, queued_at=now,
-            attempt=max((attempt.attempt for attempt in attempts), default=0) + 1, fire_times=run.fire_times,
+            attempt=max(numbers) + 1, fire_times=run.fire_times,
             executor=run.executor, timeout=run.timeout, priority=run.priority, concurrency_group=run.concurrency_group,
         )  # fmt: skip
         announce()
@@ -94,8 +96,8 @@ def _found(runs: QuerySet[Run], run_id: int) -> Run:
 
 
 def _free_instant(job: Job, now: datetime) -> datetime:
-    # Two people may ask within one microsecond; under the job's lock the next free instant stays free. Nor may a fire
-    # time be taken that is still to be claimed: its own run could not be written beside this one.
+    # Two people may ask within one microsecond; under the job's lock the next free instant stays free. A fire time that
+    # is still to be claimed is not free: its own run could not be written beside this one.
     while _is_due_at(job, now) or Run.objects.filter(job_id=job.id, scheduled_time=now).exists():
         now += timedelta(microseconds=1)
     return now

@@ -1,4 +1,4 @@
-"""Fire times that no scheduler is to claim any more: each that was due leaves a row that says why it did not run."""
+"""Skipped runs: each fire time that was due and that no scheduler will claim any more leaves a row with the reason."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ..definitions.triggers import trigger_of
 from ..models import Job, Run
 
 
-def due_unclaimed(job: Job, now: datetime, *, what: str) -> Run | None:
-    """Return a skipped run for the fire times of `job` that are due at `now`, None where there are none.
+def skip_due(job: Job, now: datetime, *, what: str) -> Run | None:
+    """Return a skipped run, not saved, for the fire times of `job` that are due at `now`; None if there are none.
 
-    One row stands for all of them, however many they are; `what` says what became of the job. The job is to be locked:
-    its fire times are not claimed meanwhile.
+    One row stands for all of them. `what` says what happened to the job: "paused". Lock the job first, so that no
+    scheduler claims its fire times meanwhile.
     """
     if job.next_run_time is None or job.next_run_time > now:
         return None
@@ -24,7 +24,7 @@ def due_unclaimed(job: Job, now: datetime, *, what: str) -> Run | None:
         latest = max(trigger.latest_until(now) or job.next_run_time, job.next_run_time)
         fire_times = 1 + trigger.count(job.next_run_time, now)
     except InvalidTrigger:
-        latest, fire_times = job.next_run_time, 1  # of a damaged row no more is known
+        latest, fire_times = job.next_run_time, 1  # a damaged trigger names no others
     reason = f"its job was {what} before a scheduler claimed it"
     return skipped_run(job, latest, now=now, reason=reason, fire_times=fire_times)
 
@@ -40,8 +40,8 @@ def skipped_run(
     )  # fmt: skip
 
 
-def put_on_record(run: Run | None) -> None:
-    """Write a skipped run, if there is one, unless its fire time is on record already."""
+def save_skipped(run: Run | None) -> None:
+    """Save a skipped run, unless its fire time is on record already. None: there is nothing to save."""
     if run is not None:
-        # It may be: of a job of this name that was removed, or left out before, and up again since a resumption.
+        # A removed job of the same name, or a skip before a resume, may have left a row for this fire time.
         Run.objects.bulk_create([run], ignore_conflicts=True)

@@ -1,0 +1,67 @@
+"""Stop and restart the trigger of one job, and leave out its next fire time."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import transaction
+
+from ..core.exceptions import InvalidRequest
+from ..models import Job, announce
+from .jobs import locked_job
+from .schedule import next_after
+from .skipped import save_skipped, skip_due, skipped_run
+
+
+def pause_job(job_id: str, *, now: datetime, until: datetime | None = None) -> Job:
+    """Stop a job's trigger, for good or `until` an instant, and return the job. Its active runs go on.
+
+    Fire times that are due and not claimed are saved as skipped. A paused job stays paused, until the instant that was
+    given last. Raises `JobNotFound`, and `InvalidRequest` if `until` is not in the future.
+    """
+    if until is not None and until <= now:
+        raise InvalidRequest(fields={"until": "lies in the past"})
+    with transaction.atomic():
+        job = locked_job(job_id)
+        before = (job.paused, job.paused_until)
+        job.paused, job.paused_until = until is None, until
+        if (job.paused, job.paused_until) != before:
+            save_skipped(skip_due(job, now, what="paused"))
+            # A job that is paused until an instant is due after it like any other: nobody has to wake it up.
+            job.next_run_time = None if until is None else next_after(job, until)
+            job.updated_at = now
+            job.save(update_fields=["paused", "paused_until", "next_run_time", "updated_at"])
+            announce()
+    return job
+
+
+def resume_job(job_id: str, *, now: datetime) -> Job:
+    """Restart a paused job's trigger from `now`, and return the job. Fire times during the pause do not run.
+
+    A job that is not paused stays as it is. Raises `JobNotFound`, and `InvalidTrigger` if its row is damaged.
+    """
+    with transaction.atomic():
+        job = locked_job(job_id)
+        if job.paused or (job.paused_until is not None and job.paused_until > now):
+            job.next_run_time = next_after(job, now)
+            job.paused, job.paused_until, job.updated_at = False, None, now
+            job.save(update_fields=["paused", "paused_until", "next_run_time", "updated_at"])
+            announce()
+    return job
+
+
+def skip_next(job_id: str, *, now: datetime, actor: str = "") -> Job:
+    """Leave out the next fire time of a job, save a skipped run for it, and return the job.
+
+    Raises `JobNotFound`, and `InvalidRequest` if the job has no fire time to come.
+    """
+    with transaction.atomic():
+        job = locked_job(job_id)
+        if job.next_run_time is None:
+            raise InvalidRequest(f"job {job_id!r} has no fire time to come")
+        reason = f"left out by {actor or 'a request'}"
+        save_skipped(skipped_run(job, job.next_run_time, now=now, reason=reason, actor=actor))
+        job.next_run_time = next_after(job, job.next_run_time)
+        job.save(update_fields=["next_run_time"])
+        announce()
+    return job
