@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
@@ -139,8 +140,10 @@ _VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def _plain(value: Any) -> Any:
-    try:
+    with suppress(Exception):  # somebody else's object, which may raise anything
         json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError):
+        return value
+    try:
         return repr(value)
-    return value
+    except Exception:
+        return f"<{type(value).__name__}>"

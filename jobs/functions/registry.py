@@ -6,15 +6,19 @@ import importlib
 import inspect
 import re
 import sys
+import traceback
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar, overload
 
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connection, transaction
 from django.utils.module_loading import module_has_submodule
 
 from ..conf import conf, wrong_values
@@ -27,6 +31,8 @@ __all__ = ["Database", "Function", "RunContext", "discover", "functions", "looku
 INJECTED: tuple[type, ...] = (Database, RunContext)
 """The types of the parameters that the runner fills in."""
 
+MAX_REFUSAL = 500
+"""Characters of what a function's own check says."""
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 """A function; `register` returns it unchanged."""
 
@@ -83,12 +89,9 @@ class Function:
         except TypeError as error:
             message = str(error)[:200]
             field = "args" if message.startswith(("missing", "too many")) else "kwargs"
-            raise InvalidArguments(fields={field: f"{message}; {self.reference} takes {self._takes()}"}) from error
-        try:
-            if self.own_check is not None:
-                self.own_check(*args, **kwargs)
-        except (TypeError, ValueError) as error:
-            raise InvalidArguments(fields={"kwargs" if kwargs else "args": str(error)}) from error
+            raise InvalidArguments(fields={field: f"{message}; {self.reference} takes {self.takes}"}) from error
+        if message := self._refusal(args, kwargs):
+            raise InvalidArguments(fields={"kwargs" if kwargs else "args": message})
 
     def bind(
         self, args: Sequence[Any], kwargs: Mapping[str, Any], injected: Mapping[type, Any]
@@ -116,10 +119,36 @@ class Function:
             if p.name in self.injected
         ]
 
-    def _takes(self) -> str:
+    @cached_property
+    def takes(self) -> str:
+        """Its arguments in words: "(number: int, paper: str = 'A4')"; "no arguments"."""
         if not self.arguments.parameters:
             return "no arguments"
-        return str(self.arguments.replace(return_annotation=inspect.Signature.empty))
+        try:
+            return str(self.arguments.replace(return_annotation=inspect.Signature.empty))
+        except Exception:  # the repr() of a default may raise anything
+            return f"({', '.join(self.arguments.parameters)})"
+
+    def _refusal(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+        """Return what the function's own check says against the arguments, "" if nothing; it may raise anything."""
+        if self.own_check is None:
+            return ""
+        try:
+            # A statement of the check that fails makes PostgreSQL refuse all others of the transaction around it.
+            with transaction.atomic() if connection.in_atomic_block else nullcontext():
+                self.own_check(*deepcopy(args), **deepcopy(dict(kwargs)))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            said = str(error) if isinstance(error, TypeError | ValueError) else _described(self.reference, error)
+            message = said or f"refused by the check of {self.reference}"
+            return message[:MAX_REFUSAL].replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
+        return ""
+
+
+def _described(reference: str, error: BaseException) -> str:
+    described = "".join(traceback.format_exception_only(error)).strip()  # calls no __str__ that raises
+    return f"the check of {reference} raised {described}"
 
 
 def _resolved(annotation: Any, scope: dict[str, Any]) -> Any:

@@ -567,6 +567,67 @@ def test_a_functions_own_check_is_part_of_the_check() -> None:
     assert "not all arguments converted" in caught.value.fields["kwargs"]
 
 
+class Speechless(Exception):
+    """Cannot say what is wrong."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (KeyError("region"), "the check of a:b raised KeyError: 'region'"),
+        (ZeroDivisionError(), "the check of a:b raised ZeroDivisionError"),
+        (AssertionError("a\x00b\ud800"), "the check of a:b raised AssertionError: a\\x00b\\ud800"),
+        (RecursionError("too deep"), "the check of a:b raised RecursionError: too deep"),
+        (SystemExit(3), "the check of a:b raised SystemExit: 3"),
+        (Speechless(), "the check of a:b raised tests.unit.test_registry.Speechless: <exception str() failed>"),
+        (ValueError(), "refused by the check of a:b"),
+        (ValueError("x" * 10_000), "x" * 500),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_whatever_a_functions_own_check_raises_refuses_the_arguments(error: BaseException, message: str) -> None:
+    def fails(number: int) -> None:
+        raise error
+
+    function = Function("a:b", lambda number: None, fails)
+    with pytest.raises(InvalidArguments) as caught:
+        function.check([1], {})
+    (said,) = caught.value.fields.values()
+    assert said.startswith(message)
+    assert len(said) <= 500
+
+
+def test_ctrl_c_during_a_check_is_not_taken_for_a_refusal() -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Function("a:b", lambda: None, interrupted).check([], {})
+
+
+def test_a_check_that_changes_the_arguments_changes_a_copy() -> None:
+    def appends(numbers: list[int], *, more: dict[str, Any]) -> None:
+        numbers.append(4)
+        more.clear()
+
+    args, kwargs = [[1, 2, 3]], {"more": {"a": 1}}
+    Function("a:b", lambda numbers, more: None, appends).check(args, kwargs)
+    assert (args, kwargs) == ([[1, 2, 3]], {"more": {"a": 1}})
+
+
+def test_a_default_whose_repr_raises_is_left_out_of_the_words() -> None:
+    class Unspeakable:
+        def __repr__(self) -> str:
+            raise RuntimeError("no words")
+
+    def function(number: int, unit: Any = Unspeakable()) -> None: ...  # noqa: B008
+
+    assert refused(function) == {"args": "missing a required argument: 'number'; tests:function takes (number, unit)"}
+
+
 def test_the_signature_shows_types_although_annotations_are_strings() -> None:
     parameters = Function("a:b", _report).signature.parameters
 

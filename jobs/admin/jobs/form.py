@@ -211,7 +211,7 @@ def function_choices() -> list[tuple[str, str]]:
 
 def _told(function: registry.Function) -> str:
     described = f": {function.description}" if function.description else ""
-    return f"{function.reference}{function.arguments.replace(return_annotation=function.arguments.empty)}{described}"
+    return f"{function.reference}{function.takes if function.arguments.parameters else '()'}{described}"
 
 
 def _are_texts(value: object) -> bool:
