@@ -9,6 +9,7 @@ from .api.views.base import NotFoundView
 from .api.views.functions import FunctionsView
 from .api.views.health import HealthView, ReadyView
 from .api.views.jobs import JobFallbackView, JobViewSet
+from .api.views.metrics import MetricsView
 from .api.views.preview import PreviewView
 from .api.views.runs import RunFallbackView, RunViewSet
 from .api.views.scheduler import PauseView, ResumeView, SchedulersView
@@ -54,6 +55,7 @@ urlpatterns = [
     path("scheduler/preview", PreviewView.as_view(), name="preview"),
     path("scheduler/functions", FunctionsView.as_view(), name="functions"),
     re_path(r"^scheduler/", NotFoundView.as_view()),
+    path("metrics", MetricsView.as_view(), name="metrics"),
     path("api/health", HealthView.as_view(), name="health"),
     path("api/health/ready", ReadyView.as_view(), name="ready"),
 ]

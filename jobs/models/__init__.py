@@ -6,6 +6,19 @@ from .idempotency import IdempotencyKey
 from .job import Job
 from .run import Run
 from .scheduler import Scheduler
+from .statistics import RollUp, RunHour, RunTotal, Uncounted
 from .token import Token
 
-__all__ = ["Control", "IdempotencyKey", "Job", "Run", "Scheduler", "Token", "announce"]
+__all__ = [
+    "Control",
+    "IdempotencyKey",
+    "Job",
+    "RollUp",
+    "Run",
+    "RunHour",
+    "RunTotal",
+    "Scheduler",
+    "Token",
+    "Uncounted",
+    "announce",
+]

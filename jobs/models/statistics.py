@@ -1,0 +1,77 @@
+"""Statistics of runs that outlive them: what was counted stays counted when runs are pruned."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+
+from .fields import StoredJSON
+
+
+class RunTotal(models.Model):
+    """How many runs of a job ended with a status since the beginning, and how long they took.
+
+    `durations` and `delays` are histograms: how many runs fell into each bucket of `core.statistics`.
+    """
+
+    job_id = models.CharField(max_length=64)
+    status = models.CharField(max_length=16)
+    count = models.PositiveBigIntegerField(default=0)
+    seconds = models.FloatField(default=0)
+    durations = StoredJSON(default=list)
+    delays = StoredJSON(default=list)
+    delay_seconds = models.FloatField(default=0)
+    last_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = (models.UniqueConstraint("job_id", "status", name="cronzimus_run_total_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.job_id} {self.status}: {self.count}"
+
+
+class RunHour(models.Model):
+    """The same for the fire times of one hour, for charts; hours that are long past are pruned."""
+
+    job_id = models.CharField(max_length=64)
+    hour = models.DateTimeField()
+    status = models.CharField(max_length=16)
+    count = models.PositiveIntegerField(default=0)
+    seconds = models.FloatField(default=0)
+    durations = StoredJSON(default=list)
+    delays = StoredJSON(default=list)
+    delay_seconds = models.FloatField(default=0)
+
+    class Meta:
+        indexes = (models.Index("hour", name="cronzimus_run_hour"),)
+        constraints = (models.UniqueConstraint("job_id", "hour", "status", name="cronzimus_run_hour_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.job_id} {self.hour:%Y-%m-%d %H} UTC {self.status}: {self.count}"
+
+
+class RollUp(models.Model):
+    """The one row that says which runs are in the statistics: those up to `counted`, but for the `Uncounted` ones.
+
+    `seen` is the newest run at the instant `seen_at`: what comes after it may still be part of an open transaction.
+    """
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    counted = models.BigIntegerField(default=0)
+    seen = models.BigIntegerField(default=0)
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (models.CheckConstraint(condition=Q(id=1), name="roll_up_is_one_row"),)
+
+    def __str__(self) -> str:
+        return f"up to run {self.counted}"
+
+
+class Uncounted(models.Model):
+    """A run that had not ended when the statistics passed it: it is added once it has."""
+
+    run_id = models.BigIntegerField(primary_key=True)
+
+    def __str__(self) -> str:
+        return f"run {self.run_id}"

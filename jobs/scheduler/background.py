@@ -1,0 +1,75 @@
+"""What a scheduler does beside running jobs, in a thread of its own: a slow task never holds up a run."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from django.db import DatabaseError, connection
+
+from ..core.clock import Clock
+
+logger = logging.getLogger("cronzimus.scheduler.background")
+
+IDLE_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class Task:
+    """Something to be done every `seconds`. `run` returns whether there is more to be done at once."""
+
+    name: str
+    seconds: float
+    run: Callable[[], bool]
+    due_at: float = 0.0
+
+
+class Background:
+    """A thread that does tasks in turn, each when it is due. A task that fails is logged and tried again."""
+
+    def __init__(self, clock: Clock, tasks: Sequence[Task]) -> None:
+        """Prepare the thread; `start` starts it."""
+        self._clock = clock
+        self._tasks = tasks
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread = threading.Thread(target=self._loop, name="background", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """Stop after the task that is going on, and wait for it up to `timeout` seconds."""
+        self._stopped.set()
+        if self._thread is not None:
+            self._thread.join(timeout)
+
+    def step(self) -> None:
+        """Do each task that is due, once."""
+        for task in self._tasks:
+            if self._stopped.is_set():
+                return
+            if self._clock.monotonic() >= task.due_at:
+                has_more = self._do(task)
+                task.due_at = self._clock.monotonic() + (0.0 if has_more else task.seconds)
+
+    def _do(self, task: Task) -> bool:
+        try:
+            return task.run()
+        except DatabaseError as error:
+            logger.warning("%s waits for the database: %s", task.name, " ".join(str(error).split()))
+            connection.close()
+        except Exception:
+            logger.exception("%s failed", task.name, extra={"action": "background_failed", "task": task.name})
+        return False
+
+    def _loop(self) -> None:
+        try:
+            while not self._stopped.is_set():
+                self.step()
+                self._stopped.wait(IDLE_SECONDS)
+        finally:
+            connection.close()

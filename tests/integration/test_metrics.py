@@ -1,0 +1,147 @@
+"""/metrics: what Prometheus reads of jobs, runs and schedulers."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from prometheus_client.parser import text_string_to_metric_families
+
+from jobs import services
+from jobs.models import Control, Job, Run, RunTotal, Scheduler
+from jobs.scheduler.store.statistics import BEHIND, roll_up
+from jobs.selectors import metrics
+from tests.fakes import NOW
+
+pytestmark = pytest.mark.django_db
+
+BODY: dict[str, Any] = {"id": "a", "func": "tests:record", "trigger": "interval", "hours": 1}
+
+
+def samples() -> dict[str, float]:
+    """Return all samples by name and labels, as a parser of the format reads them."""
+    text = metrics.exposition(NOW).decode()
+    return {
+        sample.name + "".join(f" {name}={value}" for name, value in sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def ended(seconds: float, status: str = "succeeded") -> Run:
+    at = NOW + timedelta(seconds=seconds)
+    return Run.objects.create(
+        job_id="a", func="f", status=status, trigger="schedule", scheduled_time=at,
+        started_at=at + timedelta(seconds=0.2), finished_at=at + timedelta(seconds=2.2),
+    )  # fmt: skip
+
+
+def count_all() -> None:
+    for step in range(3):
+        roll_up(NOW + step * BEHIND)
+
+
+def test_runs_are_counted_by_status_and_by_job() -> None:
+    services.add_job(BODY, now=NOW)
+    for seconds, status in enumerate(("succeeded", "succeeded", "failed", "missed")):
+        ended(seconds, status)
+    count_all()
+    found = samples()
+    assert found["cronzimus_runs_total status=succeeded"] == 2
+    assert found["cronzimus_job_runs_total job=a status=failed"] == 1
+    assert found["cronzimus_job_runs_total job=a status=missed"] == 1
+
+
+def test_counters_do_not_fall_when_runs_are_pruned() -> None:
+    ended(0)
+    count_all()
+    Run.objects.all().delete()
+    assert samples()["cronzimus_runs_total status=succeeded"] == 1
+
+
+def test_durations_and_start_delays_are_histograms() -> None:
+    ended(0)
+    count_all()
+    found = samples()
+    assert found["cronzimus_run_duration_seconds_bucket le=1.0"] == 0
+    assert found["cronzimus_run_duration_seconds_bucket le=5.0"] == 1
+    assert found["cronzimus_run_duration_seconds_count"] == 1
+    assert found["cronzimus_run_duration_seconds_sum"] == pytest.approx(2)
+    assert found["cronzimus_run_start_delay_seconds_bucket le=0.5"] == 1
+
+
+def test_the_last_run_and_the_last_success_of_a_job_are_told() -> None:
+    job = services.add_job(BODY, now=NOW)
+    Job.objects.filter(pk=job.pk).update(last_status="failed")
+    run = ended(0)
+    count_all()
+    found = samples()
+    assert found["cronzimus_job_last_run_succeeded job=a"] == 0
+    assert found["cronzimus_job_last_success_timestamp_seconds job=a"] == pytest.approx(run.finished_at.timestamp())
+
+
+def test_removed_jobs_have_no_series_of_their_own() -> None:
+    ended(0)
+    count_all()
+    assert not [name for name in samples() if "job=a" in name]
+
+
+def test_schedulers_and_their_heartbeat_are_told() -> None:
+    assert samples()["cronzimus_schedulers_alive"] == 0
+    Scheduler.objects.create(
+        id="s", hostname="h", pid=1, version="1", threads=1, started_at=NOW, heartbeat_at=NOW - timedelta(seconds=3),
+        lease_until=NOW + timedelta(seconds=9), running_runs=4,
+    )  # fmt: skip
+    found = samples()
+    assert (found["cronzimus_schedulers_alive"], found["cronzimus_heartbeat_age_seconds"]) == (1, 3)
+    assert found["cronzimus_runs_running"] == 4
+
+
+def test_what_waits_is_told() -> None:
+    services.add_job(BODY, now=NOW - timedelta(hours=2))
+    found = samples()
+    assert (found["cronzimus_jobs_due"], found["cronzimus_jobs_overdue"]) == (1, 1)
+    assert found["cronzimus_due_age_seconds"] == 3600
+
+
+def test_jobs_are_counted_by_whether_they_are_paused() -> None:
+    services.add_job(BODY, now=NOW)
+    services.add_job(BODY | {"id": "b"}, now=NOW, paused=True)
+    found = samples()
+    assert (found["cronzimus_jobs paused=false"], found["cronzimus_jobs paused=true"]) == (1, 1)
+
+
+def test_the_pause_of_everything_is_told() -> None:
+    assert samples()["cronzimus_paused"] == 0
+    Control.objects.create(paused=True)
+    assert samples()["cronzimus_paused"] == 1
+
+
+def test_an_empty_site_has_its_series() -> None:
+    found = samples()
+    assert found["cronzimus_runs_total status=succeeded"] == 0
+    assert found["cronzimus_run_duration_seconds_count"] == 0
+
+
+def test_a_scrape_asks_as_much_whatever_there_is(statements: Any) -> None:
+    for number in range(5):
+        services.add_job(BODY | {"id": f"j{number}"}, now=NOW)
+        RunTotal.objects.create(job_id=f"j{number}", status="succeeded", count=number)
+    with statements() as asked:
+        metrics.exposition(NOW)
+    assert len(asked) <= 10
+
+
+def test_the_address_answers_in_the_text_format(settings: Any) -> None:
+    settings.CRONZIMUS = settings.CRONZIMUS | {"API_AUTH": "none"}
+    response = Client().get("/metrics")
+    assert response.status_code == 200
+    assert response["content-type"].startswith("text/plain; version=0.0.4")
+
+
+def test_the_address_is_closed_where_the_api_is(settings: Any) -> None:
+    settings.CRONZIMUS = settings.CRONZIMUS | {"API_AUTH": "token"}
+    response = Client().get("/metrics")
+    assert (response.status_code, response.json()["code"]) == (401, "UNAUTHORIZED")

@@ -1,0 +1,57 @@
+"""The thread beside the loop: its tasks in turn, whatever one of them does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from jobs.scheduler.background import Background, Task
+from tests.fakes import FakeClock
+
+
+def counting(calls: list[str], name: str, *, more: bool = False) -> Any:
+    def run() -> bool:
+        calls.append(name)
+        return more
+
+    return run
+
+
+def test_each_task_is_done_when_it_is_due(clock: FakeClock) -> None:
+    calls: list[str] = []
+    background = Background(clock, [Task("a", 10, counting(calls, "a")), Task("b", 30, counting(calls, "b"))])
+    for _ in range(4):
+        background.step()
+        clock.advance(10)
+    assert calls == ["a", "b", "a", "a", "a", "b"]
+
+
+def test_a_task_with_more_to_do_is_done_again_at_once(clock: FakeClock) -> None:
+    calls: list[str] = []
+    background = Background(clock, [Task("a", 10, counting(calls, "a", more=True))])
+    background.step()
+    background.step()
+    assert calls == ["a", "a"]
+
+
+def test_a_task_that_fails_is_logged_and_does_not_stop_the_others(
+    clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls: list[str] = []
+
+    def fail() -> bool:
+        raise ValueError("no")
+
+    background = Background(clock, [Task("a", 10, fail), Task("b", 10, counting(calls, "b"))])
+    background.step()
+    assert calls == ["b"]
+    assert [record.action for record in caplog.records] == ["background_failed"]
+
+
+def test_nothing_is_done_after_the_stop(clock: FakeClock) -> None:
+    calls: list[str] = []
+    background = Background(clock, [Task("a", 10, counting(calls, "a"))])
+    background.stop()
+    background.step()
+    assert calls == []
