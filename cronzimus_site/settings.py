@@ -40,6 +40,7 @@ CRONZIMUS: dict[str, Any] = {
     # A server has no sample job: it would run every five seconds for ever.
     "JOBS": env.json("JOBS", SAMPLE_JOBS if DEBUG else [], checks.holds(list, dict)),
     # What the built-in functions may do; see docs/functions.md.
+    "ALERT_PING_URL": env.text("ALERT_PING_URL", ""),
     "JOB_SHELL": env.flag("JOB_SHELL", False),
     "CELERY_APP": env.text("CELERY_APP", ""),
     "JOB_COMMANDS": env.texts("JOB_COMMANDS", ["check", "clearsessions"]),

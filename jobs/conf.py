@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 DEFAULTS: Mapping[str, Any] = {
+    "ALERT_PING_URL": "",
     "API_AUTH": "",
     "CELERY_APP": "",
     "JOBS": [],

@@ -5,7 +5,8 @@ from __future__ import annotations
 from django.contrib import admin
 from django.db.models import Model
 
-from ..models import Job, Run, Scheduler, Token
+from ..models import AlertRule, Channel, Delivery, Incident, Job, Run, Scheduler, Token
+from .alerts.admin import AlertRuleAdmin, ChannelAdmin, DeliveryAdmin, IncidentAdmin
 from .base import BaseAdmin
 from .jobs.admin import JobAdmin
 from .runs.admin import RunAdmin
@@ -14,7 +15,10 @@ from .tokens.admin import TokenAdmin
 
 __all__ = ["JobAdmin", "RunAdmin", "SchedulerAdmin", "TokenAdmin", "register"]
 
-PAGES: dict[type[Model], type[BaseAdmin]] = {Job: JobAdmin, Run: RunAdmin, Scheduler: SchedulerAdmin, Token: TokenAdmin}
+PAGES: dict[type[Model], type[BaseAdmin]] = {
+    Job: JobAdmin, Run: RunAdmin, Scheduler: SchedulerAdmin, Incident: IncidentAdmin, AlertRule: AlertRuleAdmin,
+    Channel: ChannelAdmin, Delivery: DeliveryAdmin, Token: TokenAdmin,
+}  # fmt: skip
 """Our pages, by model."""
 
 

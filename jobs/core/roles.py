@@ -19,15 +19,19 @@ class Scope(StrEnum):
     WRITE = "write"
     """Create, change and delete jobs."""
     ADMIN = "admin"
-    """Pause everything, manage tokens."""
+    """Pause everything, manage tokens and alerts."""
 
 
 GAINED: Mapping[Scope, tuple[str, ...]] = {
-    Scope.READ: ("view_job", "view_run", "view_scheduler"),
-    Scope.RUN: ("run_job", "pause_job", "cancel_run", "retry_run"),
+    Scope.READ: ("view_job", "view_run", "view_scheduler", "view_incident"),
+    Scope.RUN: ("run_job", "pause_job", "cancel_run", "retry_run", "change_incident"),
     Scope.WRITE: ("add_job", "change_job", "delete_job"),
-    Scope.ADMIN: ("pause_all", "view_token", "add_token", "change_token", "delete_token"),
-}
+    Scope.ADMIN: (
+        "pause_all", "view_token", "add_token", "change_token", "delete_token", "view_alertrule", "add_alertrule",
+        "change_alertrule", "delete_alertrule", "view_channel", "add_channel", "change_channel", "delete_channel",
+        "view_delivery", "change_delivery",
+    ),
+}  # fmt: skip
 """The permissions that each level adds to those before it."""
 
 ROLES: Mapping[str, Scope] = {

@@ -1,5 +1,6 @@
 """The rows: what people define (`Job`), what happened (`Run`), who made it happen (`Scheduler`), and the rest."""
 
+from .alerts import AlertRule, Channel, Delivery, Incident
 from .change import announce
 from .control import Control
 from .idempotency import IdempotencyKey
@@ -10,8 +11,12 @@ from .statistics import RollUp, RunHour, RunTotal, Uncounted
 from .token import Token
 
 __all__ = [
+    "AlertRule",
+    "Channel",
     "Control",
+    "Delivery",
     "IdempotencyKey",
+    "Incident",
     "Job",
     "RollUp",
     "Run",

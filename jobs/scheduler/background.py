@@ -9,7 +9,10 @@ from dataclasses import dataclass
 
 from django.db import DatabaseError, connection
 
+from ..alerts.delivery import BATCH, Deliverer
+from ..alerts.watch import watch
 from ..core.clock import Clock
+from .store.statistics import roll_up
 
 logger = logging.getLogger("cronzimus.scheduler.background")
 
@@ -73,3 +76,22 @@ class Background:
                 self._stopped.wait(IDLE_SECONDS)
         finally:
             connection.close()
+
+
+def background_tasks(clock: Clock) -> list[Task]:
+    """Return what a scheduler does beside running jobs."""
+    deliverer = Deliverer(clock)
+
+    def deliver() -> bool:
+        deliverer.ping()
+        return deliverer.deliver_due() == BATCH
+
+    def look() -> bool:
+        watch(clock.now())
+        return False
+
+    return [
+        Task("alerts", 2.0, deliver),
+        Task("incidents", 15.0, look),
+        Task("statistics", 30.0, lambda: roll_up(clock.now())),
+    ]

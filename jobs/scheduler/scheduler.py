@@ -13,6 +13,7 @@ from apscheduler.schedulers.blocking import BlockingScheduler
 from django.conf import settings
 from django.db import OperationalError, connection
 
+from .background import Background, background_tasks
 from .events import Events
 from .executors import ExecutorFactory
 from .jobstore import JobStore
@@ -57,10 +58,13 @@ class Scheduler(BlockingScheduler):
         with loop_connection():
             self.open(paused=paused)
             watcher = Watcher(self.wakeup)
+            background = Background(self.clock, background_tasks(self.clock))
             watcher.start()
+            background.start()
             try:
                 self._main_loop()
             finally:
+                background.stop()
                 self._close()
                 watcher.stop()
 

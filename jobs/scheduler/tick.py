@@ -14,6 +14,7 @@ from ..core.runs import Executor, RunStatus
 from .cooldown import Cooldown
 from .events import Events
 from .executors import ExecutorFactory, Executors, Hooks
+from .incidents import IncidentWatch
 from .lease import LEASE_SECONDS, Lease, Releases
 from .pruner import Pruner
 from .recorder import Recorder
@@ -65,7 +66,7 @@ class Tick:
         self.began_at = 0.0
         """When the last tick began, in monotonic seconds."""
         self._clock, self._events, self._bell, self._may_claim = clock, events, bell, may_claim
-        self._pruner, self._inspector = Pruner(clock), Inspector()
+        self._pruner, self._inspector, self._incidents = Pruner(clock), Inspector(), IncidentWatch()
         self._due, self._waiting = Cooldown(), Cooldown()
         self._awaited: set[int] = set()
         self._unsettled = False
@@ -197,6 +198,7 @@ class Tick:
             # After a jump of the clock, or an outage, every living scheduler has had the time to renew its lease.
             recovery.recover(now)
         recovery.forget_stopped(now)
+        self._incidents.refresh()
         self._inspector.work(now)
 
     def _capacity(self, pending: PendingWork, monotonic: float) -> dict[str, int]:
@@ -234,6 +236,7 @@ class Tick:
                 self._shorten_cooldowns()
             runs = self._admit(waiting, now)
             claimed = self._claim_due(due, runs, pending, now)
+            self._incidents.born_finished(claimed.born_finished, now)
         self._written(written)
         self._events.born_finished(claimed.born_finished)
         runs += claimed.runs
@@ -332,7 +335,9 @@ class Tick:
         batch = self.recorder.batch()
         with transaction.atomic():
             outcomes.write_starts(batch.starts, self.lease.scheduler_id)
-            yield outcomes.write_outcomes(batch.outcomes, self.lease.scheduler_id, now)
+            written = outcomes.write_outcomes(batch.outcomes, self.lease.scheduler_id, now)
+            self._incidents.ended(written, now)
+            yield written
         self.recorder.forget(batch)
 
     def _written(self, written: Sequence[Outcome]) -> None:

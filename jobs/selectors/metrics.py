@@ -11,9 +11,10 @@ from typing import Any
 
 from django.db.models import Count, Max, Sum
 
+from ..core.alerts import DeliveryState, IncidentKind
 from ..core.runs import RunStatus
 from ..core.statistics import DELAYS, DURATIONS, added
-from ..models import Control, Job, RunTotal, Scheduler
+from ..models import Control, Delivery, Incident, Job, RunTotal, Scheduler
 from . import backlog
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -40,6 +41,7 @@ class _Collector:
         yield from _runs()
         yield from _schedulers(self._now)
         yield from _backlog(self._now)
+        yield from _alerts()
 
 
 def _runs() -> Iterator[Any]:
@@ -105,6 +107,19 @@ def _backlog(now: datetime) -> Iterator[Any]:
     jobs.add_metric(["false"], enabled)
     jobs.add_metric(["true"], paused)
     yield jobs
+
+
+def _alerts() -> Iterator[Any]:
+    from prometheus_client.core import GaugeMetricFamily
+
+    incidents = GaugeMetricFamily("cronzimus_incidents_open", "Incidents that have not recovered.", labels=["kind"])
+    found = Incident.objects.open().order_by().values_list("kind").annotate(number=Count("id"))
+    numbers = dict(found.values_list("kind", "number"))
+    for kind in IncidentKind:
+        incidents.add_metric([kind], numbers.get(kind, 0))
+    yield incidents
+    failed = Delivery.objects.filter(state=DeliveryState.FAILED).count()
+    yield _gauge("cronzimus_deliveries_failed", "Alerts that were given up.", failed)
 
 
 def _gauge(name: str, text: str, value: float) -> Any:

@@ -1,5 +1,6 @@
 """The writes that people ask for, in the admin, over the API or by commands: each is one transaction."""
 
+from .alerts import acknowledge_incident, send_again, send_test
 from .control import pause_all, resume_all
 from .declared import sync_declared_jobs
 from .jobs import (
@@ -15,6 +16,7 @@ from .runs import cancel_run, retry_run, run_job
 from .tokens import create_token, find_token, shown
 
 __all__ = [
+    "acknowledge_incident",
     "add_job",
     "cancel_run",
     "create_token",
@@ -29,6 +31,8 @@ __all__ = [
     "resume_job",
     "retry_run",
     "run_job",
+    "send_again",
+    "send_test",
     "shown",
     "skip_next",
     "sync_declared_jobs",

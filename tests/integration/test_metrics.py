@@ -131,7 +131,7 @@ def test_a_scrape_asks_as_much_whatever_there_is(statements: Any) -> None:
         RunTotal.objects.create(job_id=f"j{number}", status="succeeded", count=number)
     with statements() as asked:
         metrics.exposition(NOW)
-    assert len(asked) <= 10
+    assert len(asked) <= 12
 
 
 def test_the_address_answers_in_the_text_format(settings: Any) -> None:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import F
 
+from ... import alerts
 from ...core.runs import RunStatus
 from ...models import Job, Run, Scheduler
 from .outcomes import queue_retries
@@ -34,6 +35,7 @@ def _bury_dead(now: datetime) -> int:
         reason = f"its scheduler's lease ended at {now:%Y-%m-%d %H:%M:%S} UTC without a heartbeat"
         lost = lose(ids, reason, now, skip_locked=True)
         Scheduler.objects.filter(id__in=ids).update(stopped_at=now, queued_runs=0, running_runs=0)
+        alerts.scheduler_lost(ids, now)
     for scheduler_id in ids:
         logger.warning("scheduler %s is dead", scheduler_id, extra={"action": "scheduler_dead"})
     return lost
@@ -61,6 +63,10 @@ def lose(scheduler_ids: Sequence[str], reason: str, now: datetime, *, skip_locke
     ids = [run_id for run_id, _ in lost]
     Run.objects.filter(id__in=ids).update(status=RunStatus.LOST, reason=reason, finished_at=now)
     queue_retries(ids, now)
+    retried = alerts.retried(ids)
+    alerts.observe(
+        [alerts.End(job_id, run_id, RunStatus.LOST, reason, now, run_id not in retried) for run_id, job_id in lost], now
+    )
     for job_id, count in sorted(Counter(job_id for _, job_id in lost).items()):
         Job.objects.filter(pk=job_id).update(
             run_count=F("run_count") + count,

@@ -12,6 +12,7 @@ from django.db.models import OuterRef, Q, QuerySet, Subquery
 from ...core.runs import FINISHED, RunStatus
 from ...definitions.policies import default_policies
 from ...models import Job, Run
+from .statistics import prunable
 
 MAX_BATCH = 1000
 """Runs deleted in one transaction, at most: on SQLite, every other writer waits for it."""
@@ -111,6 +112,7 @@ def prune_job(
 
 
 def _delete(runs: QuerySet[Run], limit: int) -> int:
+    runs = prunable(runs)
     if not connection.features.has_select_for_update_skip_locked:
         return _delete_all(runs.values_list("id", flat=True)[:limit])
     with transaction.atomic():

@@ -1,0 +1,1 @@
+"""The pages of alerts: incidents, rules, channels and deliveries."""

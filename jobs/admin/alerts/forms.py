@@ -1,0 +1,132 @@
+"""The forms of alert rules and channels: what is wrong is said beside the field."""
+
+from __future__ import annotations
+
+import base64
+import re
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django import forms
+from django.core.validators import validate_email
+
+from ...core.alerts import AlertEvent
+from ...functions.http.client import parse_target
+from ...models import AlertRule, Channel
+
+EVENTS = {
+    AlertEvent.FAILURE: "Runs fail, time out or are lost",
+    AlertEvent.LOST: "A run is lost",
+    AlertEvent.NOT_RUN: "A fire time is missed or skipped",
+    AlertEvent.TOO_LONG: "A run takes too long",
+    AlertEvent.DEADLINE: "No run succeeded by the deadline",
+    AlertEvent.SCHEDULER: "A scheduler is lost",
+    AlertEvent.RECOVERY: "Recovery from what was told",
+}
+"""What the form says of each event."""
+
+
+class RuleForm(forms.ModelForm):
+    """Whom a rule tells, and of what."""
+
+    events = forms.MultipleChoiceField(
+        choices=[(event.value, text) for event, text in EVENTS.items()],
+        widget=forms.CheckboxSelectMultiple,
+        initial=[AlertEvent.FAILURE.value, AlertEvent.RECOVERY.value],
+    )
+
+    class Meta:
+        model = AlertRule
+        fields = (
+            "name", "enabled", "job", "tag", "events", "after", "too_long_seconds", "too_long_factor", "deadline",
+            "quiet_from", "quiet_until", "timezone", "channels",
+        )  # fmt: skip
+
+    def clean_after(self) -> int:
+        """Refuse 0: an incident begins with the first failure."""
+        after: int = self.cleaned_data["after"]
+        if after < 1:
+            raise forms.ValidationError("must be at least 1")
+        return after
+
+    def clean_too_long_factor(self) -> float | None:
+        """Refuse a factor below 1: half of all runs would be too long."""
+        factor: float | None = self.cleaned_data["too_long_factor"]
+        if factor is not None and factor < 1:
+            raise forms.ValidationError("must be at least 1")
+        return factor
+
+    def clean_timezone(self) -> str:
+        """Refuse a zone that nobody knows."""
+        name: str = self.cleaned_data["timezone"]
+        if name:
+            try:
+                ZoneInfo(name)
+            except (KeyError, ValueError, OSError) as error:
+                raise forms.ValidationError("is not a time zone, such as Europe/Berlin") from error
+        return name
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse events that lack what they go by, and a rule about a job and a tag at once."""
+        cleaned: dict[str, Any] = super().clean() or {}
+        events = cleaned.get("events", [])
+        if cleaned.get("job") and cleaned.get("tag"):
+            self.add_error("tag", "a rule is about one job, or about the jobs with a tag: leave one of them out")
+        if AlertEvent.DEADLINE in events and not cleaned.get("deadline"):
+            self.add_error("deadline", "is needed for the event of the deadline")
+        limits = (cleaned.get("too_long_seconds"), cleaned.get("too_long_factor"))
+        if AlertEvent.TOO_LONG in events and limits == (None, None):
+            self.add_error("too_long_seconds", "give seconds, or a factor of the usual duration")
+        if (cleaned.get("quiet_from") is None) != (cleaned.get("quiet_until") is None):
+            self.add_error("quiet_until", "quiet hours need a start and an end")
+        return cleaned
+
+
+class ChannelForm(forms.ModelForm):
+    """Where a channel leads. What is secret is written, and never shown again."""
+
+    secret = forms.CharField(required=False, widget=forms.PasswordInput, help_text="whsec_… in base64; signs webhooks.")
+    previous_secret = forms.CharField(
+        required=False, widget=forms.PasswordInput, help_text="Signs as well, while receivers change to the new secret."
+    )
+
+    class Meta:
+        model = Channel
+        fields = ("name", "kind", "target", "secret", "previous_secret", "enabled")
+        widgets = {"target": forms.Textarea({"rows": 2})}
+
+    def clean_secret(self) -> str:
+        """Keep the stored secret where none is given."""
+        return self._secret("secret")
+
+    def clean_previous_secret(self) -> str:
+        """Keep the stored secret where none is given."""
+        return self._secret("previous_secret")
+
+    def _secret(self, name: str) -> str:
+        given: str = self.cleaned_data[name].strip()
+        if not given:
+            return str(getattr(self.instance, name))
+        try:
+            base64.b64decode(given.removeprefix("whsec_"), validate=True)
+        except ValueError as error:
+            raise forms.ValidationError("must be base64, with or without whsec_ before it") from error
+        return given
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse a target that its kind cannot use."""
+        cleaned: dict[str, Any] = super().clean() or {}
+        target = str(cleaned.get("target", "")).strip()
+        try:
+            if cleaned.get("kind") == Channel.EMAIL:
+                for address in re.split(r"[\s,]+", target):
+                    validate_email(address)
+            elif cleaned.get("kind") == Channel.WEBHOOK:
+                parse_target(target)
+            elif "://" not in target:
+                raise forms.ValidationError("must be a URL of Apprise, such as slack://…")
+        except forms.ValidationError as error:
+            self.add_error("target", error)
+        except ValueError as error:
+            self.add_error("target", str(error))
+        return cleaned

@@ -1,0 +1,5 @@
+"""Alerts: one per incident, told by rules, delivered through channels."""
+
+from .incidents import End, acknowledge, jobs_with_incidents, observe, retried, scheduler_lost
+
+__all__ = ["End", "acknowledge", "jobs_with_incidents", "observe", "retried", "scheduler_lost"]

@@ -1,0 +1,107 @@
+"""How a message goes out: by e-mail, as a signed webhook, or through Apprise."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from django.core.mail import EmailMessage
+
+from ..conf import conf
+from ..core.clock import Clock
+from ..core.exceptions import CronzimusError
+from ..functions.http.client import Request, fetch, parse_target
+from ..functions.http.guard import Guard
+from ..models import Channel, Delivery
+
+TIMEOUT_SECONDS = 10.0
+SECRET_PREFIX = "whsec_"  # noqa: S105 (the prefix of the Standard Webhooks specification)
+
+
+class NotDelivered(CronzimusError):
+    """The message was not accepted."""
+
+    code = "NOT_DELIVERED"
+
+
+def send(delivery: Delivery, clock: Clock) -> str:
+    """Send a message once; return what the receiver answered. Raises `NotDelivered`, and what the transport raises."""
+    return SENDERS[delivery.channel.kind](delivery, clock)
+
+
+def _email(delivery: Delivery, clock: Clock) -> str:
+    data = delivery.payload["data"]
+    recipients = delivery.channel.target.replace(",", " ").split()
+    lines = [
+        f"{name}: {data[name]}" for name in ("job", "kind", "error", "count", "run", "opened_at") if data.get(name)
+    ]
+    subject = " ".join(str(data["text"]).split())[:150]
+    sent = EmailMessage(f"[Cronzimus] {subject}", "\n".join([data["text"], "", *lines]), to=recipients).send()
+    if not sent:
+        raise NotDelivered("the mail server took no message")
+    return f"sent to {', '.join(recipients)}"
+
+
+def _webhook(delivery: Delivery, clock: Clock) -> str:
+    body = orjson.dumps(delivery.payload)
+    headers = {"content-type": "application/cloudevents+json", "user-agent": "Cronzimus"}
+    secrets = [one for one in (delivery.channel.secret, delivery.channel.previous_secret) if one]
+    if secrets:
+        headers |= signature(delivery.payload["id"], clock.now(), body, secrets)
+    request = Request(method="POST", url=parse_target(delivery.channel.target), headers=headers, body=body)
+    guard = Guard(allowed=conf.JOB_HTTP_ALLOWED_NETWORKS, timeout=TIMEOUT_SECONDS, clock=clock)
+    answer = fetch(request, guard, expected=range(200, 300), max_redirects=0)
+    said = f"{answer.status} {answer.reason}".strip()
+    if not 200 <= answer.status < 300:
+        raise NotDelivered(f"{said}: {answer.body[:200].decode('utf-8', 'replace')}")
+    return said
+
+
+def signature(message_id: str, now: datetime, body: bytes, secrets: list[str]) -> dict[str, str]:
+    """Return the headers of the Standard Webhooks specification, with a signature for each secret.
+
+    Raises `NotDelivered` for a secret that is not base64.
+    """
+    timestamp = str(int(now.astimezone(UTC).timestamp()))
+    signed = b".".join((message_id.encode(), timestamp.encode(), body))
+    signatures = [
+        base64.b64encode(hmac.new(_key(secret), signed, hashlib.sha256).digest()).decode() for secret in secrets
+    ]
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": timestamp,
+        "webhook-signature": " ".join(f"v1,{one}" for one in signatures),
+    }
+
+
+def _key(secret: str) -> bytes:
+    try:
+        return base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
+    except ValueError as error:
+        raise NotDelivered("the channel's secret is not base64: make a new one") from error
+
+
+def _apprise(delivery: Delivery, clock: Clock) -> str:
+    try:
+        import apprise
+    except ImportError as error:
+        raise NotDelivered("Apprise is not installed: pip install apprise") from error
+    notifier: Any = apprise.Apprise()
+    if not notifier.add(delivery.channel.target):
+        raise NotDelivered("Apprise does not understand the channel's URL")
+    if not notifier.notify(title="Cronzimus", body=str(delivery.payload["data"]["text"])):
+        raise NotDelivered("Apprise could not notify")
+    return "notified"
+
+
+SENDERS: dict[str, Callable[[Delivery, Clock], str]] = {
+    Channel.EMAIL: _email,
+    Channel.WEBHOOK: _webhook,
+    Channel.APPRISE: _apprise,
+}
+"""The senders by the kind of channel."""

@@ -1,0 +1,60 @@
+"""Deliver what is in the outbox, beside the loop of a scheduler: a slow receiver never holds up a run."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from ..conf import conf
+from ..core.clock import Clock
+from ..functions.http.client import Request, fetch, parse_target
+from ..functions.http.guard import Guard
+from ..models import Delivery
+from . import channels, outbox
+
+logger = logging.getLogger("cronzimus.alerts.delivery")
+
+BATCH = 10
+PING = timedelta(minutes=1)
+PING_TIMEOUT_SECONDS = 10.0
+
+
+class Deliverer:
+    """Delivers what is due, and pings the dead man's switch once a minute."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Prepare to deliver; nothing is read yet."""
+        self._clock = clock
+        self._ping_at = clock.monotonic()
+
+    def deliver_due(self) -> int:
+        """Deliver up to `BATCH` messages that are due; return how many there were."""
+        taken = outbox.take(BATCH, now=self._clock.now())
+        for delivery in taken:
+            self._deliver(delivery)
+        return len(taken)
+
+    def _deliver(self, delivery: Delivery) -> None:
+        began = self._clock.monotonic()
+        try:
+            response = channels.send(delivery, self._clock)
+        except Exception as error:
+            seconds = self._clock.monotonic() - began
+            outbox.refused(delivery, f"{type(error).__name__}: {error}", seconds, now=self._clock.now())
+            extra = {"action": "alert_not_delivered", "delivery": delivery.pk}
+            logger.warning("alert %s to %s was not delivered: %s", delivery.pk, delivery.channel, error, extra=extra)
+            return
+        outbox.delivered(delivery, response, self._clock.monotonic() - began, now=self._clock.now())
+        logger.info("alert %s delivered to %s", delivery.pk, delivery.channel, extra={"action": "alert_delivered"})
+
+    def ping(self) -> None:
+        """Ask the address of ALERT_PING_URL, at most once a minute; a failure is logged and nothing else."""
+        if not conf.ALERT_PING_URL or self._clock.monotonic() < self._ping_at:
+            return
+        self._ping_at = self._clock.monotonic() + PING.total_seconds()
+        guard = Guard(allowed=conf.JOB_HTTP_ALLOWED_NETWORKS, timeout=PING_TIMEOUT_SECONDS, clock=self._clock)
+        request = Request(method="GET", url=parse_target(conf.ALERT_PING_URL), headers={"user-agent": "Cronzimus"})
+        try:
+            fetch(request, guard, expected=range(200, 300), max_redirects=3)
+        except Exception as error:
+            logger.warning("ALERT_PING_URL does not answer: %s", error, extra={"action": "alert_ping_failed"})

@@ -1,0 +1,194 @@
+"""Open, count and recover incidents as runs end, and write what is to be told of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef
+
+from ..core.alerts import AlertEvent, IncidentKind, IncidentState, Reason, Told, fingerprint_of, reason_to_tell
+from ..core.exceptions import InvalidRequest
+from ..core.runs import RunStatus
+from ..models import AlertRule, Incident, Job, Run
+from . import outbox
+
+FAILURES = (RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.LOST)
+NOT_RUN = (RunStatus.MISSED, RunStatus.SKIPPED)
+EVENTS = {
+    IncidentKind.FAILURE: AlertEvent.FAILURE, IncidentKind.NOT_RUN: AlertEvent.NOT_RUN,
+    IncidentKind.TOO_LONG: AlertEvent.TOO_LONG, IncidentKind.DEADLINE: AlertEvent.DEADLINE,
+    IncidentKind.SCHEDULER: AlertEvent.SCHEDULER,
+}  # fmt: skip
+"""The event that a rule asks for, by the kind of incident."""
+LONGEST_ERROR = 500
+
+
+class End(NamedTuple):
+    """How a run ended, as far as alerts go. `is_final` is false where a retry follows: the streak goes on with that."""
+
+    job_id: str
+    run_id: int | None
+    status: RunStatus
+    error: str
+    at: datetime
+    is_final: bool = True
+
+
+def observe(ends: Sequence[End], now: datetime) -> None:
+    """Bring the incidents up to date with runs that ended, in the transaction that records them.
+
+    A run that succeeds recovers what is open of its job. A cancelled run changes nothing.
+    """
+    ends = [end for end in ends if end.is_final and end.status is not RunStatus.CANCELLED]
+    job_ids = sorted({end.job_id for end in ends})
+    opened = Incident.objects.open().filter(job_id__in=job_ids) if job_ids else Incident.objects.none()
+    # Locked in one order, so that two schedulers do not wait for each other in a ring.
+    known = {(one.job_id, one.kind): one for one in opened.select_for_update().order_by("job_id", "kind")}
+    unsuccessful = [end for end in ends if end.status is not RunStatus.SUCCEEDED]
+    if not known and not unsuccessful:
+        return
+    rules = _Rules(job_ids)
+    for end in ends:
+        if end.status is RunStatus.SUCCEEDED:
+            for kind in (IncidentKind.FAILURE, IncidentKind.NOT_RUN, IncidentKind.TOO_LONG, IncidentKind.DEADLINE):
+                if (incident := known.pop((end.job_id, kind), None)) is not None:
+                    _recover(incident, end, rules, now)
+        else:
+            kind = IncidentKind.NOT_RUN if end.status in NOT_RUN else IncidentKind.FAILURE
+            known[end.job_id, kind] = _count(known.get((end.job_id, kind)), kind, end, rules, now)
+
+
+def jobs_with_incidents() -> frozenset[str]:
+    """Return the ids of the jobs with an open incident."""
+    return frozenset(Incident.objects.open().exclude(job_id=None).values_list("job_id", flat=True))
+
+
+def retried(run_ids: Sequence[int]) -> set[int]:
+    """Return those of `run_ids` that are followed by another attempt: their streak goes on with that."""
+    if not run_ids:
+        return set()
+    same = Run.objects.filter(job_id=OuterRef("job_id"), scheduled_time=OuterRef("scheduled_time"))
+    following = same.filter(attempt=OuterRef("attempt") + 1)
+    return set(Run.objects.filter(Exists(following), pk__in=run_ids).values_list("pk", flat=True))
+
+
+def raise_incident(kind: IncidentKind, job_id: str | None, error: str, *, fingerprint: str, run_id: int | None,
+                   now: datetime) -> Incident:  # fmt: skip
+    """Open the incident of this kind, or tell of it again where its fingerprint is another one.
+
+    For what is found by looking (a run that takes too long, a deadline that has passed), and not by a run's end.
+    """
+    with transaction.atomic():
+        incident = Incident.objects.open().select_for_update().filter(job_id=job_id, kind=kind).first()
+        if incident is None:
+            incident = Incident(job_id=job_id, kind=kind, opened_at=now, first_run=run_id, last_at=now)
+        elif incident.fingerprint != fingerprint:
+            incident.count += 1
+        incident.last_run, incident.last_at, incident.error = run_id, now, error[:LONGEST_ERROR]
+        incident.fingerprint = fingerprint
+        incident.save()
+        _tell(incident, _Rules([job_id] if job_id else []), now)
+    return incident
+
+
+def scheduler_lost(scheduler_ids: Iterable[str], now: datetime) -> None:
+    """Tell that schedulers were lost: an incident for each, over as soon as it is told."""
+    for scheduler_id in scheduler_ids:
+        error = f"the scheduler {scheduler_id} was lost"
+        incident = raise_incident(
+            IncidentKind.SCHEDULER, None, error, fingerprint=fingerprint_of(scheduler_id) + scheduler_id[-16:],
+            run_id=None, now=now,
+        )  # fmt: skip
+        Incident.objects.filter(pk=incident.pk).update(state=IncidentState.RECOVERED, recovered_at=now)
+
+
+def acknowledge(incident_id: int, *, actor: str, now: datetime) -> Incident:
+    """Note that somebody takes an incident on: it is not repeated any more.
+
+    Raises `InvalidRequest` where it is over.
+    """
+    with transaction.atomic():
+        incident = Incident.objects.select_for_update().filter(pk=incident_id).first()
+        if incident is None or incident.state == IncidentState.RECOVERED:
+            raise InvalidRequest(f"there is no open incident {incident_id}")
+        if incident.state == IncidentState.OPEN:
+            incident.state, incident.acknowledged_at, incident.acknowledged_by = (
+                IncidentState.ACKNOWLEDGED, now, actor[:254]
+            )  # fmt: skip
+            incident.save(update_fields=["state", "acknowledged_at", "acknowledged_by"])
+    return incident
+
+
+def repeat(now: datetime) -> None:
+    """Tell again of the open incidents that were told a day ago and that nobody has taken on."""
+    with transaction.atomic():
+        for incident in Incident.objects.filter(state=IncidentState.OPEN).select_for_update().order_by("pk"):
+            _tell(incident, _Rules([incident.job_id] if incident.job_id else []), now)
+
+
+class _Rules:
+    """The rules that are on, and the tags of the jobs concerned: read once for each batch, and only when needed."""
+
+    def __init__(self, job_ids: Sequence[str]) -> None:
+        self._job_ids = job_ids
+        self._loaded: tuple[list[AlertRule], dict[str, Any]] | None = None
+
+    def of(self, incident: Incident) -> list[AlertRule]:
+        """Return the rules about the job of an incident."""
+        if self._loaded is None:
+            rules = list(AlertRule.objects.filter(enabled=True).prefetch_related("channels"))
+            tags: dict[str, Any] = defaultdict(list)
+            if any(rule.tag for rule in rules):
+                tags.update(Job.objects.filter(pk__in=self._job_ids).values_list("id", "tags"))
+            self._loaded = (rules, tags)
+        rules, tags = self._loaded
+        return [rule for rule in rules if rule.applies_to(incident.job_id, tags[incident.job_id or ""])]
+
+
+def _count(incident: Incident | None, kind: IncidentKind, end: End, rules: _Rules, now: datetime) -> Incident:
+    if incident is None:
+        incident = Incident(job_id=end.job_id, kind=kind, opened_at=end.at, first_run=end.run_id, count=0)
+    incident.count += 1
+    incident.last_run, incident.last_at = end.run_id, end.at
+    incident.error = end.error.partition("\n")[0][:LONGEST_ERROR]
+    incident.fingerprint = fingerprint_of(incident.error)
+    incident.save()
+    _tell(incident, rules, now, lost=end.status is RunStatus.LOST)
+    return incident
+
+
+def _tell(incident: Incident, rules: _Rules, now: datetime, *, lost: bool = False) -> None:
+    event = EVENTS[IncidentKind(incident.kind)]
+    told = dict(incident.told) if isinstance(incident.told, dict) else {}
+    for rule in rules.of(incident):
+        if not (rule.wants(event) or (lost and rule.wants(AlertEvent.LOST))):
+            continue
+        reason = reason_to_tell(
+            count=incident.count, after=rule.after, fingerprint=incident.fingerprint, told=_last(told, rule),
+            acknowledged=incident.state == IncidentState.ACKNOWLEDGED, now=now,
+        )  # fmt: skip
+        if reason is not None:
+            outbox.put(incident, rule, reason, now)
+            told[str(rule.pk)] = {"at": now.isoformat(), "fingerprint": incident.fingerprint}
+    if told != incident.told:
+        incident.told = told
+        incident.save(update_fields=["told"])
+
+
+def _last(told: dict[str, Any], rule: AlertRule) -> Told | None:
+    entry = told.get(str(rule.pk))
+    return None if entry is None else Told(datetime.fromisoformat(entry["at"]), entry["fingerprint"])
+
+
+def _recover(incident: Incident, end: End, rules: _Rules, now: datetime) -> None:
+    incident.state, incident.recovered_at = IncidentState.RECOVERED, end.at
+    incident.save(update_fields=["state", "recovered_at"])
+    unheard = outbox.drop_unheard(incident, now)
+    for rule in rules.of(incident):
+        was_told = str(rule.pk) in incident.told and rule.pk not in unheard
+        if was_told and rule.wants(AlertEvent.RECOVERY):
+            outbox.put(incident, rule, Reason.RECOVERED, now)

@@ -1,0 +1,123 @@
+"""The outbox: a row for each message, written with what it tells of, and taken by whichever scheduler delivers it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from ..core.alerts import DeliveryState, Reason, next_attempt, quiet_until
+from ..models import AlertRule, Channel, Delivery, Incident, Run
+
+LEASE = timedelta(seconds=60)
+"""How long a delivery belongs to the scheduler that took it: longer than any attempt takes."""
+
+
+def put(incident: Incident, rule: AlertRule, reason: Reason, now: datetime) -> None:
+    """Write a message to each channel of a rule. In the rule's quiet hours it waits for their end."""
+    zone = ZoneInfo(rule.timezone or settings.TIME_ZONE)
+    due_at = quiet_until(now, rule.quiet_from, rule.quiet_until, zone) or now
+    for channel in rule.channels.all():
+        if channel.enabled:
+            Delivery.objects.create(
+                channel=channel, incident=incident, rule=rule, reason=reason, created_at=now, next_attempt_at=due_at,
+                payload=payload_of(incident, rule.name, reason, now),
+            )  # fmt: skip
+
+
+def put_test(channel: Channel, *, now: datetime) -> Delivery:
+    """Write a message that says that it is a test, and return it."""
+    payload = _event(
+        Reason.TEST, now, subject=None, data={"reason": Reason.TEST, "text": "This is a test of Cronzimus."}
+    )
+    return Delivery.objects.create(
+        channel=channel, reason=Reason.TEST, created_at=now, next_attempt_at=now, payload=payload
+    )
+
+
+def put_again(delivery: Delivery, *, now: datetime) -> Delivery:
+    """Write the message of a delivery once more, and return it. Its receiver can tell by the event's id."""
+    return Delivery.objects.create(
+        channel=delivery.channel, incident=delivery.incident, rule=delivery.rule, reason=delivery.reason,
+        created_at=now, next_attempt_at=now, payload=delivery.payload,
+    )  # fmt: skip
+
+
+def drop_unheard(incident: Incident, now: datetime) -> set[int | None]:
+    """Drop what waits for the end of quiet hours, now that the incident is over; return the rules that nobody heard."""
+    waiting = Delivery.objects.filter(
+        incident=incident, state=DeliveryState.PENDING, attempts=0, next_attempt_at__gt=now
+    )
+    rules: set[int | None] = set(waiting.values_list("rule_id", flat=True))
+    waiting.update(state=DeliveryState.DROPPED, next_attempt_at=None, response="recovered in quiet hours")
+    heard = Delivery.objects.filter(incident=incident, rule_id__in=rules).exclude(state=DeliveryState.DROPPED)
+    return rules - set(heard.values_list("rule_id", flat=True))
+
+
+def take(limit: int, *, now: datetime) -> list[Delivery]:
+    """Return up to `limit` deliveries that are due, each taken by this process for `LEASE`.
+
+    A process that dies leaves them due again after the lease: each is delivered at least once.
+    """
+    with transaction.atomic():
+        due = Delivery.objects.due(now).select_related("channel", "incident")
+        if connection.features.has_select_for_update_skip_locked:
+            due = due.select_for_update(skip_locked=True, of=("self",))
+        taken = list(due[:limit])
+        Delivery.objects.filter(pk__in=[one.pk for one in taken]).update(next_attempt_at=now + LEASE)
+    return taken
+
+
+def delivered(delivery: Delivery, response: str, seconds: float, *, now: datetime) -> None:
+    """Note that a message has arrived."""
+    Delivery.objects.filter(pk=delivery.pk).update(
+        state=DeliveryState.DELIVERED, attempts=delivery.attempts + 1, delivered_at=now, next_attempt_at=None,
+        response=response[:1000], seconds=seconds,
+    )  # fmt: skip
+
+
+def refused(delivery: Delivery, response: str, seconds: float, *, now: datetime) -> None:
+    """Note that an attempt failed: the next one follows with a backoff, until the last one."""
+    attempts = delivery.attempts + 1
+    again = next_attempt(attempts, now)
+    Delivery.objects.filter(pk=delivery.pk).update(
+        state=DeliveryState.FAILED if again is None else DeliveryState.PENDING, attempts=attempts,
+        next_attempt_at=again, response=response[:1000], seconds=seconds,
+    )  # fmt: skip
+
+
+def payload_of(incident: Incident, rule: str, reason: Reason, now: datetime) -> dict[str, Any]:
+    """Return what a message says: an event of CloudEvents 1.0, in its JSON format."""
+    run = None if incident.last_run is None else Run.objects.filter(pk=incident.last_run).values("status").first()
+    data: dict[str, Any] = {
+        "reason": reason, "rule": rule, "incident": incident.pk, "kind": incident.kind, "job": incident.job_id,
+        "count": incident.count, "error": incident.error, "opened_at": incident.opened_at.isoformat(),
+        "run": incident.last_run, "run_status": run["status"] if run else None,
+        "text": sentence(incident, reason),
+    }  # fmt: skip
+    return _event(reason, now, subject=incident.job_id, data=data)
+
+
+def _event(reason: Reason, now: datetime, *, subject: str | None, data: Mapping[str, Any]) -> dict[str, Any]:
+    event = {
+        "specversion": "1.0", "id": str(uuid4()), "source": "/cronzimus", "type": f"cronzimus.incident.{reason}",
+        "time": now.isoformat(), "datacontenttype": "application/json", "data": dict(data),
+    }  # fmt: skip
+    return event | ({"subject": subject} if subject else {})
+
+
+def sentence(incident: Incident, reason: Reason) -> str:
+    """Return in one sentence what a message tells."""
+    job = f"job {incident.job_id}" if incident.job_id else "Cronzimus"
+    if reason is Reason.RECOVERED:
+        return f"{job} has recovered from: {incident.error or incident.kind}"
+    if incident.kind == "failure":
+        times = "once" if incident.count == 1 else f"{incident.count} times in a row"
+        again = {Reason.CHANGED: ", now with another error", Reason.REPEATED: " and still fails"}.get(reason, "")
+        return f"{job} failed {times}{again}: {incident.error or 'no error was recorded'}"
+    return f"{job}: {incident.error}"

@@ -1,0 +1,92 @@
+"""What no run's end tells: runs that take too long, and deadlines that pass although nothing runs."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Exists, F, OuterRef
+
+from ..core.alerts import AlertEvent, IncidentKind, deadline_on, percentile
+from ..core.runs import RunStatus
+from ..models import AlertRule, Incident, Job, Run
+from .incidents import End, observe, raise_incident, repeat
+
+MEASURED_RUNS = 50
+SHARE = 0.95
+MOST_RUNNING = 10_000
+
+
+def watch(now: datetime) -> None:
+    """Raise the incidents that are to be found by looking, and repeat those that were told a day ago."""
+    _recover_missed(now)
+    rules = list(AlertRule.objects.filter(enabled=True))
+    too_long = [rule for rule in rules if rule.wants(AlertEvent.TOO_LONG)]
+    if too_long:
+        _watch_running(too_long, now)
+    for rule in rules:
+        if rule.wants(AlertEvent.DEADLINE) and rule.deadline is not None:
+            _watch_deadline(rule, now)
+    if rules:
+        repeat(now)
+
+
+def _recover_missed(now: datetime) -> None:
+    """Recover the incidents whose job has succeeded since, as its own row says.
+
+    A scheduler knows which jobs have an open incident from its last look. Where another one has opened it since, the
+    run that succeeds does not find it.
+    """
+    since = Job.objects.filter(
+        pk=OuterRef("job_id"), last_status=RunStatus.SUCCEEDED, last_run_at__gt=OuterRef("last_at")
+    )
+    recovered = Incident.objects.open().filter(Exists(since)).values_list("job_id", flat=True).distinct()
+    for job in Job.objects.filter(pk__in=list(recovered)).only("id", "last_run_at"):
+        with transaction.atomic():
+            observe([End(job.id, None, RunStatus.SUCCEEDED, "", job.last_run_at or now)], now)
+
+
+def _watch_running(rules: list[AlertRule], now: datetime) -> None:
+    running = Run.objects.filter(status=RunStatus.RUNNING, started_at__isnull=False).order_by("started_at")
+    rows = list(running.values_list("pk", "job_id", "started_at")[:MOST_RUNNING])
+    tags = dict(Job.objects.filter(pk__in={job_id for _, job_id, _ in rows}).values_list("id", "tags"))
+    for run_id, job_id, started_at in rows:
+        if started_at is None:
+            continue
+        seconds = (now - started_at).total_seconds()
+        limits = [
+            limit for rule in rules if rule.applies_to(job_id, tags.get(job_id)) and (limit := _limit(rule, job_id))
+        ]
+        if limits and seconds > min(limits):
+            error = f"run {run_id} has been running for {seconds:.0f} s, more than {min(limits):.0f} s"
+            raise_incident(IncidentKind.TOO_LONG, job_id, error, fingerprint=f"run {run_id}", run_id=run_id, now=now)
+
+
+def _limit(rule: AlertRule, job_id: str) -> float | None:
+    """Return the seconds from which on a run takes too long: fixed, or by how long the job's runs took of late."""
+    if rule.too_long_seconds is not None:
+        return float(rule.too_long_seconds)
+    if rule.too_long_factor is None:
+        return None
+    ended = Run.objects.filter(job_id=job_id, status=RunStatus.SUCCEEDED, started_at__isnull=False)
+    newest = ended.order_by("-scheduled_time", "-attempt")[:MEASURED_RUNS]
+    durations = [took.total_seconds() for took in newest.values_list(F("finished_at") - F("started_at"), flat=True)]
+    typical = percentile(durations, SHARE)
+    return None if typical is None else max(typical * rule.too_long_factor, 1.0)
+
+
+def _watch_deadline(rule: AlertRule, now: datetime) -> None:
+    assert rule.deadline is not None  # noqa: S101 (the caller asks for it)
+    start, deadline = deadline_on(now, rule.deadline, ZoneInfo(rule.timezone or settings.TIME_ZONE))
+    if now < deadline:
+        return
+    for job in Job.objects.all().only("id", "tags", "created_at"):
+        if not rule.applies_to(job.id, job.tags) or job.created_at > deadline - timedelta(minutes=1):
+            continue
+        done = Run.objects.filter(job_id=job.id, status=RunStatus.SUCCEEDED, finished_at__gte=start)
+        if not done.filter(scheduled_time__gte=start - timedelta(days=1)).exists():
+            error = f"no run succeeded by {deadline:%H:%M} ({deadline.tzinfo})"
+            day = f"deadline {start:%Y-%m-%d}"
+            raise_incident(IncidentKind.DEADLINE, job.id, error, fingerprint=day, run_id=None, now=now)

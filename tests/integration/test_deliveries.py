@@ -1,0 +1,175 @@
+"""Deliveries: each message goes out at least once, with a backoff, and each attempt is on record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from jobs.alerts import outbox
+from jobs.alerts.delivery import Deliverer
+from jobs.core.alerts import BACKOFF_SECONDS, DeliveryState
+from jobs.models import Channel, Delivery
+from tests.fakes import FakeClock
+
+pytestmark = pytest.mark.django_db
+
+
+class Receiver(HTTPServer):
+    """Takes webhooks, and answers with `status`."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.status = 200
+        self.taken: list[tuple[dict[str, str], Any]] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/hook"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Receiver
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.server.taken.append(({name.lower(): value for name, value in self.headers.items()}, json.loads(body)))
+        self.send_response(self.server.status)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.server.taken.append(({}, self.path))
+        self.send_response(self.server.status)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    server = Receiver()
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def loopback(settings: Any) -> None:
+    settings.CRONZIMUS = settings.CRONZIMUS | {"JOB_HTTP_ALLOWED_NETWORKS": ["127.0.0.0/8"]}
+
+
+def webhook(url: str, **fields: Any) -> Channel:
+    return Channel.objects.create(name="hook", kind="webhook", target=url, **fields)
+
+
+def test_a_webhook_is_posted_as_a_cloud_event(receiver: Receiver, clock: FakeClock) -> None:
+    outbox.put_test(webhook(receiver.url), now=clock.now())
+    assert Deliverer(clock).deliver_due() == 1
+    ((headers, event),) = receiver.taken
+    assert headers["content-type"] == "application/cloudevents+json"
+    assert (event["specversion"], event["type"]) == ("1.0", "cronzimus.incident.test")
+    delivery = Delivery.objects.get()
+    assert (delivery.state, delivery.attempts, delivery.response) == (DeliveryState.DELIVERED, 1, "200 OK")
+
+
+def test_a_webhook_with_a_secret_is_signed(receiver: Receiver, clock: FakeClock) -> None:
+    outbox.put_test(webhook(receiver.url, secret="whsec_YWJj", previous_secret="whsec_ZGVm"), now=clock.now())
+    Deliverer(clock).deliver_due()
+    ((headers, event),) = receiver.taken
+    assert headers["webhook-id"] == event["id"]
+    assert len(headers["webhook-signature"].split()) == 2
+
+
+def test_a_refused_message_is_tried_again_after_a_while(receiver: Receiver, clock: FakeClock) -> None:
+    receiver.status = 503
+    outbox.put_test(webhook(receiver.url), now=clock.now())
+    deliverer = Deliverer(clock)
+    deliverer.deliver_due()
+    assert deliverer.deliver_due() == 0
+    delivery = Delivery.objects.get()
+    assert (delivery.state, delivery.attempts) == (DeliveryState.PENDING, 1)
+    assert "503" in delivery.response
+    receiver.status = 200
+    clock.advance(BACKOFF_SECONDS[0] + 1)
+    assert deliverer.deliver_due() == 1
+    assert Delivery.objects.get().state == DeliveryState.DELIVERED
+
+
+def test_a_message_that_nobody_takes_is_given_up_at_last(receiver: Receiver, clock: FakeClock) -> None:
+    receiver.status = 500
+    outbox.put_test(webhook(receiver.url), now=clock.now())
+    deliverer = Deliverer(clock)
+    for _ in range(len(BACKOFF_SECONDS) + 1):
+        assert deliverer.deliver_due() == 1
+        clock.advance(13 * 3600)
+    assert deliverer.deliver_due() == 0
+    assert Delivery.objects.get().state == DeliveryState.FAILED
+
+
+@pytest.mark.parametrize("target", ["http://10.0.0.1/", "http://[fe80::1]/", "ftp://example.com/", "nonsense"])
+def test_an_address_that_may_not_be_reached_is_refused(target: str, clock: FakeClock) -> None:
+    outbox.put_test(webhook(target), now=clock.now())
+    Deliverer(clock).deliver_due()
+    delivery = Delivery.objects.get()
+    assert (delivery.state, delivery.attempts) == (DeliveryState.PENDING, 1)
+
+
+def test_one_bad_channel_does_not_hold_up_the_others(receiver: Receiver, clock: FakeClock) -> None:
+    outbox.put_test(webhook("nonsense"), now=clock.now())
+    outbox.put_test(Channel.objects.create(name="good", kind="webhook", target=receiver.url), now=clock.now())
+    Deliverer(clock).deliver_due()
+    assert len(receiver.taken) == 1
+
+
+def test_a_mail_has_a_subject_of_one_line(clock: FakeClock, mailoutbox: Any) -> None:
+    channel = Channel.objects.create(name="m", kind="email", target="a@example.com, b@example.com")
+    delivery = outbox.put_test(channel, now=clock.now())
+    delivery.payload["data"]["text"] = "one\nBcc: x@example.com"
+    delivery.save()
+    Deliverer(clock).deliver_due()
+    (mail,) = mailoutbox
+    assert mail.to == ["a@example.com", "b@example.com"]
+    assert "\n" not in mail.subject
+
+
+def test_a_delivery_that_a_dead_scheduler_took_is_due_again(clock: FakeClock) -> None:
+    outbox.put_test(webhook("http://127.0.0.1:1/"), now=clock.now())
+    assert len(outbox.take(10, now=clock.now())) == 1
+    assert outbox.take(10, now=clock.now()) == []
+    assert len(outbox.take(10, now=clock.now() + outbox.LEASE + timedelta(seconds=1))) == 1
+
+
+def test_a_delivery_can_be_sent_again(clock: FakeClock, receiver: Receiver) -> None:
+    first = outbox.put_test(webhook(receiver.url), now=clock.now())
+    outbox.put_again(first, now=clock.now())
+    Deliverer(clock).deliver_due()
+    (_, one), (_, two) = receiver.taken
+    assert one["id"] == two["id"]
+
+
+def test_the_dead_mans_switch_is_pinged_once_a_minute(clock: FakeClock, receiver: Receiver, settings: Any) -> None:
+    settings.CRONZIMUS = settings.CRONZIMUS | {"ALERT_PING_URL": receiver.url}
+    deliverer = Deliverer(clock)
+    deliverer.ping()
+    deliverer.ping()
+    assert len(receiver.taken) == 1
+    clock.advance(61)
+    deliverer.ping()
+    assert len(receiver.taken) == 2
+
+
+def test_a_ping_that_fails_is_only_logged(clock: FakeClock, settings: Any, caplog: pytest.LogCaptureFixture) -> None:
+    settings.CRONZIMUS = settings.CRONZIMUS | {"ALERT_PING_URL": "http://127.0.0.1:1/"}
+    Deliverer(clock).ping()
+    assert [record.action for record in caplog.records] == ["alert_ping_failed"]

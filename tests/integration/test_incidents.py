@@ -1,0 +1,304 @@
+"""Incidents: one for each streak of failures, told by rules, over when the job has recovered."""
+
+from __future__ import annotations
+
+from datetime import datetime, time, timedelta
+from typing import Any
+
+import pytest
+
+from jobs import services
+from jobs.alerts import End, acknowledge, observe, outbox, scheduler_lost
+from jobs.alerts.watch import watch
+from jobs.core.alerts import DeliveryState, IncidentState
+from jobs.core.exceptions import InvalidRequest
+from jobs.core.runs import RunStatus
+from jobs.models import AlertRule, Channel, Delivery, Incident, Job, Run
+from tests.fakes import NOW
+
+pytestmark = pytest.mark.django_db
+
+BODY: dict[str, Any] = {"id": "a", "func": "tests:record", "trigger": "interval", "hours": 1}
+EVERYTHING = ["failure", "recovery", "not_run", "too_long", "deadline", "scheduler"]
+
+
+def at(minutes: float) -> datetime:
+    return NOW + timedelta(minutes=minutes)
+
+
+def make_rule(name: str = "r", **fields: Any) -> AlertRule:
+    channel, _ = Channel.objects.get_or_create(name="c", kind="email", target="ops@example.com")
+    rule = AlertRule.objects.create(**{"name": name, "events": EVERYTHING, **fields})
+    rule.channels.add(channel)
+    return rule
+
+
+@pytest.fixture
+def job() -> Job:
+    return services.add_job(BODY, now=NOW)
+
+
+def end(status: str, minutes: float = 0, error: str = "ValueError: no", **fields: Any) -> None:
+    given = {"job_id": "a", "run_id": 7, "status": RunStatus(status), "error": error, "at": at(minutes), **fields}
+    observe([End(**given)], at(minutes))
+
+
+def told() -> list[str]:
+    return list(Delivery.objects.order_by("id").values_list("reason", flat=True))
+
+
+@pytest.mark.parametrize("status", ["failed", "timed_out", "lost"])
+def test_the_first_unsuccessful_run_opens_an_incident(job: Job, status: str) -> None:
+    end(status)
+    incident = Incident.objects.get()
+    assert (incident.kind, incident.state, incident.count) == ("failure", "open", 1)
+    assert (incident.first_run, incident.last_run, incident.error) == (7, 7, "ValueError: no")
+
+
+def test_a_streak_is_one_incident(job: Job) -> None:
+    for minute in range(5):
+        end("failed", minute, run_id=minute)
+    incident = Incident.objects.get()
+    assert (incident.count, incident.first_run, incident.last_run) == (5, 0, 4)
+
+
+def test_a_success_recovers_it_and_the_next_failure_opens_another(job: Job) -> None:
+    end("failed")
+    end("succeeded", 1)
+    end("failed", 2)
+    states = Incident.objects.order_by("id").values_list("state", flat=True)
+    assert list(states) == [IncidentState.RECOVERED, IncidentState.OPEN]
+
+
+@pytest.mark.parametrize("status", ["cancelled"])
+def test_a_cancelled_run_changes_nothing(job: Job, status: str) -> None:
+    end(status)
+    end("failed", 1)
+    end(status, 2)
+    assert Incident.objects.get().count == 1
+
+
+def test_an_attempt_that_is_tried_again_does_not_count(job: Job) -> None:
+    end("failed", is_final=False)
+    assert not Incident.objects.exists()
+
+
+@pytest.mark.parametrize("status", ["missed", "skipped"])
+def test_a_fire_time_that_did_not_run_is_an_incident_of_its_own(job: Job, status: str) -> None:
+    end("failed")
+    end(status, 1)
+    assert set(Incident.objects.values_list("kind", flat=True)) == {"failure", "not_run"}
+    end("succeeded", 2)
+    assert not Incident.objects.open().exists()
+
+
+def test_successes_of_healthy_jobs_write_nothing(job: Job, statements: Any) -> None:
+    with statements() as found:
+        end("succeeded")
+    assert len(found) == 1
+
+
+def test_a_streak_is_told_once_and_its_recovery_once(job: Job) -> None:
+    make_rule()
+    for minute in range(5):
+        end("failed", minute)
+    end("succeeded", 6)
+    end("succeeded", 7)
+    assert told() == ["opened", "recovered"]
+
+
+def test_another_error_is_told_again(job: Job) -> None:
+    make_rule()
+    end("failed", 0, "ValueError: 5")
+    end("failed", 1, "ValueError: 6")
+    end("failed", 2, "TypeError: 6")
+    assert told() == ["opened", "changed"]
+
+
+def test_a_rule_may_wait_for_some_failures_in_a_row(job: Job) -> None:
+    make_rule(after=3)
+    end("failed")
+    end("failed", 1)
+    assert told() == []
+    end("failed", 2)
+    assert told() == ["opened"]
+
+
+def test_a_recovery_from_what_was_not_told_is_not_told(job: Job) -> None:
+    make_rule(after=3)
+    end("failed")
+    end("succeeded", 1)
+    assert told() == []
+
+
+def test_a_rule_without_recovery_tells_none(job: Job) -> None:
+    make_rule(events=["failure"])
+    end("failed")
+    end("succeeded", 1)
+    assert told() == ["opened"]
+
+
+def test_a_rule_for_lost_runs_tells_of_those_alone(job: Job) -> None:
+    make_rule(events=["lost"])
+    end("failed")
+    assert told() == []
+    end("lost", 1)
+    assert told() == ["opened"]
+
+
+@pytest.mark.parametrize(("fields", "number"), [({"job_id": "a"}, 1), ({"job_id": "b"}, 0), ({"tag": "x"}, 1),
+                                                ({"tag": "y"}, 0), ({"enabled": False}, 0), ({}, 1)])  # fmt: skip
+def test_a_rule_is_about_a_job_a_tag_or_all(fields: dict[str, Any], number: int) -> None:
+    services.add_job(BODY | {"tags": ["x"]}, now=NOW)
+    make_rule(**fields)
+    end("failed")
+    assert len(told()) == number
+
+
+def test_a_channel_that_is_off_gets_nothing(job: Job) -> None:
+    make_rule()
+    Channel.objects.update(enabled=False)
+    end("failed")
+    assert told() == []
+
+
+def test_each_rule_tells_by_itself(job: Job) -> None:
+    make_rule("one")
+    make_rule("two", after=2)
+    end("failed")
+    end("failed", 1)
+    assert told() == ["opened", "opened"]
+
+
+def test_an_open_incident_is_repeated_once_a_day_until_it_is_acknowledged(job: Job) -> None:
+    make_rule()
+    end("failed")
+    watch(at(60))
+    assert told() == ["opened"]
+    watch(at(24 * 60))
+    watch(at(25 * 60))
+    assert told() == ["opened", "repeated"]
+    acknowledge(Incident.objects.get().pk, actor="somebody", now=at(26 * 60))
+    watch(at(72 * 60))
+    assert told() == ["opened", "repeated"]
+
+
+def test_an_incident_that_is_over_cannot_be_acknowledged(job: Job) -> None:
+    end("failed")
+    end("succeeded", 1)
+    with pytest.raises(InvalidRequest, match="no open incident"):
+        acknowledge(Incident.objects.get().pk, actor="", now=at(2))
+
+
+def test_quiet_hours_defer_a_message(job: Job) -> None:
+    hour = NOW.hour
+    make_rule(quiet_from=time(hour), quiet_until=time((hour + 2) % 24), timezone="UTC")
+    end("failed")
+    assert outbox.take(10, now=at(1)) == []
+    assert len(outbox.take(10, now=at(121))) == 1
+
+
+def test_what_recovers_in_quiet_hours_is_not_told_at_all(job: Job) -> None:
+    make_rule(quiet_from=time(NOW.hour), quiet_until=time((NOW.hour + 2) % 24), timezone="UTC")
+    end("failed")
+    end("succeeded", 5)
+    assert [(one.reason, one.state) for one in Delivery.objects.all()] == [("opened", DeliveryState.DROPPED)]
+
+
+def test_a_message_says_which_job_failed_and_why(job: Job) -> None:
+    make_rule()
+    run = Run.objects.create(
+        job=job, func="f", status="failed", trigger="schedule", scheduled_time=NOW, finished_at=NOW
+    )
+    end("failed", run_id=run.pk)
+    payload = Delivery.objects.get().payload
+    assert (payload["specversion"], payload["type"], payload["subject"]) == ("1.0", "cronzimus.incident.opened", "a")
+    assert payload["data"]["text"] == "job a failed once: ValueError: no"
+    assert payload["data"]["run_status"] == "failed"
+
+
+def test_a_lost_scheduler_is_told() -> None:
+    make_rule()
+    scheduler_lost(["host:1:abc"], NOW)
+    scheduler_lost(["host:2:def"], at(1))
+    assert told() == ["opened", "opened"]
+    assert not Incident.objects.open().exists()
+
+
+def running(job: Job, minutes: float, **fields: Any) -> Run:
+    return Run.objects.create(
+        job=job,
+        func="f",
+        status="running",
+        trigger="schedule",
+        scheduled_time=at(minutes),
+        started_at=at(minutes),
+        **fields,
+    )
+
+
+def test_a_run_that_takes_longer_than_its_rule_allows_is_told_once(job: Job) -> None:
+    make_rule(too_long_seconds=600)
+    running(job, 0)
+    watch(at(9))
+    assert told() == []
+    watch(at(11))
+    watch(at(12))
+    assert told() == ["opened"]
+    end("succeeded", 13)
+    assert told() == ["opened", "recovered"]
+
+
+def test_too_long_may_go_by_how_long_the_last_runs_took(job: Job) -> None:
+    make_rule(too_long_factor=2)
+    for minute in range(60):
+        Run.objects.create(
+            job=job, func="f", status="succeeded", trigger="schedule", scheduled_time=at(minute - 100),
+            started_at=at(minute - 100), finished_at=at(minute - 99),
+        )  # fmt: skip
+    running(job, 0)
+    watch(at(1.5))
+    assert told() == []
+    watch(at(2.5))
+    assert told() == ["opened"]
+
+
+def test_a_deadline_that_passes_without_a_success_is_told_even_if_nothing_ran(job: Job) -> None:
+    Job.objects.update(created_at=NOW - timedelta(days=3))
+    make_rule(deadline=time(NOW.hour, NOW.minute), timezone="UTC")
+    watch(at(-1))
+    assert told() == []
+    watch(at(1))
+    watch(at(2))
+    assert told() == ["opened"]
+
+
+def test_a_deadline_is_met_by_a_success_of_the_day(job: Job) -> None:
+    Job.objects.update(created_at=NOW - timedelta(days=3))
+    make_rule(deadline=time(NOW.hour, NOW.minute), timezone="UTC")
+    Run.objects.create(
+        job=job,
+        func="f",
+        status="succeeded",
+        trigger="schedule",
+        scheduled_time=at(-5),
+        started_at=at(-5),
+        finished_at=at(-4),
+    )
+    watch(at(1))
+    assert told() == []
+
+
+def test_an_incident_whose_job_has_succeeded_since_recovers_when_looked_at(job: Job) -> None:
+    end("failed")
+    Job.objects.update(last_status="succeeded", last_run_at=at(5))
+    watch(at(6))
+    assert Incident.objects.get().state == IncidentState.RECOVERED
+
+
+def test_at_most_one_incident_of_a_kind_is_open(job: Job) -> None:
+    end("failed")
+    from django.db import IntegrityError, transaction
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Incident.objects.create(job=job, kind="failure", opened_at=NOW, last_at=NOW)
