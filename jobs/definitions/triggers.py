@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,12 +12,15 @@ from django.conf import settings
 
 from ..core.exceptions import InvalidTrigger
 from ..core.json import is_equal, parse_stored
-from ..core.triggers.definition import TRIGGER_FIELDS, Recipe, Trigger, build_trigger, recipe_of
+from ..core.triggers.definition import TRIGGER_FIELDS, Recipe, Trigger, build_trigger, clean_trigger, recipe_of
 from ..core.triggers.fields import CRON_FIELDS, canonical, instant_of, time_zone
+from ..core.values import is_whole
 from ..models.job import Job
 
 ALL_TRIGGER_FIELDS = tuple(dict.fromkeys(name for names in TRIGGER_FIELDS.values() for name in names))
 """The fields of all kinds of triggers."""
+FIRST_TIME = datetime(1969, 12, 30, tzinfo=UTC)
+"""An instant before all times that a trigger may name: fire times begin in 1970, in every time zone."""
 DATES = ("run_date", "start_date", "end_date")
 """The fields of triggers that are times."""
 
@@ -43,6 +46,24 @@ def likely_fields(body: Mapping[str, Any], job: Job | None = None) -> tuple[str,
     trigger = body.get("trigger", job.trigger if job else None)
     kind = trigger.get("type") if isinstance(trigger, Mapping) else trigger
     return TRIGGER_FIELDS.get(kind, ()) if isinstance(kind, str) else ()
+
+
+def clean_definition(definition: Mapping[str, Any], *, now: datetime, grace: object) -> dict[str, Any]:
+    """Return the canonical form of a definition. Raises `InvalidTrigger` if it is wrong, or never fires after `now`.
+
+    `grace` is the `misfire_grace_time` of its job, by which a date may lie in the past; a wrong value counts as none.
+    """
+    seconds = grace if is_whole(grace) else None
+    return clean_trigger(definition, now=now, default_timezone=settings.TIME_ZONE, grace=seconds)
+
+
+def is_over(job: Job, now: datetime) -> bool:
+    """Tell whether the trigger of a job, valid as it is, does not fire any more."""
+    try:
+        clean_definition(job.trigger, now=now, grace=job.misfire_grace_time)
+    except InvalidTrigger:
+        return True
+    return False
 
 
 def is_same_trigger(definition: Mapping[str, Any], stored: object) -> bool:

@@ -7,17 +7,23 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
-
 from ..core.exceptions import CronzimusError, InvalidArguments, InvalidFunction, InvalidRequest, InvalidTrigger
 from ..core.json import is_same, unstorable
-from ..core.triggers.definition import TRIGGER_FIELDS, clean_trigger
-from ..core.values import is_whole, unknown_names
+from ..core.triggers.definition import TRIGGER_FIELDS
+from ..core.values import unknown_names
 from ..functions import registry
 from ..models.job import JOB_ID, Job
 from .arguments import argument_problems, clean_arguments
 from .policies import POLICIES, complete_retries, default_policies, is_same_policy, policy_problems
-from .triggers import ALL_TRIGGER_FIELDS, flat_trigger, is_same_trigger, likely_fields, trigger_of
+from .triggers import (
+    ALL_TRIGGER_FIELDS,
+    FIRST_TIME,
+    clean_definition,
+    flat_trigger,
+    is_same_trigger,
+    likely_fields,
+    trigger_of,
+)
 
 DEFINITION_FIELDS = ("name", "description", "tags", "func", "args", "kwargs")
 """The fields of a job that are neither trigger nor policy."""
@@ -40,16 +46,19 @@ MAX_TAGS = 20
 """Tags of one job."""
 
 
-def clean_job(body: Mapping[str, Any], *, now: datetime, job: Job | None = None) -> dict[str, Any]:
+def clean_job(
+    body: Mapping[str, Any], *, now: datetime, job: Job | None = None, allow_past: bool = False
+) -> dict[str, Any]:
     """Validate `body`, a job as people write it, flat as in the contract; return the model's fields that it gives.
 
     Without `job` it is a new one: fields that are left out get their defaults. With `job` only the fields that `body`
-    names are returned, checked against the rest of `job`. Nothing is written.
+    names are returned, checked against the rest of `job`. With `allow_past` a trigger need not fire after `now`.
+    Nothing is written.
 
     Raises a subclass of `InvalidRequest` that names every bad field. Its code is that of the first one in the order
     request, function, arguments, trigger, policies.
     """
-    return Validation(body, now=now, job=job).result()
+    return Validation(body, now=FIRST_TIME if allow_past else now, job=job).result()
 
 
 def changed(job: Job, cleaned: Mapping[str, Any]) -> list[str]:
@@ -71,7 +80,7 @@ class Validation:
     """The judgement of one body: the model's fields that it gives, and what is wrong, by field."""
 
     def __init__(self, body: Mapping[str, Any], *, now: datetime, job: Job | None) -> None:
-        """Take what `clean_job` takes."""
+        """Take what `clean_job` takes; a trigger must fire after `now`."""
         self.body = body
         self.now = now
         self.job = job
@@ -173,12 +182,7 @@ class Validation:
             definition = flat_trigger(self.body.get("trigger"), fields, self.job)
             if self.job is None or not is_same_trigger(definition, self.job.trigger):
                 grace = self._value("misfire_grace_time", default_policies()["misfire_grace_time"])
-                self.cleaned["trigger"] = clean_trigger(
-                    definition,
-                    now=self.now,
-                    default_timezone=settings.TIME_ZONE,
-                    grace=grace if is_whole(grace) else None,
-                )
+                self.cleaned["trigger"] = clean_definition(definition, now=self.now, grace=grace)
         except InvalidTrigger as error:
             for field, message in (error.fields or {"trigger": str(error)}).items():
                 self._refuse(field, message, InvalidTrigger)

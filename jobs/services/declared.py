@@ -1,7 +1,8 @@
-"""Make the jobs that the settings declare."""
+"""The jobs that the settings declare."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -12,19 +13,24 @@ from ..core.exceptions import CronzimusError, InvalidFunction, InvalidRequest, J
 from ..core.json import is_same
 from ..definitions import validation
 from ..definitions.policies import default_policies
+from ..definitions.triggers import is_over
 from ..functions import registry
 from ..models import Job
 from .jobs import add_job, get_job, update_job
 
+logger = logging.getLogger("cronzimus.services.declared")
+
 
 @transaction.atomic
 def sync_declared_jobs(declarations: Iterable[Mapping[str, Any]], *, now: datetime) -> None:
-    """Make the jobs that conf.JOBS declares: add those that are not there, change those declared anew.
+    """Make the jobs that conf.JOBS declares: add new ones, and change those whose declaration has changed.
 
-    A job is changed only when its declaration is not the one that it was last made from, so that what people edited,
-    paused or let run since stays as it is. Then what the declaration names holds, and what it named before and names no
-    more gets its default again, unless somebody edited it since. Raises a subclass of `InvalidRequest` that names every
-    bad field of every declaration, with its place in the list; then nothing is changed.
+    A job whose declaration is the one that it was last made from stays as people have edited, paused or let it run.
+    Otherwise the fields that the declaration names are set. A field that it no longer names gets its default again,
+    unless somebody has edited it since. A job whose time has passed is completed, with a warning.
+
+    Raises a subclass of `InvalidRequest` that names every bad field of every declaration, with its place in the list;
+    nothing is changed then.
     """
     seen: set[object] = set()
     errors: list[CronzimusError] = []
@@ -51,19 +57,24 @@ def _sync_declared_job(declaration: dict[str, Any], now: datetime) -> None:
         return
     try:
         if job is None:
-            job = add_job(declaration, now=now)
+            job = add_job(declaration, now=now, allow_past=True)
         else:
             named = {name: declaration[name] for name in declaration if name != "id"}
-            job = update_job(job.id, _dropped(job, declaration, now) | named, now=now)
+            job = update_job(job.id, _defaults_again(job, declaration, now) | named, now=now, allow_past=True)
     except JobExists:
         return  # another scheduler that starts at the same time was first
     Job.objects.filter(pk=job.pk).update(declaration=declaration)
+    if job.next_run_time is None and not job.paused and is_over(job, now):
+        logger.warning(
+            "declared job %s is completed: its trigger does not fire after now", job.pk,
+            extra={"action": "declared_job_over", "job": job.pk},
+        )  # fmt: skip
 
 
-def _dropped(job: Job, declaration: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    """Return the defaults of what the last declaration of `job` named and `declaration` does not.
+def _defaults_again(job: Job, declaration: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """Return the defaults of the fields that the last declaration of `job` named and `declaration` does not.
 
-    Not of what somebody edited since: that is theirs. The fields of the trigger are not among it; they come as one.
+    Fields that somebody has edited since are left out, and so are those of the trigger, which is declared as a whole.
     """
     defaults = _defaults(declaration.get("func", job.func))
     before = job.declaration if isinstance(job.declaration, dict) else {}
@@ -71,7 +82,7 @@ def _dropped(job: Job, declaration: Mapping[str, Any], now: datetime) -> dict[st
     try:
         made = validation.clean_job({name: before[name] for name in dropped}, now=now, job=job)
     except CronzimusError:
-        return {}  # what it once said means nothing now, and so nobody can tell what was edited
+        return {}  # the last declaration is not valid any more, so nobody can tell what was edited
     return {name: defaults[name] for name in dropped if is_same(getattr(job, name), made[name])}
 
 

@@ -12,6 +12,7 @@ from django.db import DataError, IntegrityError, transaction
 from ..core.exceptions import JobExists, JobNotFound
 from ..core.runs import RunStatus
 from ..definitions import validation
+from ..definitions.triggers import is_over
 from ..models import Job, Run, announce
 from .conflicts import is_taken
 from .schedule import anchor_at, first_fire_time, has_runs_left, next_after
@@ -23,14 +24,15 @@ MENDING = {"func", "args", "kwargs", "max_runs"}
 """The fields, beside the trigger, whose change can put a job back on its schedule."""
 
 
-def add_job(body: Mapping[str, Any], *, now: datetime, paused: bool = False) -> Job:
+def add_job(body: Mapping[str, Any], *, now: datetime, paused: bool = False, allow_past: bool = False) -> Job:
     """Add the job that `body` defines, flat as in the contract, and return it.
 
-    Raises a subclass of `InvalidRequest` that names every bad field, or `JobExists`.
+    With `allow_past` its time may have passed: then it is completed from the start. Raises a subclass of
+    `InvalidRequest` that names every bad field, or `JobExists`.
     """
-    cleaned = validation.clean_job(body, now=now)
+    cleaned = validation.clean_job(body, now=now, allow_past=allow_past)
     job = Job(**cleaned, anchor=anchor_at(now), paused=paused, created_at=now, updated_at=now)
-    job.next_run_time = None if paused else first_fire_time(job, now)
+    job.next_run_time = None if paused or (allow_past and is_over(job, now)) else first_fire_time(job, now)
     try:
         with transaction.atomic():
             job.save(force_insert=True)
@@ -44,21 +46,22 @@ def add_job(body: Mapping[str, Any], *, now: datetime, paused: bool = False) -> 
     return job
 
 
-def update_job(job_id: str, body: Mapping[str, Any], *, now: datetime) -> Job:
+def update_job(job_id: str, body: Mapping[str, Any], *, now: datetime, allow_past: bool = False) -> Job:
     """Change the fields that `body` names, and return the job. Only another trigger changes the schedule.
 
-    Fire times of the old trigger that are due and not claimed are saved as skipped. Raises `JobNotFound`, or a subclass
-    of `InvalidRequest` that names every bad field.
+    Fire times of the old trigger that are due and not claimed are saved as skipped. With `allow_past` the time of the
+    new trigger may have passed: then the job is completed. Raises `JobNotFound`, or a subclass of `InvalidRequest` that
+    names every bad field.
     """
     with transaction.atomic():
         job = locked_job(job_id)
-        cleaned = validation.clean_job(body, now=now, job=job)
+        cleaned = validation.clean_job(body, now=now, job=job, allow_past=allow_past)
         names = validation.changed(job, cleaned)
         due = skip_due(job, now, what="given another trigger") if "trigger" in names else None
         for name in names:
             setattr(job, name, cleaned[name])
         if "trigger" in names:
-            names += _reschedule(job, now)
+            names += _reschedule(job, now, allow_past and is_over(job, now))
             if due is not None and job.next_run_time != due.scheduled_time:
                 save_skipped(due)
         elif _is_mended(job, names):
@@ -95,7 +98,7 @@ def duplicate_job(job_id: str, new_id: str, *, now: datetime) -> Job:
     """Add a paused copy of a job under `new_id`, and return it. Raises as `add_job` does, and `JobNotFound`."""
     job = get_job(job_id)
     body = {name: getattr(job, name) for name in (*validation.DEFINITION_FIELDS, *validation.POLICY_FIELDS)}
-    return add_job({**body, "id": new_id, "trigger": job.trigger}, now=now, paused=True)
+    return add_job({**body, "id": new_id, "trigger": job.trigger}, now=now, paused=True, allow_past=True)
 
 
 def get_job(job_id: str) -> Job:
@@ -127,10 +130,12 @@ def _is_mended(job: Job, names: Sequence[str]) -> bool:
     return job.next_run_time is None and not job.paused and has_runs_left(job) and not MENDING.isdisjoint(names)
 
 
-def _reschedule(job: Job, now: datetime) -> list[str]:
+def _reschedule(job: Job, now: datetime, over: bool) -> list[str]:
     job.anchor, job.error = anchor_at(now), ""
-    if job.paused_until is not None and job.paused_until > now:
+    if over or job.paused:
+        job.next_run_time = None
+    elif job.paused_until is not None and job.paused_until > now:
         job.next_run_time = next_after(job, job.paused_until)
     else:
-        job.next_run_time = None if job.paused else first_fire_time(job, now)
+        job.next_run_time = first_fire_time(job, now)
     return ["anchor", "error", "next_run_time"]

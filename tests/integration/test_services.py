@@ -17,10 +17,11 @@ from jobs.core.exceptions import (
     JobExists,
     JobNotFound,
 )
-from jobs.core.runs import RunStatus, RunTrigger
+from jobs.core.runs import JobState, RunStatus, RunTrigger
 from jobs.definitions import validation
 from jobs.models import Job, Run
 from jobs.scheduler.store import admission, claims
+from jobs.selectors.states import job_state
 from jobs.services import declared
 from tests.fakes import NOW, after, make_job, make_run
 
@@ -590,6 +591,67 @@ def test_a_wrong_change_of_a_declaration_is_named_and_changes_nothing() -> None:
     with pytest.raises(InvalidRequest, match=r"JOBS\[0\]\.max_instances"):
         sync({**BODY, "max_instances": 0})
     assert stored().max_instances == 1
+
+
+OVER: dict[str, dict[str, Any]] = {
+    "a date that has passed": {"trigger": "date", "run_date": "2029-12-31T23:00:00Z"},
+    "a local date that has passed": {"trigger": "date", "run_date": "2029-12-31", "timezone": "Asia/Tokyo"},
+    "an interval whose end has passed": {"trigger": "interval", "seconds": 5, "end_date": "2029-12-31"},
+    "a window that has passed": {"trigger": "cron", "hour": 9, "start_date": "2029-01-01", "end_date": "2029-12-31"},
+    "a year that has passed": {"trigger": "cron", "year": 2029},
+    "the last fire time before the end has passed": {"trigger": "cron", "hour": 11, "end_date": "2030-01-01 13:00:00"},
+}
+ONCE = {"id": "once", "func": "tests:echo"}
+
+
+@pytest.mark.parametrize("trigger", OVER.values(), ids=OVER)
+def test_a_declared_job_whose_time_has_passed_is_completed_with_a_warning(
+    trigger: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    sync({**ONCE, **trigger}, BODY)
+    once = services.get_job("once")
+    assert job_state(once, NOW) == (JobState.COMPLETED, "")
+    assert stored().next_run_time == after(10)
+    (warning,) = (record for record in caplog.records if record.levelname == "WARNING")
+    assert "once" in warning.getMessage()
+    assert claims.claim_due("s1", ROOMS, after(1)).jobs == 0
+
+
+@pytest.mark.parametrize("trigger", OVER.values(), ids=OVER)
+def test_a_declaration_changed_to_a_time_that_has_passed_completes_its_job(trigger: dict[str, Any]) -> None:
+    sync({**ONCE, "trigger": "interval", "seconds": 5})
+    sync({**ONCE, **trigger}, now=after(1))
+    assert job_state(services.get_job("once"), after(1)) == (JobState.COMPLETED, "")
+
+
+def test_a_declared_date_that_has_just_passed_runs_within_its_grace() -> None:
+    late = {"trigger": "date", "run_date": after(-20).isoformat(), "misfire_grace_time": 60}
+    sync({**ONCE, **late})
+    assert services.get_job("once").next_run_time == after(-20)
+
+
+@pytest.mark.parametrize(
+    ("trigger", "field"),
+    [
+        ({"trigger": "date", "run_date": "2029-02-30"}, "run_date"),
+        ({"trigger": "cron", "month": 2, "day": 30}, "day"),
+        ({"trigger": "interval", "seconds": 5, "start_date": "2029-02-01", "end_date": "2029-01-01"}, "end_date"),
+        ({"trigger": "date", "run_date": "2029-12-31", "timezone": "Mars/Olympus"}, "timezone"),
+    ],
+)
+def test_a_declaration_of_a_wrong_form_is_refused_whatever_the_time(trigger: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidTrigger) as caught:
+        sync({**ONCE, **trigger})
+    assert list(caught.value.fields) == [f"JOBS[0].{field}"]
+
+
+@pytest.mark.parametrize("trigger", OVER.values(), ids=OVER)
+def test_a_job_whose_time_has_passed_is_copied(trigger: dict[str, Any]) -> None:
+    sync({**ONCE, **trigger})
+    copy = services.duplicate_job("once", "copy", now=after(1))
+    assert (copy.trigger, copy.paused) == (services.get_job("once").trigger, True)
+    services.resume_job("copy", now=after(2))
+    assert job_state(services.get_job("copy"), after(2)) == (JobState.COMPLETED, "")
 
 
 @pytest.mark.django_db(transaction=True)
