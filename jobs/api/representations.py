@@ -10,6 +10,7 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from ..core.exceptions import CronzimusError
+from ..core.output import read_from
 from ..core.runs import FINISHED
 from ..definitions import validation
 from ..definitions.arguments import with_placeholders
@@ -68,9 +69,12 @@ def run(row: Sequence[Any]) -> dict[str, Any]:
     return shown
 
 
-def log(run_id: int, status: str, offset: int, output: str) -> dict[str, Any]:
-    """Return what a run has written from the character `offset` on, and where to go on reading."""
-    next_offset = offset + len(output)
+def log(run_id: int, status: str, offset: int, text: str, omitted: int) -> dict[str, Any]:
+    """Return what a run has written from the character `offset` on, and where to go on reading.
+
+    `text` and `omitted` are those of `core.output.read_from`.
+    """
+    output, next_offset = read_from(offset, text, omitted)
     finished = status in FINISHED
     return {"run_id": run_id, "offset": offset, "next_offset": next_offset, "output": output, "finished": finished}
 

@@ -141,6 +141,8 @@ class Run(models.Model):
     error = models.TextField(blank=True, default="")
     traceback = models.TextField(blank=True, default="")
     output = models.TextField(blank=True, default="")
+    # How many characters are left out after the head of a long output; null for none. `core.output` has the rules.
+    output_omitted = models.PositiveBigIntegerField(null=True)
 
     objects = RunQuerySet.as_manager()
 

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from ..core.output import HEAD, LIMIT
 from ..worker.runner import Activity
 from .store.held import LiveUpdate, Outcome, Start
 
@@ -115,11 +116,10 @@ class Recorder:
             shown, size, progress = self._shown_of(activity), activity.output.size, activity.context.progress_made
             if (shown.size, shown.progress) == (size, progress):
                 continue
-            room -= size
+            room -= min(size, LIMIT)
             if updates and room < 0:
                 break
-            text = activity.output.getvalue()[shown.size :] if size > shown.size else ""
-            updates.append(LiveUpdate(activity.run.id, shown.size, text, size, progress))
+            updates.append(_live_update(activity, shown, progress))
         return updates
 
     def shown(self, updates: Sequence[LiveUpdate]) -> None:
@@ -130,3 +130,11 @@ class Recorder:
 
     def _shown_of(self, activity: Activity) -> Shown:
         return self._shown.get(activity.run.id, NOTHING_SHOWN)
+
+
+def _live_update(activity: Activity, shown: Shown, progress: tuple[int, int | None] | None) -> LiveUpdate:
+    output = activity.output.stored()
+    # Where characters are left out, the end of what is on record is replaced: the tail has moved.
+    kept = min(shown.size, HEAD) if output.omitted else shown.size
+    text = output.text[kept:] if output.size > shown.size else ""
+    return LiveUpdate(activity.run.id, kept, text, output.size, progress, output.omitted)

@@ -18,56 +18,74 @@ from contextvars import ContextVar
 from functools import partial
 from typing import IO, Any, TextIO, cast
 
-LIMIT = 256 * 1024
-"""Characters kept of one run's output."""
-TRUNCATED = "\n[output truncated: more than 256 KB]\n"
-"""What ends an output that is not kept to its end."""
+from ..core.output import HEAD, LIMIT, TAIL, StoredOutput, mark
+
+MAX_PARTS = 1000
+"""Pieces of text that are kept apart before they are joined: most are shorter than what Python needs to keep them."""
+SLACK = 64 * 1024
+"""Characters by which the tail may grow beyond what is kept before it is cut."""
 
 
 class Output:
-    """What one run has written: the first `LIMIT` characters, and a mark where there was more."""
+    """What one run has written: all of it, or its head and its tail where it is longer than `LIMIT`."""
 
-    __slots__ = ("_ended", "_full", "_lock", "_parts", "_size")
+    __slots__ = ("_ended", "_head", "_head_size", "_lock", "_size", "_tail", "_tail_size")
 
     def __init__(self) -> None:
         """Start empty."""
-        self._parts: list[str] = []
-        self._size = 0
-        self._full = False
+        self._head: list[str] = []
+        self._tail: list[str] = []
+        self._head_size = self._tail_size = self._size = 0
         self._ended = False
         # A run may write from threads of its own.
         self._lock = threading.Lock()
 
     @property
     def size(self) -> int:
-        """The number of characters kept."""
+        """How many characters the run has written, kept or not."""
         return self._size
 
     def write(self, text: str) -> bool:
-        """Keep `text`, or as much of it as there is room for. Returns False where the run has ended."""
+        """Keep `text`. Returns False where the run has ended."""
         with self._lock:
             if self._ended:
                 return False
-            if self._full:
-                return True
-            room = LIMIT - self._size
-            self._parts.append(text[:room])
-            self._size += min(len(text), room)
-            if len(text) > room:
-                self._parts.append(TRUNCATED)
-                self._full = True
+            self._size += len(text)
+            room = HEAD - self._head_size
+            if room > 0:
+                self._head.append(text[:room])
+                self._head_size += min(len(text), room)
+                if len(self._head) > MAX_PARTS:
+                    self._head = ["".join(self._head)]
+                text = text[room:]
+            if text:
+                self._tail.append(text)
+                self._tail_size += len(text)
+                if len(self._tail) > MAX_PARTS or self._tail_size > TAIL + SLACK:
+                    self._cut_tail()
             return True
 
-    def end(self) -> str:
-        """Return all of it, as `getvalue` does, and take no more."""
+    def _cut_tail(self) -> None:
+        tail = "".join(self._tail)
+        if self._size > LIMIT:
+            tail = tail[-TAIL:]
+        self._tail = [tail]
+        self._tail_size = len(tail)
+
+    def end(self) -> StoredOutput:
+        """Return what is kept, and take no more."""
         with self._lock:
             self._ended = True
-        return self.getvalue()
+        return self.stored()
 
-    def getvalue(self) -> str:
-        """Return all of it, as text that every database can store."""
+    def stored(self) -> StoredOutput:
+        """Return what is kept, as text that every database can store."""
         with self._lock:
-            return storable("".join(self._parts)) if self._parts else ""
+            if not self._size:
+                return StoredOutput("")
+            self._cut_tail()
+            head, tail, omitted = "".join(self._head), self._tail[0], self._size - self._head_size - self._tail_size
+        return StoredOutput(storable(head + (mark(omitted) if omitted else "") + tail), omitted)
 
 
 def storable(text: str) -> str:

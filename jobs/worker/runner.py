@@ -61,6 +61,7 @@ class Activity:
 
     def outcome(self, finished_at: datetime, *, status: RunStatus, **ended: str) -> Outcome:
         """Return its outcome. `ended` has the reason, the result, the error and the traceback, where there are any."""
+        output = self.output.end()
         return Outcome(
             run_id=self.run.id,
             job_id=self.run.job_id,
@@ -68,7 +69,8 @@ class Activity:
             status=RunStatus(status),
             started_at=self.started_at,
             finished_at=max(finished_at, self.started_at),  # the machine's clock may have been set back meanwhile
-            output=self.output.end(),
+            output=output.text,
+            output_omitted=output.omitted,
             progress=self.context.progress_made,
             **ended,
         )

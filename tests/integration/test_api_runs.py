@@ -8,8 +8,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from jobs.core.output import HEAD, LIMIT, TAIL, mark
 from jobs.core.runs import RunStatus
 from jobs.models import Run
+from jobs.worker.output import Output
 from tests.fakes import NOW, after, make_job, make_run, make_token
 
 from .api_client import Api
@@ -175,6 +177,24 @@ def test_what_a_run_wrote_is_read_from_a_character_on(api: Api, offset: str, out
         "output": output,
         "finished": False,
     }
+
+
+def test_a_long_output_is_followed_by_offsets_that_stay_right(api: Api) -> None:
+    output, read, offset = Output(), "", 0
+    run = make_run(status="running")
+    for text in ("a" * HEAD, "b" * 10, "c" * TAIL, "ü" * LIMIT, "end"):
+        output.write(text)
+        run.output, omitted = output.stored()
+        run.output_omitted = omitted or None
+        run.save()
+        body = api.get(f"/scheduler/runs/{run.id}/log?offset={offset}")
+        assert (body["offset"], body["next_offset"]) == (offset, output.size)
+        read += body["output"]
+        offset = body["next_offset"]
+    shown = "a" * HEAD + "b" * 10 + "c" * TAIL
+    assert read == shown + mark(LIMIT - TAIL) + "ü" * TAIL + "end"
+    assert api.get(f"/scheduler/runs/{run.id}/log?offset=2147483646")["next_offset"] == 2147483646
+    assert api.get(f"/scheduler/runs/{run.id}/log")["output"] == run.output
 
 
 @pytest.mark.parametrize("status", list(RunStatus))

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 
+from jobs.core.output import HEAD, LIMIT, TAIL, mark
 from jobs.core.runs import RunStatus
 from jobs.models import Job, Run
 from jobs.scheduler.recorder import Recorder
 from jobs.worker import runner
-from jobs.worker.output import LIMIT, Output
+from jobs.worker.output import Output
 from jobs.worker.runner import Activity
 from tests.fakes import NOW, FakeClock, after, held_run, make_job, make_run, outcome
 
@@ -281,10 +282,36 @@ def test_only_what_is_new_is_sent(recorder: Recorder) -> None:
     with connection.execute_wrapper(measure):
         flush_live(recorder)
     assert sent[0] < 200
-    assert Run.objects.get().output == going.output.getvalue()
+    assert Run.objects.get().output == going.output.stored().text
     going.context.progress(1)
     flush_live(recorder)
-    assert Run.objects.get().output == going.output.getvalue()
+    assert Run.objects.get().output == going.output.stored().text
+
+
+def test_the_head_and_the_tail_of_a_long_output_are_shown_while_it_grows(recorder: Recorder) -> None:
+    going = activity(held(status=RunStatus.RUNNING))
+    recorder.started(going)
+    for text in ("a" * HEAD + "b" * 10, "c" * TAIL, "d" * TAIL, "e", "f" * LIMIT):
+        going.output.write(text)
+        flush_live(recorder)
+        run = Run.objects.get()
+        assert (run.output, run.output_omitted or 0) == going.output.stored()
+    assert run.output == "a" * HEAD + mark(run.output_omitted) + "f" * TAIL
+    recorder.finished(going.outcome(NOW, status=RunStatus.SUCCEEDED))
+    flush(recorder)
+    run = Run.objects.get()
+    assert (run.output, run.output_omitted) == going.output.stored()
+
+
+def test_a_short_output_has_nothing_left_out(recorder: Recorder) -> None:
+    going = activity(held(status=RunStatus.RUNNING))
+    recorder.started(going)
+    going.output.write("a" * LIMIT)
+    flush_live(recorder)
+    assert Run.objects.get().output_omitted is None
+    recorder.finished(going.outcome(NOW, status=RunStatus.SUCCEEDED))
+    flush(recorder)
+    assert Run.objects.get().output_omitted is None
 
 
 def test_what_was_shown_although_its_answer_was_lost_is_not_shown_twice(recorder: Recorder) -> None:

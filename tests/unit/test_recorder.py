@@ -6,6 +6,7 @@ from datetime import datetime
 
 import pytest
 
+from jobs.core.output import HEAD, LIMIT, TAIL, mark
 from jobs.scheduler import recorder as module
 from jobs.scheduler.recorder import Recorder
 from jobs.scheduler.store.held import Start
@@ -103,6 +104,21 @@ def test_a_live_update_has_only_what_is_new(recorder: Recorder) -> None:
     running.context.progress(1, 3)
     (second,) = recorder.live_updates()
     assert (second.kept, second.text, second.size, second.progress) == (5, "two", 8, (1, 3))
+
+
+def test_a_live_update_of_a_long_output_replaces_its_tail(recorder: Recorder) -> None:
+    running = activity(1)
+    recorder.started(running)
+    running.output.write("a" * LIMIT)
+    recorder.shown(recorder.live_updates())
+    running.output.write("b" * 1000)
+    (update,) = recorder.live_updates()
+    assert (update.kept, update.size, update.omitted) == (HEAD, LIMIT + 1000, LIMIT + 1000 - HEAD - TAIL)
+    assert update.text == mark(update.omitted) + "a" * (TAIL - 1000) + "b" * 1000
+    recorder.shown([update])
+    running.context.progress(1, 2)
+    (update,) = recorder.live_updates()
+    assert (update.text, update.progress) == ("", (1, 2))
 
 
 def test_a_live_update_that_was_not_written_is_offered_again(recorder: Recorder) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db.models.functions import Substr
+from django.db.models import BigIntegerField, IntegerField, Value
+from django.db.models.functions import Cast, Coalesce, Greatest, Substr
 from django.http import Http404
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -15,6 +16,7 @@ from rest_framework.viewsets import ViewSet
 
 from ... import services
 from ...core.exceptions import RunNotFound
+from ...core.output import HEAD
 from ...core.runs import Executor, RunStatus
 from ...models import Run
 from ...models.run import RunQuerySet
@@ -71,8 +73,9 @@ class RunViewSet(SchedulerView, ViewSet):
         """Show what a run wrote, from a character on: to be asked for again until it is finished."""
         asked = query.query_of(request, {"offset": query.whole(0, MAX_CHARACTER)})
         offset = asked["offset"] or 0
-        found, status, output = _one(request, run_id, "id", "status", Substr("output", offset + 1))
-        return Response(representations.log(found, status, offset, output))
+        text = Substr("output", _character(offset))
+        found, status, output, omitted = _one(request, run_id, "id", "status", text, "output_omitted")
+        return Response(representations.log(found, status, offset, output, omitted or 0))
 
     def cancel(self, request: Request, run_id: str) -> Response:
         """End a run: at once where it has not started, and otherwise as soon as it can be made to."""
@@ -132,6 +135,14 @@ def _known(job_id: str) -> str:
     if "\x00" in job_id or not Run.objects.filter(job_id=job_id).exists():
         services.get_job(job_id)
     return job_id
+
+
+def _character(offset: int) -> int | Cast:
+    """Return `core.output.position` as SQL, counted from 1."""
+    if offset <= HEAD:
+        return offset + 1
+    behind_the_gap = Value(offset, BigIntegerField()) - Coalesce("output_omitted", Value(0))
+    return Cast(Greatest(Value(HEAD), behind_the_gap) + Value(1), IntegerField())
 
 
 def _how(run: Run) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from ... import services
+from ...core.output import position, read_from
 from ...core.runs import FINISHED, RunStatus
 from ...models import Run
 from .base import Subcommand, positive
@@ -42,13 +43,14 @@ def _logs(options: dict[str, Any], out: Output) -> int:
     run = _chosen(options["run"])
     shown = 0
     while True:
-        out.write(run.output[shown:])
+        omitted = run.output_omitted or 0
+        text, shown = read_from(shown, run.output[position(shown, omitted) :], omitted)
+        out.write(text)
         out.out.flush()
-        shown = len(run.output)
         if run.status in FINISHED or not options["follow"]:
             break
         time.sleep(POLL_SECONDS)
-        run.refresh_from_db(fields=["output", "status", "reason", "error", "traceback"])
+        run.refresh_from_db(fields=["output", "output_omitted", "status", "reason", "error", "traceback"])
     if run.traceback:
         out.note(run.traceback.rstrip())
     out.note(f"run {run.pk} of {run.job_id}: {run.status.replace('_', ' ')}")

@@ -54,7 +54,8 @@ class Start(NamedTuple):
 class LiveUpdate(NamedTuple):
     """What a running run has written since the last update, and how far it has come.
 
-    `kept` is how many characters of its output are on record already; `text` follows them, to `size` in all.
+    `text` follows the first `kept` characters of the output that is on record. The run has written `size` characters in
+    all, of which `omitted` are left out; see `core.output`.
     """
 
     run_id: int
@@ -62,6 +63,7 @@ class LiveUpdate(NamedTuple):
     text: str
     size: int
     progress: tuple[int, int | None] | None
+    omitted: int = 0
 
 
 class Outcome(NamedTuple):
@@ -78,4 +80,5 @@ class Outcome(NamedTuple):
     error: str = ""
     traceback: str = ""
     output: str = ""
+    output_omitted: int = 0
     progress: tuple[int, int | None] | None = None

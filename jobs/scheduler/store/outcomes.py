@@ -24,10 +24,14 @@ logger = logging.getLogger("cronzimus.scheduler.store.outcomes")
 STARTED = {"id": "number", "started_at": "time"}
 FINISHED = {
     "id": "number", "status": "text", "reason": "text", "started_at": "time", "finished_at": "time", "result": "json",
-    "error": "text", "traceback": "text", "output": "text", "progress_done": "number", "progress_total": "number",
+    "error": "text", "traceback": "text", "output": "text", "output_omitted": "number", "progress_done": "number",
+    "progress_total": "number",
 }  # fmt: skip
 ENDED = {"id": "number", "status": "text", "finished_at": "time"}
-LIVE = {"id": "number", "kept": "number", "text": "text", "progress_done": "number", "progress_total": "number"}
+LIVE = {
+    "id": "number", "kept": "number", "text": "text", "output_omitted": "number", "progress_done": "number",
+    "progress_total": "number",
+}  # fmt: skip
 COUNTED = {"id": "text", "runs": "number", "failures": "number", "status": "text", "at": "time"}
 RETRIES = {"id": "number", "available_at": "time"}
 
@@ -37,13 +41,15 @@ PROGRESS_SQL = "progress_done = v.progress_done, progress_total = v.progress_tot
 LIVE_SQL = (
     # Cut to what was known to be on record: after a lost answer, nothing is appended twice.
     "output = CASE WHEN v.text = '' THEN cronzimus_run.output "
-    "ELSE substr(cronzimus_run.output, 1, CAST(v.kept AS integer)) || v.text END, " + PROGRESS_SQL
+    "ELSE substr(cronzimus_run.output, 1, CAST(v.kept AS integer)) || v.text END, "
+    "output_omitted = v.output_omitted, " + PROGRESS_SQL
 )
 FINISHED_SQL = (
     "status = v.status, started_at = v.started_at, finished_at = v.finished_at, result = v.result, "
     # The reason of a cancellation stays on record where the function ended in another way.
     "reason = COALESCE(v.reason, cronzimus_run.reason), error = COALESCE(v.error, ''), "
-    "traceback = COALESCE(v.traceback, ''), output = COALESCE(v.output, ''), " + PROGRESS_SQL
+    "traceback = COALESCE(v.traceback, ''), output = COALESCE(v.output, ''), "
+    "output_omitted = v.output_omitted, " + PROGRESS_SQL
 )
 COPIED = "job_id, func, args, kwargs, scheduled_time, executor, timeout, priority, concurrency_group"
 """The columns that an attempt takes over from the one before it."""
@@ -60,9 +66,12 @@ def write_live(updates: Sequence[LiveUpdate], scheduler_id: str) -> None:
     """Write the output and the progress of running runs that `scheduler_id` still holds."""
     if updates:
         rows = [
-            {"id": update.run_id, "kept": update.kept, "text": update.text, **_progress(update.progress)}
+            {
+                "id": update.run_id, "kept": update.kept, "text": update.text,
+                "output_omitted": update.omitted or None, **_progress(update.progress),
+            }
             for update in updates
-        ]
+        ]  # fmt: skip
         _update(LIVE, rows, LIVE_SQL, scheduler_id)
 
 
@@ -106,6 +115,8 @@ def _finished_row(outcome: Outcome) -> dict[str, object]:
     # Most runs have none of the rest, and a column that is left out costs nothing.
     texts = zip(TEXTS, (outcome.reason, outcome.error, outcome.traceback, outcome.output), strict=True)
     row |= {name: text for name, text in texts if text}
+    if outcome.output_omitted:
+        row["output_omitted"] = outcome.output_omitted
     if outcome.result:
         row["result"] = orjson.Fragment(outcome.result)
     return row | _progress(outcome.progress) if outcome.progress else row

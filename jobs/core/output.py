@@ -1,0 +1,56 @@
+"""Long outputs: what is kept of them, and how a reader finds his place in what is kept.
+
+Of an output longer than `LIMIT` the first `HEAD` and the last `TAIL` characters are kept, with a mark between that says
+how many were left out. An offset counts the characters that a run has written, kept or not; so an offset that a reader
+was given stays right while more is written and the middle is dropped.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+LIMIT = 256 * 1024
+"""Characters kept of one run's output, the mark included."""
+HEAD = LIMIT // 2
+"""Characters kept of the start of an output that is longer."""
+TAIL = LIMIT - HEAD - 64
+"""Characters kept of its end: 64 are left for the mark."""
+
+
+class StoredOutput(NamedTuple):
+    """The output of a run as the database has it: `text`, in which `omitted` characters are left out after the head."""
+
+    text: str
+    omitted: int = 0
+
+    @property
+    def size(self) -> int:
+        """How many characters the run has written."""
+        return len(self.text) + (self.omitted - len(mark(self.omitted)) if self.omitted else 0)
+
+
+def mark(omitted: int) -> str:
+    """Return the line that stands for so many characters that are left out."""
+    return f"\n[{omitted:,} characters left out]\n"
+
+
+def position(offset: int, omitted: int) -> int:
+    """Return where in a stored output `read_from` needs the text from, to read it from the character `offset` on."""
+    return offset if offset <= HEAD else max(HEAD, offset - omitted)
+
+
+def read_from(offset: int, text: str, omitted: int) -> tuple[str, int]:
+    """Return what a run has written from the character `offset` on, and the offset of what it writes next.
+
+    `text` is the stored output from `position` on, in which `omitted` characters are left out after the head. Where the
+    offset is one of these, the text begins with a mark.
+    """
+    if not omitted:
+        return text, offset + len(text)
+    end_of_gap = HEAD + omitted
+    if offset < HEAD:
+        return text, offset + len(text) - len(mark(omitted)) + omitted
+    text = text[len(mark(omitted)) :]
+    if offset < end_of_gap:
+        return mark(end_of_gap - offset) + text, end_of_gap + len(text)
+    return text, offset + len(text)
