@@ -18,11 +18,12 @@ class JobsConfig(AppConfig):
     def ready(self) -> None:
         """Register the functions and the system checks. Raises `ImproperlyConfigured` for a wrong setting."""
         from . import checks
-        from .db import guest
+        from .db import folding, guest
         from .functions import builtin, commands, registry  # noqa: F401 (the first two register their functions)
 
         checks.require_valid_settings()
         guest.adapt_connections()
+        folding.fold_on_sqlite()
         registry.discover()
         checks.register_checks()
         post_migrate.connect(_make_roles, sender=self, dispatch_uid="cronzimus.make_roles")

@@ -7,15 +7,14 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from functools import lru_cache, reduce
+from functools import lru_cache
 from json.encoder import encode_basestring as quoted
-from operator import or_
 from threading import local
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db import connection
-from django.db.models import Case, Q, QuerySet, TextField, Value, When
+from django.db.models import Case, QuerySet, TextField, Value, When
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Cast
 
@@ -149,10 +148,8 @@ def _filtered(wanted: Wanted, now: datetime | Value) -> QuerySet[Job, Row]:
         state_sql(now), Cast("tags", TextField()), Case(When(paused_until__gt=now, then="paused_until")),
     ]  # fmt: skip
     reached = Job.objects.all() if wanted.reached is None else Job.objects.tagged(*wanted.reached)
-    jobs: QuerySet[Job, Row] = reached.order_by("id").values_list(*columns)
-    if wanted.q:
-        fields = ("id", "name", "func", "description")
-        jobs = jobs.filter(reduce(or_, (Q(**{f"{name}__icontains": wanted.q}) for name in fields)))
+    found = reached.search(wanted.q) if wanted.q else reached
+    jobs: QuerySet[Job, Row] = found.order_by("id").values_list(*columns)
     if wanted.state not in (None, JobState.BROKEN):
         jobs = jobs.alias(shown_state=state_sql(now)).filter(shown_state=wanted.state)
     return jobs

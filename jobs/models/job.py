@@ -19,6 +19,10 @@ JOB_ID = r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}"
 """What can be a job's id."""
 
 
+SEARCHED = ("id", "name", "func", "description")
+"""The fields in which people search for jobs."""
+
+
 class JobQuerySet(models.QuerySet["Job"]):
     """Jobs, by what the scheduler and the lists ask for."""
 
@@ -29,6 +33,10 @@ class JobQuerySet(models.QuerySet["Job"]):
     def tagged(self, *tags: str) -> JobQuerySet:
         """Return the jobs that have at least one of `tags`."""
         return self.filter(reduce(or_, (Q(HasTag("tags", tag)) for tag in tags))) if tags else self.none()
+
+    def search(self, words: str) -> JobQuerySet:
+        """Return the jobs whose id, name, function or description holds `words`, whatever the case."""
+        return self.filter(reduce(or_, (Q(**{f"{name}__has_text": words}) for name in SEARCHED)))
 
 
 class Job(models.Model):

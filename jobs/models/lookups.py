@@ -6,6 +6,9 @@ import json
 from typing import Any
 
 from django.db import models
+from django.db.models.lookups import IContains
+
+from ..db.folding import CASEFOLD
 
 
 class HasTag(models.Func):
@@ -30,3 +33,26 @@ class HasTag(models.Func):
         is_list = f"typeof({column}) = 'text' AND json_valid({column}) AND json_type({column}) = 'array'"
         found = f"EXISTS (SELECT 1 FROM json_each({column}) WHERE json_each.value = %s)"  # noqa: S608
         return f"(CASE WHEN {is_list} THEN {found} ELSE 0 END)", (*params * 4, self.tag)
+
+
+class HasText(models.Lookup):
+    """Whether a column holds a text, whatever the case of both: `name__has_text="überweisung"`.
+
+    As `icontains`, but beyond ASCII on SQLite too, whose own LIKE does not fold other letters.
+    """
+
+    lookup_name = "has_text"
+    prepare_rhs = False
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, Any]:
+        """Return the SQL of `icontains`."""
+        return IContains(self.lhs, str(self.rhs)).as_sql(compiler, connection)
+
+    def as_sqlite(self, compiler: Any, connection: Any) -> tuple[str, Any]:
+        """Return the SQL for SQLite: both texts are folded by Python."""
+        column, params = self.process_lhs(compiler, connection)
+        return f"instr({CASEFOLD}({column}), %s) > 0", (*params, str(self.rhs).casefold())
+
+
+models.CharField.register_lookup(HasText)
+models.TextField.register_lookup(HasText)

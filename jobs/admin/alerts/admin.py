@@ -38,7 +38,7 @@ class IncidentAdmin(ReadOnlyAdmin):
 
     list_display = ("about", "kind", "state", "count", "error_line", "opened", "recovered", "acknowledged_by")
     list_filter = (StateFilter,)
-    search_fields = ("job__id", "error")
+    search_fields = ("job__id", "error__has_text")
     actions = ("acknowledge",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Incident]:
@@ -84,7 +84,7 @@ class AlertRuleAdmin(BaseAdmin):
 
     form = RuleForm
     list_display = ("name", "enabled", "about", "told_of", "channel_names")
-    search_fields = ("name", "tag")
+    search_fields = ("name__has_text", "tag__has_text")
     filter_horizontal = ("channels",)
     fieldsets = (
         (None, {"fields": ("name", "enabled")}),
@@ -120,7 +120,7 @@ class ChannelAdmin(BaseAdmin):
 
     form = ChannelForm
     list_display = ("name", "kind", "enabled", "rule_count")
-    search_fields = ("name",)
+    search_fields = ("name__has_text",)
     actions = ("send_test",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Channel]:
@@ -146,7 +146,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
 
     list_display = ("id", "reason", "text", "channel", "state", "attempts", "created", "delivered", "answer")
     list_select_related = ("channel",)
-    search_fields = ("channel__name", "incident__job__id")
+    search_fields = ("channel__name__has_text", "incident__job__id")
     fields = ("channel", "incident", "reason", "state", "attempts", "response", "seconds", "created_at", "message")
     readonly_fields = fields
     actions = ("send_again",)

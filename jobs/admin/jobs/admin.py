@@ -14,6 +14,7 @@ from ... import services
 from ...core.exceptions import CronzimusError, JobNotFound
 from ...definitions import policies
 from ...models import Job
+from ...models.job import SEARCHED
 from ...selectors import states
 from ..pausing import PauseUntilForm, all_paused
 from ..request_time import request_now
@@ -35,7 +36,7 @@ class JobAdmin(RowActionAdmin):
         columns.ran, buttons,
     )  # fmt: skip
     list_filter = (StateFilter, LastResultFilter, ExecutorFilter)
-    search_fields = ("id", "name", "description", "func")
+    search_fields = tuple(f"{name}__has_text" for name in SEARCHED)
     search_help_text = "Search in ids, names, descriptions and functions."
     row_actions = JOB_ACTIONS
     actions = bulk_actions(JOB_ACTIONS)

@@ -93,7 +93,7 @@ class JobFilter(BarFilter):
 
 def found(runs: QuerySet[Run], words: str) -> QuerySet[Run]:
     """Return those of `runs` that `words` name: a run's id, a job's id, or a part of a job's id or name."""
-    jobs = Job.objects.filter(Q(id__icontains=words) | Q(name__icontains=words))
+    jobs = Job.objects.filter(Q(id__has_text=words) | Q(name__has_text=words))
     # As literals, not as a subquery: the planner of PostgreSQL then knows whether they have few runs or many.
     match = Q(job_id__in={words, *jobs.order_by("pk").values_list("pk", flat=True)[:MAX_JOBS]})
     if words.isascii() and words.isdigit() and int(words[:20]) <= MAX_ID:

@@ -68,7 +68,7 @@ class TokenAdmin(BaseAdmin):
     list_select_related = ("user",)
     list_display_links = None
     ordering = ("-created_at",)
-    search_fields = ("prefix", "name", f"user__{get_user_model().USERNAME_FIELD}")
+    search_fields = ("prefix", "name__has_text", f"user__{get_user_model().USERNAME_FIELD}")
 
     def has_change_permission(self, request: HttpRequest, obj: Token | None = None) -> bool:
         """A token is as it was made, until it is revoked."""
