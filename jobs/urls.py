@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path, re_path, register_converter
 from django.urls.converters import StringConverter
 
+from .api.views.backfills import BackfillCancelView, BackfillView, JobBackfillView
 from .api.views.base import NotFoundView
 from .api.views.functions import FunctionsView
 from .api.views.health import HealthView, ReadyView
@@ -45,6 +46,9 @@ urlpatterns = [
     path("scheduler/jobs/<str:job_id>/skip", jobs({"post": "skip"}), name="job-skip"),
     path("scheduler/jobs/<str:job_id>/run", jobs({"post": "run"}), name="job-run"),
     path("scheduler/jobs/<str:job_id>/runs", runs({"get": "of_job"}), name="job-runs"),
+    path("scheduler/jobs/<str:job_id>/backfill", JobBackfillView.as_view(), name="job-backfill"),
+    path("scheduler/backfills/<str:backfill_id>", BackfillView.as_view(), name="backfill"),
+    path("scheduler/backfills/<str:backfill_id>/cancel", BackfillCancelView.as_view(), name="backfill-cancel"),
     path("scheduler/jobs/<cronzimus_any:job_id>", JobFallbackView.as_view()),
     path("scheduler/runs", runs({"get": "list"}), name="runs"),
     path("scheduler/runs/<str:run_id>", runs({"get": "retrieve"}), name="run"),

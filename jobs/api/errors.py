@@ -12,7 +12,15 @@ from django.http import Http404
 from rest_framework.exceptions import APIException
 from rest_framework.response import Response
 
-from ..core.exceptions import CronzimusError, JobExists, JobNotFound, RunActive, RunFinished, RunNotFound
+from ..core.exceptions import (
+    BackfillNotFound,
+    CronzimusError,
+    JobExists,
+    JobNotFound,
+    RunActive,
+    RunFinished,
+    RunNotFound,
+)
 from ..services.idempotency import IdempotencyKeyReused
 from .bodies import MAX_BODY
 
@@ -22,6 +30,7 @@ RETRY_AFTER = 5
 """Seconds after which a client may try again when the database, or every scheduler, is gone."""
 
 STATUSES: dict[type[Exception], int] = {
+    BackfillNotFound: 404,
     JobNotFound: 404,
     RunNotFound: 404,
     JobExists: 409,

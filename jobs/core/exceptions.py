@@ -58,6 +58,12 @@ class RunNotFound(CronzimusError, LookupError):
     code = "RUN_NOT_FOUND"
 
 
+class BackfillNotFound(CronzimusError, LookupError):
+    """No backfill has this id."""
+
+    code = "BACKFILL_NOT_FOUND"
+
+
 class RunActive(CronzimusError):
     """The run has not ended yet."""
 

@@ -47,9 +47,11 @@ class RunTrigger(StrEnum):
     """A person, through the admin, the API or the command line."""
     RETRY = "retry"
     """An attempt before it that did not succeed."""
+    BACKFILL = "backfill"
+    """A backfill: a person asked for fire times of the past."""
 
 
-UNSCHEDULED = (RunTrigger.MANUAL, RunTrigger.RETRY)
+UNSCHEDULED = (RunTrigger.MANUAL, RunTrigger.RETRY, RunTrigger.BACKFILL)
 """What makes a run beside its job's trigger."""
 
 

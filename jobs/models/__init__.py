@@ -1,6 +1,7 @@
 """The rows: what people define (`Job`), what happened (`Run`), who made it happen (`Scheduler`), and the rest."""
 
 from .alerts import AlertRule, Channel, Delivery, Incident
+from .backfill import Backfill
 from .change import announce
 from .control import Control
 from .idempotency import IdempotencyKey
@@ -12,6 +13,7 @@ from .token import Token
 
 __all__ = [
     "AlertRule",
+    "Backfill",
     "Channel",
     "Control",
     "Delivery",

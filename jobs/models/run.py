@@ -133,6 +133,7 @@ class Run(models.Model):
     priority = models.SmallIntegerField(default=0)
     concurrency_group = models.CharField(max_length=64, blank=True, default="")
     cancel_requested_at = models.DateTimeField(null=True)
+    backfill = models.ForeignKey("Backfill", models.DO_NOTHING, null=True, db_constraint=False, db_index=False)
     args = StoredJSON(default=list)
     kwargs = StoredJSON(default=dict)
     progress_done = models.PositiveBigIntegerField(null=True)
@@ -200,6 +201,8 @@ class Run(models.Model):
                 name="cronzimus_run_cancel",
                 condition=Q(status__in=ACTIVE, cancel_requested_at__isnull=False),
             ),
+            # Read by backfills, which no other run belongs to.
+            models.Index("backfill", "id", name="cronzimus_run_of_backfill", condition=Q(backfill__isnull=False)),
         )
         constraints = (
             # The last guard of the promise: a fire time is claimed once, and an attempt made once.

@@ -12,6 +12,7 @@ from django.db import DatabaseError, connection
 from ..alerts.delivery import BATCH, Deliverer
 from ..alerts.watch import watch
 from ..core.clock import Clock
+from .store.backfills import advance
 from .store.statistics import roll_up
 
 logger = logging.getLogger("cronzimus.scheduler.background")
@@ -92,6 +93,7 @@ def background_tasks(clock: Clock) -> list[Task]:
 
     return [
         Task("alerts", 2.0, deliver),
+        Task("backfills", 1.0, lambda: advance(clock.now())),
         Task("incidents", 15.0, look),
         Task("statistics", 30.0, lambda: roll_up(clock.now())),
     ]

@@ -1,6 +1,7 @@
 """The writes that people ask for, in the admin, over the API or by commands: each is one transaction."""
 
 from .alerts import acknowledge_incident, send_again, send_test
+from .backfills import cancel_backfill, plan_backfill, start_backfill
 from .control import pause_all, resume_all
 from .declared import sync_declared_jobs
 from .jobs import (
@@ -18,6 +19,7 @@ from .tokens import create_token, find_token, shown
 __all__ = [
     "acknowledge_incident",
     "add_job",
+    "cancel_backfill",
     "cancel_run",
     "create_token",
     "duplicate_job",
@@ -26,6 +28,7 @@ __all__ = [
     "job_not_found",
     "pause_all",
     "pause_job",
+    "plan_backfill",
     "remove_job",
     "resume_all",
     "resume_job",
@@ -35,6 +38,7 @@ __all__ = [
     "send_test",
     "shown",
     "skip_next",
+    "start_backfill",
     "sync_declared_jobs",
     "update_job",
 ]

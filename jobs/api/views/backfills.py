@@ -1,0 +1,124 @@
+"""/scheduler/jobs/{id}/backfill and /scheduler/backfills: runs for fire times of the past."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Count
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from ... import services
+from ...core.exceptions import BackfillNotFound, InvalidRequest
+from ...core.times import parse_instant
+from ...definitions.backfills import JUST_BEFORE
+from ...models import Backfill, Run
+from ...selectors.states import zone_of
+from ...services.backfills import SHOWN
+from ..access import access_of
+from ..idempotency import answer_once
+from ..parsers import body_of, optional_body_of, refuse_unknown
+from ..representations import utc
+from .base import SchedulerView, actor_of
+
+FIELDS = ("from", "to", "only", "max_active", "dry_run")
+ONLY = {"missing": True, "all": False}
+MOST = 100
+
+
+class JobBackfillView(SchedulerView):
+    """The backfills of one job."""
+
+    needs = {"get": ("view_run",), "post": ("run_job",)}
+
+    def get(self, request: Request, job_id: str) -> Response:
+        """List the newest backfills of a job."""
+        access_of(request).require_job(job_id)
+        services.get_job(job_id)
+        return Response([_shown(backfill) for backfill in Backfill.objects.filter(job_id=job_id)[:MOST]])
+
+    def post(self, request: Request, job_id: str) -> Response:
+        """Start a backfill, or say with `dry_run` what it would do."""
+        access_of(request).require_job(job_id)
+        job = services.get_job(job_id)
+        body = body_of(request)
+        refuse_unknown(body, FIELDS)
+        given = _read(body, zone_of(job))
+        dry_run, max_active = given.pop("dry_run"), given.pop("max_active")
+        if dry_run:
+            plan = services.plan_backfill(job_id, now=self.now, **given)
+            times = [utc(at) for at in plan.fire_times[:SHOWN]]
+            return Response({"id": job_id, "status": "dry_run", "runs": len(plan.fire_times),
+                             "left_out": plan.left_out, "fire_times": times})  # fmt: skip
+
+        def start() -> dict[str, Any]:
+            backfill = services.start_backfill(
+                job_id, max_active=max_active, now=self.now, actor=actor_of(request), **given
+            )  # fmt: skip
+            return {"id": job_id, "status": "started", "backfill_id": backfill.pk, "runs": backfill.fire_times}
+
+        return answer_once(request, body, self.now, start)
+
+
+class BackfillView(SchedulerView):
+    """One backfill."""
+
+    needs = {"get": ("view_run",)}
+
+    def get(self, request: Request, backfill_id: str) -> Response:
+        """Show how far a backfill is."""
+        return Response(_shown(_found(request, backfill_id)))
+
+
+class BackfillCancelView(SchedulerView):
+    """The end of a backfill before its last run."""
+
+    needs = {"post": ("cancel_run",)}
+
+    def post(self, request: Request, backfill_id: str) -> Response:
+        """Queue no more runs, and cancel those that have not ended."""
+        optional_body_of(request)
+        backfill = services.cancel_backfill(_found(request, backfill_id).pk, now=self.now, actor=actor_of(request))
+        return Response({"backfill_id": backfill.pk, "status": "cancelled"})
+
+
+def _found(request: Request, text: str) -> Backfill:
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
+    backfill = Backfill.objects.filter(pk=number).first()
+    if backfill is None:
+        raise BackfillNotFound(f"there is no backfill {text[:20]!r}")
+    access_of(request).require_job(backfill.job_id)
+    return backfill
+
+
+def _read(body: dict[str, Any], zone: Any) -> dict[str, Any]:
+    wrong: dict[str, str] = {}
+    read: dict[str, Any] = {}
+    for name, field in (("start", "from"), ("end", "to")):
+        try:
+            read[name] = parse_instant(body.get(field), zone, end=name == "end")
+        except ValueError as error:
+            wrong[field] = "is missing" if field not in body else str(error)
+    only, max_active, dry_run = body.get("only", "missing"), body.get("max_active", 1), body.get("dry_run", False)
+    if not isinstance(only, str) or only not in ONLY:
+        wrong["only"] = "must be 'missing' or 'all'"
+    if isinstance(max_active, bool) or not isinstance(max_active, int) or not 1 <= max_active <= 1000:
+        wrong["max_active"] = "must be a whole number from 1 to 1000"
+    if not isinstance(dry_run, bool):
+        wrong["dry_run"] = "must be true or false"
+    if "end" in read and len(body["to"]) == len("2027-01-01"):
+        read["end"] -= JUST_BEFORE  # a bare date ends where the next day begins
+    if wrong:
+        raise InvalidRequest(fields=wrong)
+    return read | {"only_missing": ONLY[only], "max_active": max_active, "dry_run": dry_run}
+
+
+def _shown(backfill: Backfill) -> dict[str, Any]:
+    runs = Run.objects.filter(backfill=backfill).order_by().values_list("status").annotate(Count("id"))
+    return {
+        "id": backfill.pk, "job_id": backfill.job_id, "state": backfill.state, "from": utc(backfill.start),
+        "to": utc(backfill.end), "only": "missing" if backfill.only_missing else "all",
+        "max_active": backfill.max_active, "runs": backfill.fire_times, "queued": backfill.queued,
+        "statuses": dict(sorted(runs)), "actor": backfill.actor, "created_at": utc(backfill.created_at),
+        "ended_at": utc(backfill.ended_at), "queued_until": utc(backfill.queued_until),
+    }  # fmt: skip

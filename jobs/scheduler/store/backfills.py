@@ -1,0 +1,78 @@
+"""Queue the runs of backfills: as many at a time as each may have active."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from itertools import islice
+
+from django.db import connection, transaction
+
+from ...core.exceptions import CronzimusError
+from ...definitions.backfills import JUST_BEFORE, attempts_at, backfill_run, fire_times_of, is_active, is_missing
+from ...models import Backfill, Job, Run, announce
+from ...models.backfill import CANCELLED, DONE, RUNNING
+
+CHUNK = 100
+"""Fire times that one step of a backfill looks at."""
+
+
+def advance(now: datetime) -> bool:
+    """Take each running backfill a step further; return whether one of them has another step to take at once."""
+    has_more = False
+    for pk in Backfill.objects.filter(state=RUNNING).order_by("pk").values_list("pk", flat=True):
+        with transaction.atomic():
+            skip = connection.features.has_select_for_update_skip_locked
+            backfill = Backfill.objects.select_for_update(skip_locked=skip).filter(pk=pk, state=RUNNING).first()
+            if backfill is not None:
+                has_more |= _advance(backfill, now)
+    return has_more
+
+
+def _advance(backfill: Backfill, now: datetime) -> bool:
+    job = Job.objects.select_for_update().filter(pk=backfill.job_id).first()
+    active = Run.objects.active().filter(backfill=backfill).count()
+    if job is None:
+        return _end(backfill, CANCELLED, now)
+    room = backfill.max_active - active
+    if room <= 0:
+        return False
+    try:
+        following = fire_times_of(job, _start(backfill), backfill.end)
+        instants = list(islice(following, CHUNK))
+    except CronzimusError:  # its trigger was damaged since
+        return _end(backfill, CANCELLED, now)
+    if not instants:
+        return _end(backfill, DONE, now) if not active else False
+    runs, looked_at = _choose(backfill, job, instants, room, now)
+    Run.objects.bulk_create(runs)
+    backfill.queued += len(runs)
+    backfill.left_out += looked_at - len(runs)
+    backfill.queued_until = instants[looked_at - 1]
+    backfill.save(update_fields=["queued", "left_out", "queued_until"])
+    if runs:
+        announce()
+    return looked_at == len(instants) and len(runs) < room
+
+
+def _start(backfill: Backfill) -> datetime:
+    return backfill.start if backfill.queued_until is None else backfill.queued_until + JUST_BEFORE
+
+
+def _choose(backfill: Backfill, job: Job, instants: list[datetime], room: int, now: datetime) -> tuple[list[Run], int]:
+    """Return the runs to queue, at most `room` of them, and how many of `instants` were looked at for it."""
+    attempts = attempts_at(job, instants)
+    runs: list[Run] = []
+    for index, at in enumerate(instants):
+        if len(runs) == room:
+            return runs, index
+        there = attempts.get(at, [])
+        wanted = is_missing(there) if backfill.only_missing else not is_active(there)
+        if wanted and at != job.next_run_time:
+            runs.append(backfill_run(backfill, job, at, there, now))
+    return runs, len(instants)
+
+
+def _end(backfill: Backfill, state: str, now: datetime) -> bool:
+    backfill.state, backfill.ended_at = state, now
+    backfill.save(update_fields=["state", "ended_at"])
+    return False

@@ -1,0 +1,110 @@
+"""Start a backfill, and cancel what is left of it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+
+from ..core.exceptions import BackfillNotFound, InvalidRequest
+from ..definitions.arguments import clean_arguments
+from ..definitions.backfills import MAX_FIRE_TIMES, attempts_at, fire_times_of, is_missing
+from ..functions import registry
+from ..models import Backfill, Run, announce
+from ..models.backfill import CANCELLED, RUNNING
+from .jobs import get_job, locked_job
+
+logger = logging.getLogger("cronzimus.services.backfills")
+
+SHOWN = 20
+MAX_ACTIVE = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillPlan:
+    """What a backfill would do: the fire times that would run, and how many would be left out."""
+
+    fire_times: list[datetime]
+    left_out: int
+
+
+def plan_backfill(job_id: str, *, start: datetime, end: datetime, only_missing: bool, now: datetime) -> BackfillPlan:
+    """Return what a backfill of a job would do; nothing is written.
+
+    Args:
+        job_id: the job's id.
+        start: aware; the first instant that counts.
+        end: aware; the last instant that counts, in the past.
+        only_missing: whether to leave out fire times with a run that succeeded or is active.
+        now: aware.
+
+    Raises `JobNotFound`, and `InvalidRequest` for a range that is empty, in the future, or has too many fire times.
+    """
+    if end > now:
+        raise InvalidRequest(fields={"to": "must not lie in the future: what is to come runs by itself"})
+    if start > end:
+        raise InvalidRequest(fields={"from": "must not be later than 'to'"})
+    job = get_job(job_id)
+    found: list[datetime] = []
+    for at in fire_times_of(job, start, end):
+        found.append(at)
+        if len(found) > MAX_FIRE_TIMES:
+            message = f"the range has more than {MAX_FIRE_TIMES:,} fire times: choose a shorter one"
+            raise InvalidRequest(fields={"to": message})
+    if not only_missing:
+        return BackfillPlan(fire_times=found, left_out=0)
+    missing: list[datetime] = []
+    for begin in range(0, len(found), 500):
+        instants = found[begin : begin + 500]
+        attempts = attempts_at(job, instants)
+        missing += [at for at in instants if is_missing(attempts.get(at, []))]
+    return BackfillPlan(fire_times=missing, left_out=len(found) - len(missing))
+
+
+def start_backfill(
+    job_id: str, *, start: datetime, end: datetime, only_missing: bool, max_active: int, now: datetime, actor: str = ""
+) -> Backfill:
+    """Start a backfill: the schedulers queue its runs, at most `max_active` of them at a time. Return it.
+
+    Raises as `plan_backfill` does, `InvalidRequest` where there is nothing to run, and `InvalidFunction` or
+    `InvalidArguments` where the job could not run.
+    """
+    if not 1 <= max_active <= MAX_ACTIVE:
+        raise InvalidRequest(fields={"max_active": f"must be a whole number from 1 to {MAX_ACTIVE}"})
+    plan = plan_backfill(job_id, start=start, end=end, only_missing=only_missing, now=now)
+    if not plan.fire_times:
+        raise InvalidRequest(fields={"from": "the range has no fire time to run"})
+    with transaction.atomic():
+        job = locked_job(job_id)
+        clean_arguments(registry.lookup(job.func), job.args, job.kwargs)
+        backfill = Backfill.objects.create(
+            job=job, start=start, end=end, only_missing=only_missing, max_active=max_active, actor=actor,
+            created_at=now, fire_times=len(plan.fire_times),
+        )  # fmt: skip
+        announce()
+    extra = {"action": "backfill_started", "job": job_id, "backfill": backfill.pk}
+    logger.info("backfill %s of job %s started: %d runs", backfill.pk, job_id, len(plan.fire_times), extra=extra)
+    return backfill
+
+
+def cancel_backfill(backfill_id: int, *, now: datetime, actor: str = "") -> Backfill:
+    """Queue no more runs of a backfill, and cancel those that have not ended; return it.
+
+    Raises `BackfillNotFound`, and `InvalidRequest` where it has ended.
+    """
+    with transaction.atomic():
+        backfill = Backfill.objects.select_for_update().filter(pk=backfill_id).first()
+        if backfill is None:
+            raise BackfillNotFound(f"there is no backfill {backfill_id}")
+        if backfill.state != RUNNING:
+            raise InvalidRequest(f"backfill {backfill_id} has ended already: {backfill.state}")
+        backfill.state, backfill.ended_at = CANCELLED, now
+        backfill.save(update_fields=["state", "ended_at"])
+        runs = Run.objects.active().filter(backfill=backfill)
+        list(runs.select_for_update().order_by("id").values_list("pk"))
+        runs.cancel(f"its backfill was cancelled by {actor or 'a request'}", now)
+        announce()
+    logger.info("backfill %s cancelled", backfill_id, extra={"action": "backfill_cancelled", "backfill": backfill_id})
+    return backfill
