@@ -40,11 +40,11 @@ class FakeClock:
         self.jumped_at = float("-inf")
 
     def now(self) -> datetime:
-        """Return the instant that the tests have come to."""
+        """Return the fake time."""
         return self._now
 
     def monotonic(self) -> float:
-        """Return the seconds that belong to it."""
+        """Return the monotonic seconds of the fake time."""
         return self._monotonic
 
     def synchronise(self) -> None:
@@ -52,7 +52,7 @@ class FakeClock:
         self.synchronised += 1
 
     def set(self, now: datetime) -> None:
-        """Have it jump, as somebody who sets it would."""
+        """Make it jump, as when somebody sets it."""
         self._now = now
 
     def advance(self, seconds: float) -> None:
@@ -74,12 +74,12 @@ class RunningClock(FakeClock):
         return super().now() + timedelta(seconds=time.monotonic() - self._started)
 
     def monotonic(self) -> float:
-        """Return the seconds that belong to it."""
+        """Return the monotonic seconds of the fake time."""
         return super().monotonic() + time.monotonic() - self._started
 
 
 class InlineExecutor(RunExecutor):
-    """Runs what it was handed when a test calls `work`, in the test's own thread."""
+    """An executor without threads: a test calls `work` to run what is queued."""
 
     def __init__(self, slots: int, hooks: Hooks) -> None:
         """Have `slots` slots."""

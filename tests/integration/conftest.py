@@ -69,7 +69,7 @@ def failing_database(error: Exception) -> Iterator[list[str]]:
 
 @pytest.fixture
 def make_loop(clock: FakeClock) -> Iterator[Callable[..., Scheduler]]:
-    """Return what makes and opens a `Scheduler` on the fake clock, whose runs start when a test calls its executor."""
+    """Return a function that opens a `Scheduler` on the fake clock; its runs start when a test calls `work`."""
     made: list[Scheduler] = []
 
     def make(threads: int = 4, processes: int = 2, **options: Any) -> Scheduler:

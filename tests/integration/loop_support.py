@@ -1,4 +1,4 @@
-"""What the tests of the loop share: steps, and what is on record after them."""
+"""Helpers for the tests of the loop."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Calls = list[tuple[Any, ...]]
 
 
 def executor(loop: Loop) -> InlineExecutor:
-    """Return what takes the place of the threads."""
+    """Return the executor that replaces the threads."""
     return loop.tick.executors.by_name["thread"]  # type: ignore[return-value]
 
 
@@ -38,7 +38,7 @@ def settle(loop: Loop, ticks: int = 3) -> None:
 
 
 def step(loop: Loop) -> float:
-    """Do what the loop does in one turn, errors included."""
+    """Do one step of the loop, which catches errors."""
     return loop._process_jobs()
 
 

@@ -1,4 +1,4 @@
-"""Runs that wait are taken once, when they may start, with as many statements for five hundred as for one."""
+"""Waiting runs are taken once, when they may start, with as many statements for five hundred as for one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def taken(rooms: dict[str, int] | None = None, *, now: Any = NOW, scheduler: str
 
 
 @pytest.mark.parametrize("group", ["", "g"])
-def test_many_take_as_many_statements_as_one(statements: Callable[[], Any], group: str) -> None:
+def test_many_runs_take_as_many_statements_as_one(statements: Callable[[], Any], group: str) -> None:
     counts = []
     for number in (1, 500):
         make_jobs(number, concurrency_group=group, concurrency_limit=1000)
@@ -44,14 +44,14 @@ def test_many_take_as_many_statements_as_one(statements: Callable[[], Any], grou
     assert counts[0] == counts[1] <= 6
 
 
-def test_nothing_that_waits_takes_one_statement(statements: Callable[[], Any]) -> None:
+def test_no_waiting_run_takes_one_statement(statements: Callable[[], Any]) -> None:
     with statements() as found:
         assert taken() == []
     assert len(found) == 1
 
 
 @pytest.mark.usefixtures("sqlite_only")
-def test_four_times_as_many_runs_of_a_full_job_take_four_times_the_work() -> None:
+def test_four_times_as_many_runs_of_a_full_job_take_at_most_four_times_the_work() -> None:
     make_job("full")
     make_run("full", status=RunStatus.RUNNING, scheduler_id="another", scheduled_time=after(-1))
     steps: list[int] = []
@@ -82,14 +82,14 @@ def test_a_run_waits_while_its_job_has_max_instances_active_runs() -> None:
     assert taken() == ["job"]
 
 
-def test_a_run_waits_for_room_in_its_own_executor() -> None:
+def test_a_run_waits_for_capacity_of_its_own_executor() -> None:
     make_run("a", executor="process")
     make_run("b")
     assert taken({"thread": 1, "process": 0}) == ["b"]
     assert taken({"thread": 0, "process": 1}) == ["a"]
 
 
-def test_the_higher_priority_is_taken_first_and_of_the_same_the_oldest() -> None:
+def test_the_higher_priority_is_taken_first_and_then_the_oldest_run() -> None:
     for name, priority in (("a", 0), ("b", 9), ("c", 0), ("d", 9)):
         make_run(name, priority=priority)
     assert taken({"thread": 3}) == ["b", "d", "a"]
@@ -101,7 +101,7 @@ def test_a_run_of_a_removed_job_is_taken() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 50])
-def test_a_full_group_does_not_hide_what_waits_behind_it(size: int) -> None:
+def test_a_full_group_does_not_hide_the_runs_behind_it(size: int) -> None:
     for number in range(size):
         make_job(f"g-{number}", concurrency_group="g")
         make_run(f"g-{number}", concurrency_group="g", priority=5)
@@ -110,7 +110,7 @@ def test_a_full_group_does_not_hide_what_waits_behind_it(size: int) -> None:
     assert taken({"thread": 1}) == ["behind"]
 
 
-def test_a_job_with_many_that_wait_does_not_hide_what_waits_behind_it() -> None:
+def test_a_job_with_many_waiting_runs_does_not_hide_the_runs_behind_it() -> None:
     make_job()
     for number in range(50):
         make_run(scheduled_time=after(number), priority=5)
@@ -119,7 +119,7 @@ def test_a_job_with_many_that_wait_does_not_hide_what_waits_behind_it() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_at_once_never_take_a_run_twice_or_exceed_a_limit() -> None:
+def test_two_schedulers_at_once_never_take_a_run_twice_or_exceed_a_limit() -> None:
     make_job("one", max_instances=1)
     make_jobs(20, concurrency_group="g", concurrency_limit=3)
     for number in range(20):
@@ -141,7 +141,7 @@ def test_two_at_once_never_take_a_run_twice_or_exceed_a_limit() -> None:
     assert Run.objects.filter(scheduler_id__isnull=False).count() == len(found)
 
 
-def test_the_runs_for_whose_end_others_wait_are_those_of_their_job_and_of_groups() -> None:
+def test_the_awaited_runs_are_those_of_jobs_with_waiting_runs_and_of_groups() -> None:
     held = {"status": RunStatus.RUNNING, "scheduler_id": "s1", "scheduled_time": after(-1)}
     of_job, _, in_group = make_run("a", **held), make_run("b", **held), make_run("c", concurrency_group="g", **held)
     for name in ("a", "other"):
@@ -150,19 +150,19 @@ def test_the_runs_for_whose_end_others_wait_are_those_of_their_job_and_of_groups
     assert admission.awaited_runs("s2") == set()
 
 
-def test_a_look_finds_when_a_waiting_run_may_start() -> None:
+def test_the_pending_work_has_the_time_when_a_waiting_run_may_start() -> None:
     make_run("a", available_at=after(60), queued_at=after(-5))
     make_run("b", queued_at=after(3))
     assert pending_work("s1").waiting_at == after(3)
 
 
-def test_a_look_finds_the_cancellations_of_its_own_runs_only() -> None:
+def test_the_pending_work_has_only_cancellations_of_the_schedulers_own_runs() -> None:
     make_run(status=RunStatus.RUNNING, scheduler_id="s1", cancel_requested_at=NOW)
     assert pending_work("s1").cancellations
     assert not pending_work("s2").cancellations
 
 
-def test_a_look_finds_that_all_is_paused() -> None:
+def test_the_pending_work_says_whether_all_jobs_are_paused() -> None:
     assert not pending_work("s1").paused
     Control.objects.create(paused=True)
     assert pending_work("s1").paused

@@ -1,4 +1,4 @@
-"""A run ends when people ask for it: at once if it has not started, or as soon as its function looks."""
+"""A person cancels a run: it ends at once if it has not started, or when its function asks."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def cancel(run_id: int, actor: str = "ann") -> Run:
     return services.cancel_run(run_id, now=NOW, actor=actor)
 
 
-def test_a_run_that_waits_is_cancelled_at_once() -> None:
+def test_a_waiting_run_is_cancelled_at_once() -> None:
     run = cancel(make_run().pk)
     assert (run.status, run.reason, run.finished_at) == (RunStatus.CANCELLED, "cancelled by ann", NOW)
 
 
-def test_a_run_that_waits_here_is_never_called(make_loop: MakeLoop, calls: Calls) -> None:
+def test_a_queued_run_that_is_cancelled_is_never_called(make_loop: MakeLoop, calls: Calls) -> None:
     make_job()
     loop = make_loop()
     loop.tick.run()
@@ -69,7 +69,7 @@ def test_a_cancelled_run_that_is_given_back_is_never_called(
 
 
 def during(monkeypatch: pytest.MonkeyPatch, loop: Loop, looks: bool) -> Run:
-    """Cancel a run while its function is being called, which looks for that or does not; return it at its end."""
+    """Cancel a run while its function is running; return it at its end. `looks`: the function asks whether to stop."""
 
     def call(context: RunContext) -> str:
         cancel(context.run_id)
@@ -83,21 +83,19 @@ def during(monkeypatch: pytest.MonkeyPatch, loop: Loop, looks: bool) -> Run:
     return Run.objects.get(func="tests:it")
 
 
-def test_a_function_that_looks_finds_out_and_its_run_is_cancelled(
+def test_a_function_that_asks_whether_it_is_cancelled_ends_as_cancelled(
     monkeypatch: pytest.MonkeyPatch, make_loop: MakeLoop
 ) -> None:
     run = during(monkeypatch, make_loop(), looks=True)
     assert (run.status, run.result, run.reason) == (RunStatus.CANCELLED, "stopped", "cancelled by ann")
 
 
-def test_a_function_that_does_not_look_goes_on_and_its_run_ends_as_it_does(
-    monkeypatch: pytest.MonkeyPatch, make_loop: MakeLoop
-) -> None:
+def test_a_function_that_does_not_ask_ends_as_usual(monkeypatch: pytest.MonkeyPatch, make_loop: MakeLoop) -> None:
     run = during(monkeypatch, make_loop(), looks=False)
     assert (run.status, run.result, run.reason) == (RunStatus.SUCCEEDED, "went on", "cancelled by ann")
 
 
-def test_a_cancelled_run_is_not_tried_again(make_loop: MakeLoop) -> None:
+def test_a_cancelled_run_is_not_retried(make_loop: MakeLoop) -> None:
     make_job(retries={"max": 5, "delay": 0}, next_run_time=None)
     run = make_run()
     loop = make_loop()
@@ -108,7 +106,7 @@ def test_a_cancelled_run_is_not_tried_again(make_loop: MakeLoop) -> None:
     assert list(Run.objects.values_list("status", flat=True)) == ["cancelled"]
 
 
-def test_a_cancelled_run_makes_room_for_the_next(make_loop: MakeLoop, calls: Calls) -> None:
+def test_the_next_run_starts_after_one_is_cancelled(make_loop: MakeLoop, calls: Calls) -> None:
     make_job(next_run_time=None)
     first, second = make_run(args=[1]), make_run(args=[2], scheduled_time=after(1))
     loop = make_loop()
@@ -121,7 +119,7 @@ def test_a_cancelled_run_makes_room_for_the_next(make_loop: MakeLoop, calls: Cal
     assert (calls, second.status) == ([(2,)], RunStatus.SUCCEEDED)
 
 
-def test_a_cancellation_is_on_the_jobs_record(make_loop: MakeLoop) -> None:
+def test_a_cancelled_run_is_counted_for_its_job(make_loop: MakeLoop) -> None:
     make_job()
     loop = make_loop()
     loop.tick.run()

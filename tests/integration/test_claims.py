@@ -1,4 +1,4 @@
-"""A fire time is claimed once, and moved on in the transaction that writes its run; one bad row harms no other."""
+"""A fire time is claimed once, in the transaction that writes its run; one damaged row harms no other."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_the_job_is_moved_on() -> None:
     assert Job.objects.get().next_run_time == after(10)
 
 
-def test_what_people_own_is_not_written() -> None:
+def test_a_claim_leaves_the_fields_of_people_unchanged() -> None:
     before = make_job()
     Job.objects.update(name="edited meanwhile")
     claim()
@@ -93,7 +93,7 @@ def test_a_second_claim_finds_nothing() -> None:
     assert Run.objects.count() == 1
 
 
-def test_the_longest_due_are_claimed_first() -> None:
+def test_the_jobs_that_are_due_longest_are_claimed_first() -> None:
     for seconds in (-1, -3, -2):
         make_job(f"job{seconds}", next_run_time=after(seconds))
     assert [run.job_id for run in claim(limit=2).runs] == ["job-3", "job-2"]
@@ -105,13 +105,13 @@ def test_no_more_jobs_are_claimed_than_asked_for() -> None:
     assert Job.objects.due(NOW).count() == 2
 
 
-def test_a_job_that_ends_is_never_due_again() -> None:
+def test_a_job_without_further_fire_times_is_never_due_again() -> None:
     make_job(trigger={"type": "date", "run_date": NOW.isoformat()})
     assert len(claim().runs) == 1
     assert Job.objects.get().next_run_time is None
 
 
-def test_fire_times_that_do_not_run_leave_a_row_and_are_told() -> None:
+def test_missed_fire_times_leave_a_row_and_are_returned() -> None:
     make_job(misfire_grace_time=1)
     claimed = claim(after(5))
     run = Run.objects.get()
@@ -121,7 +121,7 @@ def test_fire_times_that_do_not_run_leave_a_row_and_are_told() -> None:
     assert run.reason == "seen 5.0 s late; misfire_grace_time is 1 s"
 
 
-def test_an_active_run_of_any_scheduler_makes_an_overlap() -> None:
+def test_an_active_run_of_any_scheduler_is_an_overlap() -> None:
     make_job()
     active = make_run(status=RunStatus.RUNNING, scheduler_id="another", scheduled_time=after(-10))
     claim()
@@ -129,13 +129,13 @@ def test_an_active_run_of_any_scheduler_makes_an_overlap() -> None:
     assert run.reason == f"run {active.id} was active; max_instances is 1"
 
 
-def test_the_active_runs_of_other_jobs_make_none() -> None:
+def test_the_active_run_of_another_job_is_no_overlap() -> None:
     make_job()
     make_run("other", status=RunStatus.RUNNING)
     assert len(claim().runs) == 1
 
 
-def test_a_run_stands_for_all_the_fire_times_of_a_gap() -> None:
+def test_one_run_stands_for_all_fire_times_of_a_gap() -> None:
     make_job()
     claim(after(3600))
     run = Run.objects.get()
@@ -162,7 +162,7 @@ def test_a_claim_takes_four_statements(jobs: int, statements: Statements) -> Non
 
 
 @pytest.mark.parametrize("jobs", [1, 1000])
-def test_a_claim_by_priority_takes_two_more(jobs: int, statements: Statements) -> None:
+def test_a_claim_by_priority_takes_two_more_statements(jobs: int, statements: Statements) -> None:
     make_jobs(jobs)
     make_job("urgent", priority=1)
     with statements() as found:
@@ -171,13 +171,13 @@ def test_a_claim_by_priority_takes_two_more(jobs: int, statements: Statements) -
 
 
 @pytest.mark.parametrize("jobs", [1, 200])
-def test_a_claim_that_replaces_runs_takes_the_same_number_whatever_there_are(jobs: int, statements: Statements) -> None:
+def test_a_claim_that_replaces_runs_takes_a_fixed_number_of_statements(jobs: int, statements: Statements) -> None:
     make_jobs(jobs, overlap="replace")
     for number in range(jobs):
         make_run(f"job-{number}", status=RunStatus.RUNNING, scheduler_id="s2", scheduled_time=after(-10))
     with statements() as found:
         assert claim(limit=1000, by_priority=False).jobs == jobs
-    # Beside the four: the old runs locked, told to end where a scheduler holds them, and ended where none does.
+    # Besides the four: the old runs are locked, cancelled where a scheduler holds them, and ended where none does.
     assert len(found) == (7 if connection.vendor == "postgresql" else 6)
     assert Run.objects.filter(cancel_requested_at=NOW).count() == jobs
 
@@ -188,7 +188,7 @@ def test_a_claim_of_nothing_takes_one_statement(statements: Statements) -> None:
     assert len(found) == 1
 
 
-def test_a_look_takes_one_statement(statements: Statements) -> None:
+def test_reading_the_pending_work_takes_one_statement(statements: Statements) -> None:
     make_job()
     with statements() as found:
         pending_work("s1")
@@ -196,7 +196,7 @@ def test_a_look_takes_one_statement(statements: Statements) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_claim_that_fails_half_way_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_claim_that_fails_halfway_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     make_job()
 
     def fail(*args: Any) -> Any:
@@ -214,7 +214,7 @@ def test_a_claim_that_fails_half_way_leaves_nothing(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("postgresql_only")
-def test_jobs_that_another_is_claiming_are_passed_over() -> None:
+def test_jobs_that_another_scheduler_is_claiming_are_skipped() -> None:
     make_jobs(2)
     with transaction.atomic():
         first = claim(limit=1)
@@ -225,11 +225,11 @@ def test_jobs_that_another_is_claiming_are_passed_over() -> None:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("postgresql_only")
-def test_waiting_runs_that_another_is_taking_are_passed_over() -> None:
+def test_waiting_runs_that_another_scheduler_is_taking_are_skipped() -> None:
     for name in "abc":
         make_run(name)
     with transaction.atomic():
-        # Twice as many as there is room for are looked at, and locked.
+        # Twice as many runs as there is capacity for are read and locked.
         first = take(1, "s1")
         second = in_thread(lambda: take(9, "s2"))()
     assert ([run.job_id for run in first], [run.job_id for run in second]) == (["a"], ["c"])
@@ -238,7 +238,7 @@ def test_waiting_runs_that_another_is_taking_are_passed_over() -> None:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("postgresql_only")
-def test_a_job_is_passed_over_while_somebody_writes_the_run_that_is_to_be_replaced() -> None:
+def test_a_job_stays_due_while_the_run_that_it_replaces_is_being_written() -> None:
     make_job(overlap="replace")
     make_job("other")
     old = make_run(status=RunStatus.RUNNING, scheduler_id="s2", scheduled_time=after(-10))
@@ -299,7 +299,7 @@ def test_a_job_that_is_being_paused_is_not_claimed() -> None:
     assert Run.objects.count() == 0
 
 
-def test_a_fire_time_that_ran_before_its_job_was_made_anew_does_not_run_again() -> None:
+def test_a_fire_time_does_not_run_again_when_its_job_is_removed_and_added() -> None:
     make_job()
     assert len(claim().runs) == 1
     Job.objects.all().delete()
@@ -405,28 +405,28 @@ def test_a_run_that_started_is_not_given_back() -> None:
     assert Run.objects.get().scheduler_id == "s1"
 
 
-def test_what_is_held_and_not_started_can_be_asked_for() -> None:
+def test_the_held_runs_are_those_that_have_not_started() -> None:
     queued = make_run("a", scheduler_id="s1")
     make_run("b", scheduler_id="s1", status=RunStatus.RUNNING)
     make_run("c", scheduler_id="s2")
     assert admission.held_runs("s1") == {queued.id}
 
 
-# --- looking ---------------------------------------------------------------------------------------------------------
+# --- pending work ----------------------------------------------------------------------------------------------------
 
 
-def test_a_look_at_nothing_finds_nothing() -> None:
+def test_without_jobs_and_runs_no_work_is_pending() -> None:
     assert looked() == (None, None)
 
 
-def test_a_look_finds_when_the_next_job_is_due() -> None:
+def test_the_pending_work_has_the_time_of_the_next_due_job() -> None:
     make_job("later", next_run_time=after(5.5))
     make_job("sooner", next_run_time=after(2))
     make_job("never", next_run_time=None)
     assert looked() == (after(2), None)
 
 
-def test_a_look_reads_microseconds_and_the_zone() -> None:
+def test_the_pending_work_has_times_with_microseconds_and_a_zone() -> None:
     make_job(next_run_time=after(0.123456))
     due_at, _ = looked()
     assert due_at == after(0.123456)
@@ -434,18 +434,18 @@ def test_a_look_reads_microseconds_and_the_zone() -> None:
     assert due_at.utcoffset() == timedelta(0)
 
 
-def test_a_look_finds_waiting_runs() -> None:
+def test_the_pending_work_has_waiting_runs() -> None:
     make_run()
     assert looked() == (None, NOW)
 
 
 @pytest.mark.parametrize("fields", [{"scheduler_id": "s1"}, {"status": RunStatus.SUCCEEDED}], ids=["held", "finished"])
-def test_a_look_passes_over_what_does_not_wait(fields: dict[str, Any]) -> None:
+def test_runs_that_do_not_wait_are_no_pending_work(fields: dict[str, Any]) -> None:
     make_run(**fields)
     assert looked() == (None, None)
 
 
-def test_texts_and_numbers_survive_the_way_into_the_database() -> None:
+def test_texts_and_numbers_reach_the_database_unchanged() -> None:
     awkward = [
         "'; DROP TABLE cronzimus_run; --",
         '"\\',
@@ -470,7 +470,7 @@ def test_texts_and_numbers_survive_the_way_into_the_database() -> None:
 
 @pytest.mark.usefixtures("sqlite_only")  # PostgreSQL holds no text in a column of instants
 @pytest.mark.parametrize("column", ["anchor", "next_run_time"])
-def test_an_instant_that_is_none_breaks_its_own_job_alone(column: str) -> None:
+def test_a_damaged_instant_breaks_only_its_own_job(column: str) -> None:
     make_jobs(2)
     with connection.cursor() as cursor:
         cursor.execute(f"UPDATE cronzimus_job SET {column} = '1 garbage' WHERE id = 'job-0'")  # noqa: S608
@@ -479,22 +479,22 @@ def test_an_instant_that_is_none_breaks_its_own_job_alone(column: str) -> None:
 
 
 @pytest.mark.usefixtures("sqlite_only")
-def test_a_look_takes_an_instant_that_is_none_for_due() -> None:
+def test_a_job_with_a_damaged_instant_is_due() -> None:
     make_job()
     with connection.cursor() as cursor:
         cursor.execute("UPDATE cronzimus_job SET next_run_time = '1 garbage'")
     assert pending_work("s1").is_due(NOW)
 
 
-# --- room and priority -----------------------------------------------------------------------------------------------
+# --- capacity and priority -------------------------------------------------------------------------------------------
 
 
-def test_no_more_jobs_are_claimed_than_the_largest_room() -> None:
+def test_at_most_as_many_jobs_are_claimed_as_the_largest_capacity() -> None:
     make_jobs(5)
     assert claims.claim_due("s1", {"thread": 3, "process": 1}, NOW).jobs == 3
 
 
-def test_a_look_tells_when_a_job_goes_by_its_priority() -> None:
+def test_the_pending_work_says_whether_a_prioritised_job_is_due() -> None:
     make_job("plain")
     make_job("urgent", priority=3, next_run_time=after(5))
     pending = pending_work("s1")
@@ -502,13 +502,13 @@ def test_a_look_tells_when_a_job_goes_by_its_priority() -> None:
     assert pending.is_prioritised(after(5))
 
 
-def test_without_a_look_at_priorities_the_longest_due_comes_first() -> None:
+def test_without_priorities_the_job_that_is_due_longest_comes_first() -> None:
     make_job("urgent", priority=3)
     make_job("late", next_run_time=after(-5))
     assert [run.job_id for run in claims.claim_due("s1", {"thread": 1}, NOW, by_priority=False).runs] == ["late"]
 
 
-def test_no_more_jobs_are_claimed_for_an_executor_than_it_has_room_for() -> None:
+def test_no_more_jobs_are_claimed_for_an_executor_than_it_has_capacity_for() -> None:
     make_jobs(5)
     claimed = claims.claim_due("s1", {"thread": 1, "process": 50}, NOW)
     assert (len(claimed.runs), claimed.jobs, Run.objects.count()) == (1, 1, 1)

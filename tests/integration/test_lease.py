@@ -1,4 +1,4 @@
-"""A scheduler's place: written, renewed, given up by others, and left in order."""
+"""A scheduler's lease: acquired, renewed, ended by others, and released."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_lease_that_was_not_acquired_is_not_held(clock: FakeClock) -> None:
     assert not Lease(clock, 1, 1).held
 
 
-def test_acquiring_writes_who_it_is(lease: Lease) -> None:
+def test_acquiring_writes_a_row_with_host_process_and_version(lease: Lease) -> None:
     found = row(lease)
     assert (found.pid, found.version, found.threads, found.processes) == (os.getpid(), __version__, 7, 3)
     assert found.hostname == socket.gethostname()[:100]
@@ -47,13 +47,13 @@ def test_acquiring_starts_the_lease(lease: Lease) -> None:
     assert lease.held
 
 
-def test_each_lease_has_an_id_of_its_own(lease: Lease) -> None:
+def test_each_lease_has_its_own_id(lease: Lease) -> None:
     first = lease.scheduler_id
     lease.acquire()
     assert lease.scheduler_id != first
 
 
-def test_it_is_held_until_its_time_is_over(lease: Lease, clock: FakeClock) -> None:
+def test_it_is_held_until_it_ends(lease: Lease, clock: FakeClock) -> None:
     clock.advance(LEASE_SECONDS - 0.001)
     assert lease.held
     clock.advance(0.001)
@@ -71,7 +71,7 @@ def test_a_heartbeat_is_due_well_before_the_lease_ends(lease: Lease, clock: Fake
     assert HEARTBEAT_SECONDS * 2 < LEASE_SECONDS
 
 
-def test_renewing_moves_the_lease_on(lease: Lease, clock: FakeClock) -> None:
+def test_renewing_extends_the_lease(lease: Lease, clock: FakeClock) -> None:
     clock.advance(5)
     assert lease.renew(queued=3, running=2)
     found = row(lease)
@@ -81,13 +81,13 @@ def test_renewing_moves_the_lease_on(lease: Lease, clock: FakeClock) -> None:
     assert lease.held
 
 
-def test_a_lease_that_ran_out_can_be_renewed_as_long_as_nobody_gave_it_up(lease: Lease, clock: FakeClock) -> None:
+def test_a_lease_that_ran_out_can_be_renewed_unless_others_ended_it(lease: Lease, clock: FakeClock) -> None:
     clock.advance(LEASE_SECONDS * 10)
     assert lease.renew(queued=0, running=0)
     assert lease.held
 
 
-def test_a_lease_that_others_gave_up_is_not_renewed(lease: Lease, clock: FakeClock) -> None:
+def test_a_lease_that_others_ended_is_not_renewed(lease: Lease, clock: FakeClock) -> None:
     clock.advance(LEASE_SECONDS + 1)
     Scheduler.objects.update(stopped_at=clock.now())
     assert not lease.renew(queued=0, running=0)
@@ -108,7 +108,7 @@ def test_a_lease_that_could_not_be_renewed_is_not_extended(lease: Lease, clock: 
     assert not lease.held
 
 
-def test_after_it_was_given_up_a_new_one_can_be_acquired(lease: Lease, clock: FakeClock) -> None:
+def test_after_others_ended_it_a_new_lease_can_be_acquired(lease: Lease, clock: FakeClock) -> None:
     clock.advance(LEASE_SECONDS + 1)
     Scheduler.objects.update(stopped_at=clock.now())
     lease.renew(queued=0, running=0)
@@ -126,7 +126,7 @@ def test_releasing_notes_the_stop(lease: Lease, clock: FakeClock) -> None:
     assert not lease.held
 
 
-def test_releasing_after_it_was_given_up_leaves_the_record_as_it_is(lease: Lease, clock: FakeClock) -> None:
+def test_releasing_a_lease_that_others_ended_leaves_its_row_unchanged(lease: Lease, clock: FakeClock) -> None:
     Scheduler.objects.update(stopped_at=after(1))
     clock.advance(2)
     lease.release()

@@ -1,4 +1,4 @@
-"""The scheduler tick by tick, on a clock that stands still: it claims, hands out, records, and survives."""
+"""The scheduler, tick by tick, on a fake clock: it claims runs, hands them out, records them, and survives."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from tests.fakes import (
     FakeClock,
     RunningClock,
     after,
+    held_run,
     make_job,
     make_jobs,
     make_run,
@@ -81,7 +82,7 @@ def test_a_job_of_an_unknown_function_fails_and_goes_on(make_loop: MakeLoop, clo
     assert "'gone:away' is not a registered function" in Run.objects.earliest("id").error
 
 
-def test_a_run_that_waits_is_taken(make_loop: MakeLoop, calls: Calls) -> None:
+def test_a_waiting_run_is_taken(make_loop: MakeLoop, calls: Calls) -> None:
     make_run(args=["now"])
     settle(make_loop())
     assert calls == [("now",)]
@@ -100,7 +101,7 @@ def test_ten_minutes_of_a_ten_second_job_give_every_run(make_loop: MakeLoop, clo
     assert times == [after(10 * number) for number in range(60)]
 
 
-def test_an_idle_tick_waits_a_second_at_the_most(make_loop: MakeLoop) -> None:
+def test_an_idle_tick_waits_for_at_most_a_second(make_loop: MakeLoop) -> None:
     assert make_loop().tick.run() == POLL_SECONDS
 
 
@@ -177,7 +178,7 @@ def test_without_its_lease_it_starts_nothing(make_loop: MakeLoop, clock: FakeClo
     assert calls == []
 
 
-def test_what_it_could_not_start_for_want_of_a_lease_is_given_back(
+def test_runs_that_it_may_not_start_without_a_lease_are_given_back(
     make_loop: MakeLoop, clock: FakeClock, calls: Calls
 ) -> None:
     make_job(trigger={"type": "interval", "hours": 1})
@@ -190,7 +191,7 @@ def test_what_it_could_not_start_for_want_of_a_lease_is_given_back(
     assert statuses() == ["succeeded"]
 
 
-def test_a_lease_that_others_gave_up_is_acquired_anew(make_loop: MakeLoop, clock: FakeClock) -> None:
+def test_after_others_ended_its_lease_it_acquires_a_new_one(make_loop: MakeLoop, clock: FakeClock) -> None:
     loop = make_loop()
     first = loop.tick.lease.scheduler_id
     clock.advance(LEASE_SECONDS)
@@ -200,7 +201,7 @@ def test_a_lease_that_others_gave_up_is_acquired_anew(make_loop: MakeLoop, clock
     assert loop.tick.lease.held
 
 
-def test_what_others_gave_up_for_lost_is_not_started(make_loop: MakeLoop, clock: FakeClock, calls: Calls) -> None:
+def test_a_run_that_others_marked_as_lost_is_not_started(make_loop: MakeLoop, clock: FakeClock, calls: Calls) -> None:
     make_job()
     loop = make_loop()
     loop.tick.run()
@@ -231,9 +232,7 @@ def test_after_a_jump_of_the_clock_the_others_have_time_to_renew_their_leases(
     assert Scheduler.objects.get(pk="other").stopped_at is not None
 
 
-def test_what_keeps_all_from_their_heartbeats_for_longer_than_a_lease_costs_nobody_a_run(
-    make_loop: MakeLoop, clock: FakeClock
-) -> None:
+def test_no_run_is_lost_when_all_schedulers_miss_their_heartbeats(make_loop: MakeLoop, clock: FakeClock) -> None:
     make_job(trigger={"type": "interval", "hours": 1})
     first, second = make_loop(), make_loop()
     first.tick.run()
@@ -248,7 +247,7 @@ def test_what_keeps_all_from_their_heartbeats_for_longer_than_a_lease_costs_nobo
     assert list(Scheduler.objects.values_list("stopped_at", flat=True)) == [None, None]
 
 
-def test_a_run_that_ends_after_it_was_given_up_stays_lost(make_loop: MakeLoop, clock: FakeClock) -> None:
+def test_a_run_that_ends_after_it_was_marked_as_lost_stays_lost(make_loop: MakeLoop, clock: FakeClock) -> None:
     run = make_run(func="tests:record")
     loop = make_loop()
     loop.tick.run()
@@ -261,7 +260,7 @@ def test_a_run_that_ends_after_it_was_given_up_stays_lost(make_loop: MakeLoop, c
     assert run.status == RunStatus.LOST
 
 
-def test_it_recovers_what_dead_schedulers_held(make_loop: MakeLoop, clock: FakeClock) -> None:
+def test_it_marks_the_runs_of_dead_schedulers_as_lost(make_loop: MakeLoop, clock: FakeClock) -> None:
     first, second = make_loop(), make_loop()
     make_job()
     first.tick.run()
@@ -272,7 +271,7 @@ def test_it_recovers_what_dead_schedulers_held(make_loop: MakeLoop, clock: FakeC
     assert Scheduler.objects.get(pk=first.tick.lease.scheduler_id).stopped_at is not None
 
 
-def test_a_scheduler_that_starts_recovers_what_dead_ones_held(make_loop: MakeLoop, clock: FakeClock) -> None:
+def test_at_its_start_it_marks_the_runs_of_dead_schedulers_as_lost(make_loop: MakeLoop, clock: FakeClock) -> None:
     make_job()
     make_loop().tick.run()
     clock.advance(LEASE_SECONDS)
@@ -280,7 +279,7 @@ def test_a_scheduler_that_starts_recovers_what_dead_ones_held(make_loop: MakeLoo
     assert statuses() == ["lost"]
 
 
-def test_a_run_is_not_started_under_a_later_lease_than_that_of_its_claim(
+def test_a_run_is_started_only_under_the_lease_that_it_was_claimed_under(
     make_loop: MakeLoop, clock: FakeClock, calls: Calls
 ) -> None:
     make_job()
@@ -308,7 +307,7 @@ def test_listeners_hear_of_each_end(make_loop: MakeLoop) -> None:
     assert sorted(heard) == [("bad", EVENT_JOB_ERROR), ("good", EVENT_JOB_EXECUTED)]
 
 
-def test_listeners_hear_of_what_did_not_run(make_loop: MakeLoop, clock: FakeClock) -> None:
+def test_listeners_hear_of_missed_and_skipped_runs(make_loop: MakeLoop, clock: FakeClock) -> None:
     make_job("late", misfire_grace_time=1)
     make_job("busy", next_run_time=after(5), trigger={"type": "interval", "seconds": 5})
     make_scheduler("another")
@@ -366,7 +365,9 @@ def test_run_once_with_nothing_to_do_leaves_at_once() -> None:
     assert Scheduler.objects.get().stopped_at is not None
 
 
-def test_run_once_that_is_told_to_stop_gives_up_what_does_not_end_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_once_gives_up_runs_that_do_not_end_in_time_once_it_is_told_to_stop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("jobs.scheduler.scheduler.DRAIN_SECONDS", 0.2)
     make_job(func="tests:wait", args=[3])
     loop = Loop(local_executors(1, 1), RunningClock())  # type: ignore[arg-type]
@@ -378,7 +379,7 @@ def test_run_once_that_is_told_to_stop_gives_up_what_does_not_end_in_time(monkey
     assert loop.unfinished == 1
 
 
-def test_run_once_catches_up_with_all_that_was_due(calls: Calls) -> None:
+def test_run_once_catches_up_with_every_due_fire_time(calls: Calls) -> None:
     make_job(coalesce=False, max_instances=1000, next_run_time=after(-2490), anchor=after(-2500))
     Loop(local_executors(4, 1), RunningClock()).run_once()  # type: ignore[arg-type]
     assert len(calls) == 250
@@ -400,10 +401,10 @@ def test_run_once_outlives_a_database_that_fails_for_a_moment(calls: Calls, monk
 
 
 class SlowToStart(RunningClock):
-    """Keeps a run between the queue and its start: the thread has taken it, and nobody was told yet."""
+    """A clock that delays each start: the thread has taken the run from the queue, and has not reported its start."""
 
     def now(self) -> Any:
-        """Return this instant, late in the executor's threads."""
+        """Return the current time; in the executor's threads after a delay."""
         if threading.current_thread().name.startswith("thread-"):
             threading.Event().wait(0.3)
         return super().now()
@@ -420,11 +421,23 @@ def test_a_drain_waits_for_a_run_that_is_about_to_start(calls: Calls) -> None:
     make_job()
     loop = Loop(local_executors(1, 1), SlowToStart())  # type: ignore[arg-type]
     ended = in_thread(loop.start)
-    until(lambda: Run.objects.exists())
+    until(lambda: loop.tick.executors.taken and not loop.tick.executors.queued)
     loop.drain()
     ended()
-    assert len(calls) in (0, 1)
-    assert statuses() == (["succeeded"] if calls else ["queued"])
+    assert len(calls) == 1
+    assert statuses() == ["succeeded"]
+
+
+def test_a_drain_gives_back_a_run_that_no_thread_has_taken(calls: Calls) -> None:
+    make_job(func="tests:wait", args=[0.5])
+    loop = Loop(local_executors(1, 1), RunningClock())  # type: ignore[arg-type]
+    ended = in_thread(loop.start)
+    until(lambda: statuses() == ["running"])
+    loop.tick.executors.submit([held_run(make_run("queued", scheduler_id=loop.tick.lease.scheduler_id).pk)])
+    loop.drain()
+    ended()
+    assert calls == []
+    assert Run.objects.values_list("status", "scheduler_id").get(job_id="queued") == ("queued", None)
 
 
 # --- transactions that functions leave open --------------------------------------------------------------------------
@@ -453,14 +466,14 @@ def test_what_a_function_wrote_in_a_transaction_left_open_is_rolled_back(func: s
 
 
 @pytest.mark.usefixtures("postgresql_only")
-def test_a_connection_that_broke_under_a_function_is_made_anew_for_the_next() -> None:
+def test_a_connection_that_broke_under_a_function_is_replaced_for_the_next() -> None:
     make_job("a", func="tests:close_connection", next_run_time=after(-1))
     make_job("b", func="tests:select")
     Loop(local_executors(1, 1), RunningClock()).run_once()  # type: ignore[arg-type]
     assert Run.objects.get(job_id="b").status == RunStatus.SUCCEEDED
 
 
-def test_a_connection_that_a_function_left_without_autocommit_is_made_anew_for_the_next() -> None:
+def test_a_connection_that_a_function_left_without_autocommit_is_replaced_for_the_next() -> None:
     make_job("a", func="tests:no_autocommit", next_run_time=after(-1))
     make_job("b", func="tests:select")
     Loop(local_executors(1, 1), RunningClock()).run_once()  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The loop outlives a database that fails: nothing is lost, nothing runs twice, and nothing spins."""
+"""The loop survives a database that fails: no run is lost or runs twice, and the loop does not spin."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_tick_outlives_a_database_that_fails(make_loop: MakeLoop, caplog: pyte
     assert [record.action for record in caplog.records if record.levelname == "ERROR"] == ["tick_failed"]
 
 
-def test_it_tries_again_ever_later_and_five_seconds_later_at_the_most(make_loop: MakeLoop) -> None:
+def test_it_tries_again_later_and_later_up_to_five_seconds(make_loop: MakeLoop) -> None:
     loop = make_loop()
     with failing_database(OperationalError("gone")):
         waits = [step(loop) for _ in range(8)]
@@ -55,7 +55,7 @@ def test_it_goes_on_when_the_database_is_back(make_loop: MakeLoop, calls: Calls)
     assert len(calls) == 1
 
 
-def test_what_ended_while_the_database_was_gone_is_recorded_later(make_loop: MakeLoop, clock: FakeClock) -> None:
+def test_an_outcome_is_written_once_the_database_is_back(make_loop: MakeLoop, clock: FakeClock) -> None:
     make_job()
     loop = make_loop()
     loop.tick.run()
@@ -95,7 +95,7 @@ def test_a_start_that_waits_for_the_database_ends_when_it_is_told_to(
     assert not Scheduler.objects.exists()
 
 
-def test_what_a_claim_took_whose_answer_came_too_late_is_given_back_with_a_heartbeat(
+def test_runs_of_a_claim_whose_answer_was_lost_are_given_back_with_a_heartbeat(
     make_loop: MakeLoop, clock: FakeClock
 ) -> None:
     loop = make_loop(threads=1)
@@ -106,7 +106,7 @@ def test_what_a_claim_took_whose_answer_came_too_late_is_given_back_with_a_heart
 
 
 class Waits:
-    """Takes the place of the loop's bell: notes how long the loop waits, lets that time pass, and ends the loop."""
+    """Replaces the loop's bell: it remembers how long the loop waits, lets that time pass, and ends the loop."""
 
     def __init__(self, loop: Loop, turns: int) -> None:
         """End `loop` after so many turns."""
@@ -115,7 +115,7 @@ class Waits:
         self._turns = turns
 
     def wait(self, timeout: float) -> None:
-        """Note `timeout`."""
+        """Remember `timeout`."""
         self.waited.append(timeout)
         self._loop.clock.advance(timeout)  # type: ignore[attr-defined]
         if len(self.waited) >= self._turns:
@@ -132,12 +132,12 @@ class Noise(Waits):
     """Wakes the loop a hundred times a second."""
 
     def wait(self, timeout: float) -> None:
-        """Wake it after 10 ms at the most."""
+        """Wake it after at most 10 ms."""
         super().wait(min(timeout, 0.01))
         self._loop.tick.woken = True
 
 
-def test_what_wakes_the_loop_during_an_outage_does_not_make_it_hurry(make_loop: MakeLoop) -> None:
+def test_a_wake_up_during_an_outage_does_not_shorten_the_wait(make_loop: MakeLoop) -> None:
     loop = make_loop()
     loop._event = Noise(loop, turns=100)  # type: ignore[assignment]
     with failing_database(OperationalError("gone")) as tried:
@@ -145,7 +145,7 @@ def test_what_wakes_the_loop_during_an_outage_does_not_make_it_hurry(make_loop: 
     assert len(tried) <= 4
 
 
-def test_what_can_not_be_recorded_does_not_make_the_loop_spin(make_loop: MakeLoop) -> None:
+def test_outcomes_that_cannot_be_written_do_not_make_the_loop_spin(make_loop: MakeLoop) -> None:
     make_job()
     loop = make_loop()
     loop.tick.run()
@@ -159,7 +159,7 @@ def test_what_can_not_be_recorded_does_not_make_the_loop_spin(make_loop: MakeLoo
 
 
 @pytest.mark.parametrize("module, claim", [(claims, "claim_due"), (admission, "admit")])
-def test_a_claim_whose_answer_was_lost_is_run_all_the_same(
+def test_the_run_of_a_claim_whose_answer_was_lost_runs_once(
     make_loop: MakeLoop, monkeypatch: pytest.MonkeyPatch, calls: Calls, module: Any, claim: str
 ) -> None:
     make_job() if claim == "claim_due" else make_run()
@@ -199,7 +199,7 @@ def test_a_waiting_run_is_not_forgotten_when_the_claim_after_it_fails(
     assert sorted(calls) == [(), ("waiting",)]
 
 
-def test_after_a_failure_what_is_queued_here_is_not_given_back(make_loop: MakeLoop) -> None:
+def test_after_a_failure_queued_runs_stay_queued(make_loop: MakeLoop) -> None:
     make_jobs(2)
     loop = make_loop()
     loop.tick.run()
@@ -225,14 +225,12 @@ def end_without_a_database(loop: Loop) -> Waits:
 
 
 def signed_off(caplog: pytest.LogCaptureFixture) -> tuple[str, str]:
-    """Return the level and the text of what was said of the sign-off."""
+    """Return the level and the message of the log record about the sign-off."""
     (record,) = [found for found in caplog.records if getattr(found, "action", "") == "scheduler_sign_off_failed"]
     return record.levelname, record.getMessage()
 
 
-def test_it_ends_at_once_and_well_where_there_is_nothing_to_write(
-    make_loop: MakeLoop, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_with_nothing_to_write_it_ends_at_once(make_loop: MakeLoop, caplog: pytest.LogCaptureFixture) -> None:
     loop = make_loop()
     assert end_without_a_database(loop).waited == []
     assert loop.unfinished == 0
@@ -240,7 +238,7 @@ def test_it_ends_at_once_and_well_where_there_is_nothing_to_write(
 
 
 @pytest.mark.parametrize("ended", [True, False], ids=["an outcome", "a run that has not started"])
-def test_it_waits_for_as_long_as_a_drain_may_take_where_there_is_something_to_write(
+def test_with_something_to_write_it_waits_for_as_long_as_a_drain_may_take(
     make_loop: MakeLoop, clock: FakeClock, caplog: pytest.LogCaptureFixture, ended: bool
 ) -> None:
     make_job()

@@ -106,7 +106,7 @@ def test_a_flush_of_nothing_takes_no_statement(recorder: Recorder, statements: C
 
 
 @pytest.mark.parametrize("status", [RunStatus.LOST, RunStatus.CANCELLED, RunStatus.SUCCEEDED])
-def test_a_run_that_was_given_up_stays_as_it_is(recorder: Recorder, status: RunStatus) -> None:
+def test_a_run_that_was_given_up_stays_unchanged(recorder: Recorder, status: RunStatus) -> None:
     run = held(status=status)
     recorder.finished(outcome(run.id, status=RunStatus.FAILED))
     assert flush(recorder) == []
@@ -132,7 +132,9 @@ def test_a_run_that_was_given_up_does_not_keep_others_from_being_written(recorde
     assert [o.run_id for o in flush(recorder)] == [good.id]
 
 
-def test_what_was_given_up_is_said(recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_late_end_of_a_run_that_was_given_up_is_logged(
+    recorder: Recorder, caplog: pytest.LogCaptureFixture
+) -> None:
     run = held(status=RunStatus.LOST)
     recorder.finished(outcome(run.id))
     flush(recorder)
@@ -144,7 +146,7 @@ def test_what_was_given_up_is_said(recorder: Recorder, caplog: pytest.LogCapture
 
 @pytest.fixture
 def answer_lost(recorder: Recorder) -> Run:
-    """A run that failed and is to be tried again; its outcome is on record, and the recorder never heard of it."""
+    """A failed run with a retry. Its outcome is on record, but the database's answer never reached the recorder."""
     make_job(retries={"max": 1, "delay": 30})
     run = held()
     ended = outcome(run.id, status=RunStatus.FAILED, finished_at=after(1.234567))
@@ -154,7 +156,7 @@ def answer_lost(recorder: Recorder) -> Run:
     return run
 
 
-def test_what_is_on_record_although_the_answer_was_lost_is_told_as_any_other(
+def test_an_outcome_whose_answer_was_lost_is_reported_like_any_other(
     recorder: Recorder, answer_lost: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert [ended.run_id for ended in flush(recorder)] == [answer_lost.id]
@@ -162,12 +164,12 @@ def test_what_is_on_record_although_the_answer_was_lost_is_told_as_any_other(
 
 
 @pytest.mark.usefixtures("answer_lost")
-def test_what_is_on_record_although_the_answer_was_lost_counts_once(recorder: Recorder) -> None:
+def test_an_outcome_whose_answer_was_lost_is_counted_once(recorder: Recorder) -> None:
     flush(recorder)
     assert (Job.objects.get().run_count, Run.objects.count()) == (1, 2)
 
 
-def test_what_could_not_be_written_is_kept_and_written_later(recorder: Recorder) -> None:
+def test_starts_and_outcomes_that_could_not_be_written_are_written_later(recorder: Recorder) -> None:
     started, ended = held("a"), held("b")
     recorder.started(activity(started))
     recorder.finished(outcome(ended.id, job_id="b"))
@@ -183,7 +185,7 @@ def test_what_could_not_be_written_is_kept_and_written_later(recorder: Recorder)
 # --- counters --------------------------------------------------------------------------------------------------------
 
 
-def test_the_jobs_counters_follow(recorder: Recorder) -> None:
+def test_the_counters_of_the_job_are_updated(recorder: Recorder) -> None:
     make_job()
     make_job("other")
     statuses = [RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.SUCCEEDED]
@@ -206,7 +208,7 @@ def test_the_last_status_is_that_of_the_run_that_ended_last(recorder: Recorder) 
     assert (job.last_status, job.last_run_at) == (RunStatus.FAILED, after(9))
 
 
-def test_what_was_not_written_is_not_counted(recorder: Recorder) -> None:
+def test_an_outcome_that_was_not_written_is_not_counted(recorder: Recorder) -> None:
     make_job()
     run = held(status=RunStatus.LOST)
     recorder.finished(outcome(run.id))
@@ -222,7 +224,7 @@ def test_the_counters_leave_the_schedule_alone(recorder: Recorder) -> None:
     assert (after_it.next_run_time, after_it.updated_at) == (before.next_run_time, before.updated_at)
 
 
-def test_the_run_of_a_job_that_was_removed_is_written(recorder: Recorder) -> None:
+def test_the_outcome_of_a_removed_jobs_run_is_written(recorder: Recorder) -> None:
     run = held("removed")
     recorder.finished(outcome(run.id, job_id="removed"))
     flush(recorder)
@@ -244,7 +246,7 @@ def test_output_and_progress_are_shown_while_it_runs(recorder: Recorder) -> None
     assert (run.output, run.progress_done, run.progress_total) == ("so far", 1, 3)
 
 
-def test_what_did_not_change_is_not_written_again(recorder: Recorder, statements: Callable[[], Any]) -> None:
+def test_output_that_did_not_change_is_not_written_again(recorder: Recorder, statements: Callable[[], Any]) -> None:
     going = activity(held(status=RunStatus.RUNNING))
     recorder.started(going)
     going.output.write("so far")
@@ -257,7 +259,7 @@ def test_what_did_not_change_is_not_written_again(recorder: Recorder, statements
     assert Run.objects.get().output == "so far, and more"
 
 
-def test_what_could_not_be_shown_is_shown_later(recorder: Recorder) -> None:
+def test_output_that_could_not_be_written_is_written_later(recorder: Recorder) -> None:
     going = activity(held(status=RunStatus.RUNNING))
     recorder.started(going)
     going.output.write("so far")
@@ -267,7 +269,7 @@ def test_what_could_not_be_shown_is_shown_later(recorder: Recorder) -> None:
     assert Run.objects.get().output == "so far"
 
 
-def test_only_what_is_new_is_sent(recorder: Recorder) -> None:
+def test_only_new_output_is_sent(recorder: Recorder) -> None:
     going = activity(held(status=RunStatus.RUNNING))
     recorder.started(going)
     going.output.write("größer\x00 " * 1000)
@@ -314,7 +316,7 @@ def test_a_short_output_has_nothing_left_out(recorder: Recorder) -> None:
     assert Run.objects.get().output_omitted is None
 
 
-def test_what_was_shown_although_its_answer_was_lost_is_not_shown_twice(recorder: Recorder) -> None:
+def test_output_whose_answer_was_lost_is_not_written_twice(recorder: Recorder) -> None:
     going = activity(held(status=RunStatus.RUNNING))
     recorder.started(going)
     going.output.write("one, ")
@@ -328,7 +330,7 @@ def test_what_was_shown_although_its_answer_was_lost_is_not_shown_twice(recorder
     assert Run.objects.get().output == "one, two, three"
 
 
-def test_what_is_too_much_at_once_is_shown_in_turns(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_much_output_is_written_in_turns(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jobs.scheduler.recorder.MAX_LIVE_CHARACTERS", 10)
     going = [activity(held(name, status=RunStatus.RUNNING)) for name in ("a", "b", "c")]
     shown = []
@@ -344,7 +346,7 @@ def test_what_is_too_much_at_once_is_shown_in_turns(recorder: Recorder, monkeypa
     assert Run.objects.earliest("id").output == "1234566"
 
 
-def test_a_run_that_was_given_up_shows_nothing_more(recorder: Recorder) -> None:
+def test_the_output_of_a_run_that_was_given_up_is_not_written(recorder: Recorder) -> None:
     run = held(status=RunStatus.LOST)
     going = activity(run)
     recorder.started(going)
@@ -358,7 +360,7 @@ def test_a_run_that_was_given_up_shows_nothing_more(recorder: Recorder) -> None:
 
 
 class Nul:
-    """What holds a NUL where `ascii` leaves it."""
+    """An object with a NUL in its `repr`, which `ascii` leaves in place."""
 
     def __repr__(self) -> str:
         return "a\x00b"

@@ -1,4 +1,4 @@
-"""What a job's policies say is what happens: queues, replacements, retries, limits over all schedulers."""
+"""The policies of jobs at work: queues, replacements, retries, and limits over all schedulers."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def settle(loop: Loop, ticks: int = 3) -> None:
 # --- queue -----------------------------------------------------------------------------------------------------------
 
 
-def test_fire_times_queue_up_to_the_limit_and_run_in_their_order(make_loop: MakeLoop, clock: FakeClock) -> None:
+def test_fire_times_queue_up_to_the_limit_and_run_in_order(make_loop: MakeLoop, clock: FakeClock) -> None:
     make_job(overlap="queue", queue_limit=2)
     loop = make_loop()
     for _ in range(4):
@@ -96,7 +96,7 @@ def test_a_new_run_replaces_the_oldest_and_starts_after_it_ended(make_loop: Make
 
 
 @pytest.mark.parametrize("other", [0, 1])
-def test_a_run_that_takes_the_last_slot_is_replaced(make_loop: MakeLoop, clock: FakeClock, other: int) -> None:
+def test_a_run_in_the_last_slot_is_replaced(make_loop: MakeLoop, clock: FakeClock, other: int) -> None:
     make_job(overlap="replace")
     loop = make_loop(threads=1, processes=other)
     loop.tick.run()
@@ -111,7 +111,7 @@ def test_a_run_that_takes_the_last_slot_is_replaced(make_loop: MakeLoop, clock: 
     assert statuses() == ["running", "queued"]
 
 
-def test_a_full_scheduler_claims_for_no_job_that_has_nothing_to_replace(make_loop: MakeLoop, clock: FakeClock) -> None:
+def test_a_full_scheduler_claims_only_jobs_that_replace_a_run(make_loop: MakeLoop, clock: FakeClock) -> None:
     make_job("busy", func="tests:echo", next_run_time=NOW)
     loop = make_loop(threads=1)
     loop.tick.run()
@@ -134,7 +134,7 @@ def test_a_run_that_has_not_started_is_replaced_without_being_called(
     assert len(calls) == 1
 
 
-def test_a_run_is_replaced_although_the_scheduler_that_claimed_the_newer_one_dies_at_once(
+def test_a_run_is_replaced_although_the_scheduler_dies_after_the_claim(
     make_loop: MakeLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_scheduler("another")
@@ -156,7 +156,7 @@ def test_a_run_is_replaced_although_the_scheduler_that_claimed_the_newer_one_die
 # --- max_runs --------------------------------------------------------------------------------------------------------
 
 
-def test_a_job_is_over_after_its_last_run(make_loop: MakeLoop, clock: FakeClock) -> None:
+def test_a_job_ends_after_max_runs(make_loop: MakeLoop, clock: FakeClock) -> None:
     make_job(max_runs=2)
     loop = make_loop()
     for _ in range(4):
@@ -170,7 +170,7 @@ def test_a_job_is_over_after_its_last_run(make_loop: MakeLoop, clock: FakeClock)
 # --- retries ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_run_that_failed_is_tried_again_after_its_delay(make_loop: MakeLoop, clock: FakeClock) -> None:
+def test_a_failed_run_is_retried_after_its_delay(make_loop: MakeLoop, clock: FakeClock) -> None:
     make_job(func="tests:fail", trigger=HOURLY, retries=RETRIES)
     loop = make_loop()
     settle(loop)
@@ -185,7 +185,7 @@ def test_a_run_that_failed_is_tried_again_after_its_delay(make_loop: MakeLoop, c
     assert statuses() == ["failed", "failed", "queued"]
 
 
-def test_a_run_is_tried_no_more_often_than_said(make_loop: MakeLoop, clock: FakeClock) -> None:
+def test_a_run_is_retried_at_most_max_times(make_loop: MakeLoop, clock: FakeClock) -> None:
     make_job(func="tests:fail", trigger=HOURLY, retries=RETRIES)
     loop = make_loop()
     for _ in range(10):
@@ -196,13 +196,13 @@ def test_a_run_is_tried_no_more_often_than_said(make_loop: MakeLoop, clock: Fake
     assert Job.objects.get().failure_count == 3
 
 
-def test_a_run_that_succeeds_is_not_tried_again(make_loop: MakeLoop) -> None:
+def test_a_run_that_succeeds_is_not_retried(make_loop: MakeLoop) -> None:
     make_job(retries=RETRIES, trigger=HOURLY)
     settle(make_loop())
     assert statuses() == ["succeeded"]
 
 
-def test_a_run_that_a_person_asked_for_is_tried_again_too(make_loop: MakeLoop) -> None:
+def test_a_run_that_a_person_asked_for_is_retried_too(make_loop: MakeLoop) -> None:
     make_job(func="tests:fail", retries=RETRIES, next_run_time=None)
     make_run(func="tests:fail", args=["mine"], trigger=RunTrigger.MANUAL)
     settle(make_loop())
@@ -211,7 +211,7 @@ def test_a_run_that_a_person_asked_for_is_tried_again_too(make_loop: MakeLoop) -
 
 
 @pytest.mark.parametrize("status", [RunStatus.QUEUED, RunStatus.RUNNING])
-def test_a_lost_run_is_tried_again(status: RunStatus) -> None:
+def test_a_lost_run_is_retried(status: RunStatus) -> None:
     make_scheduler("dead", lease_until=NOW)
     make_job(retries=RETRIES, next_run_time=None)
     make_run(status=status, scheduler_id="dead", args=[1])
@@ -220,7 +220,7 @@ def test_a_lost_run_is_tried_again(status: RunStatus) -> None:
     assert (again.attempt, again.available_at, again.args, again.scheduler_id) == (2, after(31), [1], None)
 
 
-def test_a_lost_run_of_a_job_without_retries_is_not() -> None:
+def test_a_lost_run_of_a_job_without_retries_is_not_retried() -> None:
     make_scheduler("dead", lease_until=NOW)
     make_job(next_run_time=None)
     make_run(status=RunStatus.RUNNING, scheduler_id="dead")
@@ -246,7 +246,7 @@ def test_a_retry_whose_delay_is_over_counts_as_active(make_loop: MakeLoop) -> No
 
 
 @pytest.mark.parametrize("damaged", [5, "x", [1], {"max": "many"}, {"min": 1}, {"max": 1, "delay": None}], ids=repr)
-def test_damaged_retries_keep_no_end_from_being_written(make_loop: MakeLoop, damaged: Any) -> None:
+def test_damaged_retries_do_not_keep_outcomes_from_being_written(make_loop: MakeLoop, damaged: Any) -> None:
     make_job(func="tests:fail", retries=damaged, trigger=HOURLY)
     make_job("good", func="tests:fail", retries=RETRIES, trigger=HOURLY)
     settle(make_loop())
@@ -257,7 +257,7 @@ def test_damaged_retries_keep_no_end_from_being_written(make_loop: MakeLoop, dam
 # --- priority --------------------------------------------------------------------------------------------------------
 
 
-def test_of_the_runs_that_wait_the_higher_priority_starts_first(make_loop: MakeLoop, calls: Calls) -> None:
+def test_the_waiting_run_of_higher_priority_starts_first(make_loop: MakeLoop, calls: Calls) -> None:
     for number, priority in enumerate([0, 5, -5, 9, 5]):
         make_run(f"job-{number}", priority=priority, args=[number])
     loop = make_loop(threads=1)
@@ -265,7 +265,7 @@ def test_of_the_runs_that_wait_the_higher_priority_starts_first(make_loop: MakeL
     assert calls == [(3,), (1,), (4,), (0,), (2,)]
 
 
-def test_of_the_jobs_that_are_due_the_higher_priority_starts_first() -> None:
+def test_the_due_job_of_higher_priority_starts_first() -> None:
     for number, priority in enumerate([0, 5, -5, 9]):
         make_job(f"job-{number}", priority=priority, next_run_time=after(-number))
     claimed = claims.claim_due("s1", {"thread": 2, "process": 2}, NOW)
@@ -273,7 +273,7 @@ def test_of_the_jobs_that_are_due_the_higher_priority_starts_first() -> None:
 
 
 @pytest.mark.parametrize("room", range(1, 8))
-def test_among_jobs_of_one_priority_the_longest_due_come_first(room: int) -> None:
+def test_among_jobs_of_one_priority_the_ones_due_longest_come_first(room: int) -> None:
     order = [(9, 0), (5, -2), (5, -1), (0, -7), (0, -3), (-5, -9), (-5, -8)]
     for number, (priority, due) in reversed(list(enumerate(order))):
         make_job(f"job-{number}", priority=priority, next_run_time=after(due))
@@ -294,7 +294,7 @@ def test_a_run_has_the_priority_and_the_timeout_of_its_job() -> None:
     assert (run.priority, run.timeout, run.executor, run.concurrency_group) == (7, 5, "process", "g")
 
 
-def test_jobs_are_claimed_only_for_executors_with_room() -> None:
+def test_jobs_are_claimed_only_for_executors_with_capacity() -> None:
     make_job("a")
     make_job("b", executor="process")
     make_job("c", timeout=5)
@@ -307,7 +307,7 @@ def test_jobs_are_claimed_only_for_executors_with_room() -> None:
 
 @pytest.fixture
 def peaks() -> Iterator[Counter[str]]:
-    """How many calls of "tests:meet" went on at once, by their name."""
+    """The highest number of simultaneous calls of "tests:meet", by name."""
     job_functions.peaks.clear()
     yield job_functions.peaks
 

@@ -1,4 +1,4 @@
-"""The scheduler prunes as it goes: a little at a time, faster where there is more, and every job in its turn."""
+"""The scheduler prunes while it works: a little at a time, faster while there is more, and every job in turn."""
 
 from __future__ import annotations
 
@@ -47,9 +47,7 @@ def test_it_waits_for_its_first_round(clock: FakeClock) -> None:
     assert made.work() == 1
 
 
-def test_it_looks_at_some_jobs_and_in_the_next_round_goes_on_from_there(
-    monkeypatch: pytest.MonkeyPatch, clock: FakeClock
-) -> None:
+def test_each_round_looks_at_the_next_jobs(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> None:
     monkeypatch.setattr(pruner, "JOBS_PER_ROUND", 2)
     for name in "abcde":
         make_job(name, keep_days=1)
@@ -61,7 +59,7 @@ def test_it_looks_at_some_jobs_and_in_the_next_round_goes_on_from_there(
     assert deleted == [2, 2, 1]
 
 
-def test_it_goes_through_the_jobs_again_after_a_rest(pruning: Pruner, clock: FakeClock) -> None:
+def test_it_begins_again_after_a_rest(pruning: Pruner, clock: FakeClock) -> None:
     make_job(keep_days=1)
     old_runs("job")
     assert pruning.work() == 1
@@ -72,7 +70,7 @@ def test_it_goes_through_the_jobs_again_after_a_rest(pruning: Pruner, clock: Fak
     assert pruning.work() == 1
 
 
-def test_it_goes_on_soon_while_there_is_more_and_every_job_has_its_turn(
+def test_it_goes_on_soon_while_there_is_more_and_jobs_take_turns(
     monkeypatch: pytest.MonkeyPatch, clock: FakeClock
 ) -> None:
     monkeypatch.setattr(pruner, "MAX_BATCH", 2)
@@ -88,7 +86,7 @@ def test_it_goes_on_soon_while_there_is_more_and_every_job_has_its_turn(
 
 
 def slow(monkeypatch: pytest.MonkeyPatch, clock: FakeClock, seconds: float) -> None:
-    """Have each deletion take some seconds."""
+    """Make each deletion take some seconds."""
     prune_job = pruner.prune_job
 
     def take_time(*args: Any) -> int:
@@ -98,7 +96,7 @@ def slow(monkeypatch: pytest.MonkeyPatch, clock: FakeClock, seconds: float) -> N
     monkeypatch.setattr(pruner, "prune_job", take_time)
 
 
-def test_it_stops_after_a_while_and_rests_in_proportion(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> None:
+def test_it_stops_after_its_slice_and_rests_in_proportion(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> None:
     for name in "abc":
         make_job(name, keep_days=1)
         old_runs(name)
@@ -113,7 +111,7 @@ def test_it_stops_after_a_while_and_rests_in_proportion(monkeypatch: pytest.Monk
     assert made.work() == 1
 
 
-def test_batches_become_smaller_where_they_take_long_and_larger_again(
+def test_batches_shrink_while_deleting_is_slow_and_grow_again(
     monkeypatch: pytest.MonkeyPatch, clock: FakeClock
 ) -> None:
     monkeypatch.setattr(pruner, "MAX_BATCH", 8)
@@ -129,7 +127,7 @@ def test_batches_become_smaller_where_they_take_long_and_larger_again(
     assert deleted == [8, 4, 2, 2, 4, 8]
 
 
-def test_a_job_that_comes_to_keep_more_keeps_it_at_once(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> None:
+def test_a_raised_limit_counts_at_once(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> None:
     monkeypatch.setattr(pruner, "MAX_BATCH", 2)
     make_job(keep_days=1)
     old_runs("job", 5)
@@ -140,7 +138,7 @@ def test_a_job_that_comes_to_keep_more_keeps_it_at_once(monkeypatch: pytest.Monk
     assert [made.work(), left("job")] == [0, 3]
 
 
-def test_failures_that_are_kept_are_read_again_after_an_hour_alone(pruning: Pruner, clock: FakeClock) -> None:
+def test_kept_failures_are_read_again_after_an_hour(pruning: Pruner, clock: FakeClock) -> None:
     make_job(keep_days=1, keep_failed_days=90)
     make_run(status=RunStatus.FAILED, scheduled_time=after(-9 * DAY))
     old_runs("job")
@@ -155,12 +153,12 @@ def test_failures_that_are_kept_are_read_again_after_an_hour_alone(pruning: Prun
     assert [pruning.work(), left("job")] == [1, 1]
 
 
-def test_runs_of_removed_jobs_stay_where_the_site_says_nothing(pruning: Pruner) -> None:
+def test_runs_of_removed_jobs_stay_without_default_limits(pruning: Pruner) -> None:
     old_runs("gone")
     assert pruning.work() == 0
 
 
-def test_runs_of_removed_jobs_are_kept_as_job_defaults_say(settings: Any, pruning: Pruner) -> None:
+def test_job_defaults_limit_the_runs_of_removed_jobs(settings: Any, pruning: Pruner) -> None:
     settings.CRONZIMUS = settings.CRONZIMUS | {"JOB_DEFAULTS": {"keep_days": 4, "keep_failed_days": 30}}
     make_job("there")
     for name in ("a-gone", "gone", "there", "z-gone"):
@@ -171,7 +169,7 @@ def test_runs_of_removed_jobs_are_kept_as_job_defaults_say(settings: Any, prunin
     assert [left(name) for name in ("a-gone", "gone", "there", "z-gone")] == [2, 2, 4, 2]
 
 
-def test_removed_jobs_are_looked_for_some_at_a_time(
+def test_each_round_looks_for_the_next_removed_jobs(
     monkeypatch: pytest.MonkeyPatch, settings: Any, clock: FakeClock
 ) -> None:
     monkeypatch.setattr(pruner, "IDS_PER_ROUND", 2)
@@ -203,7 +201,7 @@ def test_a_damaged_job_does_not_stop_the_others(
     assert [record.action for record in caplog.records] == ["prune_failed"]  # type: ignore[attr-defined]
 
 
-def test_what_the_database_refuses_is_tried_again_a_round_later(
+def test_after_a_database_error_it_tries_again_a_round_later(
     monkeypatch: pytest.MonkeyPatch, pruning: Pruner, clock: FakeClock
 ) -> None:
     make_job(keep_days=1)
@@ -217,7 +215,7 @@ def test_what_the_database_refuses_is_tried_again_a_round_later(
     assert pruning.work() == 1
 
 
-def test_a_round_with_nothing_to_delete_asks_a_few_questions(pruning: Pruner, statements: Any, settings: Any) -> None:
+def test_a_round_with_nothing_to_delete_takes_three_statements(pruning: Pruner, statements: Any, settings: Any) -> None:
     settings.CRONZIMUS = settings.CRONZIMUS | {"JOB_DEFAULTS": {"keep_days": 1}}
     for number in range(30):
         make_job(f"j{number}", keep_days=7)

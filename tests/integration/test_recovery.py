@@ -1,4 +1,4 @@
-"""What a dead scheduler held is lost, counted and said; nothing stays `running` for ever."""
+"""The runs of a dead scheduler are lost, counted and logged; no run stays `running` for ever."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def test_the_active_runs_of_a_dead_scheduler_are_lost(status: RunStatus) -> None
     assert run.reason == "its scheduler's lease ended at 2030-01-01 12:00:00 UTC without a heartbeat"
 
 
-def test_a_scheduler_that_died_before_the_clock_went_back_is_dead_although_its_lease_is_to_come() -> None:
+def test_a_scheduler_is_dead_although_its_lease_ends_in_the_far_future_after_the_clock_was_set_back() -> None:
     make_scheduler("dead", lease_until=after(3600))
     make_run(status=RunStatus.RUNNING, scheduler_id="dead")
     assert recovery.recover(NOW) == 1
 
 
 @pytest.mark.parametrize("stopped", [False, True], ids=["unknown", "stopped"])
-def test_what_a_scheduler_claimed_after_it_was_given_up_is_lost(stopped: bool) -> None:
+def test_runs_that_a_scheduler_claimed_after_others_ended_its_lease_are_lost(stopped: bool) -> None:
     if stopped:
         make_scheduler("gone", stopped_at=NOW)
     make_run(scheduler_id="gone")
@@ -59,7 +59,7 @@ def test_the_runs_of_others_are_left_alone() -> None:
     assert set(Run.objects.values_list("status", flat=True)) == {"running", "queued"}
 
 
-def test_runs_that_ended_stay_as_they_are() -> None:
+def test_runs_that_ended_stay_unchanged() -> None:
     make_scheduler("dead", lease_until=NOW)
     make_run(status=RunStatus.SUCCEEDED, scheduler_id="dead")
     assert recovery.recover(after(1)) == 0
@@ -99,7 +99,7 @@ def test_a_lost_run_leaves_the_schedule_of_its_job_alone() -> None:
     assert Job.objects.get().next_run_time == NOW
 
 
-def test_the_lost_run_of_a_removed_job_is_lost_all_the_same() -> None:
+def test_the_run_of_a_removed_job_is_lost_too() -> None:
     make_scheduler("dead", lease_until=NOW)
     make_run("removed", status=RunStatus.RUNNING, scheduler_id="dead")
     assert recovery.recover(after(1)) == 1
@@ -113,7 +113,7 @@ def test_several_dead_schedulers_are_recovered_at_once() -> None:
 
 
 @pytest.mark.parametrize("status", [RunStatus.QUEUED, RunStatus.RUNNING])
-def test_what_a_scheduler_holds_that_was_given_up_before_is_lost_too(status: RunStatus) -> None:
+def test_runs_of_a_scheduler_whose_lease_ended_before_are_lost_too(status: RunStatus) -> None:
     make_scheduler("gone", lease_until=NOW, stopped_at=after(1))
     make_run(status=status, scheduler_id="gone")
     assert recovery.recover(after(2)) == 1
@@ -121,12 +121,12 @@ def test_what_a_scheduler_holds_that_was_given_up_before_is_lost_too(status: Run
     assert (run.status, run.reason) == (RunStatus.LOST, "its scheduler's lease had ended before")
 
 
-def test_what_a_scheduler_holds_that_nobody_knows_is_lost_too() -> None:
+def test_runs_of_a_scheduler_without_a_row_are_lost_too() -> None:
     make_run(status=RunStatus.RUNNING, scheduler_id="nobody")
     assert recovery.recover(after(2)) == 1
 
 
-def test_what_is_lost_is_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_lost_runs_and_dead_schedulers_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     make_scheduler("dead", lease_until=NOW)
     make_run(status=RunStatus.RUNNING, scheduler_id="dead")
     recovery.recover(after(1))
@@ -163,11 +163,11 @@ def test_an_outcome_that_is_being_written_comes_first() -> None:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("postgresql_only")
-def test_a_run_that_is_being_written_is_not_waited_for_and_is_lost_the_next_time() -> None:
+def test_a_run_that_is_being_written_is_left_until_the_next_time() -> None:
     make_scheduler("dead", lease_until=NOW)
     first, second = (make_run(job_id, status=RunStatus.RUNNING, scheduler_id="dead") for job_id in "ab")
     with transaction.atomic():
-        # Who writes many runs may have come to a later one first: each would wait for the other.
+        # A scheduler that writes many runs may have locked a later one first: each would wait for the other.
         Run.objects.filter(pk=second.pk).update(output="so far")
         assert in_thread(lambda: recovery.recover(after(1)))() == 1
         Run.objects.filter(pk=first.pk).update(output="so far")
@@ -176,7 +176,7 @@ def test_a_run_that_is_being_written_is_not_waited_for_and_is_lost_the_next_time
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("postgresql_only")
-def test_two_that_recover_at_once_do_not_wait_for_each_other() -> None:
+def test_two_recoveries_at_once_do_not_wait_for_each_other() -> None:
     make_scheduler("dead", lease_until=NOW)
     make_run(status=RunStatus.RUNNING, scheduler_id="dead")
     with transaction.atomic():
@@ -185,7 +185,7 @@ def test_two_that_recover_at_once_do_not_wait_for_each_other() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_scheduler_can_give_up_what_it_holds_itself() -> None:
+def test_a_scheduler_can_mark_its_own_runs_as_lost() -> None:
     make_run("a", status=RunStatus.RUNNING, scheduler_id="s1")
     make_run("b", status=RunStatus.RUNNING, scheduler_id="s2")
     assert recovery.lose(["s1"], "its scheduler was ended at once", after(1)) == 1

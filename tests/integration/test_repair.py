@@ -1,4 +1,4 @@
-"""A row that was damaged in the database by hand stops itself and nothing else; what was found is said."""
+"""A row that was damaged in the database stops only itself, and says what was found."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ DATES = ["garbage", "", -1, 10**18, "2030-13-45 99:99:99", b"\xff", 1.5]
 
 
 def damage(table: str, column: str, value: object) -> None:
-    """Write `value` as somebody does who has opened the file by hand."""
+    """Write `value` as somebody can who opens the database file."""
     with connection.cursor() as cursor:
         cursor.execute(f"UPDATE {table} SET {column} = %s", [value])  # noqa: S608
 
 
 def settle(loop: Loop, ticks: int = 8) -> None:
-    """Let the loop go on, as it does after an error, and have it run what it claimed."""
+    """Let the loop run, errors included, and execute the runs that it claims."""
     for _ in range(ticks):
         loop._process_jobs()
         loop.tick.executors.by_name["thread"].work()  # type: ignore[attr-defined]
@@ -44,7 +44,7 @@ def settle(loop: Loop, ticks: int = 8) -> None:
         ("timeout", "long"), ("misfire_grace_time", b"\xff"), ("concurrency_group", b"\xff"), ("max_runs", "x"),
     ],
 )  # fmt: skip
-def test_a_damaged_job_stops_no_other(make_loop: MakeLoop, column: str, value: object) -> None:
+def test_a_damaged_job_stops_no_other_job(make_loop: MakeLoop, column: str, value: object) -> None:
     make_job("bad", func="tests:echo")
     damage("cronzimus_job", column, value)
     make_job("good", func="tests:echo")
@@ -54,7 +54,7 @@ def test_a_damaged_job_stops_no_other(make_loop: MakeLoop, column: str, value: o
 
 @pytest.fixture
 def loops_connection() -> Iterator[None]:
-    """A connection as the loop's own, on which no text has been met yet that is not in UTF-8."""
+    """The loop's own connection, which has not read an invalid text yet."""
     with loop_connection():
         yield
     invalid_utf8_seen.clear()
@@ -62,7 +62,7 @@ def loops_connection() -> Iterator[None]:
 
 @pytest.mark.usefixtures("loops_connection")
 @pytest.mark.parametrize("column", ["func", "args", "trigger", "next_run_time", "concurrency_group"])
-def test_a_text_that_is_not_in_utf_8_stops_no_other(make_loop: MakeLoop, column: str) -> None:
+def test_a_text_that_is_not_utf_8_stops_no_other_job(make_loop: MakeLoop, column: str) -> None:
     make_job("bad", func="tests:echo")
     with connection.cursor() as cursor:
         cursor.execute("PRAGMA ignore_check_constraints = ON")
@@ -73,7 +73,7 @@ def test_a_text_that_is_not_in_utf_8_stops_no_other(make_loop: MakeLoop, column:
     assert "succeeded" in Run.objects.filter(job_id="good").values_list("status", flat=True)
 
 
-def test_a_job_that_nobody_runs_is_set_right_while_a_scheduler_is_there(make_loop: MakeLoop) -> None:
+def test_a_damaged_job_that_never_runs_is_repaired_while_a_scheduler_runs(make_loop: MakeLoop) -> None:
     make_job(paused=True)
     loop = make_loop()
     damage("cronzimus_job", "created_at", "2030-13-45 99:99:99")
@@ -81,7 +81,7 @@ def test_a_job_that_nobody_runs_is_set_right_while_a_scheduler_is_there(make_loo
     assert Job.objects.get().error.startswith("its row was damaged: created_at was ")
 
 
-def test_all_jobs_are_looked_at_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_inspector_looks_at_all_jobs_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jobs.scheduler.store.repair.JOBS_PER_ROUND", 2)
     make_jobs(5)
     inspector = Inspector()
@@ -109,7 +109,7 @@ def test_a_repaired_job_can_be_read(column: str, value: object) -> None:
         ("priority", b"\xff"),
     ],
 )  # fmt: skip
-def test_a_damaged_run_stops_no_other(make_loop: MakeLoop, column: str, value: object) -> None:
+def test_a_damaged_run_stops_no_job(make_loop: MakeLoop, column: str, value: object) -> None:
     make_run("bad", func="tests:echo")
     damage("cronzimus_run", column, value)
     make_job("good", func="tests:echo")
@@ -117,7 +117,7 @@ def test_a_damaged_run_stops_no_other(make_loop: MakeLoop, column: str, value: o
     assert "succeeded" in Run.objects.filter(job_id="good").values_list("status", flat=True)
 
 
-def test_what_was_found_is_said_and_the_job_is_off_its_schedule() -> None:
+def test_a_repaired_job_says_what_was_found_and_is_off_its_schedule() -> None:
     make_job(max_instances=3)
     damage("cronzimus_job", "max_instances", "many")
     assert repair(NOW) == 1
@@ -135,7 +135,7 @@ def test_a_damaged_run_ends_as_failed_and_says_what_was_found() -> None:
     assert run.error == "its row was damaged: executor was 'thumb'"
 
 
-def test_rows_that_are_as_they_should_be_are_left_alone() -> None:
+def test_valid_rows_are_left_unchanged() -> None:
     make_job(misfire_grace_time=5, timeout=3, tags=["a"], retries={"max": 1})
     make_run(status=RunStatus.RUNNING, scheduler_id="s1", progress_done=2**40)
     before: list[Any] = [*Job.objects.values(), *Run.objects.values()]

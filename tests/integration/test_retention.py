@@ -1,4 +1,4 @@
-"""Runs are kept as their jobs say: so many, so long, failures longer, and never an active one deleted."""
+"""Jobs keep their runs up to a number or an age; failures can be kept longer; active runs are never deleted."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def ages() -> list[float]:
     return [(NOW - at).total_seconds() / DAY for at in found]
 
 
-def test_a_job_that_says_nothing_keeps_everything() -> None:
+def test_a_job_without_limits_keeps_all_runs() -> None:
     job = make_job()
     days_ago(1, 10_000)
     assert prune_job(job, NOW) == 0
@@ -45,7 +45,7 @@ def test_the_newest_runs_are_kept() -> None:
     assert ages() == [1, 2]
 
 
-def test_fewer_runs_than_are_kept_stay() -> None:
+def test_fewer_runs_than_the_limit_stay() -> None:
     job = make_job(keep_runs=5)
     days_ago(1, 2)
     assert prune_job(job, NOW) == 0
@@ -60,7 +60,7 @@ def test_the_attempts_of_one_fire_time_stay_together() -> None:
     assert ages() == [1, 2, 2, 2]
 
 
-def test_runs_are_kept_for_so_many_days() -> None:
+def test_runs_are_kept_for_a_number_of_days() -> None:
     job = make_job(keep_days=7)
     days_ago(1, 6.99, 7, 7.01, 30)
     assert prune_job(job, NOW) == 2
@@ -75,7 +75,7 @@ def test_either_limit_is_enough() -> None:
 
 
 @pytest.mark.parametrize("status", [RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.LOST])
-def test_failures_are_kept_longer_where_the_job_says_so(status: RunStatus) -> None:
+def test_failures_can_be_kept_longer(status: RunStatus) -> None:
     job = make_job(keep_runs=1, keep_days=7, keep_failed_days=30)
     days_ago(1, 2, 10)
     days_ago(5, 20, 31, status=status)
@@ -83,7 +83,7 @@ def test_failures_are_kept_longer_where_the_job_says_so(status: RunStatus) -> No
     assert ages() == [1, 5, 20]
 
 
-def test_failures_are_kept_less_long_where_the_job_says_so() -> None:
+def test_failures_can_be_kept_for_a_shorter_time() -> None:
     job = make_job(keep_days=30, keep_failed_days=7)
     days_ago(1, 20, 31)
     days_ago(5, 10, 40, status=RunStatus.FAILED)
@@ -91,7 +91,7 @@ def test_failures_are_kept_less_long_where_the_job_says_so() -> None:
     assert [prune_job(job, NOW), ages()] == [3, [1, 5, 11, 20]]
 
 
-def test_a_batch_is_one_over_all_that_is_not_kept() -> None:
+def test_a_batch_counts_failures_and_other_runs_together() -> None:
     job = make_job(keep_days=7, keep_failed_days=30)
     days_ago(10, 40, 50)
     days_ago(20, 60, status=RunStatus.FAILED)
@@ -100,7 +100,7 @@ def test_a_batch_is_one_over_all_that_is_not_kept() -> None:
 
 
 @pytest.mark.parametrize("status", [RunStatus.QUEUED, RunStatus.RUNNING])
-def test_an_active_run_stays_however_old(status: RunStatus) -> None:
+def test_an_active_run_stays_whatever_its_age(status: RunStatus) -> None:
     job = make_job(keep_runs=1, keep_days=1)
     days_ago(100, status=status)
     days_ago(50, 60)
@@ -114,14 +114,14 @@ def test_the_runs_of_other_jobs_stay() -> None:
     assert prune_job(job, NOW) == 0
 
 
-def test_failures_that_are_kept_for_some_days_do_not_bound_the_rest() -> None:
+def test_a_limit_for_failures_alone_deletes_nothing() -> None:
     job = make_job(keep_failed_days=1)
     days_ago(2)
     days_ago(3, status=RunStatus.FAILED)
     assert prune_job(job, NOW) == 0
 
 
-def test_active_runs_are_not_counted_among_those_that_are_kept() -> None:
+def test_active_runs_do_not_count_towards_the_limit() -> None:
     job = make_job(keep_runs=2)
     days_ago(1, 2, status=RunStatus.RUNNING)
     days_ago(3, 4, 5)
@@ -129,14 +129,14 @@ def test_active_runs_are_not_counted_among_those_that_are_kept() -> None:
     assert ages() == [1, 2, 3, 4]
 
 
-def test_no_more_are_deleted_at_once_than_asked_for_the_oldest_first() -> None:
+def test_a_batch_deletes_the_oldest_runs() -> None:
     job = make_job(keep_days=1)
     days_ago(2, 4, 3, 5, 6)
     assert [prune_job(job, NOW, 2), ages()] == [2, [2, 3, 4]]
     assert [prune_job(job, NOW, 2) for _ in range(3)] == [2, 1, 0]
 
 
-def test_a_job_whose_oldest_run_is_kept_is_asked_nothing(statements: Any) -> None:
+def test_a_job_whose_oldest_run_is_kept_needs_no_query(statements: Any) -> None:
     job = make_job(keep_days=7)
     with statements() as found:
         assert prune_job(job, NOW, oldest=after(-7 * DAY)) == 0

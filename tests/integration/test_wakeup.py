@@ -1,4 +1,4 @@
-"""A change in the database wakes the scheduler; so does a lost connection that is back."""
+"""A change in the database wakes the scheduler, and so does a connection that was lost and is back."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def rung() -> Iterator[threading.Event]:
-    """Set whenever the watcher sees a change; it has settled when a test begins."""
+    """Set whenever the watcher sees a change; clear when a test begins."""
     event = threading.Event()
     watcher = Watcher(event.set)
     watcher.start()
@@ -71,7 +71,7 @@ def test_what_people_ask_for_wakes_the_scheduler(rung: threading.Event, wish: ob
 
 
 @pytest.mark.usefixtures("postgresql_only")
-def test_what_was_rolled_back_wakes_nobody(rung: threading.Event) -> None:
+def test_a_change_that_is_rolled_back_wakes_nobody(rung: threading.Event) -> None:
     with transaction.atomic():
         announce()
         transaction.set_rollback(True)
@@ -95,7 +95,7 @@ def test_a_watcher_whose_connection_is_cut_listens_again(
 
 
 @pytest.mark.usefixtures("sqlite_only")
-def test_where_the_system_tells_of_no_writes_the_watcher_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_inotify_the_watcher_looks_at_the_data_version(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(changes, "watch_file", lambda path: nullcontext())
     rung = threading.Event()
     watcher = Watcher(rung.set)

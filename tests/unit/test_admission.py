@@ -1,4 +1,4 @@
-"""Which of the runs that wait may start together: no job and no group above its limit, in order."""
+"""Which waiting runs may start together: in order, and no job and no group above its limit."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ def chosen(*waiting: Candidate, thread: int = 9, process: int = 9, **held: dict[
     return choose(waiting, rooms, by_job=held.get("by_job", {}), by_group=held.get("by_group", {}))
 
 
-def test_they_start_in_their_order() -> None:
+def test_runs_start_in_order() -> None:
     assert chosen(waits(3, "c"), waits(1, "a"), waits(2, "b")) == [3, 1, 2]
 
 
-def test_no_more_start_than_there_is_room_for() -> None:
+def test_no_more_runs_start_than_the_capacity_allows() -> None:
     assert chosen(waits(1, "a"), waits(2, "b"), waits(3, "c"), thread=2) == [1, 2]
 
 
-def test_each_executor_has_its_own_room() -> None:
+def test_each_executor_has_its_own_capacity() -> None:
     assert chosen(waits(1, "a"), waits(2, "b", executor="process"), thread=0) == [2]
 
 
-def test_an_executor_that_is_not_there_has_none() -> None:
+def test_an_executor_that_the_scheduler_does_not_have_has_no_capacity() -> None:
     assert chosen(waits(1, executor="celery")) == []
 
 
-def test_a_job_has_no_more_instances_than_it_may() -> None:
+def test_a_job_has_at_most_max_instances_runs() -> None:
     assert chosen(waits(1, instances=2), waits(2, instances=2), waits(3, instances=2)) == [1, 2]
 
 
-def test_instances_that_are_held_count() -> None:
+def test_held_runs_count_as_instances() -> None:
     assert chosen(waits(1, instances=2), waits(2, instances=2), by_job={"job": 1}) == [1]
 
 
@@ -50,7 +50,7 @@ def test_a_full_job_does_not_hold_up_the_others() -> None:
     assert chosen(waits(1), waits(2, "other"), by_job={"job": 1}) == [2]
 
 
-def test_a_group_has_no_more_runs_than_it_may() -> None:
+def test_a_group_has_at_most_its_limit_of_runs() -> None:
     runs = [waits(number, f"job-{number}", group="g", limit=2) for number in range(4)]
     assert chosen(*runs) == [0, 1]
     assert chosen(*runs, by_group={"g": 1}) == [0]
@@ -61,7 +61,7 @@ def test_the_limit_of_a_run_is_its_own_jobs() -> None:
     assert chosen(waits(1, "a", group="g", limit=1), waits(2, "b", group="g", limit=2), by_group={"g": 1}) == [2]
 
 
-def test_groups_do_not_share() -> None:
+def test_groups_do_not_share_a_limit() -> None:
     assert chosen(waits(1, "a", group="g"), waits(2, "b", group="h"), waits(3, "c")) == [1, 2, 3]
 
 
@@ -81,7 +81,7 @@ def test_the_runs_of_a_removed_job_have_no_limit() -> None:
     by_job=st.dictionaries(st.sampled_from("abc"), st.integers(0, 3)),
     by_group=st.dictionaries(st.sampled_from("gh"), st.integers(0, 3)),
 )
-def test_no_limit_is_exceeded_and_nothing_that_fits_is_left(
+def test_no_limit_is_exceeded_and_every_run_that_fits_starts(
     runs: list[tuple[str, str, str]], rooms: dict[str, int], instances: int, limit: int, by_job: dict[str, int],
     by_group: dict[str, int],
 ) -> None:  # fmt: skip

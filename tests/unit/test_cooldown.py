@@ -1,4 +1,4 @@
-"""Work that could not be taken is looked for again when it may be, and not all the time."""
+"""Work that could not be taken is looked for again after a pause."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tests.fakes import NOW, after
 
 CAPACITY = {"thread": 3, "process": 1}
 BEGAN, ENDED = 100.0, 100.001
-"""When the look for `cooldown` began and ended, in monotonic seconds."""
+"""When the look of the fixture `cooldown` began and ended, in monotonic seconds."""
 
 
 @pytest.fixture
 def cooldown() -> Cooldown:
-    """Work that is there since `NOW`, of which the threads could take nothing."""
+    """The pause for work that has been there since `NOW`, and that the threads could not take."""
     made = Cooldown()
     assert ready(made, BEGAN) == CAPACITY
     made.missed(["thread"], BEGAN, ENDED)
@@ -28,48 +28,48 @@ def ready(cooldown: Cooldown, at: float, since: datetime | None = NOW) -> dict[s
     return cooldown.ready(CAPACITY, since, NOW, at)
 
 
-def test_it_is_not_looked_for_again_at_once(cooldown: Cooldown) -> None:
+def test_missed_work_is_not_looked_for_again_at_once(cooldown: Cooldown) -> None:
     assert ready(cooldown, ENDED + COOLDOWN_SECONDS - 0.001) == {"process": 1}
     assert ready(cooldown, ENDED + COOLDOWN_SECONDS) == CAPACITY
 
 
-def test_what_takes_long_to_look_for_has_a_tenth_of_the_time(cooldown: Cooldown) -> None:
+def test_a_slow_look_takes_at_most_a_tenth_of_the_time(cooldown: Cooldown) -> None:
     cooldown.missed(["thread"], 101, 102)
     assert "thread" not in ready(cooldown, 110.9)
     assert "thread" in ready(cooldown, 111)
 
 
-def test_it_is_looked_for_sooner_when_a_run_has_ended(cooldown: Cooldown) -> None:
+def test_missed_work_is_looked_for_sooner_when_a_run_has_ended(cooldown: Cooldown) -> None:
     cooldown.shorten()
     assert "thread" not in ready(cooldown, ENDED + 0.008)
     assert "thread" in ready(cooldown, ENDED + 0.01)
 
 
-def test_other_work_is_looked_for_at_once(cooldown: Cooldown) -> None:
+def test_different_work_is_looked_for_at_once(cooldown: Cooldown) -> None:
     assert ready(cooldown, ENDED, since=after(-1)) == CAPACITY
 
 
 @pytest.mark.parametrize("since", [None, after(0.001)])
-def test_what_is_not_there_yet_is_not_looked_for(cooldown: Cooldown, since: datetime | None) -> None:
+def test_work_that_is_not_due_yet_is_not_looked_for(cooldown: Cooldown, since: datetime | None) -> None:
     assert ready(cooldown, ENDED + 9, since) == {}
 
 
-def test_an_executor_without_room_is_not_looked_for() -> None:
+def test_an_executor_without_capacity_is_never_ready() -> None:
     assert Cooldown().ready({"thread": 0, "process": 2}, NOW, NOW, BEGAN) == {"process": 2}
 
 
-def test_the_wait_is_that_of_the_first_executor_with_room(cooldown: Cooldown) -> None:
+def test_the_wait_is_that_of_the_executor_that_is_ready_first(cooldown: Cooldown) -> None:
     assert cooldown.wait(["thread"], NOW, ENDED) == pytest.approx(COOLDOWN_SECONDS)
     assert cooldown.wait(["thread", "process"], NOW, ENDED) <= 0
 
 
-def test_the_wait_for_work_to_come_is_the_time_until_then(cooldown: Cooldown) -> None:
+def test_the_wait_for_future_work_is_the_time_until_then(cooldown: Cooldown) -> None:
     ready(cooldown, ENDED, since=after(0.02))
     assert cooldown.wait(["thread"], NOW, ENDED) == pytest.approx(0.02)
 
 
 @pytest.mark.parametrize(("since", "names"), [(None, ["thread"]), (NOW, [])])
-def test_without_work_or_room_there_is_nothing_to_wait_for(
+def test_without_work_or_capacity_there_is_nothing_to_wait_for(
     cooldown: Cooldown, since: datetime | None, names: list[str]
 ) -> None:
     ready(cooldown, ENDED, since)

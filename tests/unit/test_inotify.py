@@ -1,4 +1,4 @@
-"""Writes to a file end a wait for them."""
+"""A wait for writes to a file ends with the next write."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_without_a_write_the_wait_times_out(watch: FileWatch) -> None:
     assert watch.wait(0) is False
 
 
-def test_a_write_is_there_until_it_is_forgotten(watch: FileWatch, path: Path) -> None:
+def test_a_write_is_noticed_until_it_is_cleared(watch: FileWatch, path: Path) -> None:
     path.write_text("x")
     assert watch.wait(60) is True
     assert watch.wait(0) is True
@@ -39,22 +39,22 @@ def test_a_write_is_there_until_it_is_forgotten(watch: FileWatch, path: Path) ->
     assert watch.wait(0) is False
 
 
-def test_to_forget_nothing_is_nothing(watch: FileWatch) -> None:
+def test_clearing_without_a_write_does_nothing(watch: FileWatch) -> None:
     watch.clear()
     assert watch.wait(0) is False
 
 
-def test_a_write_to_another_file_is_none(watch: FileWatch, path: Path) -> None:
+def test_a_write_to_another_file_is_not_noticed(watch: FileWatch, path: Path) -> None:
     path.with_name("other").write_text("x")
     assert watch.wait(0) is False
 
 
-def test_nobody_tells_of_writes_to_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_file_cannot_be_watched(tmp_path: Path) -> None:
     with watch_file(str(tmp_path / "missing")) as found:
         assert found is None
 
 
-def test_a_system_without_inotify_tells_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_inotify_no_file_can_be_watched(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda *args, **kwargs: SimpleNamespace())
     with watch_file(str(path)) as found:
         assert found is None

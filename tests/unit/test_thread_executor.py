@@ -1,4 +1,4 @@
-"""The pool of threads: every run it is handed is started once, given back, or still queued."""
+"""The thread executor: every run that it gets is started once, taken back, or still queued."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Threads(ThreadExecutor):
 
 @pytest.fixture
 def make() -> Iterator[Make]:
-    """Return what starts an executor; all are shut down afterwards."""
+    """Return a function that starts an executor; all are shut down afterwards."""
     made: list[ThreadExecutor] = []
 
     def start(
@@ -53,7 +53,7 @@ def test_each_run_is_executed_once(make: Make) -> None:
     assert sorted(seen) == list(range(501))
 
 
-def test_runs_are_started_in_the_order_in_which_they_came(make: Make) -> None:
+def test_runs_are_started_in_the_order_of_their_submission(make: Make) -> None:
     seen: list[int] = []
     executor = make(lambda run: seen.append(run.id), threads=1)
     executor.submit_all([held_run(number) for number in range(100)])
@@ -61,7 +61,7 @@ def test_runs_are_started_in_the_order_in_which_they_came(make: Make) -> None:
     assert seen == list(range(100))
 
 
-def test_as_many_run_at_once_as_there_are_threads(make: Make) -> None:
+def test_each_thread_has_a_run_at_once(make: Make) -> None:
     together = threading.Barrier(3)
     executor = make(lambda run: together.wait(timeout=10) and None, threads=3)
     executor.submit_all([held_run(number) for number in range(3)])
@@ -69,7 +69,7 @@ def test_as_many_run_at_once_as_there_are_threads(make: Make) -> None:
     assert not together.broken
 
 
-def test_what_was_not_started_can_be_taken_back(make: Make) -> None:
+def test_runs_that_have_not_started_can_be_taken_back(make: Make) -> None:
     started, release = threading.Event(), threading.Event()
     seen: list[int] = []
 
@@ -89,7 +89,7 @@ def test_what_was_not_started_can_be_taken_back(make: Make) -> None:
     assert seen == [1]
 
 
-def test_a_run_that_was_taken_from_the_queue_counts_as_busy_until_it_ended(make: Make) -> None:
+def test_a_run_is_held_until_it_ends(make: Make) -> None:
     started, release, idle = threading.Event(), threading.Event(), threading.Event()
 
     def execute(run: HeldRun) -> None:
@@ -107,7 +107,7 @@ def test_a_run_that_was_taken_from_the_queue_counts_as_busy_until_it_ended(make:
     assert executor.taken == 0
 
 
-def test_it_calls_for_more_when_its_queue_runs_out(make: Make) -> None:
+def test_it_reports_that_its_queue_is_empty(make: Make) -> None:
     low, done = queue.SimpleQueue[str](), threading.Event()
     executor = make(lambda run: done.set(), threads=1, on_low=low.put)
     assert low.get(timeout=10) == "test"
@@ -116,7 +116,7 @@ def test_it_calls_for_more_when_its_queue_runs_out(make: Make) -> None:
     assert low.get(timeout=10) == "test"
 
 
-def test_a_thread_outlives_whatever_happens_in_it(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_thread_survives_every_exception(make: Make, caplog: pytest.LogCaptureFixture) -> None:
     seen: list[int] = []
 
     def execute(run: HeldRun) -> None:

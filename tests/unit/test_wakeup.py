@@ -7,7 +7,7 @@ import threading
 from jobs.scheduler.wakeup import Bell
 
 
-def test_a_bell_that_was_not_rung_lets_the_wait_time_out() -> None:
+def test_without_a_ring_the_wait_times_out() -> None:
     assert Bell().wait(0) is False
 
 
@@ -32,7 +32,7 @@ def test_many_rings_end_one_wait() -> None:
     assert bell.wait(0) is False
 
 
-def test_a_ring_is_seen_until_it_is_cleared() -> None:
+def test_a_bell_is_set_until_it_is_cleared() -> None:
     bell = Bell()
     bell.set()
     assert bell.is_set()
@@ -47,7 +47,7 @@ def test_a_silent_bell_can_be_cleared() -> None:
     assert not bell.is_set()
 
 
-def test_a_ring_from_another_thread_ends_the_wait_that_is_going_on() -> None:
+def test_a_ring_from_another_thread_ends_the_current_wait() -> None:
     bell = Bell()
     other = threading.Thread(target=bell.set)
     other.start()

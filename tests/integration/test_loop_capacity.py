@@ -1,4 +1,4 @@
-"""How much the loop claims, when, and for whom: the room of each executor, and that of other schedulers."""
+"""How much the loop claims, when, and for whom: the capacity of each executor, shared with other schedulers."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ pytestmark = pytest.mark.django_db(transaction=True)
 # --- limits ----------------------------------------------------------------------------------------------------------
 
 
-def test_no_more_is_claimed_than_can_run(make_loop: MakeLoop) -> None:
+def test_no_more_runs_are_claimed_than_can_start(make_loop: MakeLoop) -> None:
     make_jobs(10)
     loop = make_loop(threads=3)
     loop.tick.run()
     loop.tick.run()
     assert Run.objects.filter(scheduler_id__isnull=False).count() == 3
     assert executor(loop).queued == 3
-    # What a process could have run is written, too, for others to start.
+    # The runs for two processes are written as well, for others to start.
     assert Run.objects.count() <= 3 + 2
 
 
-def test_waiting_runs_and_due_jobs_share_the_room(make_loop: MakeLoop) -> None:
+def test_waiting_runs_and_due_jobs_share_the_capacity(make_loop: MakeLoop) -> None:
     make_jobs(5)
     for number in range(2):
         make_run(f"waiting-{number}")
@@ -51,7 +51,7 @@ def test_waiting_runs_and_due_jobs_share_the_room(make_loop: MakeLoop) -> None:
     assert Run.objects.filter(job_id__in=["waiting-0", "waiting-1"], scheduler_id__isnull=False).count() == 2
 
 
-def test_when_runs_end_fast_more_is_claimed_ahead(make_loop: MakeLoop, clock: FakeClock) -> None:
+def test_short_runs_are_claimed_ahead(make_loop: MakeLoop, clock: FakeClock) -> None:
     make_jobs(100)
     loop = make_loop(threads=2)
     started = []
@@ -63,7 +63,7 @@ def test_when_runs_end_fast_more_is_claimed_ahead(make_loop: MakeLoop, clock: Fa
     assert max(started) > 10
 
 
-def test_what_was_claimed_and_can_not_start_soon_is_given_to_others(make_loop: MakeLoop, clock: FakeClock) -> None:
+def test_runs_that_do_not_start_soon_are_given_back(make_loop: MakeLoop, clock: FakeClock) -> None:
     make_jobs(3)
     loop = make_loop(threads=3)
     loop.tick.run()
@@ -73,7 +73,7 @@ def test_what_was_claimed_and_can_not_start_soon_is_given_to_others(make_loop: M
     assert Run.objects.filter(scheduler_id=loop.tick.lease.scheduler_id).count() == executor(loop).queued
 
 
-def test_given_back_runs_are_run_in_the_end(make_loop: MakeLoop, clock: FakeClock, calls: Calls) -> None:
+def test_runs_that_were_given_back_run_in_the_end(make_loop: MakeLoop, clock: FakeClock, calls: Calls) -> None:
     make_jobs(3)
     loop = make_loop(threads=3)
     loop.tick.run()
@@ -83,7 +83,7 @@ def test_given_back_runs_are_run_in_the_end(make_loop: MakeLoop, clock: FakeCloc
     assert statuses() == ["succeeded"] * 3
 
 
-def test_a_slot_that_becomes_free_is_filled_at_once_although_other_executors_were_idle(make_loop: MakeLoop) -> None:
+def test_a_free_slot_is_filled_at_once_although_another_executor_was_idle(make_loop: MakeLoop) -> None:
     make_jobs(2)
     loop = make_loop(threads=1, processes=2)
     for _ in range(3):
@@ -95,7 +95,7 @@ def test_a_slot_that_becomes_free_is_filled_at_once_although_other_executors_wer
     assert executor(loop).queued == 1
 
 
-def test_what_is_due_is_not_gone_through_for_an_idle_executor_whenever_another_has_room(
+def test_an_idle_executor_does_not_make_every_claim_read_all_due_jobs(
     make_loop: MakeLoop, statements: Callable[[], Any]
 ) -> None:
     make_jobs(9)
@@ -148,7 +148,7 @@ def test_a_scheduler_that_is_alone_claims_again_at_once(make_loop: MakeLoop) -> 
     assert Run.objects.count() > 2
 
 
-def test_what_one_executor_does_not_start_is_given_back_although_another_starts_runs(
+def test_the_runs_of_a_stalled_executor_are_given_back_although_another_starts_runs(
     make_loop: MakeLoop, clock: FakeClock
 ) -> None:
     make_job("slow", executor="process")
@@ -161,12 +161,12 @@ def test_what_one_executor_does_not_start_is_given_back_although_another_starts_
     assert Run.objects.get(job_id="slow").scheduler_id is None
 
 
-# --- what can not start: its job is full -----------------------------------------------------------------------------
+# --- a blocked run: its job is full ----------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def stuck(make_loop: MakeLoop) -> Loop:
-    """A loop with room that has found the only run that waits to be one of a full job."""
+def blocked(make_loop: MakeLoop) -> Loop:
+    """A loop with capacity that has found that the only waiting run belongs to a full job."""
     make_scheduler("other")
     make_job("full", next_run_time=None)
     make_run("full", status=RunStatus.RUNNING, scheduler_id="other", started_at=NOW)
@@ -176,27 +176,27 @@ def stuck(make_loop: MakeLoop) -> Loop:
     return loop
 
 
-def test_a_job_that_falls_due_does_not_wait_for_another_that_is_stuck(stuck: Loop) -> None:
+def test_a_due_job_does_not_wait_for_a_blocked_run(blocked: Loop) -> None:
     make_job("new")
-    stuck.tick.run()
+    blocked.tick.run()
     assert Run.objects.filter(job_id="new").exists()
 
 
-def test_a_job_that_is_due_soon_is_not_late_for_a_run_that_is_stuck(stuck: Loop, clock: FakeClock) -> None:
+def test_a_job_that_is_due_soon_is_not_delayed_by_a_blocked_run(blocked: Loop, clock: FakeClock) -> None:
     make_job("soon", next_run_time=after(0.02))
-    assert stuck.tick.run() == pytest.approx(0.02)
+    assert blocked.tick.run() == pytest.approx(0.02)
     clock.advance(0.02)
-    stuck.tick.run()
+    blocked.tick.run()
     assert Run.objects.filter(job_id="soon").exists()
 
 
-def test_a_slot_that_becomes_free_wakes_nobody_for_a_run_that_is_stuck(stuck: Loop) -> None:
-    stuck.tick.woken = False
-    stuck.tick._running_low("thread")
-    assert not stuck.tick.woken
+def test_a_free_slot_does_not_wake_the_loop_for_a_blocked_run(blocked: Loop) -> None:
+    blocked.tick.woken = False
+    blocked.tick._running_low("thread")
+    assert not blocked.tick.woken
 
 
-def test_the_end_that_a_run_waits_for_is_written_and_the_next_one_taken_at_once(make_loop: MakeLoop) -> None:
+def test_the_end_of_a_run_that_another_waits_for_is_written_at_once(make_loop: MakeLoop) -> None:
     make_job("full", next_run_time=None)
     for number in range(2):
         make_run("full", scheduled_time=after(number))
@@ -209,27 +209,27 @@ def test_the_end_that_a_run_waits_for_is_written_and_the_next_one_taken_at_once(
     assert (statuses(), executor(loop).queued) == (["succeeded", "queued"], 1)
 
 
-def test_other_ends_are_written_together(stuck: Loop) -> None:
+def test_the_ends_of_other_runs_are_written_together(blocked: Loop) -> None:
     make_job("new")
-    stuck.tick.run()
-    executor(stuck).work()
-    assert stuck.tick.write_at == stuck.clock.monotonic() + FLUSH_SECONDS
+    blocked.tick.run()
+    executor(blocked).work()
+    assert blocked.tick.write_at == blocked.clock.monotonic() + FLUSH_SECONDS
 
 
-def test_a_claim_does_not_look_again_for_a_run_that_is_stuck(stuck: Loop, statements: Callable[[], Any]) -> None:
+def test_a_claim_does_not_look_for_a_blocked_run_again(blocked: Loop, statements: Callable[[], Any]) -> None:
     make_job("new")
     with statements() as found:
-        stuck.tick.run()
-        stuck.tick.run()
+        blocked.tick.run()
+        blocked.tick.run()
     assert not [sql for sql in found if "FROM cronzimus_run r LEFT JOIN cronzimus_job" in sql]
 
 
-def test_a_run_that_is_stuck_is_looked_for_when_others_have_ended(stuck: Loop, clock: FakeClock) -> None:
+def test_a_blocked_run_is_looked_for_when_other_runs_have_ended(blocked: Loop, clock: FakeClock) -> None:
     make_job("new")
-    stuck.tick.run()
-    executor(stuck).work()
+    blocked.tick.run()
+    executor(blocked).work()
     Run.objects.filter(job_id="full", status=RunStatus.RUNNING).update(status=RunStatus.SUCCEEDED, finished_at=NOW)
     clock.advance(0.06)
     for _ in range(2):
-        stuck.tick.run()
-    assert executor(stuck).queued == 1
+        blocked.tick.run()
+    assert executor(blocked).queued == 1
