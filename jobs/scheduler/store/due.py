@@ -14,7 +14,7 @@ from django.db import connection
 from ...core.exceptions import CronzimusError, InvalidArguments
 from ...core.json import unstorable
 from ...core.planning import IDLE, Busy, Plan, PlannedRun, Policy, plan
-from ...core.runs import Overlap, RunStatus
+from ...core.runs import Executor, Overlap, RunStatus
 from ...definitions.policies import executor_of
 from ...definitions.triggers import trigger_from
 from . import bulk
@@ -22,8 +22,8 @@ from .held import ACTIVE_SQL
 
 logger = logging.getLogger("cronzimus.scheduler.store.due")
 
-IN_PROCESS_SQL = "(executor = 'process' OR timeout IS NOT NULL)"
-"""The jobs whose runs need a process of their own."""
+EXECUTOR_SQL = f"CASE WHEN timeout IS NOT NULL THEN '{Executor.PROCESS}' ELSE executor END"
+"""The executor of a job's runs, as `executor_of` says it."""
 REPLACING_SQL = (
     "(overlap = 'replace' AND EXISTS (SELECT 1 FROM cronzimus_run a WHERE a.job_id = cronzimus_job.id "  # noqa: S608
     f"AND a.status IN ({ACTIVE_SQL}) AND a.scheduler_id IS NOT NULL))"
@@ -99,11 +99,11 @@ def plan_due_jobs(capacity: Mapping[str, int], now: datetime, *, by_priority: bo
 def _due_jobs(capacity: Mapping[str, int], now: datetime, *, by_priority: bool) -> list[DueJob]:
     jobs: list[DueJob] = []
     wanted = max(capacity.values(), default=0) or MAX_REPLACING
-    process, thread = bool(capacity.get("process")), bool(capacity.get("thread"))
+    executors = tuple(sorted(name for name, runs in capacity.items() if runs))
     with connection.cursor() as cursor:
         for rank in RANKS if by_priority else (ALL,):
             if len(jobs) < wanted:
-                sql = _due_sql(connection.vendor, rank, process=process, thread=thread)
+                sql = _due_sql(connection.vendor, rank, executors)
                 cursor.execute(sql, [bulk.instant(now), wanted - len(jobs)])
                 jobs += [DueJob._make(row) for row in cursor.fetchall()]
     return _within_capacity(jobs, capacity) if any(capacity.values()) else jobs
@@ -121,20 +121,25 @@ def _within_capacity(jobs: Sequence[DueJob], capacity: Mapping[str, int]) -> lis
 
 
 @cache
-def _due_sql(vendor: str, rank: Rank, *, process: bool, thread: bool) -> str:
+def _due_sql(vendor: str, rank: Rank, executors: tuple[str, ...]) -> str:
     # As text on SQLite: a damaged instant then fails its own job, and not the whole statement.
     instants = {"anchor", "next_run_time"} if vendor == "sqlite" else set()
     columns = ", ".join(bulk.as_text(name) if name in instants else f'"{name}"' for name in DueJob._fields)
-    only = {
-        (True, True): "", (True, False): f"AND {IN_PROCESS_SQL}", (False, True): f"AND NOT {IN_PROCESS_SQL}",
-        (False, False): f"AND {REPLACING_SQL}",
-    }[process, thread]  # fmt: skip
     # Schedulers do not wait for each other: each takes jobs that no other is taking.
     lock = "FOR UPDATE SKIP LOCKED" if vendor == "postgresql" else ""
     return (
-        f"SELECT {columns} FROM cronzimus_job WHERE next_run_time <= %s {only} {rank.condition} "  # noqa: S608
+        f"SELECT {columns} FROM cronzimus_job WHERE next_run_time <= %s {_fitting(executors)} {rank.condition} "  # noqa: S608
         f"ORDER BY {rank.order} LIMIT %s {lock}"
     )
+
+
+def _fitting(executors: tuple[str, ...]) -> str:
+    """Return the condition for jobs of `executors`, which have capacity; without any, for jobs that replace a run."""
+    if not executors:
+        return f"AND {REPLACING_SQL}"
+    if set(executors) == set(Executor):
+        return ""
+    return f"AND {EXECUTOR_SQL} IN ({', '.join(repr(str(name)) for name in executors)})"
 
 
 def _busy(job_ids: Sequence[str], now: datetime) -> dict[str, Busy]:

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from django.db import InterfaceError, OperationalError, connection, models
 from django.db.models.expressions import RawSQL
 
-from ...core.runs import RunStatus
+from ...core.runs import Executor, RunStatus
 from ...models import Job, Run
 from .connection import invalid_utf8_seen
 from .held import ACTIVE_SQL
@@ -112,7 +112,7 @@ def _is_damaged(field: Field) -> str:
         _, highest = connection.ops.integer_field_range(field.get_internal_type())
         wrong = f"(typeof({column}) <> 'integer' OR abs({column}) > {highest or 2**63 - 1})"
     elif field.name == "executor":
-        wrong = f"{column} NOT IN ('thread', 'process')"
+        wrong = f"{column} NOT IN ({', '.join(repr(name.value) for name in Executor)})"
     else:
         wrong = f"typeof({column}) <> 'text'"
     return f"({column} IS NOT NULL AND {wrong})" if field.null else wrong
