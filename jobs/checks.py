@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from django.apps import apps
@@ -34,6 +34,7 @@ def register_checks() -> None:
     """Register the checks of this module with Django."""
     for check in (check_installed_apps, check_time_zones, check_databases, check_sqlite, check_body_limit):
         register(check, "cronzimus")
+    register(check_encoding, Tags.database)
     register(check_urls, Tags.urls)
     register(check_templates, Tags.templates)
     register(check_static_files, Tags.staticfiles)
@@ -137,6 +138,25 @@ def check_sqlite(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
         return []
     wanted = ".".join(map(str, MIN_SQLITE))
     return [Error(f"SQLite {sqlite3.sqlite_version} is too old.", hint=f"Use {wanted} or later.", id="cronzimus.E001")]
+
+
+def check_encoding(app_configs: Any, databases: Collection[str] | None = None, **kwargs: Any) -> Sequence[CheckMessage]:
+    """Warn of a PostgreSQL database that cannot store all text (cronzimus.W004)."""
+    if connection.vendor != "postgresql" or DEFAULT_DB_ALIAS not in (databases or ()):
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW server_encoding")
+        (encoding,) = cursor.fetchone()
+    if encoding == "UTF8":
+        return []
+    return [
+        CheckWarning(
+            f"The encoding of the database is {encoding}: it cannot store all that functions print and return.",
+            hint="Create the database with ENCODING 'UTF8' TEMPLATE template0. Until then a run fails whose output, "
+            "result or error has a character that the encoding lacks.",
+            id="cronzimus.W004",
+        )
+    ]
 
 
 def check_open_api(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:

@@ -53,6 +53,18 @@ def speak_everywhere() -> None:
     subprocess.run(["echo", "printed by a child"], check=True)
 
 
+@register("tests:euro")
+def euro(how: str) -> str:
+    """Print, return or raise a text with a character that LATIN1 lacks."""
+    text = "5 \N{EURO SIGN}"
+    if how == "raise":
+        raise RuntimeError(text)
+    if how == "print":
+        print(text)
+        time.sleep(0.8)  # so that it is shown while it runs, too
+    return text if how == "return" else ""
+
+
 @register("tests:orphan")
 def orphan() -> None:
     """Start a process whose parent ends before it, and wait."""

@@ -17,11 +17,12 @@ from .executors import ExecutorFactory, Executors, Hooks
 from .incidents import IncidentWatch
 from .lease import LEASE_SECONDS, Lease, Releases
 from .pruner import Pruner
-from .recorder import Recorder
+from .recorder import Batch, Recorder
 from .store import admission, claims, outcomes, recovery
 from .store.clock import DatabaseClock
 from .store.held import HeldRun, Outcome
 from .store.pending import PendingWork, cancel_requests, pending_work
+from .store.refusals import REFUSALS, write_each_live, write_each_outcome
 from .store.repair import Inspector, repair_after
 from .wakeup import Bell
 
@@ -331,14 +332,30 @@ class Tick:
         """Open a transaction and write all starts and outcomes in it; gives the outcomes that are on record then.
 
         Raises what the database raises. Nothing is forgotten then, and what the block wrote is undone with the rest.
+        Outcomes that the database refuses are written before, each alone.
         """
-        batch = self.recorder.batch()
+        batch, refused = self.recorder.batch(), False
         with transaction.atomic():
-            outcomes.write_starts(batch.starts, self.lease.scheduler_id)
-            written = outcomes.write_outcomes(batch.outcomes, self.lease.scheduler_id, now)
-            self._incidents.ended(written, now)
-            yield written
+            try:
+                written = self._write_batch(batch, now)
+            except REFUSALS:
+                refused = True
+                transaction.set_rollback(True)
+            else:
+                yield written
+        if refused:
+            scheduler_id = self.lease.scheduler_id
+            outcomes.write_starts(batch.starts, scheduler_id)
+            written = write_each_outcome(batch.outcomes, scheduler_id, now, self._incidents.ended)
+            with transaction.atomic():
+                yield written
         self.recorder.forget(batch)
+
+    def _write_batch(self, batch: Batch, now: datetime) -> list[Outcome]:
+        outcomes.write_starts(batch.starts, self.lease.scheduler_id)
+        written = outcomes.write_outcomes(batch.outcomes, self.lease.scheduler_id, now)
+        self._incidents.ended(written, now)
+        return written
 
     def _written(self, written: Sequence[Outcome]) -> None:
         self._flush_at = float("inf")
@@ -349,7 +366,10 @@ class Tick:
     def _write_live(self, monotonic: float) -> None:
         began = self._clock.monotonic()
         updates = self.recorder.live_updates()
-        outcomes.write_live(updates, self.lease.scheduler_id)
+        try:
+            outcomes.write_live(updates, self.lease.scheduler_id)
+        except REFUSALS:
+            write_each_live(updates, self.lease.scheduler_id)
         self.recorder.shown(updates)
         # A slow write is repeated less often: it may take a tenth of the loop's time.
         self._live_at = monotonic + 9 * (self._clock.monotonic() - began)

@@ -20,6 +20,7 @@ from django.db import connection
 from django.db.utils import DatabaseError
 
 from ... import __version__, migrations, services
+from ...checks import check_encoding
 from ...conf import conf
 from ...core.exceptions import CronzimusError
 from ...models import Job
@@ -65,6 +66,7 @@ class Command(BaseCommand):
         open_missing_descriptors()
         leave_process_1()
         _require_migrations()
+        _warn_of_encoding()
         scheduler = Scheduler(local_executors(threads, processes))
         try:
             services.sync_declared_jobs(conf.JOBS, now=scheduler.clock.now())
@@ -97,6 +99,11 @@ def _require_migrations() -> None:
         raise CommandError(f"the database of DATABASE_URL does not answer: {error}") from error
     if missing:
         raise CommandError("the database is not up to date; run: manage.py migrate")
+
+
+def _warn_of_encoding() -> None:
+    for warning in check_encoding(None, databases=[connection.alias]):
+        logger.warning("%s %s", warning.msg, warning.hint, extra={"action": "encoding_not_utf8"})
 
 
 def _applied() -> set[str]:
