@@ -12,9 +12,9 @@ from django.core.management import call_command
 
 from jobs import urls
 from jobs.core.roles import GAINED, ROLES, Scope, permissions_of
-from jobs.models import Control, Job, Run, Scheduler
+from jobs.models import Backfill, Control, Job, Run, Scheduler
 from jobs.services.roles import make_roles
-from tests.fakes import after, make_job, make_run, make_scheduler, make_token, make_user
+from tests.fakes import NOW, after, make_job, make_run, make_scheduler, make_token, make_user
 
 from .api_client import Api
 
@@ -38,6 +38,10 @@ ROUTES: list[tuple[str, str, str, Any]] = [
     ("POST", "/scheduler/jobs/{id}/skip", "pause_job", {}),
     ("POST", "/scheduler/jobs/{id}/run", "run_job", {}),
     ("GET", "/scheduler/jobs/{id}/runs", "view_run", None),
+    ("GET", "/scheduler/jobs/{id}/backfill", "view_run", None),
+    ("POST", "/scheduler/jobs/{id}/backfill", "run_job", {"from": "2026-01-01", "to": "2026-01-02", "dry_run": True}),
+    ("GET", "/scheduler/backfills/{backfill_id}", "view_run", None),
+    ("POST", "/scheduler/backfills/{backfill_id}/cancel", "cancel_run", {}),
     ("GET", "/scheduler/runs", "view_run", None),
     ("GET", "/scheduler/runs/{run_id}", "view_run", None),
     ("GET", "/scheduler/runs/{run_id}/log", "view_run", None),
@@ -45,6 +49,7 @@ ROUTES: list[tuple[str, str, str, Any]] = [
     ("POST", "/scheduler/runs/{run_id}/retry", "retry_run", {}),
     ("POST", "/scheduler/preview", "view_job", {"trigger": "interval", "seconds": 5}),
     ("GET", "/scheduler/functions", "view_job", None),
+    ("GET", "/metrics", "view_scheduler", None),
 ]
 """Each method of each address, the permission that it needs ("": none), and a body with which it succeeds."""
 ROLE_NAMES = [name.removeprefix("Cronzimus ") for name in ROLES]
@@ -67,8 +72,9 @@ def ask(api: Api, method: str, path: str, body: Any, token: str | None) -> int:
     make_scheduler()
     make_job(tags=["mine"])
     run = make_run(status="queued" if path.endswith("cancel") else "failed")
+    backfill = Backfill.objects.create(job_id="job", start=NOW, end=NOW, created_at=NOW)
     headers = {"authorization": token} if token else {}
-    response = api.call(method, path.format(id="job", run_id=run.id), body, **headers)
+    response = api.call(method, path.format(id="job", run_id=run.id, backfill_id=backfill.pk), body, **headers)
     if response.status_code == 403:
         assert response.json()["code"] == "PERMISSION_DENIED"
         assert response.json()["error"]
@@ -90,6 +96,7 @@ def addresses() -> Iterator[str]:
             name for name in view.cls.http_method_names if hasattr(view.cls, name)
         }
         address = "/" + str(pattern.pattern).replace("<str:job_id>", "{id}").replace("<str:run_id>", "{run_id}")
+        address = address.replace("<str:backfill_id>", "{backfill_id}")
         yield from (f"{method.upper()} {address}" for method in methods if method != "head")
 
 
@@ -153,7 +160,7 @@ def test_a_token_with_tags_reaches_the_jobs_that_have_one(
     api: Api, method: str, path: str, permission: str, body: Any
 ) -> None:
     mine, other = make_token(tags=["mine", "more"]), make_token(make_user("bob", "admin"), tags=["other"])
-    is_about_all = permission == "pause_all"
+    is_about_all = permission == "pause_all" or path == "/metrics"
     adds = path == "/scheduler/jobs" and method == "POST"
     assert ask(api, method, path, body, mine) == (403 if is_about_all or adds else 200)
     status = ask(api, method, path, body, other)

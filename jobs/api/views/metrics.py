@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from django.http import HttpResponse
-from rest_framework.exceptions import NotFound
+from rest_framework.exceptions import NotFound, PermissionDenied
 from rest_framework.request import Request
 
 from ...selectors import metrics
+from ..access import access_of
 from .base import ApiView
 
 
@@ -16,7 +17,9 @@ class MetricsView(ApiView):
     needs = {"get": ("view_scheduler",)}
 
     def get(self, request: Request) -> HttpResponse:
-        """Answer with all series. 404 without prometheus-client."""
+        """Answer with all series. 404 without prometheus-client; 403 for a token that is limited to tags."""
+        if access_of(request).tags is not None:
+            raise PermissionDenied("A token that is limited to tags cannot read the figures of all jobs.")
         try:
             text = metrics.exposition(self.now)
         except ImportError as error:
