@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.conf import settings
@@ -13,12 +13,12 @@ from django.core.checks import Warning as CheckWarning
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import get_commands
 from django.db import DEFAULT_DB_ALIAS, connection, router
-from django.template import TemplateDoesNotExist
-from django.template.loader import get_template
-from django.urls import URLPattern, URLResolver, get_resolver
 
 from .conf import conf, problems, wrong_values
 from .definitions import policies
+
+if TYPE_CHECKING:  # the checks of a site's pages load what they need themselves: a scheduler has no use for it
+    from django.urls import URLResolver
 
 MIN_SQLITE = (3, 38)
 """The oldest version of SQLite that has the statements of the scheduler."""
@@ -118,6 +118,9 @@ def check_templates(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     """Find that the templates of the admin's pages cannot be loaded (cronzimus.E007)."""
     if not apps.is_installed("django.contrib.admin"):
         return []
+    from django.template import TemplateDoesNotExist
+    from django.template.loader import get_template
+
     try:
         get_template(A_TEMPLATE)
     except TemplateDoesNotExist:
@@ -169,6 +172,8 @@ def check_open_api(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
 
 def check_urls(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     """Warn that the API has no address (cronzimus.W002)."""
+    from django.urls import get_resolver
+
     if not getattr(settings, "ROOT_URLCONF", None) or not conf.SCHEDULER_API_ENABLED or _has_api(get_resolver()):
         return []
     return [
@@ -201,6 +206,8 @@ def _aliases() -> Iterator[str]:
 
 
 def _has_api(resolver: URLResolver) -> bool:
+    from django.urls import URLPattern, URLResolver
+
     views = f"{__package__}.api.views."
     for pattern in resolver.url_patterns:
         if isinstance(pattern, URLResolver) and _has_api(pattern):

@@ -20,6 +20,7 @@ from .jobstore import JobStore
 from .store.clock import DatabaseClock
 from .store.connection import loop_connection
 from .store.pending import pending_work
+from .threads import start_all
 from .tick import FLUSH_SECONDS, Tick
 from .wakeup import Bell, Watcher
 
@@ -56,11 +57,10 @@ class Scheduler(BlockingScheduler):
     def start(self, paused: bool = False) -> None:
         """Run until `drain` or `force` ends it. Return when every outcome is on record, or given up."""
         with loop_connection():
-            self.open(paused=paused)
             watcher = Watcher(self.wakeup)
             background = Background(self.clock, background_tasks(self.clock))
-            watcher.start()
-            background.start()
+            start_all([watcher, background])
+            self.open(paused=paused)
             try:
                 self._main_loop()
             finally:
@@ -84,11 +84,13 @@ class Scheduler(BlockingScheduler):
     def open(self, paused: bool = False) -> None:
         """Take a place among the schedulers, and start the executors; `paused`, claim nothing until `resume`.
 
-        Wait for a database that is gone, or that another process has locked, until `drain` or `force`.
+        Wait for a database that is gone, or that another process has locked, until `drain` or `force`. Raises
+        `TooFewThreads`.
         """
+        # The executors first: where they cannot start, no scheduler goes on record that is dead.
+        BaseScheduler.start(self, paused=paused)
         while not self._joined() and not self._draining:
             self._event.clear()
-        BaseScheduler.start(self, paused=paused)
 
     def drain(self) -> None:
         """Claim nothing more, let running runs end, and stop. Safe to call from a signal handler."""

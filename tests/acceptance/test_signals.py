@@ -9,7 +9,7 @@ import pytest
 from .support import Site, until
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_scheduler_that_is_told_to_stop_lets_what_runs_end(sqlite_site: Site, number: signal.Signals) -> None:
     site = sqlite_site
     site.jobs = [site.job("slow", seconds=3)]

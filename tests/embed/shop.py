@@ -45,13 +45,13 @@ class Shop:
         self.port = 0
 
     def manage(self, *command: str, status: int = 0, **environment: str) -> str:
-        """Run a command of `manage.py`, and return what it wrote."""
+        """Run a command of `manage.py`, and return what it printed."""
         result = subprocess.run(
             [str(self.python), str(self.code / "manage.py"), *command], env={**self.environment, **environment},
             cwd=self.folder, capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
         assert result.returncode == status, f"{command}: {result.returncode}\n{result.stdout}\n{result.stderr}"
-        return result.stdout + result.stderr
+        return result.stdout
 
     def set_up(self) -> None:
         """Make the tables, and the user who looks after the shop."""

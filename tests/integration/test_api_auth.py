@@ -288,6 +288,11 @@ def test_the_session_of_a_browser_needs_the_token_against_forged_requests(browse
     assert browser.send("GET", "/scheduler/jobs", forged=True).status_code == 200
 
 
+def test_a_forged_request_with_a_body_is_refused(browser: Browser) -> None:
+    answer = browser.client.generic("POST", "/scheduler/jobs", b'{"id": "x"}', content_type="application/json")
+    assert (answer.status_code, answer.json()["code"]) == (403, "PERMISSION_DENIED")
+
+
 def test_a_wrong_token_is_refused_beside_a_session(browser: Browser) -> None:
     response = browser.client.get("/scheduler/jobs", headers={"authorization": "Token x"})
     assert response.status_code == 401

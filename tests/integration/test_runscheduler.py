@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -15,7 +16,7 @@ from django.core.management.base import CommandError
 from django.db import OperationalError, connection
 from django.test import override_settings
 
-from jobs.management.commands import runscheduler
+from jobs.management import startup
 from jobs.models import Job, Run, Scheduler
 from tests.fakes import make_job
 
@@ -97,7 +98,7 @@ def test_a_wrong_declaration_is_named() -> None:
 
 
 def test_a_database_that_is_not_up_to_date_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runscheduler, "_applied", lambda: {"0000_before"})
+    monkeypatch.setattr(startup, "_applied", lambda: {"0000_before"})
     with pytest.raises(CommandError, match=r"the database is not up to date; run: manage\.py migrate"):
         call_command("runscheduler", "--once")
 
@@ -108,10 +109,73 @@ def test_an_empty_database_is_said_to_be_out_of_date(monkeypatch: pytest.MonkeyP
         call_command("runscheduler", "--once")
 
 
-def test_a_database_that_does_not_answer_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*args: Any) -> Any:
-        raise OperationalError("connection refused")
+def refuse_connections(*args: Any) -> Any:
+    raise OperationalError("connection refused")
 
-    monkeypatch.setattr(connection.introspection, "table_names", fail)
-    with pytest.raises(CommandError, match="the database of DATABASE_URL does not answer: connection refused"):
+
+def test_a_database_that_does_not_answer_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection.introspection, "table_names", refuse_connections)
+    with pytest.raises(CommandError, match="the database does not answer: connection refused"):
         call_command("runscheduler", "--once")
+
+
+def test_a_late_database_and_late_migrations_are_waited_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers = [refuse_connections, refuse_connections, list, list, connection.introspection.table_names]
+    monkeypatch.setattr(connection.introspection, "table_names", lambda: answers.pop(0)())
+    monkeypatch.setattr(startup, "RETRY_SECONDS", 0)
+    with caplog.at_level(logging.INFO, "cronzimus.runscheduler"):
+        startup.wait_for_tables()
+    assert answers == []
+    said = [record.getMessage() for record in caplog.records]
+    assert said[:2] == [
+        "waiting: the database does not answer: connection refused",
+        "waiting: the database is not up to date; run: manage.py migrate",
+    ]
+    assert said[2].startswith("going on after ")
+
+
+def test_what_is_waited_for_is_said_again_after_a_while(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers = [list, list, list, connection.introspection.table_names]
+    monkeypatch.setattr(connection.introspection, "table_names", lambda: answers.pop(0)())
+    monkeypatch.setattr(startup, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(startup, "REPEAT_SECONDS", 0)
+    startup.wait_for_tables()
+    assert [record.getMessage().split(":")[0] for record in caplog.records][:3] == ["waiting"] * 3
+
+
+def test_a_lock_in_the_way_of_declared_jobs_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers: list[Any] = [refuse_connections, lambda *args, **kwargs: None]
+    monkeypatch.setattr(startup.services, "sync_declared_jobs", lambda *args, **kwargs: answers.pop(0)())
+    monkeypatch.setattr(startup, "RETRY_SECONDS", 0)
+    startup.make_declared_jobs()
+    assert caplog.messages[0] == "waiting: the declared jobs cannot be made: connection refused"
+
+
+@override_settings(USE_TZ=False)
+def test_settings_with_which_no_scheduler_works_are_named() -> None:
+    with pytest.raises(CommandError, match=r"USE_TZ is False.* Set USE_TZ = True\. \(cronzimus\.E003\)"):
+        call_command("runscheduler", "--once")
+
+
+@pytest.mark.usefixtures("postgresql_only")
+def test_more_threads_than_postgresql_has_connections_are_said(caplog: pytest.LogCaptureFixture) -> None:
+    startup.warn_of_connections(2, 1)
+    assert caplog.messages == []
+    startup.warn_of_connections(999, 1)
+    (said,) = caplog.messages
+    assert said.startswith("999 threads and 1 processes may need 1002 connections, and PostgreSQL allows ")
+
+
+def test_a_signal_before_there_is_a_scheduler_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection.introspection, "table_names", list)
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM))
+    timer.start()
+    call_command("runscheduler")
+    timer.join()
+    assert not Scheduler.objects.exists()

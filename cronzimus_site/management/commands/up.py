@@ -8,7 +8,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
@@ -32,17 +33,15 @@ class Command(BaseCommand):
         _require_free_port(settings.PORT)
         call_command("migrate", verbosity=0, interactive=False)
         password = _first_admin()
-        children = [
-            subprocess.Popen(command, cwd=settings.BASE_DIR)  # noqa: S603 (commands of ours)
-            for command in _commands()
-        ]
-        try:
-            self._tell(password)
-            _wait_for_signal(children)
-        finally:
-            _stop(children)
+        with _told_to_stop() as told:
+            children = [_started(command) for command in _commands()]
+            try:
+                self._tell(password)
+                _wait(told, children)
+            finally:
+                _stop(children)
         for child, name in zip(children, ("the web server", "the scheduler"), strict=True):
-            if child.returncode not in (0, -signal.SIGTERM):
+            if not told and child.returncode != -signal.SIGTERM:
                 raise CommandError(f"{name} ended with status {child.returncode}")
 
     def _tell(self, password: str | None) -> None:
@@ -63,7 +62,7 @@ def _require_free_port(port: int) -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise CommandError(f"PORT: 127.0.0.1:{port} can not be used ({error.strerror}); set another") from error
+            raise CommandError(f"PORT: 127.0.0.1:{port} cannot be used ({error.strerror}); set another") from error
 
 
 def _first_admin() -> str | None:
@@ -85,11 +84,26 @@ def _commands() -> Sequence[Sequence[str]]:
     return (web, (python, str(settings.BASE_DIR / "manage.py"), "runscheduler"))
 
 
-def _wait_for_signal(children: Sequence[subprocess.Popen[bytes]]) -> None:
-    stopped: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # SIGHUP: the terminal was closed
-        signal.signal(number, lambda number, frame: stopped.append(number))
-    while not stopped and all(child.poll() is None for child in children):
+def _started(command: Sequence[str]) -> subprocess.Popen[bytes]:
+    # In a group of its own: a Ctrl-C comes here alone, and the processes hear of it from us when they are ready to.
+    return subprocess.Popen(command, cwd=settings.BASE_DIR, process_group=0)  # noqa: S603 (commands of ours)
+
+
+@contextmanager
+def _told_to_stop() -> Iterator[list[int]]:
+    """Within this context the signals that end the command are collected in a list."""
+    told: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # SIGHUP: the terminal was closed
+    before = {number: signal.signal(number, lambda number, frame: told.append(number)) for number in numbers}
+    try:
+        yield told
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _wait(told: Sequence[int], children: Sequence[subprocess.Popen[bytes]]) -> None:
+    while not told and all(child.poll() is None for child in children):
         time.sleep(0.2)
 
 

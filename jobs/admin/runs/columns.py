@@ -24,9 +24,9 @@ ATTEMPTS = 100
 
 
 @admin.display(description="Run", ordering="id")
-def run_id(run: Run) -> int:
+def run_id(run: Run) -> str:
     """Return the id, which Django makes a link to the run."""
-    return run.pk
+    return str(run.pk)  # as a text: Django would put separators into a number
 
 
 @admin.display(description="Job")

@@ -12,6 +12,7 @@ from django.db import connections
 
 from ...worker.runner import execute
 from ..store.held import HeldRun
+from ..threads import start_all
 from .base import Hooks, RunExecutor
 
 logger = logging.getLogger("cronzimus.scheduler.executors.thread")
@@ -55,15 +56,14 @@ class ThreadExecutor(RunExecutor):
         return set(self._held.copy())
 
     def start(self, scheduler: Any, alias: str) -> None:
-        """Start the threads."""
+        """Start the threads. Raises `TooFewThreads` if the system has no room for them."""
         super().start(scheduler, alias)
         self._alias = alias
         self._threads = [
             threading.Thread(target=self._work, name=f"{alias}-{number}", daemon=True)
             for number in range(1, self._slots + 1)
         ]
-        for thread in self._threads:
-            thread.start()
+        start_all(self._threads)
 
     def submit_all(self, runs: Sequence[HeldRun]) -> None:
         for run in runs:

@@ -1,5 +1,6 @@
 """A second admin site, for those who look after the shop's machines."""
 
+from cronzimus.admin import register
 from django.contrib.admin import AdminSite
 
 
@@ -10,3 +11,4 @@ class BackOffice(AdminSite):
 
 
 backoffice = BackOffice(name="backoffice")
+register(backoffice)

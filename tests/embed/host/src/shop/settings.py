@@ -22,7 +22,6 @@ INSTALLED_APPS = [
     "rest_framework",
     "cronzimus",
     "django_apscheduler",
-    "knox",
 ]
 
 MIDDLEWARE = [

@@ -1,0 +1,153 @@
+"""What a scheduler needs before it starts: right settings, a database that answers, its tables, its declared jobs."""
+
+from __future__ import annotations
+
+import logging
+import pkgutil
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from django.core.management.base import CommandError
+from django.db import DatabaseError, OperationalError, connection
+
+from .. import checks, migrations, services
+from ..conf import conf
+from ..core.clock import SystemClock
+from ..core.exceptions import CronzimusError
+from ..db.postgresql import pooling
+
+logger = logging.getLogger("cronzimus.runscheduler")
+
+Result = TypeVar("Result")
+
+RETRY_SECONDS = 1.0
+"""Time between two looks for what a scheduler waits for."""
+REPEAT_SECONDS = 60.0
+"""Time after which the log says again what it waits for."""
+OTHER_CONNECTIONS = 2
+"""Connections of a scheduler beside those of its functions: the loop's, and the one that hears of changes."""
+
+
+class NotYet(Exception):
+    """Something is missing that may come. Its text says what."""
+
+
+def require_settings() -> None:
+    """Raise `CommandError` that names the settings with which no scheduler can work."""
+    errors = [f"{error.msg} {error.hint} ({error.id})" for error in checks.errors()]
+    if errors:
+        raise CommandError("\n".join(errors))
+
+
+def require_tables() -> None:
+    """Raise `CommandError` unless the database answers and has all tables."""
+    try:
+        _look_for_tables()
+    except NotYet as missing:
+        raise CommandError(str(missing)) from missing
+
+
+def wait_for_tables() -> None:
+    """Return once the database answers and has all tables; meanwhile the log says what is missing.
+
+    At boot a scheduler may be up before its database, and in a deployment before the migrations.
+    """
+    _wait(_look_for_tables)
+
+
+def require_sessions() -> None:
+    """Raise `CommandError` if a pooler between us and PostgreSQL hands each transaction to another connection.
+
+    The loop's settings would reach other clients, and no change would be heard: both belong to a connection.
+    """
+    if pooling.pools_transactions():
+        raise CommandError(
+            "the database is reached through a pooler in transaction mode (such as PgBouncer): a scheduler needs "
+            "connections of its own. Give it the address of PostgreSQL itself, or of a pool in session mode; the web "
+            "may keep the pooler."
+        )
+
+
+def make_declared_jobs() -> None:
+    """Make the jobs that `conf.JOBS` declares, once no lock is in the way. Raises `CommandError` if one is wrong."""
+    try:
+        _wait(_make_declared_jobs)
+    except CronzimusError as error:
+        raise CommandError(str(error)) from error
+
+
+def warn_of_connections(threads: int, processes: int) -> None:
+    """Say so if PostgreSQL allows fewer connections than the functions of one scheduler may need."""
+    if connection.vendor != "postgresql":
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int"
+        )
+        (allowed,) = cursor.fetchone()
+    needed = threads + processes + OTHER_CONNECTIONS
+    if needed > allowed:
+        logger.warning(
+            "%d threads and %d processes may need %d connections, and PostgreSQL allows %d: "
+            "lower SCHEDULER_THREADS, or raise max_connections",
+            threads, processes, needed, allowed, extra={"action": "too_few_connections"},
+        )  # fmt: skip
+
+
+def warn_of_encoding() -> None:
+    """Say so if the database cannot store all text."""
+    for warning in checks.check_encoding(None, databases=[connection.alias]):
+        logger.warning("%s %s", warning.msg, warning.hint, extra={"action": "encoding_not_utf8"})
+
+
+def _look_for_tables() -> None:
+    # By their names: Django's own check loads every migration of every app, which this process has no other use for.
+    wanted = {module.name for module in pkgutil.iter_modules(migrations.__path__)}
+    try:
+        missing = wanted - _applied()
+    except OperationalError as error:
+        connection.close()
+        raise NotYet(f"the database does not answer: {one_line(error)}") from error
+    except DatabaseError as error:
+        raise CommandError(f"the database cannot be used: {one_line(error)}") from error
+    if missing:
+        raise NotYet("the database is not up to date; run: manage.py migrate")
+
+
+def _applied() -> set[str]:
+    if "django_migrations" not in connection.introspection.table_names():
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name FROM django_migrations WHERE app = 'cronzimus'")
+        return {name for (name,) in cursor.fetchall()}
+
+
+def _make_declared_jobs() -> None:
+    try:
+        services.sync_declared_jobs(conf.JOBS, now=SystemClock().now())
+    except OperationalError as error:
+        connection.close()
+        raise NotYet(f"the declared jobs cannot be made: {one_line(error)}") from error
+
+
+def _wait(attempt: Callable[[], Result]) -> Result:
+    began, told, told_at = time.monotonic(), "", 0.0
+    while True:
+        try:
+            result = attempt()
+        except NotYet as missing:
+            if str(missing) != told or time.monotonic() - told_at >= REPEAT_SECONDS:
+                told, told_at = str(missing), time.monotonic()
+                logger.warning("waiting: %s", told, extra={"action": "scheduler_waiting"})
+            time.sleep(RETRY_SECONDS)
+            continue
+        if told:
+            seconds = time.monotonic() - began
+            logger.info("going on after %.0f s", seconds, extra={"action": "scheduler_waited"})
+        return result
+
+
+def one_line(error: Exception) -> str:
+    """Return the message of a database's error in one line."""
+    return " ".join(str(error).split())
