@@ -49,9 +49,11 @@ class HasText(models.Lookup):
         return IContains(self.lhs, str(self.rhs)).as_sql(compiler, connection)
 
     def as_sqlite(self, compiler: Any, connection: Any) -> tuple[str, Any]:
-        """Return the SQL for SQLite: both texts are folded by Python."""
+        """Return the SQL for SQLite, whose lower() folds the letters of ASCII; Python folds the others."""
         column, params = self.process_lhs(compiler, connection)
-        return f"instr({CASEFOLD}({column}), %s) > 0", (*params, str(self.rhs).casefold())
+        words = str(self.rhs)
+        fold = "lower" if words.isascii() else CASEFOLD
+        return f"instr({fold}({column}), %s) > 0", (*params, words.casefold())
 
 
 models.CharField.register_lookup(HasText)
