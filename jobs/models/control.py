@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
+from .fields import ActorField
+
 
 class Control(models.Model):
     """The one row that says whether all claiming is paused, since when, by whom and why."""
@@ -12,7 +14,7 @@ class Control(models.Model):
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     paused = models.BooleanField(default=False)
     paused_at = models.DateTimeField(null=True)
-    actor = models.CharField(max_length=150, blank=True, default="")
+    actor = ActorField()
     reason = models.CharField(max_length=500, blank=True, default="")
 
     class Meta:

@@ -1,4 +1,4 @@
-"""Model fields that read damaged columns."""
+"""Model fields: JSON that reads damaged columns, and the names of people."""
 
 from __future__ import annotations
 
@@ -20,3 +20,21 @@ class StoredJSON(models.JSONField):
         """Return a plain JSONField: migrations need not know this class, and the column is the same."""
         name, _, args, kwargs = super().deconstruct()
         return name, "django.db.models.JSONField", args, kwargs
+
+
+class ActorField(models.CharField):  # type: ignore[type-arg]
+    """The name of who did something, cut to the length of the column: a host's user model may have longer ones."""
+
+    def __init__(self, **options: Any) -> None:
+        """Make a column that holds any e-mail address (RFC 3696, erratum 1690)."""
+        super().__init__(**{"max_length": 254, "blank": True, "default": "", **options})
+
+    def get_prep_value(self, value: Any) -> Any:
+        """Return the name as it is stored and compared."""
+        name = super().get_prep_value(value)
+        return name[: self.max_length] if isinstance(name, str) else name
+
+    def deconstruct(self) -> Any:
+        """Return a plain CharField: migrations need not know this class, and the column is the same."""
+        name, _, args, kwargs = super().deconstruct()
+        return name, "django.db.models.CharField", args, kwargs

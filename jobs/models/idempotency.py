@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.db import models
 
+from .fields import ActorField
+
 
 class IdempotencyKey(models.Model):
     """A key that came with a request, what the request was, and what it was answered.
@@ -12,9 +14,8 @@ class IdempotencyKey(models.Model):
     """
 
     key = models.CharField(max_length=255)
-    actor = models.CharField(max_length=150, blank=True, default="")
+    actor = ActorField()
     digest = models.CharField(max_length=64)
-    status = models.PositiveSmallIntegerField()
     body = models.JSONField()
     created_at = models.DateTimeField(db_index=True)
 

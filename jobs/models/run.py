@@ -16,7 +16,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from ..core.runs import ACTIVE, EXCEPTIONAL, UNSCHEDULED, UNSUCCESSFUL, Executor, RunStatus, RunTrigger
-from .fields import StoredJSON
+from .fields import ActorField, StoredJSON
 
 
 class OneOf(models.Func):
@@ -99,11 +99,6 @@ class RunQuerySet(models.QuerySet["Run"]):
         ended = self.waiting().order_by().update(status=RunStatus.CANCELLED, reason=reason, finished_at=now)
         return held + ended
 
-    def newest_first(self) -> RunQuerySet:
-        """Return them in the order of every list (indexes `run_newest` and `run_by_status`; `run_once` for
-        those of one job)."""
-        return self.order_by("-scheduled_time", "-id")
-
 
 class Run(models.Model):
     """One fire time of one job, or one request of a person, and what came of it.
@@ -119,7 +114,7 @@ class Run(models.Model):
     status = models.CharField(max_length=16, choices=_choices(RunStatus))
     reason = models.TextField(blank=True, default="")
     trigger = models.CharField(max_length=16, choices=_choices(RunTrigger))
-    actor = models.CharField(max_length=150, blank=True, default="")
+    actor = ActorField()
     attempt = models.PositiveSmallIntegerField(default=1)
     fire_times = models.PositiveBigIntegerField(default=1)
     scheduled_time = models.DateTimeField()

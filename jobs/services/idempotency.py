@@ -15,8 +15,6 @@ KEPT = timedelta(hours=24)
 """How long an answer is kept for the request that may come again."""
 BATCH = 100
 """Keys older than that which are deleted when a new one is written, at the most."""
-DONE = 200
-"""The HTTP status of the answers that are kept."""
 
 Answer = dict[str, Any]
 """The body of an answer."""
@@ -51,7 +49,7 @@ def _take(key: str, actor: str, digest: str, now: datetime) -> IdempotencyKey | 
         with transaction.atomic():
             # PostgreSQL has this wait for the end of a transaction that writes the same key; on SQLite the whole of
             # the outer transaction has waited for it.
-            IdempotencyKey.objects.create(key=key, actor=actor, digest=digest, status=DONE, body={}, created_at=now)
+            IdempotencyKey.objects.create(key=key, actor=actor, digest=digest, body={}, created_at=now)
     except IntegrityError:
         return IdempotencyKey.objects.get(key=key, actor=actor)
     return None

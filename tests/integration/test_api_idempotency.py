@@ -136,10 +136,9 @@ def test_old_keys_are_deleted_some_at_a_time(api: Api, monkeypatch: pytest.Monke
     monkeypatch.setattr(idempotency, "BATCH", 3)
     make_job()
     IdempotencyKey.objects.bulk_create(
-        IdempotencyKey(key=f"{n}", digest="x", status=200, body={}, created_at=NOW - timedelta(days=1, seconds=n))
-        for n in range(5)
+        IdempotencyKey(key=f"{n}", digest="x", body={}, created_at=NOW - timedelta(days=1, seconds=n)) for n in range(5)
     )
-    IdempotencyKey.objects.create(key="young", digest="x", status=200, body={}, created_at=after(-3600))
+    IdempotencyKey.objects.create(key="young", digest="x", body={}, created_at=after(-3600))
     send(api)
     assert set(IdempotencyKey.objects.values_list("key", flat=True)) == {"0", "1", "young", "k"}
     send(api)
@@ -200,8 +199,7 @@ def test_twenty_clients_at_once_add_one_job(api: Api) -> None:
 def test_twenty_clients_with_keys_of_their_own_queue_twenty_runs(api: Api, clock: FakeClock) -> None:
     make_job()
     IdempotencyKey.objects.bulk_create(
-        IdempotencyKey(key=f"{n}", digest="x", status=200, body={}, created_at=NOW - timedelta(days=1))
-        for n in range(30)
+        IdempotencyKey(key=f"{n}", digest="x", body={}, created_at=NOW - timedelta(days=1)) for n in range(30)
     )
     keys = iter(range(20))
     answers = together(20, lambda: send(Api(), key=str(next(keys))))
@@ -213,7 +211,7 @@ def test_twenty_clients_with_keys_of_their_own_queue_twenty_runs(api: Api, clock
 def test_who_waits_does_the_work_where_the_first_could_not(api: Api, postgresql_only: None) -> None:
     make_job()
     with pytest.raises(ZeroDivisionError), transaction.atomic():
-        IdempotencyKey.objects.create(key="k", digest="x", status=200, body={}, created_at=NOW)
+        IdempotencyKey.objects.create(key="k", digest="x", body={}, created_at=NOW)
         waiting = in_thread(lambda: send(Api()))
         until(somebody_waits)
         raise ZeroDivisionError

@@ -109,13 +109,6 @@ def test_active_runs_can_be_counted_for_one_job_and_changed() -> None:
     assert Job.objects.filter(runs__in=Run.objects.active()).count() == 0
 
 
-def test_the_newest_runs_come_first() -> None:
-    times = [after(1), after(3), after(2)]
-    for number, at in enumerate(times):
-        make_run(f"job-{number}", scheduled_time=at)
-    assert [run.scheduled_time for run in Run.objects.newest_first()] == sorted(times, reverse=True)
-
-
 def test_a_runs_duration_is_from_its_start_to_its_end() -> None:
     run = make_run(status=RunStatus.SUCCEEDED, started_at=after(-2))
     assert run.duration == after(0) - after(-2)

@@ -9,8 +9,9 @@ import pytest
 from jobs import services
 from jobs.core.exceptions import InvalidArguments, RunActive, RunFinished, RunNotFound
 from jobs.core.runs import FINISHED, RunStatus, RunTrigger
-from jobs.models import Run
+from jobs.models import Control, Run
 from jobs.scheduler.store import admission
+from jobs.services.idempotency import once
 from tests.fakes import NOW, after, make_job, make_run
 
 pytestmark = pytest.mark.django_db
@@ -121,3 +122,25 @@ def test_the_run_of_a_removed_job_can_be_tried_again() -> None:
     run = make_run("removed", status=RunStatus.FAILED)
     services.retry_run(run.pk, now=NOW)
     assert [held.job_id for held in admission.admit("s1", {"thread": 5}, NOW)] == ["removed"]
+
+
+LONG_NAME = "a.person.with.a.very.long.name@" + "x" * 300 + ".example.com"
+
+
+def test_a_name_of_any_length_may_ask_for_anything() -> None:
+    make_job()
+    run = services.run_job("job", now=NOW, actor=LONG_NAME)
+    services.cancel_run(run.pk, now=NOW, actor=LONG_NAME)
+    services.retry_run(run.pk, now=NOW, actor=LONG_NAME)
+    services.skip_next("job", now=NOW, actor=LONG_NAME)
+    services.pause_all(now=NOW, actor=LONG_NAME)
+    assert set(Run.objects.values_list("actor", flat=True)) == {LONG_NAME[:254]}
+    assert Run.objects.filter(actor=LONG_NAME).count() == 3
+    assert Control.objects.get().actor == LONG_NAME[:254]
+
+
+def test_a_name_of_any_length_may_repeat_a_request() -> None:
+    def ask() -> tuple[dict[str, Any], bool]:
+        return once("key", actor=LONG_NAME, digest="d", now=NOW, work=lambda: {"a": 1})
+
+    assert [ask(), ask()] == [({"a": 1}, False), ({"a": 1}, True)]
