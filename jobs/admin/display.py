@@ -10,7 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from ..core.runs import JobState, RunStatus
-from ..core.triggers.types import local_words
+from ..core.triggers.base import local_words
 
 NOTHING = "–"
 """What stands where there is nothing to show."""

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.conf import settings
 
@@ -86,14 +85,12 @@ def _comparable(definition: object) -> dict[str, object]:
         definition = {name: _whole(value) for name, value in definition.items()}
     clean = canonical(definition)
     zone = time_zone(clean.get("timezone", settings.TIME_ZONE))
-    values = {name: _comparable_value(name, value, zone) for name, value in clean.items()}
+    expressions = (*CRON_FIELDS, "crontab") if clean["type"] == "cron" else ()
+    values = {
+        name: instant_of(name, value, zone) if name in DATES else str(value).lower() if name in expressions else value
+        for name, value in clean.items()
+    }
     return {name: value for name, value in values.items() if value != 0}
-
-
-def _comparable_value(name: str, value: Any, zone: ZoneInfo) -> object:
-    if name in DATES:
-        return instant_of(name, value, zone)
-    return str(value).lower() if name in CRON_FIELDS or name == "crontab" else value
 
 
 def _whole(value: object) -> object:

@@ -50,11 +50,32 @@ def test_an_interval_job_is_added(admin):
             {"trigger": "interval", "hours": "1", "seconds": "", "jitter": "2.5", "start_date": "2030-01-02"},
             {"type": "interval", "hours": 1, "start_date": "2030-01-02 00:00:00", "jitter": 2.5},
         ),
+        (
+            {"trigger": "calendarinterval", "calendar_weeks": "2", "calendar_hour": "9", "end_date": "2031-03-03"},
+            {"type": "calendarinterval", "weeks": 2, "hour": 9, "end_date": "2031-03-03"},
+        ),
     ],
 )
 def test_every_kind_of_trigger_can_be_given(admin, given, stored):
     admin.send(ADD, id="new", **INTERVAL | given)
     assert Job.objects.get(pk="new").trigger == stored
+
+
+def test_every_kind_of_trigger_is_shown_as_it_was_given(admin):
+    definition = {"type": "calendarinterval", "months": 1, "hour": 9, "start_date": "2030-01-31 00:00:00"}
+    make_job(trigger=definition)
+    shown = inputs(admin.open(CHANGE))
+    assert (shown["trigger"], shown["calendar_months"], shown["calendar_hour"]) == ("calendarinterval", "1", "9")
+    assert "weeks" not in shown
+    admin.save(CHANGE, name="Other")
+    assert Job.objects.get(pk="job").trigger == definition
+
+
+def test_problems_of_a_calendar_interval_are_shown_beside_its_inputs(admin):
+    response = admin.send(ADD, id="new", **INTERVAL | {"trigger": "calendarinterval", "calendar_hour": "24"})
+    assert list(problems(response)) == ["calendar_hour"]
+    response = admin.send(ADD, id="new", **INTERVAL | {"trigger": "calendarinterval", "calendar_hour": "9"})
+    assert list(problems(response)) == ["trigger"]
 
 
 def test_inputs_of_other_kinds_of_trigger_do_not_count(admin):

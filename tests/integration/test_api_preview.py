@@ -32,6 +32,17 @@ PREVIEW = "/scheduler/preview"
             ["2030-06-09T00:00:00Z"],
         ),
         ({"trigger": "interval", "seconds": 5, "after": "9999-12-31T23:59:59Z"}, []),
+        (
+            {
+                "trigger": "calendarinterval",
+                "weeks": 2,
+                "hour": 9,
+                "timezone": "Europe/Berlin",
+                "count": 2,
+                "start_date": "2030-03-18",
+            },
+            ["2030-03-18T08:00:00Z", "2030-04-01T07:00:00Z"],
+        ),
     ],
 )
 def test_the_fire_times_after_an_instant(api: Api, body: dict[str, Any], times: list[str]) -> None:

@@ -80,7 +80,7 @@ def refusal(**definition: Any) -> dict[str, str]:
 
 
 def test_a_missing_type_is_refused_with_all_types() -> None:
-    assert refusal(seconds=5) == {"trigger": "is missing; give one of interval, cron, date"}
+    assert refusal(seconds=5) == {"trigger": "is missing; give one of interval, cron, date, calendarinterval"}
 
 
 @pytest.mark.parametrize("kind", ["weekly", "Interval", "cron ", 5, *WRONG_TYPES, *MONSTERS], ids=short)
@@ -89,9 +89,9 @@ def test_an_unknown_type_is_refused(kind: object) -> None:
 
 
 def test_a_field_of_another_type_is_refused() -> None:
-    assert refusal(type="interval", seconds=5, hour=3) == {"hour": "is a field of the cron trigger, not of interval"}
+    assert refusal(type="interval", seconds=5, month=3) == {"month": "is a field of the cron trigger, not of interval"}
     assert refusal(type="date", run_date="2027-06-01", jitter=3) == {
-        "jitter": "is a field of the interval and cron triggers, not of date"
+        "jitter": "is a field of the interval, cron and calendarinterval triggers, not of date"
     }
 
 

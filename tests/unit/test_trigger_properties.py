@@ -60,7 +60,11 @@ crontabs = st.fixed_dictionaries(
 run_dates = st.fixed_dictionaries(
     {"type": st.just("date"), "run_date": dates}, optional={"timezone": shared["timezone"]}
 )
-definitions = st.one_of(intervals, fields, crontabs, run_dates)
+calendars = st.fixed_dictionaries(
+    {"type": st.just("calendarinterval"), "days": st.integers(0, 40), "months": st.sampled_from([0, 0, 1, 5, 12])},
+    optional={"hour": st.integers(0, 23), "minute": st.integers(0, 59), "weeks": st.integers(0, 3), **shared},
+).filter(lambda definition: definition["days"] or definition["months"])
+definitions = st.one_of(intervals, fields, crontabs, run_dates, calendars)
 
 
 def build(definition: dict[str, Any]) -> Trigger:

@@ -18,7 +18,7 @@ from ...core.exceptions import CronzimusError, InvalidTrigger
 from ...core.json import parse_strict
 from ...core.triggers.fields import CRON_FIELDS, INTERVAL_UNITS
 from ...definitions import policies, validation
-from ...definitions.triggers import ALL_TRIGGER_FIELDS, trigger_of
+from ...definitions.triggers import trigger_of
 from ...functions import registry
 from ...models import Job
 from . import policy_inputs, trigger_inputs
@@ -28,10 +28,11 @@ KINDS = (
     ("interval", "Interval: every so often"),
     ("cron", "Cron: by fields"),
     ("crontab", "Crontab: one line"),
+    ("calendarinterval", "Calendar interval: every so many days, weeks, months or years"),
     ("date", "Date: once"),
 )
 """The kinds of triggers, as the form offers them."""
-TRIGGER_INPUTS = ("trigger", *ALL_TRIGGER_FIELDS)
+TRIGGER_INPUTS = ("trigger", *dict.fromkeys(name for names in trigger_inputs.KINDS.values() for name in names))
 """The inputs that make up the trigger."""
 CRON_EXAMPLES = {"day": "last", "day_of_week": "mon-fri", "hour": "9-17", "minute": "*/15", "month": "1,7"}
 """What stands in the inputs of a cron trigger as an example, by field."""
@@ -82,6 +83,9 @@ class JobForm(PolicyForm):
     weeks, days, hours, minutes, seconds = (whole_number(capfirst(unit)) for unit in INTERVAL_UNITS)
     year, month, day, week, day_of_week, hour, minute, second = (
         _small(capfirst(name.replace("_", " ")), CRON_EXAMPLES.get(name, "*")) for name in CRON_FIELDS
+    )
+    calendar_years, calendar_months, calendar_weeks, calendar_days, calendar_hour, calendar_minute, calendar_second = (
+        whole_number(capfirst(name)) for name in trigger_inputs.CALENDAR_INPUTS.values()
     )
     crontab = text(
         "Crontab line",
@@ -161,6 +165,8 @@ class JobForm(PolicyForm):
                 self._show({name: str(error)})
 
     def _by_input(self, problems: dict[str, str]) -> dict[str, str]:
+        kind = self.cleaned_data.get("trigger", "")
+        problems = {trigger_inputs.input_of(kind, name): message for name, message in problems.items()}
         if "retries" not in problems:
             return problems
         others = {name: message for name, message in problems.items() if name != "retries"}

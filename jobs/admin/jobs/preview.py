@@ -12,6 +12,7 @@ from ...core.exceptions import InvalidTrigger
 from ...core.triggers.definition import Trigger, build_trigger, clean_trigger
 from ...definitions.triggers import trigger_of
 from .. import display
+from . import trigger_inputs
 from .form import JobForm
 
 SHOWN = 5
@@ -69,5 +70,6 @@ def _shown(at: datetime, zone: ZoneInfo, now: datetime) -> FireTime:
     )
 
 
-def _label(form: JobForm, name: str) -> str:
+def _label(form: JobForm, field: str) -> str:
+    name = trigger_inputs.input_of(str(form["trigger"].value() or ""), field)
     return str(form[name].label) if name in form.fields else name

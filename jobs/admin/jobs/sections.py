@@ -9,6 +9,7 @@ from ...definitions import policies
 from ...models import Job
 from . import columns
 from .policy_inputs import RETRIES_INPUTS
+from .trigger_inputs import CALENDAR_INPUTS
 
 Sections = tuple[tuple[str, dict[str, Any]], ...]
 """Fieldsets, as Django's admin takes them."""
@@ -17,6 +18,9 @@ ARGUMENTS = "What the function is called with. Parameters of the types Database 
 """What the form says of the arguments."""
 ZONES = "Clock changes: a time that the clock skips runs once, right after; one that comes twice runs once."
 """What the form says of time zones."""
+
+CALENDAR = "Counts days of the calendar from the start date: one time of the day, also where clocks change."
+"""What the form says of calendar intervals."""
 
 WHAT = ("name", "description", "tags", "func")
 """The inputs that say what the job is."""
@@ -27,9 +31,12 @@ WHEN: Sections = (
     ("Every", {"fields": (tuple(INTERVAL_UNITS),), "classes": ("trigger-inputs", "trigger-interval")}),
     ("Cron fields", {"fields": (CRON_FIELDS[:4], CRON_FIELDS[4:]), "classes": ("trigger-inputs", "trigger-cron")}),
     ("Crontab", {"fields": ("crontab",), "classes": ("trigger-inputs", "trigger-crontab")}),
+    ("Every so many days, weeks, months or years", {
+        "fields": (tuple(CALENDAR_INPUTS)[:4], tuple(CALENDAR_INPUTS)[4:]),
+        "classes": ("trigger-inputs", "trigger-calendarinterval"), "description": CALENDAR}),
     ("Once", {"fields": ("run_date",), "classes": ("trigger-inputs", "trigger-date")}),
     ("Between", {"fields": (("start_date", "end_date"), "jitter"), "classes": (
-        "trigger-inputs", "trigger-interval", "trigger-cron", "trigger-crontab")}),
+        "trigger-inputs", "trigger-interval", "trigger-cron", "trigger-crontab", "trigger-calendarinterval")}),
     ("Where", {"fields": ("timezone",), "classes": ("before-preview",), "description": ZONES}),
 )  # fmt: skip
 """The sections of the trigger."""

@@ -7,19 +7,23 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ...core.triggers.fields import CRON_FIELDS, INTERVAL_UNITS, TRIGGER_FIELDS
+from ...core.triggers.fields import CALENDAR_UNITS, CLOCK_FIELDS, CRON_FIELDS, INTERVAL_UNITS, TRIGGER_FIELDS
+
+CALENDAR_INPUTS = {f"calendar_{name}": name for name in (*CALENDAR_UNITS, *CLOCK_FIELDS)}
+"""The inputs of a calendar interval, whose fields have the names of other triggers' fields: the field of each."""
 
 KINDS: dict[str, tuple[str, ...]] = {
     "interval": TRIGGER_FIELDS["interval"],
     "cron": tuple(name for name in TRIGGER_FIELDS["cron"] if name != "crontab"),
     "crontab": tuple(name for name in TRIGGER_FIELDS["cron"] if name not in CRON_FIELDS),
     "date": TRIGGER_FIELDS["date"],
+    "calendarinterval": (*CALENDAR_INPUTS, "start_date", "end_date", "jitter", "timezone"),
 }
 """By kind, as the form offers them: the inputs that count. A crontab line is a cron trigger, written in another way."""
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,18}\.[0-9]{1,18}")
-_NUMBERS = (*INTERVAL_UNITS, *CRON_FIELDS, "jitter")
+_NUMBERS = (*INTERVAL_UNITS, *CRON_FIELDS, *CALENDAR_INPUTS, "jitter")
 
 
 def inputs_of(definition: object) -> dict[str, str]:
@@ -28,17 +32,29 @@ def inputs_of(definition: object) -> dict[str, str]:
         return {"trigger": ""}
     kind = "crontab" if "crontab" in definition else definition.get("type")
     known = KINDS.get(kind, ()) if isinstance(kind, str) else ()
-    texts = {name: _text(definition[name]) for name in known if definition.get(name) is not None}
+    stored = {name: definition.get(field_of(name)) for name in known}
+    texts = {name: _text(value) for name, value in stored.items() if value is not None}
     return {"trigger": str(kind) if known else "", **texts}
 
 
 def definition_of(inputs: Mapping[str, str]) -> dict[str, Any]:
     """Return the definition that `inputs` give. Those of other kinds do not count; nothing is validated."""
     kind = inputs.get("trigger") or None
-    given = {name: _value(name, text) for name in KINDS.get(kind or "", ()) if (text := inputs.get(name, ""))}
+    texts = {name: inputs.get(name, "") for name in KINDS.get(kind or "", ())}
+    given = {field_of(name): _value(name, text) for name, text in texts.items() if text}
     if kind == "crontab":
         return {"type": "cron", "crontab": "", **given}
     return {"type": kind, **given}
+
+
+def field_of(name: str) -> str:
+    """Return the field of the definition that the input `name` is for."""
+    return CALENDAR_INPUTS.get(name, name)
+
+
+def input_of(kind: str, field: str) -> str:
+    """Return the input that is for a field of a trigger of `kind`."""
+    return next((name for name in KINDS.get(kind, ()) if field_of(name) == field), field)
 
 
 def show(inputs: Mapping[str, str], definition: object) -> bool:

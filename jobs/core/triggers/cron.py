@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
-from .pattern import DAY, FIRST_YEAR, LAST_YEAR, Pattern, year_of, year_start
+from .pattern import DAY, FIRST_YEAR, LAST_YEAR, year_of, year_start
 
 # A local clock and UTC are never more than a day apart, so what is within two days of a year belongs to its picture.
 _MARGIN = 2 * DAY
@@ -27,10 +27,10 @@ _END = year_start(LAST_YEAR + 1) * DAY
 _SECOND = timedelta(seconds=1)
 
 
-class Stretch(NamedTuple):
+class OffsetPeriod(NamedTuple):
     """A time, start <= instant < end, in which the zone's offset (seconds, local minus UTC) stays the same.
 
-    `passed` is the local time up to which the clock had come when the stretch began. Below `start + offset` it tells of
+    `passed` is the local time up to which the clock had come when the period began. Below `start + offset` it tells of
     a gap, above it of a time that comes again.
     """
 
@@ -52,13 +52,13 @@ def from_seconds(instant: int) -> datetime:
 
 
 @lru_cache(maxsize=4096)
-def stretches(zone: ZoneInfo, year: int) -> tuple[Stretch, ...]:
-    """Return the stretches of a year of UTC in `zone`, in order, with two days on either side."""
+def offset_periods(zone: ZoneInfo, year: int) -> tuple[OffsetPeriod, ...]:
+    """Return the offset_periods of a year of UTC in `zone`, in order, with two days on either side."""
     low, high = year_start(year) * DAY - _MARGIN, year_start(year + 1) * DAY + _MARGIN
     found, before = [], _offset(zone, low)
     for start, end in pairwise([low, *_changes(zone, low, high), high]):
         offset = _offset(zone, start)
-        found.append(Stretch(start, end, offset, start + before))
+        found.append(OffsetPeriod(start, end, offset, start + before))
         before = offset
     return tuple(found)
 
@@ -81,15 +81,28 @@ def _offset(zone: ZoneInfo, instant: int) -> int:
     return (local.utcoffset() or timedelta()) // _SECOND
 
 
+class LocalTimes(Protocol):
+    """A rule that names local times, in whole seconds: a cron expression, or a calendar interval."""
+
+    def first(self, at: int) -> int | None:
+        """Return the first local time at `at` or after it; None if there is none."""
+
+    def last(self, at: int) -> int | None:
+        """Return the last local time at `at` or before it; None if there is none."""
+
+    def count(self, low: int, high: int) -> int:
+        """Return how many local times are in low <= time < high."""
+
+
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """The instants of a local `pattern` in `zone`; `fixed` where neither minute nor hour starts with `*`.
 
-    Within a stretch each matching local time from `_begin` on fires at `max(start, local - offset)`: that is the whole
+    Within a period each matching local time from `_begin` on fires at `max(start, local - offset)`: that is the whole
     of Debian's rule, since a gap's times then fall on the start, and times that come again are before `_begin`.
     """
 
-    pattern: Pattern
+    pattern: LocalTimes
     fixed: bool
     zone: ZoneInfo
 
@@ -97,12 +110,12 @@ class Schedule:
         """Return the first fire time at the instant `at` or after it; None if there is none up to the year 9999."""
         year = max(year_of(at), FIRST_YEAR - 1)
         while year <= LAST_YEAR:
-            for stretch in stretches(self.zone, year):
-                if stretch.end <= at:
+            for period in offset_periods(self.zone, year):
+                if period.end <= at:
                     continue
-                local = self.pattern.first(self._from(stretch, at))
-                if local is not None and local < stretch.end + stretch.offset:
-                    fire = max(stretch.start, local - stretch.offset)
+                local = self.pattern.first(self._from(period, at))
+                if local is not None and local < period.end + period.offset:
+                    fire = max(period.start, local - period.offset)
                     return fire if fire < _END else None
             if local is None:
                 return None
@@ -115,12 +128,12 @@ class Schedule:
         """Return the last fire time at the instant `at` or before it; None if there is none from the year 1970 on."""
         year = min(year_of(at), LAST_YEAR)
         while year >= FIRST_YEAR - 1:
-            for stretch in reversed(stretches(self.zone, year)):
-                if stretch.start > at:
+            for period in reversed(offset_periods(self.zone, year)):
+                if period.start > at:
                     continue
-                local = self.pattern.last(min(at, stretch.end - 1) + stretch.offset)
-                if local is not None and local >= self._begin(stretch):
-                    return max(stretch.start, local - stretch.offset)
+                local = self.pattern.last(min(at, period.end - 1) + period.offset)
+                if local is not None and local >= self._begin(period):
+                    return max(period.start, local - period.offset)
             if local is None:
                 return None
             year = min(year - 1, year_of(local + _MARGIN))
@@ -132,21 +145,21 @@ class Schedule:
         total = 0
         for year in range(max(year_of(low), FIRST_YEAR - 1), min(year_of(high), LAST_YEAR) + 1):
             first, end = max(low, year_start(year) * DAY), min(high, year_start(year + 1) * DAY)
-            total += sum(self._count_in(stretch, first, end) for stretch in stretches(self.zone, year))
+            total += sum(self._count_in(period, first, end) for period in offset_periods(self.zone, year))
         return total
 
-    def _count_in(self, stretch: Stretch, low: int, high: int) -> int:
-        low, high = max(low, stretch.start), min(high, stretch.end)
+    def _count_in(self, period: OffsetPeriod, low: int, high: int) -> int:
+        low, high = max(low, period.start), min(high, period.end)
         if low >= high:
             return 0
-        begin = self._from(stretch, low)
-        merged = self.pattern.count(begin, stretch.start + stretch.offset + 1)
-        return self.pattern.count(begin, high + stretch.offset) - max(merged - 1, 0)
+        begin = self._from(period, low)
+        merged = self.pattern.count(begin, period.start + period.offset + 1)
+        return self.pattern.count(begin, high + period.offset) - max(merged - 1, 0)
 
-    def _begin(self, stretch: Stretch) -> int:
-        return stretch.passed if self.fixed else stretch.start + stretch.offset
+    def _begin(self, period: OffsetPeriod) -> int:
+        return period.passed if self.fixed else period.start + period.offset
 
-    def _from(self, stretch: Stretch, at: int) -> int:
-        """Return the local time from which times of `stretch` fire at the instant `at` or after it."""
-        begin = self._begin(stretch)
-        return begin if at <= stretch.start else max(begin, at + stretch.offset)
+    def _from(self, period: OffsetPeriod, at: int) -> int:
+        """Return the local time from which times of `period` fire at the instant `at` or after it."""
+        begin = self._begin(period)
+        return begin if at <= period.start else max(begin, at + period.offset)

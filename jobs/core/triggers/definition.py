@@ -11,11 +11,13 @@ from functools import lru_cache
 from typing import Any
 
 from ..exceptions import InvalidTrigger
+from .base import Trigger, Window, local_words
+from .calendar_dates import CalendarPattern, dates_from, interval_of
 from .cron import Schedule
 from .crontab import parse_crontab
-from .fields import CRON_FIELDS, INTERVAL_UNITS, TRIGGER_FIELDS, canonical, instant_of, shown, time_zone
+from .fields import CALENDAR_UNITS, CRON_FIELDS, INTERVAL_UNITS, TRIGGER_FIELDS, canonical, instant_of, shown, time_zone
 from .grammar import parse_fields
-from .types import CronTrigger, DateTrigger, IntervalTrigger, JitteredTrigger, Trigger, Window, local_words
+from .types import CalendarIntervalTrigger, CronTrigger, DateTrigger, IntervalTrigger, JitteredTrigger
 
 __all__ = ["TRIGGER_FIELDS", "Recipe", "Trigger", "build_trigger", "clean_trigger", "recipe_of"]
 
@@ -36,7 +38,7 @@ def clean_trigger(
     """Validate a definition and return its canonical form.
 
     Args:
-        definition: {"type": "interval" | "cron" | "date", …} with fields of `TRIGGER_FIELDS`; None is as if not given.
+        definition: {"type": "interval", …} with fields of `TRIGGER_FIELDS`; a field of None is as if not given.
         now: aware; a trigger must fire after it.
         default_timezone: IANA name of the zone that counts where the definition names none.
         grace: seconds by which a run_date may lie in the past; None means 0. One second is always allowed.
@@ -142,10 +144,26 @@ def _date(clean: Mapping[str, Any], window: Window) -> Recipe:
     return lambda anchor, key: trigger
 
 
+def _calendar_interval(clean: Mapping[str, Any], window: Window) -> Recipe:
+    parts = {unit: clean[unit] for unit in CALENDAR_UNITS if clean.get(unit)}
+    second = 3600 * clean.get("hour", 0) + 60 * clean.get("minute", 0) + clean.get("second", 0)
+
+    def build(anchor: datetime, key: str) -> Trigger:
+        try:
+            start = (window.start or anchor).astimezone(window.zone).date()
+        except OverflowError:
+            raise InvalidTrigger(fields={"start_date": "lies too late for its time zone"}) from None
+        pattern = CalendarPattern(dates_from(start, interval_of(parts)), second)
+        return CalendarIntervalTrigger(Schedule(pattern, True, window.zone), parts, start, window)
+
+    return build
+
+
 _RECIPES: dict[str, Callable[[Mapping[str, Any], Window], Recipe]] = {
     "interval": _interval,
     "cron": _cron,
     "date": _date,
+    "calendarinterval": _calendar_interval,
 }
 
 

@@ -20,10 +20,15 @@ INTERVAL_UNITS = {"weeks": 604_800, "days": 86_400, "hours": 3_600, "minutes": 6
 """The units of an interval, in seconds."""
 CRON_FIELDS = tuple(BOUNDS)
 """The fields of a cron trigger."""
+CALENDAR_UNITS = {"years": 100, "months": 1_200, "weeks": 5_217, "days": 36_525}
+"""The units of a calendar interval, with as many of each as a hundred years have."""
+CLOCK_FIELDS = ("hour", "minute", "second")
+"""The fields of a calendar interval that are the time of the day."""
 TRIGGER_FIELDS: dict[str, tuple[str, ...]] = {
     "interval": (*INTERVAL_UNITS, "start_date", "end_date", "jitter", "timezone"),
     "cron": (*CRON_FIELDS, "crontab", "start_date", "end_date", "jitter", "timezone"),
     "date": ("run_date", "timezone"),
+    "calendarinterval": (*CALENDAR_UNITS, *CLOCK_FIELDS, "start_date", "end_date", "jitter", "timezone"),
 }
 """By type of trigger: the fields that its definition may have besides "type"."""
 
@@ -125,9 +130,10 @@ def _read(kind: object, name: object, value: object) -> Any:
     if not isinstance(name, str) or not owners:
         raise ValueError(f"unknown field{_hint(kind, name)}")
     if isinstance(kind, str) and kind in TRIGGER_FIELDS and kind not in owners:
-        triggers = f"{owners[0]} trigger" if len(owners) == 1 else f"{' and '.join(owners)} triggers"
+        *most, last = owners
+        triggers = f"{', '.join(most)} and {last} triggers" if most else f"{last} trigger"
         raise ValueError(f"is a field of the {triggers}, not of {kind}")
-    return _READERS[name](value)
+    return (_CALENDAR_READERS if kind == "calendarinterval" else _READERS)[name](value)
 
 
 def _hint(kind: object, name: object) -> str:
@@ -139,17 +145,20 @@ def _missing(kind: str, values: Mapping[str, Any]) -> dict[str, str]:
     """Return what is wrong with fields that are each right."""
     if kind == "date":
         return {} if "run_date" in values else {"run_date": "is missing; write YYYY-MM-DD HH:MM:SS"}
-    given = [name for name in (INTERVAL_UNITS if kind == "interval" else CRON_FIELDS) if name in values]
+    needed = {"interval": tuple(INTERVAL_UNITS), "cron": CRON_FIELDS, "calendarinterval": tuple(CALENDAR_UNITS)}[kind]
+    given = [name for name in needed if name in values]
     if "crontab" in values:
         return {"crontab": f"stands in place of {', '.join(given)}; give the one or the other"} if given else {}
     if not given:
-        return {"trigger": f"needs at least one of {', '.join(INTERVAL_UNITS if kind == 'interval' else CRON_FIELDS)}"}
-    if kind == "cron":
-        return {}
-    total = sum(values[name] * INTERVAL_UNITS[name] for name in given)
-    if total == 0:
-        return dict.fromkeys(given, "the interval must be longer than 0")
-    return dict.fromkeys(given, "the interval must be at most 100 years") if total > MAX_INTERVAL else {}
+        return {"trigger": f"needs at least one of {', '.join(needed)}"}
+    return {} if kind == "cron" else _wrong_length(kind, {name: values[name] for name in given})
+
+
+def _wrong_length(kind: str, units: Mapping[str, int]) -> dict[str, str]:
+    if not any(units.values()):
+        return dict.fromkeys(units, "the interval must be longer than 0")
+    total = sum(number * INTERVAL_UNITS[unit] for unit, number in units.items()) if kind == "interval" else 0
+    return dict.fromkeys(units, "the interval must be at most 100 years") if total > MAX_INTERVAL else {}
 
 
 def _read_unit(unit: str, value: object) -> int:
@@ -157,6 +166,21 @@ def _read_unit(unit: str, value: object) -> int:
         raise ValueError(f"must be a whole number, 0 or more, not {shown(value)}")
     if value * INTERVAL_UNITS[unit] > MAX_INTERVAL:
         raise ValueError(f"the interval must be at most 100 years, not {shown(value)} {unit}")
+    return value
+
+
+def _read_calendar_unit(unit: str, value: object) -> int:
+    if not is_whole(value, low=0):
+        raise ValueError(f"must be a whole number, 0 or more, not {shown(value)}")
+    if value > CALENDAR_UNITS[unit]:
+        raise ValueError(f"the interval must be at most 100 years, not {shown(value)} {unit}")
+    return value
+
+
+def _read_clock(name: str, value: object) -> int:
+    low, high = BOUNDS[name]
+    if not is_whole(value, low, high):
+        raise ValueError(f"must be a whole number of {low}-{high}, not {shown(value)}")
     return value
 
 
@@ -221,6 +245,7 @@ def _read_crontab(value: object) -> str:
 
 
 _READERS: dict[str, Callable[[object], Any]] = {
+    **{unit: partial(_read_calendar_unit, unit) for unit in CALENDAR_UNITS},
     **{unit: partial(_read_unit, unit) for unit in INTERVAL_UNITS},
     **{name: partial(_read_cron, name) for name in CRON_FIELDS},
     "crontab": _read_crontab,
@@ -229,4 +254,8 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "run_date": _read_date,
     "jitter": _read_jitter,
     "timezone": _read_zone,
+}
+_CALENDAR_READERS = _READERS | {
+    **{unit: partial(_read_calendar_unit, unit) for unit in CALENDAR_UNITS},
+    **{name: partial(_read_clock, name) for name in CLOCK_FIELDS},
 }

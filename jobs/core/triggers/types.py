@@ -1,97 +1,17 @@
-"""The triggers: what fires when. All are immutable, know no clock, and name their fire times exactly and for ever."""
+"""The kinds of triggers: interval, cron, calendarinterval and date, and jitter on top of each."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import date, datetime, timedelta
 from hashlib import blake2b
-from typing import NamedTuple
-from zoneinfo import ZoneInfo
+from typing import cast
 
-from apscheduler.triggers.base import BaseTrigger
-
+from .base import LATEST, MICROSECOND, Trigger, Window, local_words
+from .calendar_dates import CalendarPattern
 from .cron import Schedule, from_seconds, to_seconds
-from .words import cron_words
-
-_MICROSECOND = timedelta(microseconds=1)
-_LATEST = datetime.max.replace(tzinfo=UTC)
-
-
-class Window(NamedTuple):
-    """What triggers have in common: a time zone, and the aware instants in UTC from and until which they fire.
-
-    `last_day` is the date whose last instant `end` is, as YYYY-MM-DD, where the end was given as a date alone.
-    """
-
-    zone: ZoneInfo
-    zone_given: bool = False
-    start: datetime | None = None
-    end: datetime | None = None
-    last_day: str = ""
-
-    def words(self, *, zone: bool) -> str:
-        """Return the window in words, to follow a trigger's own: ", from … until … (Europe/Berlin)"."""
-        start = f", from {local_words(self.start, self.zone)}" if self.start else ""
-        until = (
-            f"through {self.last_day}" if self.last_day else self.end and f"until {local_words(self.end, self.zone)}"
-        )
-        end = f"{'' if start else ','} {until}" if until else ""
-        return start + end + (f" ({self.zone.key})" if zone or self.zone_given else "")
-
-
-def local_words(instant: datetime, zone: ZoneInfo) -> str:
-    """Return an aware instant in local time, its zone's abbreviation with it: "2027-06-01 12:00:00 CEST"."""
-    try:
-        local = instant.astimezone(zone)
-    except OverflowError:  # the last hours of the year 9999, east of Greenwich
-        local = instant
-    return f"{local.replace(tzinfo=None).isoformat(sep=' ')} {local.tzname()}"
-
-
-class Trigger(BaseTrigger):
-    """A rule that names fire times: aware datetimes in UTC, in strictly ascending order.
-
-    Attributes:
-        timezone: the zone in which the rule's local times are meant.
-    """
-
-    __slots__ = ("timezone",)
-    timezone: ZoneInfo
-
-    @abstractmethod
-    def next_after(self, after: datetime) -> datetime | None:
-        """Return the first fire time strictly after the aware `after`; None if there is none."""
-
-    @abstractmethod
-    def latest_until(self, until: datetime) -> datetime | None:
-        """Return the last fire time at the aware `until` or before it; None if there is none."""
-
-    @abstractmethod
-    def count(self, after: datetime, until: datetime) -> int:
-        """Return how many fire times are in after < time <= until, without going through them."""
-
-    @abstractmethod
-    def describe(self) -> str:
-        """Return the rule in plain English, in lower case and without a full stop."""
-
-    def fire_times(self, after: datetime, count: int) -> list[datetime]:
-        """Return the next `count` fire times strictly after the aware `after`, or as many as there are."""
-        times: list[datetime] = []
-        while len(times) < count and (time := self.next_after(after)) is not None:
-            times.append(time)
-            after = time
-        return times
-
-    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
-        """Return the fire time after `previous_fire_time`, or without one the first at `now` or later.
-
-        This is the interface of `apscheduler.triggers.base.BaseTrigger`.
-        """
-        if previous_fire_time is not None:
-            return self.next_after(previous_fire_time)
-        # In UTC: arithmetic in local time forgets which of two equal local times `now` is.
-        return self.next_after(now.astimezone(UTC) - _MICROSECOND)
+from .pattern import Pattern
+from .words import calendar_words, cron_words, interval_words
 
 
 class IntervalTrigger(Trigger):
@@ -126,7 +46,7 @@ class IntervalTrigger(Trigger):
 
     def describe(self) -> str:
         """Return for example "every 1 hour 30 minutes, from 2027-01-01 00:00:00 UTC"."""
-        return f"every {_interval_words(self.interval)}" + self.window.words(zone=False)
+        return f"every {interval_words(self.interval)}" + self.window.words(zone=False)
 
     def __str__(self) -> str:
         """Return APScheduler's form: interval[0:00:05]."""
@@ -139,35 +59,18 @@ class IntervalTrigger(Trigger):
         return max((until - self.first) // self.interval, -1)
 
 
-def _interval_words(interval: timedelta) -> str:
-    """Return "hour", "24 hours", "2 weeks", "1 hour 30 minutes".
+class LocalTimeTrigger(Trigger):
+    """Fires when the local clock shows a time of a schedule; see `cron` for changes of the clock."""
 
-    An interval is elapsed time: "day" and "week" alone would promise the same time of the day, also across DST.
-    """
-    minutes, second = divmod(interval.seconds, 60)
-    hour, minute = divmod(minutes, 60)
-    numbers = {"day": interval.days, "hour": hour, "minute": minute, "second": second}
-    if interval.days == 1:
-        numbers |= {"day": 0, "hour": hour + 24}
-    elif interval.seconds == 0 and interval.days % 7 == 0 and interval.days > 7:
-        numbers = {"week": interval.days // 7}
-    parts = [f"{number} {unit}{'' if number == 1 else 's'}" for unit, number in numbers.items() if number]
-    return parts[0].removeprefix("1 ") if len(parts) == 1 else " ".join(parts)
+    __slots__ = ("_first", "_last", "schedule", "window")
 
-
-class CronTrigger(Trigger):
-    """Fires when the local clock shows a time of a cron expression; see `cron` for changes of the clock."""
-
-    __slots__ = ("_first", "_last", "expressions", "schedule", "window")
-
-    def __init__(self, schedule: Schedule, expressions: Mapping[str, str], window: Window) -> None:
-        """Keep the schedule, its expressions as they were written, by field or as "crontab", and the window."""
+    def __init__(self, schedule: Schedule, window: Window) -> None:
+        """Keep the schedule and the window."""
         self.timezone = window.zone
         self.schedule = schedule
-        self.expressions = expressions
         self.window = window
-        self._first = -1 if window.start is None else to_seconds(window.start - _MICROSECOND) + 1
-        self._last = to_seconds(window.end or _LATEST)
+        self._first = -1 if window.start is None else to_seconds(window.start - MICROSECOND) + 1
+        self._last = to_seconds(window.end or LATEST)
 
     def next_after(self, after: datetime) -> datetime | None:
         """Return the schedule's next second within the window."""
@@ -183,15 +86,52 @@ class CronTrigger(Trigger):
         """Return how many of the schedule's seconds are in both the window and the range."""
         return self.schedule.count(max(to_seconds(after) + 1, self._first), min(to_seconds(until), self._last) + 1)
 
+
+class CronTrigger(LocalTimeTrigger):
+    """Fires at the times of a cron expression."""
+
+    __slots__ = ("expressions",)
+
+    def __init__(self, schedule: Schedule, expressions: Mapping[str, str], window: Window) -> None:
+        """Keep the schedule of the expressions, which are given by field or as "crontab", and the window."""
+        super().__init__(schedule, window)
+        self.expressions = expressions
+
     def describe(self) -> str:
         """Return for example "at 02:30 on Monday through Friday (Europe/Berlin)"."""
         first_weekday = "sun" if "crontab" in self.expressions else "mon"
-        words = cron_words(self.schedule.pattern, first_weekday=first_weekday)
+        words = cron_words(cast("Pattern", self.schedule.pattern), first_weekday=first_weekday)
         return words + self.window.words(zone=True)
 
     def __str__(self) -> str:
         """Return APScheduler's form: cron[hour='9', minute='0'], cron[crontab='30 2 * * 1-5']."""
         return f"cron[{', '.join(f'{name}={text!r}' for name, text in self.expressions.items())}]"
+
+
+class CalendarIntervalTrigger(LocalTimeTrigger):
+    """Fires at the same local time of the day every so many years, months, weeks or days."""
+
+    __slots__ = ("parts", "start")
+
+    def __init__(self, schedule: Schedule, parts: Mapping[str, int], start: date, window: Window) -> None:
+        """Keep the schedule, its parts above 0 ("years", "months", "weeks", "days"), the first date, and the window."""
+        super().__init__(schedule, window)
+        self.parts = parts
+        self.start = start
+
+    def describe(self) -> str:
+        """Return for example "at 09:00 every 2 weeks on Monday, from 2027-01-04 (Europe/Berlin)"."""
+        words = calendar_words(self.parts, self.start, self._second)
+        return words + self.window.words(zone=True, first_day=self.start)
+
+    def __str__(self) -> str:
+        """Return APScheduler's names: calendarinterval[weeks=2, time='09:00:00']."""
+        parts = "".join(f"{name}={number}, " for name, number in self.parts.items())
+        return f"calendarinterval[{parts}time='{timedelta(seconds=self._second)!s:0>8}']"
+
+    @property
+    def _second(self) -> int:
+        return cast("CalendarPattern", self.schedule.pattern).second
 
 
 class DateTrigger(Trigger):
@@ -242,7 +182,7 @@ class JitteredTrigger(Trigger):
         self.base = base
         self.jitter = jitter
         self.key = key
-        self.end = _LATEST if end is None else end
+        self.end = LATEST if end is None else end
 
     def next_after(self, after: datetime) -> datetime | None:
         """Return the delayed time of the other trigger's last one up to `after`, or else of its next."""
@@ -256,7 +196,7 @@ class JitteredTrigger(Trigger):
         """Return the delayed time of the other trigger's last one up to `until`, or else of the one before."""
         behind = self.base.latest_until(until)
         if behind is not None and self._delayed(behind) > until:
-            behind = self.base.latest_until(behind - _MICROSECOND)
+            behind = self.base.latest_until(behind - MICROSECOND)
         return None if behind is None else self._delayed(behind)
 
     def count(self, after: datetime, until: datetime) -> int:
@@ -280,7 +220,7 @@ class JitteredTrigger(Trigger):
 
     def _delayed(self, time: datetime) -> datetime:
         following = self.base.next_after(time)
-        room = (_LATEST if following is None else following - _MICROSECOND) - time
+        room = (LATEST if following is None else following - MICROSECOND) - time
         digest = blake2b(f"{self.key}|{time.isoformat()}".encode(errors="backslashreplace"), digest_size=8).digest()
-        delay = _MICROSECOND * (int.from_bytes(digest) % (min(self.jitter, room) // _MICROSECOND + 1))
+        delay = MICROSECOND * (int.from_bytes(digest) % (min(self.jitter, room) // MICROSECOND + 1))
         return min(time + delay, self.end)

@@ -1,13 +1,15 @@
-"""Cron expressions in plain English. The words come from the sets that fire, so they say what the clock will do.
+"""Triggers in plain English. The words of cron come from the sets that fire, so they say what the clock will do.
 
 The tests read the sentences back and hold what they claim against fire times.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, timedelta
 from itertools import pairwise, product
 
+from .calendar_dates import interval_of
 from .pattern import FIRST_YEAR, LAST_YEAR, WEEKDAYS, DayName, DayRule, Pattern
 
 MONTH_NAMES = (
@@ -38,6 +40,55 @@ def cron_words(pattern: Pattern, *, first_weekday: str) -> str:
         day, period = day.replace("of the month", f"of {months}"), _period_words(pattern, months=False)
     comma = "," if period and " or on " in day else ""
     return " ".join(filter(None, (times, day + comma, period)))
+
+
+def interval_words(interval: timedelta) -> str:
+    """Return "hour", "24 hours", "2 weeks", "1 hour 30 minutes".
+
+    An interval is elapsed time: "day" and "week" alone would promise the same time of the day, also across DST.
+    """
+    minutes, second = divmod(interval.seconds, 60)
+    hour, minute = divmod(minutes, 60)
+    numbers = {"day": interval.days, "hour": hour, "minute": minute, "second": second}
+    if interval.days == 1:
+        numbers |= {"day": 0, "hour": hour + 24}
+    elif interval.seconds == 0 and interval.days % 7 == 0 and interval.days > 7:
+        numbers = {"week": interval.days // 7}
+    parts = [f"{number} {unit}{'' if number == 1 else 's'}" for unit, number in numbers.items() if number]
+    return parts[0].removeprefix("1 ") if len(parts) == 1 else " ".join(parts)
+
+
+def calendar_words(parts: Mapping[str, int], start: date, second: int) -> str:
+    """Return what a calendar interval means: "at 09:00 every 2 weeks on Monday".
+
+    Args:
+        parts: numbers above 0 of "years", "months", "weeks", "days".
+        start: the first date, which says on which day the others are.
+        second: the second of the day.
+    """
+    hour, rest = divmod(second, 3600)
+    return f"at {_clock(hour, *divmod(rest, 60))} {_distance_words(*interval_of(parts), start)}"
+
+
+def _distance_words(months: int, days: int, start: date) -> str:
+    if months and days:
+        return f"every {_many(months, 'month')} and {_many(days, 'day')}"
+    if months % 12 == 0 and months:
+        return f"every {_several(months // 12, 'year')} on the {ordinal(start.day)} of {_month(start.month)}"
+    if months:
+        return f"every {_several(months, 'month')} on the {ordinal(start.day)}"
+    if days % 7 == 0:
+        weekday = WEEKDAY_NAMES[WEEKDAYS[start.weekday()]]
+        return f"every {_several(days // 7, 'week')} on {weekday}"
+    return f"every {_several(days, 'day')}"
+
+
+def _many(number: int, unit: str) -> str:
+    return f"{number} {unit}{'' if number == 1 else 's'}"
+
+
+def _several(number: int, unit: str) -> str:
+    return unit if number == 1 else _many(number, unit)
 
 
 def ordinal(number: int) -> str:
