@@ -140,7 +140,9 @@ def _cron(clean: Mapping[str, Any], window: Window) -> Recipe:
 
 
 def _date(clean: Mapping[str, Any], window: Window) -> Recipe:
-    trigger = DateTrigger(instant_of("run_date", clean["run_date"], window.zone), window)
+    written = datetime.fromisoformat(clean["run_date"])
+    local = None if written.tzinfo else written.replace(tzinfo=UTC)
+    trigger = DateTrigger(instant_of("run_date", clean["run_date"], window.zone), local, window)
     return lambda anchor, key: trigger
 
 

@@ -86,6 +86,10 @@ class LocalTimeTrigger(Trigger):
         """Return how many of the schedule's seconds are in both the window and the range."""
         return self.schedule.count(max(to_seconds(after) + 1, self._first), min(to_seconds(until), self._last) + 1)
 
+    def is_open_at(self, second: int) -> bool:
+        """Tell whether an instant, in seconds as in `cron`, is within the window."""
+        return self._first <= second <= self._last
+
 
 class CronTrigger(LocalTimeTrigger):
     """Fires at the times of a cron expression."""
@@ -137,12 +141,16 @@ class CalendarIntervalTrigger(LocalTimeTrigger):
 class DateTrigger(Trigger):
     """Fires once, at `run_date`."""
 
-    __slots__ = ("run_date", "window")
+    __slots__ = ("local", "run_date", "window")
 
-    def __init__(self, run_date: datetime, window: Window) -> None:
-        """Keep the aware instant in UTC, and the window (its zone counts)."""
+    def __init__(self, run_date: datetime, local: datetime | None, window: Window) -> None:
+        """Keep the aware instant in UTC, the local time that it was given as, if any, and the window (its zone counts).
+
+        `local` is what the clock shows at that time, with UTC as its zone; None where the instant had an offset.
+        """
         self.timezone = window.zone
         self.run_date = run_date
+        self.local = local
         self.window = window
 
     def next_after(self, after: datetime) -> datetime | None:

@@ -36,7 +36,7 @@ def cron_words(pattern: Pattern, *, first_weekday: str) -> str:
     times, day, period = _time_words(pattern), _day_words(pattern.days, first_weekday), _period_words(pattern)
     if not day and (times.startswith("at ") or period) and len(pattern.hours) < 24:
         day = "every day"
-    elif months := _months_of_dates(pattern.days):
+    elif months := _months_ofdate_words(pattern.days):
         day, period = day.replace("of the month", f"of {months}"), _period_words(pattern, months=False)
     comma = "," if period and " or on " in day else ""
     return " ".join(filter(None, (times, day + comma, period)))
@@ -191,13 +191,14 @@ def _day_words(rule: DayRule, first_weekday: str) -> str:
     if every_day:
         return f"on {_weekdays(rule.weekdays, first_weekday)}"
     if every_weekday:
-        return f"on {_dates(rule.days)}"
+        return f"on {date_words(rule.days)}"
     if rule.either:
-        return f"on {_dates(rule.days)} or on {_any_weekday(rule.weekdays, first_weekday)}"
-    return f"on {_dates(rule.days)} if it is {_any_weekday(rule.weekdays, first_weekday)}"
+        return f"on {date_words(rule.days)} or on {weekday_words(rule.weekdays, first_weekday)}"
+    return f"on {date_words(rule.days)} if it is {weekday_words(rule.weekdays, first_weekday)}"
 
 
-def _dates(days: frozenset[DayName]) -> str:
+def date_words(days: frozenset[DayName]) -> str:
+    """Return "the 13th of the month", "the 1st through 7th, last day of the month", …"""
     numbers = sorted(day for day in days if isinstance(day, int))
     named = sorted(_position(str(day)) for day in days if isinstance(day, str))
     step = _step(numbers)
@@ -216,7 +217,7 @@ def _weekdays(weekdays: frozenset[DayName], first: str, word: str = "and") -> st
     return listed([*_weekday_runs(plain), *named], word)
 
 
-def _any_weekday(weekdays: frozenset[DayName], first: str) -> str:
+def weekday_words(weekdays: frozenset[DayName], first: str) -> str:
     """Return "a Friday", "a Saturday or Sunday", "a day from Monday through Friday", "the 3rd Friday of the month"."""
     words = _weekdays(weekdays, first, "or")
     if words.startswith("the "):
@@ -256,7 +257,7 @@ def _position(name: str) -> str:
 # Months, weeks and years
 
 
-def _months_of_dates(rule: DayRule) -> str:
+def _months_ofdate_words(rule: DayRule) -> str:
     """Return "January" or "January and July" where dates can be told as "the 1st of January", else ""."""
     if rule.either or rule.days >= _ALL_DAYS or not rule.weekdays.issuperset(WEEKDAYS) or len(rule.months) > 3:
         return ""

@@ -1,0 +1,124 @@
+"""Warnings that an expression gives by itself: steps, days that months lack, day of the month or weekday."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import NamedTuple, cast
+
+from .calendar_dates import interval_of
+from .crontab import read_fields
+from .grammar import BOUNDS, Term, parse_field
+from .pattern import WEEKDAYS, Pattern
+from .types import CalendarIntervalTrigger, CronTrigger
+from .warning_codes import TriggerWarning, WarningCode
+from .words import MONTH_NAMES, date_words, listed, ordinal, weekday_words
+
+_LENGTHS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+"""Days of the months, at most."""
+_ALL_DAYS = frozenset(range(1, 32))
+
+
+class _Unit(NamedTuple):
+    """What a field counts: the field's whole, how many of it that has, and the trigger for every n of it."""
+
+    whole: str
+    size: int
+    trigger: str
+    field: str
+
+
+_UNITS = {
+    "second": _Unit("minute", 60, "interval", "seconds"),
+    "minute": _Unit("hour", 60, "interval", "minutes"),
+    "hour": _Unit("day", 24, "interval", "hours"),
+    "day": _Unit("month", 31, "calendarinterval", "days"),
+    "weekday": _Unit("week", 7, "calendarinterval", "days"),
+    "day_of_week": _Unit("week", 7, "calendarinterval", "days"),
+    "week": _Unit("year", 53, "calendarinterval", "weeks"),
+    "month": _Unit("year", 12, "calendarinterval", "months"),
+}
+
+
+def cron_warnings(trigger: CronTrigger) -> Iterator[TriggerWarning]:
+    """Return the warnings of a cron expression."""
+    pattern = cast("Pattern", trigger.schedule.pattern)
+    yield from _day_or_weekday(pattern)
+    yield from _missing_months(pattern)
+    for name, low, high, terms in _fields(trigger):
+        # "*/100,1-7" is a known way to have day AND weekday in a crontab: a step is looked at where it stands alone.
+        if len(terms) == 1 and isinstance(terms[0], range) and terms[0].step > 1 and name in _UNITS:
+            yield from _step(name, low, high, terms[0], pattern)
+
+
+def calendar_warnings(trigger: CalendarIntervalTrigger) -> Iterator[TriggerWarning]:
+    """Return the warnings of a calendar interval."""
+    start, (months, days) = trigger.start, interval_of(trigger.parts)
+    if months and not days:
+        yield from _without_day(start.day, {(start.month - 1 + months * number) % 12 + 1 for number in range(12)})
+
+
+def _day_or_weekday(pattern: Pattern) -> Iterator[TriggerWarning]:
+    rule = pattern.days
+    if rule.either and not (rule.days >= _ALL_DAYS or rule.weekdays.issuperset(WEEKDAYS)):
+        yield TriggerWarning(
+            WarningCode.DAY_OR_WEEKDAY,
+            f"Fires on {date_words(rule.days)} or on {weekday_words(rule.weekdays, 'sun')}: one of the two is enough "
+            "in a crontab. For days that are both, use the fields day and day_of_week.",
+        )
+
+
+def _missing_months(pattern: Pattern) -> Iterator[TriggerWarning]:
+    rule = pattern.days
+    if rule.either:
+        return  # its weekdays come in every month
+    days = rule.days if rule.weekdays.issuperset(WEEKDAYS) or rule.days < _ALL_DAYS else rule.weekdays
+    numbers = [day for day in days if isinstance(day, int)]
+    if len(numbers) == len(days):
+        yield from _without_day(min(numbers), rule.months)
+    elif all(str(day).startswith("5th ") for day in days):
+        message = "Fires only in months that have such a weekday five times."
+        yield TriggerWarning(WarningCode.MISSING_MONTHS, message)
+
+
+def _without_day(day: int, months: Collection[int]) -> Iterator[TriggerWarning]:
+    missing = [MONTH_NAMES[month - 1] for month in sorted(months) if _LENGTHS[month - 1] < day]
+    if missing:
+        many = f"{len(missing)} month{'s' if len(missing) > 1 else ''}"
+        message = f"Does not fire in {many} of the year, without a {ordinal(day)}: {listed(missing)}."
+        yield TriggerWarning(WarningCode.MISSING_MONTHS, message)
+    elif day == 29 and 2 in months:
+        yield TriggerWarning(WarningCode.MISSING_MONTHS, "Fires in February only in leap years.")
+
+
+def _fields(trigger: CronTrigger) -> Iterator[tuple[str, int, int, tuple[Term, ...]]]:
+    if "crontab" in trigger.expressions:
+        for field, terms in read_fields(trigger.expressions["crontab"]):
+            yield field.name, field.low, field.high, terms
+        return
+    for name, text in trigger.expressions.items():
+        yield name, *BOUNDS[name], parse_field(name, text)
+
+
+def _step(name: str, low: int, high: int, values: range, pattern: Pattern) -> Iterator[TriggerWarning]:
+    unit, step = _UNITS[name], values.step
+    if step == unit.size and name != "day":
+        return  # "0 */24 * * *" is what it says
+    instead = f'For every {step} {unit.field} use the trigger {unit.trigger} with "{unit.field}": {step}.'
+    label = name.replace("_", " ")
+    if len(values) == 1:
+        message = f"A step of {step} leaves {label} {values[0]} alone in each {unit.whole}. {instead}"
+        yield TriggerWarning(WarningCode.LONG_STEP, message)
+    elif (values[0], values[-1] + step > high) == (low, True) and unit.size % step and _goes_on(name, pattern):
+        message = f"A step of {step} starts anew in each {unit.whole}: {label} {low} follows {values[-1]}. {instead}"
+        yield TriggerWarning(WarningCode.UNEVEN_STEP, message)
+
+
+def _goes_on(name: str, pattern: Pattern) -> bool:
+    """Tell whether a field's values are followed by the same in the next hour, day or month."""
+    if name == "second":
+        return len(pattern.minutes) == 60
+    if name == "minute":
+        return len(pattern.hours) == 24
+    if name == "hour":
+        return pattern.days.days >= _ALL_DAYS and pattern.days.weekdays.issuperset(WEEKDAYS)
+    return True
