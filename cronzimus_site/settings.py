@@ -36,6 +36,7 @@ CRONZIMUS: dict[str, Any] = {
     "SCHEDULER_PROCESSES": env.number("SCHEDULER_PROCESSES", 2, checks.between(1, 100)),
     "JOB_MODULES": env.texts("JOB_MODULES", [], checks.are_modules),
     "JOB_FUNCTIONS": env.texts("JOB_FUNCTIONS", [], checks.are_references),
+    "LISTENERS": env.texts("LISTENERS", [], checks.are_references),
     "JOB_DEFAULTS": env.json("JOB_DEFAULTS", {}, checks.holds(dict)),
     # A server has no sample job: it would run every five seconds for ever.
     "JOBS": env.json("JOBS", SAMPLE_JOBS if DEBUG else [], checks.holds(list, dict)),

@@ -20,6 +20,7 @@ DEFAULTS: Mapping[str, Any] = {
     "JOB_HTTP_ALLOWED_NETWORKS": [],
     "JOB_MODULES": [],
     "JOB_SHELL": False,
+    "LISTENERS": [],
     "SCHEDULER_API_ENABLED": True,
     "SCHEDULER_PROCESSES": 2,
     "SCHEDULER_THREADS": 10,

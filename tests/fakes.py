@@ -137,7 +137,8 @@ class InlineExecutor(RunExecutor):
             run = self._queue.popleft()
             self._busy.add(run.id)
             if may_start(run):
-                recorder.finished(runner.execute(run, clock, recorder.started))
+                keep = self.has_listeners
+                recorder.finished(runner.execute(run, clock, recorder.started, keep_called=keep))
             self._busy.discard(run.id)
         return count
 
@@ -226,6 +227,6 @@ def outcome(run_id: int = 1, **fields: Any) -> Outcome:
     """Return what came of a run: success after one second."""
     defaults = {
         "job_id": "job", "executor": "thread", "status": RunStatus.SUCCEEDED, "started_at": NOW,
-        "finished_at": after(1),
+        "finished_at": after(1), "scheduled_time": NOW,
     }  # fmt: skip
     return Outcome(**{"run_id": run_id, **defaults, **fields})

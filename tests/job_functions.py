@@ -36,6 +36,12 @@ def fail(message: str = "it went wrong") -> None:
     raise RuntimeError(message)
 
 
+@register("tests:returns_an_object")
+def returns_an_object() -> Exception:
+    """Return what JSON has no word for."""
+    return ValueError("an object")
+
+
 @register("tests:speak")
 def speak(text: str = "hello") -> None:
     """Print."""

@@ -16,6 +16,8 @@ from ..conf import conf
 from ..core.clock import SystemClock
 from ..core.exceptions import CronzimusError
 from ..db.postgresql import pooling
+from ..scheduler import listeners
+from ..scheduler.listeners import Listener
 
 logger = logging.getLogger("cronzimus.runscheduler")
 
@@ -75,6 +77,14 @@ def make_declared_jobs() -> None:
         _wait(_make_declared_jobs)
     except CronzimusError as error:
         raise CommandError(str(error)) from error
+
+
+def load_listeners() -> list[Listener]:
+    """Return the functions that `conf.LISTENERS` names. Raises `CommandError` for names that cannot be listeners."""
+    try:
+        return listeners.load(conf.LISTENERS)
+    except ValueError as error:
+        raise CommandError(f"LISTENERS: {error}") from error
 
 
 def warn_of_connections(threads: int, processes: int) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 from apscheduler.events import (
     EVENT_JOB_ERROR,
@@ -21,6 +23,17 @@ from ..core.runs import RunStatus
 from .store.held import HeldRun, Outcome
 
 logger = logging.getLogger("cronzimus.scheduler.events")
+
+
+class RunEvent(JobExecutionEvent):
+    """APScheduler's event of a function that returned or raised, with the id and the status of its run."""
+
+    def __init__(self, outcome: Outcome, **fields: Any) -> None:
+        """Tell of `outcome`; `fields` are further arguments of `JobExecutionEvent`."""
+        code = EVENT_JOB_EXECUTED if outcome.status is RunStatus.SUCCEEDED else EVENT_JOB_ERROR
+        super().__init__(code, outcome.job_id, "default", outcome.scheduled_time, **fields)
+        self.run_id = outcome.run_id
+        self.status = outcome.status.value
 
 
 class Events:
@@ -44,14 +57,7 @@ class Events:
             extra = {"action": "run_finished", "run": outcome.run_id, "job": outcome.job_id}
             logger.log(level, "%s", _line(outcome), extra=extra)
         if self._scheduler._listeners:
-            code = EVENT_JOB_EXECUTED if succeeded else EVENT_JOB_ERROR
-            self._dispatch(
-                JobExecutionEvent(
-                    code, outcome.job_id, "default", outcome.started_at or outcome.finished_at,
-                    exception=None if succeeded else RuntimeError(outcome.error or outcome.reason),
-                    traceback=outcome.traceback or None,
-                )
-            )  # fmt: skip
+            self._dispatch(_ended_event(outcome))
 
     def born_finished(self, runs: Sequence[tuple[str, PlannedRun]]) -> None:
         """Report runs that did not start, each with the id of its job: missed, skipped, or of a damaged job."""
@@ -66,6 +72,20 @@ class Events:
 
     def _dispatch(self, event: JobSubmissionEvent | JobExecutionEvent) -> None:
         self._scheduler._dispatch_event(event)
+
+
+def _ended_event(outcome: Outcome) -> RunEvent:
+    """Return the event of an outcome. Objects of another process are not here: JSON and a `RuntimeError` replace them.
+
+    Neither are those of a run that no function was called for, or that others stopped.
+    """
+    value, error = outcome.called or (None, None)
+    if outcome.status is RunStatus.SUCCEEDED:
+        if outcome.called is None and outcome.result:
+            value = json.loads(outcome.result)
+        return RunEvent(outcome, retval=value)
+    error = error or RuntimeError(outcome.error or outcome.reason)
+    return RunEvent(outcome, exception=error, traceback=outcome.traceback or None)
 
 
 def _line(outcome: Outcome) -> str:

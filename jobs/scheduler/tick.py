@@ -311,7 +311,9 @@ class Tick:
             run = self.executors.cancel(run_id, executor, reason)
             if run is not None:
                 self.recorder.finished(
-                    Outcome(run.id, run.job_id, run.executor, RunStatus.CANCELLED, None, now, reason=reason)
+                    Outcome(
+                        run.id, run.job_id, run.executor, RunStatus.CANCELLED, None, now, run.scheduled_time, reason
+                    )
                 )
 
     # --- writing -----------------------------------------------------------------------------------------------------

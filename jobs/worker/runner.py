@@ -7,13 +7,10 @@ import inspect
 import json
 import os
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime
 from types import TracebackType
 from typing import Any
-
-from django.db import ProgrammingError, close_old_connections, connections, reset_queries
-from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ..core.clock import Clock
 from ..core.exceptions import InvalidArguments
@@ -21,8 +18,9 @@ from ..core.json import MAX_STORED_DEPTH, is_deeper
 from ..core.runs import Executor, RunStatus
 from ..functions import registry
 from ..functions.context import Database, RunContext
-from ..scheduler.store.held import HeldRun, Outcome
+from ..scheduler.store.held import Called, HeldRun, Outcome
 from . import coroutines
+from .connections import prepare_connections, tidy_connections
 from .output import Output, captured, storable
 
 MAX_RESULT = 64 * 1024
@@ -59,8 +57,8 @@ class Activity:
         self.reason = reason
         self.context.request_cancel()
 
-    def outcome(self, finished_at: datetime, *, status: RunStatus, **ended: str) -> Outcome:
-        """Return its outcome. `ended` has the reason, the result, the error and the traceback, where there are any."""
+    def outcome(self, finished_at: datetime, *, status: RunStatus, **ended: Any) -> Outcome:
+        """Return its outcome. `ended` has further fields of `Outcome`, such as the reason, the result and the error."""
         output = self.output.end()
         return Outcome(
             run_id=self.run.id,
@@ -69,6 +67,7 @@ class Activity:
             status=RunStatus(status),
             started_at=self.started_at,
             finished_at=max(finished_at, self.started_at),  # the machine's clock may have been set back meanwhile
+            scheduled_time=self.run.scheduled_time,
             output=output.text,
             output_omitted=output.omitted,
             progress=self.context.progress_made,
@@ -76,77 +75,30 @@ class Activity:
         )
 
 
-def execute(run: HeldRun, clock: Clock, started: Callable[[Activity], None]) -> Outcome:
+def execute(run: HeldRun, clock: Clock, started: Callable[[Activity], None], *, keep_called: bool = False) -> Outcome:
     """Call `started`, then the function of `run`, both in this thread, and return the outcome.
 
-    Never raises: whatever the function raises, `SystemExit` included, becomes the outcome.
+    With `keep_called` the outcome has what the function returned or raised. Never raises: whatever the function raises,
+    `SystemExit` included, becomes the outcome.
     """
     with captured() as output:
         activity = Activity(run, clock.now(), output)
         started(activity)
-        before = _prepare_connections()
+        before = prepare_connections()
         process = os.getpid()
         try:
-            ended = _ended(_call(run, activity.context))
+            value = _call(run, activity.context)
+            ended = _ended(value, keep_called)
         except BaseException as error:
-            ended = _failed(error)
+            ended = _failed(error, keep_called)
         if os.getpid() != process:
             # The function forked, and this is the child: it must neither answer nor take other runs.
             os._exit(0)
-        if _tidy_connections(before) and ended["status"] is RunStatus.SUCCEEDED:
-            ended = _failed(RuntimeError("the function left a transaction open: it was rolled back"))
+        if tidy_connections(before) and ended["status"] is RunStatus.SUCCEEDED:
+            ended = _failed(RuntimeError("the function left a transaction open: it was rolled back"), keep_called)
         if activity.context.noticed_cancel:
             ended |= {"status": RunStatus.CANCELLED, "reason": activity.reason}
         return activity.outcome(clock.now(), **ended)
-
-
-def _prepare_connections() -> set[str]:
-    """Return the aliases of this thread's open transactions. There are none in the threads of a scheduler.
-
-    In those, connections that an earlier run broke or that are too old are closed, so that this run gets new ones.
-    """
-    opened = connections.all(initialized_only=True)
-    before = _in_transactions(opened)
-    if opened and not before:
-        close_old_connections()
-        reset_queries()
-    return before
-
-
-def _tidy_connections(before: set[str]) -> bool:
-    """Roll back the transactions that the function left open, but not those in `before`; return whether it left any."""
-    opened = connections.all(initialized_only=True)
-    left_open = _in_transactions(opened) - before
-    _abandon(left_open)
-    if opened and not before:
-        close_old_connections()
-    return bool(left_open)
-
-
-def _in_transactions(opened: Iterable[BaseDatabaseWrapper]) -> set[str]:
-    return {connection.alias for connection in opened if connection.in_atomic_block or _has_begun(connection)}
-
-
-def _has_begun(connection: BaseDatabaseWrapper) -> bool:
-    """Return whether the database has a transaction open: Django does not know of a BEGIN that was sent as SQL."""
-    raw = connection.connection
-    if raw is None:
-        return False
-    if connection.vendor == "postgresql":
-        return raw.info.transaction_status.name in ("ACTIVE", "INTRANS", "INERROR")
-    try:
-        with connection.wrap_database_errors:
-            return bool(raw.in_transaction)
-    except ProgrammingError:  # closed behind Django's back
-        return False
-
-
-def _abandon(aliases: Iterable[str]) -> None:
-    # An open transaction would keep its locks, and swallow what later runs write in this thread. Django offers no other
-    # way to leave one from outside.
-    for alias in aliases:
-        connections[alias].close()
-        del connections[alias]
 
 
 def _call(run: HeldRun, context: RunContext) -> Any:
@@ -158,16 +110,18 @@ def _call(run: HeldRun, context: RunContext) -> Any:
     return coroutines.run(result, context) if inspect.iscoroutine(result) else result
 
 
-def _ended(result: Any) -> dict[str, Any]:
-    return {"status": RunStatus.SUCCEEDED, "result": _as_json(result)}
+def _ended(value: Any, keep_called: bool) -> dict[str, Any]:
+    ended: dict[str, Any] = {"status": RunStatus.SUCCEEDED, "result": _as_json(value)}
+    return ended | {"called": Called(value, None)} if keep_called else ended
 
 
-def _failed(error: BaseException) -> dict[str, Any]:
-    return {
+def _failed(error: BaseException, keep_called: bool) -> dict[str, Any]:
+    ended = {
         "status": RunStatus.FAILED,
         "error": _described(error)[:MAX_ERROR],
         "traceback": _traceback(error)[-MAX_TRACEBACK:],
     }
+    return ended | {"called": Called(None, error)} if keep_called else ended
 
 
 def _as_json(result: Any) -> str:

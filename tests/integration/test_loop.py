@@ -13,6 +13,7 @@ from django.db import OperationalError
 
 from jobs.core.runs import RunStatus
 from jobs.models import Job, Run, Scheduler
+from jobs.scheduler.events import Events
 from jobs.scheduler.executors import local_executors
 from jobs.scheduler.lease import HEARTBEAT_SECONDS, LEASE_SECONDS
 from jobs.scheduler.scheduler import Scheduler as Loop
@@ -28,6 +29,7 @@ from tests.fakes import (
     make_jobs,
     make_run,
     make_scheduler,
+    outcome,
 )
 
 from .conftest import in_thread, until
@@ -305,6 +307,58 @@ def test_listeners_hear_of_each_end(make_loop: MakeLoop) -> None:
     loop.add_listener(lambda event: heard.append((event.job_id, event.code)), EVENT_JOB_EXECUTED | EVENT_JOB_ERROR)
     settle(loop)
     assert sorted(heard) == [("bad", EVENT_JOB_ERROR), ("good", EVENT_JOB_EXECUTED)]
+
+
+def heard_by(loop: Loop, code: int) -> list[Any]:
+    heard: list[Any] = []
+    loop.add_listener(heard.append, code)
+    return heard
+
+
+def test_listeners_get_what_a_function_returned(make_loop: MakeLoop, clock: FakeClock) -> None:
+    make_job("good", func="tests:returns_an_object")
+    loop = make_loop()
+    heard = heard_by(loop, EVENT_JOB_EXECUTED)
+    clock.advance(3)
+    settle(loop)
+    (event,) = heard
+    assert (event.job_id, event.scheduled_run_time, event.jobstore) == ("good", NOW, "default")
+    assert isinstance(event.retval, Exception)
+    assert (event.exception, event.traceback) == (None, None)
+    run = Run.objects.get()
+    assert (event.run_id, event.status) == (run.pk, "succeeded")
+    assert run.scheduled_time == event.scheduled_run_time
+
+
+def test_listeners_get_what_a_function_raised(make_loop: MakeLoop) -> None:
+    make_job("bad", func="tests:fail")
+    loop = make_loop()
+    heard = heard_by(loop, EVENT_JOB_ERROR)
+    settle(loop)
+    (event,) = heard
+    assert (type(event.exception), str(event.exception)) == (RuntimeError, "it went wrong")
+    assert event.exception.__traceback__ is not None
+    assert "in fail" in event.traceback
+    assert (event.scheduled_run_time, event.retval, event.status) == (NOW, None, "failed")
+
+
+def test_listeners_get_the_json_of_what_a_function_in_a_process_returned(make_loop: MakeLoop) -> None:
+    loop = make_loop()
+    heard = heard_by(loop, EVENT_JOB_EXECUTED | EVENT_JOB_ERROR)
+    Events(loop).finished(outcome(1, result='{"a": 1}'))
+    Events(loop).finished(outcome(2, status=RunStatus.FAILED, error="ValueError: no", traceback="Traceback …"))
+    Events(loop).finished(outcome(3, status=RunStatus.CANCELLED, reason="cancelled by ann"))
+    assert heard[0].retval == {"a": 1}
+    assert (str(heard[1].exception), heard[1].traceback) == ("ValueError: no", "Traceback …")
+    assert (str(heard[2].exception), heard[2].status) == ("cancelled by ann", "cancelled")
+
+
+def test_nothing_is_kept_of_a_call_that_no_listener_wants(make_loop: MakeLoop) -> None:
+    make_job("good", func="tests:returns_an_object")
+    loop = make_loop()
+    loop.tick.run()
+    executor(loop).work()
+    assert [ended.called for ended in loop.tick.recorder.batch().outcomes] == [None]
 
 
 def test_listeners_hear_of_missed_and_skipped_runs(make_loop: MakeLoop, clock: FakeClock) -> None:

@@ -48,6 +48,7 @@ WRONG = [
     ("JOB_FUNCTIONS", "shop.tasks:send,"),
     ("JOB_FUNCTIONS", "shop.tasks:"),
     ("JOB_FUNCTIONS", "../tasks:send"),
+    ("LISTENERS", "ops.events"),
 ]
 WRONG_FOR_DJANGO = [
     ("JOB_DEFAULTS", '{"coalesce": "yes"}'),

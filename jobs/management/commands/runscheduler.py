@@ -75,10 +75,12 @@ def _run(signals: Signals, once: bool, threads: int, processes: int) -> int:
     """Run a scheduler; return how many runs it could not bring to an end."""
     # Imported here: without the apps that `require_settings` asks for, these modules cannot be imported.
     from ...scheduler.executors import local_executors
+    from ...scheduler.listeners import listening
     from ...scheduler.scheduler import Scheduler
     from ...scheduler.store.connection import loop_connection
     from ...scheduler.threads import TooFewThreads
 
+    listeners = startup.load_listeners()
     startup.require_tables() if once else startup.wait_for_tables()
     startup.require_sessions()
     with loop_connection():
@@ -91,7 +93,7 @@ def _run(signals: Signals, once: bool, threads: int, processes: int) -> int:
     gc.collect()  # what loading left behind makes room for what runs need
     gc.freeze()  # what is loaded by now stays: the collector need not go through it again and again
     try:
-        with capturing():
+        with capturing(), listening(scheduler, listeners):
             scheduler.run_once() if once else scheduler.start()
     except TooFewThreads as error:
         raise CommandError(str(error)) from error

@@ -38,6 +38,11 @@ class RunExecutor(BaseExecutor):
         """Take a run, and start it as soon as a slot is free. Never blocks."""
         self._do_submit_job(job, run_times)
 
+    @property
+    def has_listeners(self) -> bool:
+        """Whether listeners of APScheduler want to hear what functions return and raise."""
+        return self._scheduler is not None and bool(self._scheduler._listeners)
+
     def _do_submit_job(self, job: HeldRun, run_times: Sequence[datetime]) -> None:
         self.submit_all([job])
 

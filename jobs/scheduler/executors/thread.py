@@ -136,7 +136,7 @@ class ThreadExecutor(RunExecutor):
     def _run(self, run: HeldRun) -> None:
         clock, recorder, may_start, _ = self.hooks
         if may_start(run):
-            recorder.finished(execute(run, clock, recorder.started))
+            recorder.finished(execute(run, clock, recorder.started, keep_called=self.has_listeners))
 
     def _tidy_thread(self) -> None:
         """Free what belongs to this thread, when it ends."""

@@ -66,8 +66,18 @@ class LiveUpdate(NamedTuple):
     omitted: int = 0
 
 
+class Called(NamedTuple):
+    """What a function returned or raised in this process, as the object itself."""
+
+    value: Any
+    error: BaseException | None
+
+
 class Outcome(NamedTuple):
-    """How a run ended. `result` is JSON, "" for none; the texts can be stored as they are."""
+    """How a run ended. `result` is JSON, "" for none; the texts can be stored as they are.
+
+    `called` is there for APScheduler's listeners alone, and only where there are any.
+    """
 
     run_id: int
     job_id: str
@@ -75,6 +85,7 @@ class Outcome(NamedTuple):
     status: RunStatus
     started_at: datetime | None
     finished_at: datetime
+    scheduled_time: datetime
     reason: str = ""
     result: str = ""
     error: str = ""
@@ -82,3 +93,4 @@ class Outcome(NamedTuple):
     output: str = ""
     output_omitted: int = 0
     progress: tuple[int, int | None] | None = None
+    called: Called | None = None

@@ -1,0 +1,57 @@
+"""The database connections of a thread, before and after code of others runs in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.db import ProgrammingError, close_old_connections, connections, reset_queries
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+
+def prepare_connections() -> set[str]:
+    """Return the aliases of this thread's open transactions. There are none in the threads of a scheduler.
+
+    In those, connections that an earlier call broke or that are too old are closed, so that this call gets new ones.
+    """
+    opened = connections.all(initialized_only=True)
+    before = _in_transactions(opened)
+    if opened and not before:
+        close_old_connections()
+        reset_queries()
+    return before
+
+
+def tidy_connections(before: set[str]) -> bool:
+    """Roll back the transactions that the function left open, but not those in `before`; return whether it left any."""
+    opened = connections.all(initialized_only=True)
+    left_open = _in_transactions(opened) - before
+    _abandon(left_open)
+    if opened and not before:
+        close_old_connections()
+    return bool(left_open)
+
+
+def _in_transactions(opened: Iterable[BaseDatabaseWrapper]) -> set[str]:
+    return {connection.alias for connection in opened if connection.in_atomic_block or _has_begun(connection)}
+
+
+def _has_begun(connection: BaseDatabaseWrapper) -> bool:
+    """Return whether the database has a transaction open: Django does not know of a BEGIN that was sent as SQL."""
+    raw = connection.connection
+    if raw is None:
+        return False
+    if connection.vendor == "postgresql":
+        return raw.info.transaction_status.name in ("ACTIVE", "INTRANS", "INERROR")
+    try:
+        with connection.wrap_database_errors:
+            return bool(raw.in_transaction)
+    except ProgrammingError:  # closed behind Django's back
+        return False
+
+
+def _abandon(aliases: Iterable[str]) -> None:
+    # An open transaction would keep its locks, and swallow what later runs write in this thread. Django offers no other
+    # way to leave one from outside.
+    for alias in aliases:
+        connections[alias].close()
+        del connections[alias]
