@@ -13,6 +13,7 @@ from ..alerts.delivery import BATCH, Deliverer
 from ..alerts.watch import watch
 from ..core.clock import Clock
 from .store.backfills import advance
+from .store.connection import dedicated_connection
 from .store.statistics import roll_up
 
 logger = logging.getLogger("cronzimus.scheduler.background")
@@ -71,12 +72,10 @@ class Background:
         return False
 
     def _loop(self) -> None:
-        try:
+        with dedicated_connection():
             while not self._stopped.is_set():
                 self.step()
                 self._stopped.wait(IDLE_SECONDS)
-        finally:
-            connection.close()
 
 
 def background_tasks(clock: Clock) -> list[Task]:

@@ -48,24 +48,32 @@ def own_connection() -> BaseDatabaseWrapper:
 
 
 @contextmanager
-def loop_connection() -> Iterator[None]:
-    """Within this context, this thread's default connection is one of the scheduler's own, tuned for the loop."""
+def dedicated_connection() -> Iterator[BaseDatabaseWrapper]:
+    """Within this context, this thread's default connection is one of the scheduler's own, which is given."""
     before = connections[DEFAULT_DB_ALIAS]
     before.close()
-    own = own_connection()
-
-    def tune(connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
-        if connection is own:
-            _tune(own)
-
-    connection_created.connect(tune, weak=False)
-    connections[DEFAULT_DB_ALIAS] = own
+    own = connections[DEFAULT_DB_ALIAS] = own_connection()
     try:
-        yield
+        yield own
     finally:
-        connection_created.disconnect(tune)
         own.close()
         connections[DEFAULT_DB_ALIAS] = before
+
+
+@contextmanager
+def loop_connection() -> Iterator[None]:
+    """Within this context, this thread's default connection is one of the scheduler's own, tuned for the loop."""
+    with dedicated_connection() as own:
+
+        def tune(connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
+            if connection is own:
+                _tune(own)
+
+        connection_created.connect(tune, weak=False)
+        try:
+            yield
+        finally:
+            connection_created.disconnect(tune)
 
 
 def _tune(own: BaseDatabaseWrapper) -> None:
