@@ -87,7 +87,8 @@ def remove_job(job_id: str, *, now: datetime) -> None:
         job = locked_job(job_id)
         save_skipped(skip_due(job, now, what="removed"))
         job.delete()
-        Run.objects.waiting().filter(job_id=job_id).order_by().update(
+        # Active as well: SQLite then finds them among the active runs, and not among all runs of the job.
+        Run.objects.active().waiting().filter(job_id=job_id).order_by().update(
             status=RunStatus.CANCELLED, reason="its job was removed", finished_at=now
         )
         announce()
