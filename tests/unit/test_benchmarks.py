@@ -1,4 +1,4 @@
-"""What the benchmarks make of what they measured."""
+"""How the benchmarks turn measurements into figures."""
 
 from __future__ import annotations
 
@@ -7,12 +7,6 @@ from datetime import timedelta
 import pytest
 
 from benchmarks import api, api_client, child, harness, spread, steady
-from benchmarks.__main__ import ROOT, SCRIPTS
-
-
-@pytest.mark.parametrize("name", SCRIPTS)
-def test_a_script_that_is_ended_by_a_signal_removes_its_databases(name: str) -> None:
-    assert "harness.command(main)" in (ROOT / "benchmarks" / f"{name}.py").read_text()
 
 
 def test_of_idle_jobs_the_first_alone_is_due_where_one_is_to_be() -> None:

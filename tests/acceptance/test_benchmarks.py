@@ -1,0 +1,30 @@
+"""The benchmarks as people run them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.__main__ import SCRIPTS
+
+from .support import ROOT, until
+
+
+@pytest.mark.parametrize("name", [*SCRIPTS, "soak"])
+def test_a_script_that_is_ended_by_a_signal_removes_its_database(name: str, tmp_path: Path) -> None:
+    command = [sys.executable, ROOT / "benchmarks" / f"{name}.py", "--databases", "sqlite"]
+    environment = {"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path)}
+    log = (tmp_path / "log").open("wb")
+    with log, subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log) as process:
+        try:
+            until(lambda: list(tmp_path.glob("cronzimus-bench-*")), 60, "its database")
+            process.terminate()
+            assert process.wait(30) == 128 + signal.SIGTERM, (tmp_path / "log").read_text()
+        finally:
+            process.kill()
+    assert list(tmp_path.glob("cronzimus-bench-*")) == []
