@@ -22,7 +22,7 @@ def test_a_script_that_is_ended_by_a_signal_removes_its_database(name: str, tmp_
     log = (tmp_path / "log").open("wb")
     with log, subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log) as process:
         try:
-            until(lambda: list(tmp_path.glob("cronzimus-bench-*")), 60, "its database")
+            until(lambda: list(tmp_path.glob("cronzimus-bench-*/bench.sqlite3")), 90, "its database")
             process.terminate()
             assert process.wait(30) == 128 + signal.SIGTERM, (tmp_path / "log").read_text()
         finally:
