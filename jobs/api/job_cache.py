@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -19,8 +19,8 @@ from .representations import job_detail
 
 Row = tuple[Any, ...]
 """The columns of a job."""
-Key = tuple[Row, registry.Function, str]
-"""What the JSON of a job is made of."""
+Key = tuple[Row, registry.Function, str, date]
+"""What the JSON of a job is made of: warnings of changes of the clock depend on the day."""
 
 KEPT = 8192
 """Bytes of a job that are kept at the most, for the next request to find it unchanged."""
@@ -45,7 +45,7 @@ def show_job(job_id: str, now: datetime) -> bytes:
     row = _read(job_id)
     if row is None:
         return _made(services.get_job(job_id), now)
-    key = _key(row)
+    key = _key(row, now)
     body = None if key is None else _shown.get(key)
     if body is None:
         body = _made(_job(row), now)
@@ -64,13 +64,13 @@ def _keep(key: Key, body: bytes) -> None:
     _shown[key] = body
 
 
-def _key(row: Row) -> Key | None:
-    """Return all that the JSON of a row depends on; None where it also depends on the clock, or on what is missing."""
+def _key(row: Row, now: datetime) -> Key | None:
+    """Return all that the JSON of a row depends on; None where it depends on the instant too, or on what is missing."""
     statement = _statement()
     if row[statement.paused_until] is not None:
         return None
     try:
-        return row, registry.lookup(row[statement.func]), settings.TIME_ZONE
+        return row, registry.lookup(row[statement.func]), settings.TIME_ZONE, now.date()
     except InvalidFunction:
         return None
 

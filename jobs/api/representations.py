@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, tzinfo
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from ..core.exceptions import CronzimusError
 from ..core.output import read_from
 from ..core.runs import FINISHED
+from ..core.triggers.warnings import TriggerWarning
 from ..definitions import validation
 from ..definitions.arguments import with_placeholders
 from ..definitions.triggers import trigger_of
@@ -20,6 +21,7 @@ from ..functions.registry import Function
 from ..models import Job
 from ..models.run import duration
 from ..selectors.states import is_paused, job_state, zone_of
+from ..selectors.warnings import job_warnings
 
 RUN_FIELDS = (
     "id", "job_id", "func", "status", "reason", "trigger", "actor", "scheduled_time", "queued_at", "started_at",
@@ -47,6 +49,7 @@ def job_detail(job: Job, now: datetime) -> dict[str, Any]:
         "tags": job.tags,
         **{name: getattr(job, name) for name in validation.POLICY_FIELDS},
         "trigger_description": _description(job),
+        "warnings": warnings(job_warnings(job, now)),
         "error": error,
         "run_count": job.run_count,
         "failure_count": job.failure_count,
@@ -55,6 +58,11 @@ def job_detail(job: Job, now: datetime) -> dict[str, Any]:
         "created_at": utc(job.created_at),
         "updated_at": utc(job.updated_at),
     }
+
+
+def warnings(found: Iterable[TriggerWarning]) -> list[dict[str, str]]:
+    """Return warnings: a code for programs and a message for people, each."""
+    return [{"code": code.value, "message": message} for code, message in found]
 
 
 def run(row: Sequence[Any]) -> dict[str, Any]:

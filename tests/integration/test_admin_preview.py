@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jobs.models import Job
-from tests.fakes import make_job
+from tests.fakes import NOW, after, make_job, make_run
 from tests.integration.admin_support import INTERVAL, JOBS, admin_fixture, at_noon_fixture, inputs, text  # noqa: F401
 
 NEW = f"{JOBS}preview/"
@@ -62,6 +62,17 @@ def test_the_page_of_a_job_has_it_from_the_start(admin):
 )
 def test_it_shows_what_saving_would_be_refused_for(admin, given, said):
     assert said in shown(admin, **given)
+
+
+def test_it_warns_of_what_may_not_be_expected(admin):
+    assert "5 months of the year, without a 31st" in shown(admin, trigger="crontab", crontab="0 0 31 * *")
+    assert "months" not in shown(admin, trigger="crontab", crontab="0 0 1 * *")
+
+
+def test_it_warns_of_runs_that_overlap(admin):
+    make_job(trigger={"type": "interval", "minutes": 5}, run_count=1)
+    make_run(status="succeeded", started_at=NOW, finished_at=after(720))
+    assert "A run usually takes 12 minutes" in text(admin.read(f"{JOBS}job/change/"))
 
 
 def test_it_says_that_nothing_is_left(admin):

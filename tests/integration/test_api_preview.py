@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from jobs.models import Job
+from tests.fakes import NOW, FakeClock, after, make_job, make_run
 
 from .api_client import Api
 
@@ -103,3 +105,74 @@ def test_names_of_other_schedulers_are_known_in_every_form_of_a_body(api: Api, n
 def test_a_hundred_times_of_the_rarest_trigger_come_soon(api: Api) -> None:
     body = {"trigger": "cron", "month": 2, "day": 29, "day_of_week": "mon", "count": 100}
     assert len(api.done("POST", PREVIEW, body)["fire_times"]) == 100
+
+
+def finish_runs(job_id: str, seconds: int, count: int = 3) -> None:
+    """Write runs of a job that succeeded, each of which took so long."""
+    for number in range(count):
+        at = after(-3600 * (number + 1))
+        make_run(
+            job_id, scheduled_time=at, status="succeeded", started_at=at, finished_at=at + timedelta(seconds=seconds)
+        )
+
+
+def codes(warnings: list[dict[str, str]]) -> list[str]:
+    assert all(warning.keys() == {"code", "message"} and warning["message"] for warning in warnings)
+    return [warning["code"] for warning in warnings]
+
+
+@pytest.mark.parametrize(
+    ("body", "expected", "words"),
+    [
+        ({"trigger": "cron", "crontab": "0 9 * * *"}, [], ""),
+        (
+            {"trigger": "cron", "crontab": "*/90 * * * *"},
+            ["long_step"],
+            "For every 90 minutes use the trigger interval",
+        ),
+        ({"trigger": "cron", "minute": "*/90"}, ["long_step"], "For every 90 minutes"),
+        ({"trigger": "cron", "crontab": "0 0 31 * *"}, ["missing_months"], "5 months of the year"),
+        ({"trigger": "cron", "crontab": "0 0 13 * 5"}, ["day_or_weekday"], "or on a Friday"),
+        ({"trigger": "interval", "seconds": 5}, ["too_often"], "720 times an hour"),
+        (
+            {"trigger": "cron", "crontab": "30 2 * * *", "timezone": "Europe/Berlin"},
+            ["skipped_by_clock", "repeated_by_clock"],
+            "skips 02:30 on 2030-03-31",
+        ),
+    ],
+)
+def test_it_warns_of_what_may_not_be_expected(api: Api, body: dict[str, Any], expected: list[str], words: str) -> None:
+    warnings = api.done("POST", PREVIEW, body)["warnings"]
+    assert codes(warnings) == expected
+    assert words in (warnings[0]["message"] if warnings else "")
+
+
+def test_the_job_has_the_warnings_too_and_may_be_put_back_with_them(api: Api) -> None:
+    body = {"id": "j", "func": "tests:record", "trigger": "cron", "crontab": "0 0 31 * *"}
+    api.done("POST", "/scheduler/jobs", body)
+    job = api.get("/scheduler/jobs/j")
+    assert codes(job["warnings"]) == ["missing_months"]
+    api.done("PUT", "/scheduler/jobs/j", job)
+    assert api.refused("POST", "/scheduler/jobs", {**body, "id": "k", "warnings": []})[2] == {"warnings"}
+
+
+def test_a_job_whose_runs_take_longer_than_the_time_between_them_is_warned_of(api: Api) -> None:
+    body = {"id": "j", "func": "tests:record", "trigger": "interval", "minutes": 5}
+    api.done("POST", "/scheduler/jobs", body)
+    finish_runs("j", seconds=720)
+    assert api.get("/scheduler/jobs/j")["warnings"] == []  # the job's row counts none yet
+    Job.objects.filter(pk="j").update(run_count=3)
+    (warning,) = api.get("/scheduler/jobs/j")["warnings"]
+    assert warning["code"] == "overlap"
+    assert "usually takes 12 minutes" in warning["message"]
+    assert codes(api.done("POST", PREVIEW, {"trigger": "interval", "minutes": 5, "id": "j"})["warnings"]) == ["overlap"]
+    assert api.done("POST", PREVIEW, {"trigger": "interval", "minutes": 5, "id": "other"})["warnings"] == []
+    assert api.done("POST", PREVIEW, {"trigger": "interval", "minutes": 5, "id": "\x00"})["warnings"] == []
+
+
+def test_warnings_of_the_clock_follow_the_day(api: Api, clock: FakeClock) -> None:
+    make_job("j", trigger={"type": "cron", "crontab": "30 2 * * *", "timezone": "Europe/Berlin"})
+    first = api.get("/scheduler/jobs/j")["warnings"]
+    clock.set(NOW + timedelta(days=120))
+    assert "2030-03-31" in first[0]["message"]
+    assert "2030-03-31" not in str(api.get("/scheduler/jobs/j")["warnings"])

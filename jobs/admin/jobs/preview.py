@@ -10,7 +10,9 @@ from django.conf import settings
 
 from ...core.exceptions import InvalidTrigger
 from ...core.triggers.definition import Trigger, build_trigger, clean_trigger
+from ...core.triggers.warnings import warnings_of
 from ...definitions.triggers import trigger_of
+from ...selectors.warnings import usual_duration
 from .. import display
 from . import trigger_inputs
 from .form import JobForm
@@ -35,6 +37,7 @@ class Preview:
 
     description: str = ""
     fire_times: list[FireTime] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     problems: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -47,7 +50,7 @@ def preview(form: JobForm) -> Preview:
         return Preview(problems=[(_label(form, name), message) for name, message in problems.items()])
     times = trigger.fire_times(form.now, SHOWN)
     shown = [_shown(at, trigger.timezone, form.now) for at in times]
-    return Preview(description=trigger.describe(), fire_times=shown)
+    return Preview(description=trigger.describe(), fire_times=shown, warnings=_warnings(form, trigger))
 
 
 def _trigger(form: JobForm) -> Trigger:
@@ -58,6 +61,14 @@ def _trigger(form: JobForm) -> Trigger:
     clean = clean_trigger(definition, now=now, default_timezone=zone, grace=grace if isinstance(grace, int) else None)
     key = job.pk if job is not None else str(form["id"].value() or "")
     return build_trigger(clean, anchor=now.replace(microsecond=0), default_timezone=zone, key=key)
+
+
+def _warnings(form: JobForm, trigger: Trigger) -> list[str]:
+    job = form.job
+    took = usual_duration(job.pk) if job is not None and job.run_count else None
+    instances = job.max_instances if job is not None else 1
+    found = warnings_of(trigger, now=form.now, usual_duration=took, max_instances=instances)
+    return [warning.message for warning in found]
 
 
 def _shown(at: datetime, zone: ZoneInfo, now: datetime) -> FireTime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any
 
@@ -11,13 +12,16 @@ from rest_framework.response import Response
 
 from ...core.exceptions import InvalidRequest, InvalidTrigger
 from ...core.times import parse_instant
-from ...core.triggers.definition import build_trigger, clean_trigger
+from ...core.triggers.definition import Trigger, build_trigger, clean_trigger
 from ...core.triggers.fields import time_zone
+from ...core.triggers.warnings import TriggerWarning, warnings_of
 from ...core.values import is_whole, unknown_names
 from ...definitions import policies
 from ...definitions.triggers import ALL_TRIGGER_FIELDS, flat_trigger, likely_fields
+from ...models.job import JOB_ID, Job
+from ...selectors.warnings import usual_duration
 from ..parsers import body_of
-from ..representations import utc
+from ..representations import utc, warnings
 from .base import SchedulerView
 
 DEFAULT_COUNT = 5
@@ -44,7 +48,22 @@ class PreviewView(SchedulerView):
             key=body.get("id", ""),
         )
         times = trigger.fire_times(after, body.get("count", DEFAULT_COUNT))
-        return Response({"fire_times": [utc(at) for at in times], "description": trigger.describe()})
+        return Response(
+            {
+                "fire_times": [utc(at) for at in times],
+                "description": trigger.describe(),
+                "warnings": warnings(_warnings(trigger, after, body.get("id", ""))),
+            }
+        )
+
+
+def _warnings(trigger: Trigger, after: datetime, job_id: str) -> list[TriggerWarning]:
+    """Return the warnings of a trigger, with those of the record of the job `job_id` if there is one."""
+    job = Job.objects.filter(pk=job_id).first() if re.fullmatch(JOB_ID, job_id) else None
+    if job is None:
+        return warnings_of(trigger, now=after)
+    took = usual_duration(job.pk)
+    return warnings_of(trigger, now=after, usual_duration=took, max_instances=job.max_instances)
 
 
 def _read(body: dict[str, Any], now: datetime) -> tuple[dict[str, Any], datetime]:

@@ -21,6 +21,8 @@ OFTEN = 60
 """Fire times within an hour from which on a trigger fires often."""
 SAMPLE = 50
 """Fire times among which the shortest distance is looked for."""
+SHORT = 1.0
+"""Seconds up to which a run overlaps with nothing: triggers name whole seconds."""
 _HOUR = timedelta(hours=1)
 
 
@@ -42,7 +44,7 @@ def warnings_of(
     elif isinstance(base, CalendarIntervalTrigger):
         found += calendar_warnings(base)
     found += clock_warnings(base, now)
-    if usual_duration is not None:
+    if usual_duration is not None and usual_duration > SHORT:
         found += _overlap(trigger, now, usual_duration, max_instances)
     return found
 

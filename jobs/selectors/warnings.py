@@ -1,0 +1,39 @@
+"""Warnings of a job: what its trigger does that people may not expect, and whether its runs overlap."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from statistics import median
+
+from ..core.exceptions import InvalidTrigger
+from ..core.runs import RunStatus
+from ..core.triggers.warnings import TriggerWarning, warnings_of
+from ..definitions.triggers import trigger_of
+from ..models import Job, Run
+from ..models.run import duration
+
+RECENT = 40
+"""Runs that are looked at for how long a job usually takes."""
+
+
+def usual_duration(job_id: str) -> float | None:
+    """Return how many seconds the job's recent runs that succeeded took, their median; None if there are none."""
+    rows = (
+        Run.objects.filter(job_id=job_id)
+        .order_by("-scheduled_time", "-id")
+        .values_list("status", "started_at", "finished_at")[:RECENT]  # index `run_once`
+    )
+    took = [duration(started, finished) for status, started, finished in rows if status == RunStatus.SUCCEEDED]
+    seconds = [length.total_seconds() for length in took if length is not None]
+    return median(seconds) if seconds else None
+
+
+def job_warnings(job: Job, now: datetime) -> list[TriggerWarning]:
+    """Return the warnings of a stored job; none where its row is damaged, or where nothing is to come."""
+    if job.next_run_time is None and not job.paused:
+        return []
+    took = usual_duration(job.pk) if job.run_count else None
+    try:
+        return warnings_of(trigger_of(job), now=now, usual_duration=took, max_instances=job.max_instances)
+    except InvalidTrigger:
+        return []
