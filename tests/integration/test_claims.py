@@ -158,7 +158,7 @@ def test_a_claim_takes_four_statements(jobs: int, statements: Statements) -> Non
     with statements() as found:
         assert len(claim(limit=1000, by_priority=False).runs) == jobs
     # The due jobs, their active runs, the jobs moved on, the runs written.
-    assert [sql.split()[0] for sql in found] == ["SELECT", "SELECT", "UPDATE", "INSERT"]
+    assert [sql.split()[0] for sql in found] == ["SELECT", "SELECT", "INSERT", "UPDATE"]
 
 
 @pytest.mark.parametrize("jobs", [1, 1000])
@@ -167,7 +167,7 @@ def test_a_claim_by_priority_takes_two_more_statements(jobs: int, statements: St
     make_job("urgent", priority=1)
     with statements() as found:
         assert len(claim(limit=1002).runs) == jobs + 1
-    assert [sql.split()[0] for sql in found] == ["SELECT"] * 4 + ["UPDATE", "INSERT"]
+    assert [sql.split()[0] for sql in found] == ["SELECT"] * 4 + ["INSERT", "UPDATE"]
 
 
 @pytest.mark.parametrize("jobs", [1, 200])
@@ -513,3 +513,66 @@ def test_no_more_jobs_are_claimed_for_an_executor_than_it_has_capacity_for() -> 
     claimed = claims.claim_due("s1", {"thread": 1, "process": 50}, NOW)
     assert (len(claimed.runs), claimed.jobs, Run.objects.count()) == (1, 1, 1)
     assert Job.objects.due(NOW).count() == 4
+
+
+# --- fire times that are on record already --------------------------------------------------------------------------
+
+
+def counted() -> tuple[int, Any]:
+    """Return how many scheduled runs the job "job" has had, and when it is due next."""
+    return Job.objects.values_list("claimed_count", "next_run_time").get(pk="job")
+
+
+def test_a_fire_time_that_is_on_record_is_not_one_of_max_runs() -> None:
+    make_job(max_runs=2, max_instances=5)
+    make_run(status=RunStatus.SKIPPED)
+    assert claim(NOW).runs == []
+    assert counted() == (0, after(10))
+    assert [len(claim(after(10 * number)).runs) for number in (1, 2, 3)] == [1, 1, 0]
+    assert counted() == (2, None)
+
+
+def test_the_last_run_of_max_runs_is_not_used_up_by_a_fire_time_on_record() -> None:
+    make_job(max_runs=1)
+    make_run(status=RunStatus.SUCCEEDED)
+    claim(NOW)
+    assert counted() == (0, after(10))
+
+
+def test_of_several_fire_times_only_the_new_ones_count() -> None:
+    make_job(max_runs=3, max_instances=5, coalesce=False)
+    make_run(status=RunStatus.SKIPPED, scheduled_time=after(10))
+    assert [run.scheduled_time for run in claim(after(25)).runs] == [NOW, after(20)]
+    assert counted() == (2, after(30))
+    assert [run.scheduled_time for run in claim(after(30)).runs] == [after(30)]
+    assert counted() == (3, None)
+
+
+def test_fire_times_that_max_runs_left_out_stay_due_when_one_was_on_record() -> None:
+    make_job(max_runs=1, max_instances=5, coalesce=False)
+    make_run(status=RunStatus.SKIPPED)
+    assert claim(after(25)).runs == []
+    assert counted() == (0, after(10))
+    assert [run.scheduled_time for run in claim(after(25)).runs] == [after(10)]
+    assert counted() == (1, None)
+
+
+def test_a_date_on_record_leaves_nothing_to_come() -> None:
+    make_job(trigger={"type": "date", "run_date": NOW.isoformat()}, max_runs=1)
+    make_run(status=RunStatus.SUCCEEDED)
+    assert claim(NOW).runs == []
+    assert counted() == (0, None)
+
+
+def test_a_missed_fire_time_that_is_on_record_is_not_reported_again() -> None:
+    make_job(misfire_grace_time=1)
+    make_run(status=RunStatus.SKIPPED)
+    assert claim(after(5)).born_finished == []
+    assert Run.objects.count() == 1
+
+
+def test_a_damaged_job_whose_fire_time_is_on_record_counts_no_failure() -> None:
+    make_job(trigger=[])
+    make_run(status=RunStatus.SUCCEEDED)
+    assert claim(NOW).born_finished == []
+    assert Job.objects.values_list("run_count", "failure_count", "next_run_time").get() == (0, 0, None)

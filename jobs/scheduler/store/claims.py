@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -14,6 +14,7 @@ from django.db.models import F
 from ...core.planning import PlannedRun
 from ...core.runs import RunStatus, RunTrigger
 from ...definitions.policies import executor_of
+from ...definitions.triggers import trigger_from
 from ...models import Job, Run
 from . import bulk
 from .due import Planned, plan_due_jobs
@@ -54,9 +55,9 @@ def claim_due(scheduler_id: str, capacity: Mapping[str, int], now: datetime, *, 
         planned = _replace(plan_due_jobs(capacity, now, by_priority=by_priority), now)
         if not planned:
             return Claimed()
+        held, planned = _insert(planned, scheduler_id, dict(capacity), now)
         _move_on(planned)
         _count_failed(planned, now)
-        held = _insert(planned, scheduler_id, dict(capacity), now)
     born_finished = [
         (found.job.id, run) for found in planned for run in found.plan.runs if run.status is not RunStatus.QUEUED
     ]
@@ -107,7 +108,7 @@ def _moved(found: Planned) -> dict[str, Any]:
 
 
 def _count_failed(planned: Sequence[Planned], now: datetime) -> None:
-    failed = [found.job.id for found in planned if found.error]
+    failed = [found.job.id for found in planned if found.error and found.plan.runs]
     if failed:
         Job.objects.filter(pk__in=failed).update(
             run_count=F("run_count") + 1, failure_count=F("failure_count") + 1,
@@ -115,8 +116,13 @@ def _count_failed(planned: Sequence[Planned], now: datetime) -> None:
         )  # fmt: skip
 
 
-def _insert(planned: Sequence[Planned], scheduler_id: str, left: dict[str, int], now: datetime) -> list[HeldRun]:
-    """Insert the planned runs and return those that may start now; `left` is the capacity of each executor."""
+def _insert(
+    planned: Sequence[Planned], scheduler_id: str, left: dict[str, int], now: datetime
+) -> tuple[list[HeldRun], Sequence[Planned]]:
+    """Insert the planned runs; return those that may start now, and what was planned without what is on record already.
+
+    `left` is the capacity of each executor.
+    """
     rows, startable = [], []
     for found in planned:
         executor = executor_of(found.job)
@@ -134,7 +140,7 @@ def _insert(planned: Sequence[Planned], scheduler_id: str, left: dict[str, int],
         at = bulk.instant(now)
         cursor.execute(_insert_sql(connection.vendor, source), [RunTrigger.SCHEDULE, at, at, scheduler_id, data])
         ids = {(job_id, bulk.from_time(at)): run_id for run_id, job_id, at in cursor.fetchall()}
-    return [
+    held = [
         HeldRun(
             id=run_id, job_id=found.job.id, func=found.job.func, args=found.args, kwargs=found.kwargs,
             scheduled_time=run.scheduled_time, attempt=1, executor=executor, timeout=found.job.timeout,
@@ -143,6 +149,23 @@ def _insert(planned: Sequence[Planned], scheduler_id: str, left: dict[str, int],
         for found, run, executor in startable
         if (run_id := ids.get((found.job.id, run.scheduled_time))) is not None
     ]  # fmt: skip
+    if len(ids) == len(rows):
+        return held, planned
+    return held, [_without_duplicates(found, ids.keys()) for found in planned]
+
+
+def _without_duplicates(found: Planned, inserted: Container[tuple[str, datetime]]) -> Planned:
+    """Return what was planned for a job without the runs that were not inserted: they count for no `max_runs`."""
+    runs = tuple(run for run in found.plan.runs if (found.job.id, run.scheduled_time) in inserted)
+    if len(runs) == len(found.plan.runs):
+        return found
+    next_run_time = found.plan.next_run_time
+    if next_run_time is None and not found.error:
+        # `max_runs` may have ended the schedule with a run that is none. Then it goes on after the last one.
+        last = max(run.scheduled_time for run in found.plan.runs)
+        trigger = trigger_from(found.job.trigger, anchor=bulk.from_time(found.job.anchor), key=found.job.id)
+        next_run_time = trigger.next_after(last)
+    return found._replace(plan=found.plan._replace(runs=runs, next_run_time=next_run_time))
 
 
 def _row(found: Planned, run: PlannedRun, executor: str, *, waits: bool) -> dict[str, Any]:
