@@ -1,4 +1,4 @@
-"""The clock, so that nothing else reads it: whoever needs the time is handed a `Clock`, or the instant itself."""
+"""The clock. Nothing else reads the time: other code is given a `Clock`, or the instant itself."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Where the time comes from."""
+    """A source of the time."""
 
     def now(self) -> datetime:
-        """Return this instant, aware, in UTC."""
+        """Return the current instant, aware, in UTC."""
 
     def monotonic(self) -> float:
-        """Return seconds from an arbitrary start, which never go back."""
+        """Return the seconds since an arbitrary start. They never go back."""
 
 
 class SystemClock:

@@ -1,4 +1,4 @@
-"""What can be wrong with what people ask for: one small tree, mapped to HTTP in one place (`jobs.api.errors`)."""
+"""What can be wrong with a request. `jobs.api.errors` maps each class to an HTTP status."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ class CronzimusError(Exception):
     code = "ERROR"
 
     def __init__(self, message: str | None = None, *, fields: Mapping[str, str] | None = None) -> None:
-        """Keep `message` (default: the class's docstring) and, by name of field, what is wrong with each bad one."""
+        """Keep `message` and `fields`, which has a message for each bad field by its name.
+
+        Without `message`, that of the fields or the class's docstring is shown.
+        """
         self.fields: dict[str, str] = dict(fields or {})
         super().__init__(message or _summary(self.fields) or type(self).__doc__)
 
@@ -23,7 +26,7 @@ class InvalidRequest(CronzimusError):
 
 
 class InvalidFunction(InvalidRequest):
-    """The function is not a registered one."""
+    """The function is not registered."""
 
     code = "INVALID_FUNCTION"
 

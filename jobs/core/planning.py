@@ -1,4 +1,4 @@
-"""Decide what becomes of a job that is due: which fire times run, which do not and why, and when it is due next."""
+"""Decide for a due job which fire times run, which do not and why, and when it is due next."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from .runs import Overlap, RunStatus
 from .triggers.definition import Trigger
 
 CATCH_UP = 100
-"""Runs that one plan queues at the most, where fire times are not coalesced; what may run too waits for the next."""
+"""Runs that one plan queues, at most, for a job that does not coalesce. Later fire times wait for the next plan."""
 
-MOMENT = timedelta(microseconds=1)
-"""The least time between two instants."""
+MICROSECOND = timedelta(microseconds=1)
+"""The shortest time between two instants."""
 
 
 class Policy(NamedTuple):
-    """What a job's definition says of fire times that are late, several, or come while it is active.
+    """The policies of a job for fire times that are late, that are several, or that come while it is active.
 
-    `misfire_grace_time` is in seconds, None for any lateness. `queue_limit` is how many runs may wait for their turn
-    where `overlap` is `queue`. `runs_left` is how many runs the job may still have, None for any number.
+    `misfire_grace_time` is in seconds; None allows any lateness. `queue_limit` is how many runs may wait with the
+    overlap `queue`. `runs_left` is how many more runs the job may have; None allows any number.
     """
 
     misfire_grace_time: int | None = None
@@ -32,10 +32,10 @@ class Policy(NamedTuple):
 
 
 class Busy(NamedTuple):
-    """The ids of a job's active runs, the oldest first: those that a scheduler holds, and those that wait for one.
+    """The ids of a job's active runs, oldest first: those that a scheduler holds, and those that wait for one.
 
-    `later` has retries whose delay is not over: they take no instance and no place in the queue, so that the schedule
-    goes on meanwhile; a newer run replaces them like any other.
+    `later` has the retries whose delay is not over. They take no instance and no place in the queue, so that the
+    schedule goes on meanwhile. A newer run replaces them like any other.
     """
 
     held: Sequence[int] = ()
@@ -44,7 +44,7 @@ class Busy(NamedTuple):
 
     @property
     def all(self) -> tuple[int, ...]:
-        """Those that take an instance."""
+        """The runs that take an instance."""
         return (*self.held, *self.waiting)
 
 
@@ -53,10 +53,10 @@ IDLE = Busy()
 
 
 class PlannedRun(NamedTuple):
-    """A run to be written: queued, or born finished as missed or skipped, for `reason`.
+    """A run to write: queued, or born finished (missed or skipped) for `reason`.
 
-    It stands for `fire_times` fire times, of which `scheduled_time` is the latest. A queued run that `waits` may start
-    only when an instance of its job has ended.
+    It stands for `fire_times` fire times; `scheduled_time` is the latest of them. A queued run that `waits` may start
+    only when another run of its job has ended.
     """
 
     scheduled_time: datetime
@@ -67,7 +67,7 @@ class PlannedRun(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """The runs to write, the active ones to end for them, and when the job is due next (None: never again)."""
+    """The runs to write, the active runs that they replace, and when the job is due next (None: never again)."""
 
     runs: tuple[PlannedRun, ...]
     next_run_time: datetime | None
@@ -75,11 +75,11 @@ class Plan(NamedTuple):
 
 
 def plan(trigger: Trigger, due_at: datetime, policy: Policy, *, busy: Busy, now: datetime) -> Plan:
-    """Plan the fire times of a job from `due_at`, the earliest not yet claimed, to `now`.
+    """Plan the fire times of a job from `due_at`, the earliest that is not claimed, to `now`.
 
-    `busy` has the job's active runs. Each fire time up to `now` is in exactly one of the planned runs, but for those
-    that may run and are more than `CATCH_UP`, which stay due. The work and the memory that it takes do not grow with
-    the number of fire times, nor do the rows: those that may not run are one.
+    `busy` has the job's active runs. Each fire time up to `now` is in exactly one planned run, except those beyond
+    `CATCH_UP` that may run: they stay due. Time, memory and rows do not grow with the number of fire times: all those
+    that may not run are one row.
     """
     following = trigger.next_after(due_at)
     if following is None or following > now:
@@ -92,10 +92,10 @@ def plan(trigger: Trigger, due_at: datetime, policy: Policy, *, busy: Busy, now:
 
 
 class _Fired(NamedTuple):
-    """Fire times that have come: those that may run, what stands for those long gone, and the next one.
+    """Fire times up to now: those that may run, one missed run for those that are too late, and the next one.
 
-    `rest` more have come that are not among `times`, the latest of them at `rest_until`: those from `rest_from` on,
-    or, where that is None, older ones than all of `times`.
+    `rest` more fire times are not among `times`, the latest of them at `rest_until`. They begin at `rest_from`; if that
+    is None, they are older than all of `times`.
     """
 
     times: tuple[datetime, ...]
@@ -147,10 +147,10 @@ def _oldest(trigger: Trigger, first: datetime, policy: Policy, now: datetime) ->
 def _newest(trigger: Trigger, first: datetime, policy: Policy, now: datetime) -> _Fired:
     times = [_before(trigger, first, now)]
     while times[0] > first and len(times) < min(policy.max_instances, CATCH_UP):
-        times.insert(0, _before(trigger, first, times[0] - MOMENT))
+        times.insert(0, _before(trigger, first, times[0] - MICROSECOND))
     return _Fired(
         times=tuple(times), missed=None, next_run_time=trigger.next_after(now),
-        rest=1 + trigger.count(first, now) - len(times), rest_until=_before(trigger, first, times[0] - MOMENT),
+        rest=1 + trigger.count(first, now) - len(times), rest_until=_before(trigger, first, times[0] - MICROSECOND),
     )  # fmt: skip
 
 
@@ -168,7 +168,7 @@ def _decide(fired: _Fired, policy: Policy, busy: Busy, now: datetime) -> Plan:
     runs += queued if fired.coalesced == 1 else [run._replace(fire_times=fired.coalesced) for run in queued]
     ended = policy.runs_left is not None and len(queued) >= policy.runs_left
     if not ended and fired.rest_from is not None and len(queued) == len(fired.times):
-        # More of them may run: the next plan has them.
+        # More of them may run: they stay due for the next plan.
         return Plan(runs=tuple(runs), next_run_time=fired.rest_from, replaced=replaced)
     if fired.rest or len(queued) < len(in_time):
         skipped = _skipped(fired, in_time, queued, ended, policy, busy)
@@ -210,12 +210,12 @@ def _missed(at: datetime, policy: Policy, now: datetime, *, fire_times: int) -> 
 def _skipped(
     fired: _Fired, in_time: Sequence[datetime], queued: Sequence[PlannedRun], ended: bool, policy: Policy, busy: Busy
 ) -> list[PlannedRun]:
-    """Return the one run that stands for all fire times that might have run and do not; none where there are none."""
+    """Return one run for all fire times that could have run and do not; [] if there are none."""
     taken = {run.scheduled_time for run in queued}
     passed = [at for at in in_time if at not in taken]
     rest = fired.rest
     if ended:
-        # What comes after the last run that the job may have is no fire time of it.
+        # The job's schedule ends with its last run: later times are no fire times.
         passed = [at for at in passed if taken and at < max(taken)]
         rest = rest if taken and fired.rest_from is None else 0
     latest = [*passed, *([fired.rest_until] if rest and fired.rest_until is not None else [])]

@@ -11,15 +11,15 @@ from typing import Any
 from .runs import RunStatus
 
 RETRIED = (RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.LOST)
-"""The ends after which a run is tried again; what a person cancelled is not."""
+"""The ends after which a run is tried again. A run that a person cancelled is not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retries:
     """How often a run is tried again (`max`), and after how many seconds.
 
-    The first retry comes after `delay`, each further one after `backoff` times as long, `max_delay` at the most; each
-    up to `jitter` later, so that what failed together is not tried together.
+    The first retry comes after `delay`, each further one after `backoff` times the delay before, at most `max_delay`.
+    Each is delayed by up to `jitter` more, so that runs that failed together are not tried again together.
     """
 
     max: int
@@ -30,14 +30,14 @@ class Retries:
 
     @classmethod
     def of(cls, definition: Mapping[str, Any] | None) -> Retries | None:
-        """Return the retries of a stored definition; None where there are none."""
+        """Return the retries of a stored definition; None if it has none."""
         return cls(**definition) if definition else None
 
 
 def retry_delay(retries: Retries | None, attempt: int, *, key: str) -> timedelta | None:
-    """Return how long after the end of attempt number `attempt` the next one may start; None where there is none.
+    """Return how long after the end of attempt number `attempt` the next one may start; None if there is none.
 
-    `key` names the run; the same run has the same jitter whoever works it out.
+    `key` names the run: every process computes the same jitter for it.
     """
     if retries is None or attempt > retries.max:
         return None

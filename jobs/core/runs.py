@@ -1,4 +1,4 @@
-"""What a run is: its statuses, what starts one, and what a function may know of its own."""
+"""The enums of runs and jobs. Choices, checks, forms and documentation derive from them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from enum import StrEnum
 
 
 class RunStatus(StrEnum):
-    """Every status that a run can have; the model, the database's check, the admin and the API derive from it."""
+    """The status of a run."""
 
     QUEUED = "queued"
-    """Claimed, or asked for by a person; not started."""
+    """Claimed, or asked for by a person, and not started."""
     RUNNING = "running"
     """Its function is being called."""
     SUCCEEDED = "succeeded"
@@ -19,9 +19,9 @@ class RunStatus(StrEnum):
     TIMED_OUT = "timed_out"
     """It was stopped because it took longer than its job allows."""
     CANCELLED = "cancelled"
-    """It was stopped, or not started: a person asked for it, its job was removed, or a newer run replaced it."""
+    """It was stopped, or never started: a person asked for that, its job was removed, or a newer run replaced it."""
     LOST = "lost"
-    """Its scheduler died, or was ended, before it was known to have finished."""
+    """Its scheduler or worker died, so nobody knows how it ended."""
     MISSED = "missed"
     """Born finished: its fire time was seen later than the job's grace allows."""
     SKIPPED = "skipped"
@@ -33,41 +33,41 @@ ACTIVE = (RunStatus.QUEUED, RunStatus.RUNNING)
 FINISHED = tuple(status for status in RunStatus if status not in ACTIVE)
 """Runs that have ended."""
 UNSUCCESSFUL = (RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.CANCELLED, RunStatus.LOST)
-"""Runs that were started, or taken, and did not succeed."""
+"""Runs that were taken by a scheduler and did not succeed."""
 EXCEPTIONAL = tuple(status for status in FINISHED if status is not RunStatus.SUCCEEDED)
-"""Runs that ended in any way but the usual one."""
+"""Runs that ended in any other way than with success."""
 
 
 class RunTrigger(StrEnum):
-    """What made a run."""
+    """The reason for which a run exists."""
 
     SCHEDULE = "schedule"
     """A fire time of its job's trigger."""
     MANUAL = "manual"
     """A person, through the admin, the API or the command line."""
     RETRY = "retry"
-    """An attempt before it that did not succeed."""
+    """An earlier attempt that did not succeed."""
     BACKFILL = "backfill"
     """A backfill: a person asked for fire times of the past."""
 
 
 UNSCHEDULED = (RunTrigger.MANUAL, RunTrigger.RETRY, RunTrigger.BACKFILL)
-"""What makes a run beside its job's trigger."""
+"""The reasons other than a fire time."""
 
 
 class Overlap(StrEnum):
-    """What becomes of a fire time that comes while its job has as many active runs as it may have."""
+    """What happens at a fire time while the job has `max_instances` active runs."""
 
     SKIP = "skip"
     """Its run is skipped."""
     QUEUE = "queue"
-    """Its run waits for its turn, in a queue with a bound."""
+    """Its run waits in a queue of at most `queue_limit` runs."""
     REPLACE = "replace"
-    """The oldest active run is cancelled for it."""
+    """The oldest active run is cancelled."""
 
 
 class Executor(StrEnum):
-    """What calls the function of a run; the model, the database's check, the admin and the API derive from it."""
+    """What calls the function of a run."""
 
     THREAD = "thread"
     """A thread of the scheduler: light, and it cannot be stopped from outside."""
@@ -76,15 +76,15 @@ class Executor(StrEnum):
 
 
 class JobState(StrEnum):
-    """The states of a job that the API shows."""
+    """The state of a job."""
 
     PENDING = "pending"
-    """It waits for its first run."""
+    """It has not run yet."""
     RUNNING = "running"
-    """It is active and has run."""
+    """It has run, and has a fire time to come. The admin says "active"."""
     PAUSED = "paused"
     """Its trigger is stopped."""
     COMPLETED = "completed"
     """It has no fire time left."""
     BROKEN = "broken"
-    """Its row can not be understood: its function is not registered, or its trigger is not one."""
+    """It cannot run: its function is not registered, or its row is damaged."""

@@ -51,7 +51,7 @@ def is_whole(value: object, low: float = -inf, high: float = inf) -> TypeGuard[i
 
 
 def is_number(value: object, low: float = -inf, high: float = inf) -> TypeGuard[int | float]:
-    """Tell whether a JSON value is a number from `low` to `high`. True is none."""
+    """Tell whether a JSON value is a number from `low` to `high`. True is not."""
     return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
 
 

@@ -1,4 +1,4 @@
-"""What holds for all schedulers at once."""
+"""The pause of all schedulers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests that a client may repeat without doing their work twice."""
+"""Idempotency keys: requests that a client may repeat without doing their work twice."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .fields import ActorField
 
 
 class IdempotencyKey(models.Model):
-    """A key that came with a request, what the request was, and what it was answered.
+    """A key that came with a request, a digest of the request, and the answer.
 
     The form is that of the Internet-Draft "The Idempotency-Key HTTP Header Field" (draft-ietf-httpapi).
     """

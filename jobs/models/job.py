@@ -1,4 +1,4 @@
-"""Jobs: stored definitions, and how far the scheduler has come with each."""
+"""Jobs: stored definitions, and the scheduler's progress with each."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .fields import StoredJSON
 from .lookups import HasTag
 
 JOB_ID = r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}"
-"""What can be a job's id."""
+"""The pattern of a job's id."""
 
 
 SEARCHED = ("id", "name", "func", "description")
@@ -24,10 +24,10 @@ SEARCHED = ("id", "name", "func", "description")
 
 
 class JobQuerySet(models.QuerySet["Job"]):
-    """Jobs, by what the scheduler and the lists ask for."""
+    """The questions that the scheduler and the lists ask."""
 
     def due(self, now: datetime) -> JobQuerySet:
-        """Return the jobs with a fire time not yet claimed at `now`, the longest due first (index `job_due`)."""
+        """Return the jobs with an unclaimed fire time at `now`, the longest due first (index `job_due`)."""
         return self.filter(next_run_time__lte=now).order_by("next_run_time")
 
     def tagged(self, *tags: str) -> JobQuerySet:
@@ -42,7 +42,7 @@ class JobQuerySet(models.QuerySet["Job"]):
 class Job(models.Model):
     """A function, its arguments, the trigger that says when to call it, and the policies that say how.
 
-    What people own comes first; `next_run_time` and what follows it is the scheduler's. The two are written
+    People write the first fields, the scheduler writes `next_run_time` and those after it. The two parts are written
     separately, so that an edit never overwrites a claim.
     """
 
@@ -99,9 +99,9 @@ class Job(models.Model):
         ordering = ("id",)
         permissions = (("run_job", "Can run job"), ("pause_job", "Can pause and resume job"))
         indexes = (
-            # Read by the due query and by the question when the next job is due: jobs with no fire time cost nothing.
+            # Read to find due jobs, and when the next one is due. A job without a fire time has no entry.
             models.Index(F("next_run_time"), name="cronzimus_job_due", condition=Q(next_run_time__isnull=False)),
-            # Read by each look, to find whether a claim goes by priority, and by each claim that does.
+            # Read at every tick to find out whether priorities matter, and by claims that go by priority.
             models.Index(
                 F("next_run_time"),
                 name="cronzimus_job_prioritised",

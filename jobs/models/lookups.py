@@ -28,7 +28,7 @@ class HasTag(models.Func):
         return f"({column} @> %s::jsonb)", (*params, json.dumps([self.tag]))
 
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, tuple[Any, ...]]:
-        """Return the SQL for SQLite, which raises where it is asked to read what is not JSON."""
+        """Return the SQL for SQLite, which raises an error for text that is not JSON."""
         column, params = compiler.compile(self.source_expressions[0])
         is_list = f"typeof({column}) = 'text' AND json_valid({column}) AND json_type({column}) = 'array'"
         found = f"EXISTS (SELECT 1 FROM json_each({column}) WHERE json_each.value = %s)"  # noqa: S608

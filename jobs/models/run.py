@@ -20,36 +20,36 @@ from .fields import ActorField, StoredJSON
 
 
 class OneOf(models.Func):
-    """One of a few values, in literals: SQLite reads a partial index where a query has its condition word by word."""
+    """A column has one of a few values, written as literals: SQLite reads a partial index only for its condition."""
 
     output_field = models.BooleanField()
     template = "%(expressions)s IN (%(values)s)"
 
     def __init__(self, column: str, values: Iterable[StrEnum]) -> None:
-        """Take the values of an index's condition on `column`."""
+        """Take `column`, and the values of the index's condition."""
         super().__init__(F(column), values=", ".join(repr(value.value) for value in values))
 
 
 class NoneOf(OneOf):
-    """None of a few values, beside a condition that implies it.
+    """A column has none of a few values. The condition goes beside one that implies it, and names the partial index.
 
-    Not said as one of the others: SQLite would look each of them up, and sort. PostgreSQL finds the index without it;
-    to be told twice would have it expect a fraction of the rows.
+    Written as "one of the others", SQLite would look up each value and sort. PostgreSQL finds the index without this
+    condition, and is not given it: it multiplies selectivities, so a repeated condition makes it expect too few rows.
     """
 
     template = "NOT (%(expressions)s IN (%(values)s))"
 
     def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, tuple[()]]:
-        """Return what changes nothing."""
+        """Return a condition that is always true."""
         return "true", ()
 
 
 USUAL = tuple(status for status in RunStatus if status not in EXCEPTIONAL)
-"""The statuses of which `run_by_status` has no entry."""
+"""The statuses that have no entry in the index `run_by_status`."""
 NO_FAILURE = tuple(status for status in RunStatus if status not in UNSUCCESSFUL)
-"""The statuses of which `run_unsuccessful` has no entry."""
+"""The statuses that have no entry in the index `run_unsuccessful`."""
 SCHEDULED = tuple(trigger for trigger in RunTrigger if trigger not in UNSCHEDULED)
-"""The triggers of which `run_unscheduled` has no entry."""
+"""The triggers that have no entry in the index `run_unscheduled`."""
 
 
 def _choices(names: type[StrEnum]) -> list[tuple[str, str]]:
@@ -57,7 +57,7 @@ def _choices(names: type[StrEnum]) -> list[tuple[str, str]]:
 
 
 class RunQuerySet(models.QuerySet["Run"]):
-    """Runs, by what the scheduler and the lists ask for."""
+    """The questions that the scheduler and the lists ask."""
 
     def active(self) -> RunQuerySet:
         """Return the runs that are queued or running (indexes `run_active_of_job` and `run_held`)."""
@@ -66,12 +66,11 @@ class RunQuerySet(models.QuerySet["Run"]):
     def of_status(self, status: str) -> RunQuerySet:
         """Return the runs of one status.
 
-        Nearly all runs have succeeded: those are read off the list of all (index `run_newest`), the others from indexes
-        that leave them out (`run_by_status`, `run_unsuccessful`, `run_active_of_job`), which costs a run that
-        succeeds nothing.
+        Nearly all runs have succeeded. They are read from the index of all runs (`run_newest`). The others have indexes
+        without these (`run_by_status`, `run_unsuccessful`, `run_active_of_job`), which cost a successful run nothing.
         """
         if status in ACTIVE:
-            # Found first, and sorted then: they are few, and SQLite would rather walk through all runs in order.
+            # As a subquery: they are few, and SQLite would otherwise read all runs in the order of the list.
             return self.filter(pk__in=RunQuerySet(self.model).active().filter(status=status).values("pk"))
         implied = [NoneOf("status", others) for others in (USUAL, NO_FAILURE) if status not in others]
         return self.filter(*implied, status=status)
@@ -82,7 +81,7 @@ class RunQuerySet(models.QuerySet["Run"]):
         return self.filter(*implied, status__in=UNSUCCESSFUL)
 
     def made_by(self, trigger: str) -> RunQuerySet:
-        """Return the runs that `trigger` made (index `run_unscheduled`, and `run_newest` for those of schedules)."""
+        """Return the runs of one `RunTrigger` (index `run_unscheduled`; scheduled runs: `run_newest`)."""
         implied = [NoneOf("trigger", SCHEDULED)] if trigger not in SCHEDULED else []
         return self.filter(*implied, trigger=trigger)
 
@@ -91,9 +90,10 @@ class RunQuerySet(models.QuerySet["Run"]):
         return self.filter(status=RunStatus.QUEUED, scheduler__isnull=True).order_by("-priority", "id")
 
     def cancel(self, reason: str, now: datetime) -> int:
-        """Cancel the active ones: at once where no scheduler holds them, and by their scheduler where one does.
+        """Cancel the active runs, and return how many there were.
 
-        Return how many there were. Lock them first: their schedulers write many at a time, in an order of their own.
+        Runs that wait end at once; a run that a scheduler holds is ended by it. Lock the runs first: schedulers write
+        many at a time, in an order of their own.
         """
         held = self.active().filter(scheduler__isnull=False).update(cancel_requested_at=now, reason=reason)
         ended = self.waiting().order_by().update(status=RunStatus.CANCELLED, reason=reason, finished_at=now)
@@ -101,11 +101,11 @@ class RunQuerySet(models.QuerySet["Run"]):
 
 
 class Run(models.Model):
-    """One fire time of one job, or one request of a person, and what came of it.
+    """The record of one fire time of one job, or of one request of a person.
 
-    It outlives its job and its scheduler: both are named, and neither has to exist; `func`, `args` and `kwargs` are
-    what it is called with, whatever becomes of the job. `fire_times` tells how many fire times the row stands for:
-    several that were due at once and gave one run, or a gap of which none ran.
+    It outlives its job and its scheduler: it names both, and neither has to exist. `func`, `args` and `kwargs` are what
+    it is called with, even if the job changes. `fire_times` is how many fire times the row stands for: several that
+    were due at once and became one run, or several in a row that did not run.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -147,7 +147,7 @@ class Run(models.Model):
         permissions = (("cancel_run", "Can cancel run"), ("retry_run", "Can retry run"))
         indexes = (
             models.Index(F("scheduled_time").desc(), F("id").desc(), name="cronzimus_run_newest"),
-            # Read by the lists that are narrowed; none has an entry for a run of a schedule that succeeded.
+            # Read by filtered lists. None has an entry for a scheduled run that succeeded.
             models.Index(
                 "status",
                 F("scheduled_time").desc(),
@@ -171,7 +171,7 @@ class Run(models.Model):
             ),
             # Read by the claims, to count a job's active runs.
             models.Index("job", "id", name="cronzimus_run_active_of_job", condition=Q(status__in=ACTIVE)),
-            # Read by recovery, to find what a dead scheduler held.
+            # Read by recovery, to find the runs of a dead scheduler.
             models.Index("scheduler", "id", name="cronzimus_run_held", condition=Q(status__in=ACTIVE)),
             # Read by the admission of runs of a group.
             models.Index(
@@ -179,7 +179,7 @@ class Run(models.Model):
                 name="cronzimus_run_active_of_group",
                 condition=Q(status__in=ACTIVE, scheduler__isnull=False) & ~Q(concurrency_group=""),
             ),
-            # Read at every tick, to find what waits for a scheduler, and what is to be cancelled.
+            # Read at every tick, to find the runs that wait for a scheduler, and those to cancel.
             models.Index(
                 F("priority").desc(),
                 "id",
@@ -200,7 +200,7 @@ class Run(models.Model):
             models.Index("backfill", "id", name="cronzimus_run_of_backfill", condition=Q(backfill__isnull=False)),
         )
         constraints = (
-            # The last guard of the promise: a fire time is claimed once, and an attempt made once.
+            # The last guard of the promise: a fire time is claimed once, and each attempt is made once.
             models.UniqueConstraint("job", "scheduled_time", "attempt", name="cronzimus_run_once"),
             models.CheckConstraint(condition=Q(status__in=list(RunStatus)), name="run_status_known"),
             models.CheckConstraint(condition=Q(trigger__in=list(RunTrigger)), name="run_trigger_known"),
@@ -213,15 +213,15 @@ class Run(models.Model):
         )
 
     def __str__(self) -> str:
-        # A damaged row of SQLite may have none, and lists show it all the same.
+        # A damaged row of SQLite may have no scheduled time, and lists show it all the same.
         return f"{self.job_id} {self.scheduled_time:%Y-%m-%d %H:%M:%S}" if self.scheduled_time else self.job_id
 
     @property
     def duration(self) -> timedelta | None:
-        """How long its function took; None where it did not start or has not ended."""
+        """How long its function took; None if it did not start or has not ended."""
         return duration(self.started_at, self.finished_at)
 
 
 def duration(started_at: datetime | None, finished_at: datetime | None) -> timedelta | None:
-    """Return the time from the start of a run to its end; None where one of them is missing."""
+    """Return the time from the start of a run to its end; None if one of them is missing."""
     return finished_at - started_at if started_at and finished_at else None

@@ -8,18 +8,18 @@ from django.db import models
 from django.db.models import F, Q
 
 FARTHEST = timedelta(seconds=30)
-"""No lease reaches farther: one that does was written before the clock was set back."""
+"""The longest lease. A longer one was written before the clock was set back."""
 
 
 class SchedulerQuerySet(models.QuerySet["Scheduler"]):
-    """Schedulers, by whether they hold their lease."""
+    """The questions about leases."""
 
     def alive(self, now: datetime) -> SchedulerQuerySet:
-        """Return those that run and hold their lease at `now`."""
+        """Return the schedulers that run and hold their lease at `now`."""
         return self.filter(stopped_at__isnull=True, lease_until__gt=now)
 
     def dead(self, now: datetime) -> SchedulerQuerySet:
-        """Return those that did not stop, and whose lease is over at `now`, or is of before the clock was set back."""
+        """Return the schedulers that did not stop, and whose lease is over at `now` or longer than any lease can be."""
         over = Q(lease_until__lte=now) | Q(lease_until__gt=now + FARTHEST)
         return self.filter(over, stopped_at__isnull=True)
 
@@ -46,7 +46,7 @@ class Scheduler(models.Model):
         default_permissions = ("view",)
         ordering = ("-started_at",)
         indexes = (
-            # Read at every heartbeat, to find the dead: those that stopped long ago cost nothing.
+            # Read at every heartbeat, to find dead schedulers. Those that stopped have no entry.
             models.Index(F("lease_until"), name="cronzimus_scheduler_lease", condition=Q(stopped_at__isnull=True)),
         )
 

@@ -1,4 +1,4 @@
-"""What waits, and for how long: the figures of the API, of readiness and of the admin, by one rule."""
+"""The backlog: how many jobs and runs wait, and for how long."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from django.db.models.functions import Coalesce
 from ..models import Job, Run
 
 COUNTED = 10_000
-"""So far is counted, and no further: a count of 10,000 stands for that many or more."""
+"""Counts stop here: a count of 10,000 means that many or more."""
 MAX_OVERDUE = timedelta(seconds=60)
-"""How long a job may be due without being claimed before the schedulers count as not keeping up."""
+"""A job that is due for longer without being claimed is overdue: the schedulers do not keep up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Queue:
-    """How many wait, `COUNTED` at the most; for how many seconds the longest does; how many wait for too long."""
+    """How many wait (at most `COUNTED`), for how many seconds the longest one waits, and how many wait too long."""
 
     number: int
     oldest: float
@@ -26,7 +26,7 @@ class Queue:
 
 
 def due_jobs(now: datetime) -> Queue:
-    """Return the jobs with a fire time that nobody has claimed at `now` (a range of the index `job_due`)."""
+    """Return how many jobs have a fire time at `now` that nobody has claimed (a range of the index `job_due`)."""
     late = Count("next_run_time", filter=Q(next_run_time__lt=now - MAX_OVERDUE))
     # Nothing but what the index has: no row is read.
     due = Job.objects.due(now).values("next_run_time")[:COUNTED]

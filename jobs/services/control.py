@@ -13,15 +13,15 @@ logger = logging.getLogger("cronzimus.services.control")
 
 
 def pause_all(*, now: datetime, actor: str = "", reason: str = "") -> Control:
-    """Have no scheduler claim anything, until `resume_all`; what is running goes on. Return what holds now.
+    """Stop all schedulers from claiming fire times and starting runs, until `resume_all`. Active runs go on.
 
-    Who paused first, when and why stays on record where all is paused already.
+    If everything is paused already, the first pause stays on record with its reason. Return the record.
     """
     return _set(paused=True, now=now, actor=actor, reason=reason)
 
 
 def resume_all(*, now: datetime, actor: str = "") -> Control:
-    """Have the schedulers claim again: what fell due meanwhile is late, and its jobs' policies hold."""
+    """Let the schedulers claim again. Fire times that fell due meanwhile are late, and their jobs' policies apply."""
     return _set(paused=False, now=now, actor=actor, reason="")
 
 

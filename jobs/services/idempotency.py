@@ -11,10 +11,10 @@ from django.db import IntegrityError, connection, transaction
 from ..core.exceptions import CronzimusError
 from ..models import IdempotencyKey
 
-KEPT = timedelta(hours=24)
-"""How long an answer is kept for the request that may come again."""
+KEY_LIFETIME = timedelta(hours=24)
+"""How long an answer is kept for a repeated request."""
 BATCH = 100
-"""Keys older than that which are deleted when a new one is written, at the most."""
+"""Expired keys that are deleted, at most, when a new one is written."""
 
 Answer = dict[str, Any]
 """The body of an answer."""
@@ -27,13 +27,14 @@ class IdempotencyKeyReused(CronzimusError):
 
 
 def once(key: str, *, actor: str, digest: str, now: datetime, work: Callable[[], Answer]) -> tuple[Answer, bool]:
-    """Return what `work` answers, and False; or what it answered when `actor` sent `key` before, and True.
+    """Do `work`, and return its answer and False; or the answer that `actor` got with `key` before, and True.
 
-    `digest` stands for the request. The key is written in the transaction of the work: where that raises, nothing is
-    kept, and who waits for the same key does it. Raises `IdempotencyKeyReused` where `key` came with another request.
+    `digest` stands for the request. The key is written in the transaction of the work: if the work raises, nothing is
+    kept, and a request that waits for the same key does it. Raises `IdempotencyKeyReused` if `key` came with another
+    request before.
     """
     with transaction.atomic():
-        IdempotencyKey.objects.filter(key=key, actor=actor, created_at__lte=now - KEPT).delete()
+        IdempotencyKey.objects.filter(key=key, actor=actor, created_at__lte=now - KEY_LIFETIME).delete()
         kept = _take(key, actor, digest, now)
         if kept is not None:
             return _answer_of(kept, digest), True
@@ -44,11 +45,11 @@ def once(key: str, *, actor: str, digest: str, now: datetime, work: Callable[[],
 
 
 def _take(key: str, actor: str, digest: str, now: datetime) -> IdempotencyKey | None:
-    """Write the key, and return None; or return its row, once whoever wrote it has done the work."""
+    """Write the key and return None, or return its row if another request has done the work."""
     try:
         with transaction.atomic():
-            # PostgreSQL has this wait for the end of a transaction that writes the same key; on SQLite the whole of
-            # the outer transaction has waited for it.
+            # On PostgreSQL this waits for the end of a transaction that writes the same key. On SQLite the outer
+            # transaction has waited for it already.
             IdempotencyKey.objects.create(key=key, actor=actor, digest=digest, body={}, created_at=now)
     except IntegrityError:
         return IdempotencyKey.objects.get(key=key, actor=actor)
@@ -63,7 +64,7 @@ def _answer_of(kept: IdempotencyKey, digest: str) -> Answer:
 
 
 def _forget_old(now: datetime) -> None:
-    old = IdempotencyKey.objects.filter(created_at__lte=now - KEPT).order_by("created_at")
+    old = IdempotencyKey.objects.filter(created_at__lte=now - KEY_LIFETIME).order_by("created_at")
     if connection.features.has_select_for_update_skip_locked:
-        old = old.select_for_update(skip_locked=True)  # what another request deletes is not waited for
+        old = old.select_for_update(skip_locked=True)  # do not wait for keys that another request deletes
     IdempotencyKey.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:BATCH])).delete()
