@@ -66,11 +66,16 @@ def changed(job: Job, cleaned: Mapping[str, Any]) -> list[str]:
     return [name for name, value in cleaned.items() if not is_same(getattr(job, name), value)]
 
 
-def problem(job: Job) -> str:
-    """Return why a stored job cannot run: its function is not registered, or its row is damaged. "" if it can."""
+def problem(job: Job, *, arguments: bool = True) -> str:
+    """Return why a stored job cannot run: its function is not registered, or its row is damaged. "" if it can.
+
+    Without `arguments`, those are not looked at.
+    """
     try:
         trigger_of(job)
-        clean_arguments(registry.lookup(job.func), job.args, job.kwargs)
+        function = registry.lookup(job.func)
+        if arguments:
+            clean_arguments(function, job.args, job.kwargs)
     except CronzimusError as error:
         return str(error)
     return ""

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from jobs.api import listing
-from jobs.api.etags import version
+from jobs.api import cache
+from jobs.api.cache import jobs_version
 from jobs.functions import registry
 from jobs.models import Job
 from tests.fakes import NOW, FakeClock, after, make_job, make_run
@@ -134,9 +134,9 @@ def test_pages_and_kinds_are_not_taken_for_each_other(either: None, api: Api) ->
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("size", [0, listing.KEPT])
+@pytest.mark.parametrize("size", [0, cache.MAX_KEPT_BYTES])
 def test_a_write_of_another_connection_is_seen(api: Api, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    monkeypatch.setattr(listing, "KEPT", size)
+    monkeypatch.setattr(cache, "MAX_KEPT_BYTES", size)
     make_job()
     before = tag(api)
     in_thread(lambda: Job.objects.update(name="new"))()
@@ -169,21 +169,21 @@ def test_an_unchanged_list_reads_no_job(api: Api, statements: Callable[[], Any])
 @pytest.mark.django_db(transaction=True)
 def test_the_version_is_the_same_until_a_job_changes(api: Api) -> None:
     job = make_job()
-    before = version()
-    assert version() == before
+    before = jobs_version()
+    assert jobs_version() == before
     job.save()
-    between = version()
+    between = jobs_version()
     in_thread(job.save)()
-    assert len({before, between, version()}) == 3
+    assert len({before, between, jobs_version()}) == 3
     with transaction.atomic():
-        assert version() is None
+        assert jobs_version() is None
 
 
 @pytest.mark.django_db(transaction=True)
 def test_another_connection_has_another_version(api: Api) -> None:
-    before = version()
+    before = jobs_version()
     connection.close()
-    assert version() != before
+    assert jobs_version() != before
 
 
 @pytest.mark.parametrize("if_none_match", ["*", 'W/{}, "x"', '"x", {}'])

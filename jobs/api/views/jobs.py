@@ -19,12 +19,13 @@ from ...definitions.validation import READ_ONLY_FIELDS
 from ...selectors.states import zone_of
 from .. import query
 from ..access import access_of
+from ..cache import read_job
 from ..idempotency import answer_once
-from ..job_cache import show_job
 from ..listing import Wanted, list_jobs
 from ..paging import link_header
 from ..parsers import body_of, optional_body_of
-from ..representations import next_times, utc
+from ..rendering import to_json
+from ..representations import job_detail, next_times, utc
 from .base import SchedulerView, actor_of
 
 MAX_JOBS = 1000
@@ -78,7 +79,8 @@ class JobViewSet(SchedulerView, ViewSet):
 
     def retrieve(self, request: Request, job_id: str) -> HttpResponse:
         """Show the whole of a job."""
-        return HttpResponse(show_job(job_id, self.now), content_type="application/json")
+        shown = job_detail(read_job(job_id), self.now)
+        return HttpResponse(to_json(shown), content_type="application/json")
 
     def update(self, request: Request, job_id: str) -> Response:
         """Change what the body names of a job."""

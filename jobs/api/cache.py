@@ -1,0 +1,125 @@
+"""What the API keeps from one request to the next. Nothing is shown that a fresh look would not show.
+
+Each part is here because the benchmark misses its goal without it (`benchmarks/api.py`; docs/performance.md has the
+table). Rates are shares of what a view that does nothing reaches in the same run, on SQLite and on PostgreSQL:
+
+| kept | request | with it | without it | goal |
+|---|---|---|---|---|
+| the last page of the list, by thread | the list, unchanged | 0.62, 0.50 | 0.09, 0.10 | 0.29 |
+| the statement that reads one job | one job | 0.56, 0.51 | 0.37, 0.34 | 0.49 |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from threading import local
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from django.db import DataError, connection
+
+from .. import services
+from ..models import Job
+
+MAX_KEPT_BYTES = 1_000_000
+"""Bytes of a page that a thread keeps, at most."""
+VERSION_SQL = {
+    "sqlite": "PRAGMA data_version",
+    "postgresql": "SELECT sha256(string_agg(tidsend(ctid) || xidsend(xmin), ''::bytea)) FROM cronzimus_job",
+}
+"""A value that changes with every commit (SQLite), or with every commit that changes a job (PostgreSQL).
+
+PostgreSQL never changes a row, but writes another version of it: its place and its transaction tell it from all others.
+"""
+
+# --- the last page of the list ---------------------------------------------------------------------------------------
+
+Made = TypeVar("Made")
+"""A page that was made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept(Generic[Made]):
+    """The page that a thread made last, and all that it depends on."""
+
+    page: Made
+    made_from: tuple[object, ...]
+    version: tuple[object, ...]
+    made_at: Any
+    until: Any
+
+
+_last = local()
+
+
+def kept_page(made_from: tuple[object, ...], version: tuple[object, ...] | None, instant: Any) -> Any:
+    """Return the page that this thread made last, if it would make the same one at `instant`; else None.
+
+    `made_from` is what was asked for and what the rows are described by, `version` that of the jobs. `instant` is as
+    the database has times.
+    """
+    kept: Kept[Any] | None = getattr(_last, "kept", None)
+    if kept is None or kept.version != version or kept.made_from != made_from:
+        return None
+    is_same = kept.made_at <= instant and (kept.until is None or instant < kept.until)
+    return kept.page if is_same else None
+
+
+def keep_page(page: Made, size: int, made_from: tuple[object, ...], version: Any, made_at: Any, until: Any) -> None:
+    """Keep a page of `size` bytes. `until` is when the first pause ends that it shows; None if it shows none."""
+    is_time = until is None or isinstance(until, type(made_at))  # SQLite keeps anything in a column for times
+    if version is not None and size <= MAX_KEPT_BYTES and is_time:
+        _last.kept = Kept(page, made_from, version, made_at, until)
+
+
+def jobs_version() -> tuple[object, ...] | None:
+    """Return what stays equal on this thread's connection while no job changes.
+
+    None within a transaction, whose own writes it might not show.
+    """
+    if connection.in_atomic_block:
+        return None
+    with connection.cursor() as cursor:
+        cursor.execute(VERSION_SQL[connection.vendor])
+        (version,) = cursor.fetchone()
+    # SQLite tells a connection only of the commits of others; its own are in the number of rows that it changed.
+    return connection.connection, version, getattr(connection.connection, "total_changes", None)
+
+
+# --- one job ---------------------------------------------------------------------------------------------------------
+
+
+class Statement(NamedTuple):
+    """The SQL that reads a job, and what makes a model instance of its row."""
+
+    sql: str
+    names: list[str]
+    converters: dict[int, tuple[list[Any], Any]]
+
+
+def read_job(job_id: str) -> Job:
+    """Return the job `job_id`. Raises `JobNotFound`."""
+    statement = _statement(connection.vendor)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(statement.sql, [job_id])
+            row: Sequence[Any] | None = cursor.fetchone()
+    except (ValueError, DataError):  # an id that the database cannot even compare
+        row = None
+    if row is None:
+        raise services.job_not_found(job_id)
+    values = list(row)
+    for index, (steps, column) in statement.converters.items():
+        for convert in steps:
+            values[index] = convert(values[index], column, connection)
+    return Job.from_db(connection.alias, statement.names, values)
+
+
+@lru_cache(maxsize=2)
+def _statement(vendor: str) -> Statement:
+    compiler = Job.objects.filter(pk="").order_by().query.get_compiler(connection=connection)
+    sql, _ = compiler.as_sql()
+    columns: list[Any] = [column for column, *_ in compiler.select]
+    names = [column.target.attname for column in columns]
+    return Statement(sql, names, compiler.get_converters(columns))

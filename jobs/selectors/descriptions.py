@@ -1,0 +1,125 @@
+"""What lists show of a job's definition, worked out once for each definition and not for each row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db.models import F, Func, TextField
+
+from ..core.json import parse_stored
+from ..definitions import validation
+from ..functions import registry
+from ..models import Job
+from .states import short_form, zone_of
+
+ANY_ANCHOR = datetime(2000, 1, 1, tzinfo=UTC)
+"""An anchor for triggers of which only the form matters."""
+EMPTY = "''"
+"""The SQL of a text without characters."""
+SEPARATOR = "\n"
+"""Stands between the parts of a definition. JSON in a column has no line breaks."""
+MAX_ARGUMENTS = 8192
+"""Bytes of arguments that lists read. Larger ones are judged when a job is read alone, and when it is due."""
+MAX_COMPRESSED = 96
+"""Bytes of compressed arguments that lists read."""
+MAX_KEY = 256
+"""Characters of a definition that is kept as it is; of a longer one a hash is kept."""
+MAX_KEPT = 65_536
+"""Descriptions that are kept; each takes some 500 bytes."""
+
+
+class Definition(Func):
+    """What `Descriptions` take of a row, as one text: function, trigger, and arguments if they are not large."""
+
+    output_field = TextField()
+
+    def __init__(self) -> None:
+        """Take the columns of a job."""
+        super().__init__(*map(F, ("func", "trigger", "args", "kwargs")))
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, tuple[Any, ...]]:
+        """Return the SQL for SQLite."""
+        columns = [compiler.compile(column)[0] for column in self.source_expressions]
+        return _sql(columns, [f"length({column}) <= {MAX_ARGUMENTS}" for column in columns[2:]]), ()
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, tuple[Any, ...]]:
+        """Return the SQL for PostgreSQL, which tells the stored size of a value without fetching it.
+
+        A value that is compressed may be a hundred times as large.
+        """
+        columns = [compiler.compile(column)[0] for column in self.source_expressions]
+        limit = "CASE WHEN pg_column_compression({0}) IS NULL THEN {1} ELSE {2} END"
+        sizes = [
+            f"pg_column_size({column}) <= {limit.format(column, MAX_ARGUMENTS, MAX_COMPRESSED)}"
+            for column in columns[2:]
+        ]
+        return _sql([f"{column}::text" for column in columns], sizes), ()
+
+
+def _sql(columns: list[str], are_small: list[str]) -> str:
+    func, trigger, *arguments = columns
+    between = f" || '{SEPARATOR}' || "
+    rest = f"CASE WHEN {' AND '.join(are_small)} THEN {between.join([EMPTY, *arguments])} ELSE '' END"
+    return f"({between.join((func, trigger))} || {rest})"
+
+
+DEFINITION = Definition()
+"""The text that `Descriptions.of` takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What a list shows of a definition: its trigger's short form, its time zone, and why it cannot run."""
+
+    trigger: str
+    zone: ZoneInfo
+    problem: str
+
+
+class Descriptions:
+    """Descriptions by definition, each made when it is first looked up, and kept.
+
+    To build a trigger and check a signature takes a hundred times as long as to find the answer here again. All of them
+    hold for the functions that are registered, and for the time zone of the site: both are in `key`.
+    """
+
+    def __init__(self, key: object) -> None:
+        """Have none yet."""
+        self.key = key
+        self._kept: dict[str | bytes, Described] = {}
+
+    def of(self, definition: str) -> Described:
+        """Return the description of a `DEFINITION`."""
+        is_short = len(definition) <= MAX_KEY
+        key = definition if is_short else blake2b(definition.encode("utf-8", "replace"), digest_size=16).digest()
+        found = self._kept.get(key)
+        if found is None:
+            if len(self._kept) >= MAX_KEPT:
+                self._kept.clear()
+            found = self._kept[key] = _described(definition)
+        return found
+
+
+def descriptions() -> Descriptions:
+    """Return the descriptions that hold for the functions registered now, and the site's time zone."""
+    return _descriptions(frozenset(registry.functions()), settings.TIME_ZONE)
+
+
+@lru_cache(maxsize=2)
+def _descriptions(known: frozenset[registry.Function], timezone: str) -> Descriptions:
+    return Descriptions((known, timezone))
+
+
+def _described(definition: str) -> Described:
+    func, trigger, *arguments = [*definition.split(SEPARATOR), ""][:4]
+    job = Job(func=func, trigger=parse_stored(trigger), anchor=ANY_ANCHOR)
+    if len(arguments) == 2:
+        job.args, job.kwargs = map(parse_stored, arguments)
+        return Described(short_form(job), zone_of(job), validation.problem(job))
+    return Described(short_form(job), zone_of(job), validation.problem(job, arguments=False))
