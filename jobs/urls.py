@@ -8,7 +8,7 @@ from django.urls.converters import StringConverter
 from .api.views.backfills import BackfillCancelView, BackfillView, JobBackfillView
 from .api.views.base import NotFoundView
 from .api.views.functions import FunctionsView
-from .api.views.health import HealthView, ReadyView
+from .api.views.health import HealthView, LiveView, ReadyView
 from .api.views.jobs import JobFallbackView, JobViewSet
 from .api.views.metrics import MetricsView
 from .api.views.preview import PreviewView
@@ -61,5 +61,6 @@ urlpatterns = [
     re_path(r"^scheduler/", NotFoundView.as_view()),
     path("metrics", MetricsView.as_view(), name="metrics"),
     path("api/health", HealthView.as_view(), name="health"),
+    path("api/health/live", LiveView.as_view(), name="live"),
     path("api/health/ready", ReadyView.as_view(), name="ready"),
 ]

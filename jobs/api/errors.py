@@ -29,6 +29,11 @@ logger = logging.getLogger("cronzimus.api.errors")
 RETRY_AFTER = 5
 """Seconds after which a client may try again when the database, or every scheduler, is gone."""
 
+LOGGED = 300
+"""Characters of an address, and of what a database says, that are logged."""
+MIGRATE = "The database lacks tables or columns of this version: run 'manage.py migrate'."
+"""The message where migrations are missing."""
+
 STATUSES: dict[type[Exception], int] = {
     BackfillNotFound: 404,
     JobNotFound: 404,
@@ -71,7 +76,7 @@ def exception_handler(exception: Exception, context: Mapping[str, Any]) -> Respo
     """Return the response to `exception`, for DRF. A crash is logged, and its message kept from the client."""
     status = status_of(exception)
     if status >= 500:
-        logger.error("%s", _where(context), exc_info=exception, extra={"action": "api_error", "status": status})
+        _log(exception, status, context)
     headers = _headers(exception, status)
     if status == 405:
         headers["Allow"] = ", ".join(context["view"].allowed_methods)
@@ -85,9 +90,16 @@ def status_of(exception: Exception) -> int:
     """Return the HTTP status of an exception."""
     if isinstance(exception, APIException):
         return exception.status_code
-    if type(exception) is DatabaseError:  # what SQLite says of a file that is damaged, or no database
+    # The first is what SQLite says of a file that is damaged, or no database.
+    if type(exception) is DatabaseError or lacks_tables(exception):
         return 503
     return next(STATUSES[kind] for kind in type(exception).__mro__ if kind in STATUSES)
+
+
+def lacks_tables(error: BaseException) -> bool:
+    """Tell whether a statement failed because a table or a column is not there: `migrate` has not been run."""
+    state = getattr(error.__cause__, "sqlstate", None)  # of psycopg; 42P01 is undefined_table, 42703 undefined_column
+    return state in ("42P01", "42703") or str(error).startswith(("no such table", "no such column"))
 
 
 def envelope(status: int, message: str = "", **more: Any) -> dict[str, Any]:
@@ -102,7 +114,7 @@ def _body(exception: Exception, status: int) -> dict[str, Any]:
         return {"error": str(exception), "code": exception.code, **fields}
     if isinstance(exception, APIException | PermissionDenied) and status not in (401, 404, 405, 415):
         return envelope(status, str(getattr(exception, "detail", exception)))
-    return envelope(status)
+    return envelope(status, MIGRATE if lacks_tables(exception) else "")
 
 
 def _headers(exception: Exception, status: int) -> dict[str, str]:
@@ -112,6 +124,11 @@ def _headers(exception: Exception, status: int) -> dict[str, str]:
     return {name: str(value) for name, value in headers.items() if value}
 
 
-def _where(context: Mapping[str, Any]) -> str:
+def _log(exception: Exception, status: int, context: Mapping[str, Any]) -> None:
     request = context.get("request")
-    return f"{request.method} {request.path!r} failed" if request is not None else "a request failed"
+    where = f"{request.method} {ascii(request.path)[:LOGGED]}" if request is not None else "a request"
+    extra = {"action": "api_error", "status": status}
+    if status == 503:  # one line for each request, however long the database is away
+        logger.error("%s failed: %s", where, " ".join(str(exception).split())[:LOGGED], extra=extra)
+    else:
+        logger.error("%s failed", where, exc_info=exception, extra=extra)

@@ -1,4 +1,4 @@
-"""Errors that Django answers with a page before one of the API's views is reached: the envelope instead."""
+"""What happens before one of the API's views is reached: probes are let in, errors of others become JSON."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import Resolver404, resolve
+from rest_framework.response import Response
 
 from .bodies import drain
 from .errors import RETRY_AFTER, envelope
 from .rendering import to_json
 from .views.base import ApiView
+from .views.health import ProbeView
+
+PROBES = ("/health", "/health/live", "/health/ready")
+"""How the addresses of the probes end, wherever a project has them."""
 
 
 class ErrorEnvelopeMiddleware:
@@ -29,24 +34,47 @@ class ErrorEnvelopeMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Return the response of what handles the request; an error at one of the API's addresses as JSON."""
         response = self.get_response(request)
-        if response.status_code < 400 or _is_json(response) or not _is_api(request):
+        if response.status_code < 400 or _is_json(response) or not issubclass(_view_at(request), ApiView):
             return response
         drain(request)
         return _enveloped(response, _message(request, response.status_code))
+
+
+class ProbeMiddleware:
+    """Answer the probes under /api/health whatever the header Host and the scheme are.
+
+    Load balancers and Kubernetes ask by IP address over plain HTTP, which ALLOWED_HOSTS and SECURE_SSL_REDIRECT would
+    refuse or redirect. It comes before the middleware that does so.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        """Keep what handles the request."""
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Return the answer of a probe, or of what handles the request."""
+        if not request.path_info.endswith(PROBES) or not issubclass(_view_at(request), ProbeView):
+            return self.get_response(request)
+        match = resolve(request.path_info)
+        response: HttpResponse = match.func(request, *match.args, **match.kwargs)
+        if isinstance(response, Response):
+            response.render()
+        response["Content-Length"] = str(len(response.content))
+        return response
 
 
 def _is_json(response: HttpResponseBase) -> bool:
     return response.get("Content-Type", "").startswith("application/json")
 
 
-def _is_api(request: HttpRequest) -> bool:
-    """Tell whether the address of a request is one of ours, whatever else the project serves beside it."""
+def _view_at(request: HttpRequest) -> type:
+    """Return the class of the view at the address of a request; `object` for one that is not of REST framework."""
     try:
         match = request.resolver_match or resolve(request.path_info, getattr(request, "urlconf", None))
     except Resolver404:
-        return False
+        return object
     view = getattr(match.func, "cls", None)
-    return isinstance(view, type) and issubclass(view, ApiView)
+    return view if isinstance(view, type) else object
 
 
 def _message(request: HttpRequest, status: int) -> str:

@@ -45,5 +45,19 @@ def waiting_runs(now: datetime) -> Queue:
     return Queue(number=found["number"], oldest=_seconds(now, found["oldest"]))
 
 
+def stuck_runs(now: datetime) -> Queue:
+    """Return the runs that have waited longer than `MAX_OVERDUE` for no reason of their own.
+
+    A run that waits behind another one of its job or of its group has a reason.
+    """
+    since = Run.objects.waiting().annotate(since=Coalesce("available_at", "queued_at"))
+    held = Run.objects.active().filter(scheduler__isnull=False).order_by()
+    jobs, groups = held.values("job_id"), held.exclude(concurrency_group="").values("concurrency_group")
+    behind = Q(job_id__in=jobs) | Q(concurrency_group__in=groups)
+    stuck = since.filter(~behind, since__lt=now - MAX_OVERDUE).order_by("since").values("since")[:COUNTED]
+    found = stuck.aggregate(number=Count("since"), oldest=Min("since"))
+    return Queue(number=found["number"], oldest=_seconds(now, found["oldest"]))
+
+
 def _seconds(now: datetime, since: datetime | None) -> float:
     return 0.0 if since is None else round((now - since).total_seconds(), 3)

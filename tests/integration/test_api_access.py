@@ -23,6 +23,7 @@ JOB = {"id": "new", "func": "tests:echo", "trigger": "interval", "seconds": 5}
 
 ROUTES: list[tuple[str, str, str, Any]] = [
     ("GET", "/api/health", "", None),
+    ("GET", "/api/health/live", "", None),
     ("GET", "/api/health/ready", "", None),
     ("GET", "/scheduler", "view_scheduler", None),
     ("POST", "/scheduler/pause", "pause_all", {}),

@@ -40,6 +40,7 @@ ALLOWED = {
     "/scheduler/functions": {"GET", "HEAD"},
     "/api/health": {"GET", "HEAD"},
     "/api/health/ready": {"GET", "HEAD"},
+    "/api/health/live": {"GET", "HEAD"},
 }
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"}
 UNKNOWN = [
@@ -125,8 +126,11 @@ def test_a_crash_is_logged_and_its_message_kept(
     assert b"secret" not in response.content
     assert (response.get("Retry-After") == "5") is (status == 503)
     (record,) = [record for record in caplog.records if record.name == "cronzimus.api.errors"]
-    assert record.exc_info
-    assert record.exc_info[1] is error
+    if status == 503:
+        assert (record.exc_info, record.getMessage()) == (None, f"POST '/scheduler/jobs/job/pause' failed: {error}")
+    else:
+        assert record.exc_info
+        assert record.exc_info[1] is error
 
 
 @pytest.mark.parametrize("debug", [True, False])
@@ -175,16 +179,23 @@ def test_the_answer_is_json_whatever_is_accepted(api: Api, accept: str) -> None:
     assert api.refused("GET", "/scheduler/jobs/nope", accept=accept)[:2] == (404, "JOB_NOT_FOUND")
 
 
-GETS = [path for path, methods in ALLOWED.items() if "GET" in methods and path != "/scheduler/functions"]
+NO_DATABASE = ("/scheduler/functions", "/api/health/live")
+"""What is answered without the database."""
+GETS = [path for path, methods in ALLOWED.items() if "GET" in methods and path not in NO_DATABASE]
 
 
 @pytest.mark.parametrize("path", GETS)
-def test_the_database_gone_and_back(api: Api, path: str) -> None:
+def test_the_database_gone_and_back_is_one_line_of_the_log_each(
+    api: Api, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
     make_job()
     make_run(id=1)
     usual = api.call("GET", path).status_code
-    with failing_database(OperationalError("connection refused: secret")):
+    caplog.clear()
+    with failing_database(OperationalError("connection refused: secret\n\tIs the server running?")):
         response = api.call("GET", path)
+    (line,) = (record.getMessage() for record in caplog.records)
+    assert line == f"GET '{path}' failed: connection refused: secret Is the server running?"
     assert (response.status_code, response.json()["code"], response["Retry-After"]) == (503, "UNAVAILABLE", "5")
     assert b"secret" not in response.content
     assert api.call("GET", path).status_code == usual

@@ -1,18 +1,22 @@
-"""/api/health: whether the web answers; /api/health/ready: whether jobs run."""
+"""/api/health: whether the web answers, and the database; /live: the process alone; /ready: whether jobs run."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, InterfaceError, OperationalError, ProgrammingError
+from django.db import DatabaseError, InterfaceError, OperationalError, ProgrammingError, connection
 
+from jobs import services
 from jobs.models import Job
-from tests.fakes import after, make_job, make_scheduler
+from tests.fakes import NOW, after, make_job, make_run, make_scheduler
 
 from .api_client import Api
+from .conftest import failing_database
 
 READY = "/api/health/ready"
+PROBES = ["/api/health", "/api/health/live", READY]
+NOT_STUCK = {"stuck_runs": 0, "oldest_stuck": 0.0}
 
 
 def test_it_is_running_whoever_asks(api: Api, settings: Any) -> None:
@@ -40,7 +44,8 @@ def test_it_is_ready_when_a_scheduler_is_alive_and_nothing_is_overdue(api: Api) 
     make_scheduler("gone", heartbeat_at=after(-1), stopped_at=after(-1))
     make_job(next_run_time=after(-60))
     assert api.get(READY) == {
-        "status": "ready", "schedulers": 2, "heartbeat_age": 2.0, "overdue_jobs": 0, "oldest_overdue": 60.0
+        "status": "ready", "schedulers": 2, "heartbeat_age": 2.0, "overdue_jobs": 0, "oldest_overdue": 60.0,
+        "stuck_runs": 0, "oldest_stuck": 0.0,
     }  # fmt: skip
 
 
@@ -57,7 +62,7 @@ def not_ready(api: Api) -> Any:
 def test_it_is_not_ready_without_a_scheduler(api: Api) -> None:
     make_scheduler(lease_until=after(-1))
     expected = {"schedulers": 0, "heartbeat_age": None, "overdue_jobs": 0, "oldest_overdue": 0.0}
-    assert not_ready(api) == expected
+    assert not_ready(api) == expected | NOT_STUCK
 
 
 def test_it_is_not_ready_when_jobs_are_long_overdue(api: Api) -> None:
@@ -67,11 +72,103 @@ def test_it_is_not_ready_when_jobs_are_long_overdue(api: Api) -> None:
     make_job("c", next_run_time=after(10))
     make_job("d", paused=True)
     expected = {"schedulers": 1, "heartbeat_age": 0.0, "overdue_jobs": 2, "oldest_overdue": 90.5}
-    assert not_ready(api) == expected
+    assert not_ready(api) == expected | NOT_STUCK
 
 
 def test_it_does_not_go_through_the_jobs(api: Api, statements: Any) -> None:
     Job.objects.bulk_create(Job(id=str(n), func="x", trigger={}, anchor=after(0)) for n in range(50))
     with statements() as found:
         api.call("GET", READY)
-    assert len(found) == 2
+    assert len(found) == 3
+
+
+def test_it_is_not_ready_when_a_run_that_somebody_asked_for_is_not_taken(api: Api) -> None:
+    make_scheduler()
+    make_job()
+    make_run(trigger="manual", queued_at=after(-60))
+    assert api.call("GET", READY).status_code == 200
+    make_run(trigger="manual", queued_at=after(-60.5), attempt=2)
+    answer = not_ready(api)
+    assert (answer["stuck_runs"], answer["oldest_stuck"]) == (1, 60.5)
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        {"job_id": "job"},
+        {"job_id": "other", "concurrency_group": "database"},
+    ],
+)
+def test_a_run_that_waits_behind_another_is_not_stuck(api: Api, held: dict[str, Any]) -> None:
+    make_scheduler()
+    make_run("job", trigger="manual", queued_at=after(-600), concurrency_group="database")
+    assert not_ready(api)["stuck_runs"] == 1
+    make_run(status="running", scheduler_id="s1", attempt=2, **held)
+    assert api.call("GET", READY).status_code == 200
+
+
+def test_a_run_whose_time_has_not_come_is_not_stuck(api: Api) -> None:
+    make_scheduler()
+    make_run(trigger="retry", queued_at=after(-600), available_at=after(-10))
+    make_run("b", status="running", queued_at=after(-600), scheduler_id="s1")
+    assert api.call("GET", READY).status_code == 200
+
+
+def test_it_says_that_everything_is_paused(api: Api) -> None:
+    make_scheduler()
+    make_job(next_run_time=after(-61))
+    services.pause_all(now=NOW)
+    assert "paused" in api.call("GET", READY).json()["error"]
+
+
+# --- probes ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_process_lives_without_a_database(api: Api) -> None:
+    with failing_database(OperationalError("connection refused")) as tried:
+        response = api.call("GET", "/api/health/live")
+    assert (response.status_code, response.json(), tried) == (200, {"status": "alive"}, [])
+
+
+@pytest.mark.parametrize("path", PROBES)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_probe_is_answered_whatever_the_host_and_the_scheme(api: Api, settings: Any, path: str, method: str) -> None:
+    settings.ALLOWED_HOSTS, settings.SECURE_SSL_REDIRECT, settings.DEBUG = ["cronzimus.example.com"], True, False
+    settings.CRONZIMUS = settings.CRONZIMUS | {"API_AUTH": "token"}
+    make_scheduler()
+    for host in ("10.1.2.3:8000", "evil.example", "a b", ""):
+        response = api.call(method, path, host=host)
+        assert response.status_code == 200
+        assert response["Content-Length"] == str(len(api.call("GET", path).content))
+    response = api.client.get("/scheduler/jobs", headers={"host": "cronzimus.example.com"})
+    assert response.status_code == 301
+
+
+@pytest.mark.parametrize("path", PROBES)
+def test_a_probe_with_wrong_credentials_is_answered(api: Api, settings: Any, path: str) -> None:
+    settings.CRONZIMUS = settings.CRONZIMUS | {"API_AUTH": "token"}
+    make_scheduler()
+    assert api.call("GET", path, authorization="Token wrong", origin="https://evil.example").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "table"),
+    [
+        ("/api/health", "job"), (READY, "scheduler"), ("/scheduler/jobs", "job"), ("/scheduler/runs", "run"),
+        ("/scheduler", "control"),
+    ],
+)  # fmt: skip
+def test_it_says_that_the_migrations_are_missing(api: Api, path: str, table: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE cronzimus_{table} RENAME TO gone")
+    response = api.call("GET", path)
+    assert (response.status_code, response.json()["code"]) == (503, "UNAVAILABLE")
+    assert "manage.py migrate" in response.json()["error"]
+
+
+def test_it_says_that_a_later_migration_is_missing(api: Api) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE cronzimus_job RENAME COLUMN description TO gone")
+    response = api.call("GET", "/scheduler/jobs?q=x")
+    assert (response.status_code, response.json()["code"]) == (503, "UNAVAILABLE")
+    assert "manage.py migrate" in response.json()["error"]

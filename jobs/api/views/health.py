@@ -1,46 +1,57 @@
-"""/api/health: whether the web answers, and whether jobs run."""
+"""/api/health: whether the web process lives, whether it reaches the database, and whether jobs run."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import DatabaseError, OperationalError
 from django.db.models import Count, Max
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from ...models import Job, Scheduler
-from ...selectors.backlog import MAX_OVERDUE, due_jobs
+from ...models import Control, Job, Scheduler
+from ...selectors.backlog import MAX_OVERDUE, due_jobs, stuck_runs
 from ..access import Access
-from ..errors import RETRY_AFTER, envelope
+from ..errors import RETRY_AFTER, envelope, lacks_tables
 from .base import ApiView
 
 
-class HealthView(ApiView):
-    """Whether the web process and the database answer; no token is asked for."""
+class ProbeView(ApiView):
+    """A view for probes: anybody may ask, whatever the header Host and the scheme are (see `ProbeMiddleware`)."""
 
-    authentication_classes = ()
     permission_classes = ()
+
+    def perform_authentication(self, request: Request) -> None:
+        """Ask nobody for credentials, and refuse nobody for wrong ones."""
+
+
+class LiveView(ProbeView):
+    """Whether the web process lives. It looks at nothing else, so that no outage of a database restarts the web."""
+
+    def get(self, request: Request) -> Response:
+        """Answer "alive"."""
+        return Response({"status": "alive"})
+
+
+class HealthView(ProbeView):
+    """Whether the web process and the database answer."""
 
     def get(self, request: Request) -> Response:
         """Answer "running", once the jobs' table was looked at."""
         try:
             Job.objects.exists()
         except DatabaseError as error:
-            raise OperationalError from error
+            if lacks_tables(error):
+                raise
+            raise OperationalError(str(error)) from error
         return Response({"status": "running"})
 
 
-class ReadyView(ApiView):
-    """Whether jobs run: a scheduler is alive, and no job is overdue. Figures are for those who may see schedulers."""
-
-    permission_classes = ()
-
-    def perform_authentication(self, request: Request) -> None:
-        """Leave it to `get`: whoever brings wrong credentials is told the status like anybody else."""
+class ReadyView(ProbeView):
+    """Whether jobs run: a scheduler is alive, and nothing waits too long. Figures are for those who may see them."""
 
     def get(self, request: Request) -> Response:
         """Answer 200, or 503 while jobs do not run; with the figures for those who may see the schedulers."""
@@ -57,27 +68,34 @@ def _may_see_figures(request: Request) -> bool:
         if not isinstance(request.auth, Access):
             return False
         request.auth.require("view_scheduler")
-    except (APIException, PermissionDenied):
+    except (APIException, PermissionDenied, SuspiciousOperation):
         return False
     return True
 
 
 def _figures(now: datetime) -> dict[str, Any]:
     beat = Scheduler.objects.alive(now).aggregate(alive=Count("id"), at=Max("heartbeat_at"))
-    due = due_jobs(now)
+    due, stuck = due_jobs(now), stuck_runs(now)
     return {
         "schedulers": beat["alive"],
         "heartbeat_age": _seconds(now, beat["at"]),
         "overdue_jobs": due.overdue,
         "oldest_overdue": due.oldest,
+        "stuck_runs": stuck.number,
+        "oldest_stuck": stuck.oldest,
     }
 
 
 def _problem(figures: dict[str, Any]) -> str:
     if not figures["schedulers"]:
         return "No scheduler is alive, so no job runs; start one with 'manage.py runscheduler'."
+    if (figures["overdue_jobs"] or figures["stuck_runs"]) and Control.objects.filter(paused=True).exists():
+        return "Everything is paused, so no job runs."
+    limit = f"{MAX_OVERDUE.total_seconds():.0f} s"
     if figures["overdue_jobs"]:
-        return f"Jobs are overdue by more than {MAX_OVERDUE.total_seconds():.0f} s: the schedulers do not keep up."
+        return f"Jobs are overdue by more than {limit}: the schedulers do not keep up."
+    if figures["stuck_runs"]:
+        return f"Runs that could start have waited for more than {limit}: no scheduler takes them."
     return ""
 
 
