@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib.admin import AdminSite
 from django.contrib.admin.apps import SimpleAdminConfig
+from django.http import HttpRequest
 
 
 class CronzimusAdminConfig(SimpleAdminConfig):
@@ -17,6 +20,29 @@ class CronzimusAdminSite(AdminSite):
 
     site_title = site_header = index_title = "Cronzimus"
     site_url = None  # there is no other site to view
+    enable_nav_sidebar = False  # templates/admin/base.html has a sidebar of ours
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        """Add the shell: the templates in templates/admin show it around every page."""
+        from jobs.admin.shell.shell import Shell
+
+        return {**super().each_context(request), "shell": Shell(self, request)}
+
+    def index(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        """Show the overview to those who may see jobs, and Django's list of pages to others."""
+        from jobs.admin import JobAdmin
+        from jobs.models import Job
+
+        jobs = self._registry.get(Job)
+        if isinstance(jobs, JobAdmin) and jobs.has_view_permission(request):
+            return jobs.overview_view(request)
+        return super().index(request, extra_context)
+
+    def get_urls(self) -> list[Any]:
+        """Add the addresses of the shell."""
+        from jobs.admin.shell.views import urls
+
+        return [*urls(self), *super().get_urls()]
 
 
 def arrange(site: AdminSite) -> None:

@@ -34,6 +34,7 @@ CRONZIMUS: dict[str, Any] = {
     "API_AUTH": env.text("API_AUTH", "", checks.one_of(("", "none", "token"))),
     "SCHEDULER_THREADS": env.number("SCHEDULER_THREADS", 10, checks.between(1, 1000)),
     "SCHEDULER_PROCESSES": env.number("SCHEDULER_PROCESSES", 2, checks.between(1, 100)),
+    "CRONZIMUS_ENV": env.text("CRONZIMUS_ENV", ""),
     "JOB_MODULES": env.texts("JOB_MODULES", [], checks.are_modules),
     "JOB_FUNCTIONS": env.texts("JOB_FUNCTIONS", [], checks.are_references),
     "LISTENERS": env.texts("LISTENERS", [], checks.are_references),
@@ -98,6 +99,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "cronzimus_site.csp.ContentSecurityPolicyMiddleware",
     "jobs.api.middleware.ErrorEnvelopeMiddleware",
     "jobs.api.middleware.ProbeMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -146,6 +148,14 @@ STORAGES = {
 }
 WHITENOISE_USE_FINDERS = DEBUG
 
+# No page has a script or a style in itself, and none asks another host for anything.
+SECURE_CSP = {
+    "default-src": ["'self'"],
+    "base-uri": ["'none'"],
+    "form-action": ["'self'"],
+    "frame-ancestors": ["'none'"],
+    "object-src": ["'none'"],
+}
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 3600 if HTTPS else 0

@@ -13,6 +13,7 @@ DEFAULTS: Mapping[str, Any] = {
     "ALERT_PING_URL": "",
     "API_AUTH": "",
     "CELERY_APP": "",
+    "CRONZIMUS_ENV": "",
     "JOBS": [],
     "JOB_COMMANDS": ["check", "clearsessions"],
     "JOB_DEFAULTS": {},

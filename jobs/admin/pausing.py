@@ -62,8 +62,3 @@ class PauseAllForm(forms.Form):
         widget=forms.TextInput({"class": "vTextField", "placeholder": "database maintenance"}),
         help_text="Shown to everybody while all is paused.",
     )
-
-
-def all_paused() -> Control | None:
-    """Return who paused all claiming, when and why; None where it is not paused."""
-    return Control.objects.filter(pk=1, paused=True).first()

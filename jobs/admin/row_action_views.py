@@ -13,8 +13,9 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.urls import URLPattern, path
 from django.utils.html import format_html, format_html_join
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.safestring import SafeString
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_GET, require_POST
 
 from .base import BaseAdmin, BaseChangeList, model_url, row_site
 from .row_actions import RowAction, perform
@@ -86,6 +87,11 @@ class RowActionAdmin(BaseAdmin):
         views = {name: partial(self.row_action_view, name=name) for name in self.row_actions}
         return [self.post(f"<path:object_id>/{name}/", view, name) for name, view in views.items()]
 
+    def get(self, route: str, view: View, name: str) -> URLPattern:
+        """Return an address that takes a GET."""
+        named = f"{self.opts.app_label}_{self.opts.model_name}_{name}"
+        return path(route, self.admin_site.admin_view(require_GET(view)), name=named)
+
     def post(self, route: str, view: View, name: str) -> URLPattern:
         """Return an address that takes a POST."""
         named = f"{self.opts.app_label}_{self.opts.model_name}_{name}"
@@ -96,6 +102,8 @@ class RowActionAdmin(BaseAdmin):
         key, action = unquote(object_id), self.row_actions[name]
         self.require(request, *action.permissions)
         perform(self, request, action, [key], self.logged_row)
+        if url := next_url(request):
+            return HttpResponseRedirect(url)
         if "from_page" in request.POST and self.get_object(request, key) is not None:
             return HttpResponseRedirect(self.page_url("change", key))
         filters = QueryDict(request.POST.get("filters", "")).urlencode()
@@ -109,6 +117,13 @@ class RowActionAdmin(BaseAdmin):
     def button_names(self, row: Any) -> tuple[Iterable[str], str]:
         """Return the names of the actions that make sense for a row of the list, and the title of the row."""
         raise NotImplementedError
+
+
+def next_url(request: HttpRequest) -> str:
+    """Return the address on this host that the form names as `next`, or ""."""
+    url = request.POST.get("next", "")
+    safe = url_has_allowed_host_and_scheme(url, allowed_hosts={request.get_host()}, require_https=request.is_secure())
+    return url if safe else ""
 
 
 @admin.display(description="Actions")

@@ -5,37 +5,22 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from django.contrib.auth.models import User
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from jobs.models import Control, Job, Run
-from tests.conftest import skip_or_fail
+from tests.acceptance.browser import chromium_fixture, log_in, watch  # noqa: F401
 from tests.fakes import after, make_job, make_jobs, make_run, make_scheduler
 
-CHROMIUM = Path("/usr/bin/chromium")
 SHOTS = os.environ.get("SHOTS", "")
 """A folder for pictures of the pages, for those who want to look at them."""
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1400, "height": 900}
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """A real Chromium. Playwright's event loop makes Django take this thread for an asynchronous one."""
-    if not CHROMIUM.exists():
-        skip_or_fail(f"{CHROMIUM} is missing")
-    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -45,29 +30,11 @@ def tab(chromium: Browser, live_server: Any) -> Iterator[Page]:
     context = chromium.new_context(base_url=live_server.url, viewport=DESK)  # type: ignore[arg-type]
     page = context.new_page()
     page.set_default_timeout(15_000)
-    wrong: list[str] = []
-    page.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("request", lambda request: None if is_from(request.url, live_server.url) else wrong.append(request.url))
-    page.on("response", lambda answer: wrong.append(f"{answer.status} {answer.url}") if answer.status >= 400 else None)
+    wrong = watch(page, live_server.url)
     log_in(page)
     yield page
     context.close()
     assert wrong == []
-
-
-def is_from(url: str, server: str) -> bool:
-    """Say whether a request goes to the server under test."""
-    return urlsplit(url).netloc == urlsplit(server).netloc or url.startswith("data:")
-
-
-def log_in(page: Page) -> None:
-    """Log in as people do."""
-    page.goto("/admin/")
-    page.get_by_label("Username").fill("ana")
-    page.get_by_label("Password").fill("secret")
-    page.get_by_role("button", name="Log in").click()
-    expect(page.get_by_role("heading", name="Cronzimus", level=1)).to_be_visible()
 
 
 def shoot(page: Page, name: str) -> None:
@@ -91,8 +58,8 @@ def test_a_job_is_added_with_its_fire_times_seen_before(tab):
     tab.get_by_label("Id:").fill("nightly")
     tab.get_by_label("Function:").select_option("tests:record")
     tab.get_by_label("Minutes:").fill("5")
-    expect(tab.get_by_role("status")).to_contain_text("Every 5 minutes.")
-    expect(tab.get_by_role("status").get_by_role("row")).to_have_count(6)
+    expect(tab.locator("#preview")).to_contain_text("Every 5 minutes.")
+    expect(tab.locator("#preview").get_by_role("row")).to_have_count(6)
     shoot(tab, "add")
     tab.get_by_role("button", name="Save", exact=True).click()
     expect(tab.locator(".messagelist")).to_contain_text("Schedule of nightly: next run")
@@ -113,7 +80,7 @@ def test_only_the_inputs_of_the_chosen_trigger_show(tab):
 def test_the_preview_follows_what_is_typed_and_says_what_is_wrong(tab):
     make_job()
     tab.goto("/admin/cronzimus/job/job/change/")
-    preview = tab.get_by_role("status")
+    preview = tab.locator("#preview")
     expect(preview).to_contain_text("Every 10 seconds.")
     tab.get_by_label("Crontab: one line").check()
     tab.get_by_label("Crontab line:").fill("30 2 * *")
@@ -136,7 +103,7 @@ def test_what_is_wrong_is_said_at_the_fields_and_nothing_is_lost(tab):
     expect(tab.locator(".errorlist").first).to_be_visible()
     expect(tab.locator(".field-id .errorlist, .field-kwargs .errorlist, .field-func .errorlist")).to_have_count(3)
     expect(tab.get_by_label("Id:")).to_have_value("no blanks")
-    expect(tab.get_by_role("status")).to_contain_text("must be longer than 0")
+    expect(tab.locator("#preview")).to_contain_text("must be longer than 0")
     shoot(tab, "errors")
 
 
@@ -266,7 +233,7 @@ def test_everything_is_paused_for_a_reason_and_resumed(tab):
     tab.get_by_role("button", name="Pause all").click()
     shoot(tab, "all-paused")
     tab.goto("/admin/cronzimus/job/")
-    expect(tab.get_by_role("note")).to_contain_text("paused by ana")
+    expect(tab.get_by_role("note")).to_contain_text("by ana: ")
     expect(tab.get_by_role("note")).to_contain_text("the database <b>moves</b>")
     shoot(tab, "jobs-all-paused")
     tab.get_by_role("note").get_by_role("link", name="Schedulers").click()

@@ -19,7 +19,7 @@ def test_it_shows_the_trigger_in_words_and_the_next_run_in_the_jobs_zone(admin):
     make_job(trigger=DAILY, next_run_time=datetime(2030, 1, 2, 1, 30, tzinfo=UTC))
     page = admin.read(JOBS)
     assert cell(page, "trigger_words") == "at 02:30 every day (Europe/Berlin)"
-    assert cell(page, "next_run") == "2030-01-02 02:30:00 CET in 13 h"
+    assert cell(page, "next_run") == "2030-01-02 02:30:00 CET in 13 h 30 min"
     assert '<time datetime="2030-01-02T01:30:00+00:00" title="2030-01-02 01:30:00 UTC">' in page
 
 

@@ -21,7 +21,7 @@ def shown(admin, path=NEW, **given):
 def test_it_shows_words_and_five_fire_times_in_the_jobs_zone_and_in_utc(admin):
     page = shown(admin, trigger="crontab", crontab="30 2 * * 1-5", timezone="Europe/Berlin")
     assert "At 02:30 on Monday through Friday (Europe/Berlin)." in page
-    assert "2030-01-02 02:30:00 CET 2030-01-02 01:30:00 in 13 h" in page
+    assert "2030-01-02 02:30:00 CET 2030-01-02 01:30:00 in 13 h 30 min" in page
     assert page.count("CET") == 5
 
 

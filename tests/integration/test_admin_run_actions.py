@@ -145,7 +145,7 @@ def test_the_page_links_to_the_other_attempts_of_the_fire_time(admin, statements
     with statements() as sent:
         page = admin.read(f"{RUNS}2/change/")
     assert "Attempt: 2 (others: 1 failed , 3 running )" in text(page)
-    assert len([sql for sql in sent if 'FROM "cronzimus_run"' in sql]) == 2
+    assert len([sql for sql in sent if 'FROM "cronzimus_run"' in sql and "COUNT(" not in sql]) == 2
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from tests.integration.admin_support import (  # noqa: F401
 
 
 def test_people_see_one_list_of_jobs_and_one_of_runs(admin):
+    make_job()
     page = admin.read("/admin/")
     for path in (
         "/admin/cronzimus/job/",
@@ -43,7 +44,7 @@ def test_the_way_to_the_admin_needs_no_slash(admin):
 
 def test_the_site_has_its_name(admin):
     page = admin.read("/admin/")
-    assert "<title>Cronzimus | Cronzimus</title>" in page
+    assert "<title>Overview · Cronzimus</title>" in page
     assert "Django administration" not in page
     assert "View site" not in page
 

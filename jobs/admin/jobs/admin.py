@@ -11,20 +11,25 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern
 
 from ... import services
-from ...core.exceptions import CronzimusError, JobNotFound
+from ...core.exceptions import CronzimusError, JobExists, JobNotFound
 from ...definitions import policies
 from ...models import Job
 from ...models.job import SEARCHED
-from ...selectors import states
-from ..pausing import PauseUntilForm, all_paused
+from ...selectors import counts, states
+from ..overview.views import overview
+from ..pausing import PauseUntilForm
 from ..request_time import request_now
-from ..row_action_views import RowActionAdmin, bulk_actions, buttons, row_url
+from ..row_action_views import RowActionAdmin, bulk_actions, buttons, next_url, row_url
 from . import columns
 from .actions import JOB_ACTIONS, next_run, offered, offered_on_page, pause_end
 from .filters import ExecutorFilter, LastResultFilter, StateFilter
 from .form import JobForm, stored_policies
 from .preview import preview
 from .sections import form_sections, read_sections
+
+SAMPLE = {"id": "sample", "func": "cronzimus.controller.task:task", "trigger": "interval", "minutes": 1,
+          "description": "Asks the database for its time. A sample: delete it when you like."}  # fmt: skip
+"""The job that the first start offers."""
 
 
 class JobAdmin(RowActionAdmin):
@@ -59,7 +64,7 @@ class JobAdmin(RowActionAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show the list, with a banner if all is paused."""
-        return super().changelist_view(request, {**(extra_context or {}), "all_paused": all_paused()})
+        return super().changelist_view(request, {**(extra_context or {}), "all_paused": counts.all_paused()})
 
     def get_fieldsets(self, request: HttpRequest, obj: Job | None = None) -> Any:
         """Return the inputs of the form by section, or what the row holds for a user who may only look."""
@@ -147,11 +152,30 @@ class JobAdmin(RowActionAdmin):
     def own_urls(self) -> list[URLPattern]:
         """Return the addresses of the preview, the pause until an instant, and the actions."""
         return [
+            self.get("overview/", self.overview_view, "overview"),
+            self.post("sample/", self.sample_view, "sample"),
             self.post("preview/", self.preview_view, "preview_new"),
             self.post("<path:object_id>/preview/", self.preview_view, "preview"),
             self.post("<path:object_id>/pause-until/", self.pause_until_view, "pause_until"),
             *super().own_urls(),
         ]
+
+    def overview_view(self, request: HttpRequest) -> HttpResponse:
+        """Show the overview: the start page of the product's admin."""
+        self.require(request, "view")
+        return overview(self.admin_site, request)
+
+    def sample_view(self, request: HttpRequest) -> HttpResponse:
+        """Add a sample job, for people who want to see one run."""
+        self.require(request, "add")
+        try:
+            job = services.add_job(SAMPLE, now=request_now(request))
+        except JobExists:
+            self.message_user(request, f"The job {SAMPLE['id']} is there already.")
+        else:
+            self.log_addition(request, job, "Added as a sample.")
+            self.message_user(request, f"Added {job.pk}: {next_run(job, request_now(request))}.")
+        return HttpResponseRedirect(next_url(request) or self.page_url("overview"))
 
     def preview_view(self, request: HttpRequest, object_id: str | None = None) -> HttpResponse:
         """Show the fire times of the posted trigger. Nothing is written, so a user who may view jobs may ask."""

@@ -1,40 +1,20 @@
-"""How the list of jobs is narrowed, by what the database knows without the triggers."""
+"""How the list of jobs is narrowed: by what the database knows, without a look at the triggers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from ...core.runs import FINISHED, Executor, JobState
-from ...functions import registry
+from ...core.runs import FINISHED, Executor
 from ...models import Job
+from ...selectors import counts
 from ..filters import BarFilter, FieldFilter
 from ..request_time import request_now
 
-
-def broken() -> Q:
-    """Match the jobs that the database can tell for broken: those that the scheduler gave up, and unknown functions."""
-    known = [function.reference for function in registry.functions()]
-    return ~Q(func__in=known) | (~Q(error="") & Q(next_run_time=None))
-
-
-def paused(now: datetime) -> Q:
-    """Match the jobs that `states.is_paused` finds paused at `now`."""
-    return Q(paused=True) | Q(paused_until__isnull=False, paused_until__gt=now)
-
-
-STATES: dict[str, tuple[str, Callable[[datetime], Q]]] = {
-    "active": ("active", lambda now: Q(next_run_time__isnull=False) & ~paused(now) & ~broken()),
-    JobState.PAUSED: ("paused", lambda now: paused(now) & ~broken()),
-    JobState.COMPLETED: ("completed", lambda now: Q(next_run_time=None) & ~paused(now) & ~broken()),
-    JobState.BROKEN: ("broken", lambda now: broken()),
-    "never": ("never ran", lambda now: Q(last_run_at=None)),
-}
-"""The choices of the filter by state: each with its word, and its condition at an instant."""
+STATE_WORDS = {"never": "never ran"}
+"""The words of states, where they are not their names."""
 
 
 class StateFilter(BarFilter):
@@ -45,12 +25,12 @@ class StateFilter(BarFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Return the states."""
-        return [(str(name), label) for name, (label, _) in STATES.items()]
+        return [(name, STATE_WORDS.get(name, name)) for name in counts.JOB_STATES]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Job]) -> QuerySet[Job]:
         """Narrow the jobs to the chosen state."""
-        chosen = STATES.get(self.value() or "")
-        return queryset.filter(chosen[1](request_now(request))) if chosen else queryset
+        chosen = counts.JOB_STATES.get(self.value() or "")
+        return queryset.filter(chosen(request_now(request))) if chosen else queryset
 
 
 class LastResultFilter(FieldFilter):

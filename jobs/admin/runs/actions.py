@@ -12,7 +12,7 @@ from ...core.exceptions import RunNotFound
 from ...core.runs import ACTIVE, Executor, RunStatus
 from ...models import Run
 from ..row_actions import Call, RowAction, change_link
-from .filters import MAX_ID
+from .filters import run_number
 
 STOPS = "Cancel stops its process."
 """What Cancel does to a run in a process."""
@@ -55,9 +55,8 @@ def _retry(run_id: Any, call: Call) -> SafeString:
 
 
 def _whole(run_id: Any) -> int:
-    text = str(run_id)
-    number = int(text[:20]) if text.isascii() and text.isdigit() else MAX_ID + 1
-    if number > MAX_ID:
+    number = run_number(str(run_id))
+    if number is None:
         raise RunNotFound("there is no such run")
     return number
 

@@ -96,6 +96,11 @@ def found(runs: QuerySet[Run], words: str) -> QuerySet[Run]:
     jobs = Job.objects.filter(Q(id__has_text=words) | Q(name__has_text=words))
     # As literals, not as a subquery: the planner of PostgreSQL then knows whether they have few runs or many.
     match = Q(job_id__in={words, *jobs.order_by("pk").values_list("pk", flat=True)[:MAX_JOBS]})
-    if words.isascii() and words.isdigit() and int(words[:20]) <= MAX_ID:
-        match |= Q(pk=int(words[:20]))
-    return runs.filter(match)
+    number = run_number(words)
+    return runs.filter(match if number is None else match | Q(pk=number))
+
+
+def run_number(text: str) -> int | None:
+    """Return the id of a run that `text` may be, None if it is no whole number that a database can be asked for."""
+    number = int(text[:20]) if text.isascii() and text.isdigit() else MAX_ID + 1
+    return number if number <= MAX_ID else None

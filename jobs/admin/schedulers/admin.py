@@ -17,10 +17,10 @@ from django.views.decorators.http import require_POST
 
 from ... import services
 from ...models import Scheduler
-from ...selectors import backlog
+from ...selectors import backlog, counts
 from .. import display
 from ..base import ReadOnlyAdmin, actor_of
-from ..pausing import PauseAllForm, all_paused
+from ..pausing import PauseAllForm
 from ..request_time import request_now, row_now
 
 LOOKS = {"alive": "check", "dead": "cross", "stopped": "stop"}
@@ -92,7 +92,7 @@ class SchedulerAdmin(ReadOnlyAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show the list, what waits, and whether all is paused."""
         now = request_now(request)
-        context = {**(extra_context or {}), "all_paused": all_paused(), "backlog": figures(now)}
+        context = {**(extra_context or {}), "all_paused": counts.all_paused(), "backlog": figures(now)}
         if may_pause_all(request):
             context |= {
                 "pause_form": PauseAllForm(),

@@ -1,0 +1,1 @@
+"""The start page: whether all is well, and what is not."""

@@ -1,0 +1,87 @@
+"""Jobs that need somebody: those that fail, and those that cannot run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models.functions import Left
+from django.utils.safestring import SafeString
+
+from ...core.runs import JobState
+from ...models import Job, Run
+from ...selectors import counts, recent, states
+from .. import display
+from ..times import Times
+
+MOST = 8
+"""Jobs of each kind that the overview names."""
+FIRST_LINE = 200
+"""Characters of an error that are read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """A job that needs somebody, and what to say of it."""
+
+    job_id: str
+    badge: SafeString
+    headline: str
+    detail: str
+    run_id: int | None = None
+    """The run that failed last. None: the job is broken."""
+
+
+def attention(times: Times) -> list[Trouble]:
+    """Return the jobs that need somebody, the latest failures first."""
+    return [*_failing(times), *_broken(times)]
+
+
+def _failing(times: Times) -> list[Trouble]:
+    jobs = list(Job.objects.filter(counts.failing(times.now)).order_by("-last_run_at").only(*NEEDED)[:MOST])
+    runs = recent.recent_runs([job.pk for job in jobs])
+    streaks = {job.pk: recent.streak(runs[job.pk]) for job in jobs}
+    errors = first_lines([streak.last.id for streak in streaks.values() if streak])
+    return [_failing_one(job, streaks[job.pk], errors, times) for job in jobs]
+
+
+NEEDED = ("id", "trigger", "anchor", "last_run_at", "last_status")
+
+
+def _failing_one(job: Job, streak: recent.Streak | None, errors: dict[int, str], times: Times) -> Trouble:
+    badge = display.failing_badge()
+    if streak is None:
+        return Trouble(job_id=job.pk, badge=badge, headline=f"{job.last_status.replace('_', ' ')}", detail="")
+    return Trouble(
+        job_id=job.pk, badge=badge, headline=streak_words(streak, times.short(streak.since, seconds=False)),
+        detail=errors.get(streak.last.id, ""), run_id=streak.last.id,
+    )  # fmt: skip
+
+
+def streak_words(streak: recent.Streak, since: str) -> str:
+    """Return "failed 4 times in a row since 13:45"."""
+    if streak.fire_times == 1:
+        return f"failed at {since}"
+    more = " or more" if streak.more else ""
+    return f"failed {streak.fire_times}{more} times in a row since {since}"
+
+
+def first_lines(run_ids: list[int]) -> dict[int, str]:
+    """Return the first line of the error of each run, by its id; its reason where it has no error."""
+    found = Run.objects.filter(pk__in=run_ids).annotate(e=Left("error", FIRST_LINE), r=Left("reason", FIRST_LINE))
+    return {pk: display.first_line(error or reason) for pk, error, reason in found.values_list("pk", "e", "r")}
+
+
+def _broken(times: Times) -> list[Trouble]:
+    jobs = Job.objects.filter(counts.broken()).order_by("-updated_at")[:MOST]
+    return [
+        Trouble(
+            job_id=job.pk, badge=display.job_badge(JobState.BROKEN), headline=_since(job.updated_at, times),
+            detail=display.first_line(states.job_state(job, times.now)[1]),
+        )
+        for job in jobs
+    ]  # fmt: skip
+
+
+def _since(at: datetime, times: Times) -> str:
+    return f"cannot run; changed last {times.short(at, seconds=False)}"

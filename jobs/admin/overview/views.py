@@ -1,0 +1,284 @@
+"""The overview: one sentence first, then the figures, then what to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.contrib.admin import AdminSite
+from django.db.models import Exists, OuterRef
+from django.db.models.functions import Left
+from django.http import HttpRequest, HttpResponse
+from django.utils.http import urlencode
+from django.utils.safestring import SafeString
+
+from ...core.runs import RunStatus
+from ...models import Job, Run, Scheduler
+from ...selectors import backlog, counts, recent, states, statistics
+from ...selectors.statistics import Bucket, NotRun, Why
+from .. import charts, display
+from ..base import model_url
+from ..pages import page
+from ..status import request_status
+from ..times import Times, duration
+from . import attention
+from .figures import day, figures
+
+RANGES = {
+    "24h": ("24 h", timedelta(hours=1), 24),
+    "7d": ("7 d", timedelta(hours=6), 28),
+    "30d": ("30 d", timedelta(days=1), 30),
+}
+"""The ranges of the chart: a label, the length of a bar, and how many there are."""
+ROWS = 6
+"""Rows of each list."""
+WHY_WORDS = {
+    Why.OVERLAP: ("Its last run was still going", "skip", charts.QUIET),
+    Why.LATE: ("Seen too late, past its grace", "missed", charts.LATE),
+    Why.CROWDED: ("More were due at once than may run together", "hourglass", "f-none"),
+    Why.PAUSED: ("Paused", "pause", "f-none"),
+    Why.CHANGED: ("Changed or removed while it was due", "swap", "f-none"),
+    Why.PERSON: ("Skipped by a person", "user", "f-none"),
+}
+"""Why fire times did not run: the words, the icon and the fill."""
+
+
+def overview(site: AdminSite, request: HttpRequest) -> HttpResponse:
+    """Show the overview."""
+    times = Times.of(request)
+    status = request_status(request)
+    runs, jobs, alive = status.runs, status.jobs, status.alive
+    found, chosen = day(times), RANGES.get(request.GET.get("range", ""), RANGES["24h"])
+    failed_url = f"{model_url(site, Run, 'changelist')}?{urlencode({'status': 'failures', 'since': '24h'})}"
+    urls = {"failed": failed_url, "running": f"{model_url(site, Run, 'changelist')}?status=running"}
+    slots = sum(scheduler.threads + scheduler.processes for scheduler in alive)
+    shown = found.hours if chosen == RANGES["24h"] else statistics.buckets(times.now, chosen[1], chosen[2])
+    context = {
+        "jobs": jobs,
+        "verdict": verdict(jobs, alive, found.now, times),
+        "figures": figures(found, runs, slots, times, urls),
+        "attention": attention.attention(times),
+        "attention_count": jobs.failing + jobs.broken,
+        "ranges": [(name, label, label == chosen[0]) for name, (label, _, _) in RANGES.items()],
+        "chart": _chart(site, shown, times),
+        "axis": charts.axis(_axis(shown, times)),
+        "legend": charts.legend("succeeded", "failed or timed out", "missed", "skipped"),
+        "buckets": [(_bucket_name(bucket, times), bucket) for bucket in shown],
+        "failures": _failures(times),
+        "failed": f"{found.now.failed:,}" if found.now.failed else "",
+        "running": _running(times),
+        "running_count": f"{runs.running:,}",
+        "not_run": [_not_run(one, times) for one in found.not_run],
+        "not_run_count": f"{found.missing:,}",
+        "fire_times": f"{found.fire_times:,}",
+        "share": charts.share_bar([(one.number, WHY_WORDS[one.why][2]) for one in found.not_run]),
+        "coming": _coming(times),
+        "urls": urls,
+        "scheduler_alive": bool(alive),
+        **_permissions(site, request),
+    }
+    return page(site, request, "cronzimus/overview/overview.html", title="Overview", **context)
+
+
+def _permissions(site: AdminSite, request: HttpRequest) -> dict[str, bool]:
+    jobs: Any = site._registry[Job]
+    runs: Any = site._registry[Run]
+    return {
+        "may_add": jobs.has_add_permission(request),
+        "may_edit": jobs.has_change_permission(request),
+        "may_retry": runs.has_retry_permission(request),
+        "may_cancel": runs.has_cancel_permission(request),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether all is well, in one sentence, and how sure that is in another."""
+
+    good: bool
+    headline: str
+    detail: str
+
+
+def verdict(jobs: counts.JobCounts, alive: list[Scheduler], last_day: Bucket, times: Times) -> Verdict:
+    """Return the verdict."""
+    detail = f"{_lateness(times)} {_living(alive)}"
+    wrong = []
+    if jobs.failing:
+        wrong.append(f"{jobs.failing:,} {'job is' if jobs.failing == 1 else 'jobs are'} failing")
+    if jobs.broken:
+        noun = "" if wrong else " job" if jobs.broken == 1 else " jobs"
+        wrong.append(f"{jobs.broken:,}{noun} {'is' if jobs.broken == 1 else 'are'} broken")
+    if wrong:
+        rest = jobs.all - jobs.failing - jobs.broken
+        others = f" The other {rest:,} {'is' if rest == 1 else 'are'} well." if rest else ""
+        return Verdict(False, f"{', '.join(wrong)}.{others}", detail)
+    if not alive:
+        return Verdict(False, "No scheduler is running: jobs will not fire.", detail)
+    failed = f"{last_day.failed:,} failed" if last_day.failed else "none failed"
+    return Verdict(True, f"All is well. {jobs.all:,} {'job' if jobs.all == 1 else 'jobs'}, {last_day.ran:,} runs in "
+                         f"24 hours, {failed}.", detail)  # fmt: skip
+
+
+def _lateness(times: Times) -> str:
+    due = backlog.due_jobs(times.now)
+    if not due.overdue:
+        return "Nothing is late."
+    noun = "job is" if due.overdue == 1 else "jobs are"
+    return f"{due.overdue:,} {noun} late, the oldest by {duration(timedelta(seconds=due.oldest))}."
+
+
+def _living(alive: list[Scheduler]) -> str:
+    if len(alive) == 1:
+        return f"One scheduler is alive, {alive[0].pk}."
+    both = "Both schedulers are" if len(alive) == 2 else f"{len(alive) or 'No'} schedulers are"
+    return f"{both if alive else 'No scheduler is'} alive."
+
+
+def _chart(site: AdminSite, shown: list[Bucket], times: Times) -> SafeString:
+    runs = model_url(site, Run, "changelist")
+
+    def label(bucket: Bucket) -> str:
+        parts = f"{bucket.succeeded:,} succeeded, {bucket.failed:,} failed, {bucket.missed:,} missed"
+        return f"{_bucket_name(bucket, times)}: {parts}, {bucket.skipped:,} skipped"
+
+    def url(bucket: Bucket) -> str:
+        return (
+            f"{runs}?{urlencode({'from': f'{bucket.since:%Y-%m-%dT%H:%MZ}', 'to': f'{bucket.until:%Y-%m-%dT%H:%MZ}'})}"
+        )
+
+    return charts.bucket_chart(shown, label, url)
+
+
+def _bucket_name(bucket: Bucket, times: Times) -> str:
+    local = bucket.since.astimezone(times.zone())
+    length = bucket.until - bucket.since
+    if length >= timedelta(days=1):
+        return f"{local.day} {local:%b}"
+    return f"{local:%H:%M}" if length <= statistics.HOUR else f"{local.day} {local:%b} {local:%H:%M}"
+
+
+def _axis(shown: list[Bucket], times: Times) -> list[tuple[float, str]]:
+    step = max(len(shown) // 6, 1)
+    labels = [
+        ((n + 0.5) / len(shown) if n else 0.0, _bucket_name(shown[n], times)) for n in range(0, len(shown) - 2, step)
+    ]
+    return [*labels, (1.0, "now")]
+
+
+@dataclass(frozen=True, slots=True)
+class Going:
+    """A run that is going: how long it has, and how long it usually takes."""
+
+    run: Run
+    host: str
+    elapsed: SafeString
+    usually: str
+    bar: SafeString
+    late: bool
+
+
+def _running(times: Times) -> list[Going]:
+    # Found by the partial index of active runs: they are few, and sorted then.
+    ids = Run.objects.active().filter(status=RunStatus.RUNNING).values("pk")
+    going = list(Run.objects.filter(pk__in=ids).only(*RUN_FIELDS).order_by("started_at")[:ROWS])
+    found = recent.recent_runs(list({run.job_id for run in going}))
+    return [_going(run, recent.usual(found[run.job_id]), times) for run in going]
+
+
+RUN_FIELDS = ("id", "job_id", "status", "scheduled_time", "started_at", "finished_at", "scheduler_id", "attempt")
+
+
+def _going(run: Run, usual: recent.Usual, times: Times) -> Going:
+    since = run.started_at or run.queued_at
+    took = (times.now - since).total_seconds()
+    late = usual.p95 is not None and took > usual.p95
+    words = (
+        f"usually {duration(timedelta(seconds=usual.median))}" if usual.median is not None else "it never ran before"
+    )
+    bar = charts.elapsed_bar(took / usual.median if usual.median else 0, late=late)
+    return Going(run, (run.scheduler_id or "").partition(":")[0], times.elapsed(since), words, bar, late)
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Fire times that did not run for one reason, in words, and the job that has most of them."""
+
+    words: str
+    icon: str
+    number: int
+    job_id: str
+    note: str
+
+
+def _not_run(one: NotRun, times: Times) -> Missing:
+    words, icon, _ = WHY_WORDS[one.why]
+    job_id, number = one.jobs[0]
+    others = (
+        f" and {len(one.jobs) - 1} more jobs"
+        if len(one.jobs) > 2
+        else " and one more job"
+        if len(one.jobs) == 2
+        else ""
+    )
+    note = others or (f", {times.short(one.latest, seconds=False)}" if number <= 2 else "")
+    return Missing(words, icon, one.number, job_id, note)
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """A fire time to come."""
+
+    job_id: str
+    relative: SafeString | str
+    at: SafeString | str
+
+
+def _coming(times: Times) -> list[Coming]:
+    jobs = Job.objects.filter(next_run_time__isnull=False).order_by("next_run_time").only(
+        "id", "trigger", "anchor", "next_run_time"
+    )[:ROWS]  # fmt: skip
+    return [
+        Coming(job.pk, times.ago(job.next_run_time, _zone(job)), times.at(job.next_run_time, _zone(job)))
+        for job in jobs
+    ]
+
+
+def _zone(job: Job) -> ZoneInfo:
+    return states.zone_of(job)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A run that failed."""
+
+    run: Run
+    badge: SafeString
+    error: str
+    attempt: str
+    finished: SafeString | str
+
+
+def _failures(times: Times) -> list[Failure]:
+    succeeded = Run.objects.filter(
+        job_id=OuterRef("job_id"), scheduled_time=OuterRef("scheduled_time"), status=RunStatus.SUCCEEDED
+    )
+    found: list[Any] = []
+    for status in counts.FAILURES:  # each read off the partial index in its order
+        newest = Run.objects.of_status(status).order_by("-scheduled_time", "-id")[:ROWS]
+        found += newest.only(*RUN_FIELDS).annotate(
+            e=Left("error", attention.FIRST_LINE), r=Left("reason", attention.FIRST_LINE), recovered=Exists(succeeded)
+        )
+    found.sort(key=lambda run: (run.scheduled_time, run.pk), reverse=True)
+    retries = dict(Job.objects.filter(pk__in={run.job_id for run in found[:ROWS]}).values_list("pk", "retries"))
+    return [_failure(run, retries.get(run.job_id), times) for run in found[:ROWS]]
+
+
+def _failure(run: Any, retries: Any, times: Times) -> Failure:
+    most = max(retries.get("max", 0) + 1 if isinstance(retries, dict) else 1, run.attempt)
+    attempt = f"{run.attempt} of {most}" + (", recovered" if run.recovered else "")
+    return Failure(
+        run, display.run_badge(run.status), display.first_line(run.e or run.r), attempt, times.ago(run.finished_at)
+    )

@@ -1,0 +1,63 @@
+"""Pages of our own: one template each, answered whole to a browser and in part to a poll of the same address."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Any
+
+from django.contrib.admin import AdminSite
+from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
+from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
+
+from .times import Times
+
+LIVE_HEADER = "X-Cronzimus-Live"
+"""The header with which live.js asks for the parts of a page that change."""
+# A poll that finds nothing new is answered 304. What differs in each answer, and means nothing new, is left out of the
+# tag: relative times, which the script counts on itself, the tokens of forms, and the server's clock.
+_PASSING = re.compile(
+    r"(?<=<time data-ago)([^>]*>)[^<]*|(?<=<span data-since)([^>]*>)[^<]*"
+    r'|name="csrfmiddlewaretoken" value="[^"]*"|data-server-now="[^"]*"'
+)
+
+
+def is_poll(request: HttpRequest) -> bool:
+    """Say whether live.js asks, and not a person."""
+    return LIVE_HEADER in request.headers
+
+
+def page_context(site: AdminSite, request: HttpRequest, **context: Any) -> dict[str, Any]:
+    """Return the context of a page of ours: `context`, and what the frame around it needs."""
+    poll = is_poll(request)
+    return {
+        **site.each_context(request),
+        "frame": "cronzimus/fragment.html" if poll else "admin/base_site.html",
+        "live_url": request.get_full_path(),
+        "times": Times.of(request),
+        **context,
+    }
+
+
+def page(site: AdminSite, request: HttpRequest, template: str, **context: Any) -> HttpResponse:
+    """Answer `request` with a page of ours. `title` is to be in the context."""
+    found = page_context(site, request, **context)
+    if is_poll(request):
+        return poll_response(request, render_to_string(template, found, request))
+    request.current_app = site.name
+    return TemplateResponse(request, template, found)
+
+
+def _kept(match: re.Match[str]) -> str:
+    return match[1] or match[2] or ""
+
+
+def poll_response(request: HttpRequest, html: str) -> HttpResponse:
+    """Answer a poll with `html`, or 304 where the browser has it already."""
+    tag = f'"{hashlib.blake2b(_PASSING.sub(_kept, html).encode(), digest_size=12).hexdigest()}"'
+    same = request.headers.get("If-None-Match") == tag
+    response = HttpResponseNotModified() if same else HttpResponse(html)
+    response["ETag"] = tag
+    response["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,78 @@
+"""What every page has to say at its top, because jobs do not run as people think."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from threading import Lock
+
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from ...models import Control, Scheduler
+from ..times import Times, duration
+
+MIGRATIONS_KEPT = timedelta(seconds=30)
+"""How long it is remembered that migrations are pending. That none are is remembered until the process ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Banner:
+    """One thing to know: its tone is "" (bad), "late" or "busy"."""
+
+    key: str
+    icon: str
+    headline: str
+    text: str = ""
+    tone: str = ""
+    code: str = ""
+    """A command to copy."""
+
+
+def banners(found: list[Scheduler], control: Control | None, times: Times) -> list[Banner]:
+    """Return what there is to know, the worst first."""
+    checks = (_pending(times.now), _no_scheduler(found, times), _all_paused(control, times))
+    return [banner for banner in checks if banner is not None]
+
+
+def _no_scheduler(found: list[Scheduler], times: Times) -> Banner | None:
+    if any(scheduler.is_alive(times.now) for scheduler in found):
+        return None
+    text = "Start one:"
+    if found:
+        last = max(found, key=lambda scheduler: scheduler.heartbeat_at)
+        text = f"The last heartbeat was {last.pk}’s, {duration(times.now - last.heartbeat_at)} ago. Start one:"
+    return Banner(
+        "no-scheduler", "warning", "No scheduler is running: jobs will not fire.", text,
+        code="python manage.py runscheduler",
+    )  # fmt: skip
+
+
+def _all_paused(control: Control | None, times: Times) -> Banner | None:
+    if control is None:
+        return None
+    since = f" since {times.short(control.paused_at, seconds=False)}" if control.paused_at else ""
+    by = f" by {control.actor}" if control.actor else ""
+    why = f": {control.reason.rstrip('.')}" if control.reason else ""
+    return Banner(
+        "all-paused", "pause", "All claiming is paused", f"{since}{by}{why}. What is running goes on.", "late"
+    )
+
+
+_migrations: dict[str, tuple[bool, datetime]] = {}
+_lock = Lock()
+
+
+def _pending(now: datetime) -> Banner | None:
+    with _lock:
+        pending, at = _migrations.get("pending", (True, None))
+        if pending and (at is None or now - at > MIGRATIONS_KEPT):
+            executor = MigrationExecutor(connection)
+            pending = bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+            _migrations["pending"] = (pending, now)
+    if not pending:
+        return None
+    return Banner(
+        "migrations", "warning", "Migrations are pending: pages and schedulers may fail.", "Run:",
+        code="python manage.py migrate",
+    )  # fmt: skip

@@ -1,0 +1,122 @@
+"""The sidebar: which pages the user may see, and the counts beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.contrib.admin import AdminSite
+from django.contrib.auth import get_user_model
+from django.db.models import Model
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+
+from ...models import AlertRule, Incident, Job, Run, Scheduler, Token
+from ..base import model_url
+from ..status import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """A number beside a page: what it counts in words, an icon before it, and whether it is bad."""
+
+    number: int
+    words: str
+    icon: str = ""
+    bad: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A page in the sidebar."""
+
+    label: str
+    icon: str
+    url: str
+    current: bool
+    counts: tuple[Count, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Pages that belong together, under a title; the first group has none."""
+
+    title: str
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page that the sidebar may offer: of a model, shown to those who may see its rows."""
+
+    label: str
+    icon: str
+    model: type[Model]
+    name: str
+
+
+def _pages() -> dict[str, tuple[Page, ...]]:
+    return {
+        "": (
+            Page("Overview", "home", Job, "overview"),
+            Page("Jobs", "jobs", Job, "changelist"),
+            Page("Runs", "runs", Run, "changelist"),
+            Page("Timeline", "timeline", Run, "timeline"),
+            Page("Upcoming", "upcoming", Job, "upcoming"),
+            Page("Failures", "warning", Run, "failures"),
+            Page("Schedulers", "servers", Scheduler, "changelist"),
+        ),
+        "Manage": (
+            Page("Incidents", "flag", Incident, "changelist"),
+            Page("Alerts", "bell", AlertRule, "changelist"),
+            Page("Tokens", "key", Token, "changelist"),
+            Page("Users", "user", get_user_model(), "changelist"),
+        ),
+        "Help": (Page("About", "info", Scheduler, "about"),),
+    }
+
+
+def navigation(site: AdminSite, request: HttpRequest, status: Status) -> list[Group]:
+    """Return the pages of `site` that the user may see, by group."""
+    jobs, runs, alive = status.jobs, status.runs, len(status.alive)
+    counts = {
+        "Jobs": (Count(jobs.active, "active"), *((Count(jobs.paused, "paused", "pause"),) if jobs.paused else ())),
+        "Runs": (Count(runs.running, "running", "spin"),) if runs.running else (),
+        "Failures": (Count(jobs.failing, "jobs failing", bad=True),) if jobs.failing else (),
+        "Schedulers": (Count(alive, "alive", bad=not alive),),
+    }
+    groups = []
+    for title, pages in _pages().items():
+        items = tuple(_items(site, request, pages, counts))
+        if items:
+            groups.append(Group(title, items))
+    return groups
+
+
+def _items(
+    site: AdminSite, request: HttpRequest, pages: tuple[Page, ...], counts: dict[str, tuple[Count, ...]]
+) -> Iterator[Item]:
+    index = reverse(f"{site.name}:index")
+    for page in pages:
+        admin = site._registry.get(page.model)
+        if admin is None or not admin.has_view_permission(request):
+            continue
+        try:
+            url = model_url(site, page.model, page.name)
+        except NoReverseMatch:
+            continue
+        current = _is_current(request.path, index, url, page)
+        yield Item(page.label, page.icon, url, current, counts.get(page.label, ()))
+
+
+def _is_current(path: str, index: str, url: str, page: Page) -> bool:
+    if page.name == "overview":
+        return path in (url, index)
+    if page.name != "changelist":
+        return path == url
+    # The pages of a row belong to the list; other pages of the model have entries of their own.
+    return path == url or (path.startswith(url) and path[len(url) :].partition("/")[0] not in OWN_ENTRIES)
+
+
+OWN_ENTRIES = {"overview", "upcoming", "timeline", "failures", "about"}
+"""The parts of addresses that belong to entries of their own."""

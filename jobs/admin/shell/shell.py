@@ -1,0 +1,179 @@
+"""The data of the shell. Each part is read when a template first shows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from django.contrib.admin import AdminSite
+from django.contrib.auth.models import AnonymousUser
+from django.db import connection
+from django.http import HttpRequest
+from django.urls import reverse
+
+from ... import __version__
+from ...conf import conf
+from ...models import Job, Scheduler
+from ..base import model_url
+from ..status import request_status
+from ..times import Times, is_zone
+from .banners import Banner, banners
+from .navigation import Group, navigation
+
+ENVIRONMENTS = {"production": "late", "staging": "busy", "development": "quiet", "test": "quiet"}
+"""The tones of well-known environments; any other one is quiet."""
+
+
+REFRESHES = [("auto", "auto"), ("off", "off"), *((str(s), f"{s} s") for s in (2, 5, 15, 30, 60))]
+"""The choices of how often a page asks for news."""
+KEYS = [
+    (["/"], "Search on this page"), (["Ctrl", "K"], "Search or jump to anything"),
+    (["g", "o"], "Overview"), (["g", "j"], "Jobs"), (["g", "r"], "Runs"), (["g", "t"], "Timeline"),
+    (["g", "u"], "Upcoming"), (["g", "f"], "Failures"), (["g", "s"], "Schedulers"),
+    (["n"], "New job"), (["j"], "Next row"), (["k"], "Previous row"), (["x"], "Select the row"),
+    (["r"], "Refresh now"), (["."], "Refresh on or off"), (["t"], "Next theme"), (["?"], "This list"),
+]  # fmt: skip
+"""What the keys do; shell.js has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """A choice of the time zone switch."""
+
+    label: str
+    value: str
+    chosen: bool
+    title: str = ""
+    browser: bool = False
+
+
+class Shell:
+    """What the templates of the shell show of `site` to the user of `request`."""
+
+    def __init__(self, site: AdminSite, request: HttpRequest) -> None:
+        """Read nothing yet."""
+        self._site = site
+        self._request = request
+        self.times = Times.of(request)
+        self._status = request_status(request)
+
+    @cached_property
+    def shown(self) -> bool:
+        """Whether the user may see the admin at all."""
+        user = self._request.user
+        return not isinstance(user, AnonymousUser) and self._site.has_permission(self._request)
+
+    @property
+    def alive(self) -> list[Scheduler]:
+        """The schedulers that live."""
+        return self._status.alive
+
+    @cached_property
+    def banners(self) -> list[Banner]:
+        """What there is to know."""
+        return banners(self._status.schedulers, self._status.all_paused, self.times)
+
+    @cached_property
+    def navigation(self) -> list[Group]:
+        """The sidebar."""
+        return navigation(self._site, self._request, self._status)
+
+    @cached_property
+    def failing(self) -> int:
+        """How many jobs are failing: the title and the icon of the page say so."""
+        return self._status.jobs.failing
+
+    @property
+    def alive_words(self) -> str:
+        """Which schedulers live, in words."""
+        names = [str(scheduler.pk) for scheduler in self.alive]
+        return f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} alive" if names else "no scheduler is alive"
+
+    keys = KEYS
+    refreshes = REFRESHES
+
+    @property
+    def zones(self) -> list[Zone]:
+        """The time zone switch. The browser's zone is filled in by a script, or is the one that was chosen."""
+        choice = self.times.choice
+        named = choice if is_zone(choice) else ""
+        return [
+            Zone("UTC", "utc", choice == "utc"),
+            Zone("Job", "job", choice == "job", "Each time in the zone of its job"),
+            Zone("Browser", named, bool(named), named, browser=True),
+        ]
+
+    @property
+    def clock_zone(self) -> str:
+        """The zone of the clock."""
+        return self.times.zone().key
+
+    @property
+    def now(self) -> str:
+        """The server's clock, from which the script counts on."""
+        return self.times.now.isoformat()
+
+    @property
+    def live_url(self) -> str:
+        """What a page that is not ours polls."""
+        return reverse(f"{self._site.name}:cronzimus_live")
+
+    @property
+    def palette_url(self) -> str:
+        """What the command palette asks."""
+        return reverse(f"{self._site.name}:cronzimus_palette")
+
+    @property
+    def preferences_url(self) -> str:
+        """Where preferences are posted."""
+        return reverse(f"{self._site.name}:cronzimus_preferences")
+
+    @property
+    def schedulers_url(self) -> str:
+        """The address of the schedulers."""
+        return model_url(self._site, Scheduler, "changelist")
+
+    @property
+    def jobs_url(self) -> str:
+        """The address of the jobs."""
+        return model_url(self._site, Job, "changelist")
+
+    @property
+    def environment(self) -> tuple[str, str] | None:
+        """The name of the environment and its tone. None: it has no name."""
+        name = str(conf.CRONZIMUS_ENV)
+        return (name, ENVIRONMENTS.get(name.lower(), "quiet")) if name else None
+
+    @property
+    def initials(self) -> str:
+        """Two letters that stand for the user."""
+        user: Any = self._request.user
+        words = (user.get_full_name() if hasattr(user, "get_full_name") else "").split() or [user.get_username()]
+        letters = "".join(word[0] for word in words[:2]) if len(words) > 1 else words[0][:2]
+        return letters.upper()
+
+    @property
+    def role(self) -> str:
+        """The roles of the user."""
+        user: Any = self._request.user
+        if user.is_superuser:
+            return "superuser"
+        names = sorted(group.name.removeprefix("Cronzimus ") for group in user.groups.all())
+        return ", ".join(names) or "no role"
+
+    @property
+    def versions(self) -> str:
+        """The versions of Cronzimus and of the database."""
+        return f"Cronzimus {__version__} · {database()}"
+
+
+def database() -> str:
+    """Return the name and the version of the database."""
+    if connection.vendor == "postgresql":
+        return f"PostgreSQL {connection.pg_version // 10_000}"  # type: ignore[attr-defined]
+    if connection.vendor == "sqlite":
+        import sqlite3
+
+        return f"SQLite {sqlite3.sqlite_version}"
+    return connection.display_name

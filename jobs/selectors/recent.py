@@ -1,0 +1,108 @@
+"""The last runs of jobs: what the bars show, how long a job usually takes, and how long it has been failing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from django.db import connection
+
+from ..core.runs import RunStatus
+from .counts import FAILURES
+from .statistics import percentile
+
+SHOWN = 40
+"""Runs of a job that its bars show."""
+
+
+class Recent(NamedTuple):
+    """One of the last runs of a job. `seconds` is how long it took; None: it did not start, or has not ended."""
+
+    id: int
+    status: str
+    at: datetime
+    attempt: int
+    seconds: float | None
+
+
+def recent_runs(job_ids: Sequence[str], limit: int = SHOWN) -> dict[str, list[Recent]]:
+    """Return the last `limit` runs of each job, the newest first, in one query (index `run_once`)."""
+    if not job_ids:
+        return {}
+    found: dict[str, list[Recent]] = {job_id: [] for job_id in job_ids}
+    with connection.cursor() as cursor:
+        cursor.execute(*_statement(job_ids, limit))
+        for job_id, run_id, status, at, attempt, seconds in cursor.fetchall():
+            moment = at if isinstance(at, datetime) else datetime.fromisoformat(at).replace(tzinfo=UTC)
+            found[job_id].append(Recent(run_id, status, moment, attempt, None if seconds is None else float(seconds)))
+    return found
+
+
+def _statement(job_ids: Sequence[str], limit: int) -> tuple[str, list[Any]]:
+    if connection.vendor == "postgresql":
+        return (
+            "SELECT j.id, r.* FROM unnest(%s::text[]) AS j(id) CROSS JOIN LATERAL (SELECT id, status, scheduled_time, "
+            "attempt, EXTRACT(EPOCH FROM finished_at - started_at)::float FROM cronzimus_run WHERE job_id = j.id "
+            "ORDER BY scheduled_time DESC, attempt DESC LIMIT %s) AS r",
+            [list(job_ids), limit],
+        )
+    # SQLite has no LATERAL. A cast keeps its driver from parsing the times of thousands of rows.
+    names = ", ".join(["(%s)"] * len(job_ids))
+    return (
+        f"WITH j(id) AS (VALUES {names}) SELECT r.job_id, r.id, r.status, CAST(r.scheduled_time AS TEXT), r.attempt, "  # noqa: S608
+        "(julianday(r.finished_at) - julianday(r.started_at)) * 86400.0 FROM j CROSS JOIN cronzimus_run AS r "
+        "ON r.id IN (SELECT id FROM cronzimus_run WHERE job_id = j.id "
+        "ORDER BY scheduled_time DESC, attempt DESC LIMIT %s) ORDER BY r.job_id, r.scheduled_time DESC, r.attempt DESC",
+        [*job_ids, limit],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """How long the last runs of a job that succeeded took, in seconds. None: none of them did."""
+
+    median: float | None
+    p95: float | None
+
+
+def usual(runs: Sequence[Recent]) -> Usual:
+    """Return how long `runs` usually take."""
+    took = sorted(run.seconds for run in runs if run.seconds is not None and run.status == RunStatus.SUCCEEDED)
+    return Usual(percentile(took, 0.5), percentile(took, 0.95))
+
+
+@dataclass(frozen=True, slots=True)
+class Streak:
+    """The fire times in a row that failed, up to the latest: how many, since when, and the run that failed last.
+
+    `more` tells that all the runs that were looked at failed, so that there may be more.
+    """
+
+    fire_times: int
+    since: datetime
+    last: Recent
+    more: bool
+
+
+def streak(runs: Sequence[Recent]) -> Streak | None:
+    """Return the streak that `runs`, the newest first, begin with. None: the latest that ended did not fail.
+
+    The attempts of one fire time count as one. What is active, or did not run, neither ends a streak nor counts.
+    """
+    failed: list[Recent] = []
+    for run in runs:
+        if run.status in FAILURES:
+            failed.append(run)
+        elif run.status == RunStatus.SUCCEEDED:
+            break
+    else:
+        return _streak(failed, more=len(runs) >= SHOWN)
+    return _streak(failed, more=False)
+
+
+def _streak(failed: list[Recent], *, more: bool) -> Streak | None:
+    if not failed:
+        return None
+    return Streak(len({run.at for run in failed}), failed[-1].at, failed[0], more)

@@ -1,0 +1,243 @@
+"""How many runs there were, what became of them, and which fire times did not run, over a period of time.
+
+Nearly all runs succeed. Those are counted off the index `run_newest` and never read; the partial index `run_by_status`
+has every run that did not succeed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from itertools import pairwise
+from typing import Any
+
+from django.db import connection
+from django.db.models import Case, CharField, Count, Max, QuerySet, Sum, Value, When
+from django.db.models.expressions import RawSQL
+
+from ..core.runs import EXCEPTIONAL, UNSCHEDULED, RunStatus
+from ..models import Run
+from ..models.run import USUAL, NoneOf
+from .counts import FAILURES
+
+HOUR = timedelta(hours=1)
+SAMPLE = 500
+"""Runs from which the delay of starts is worked out."""
+DID_NOT_RUN = (RunStatus.MISSED, RunStatus.SKIPPED)
+"""The statuses of fire times that did not run."""
+
+
+class Why(StrEnum):
+    """Why a fire time did not run."""
+
+    OVERLAP = "overlap"
+    """A run of its job was still active."""
+    LATE = "late"
+    """A scheduler saw it later than its grace allows."""
+    CROWDED = "crowded"
+    """More fire times of its job were due at once than may run together."""
+    PAUSED = "paused"
+    """Its job was paused before a scheduler claimed it."""
+    CHANGED = "changed"
+    """Its job was removed, or given another trigger, before a scheduler claimed it."""
+    PERSON = "person"
+    """A person skipped it."""
+
+
+# By the beginning of the reason that the planner and the services write.
+_REASONS = (
+    (Why.OVERLAP, "run "), (Why.CROWDED, "more fire times "), (Why.PAUSED, "its job was paused"),
+    (Why.CHANGED, "its job was "), (Why.PERSON, "left out by "),
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Bucket:
+    """The runs of a stretch of time by status, and how many fire times in it did not run."""
+
+    since: datetime
+    until: datetime
+    by_status: Counter[str] = field(default_factory=Counter)
+    not_run: int = 0
+
+    @property
+    def failed(self) -> int:
+        """How many runs failed."""
+        return sum(self.by_status[status] for status in FAILURES)
+
+    @property
+    def succeeded(self) -> int:
+        """How many runs succeeded."""
+        return self.by_status[RunStatus.SUCCEEDED]
+
+    @property
+    def missed(self) -> int:
+        """How many rows stand for fire times that were seen too late."""
+        return self.by_status[RunStatus.MISSED]
+
+    @property
+    def skipped(self) -> int:
+        """How many rows stand for fire times that were skipped."""
+        return self.by_status[RunStatus.SKIPPED]
+
+    @property
+    def ran(self) -> int:
+        """How many runs there were, without those that stand for fire times that did not run."""
+        return sum(self.by_status.values()) - self.missed - self.skipped
+
+    @property
+    def success_rate(self) -> float | None:
+        """The share of the ended runs that succeeded, from 0 to 1. None: no run has ended."""
+        ended = self.succeeded + self.failed
+        return self.succeeded / ended if ended else None
+
+
+def buckets(until: datetime, length: timedelta, count: int) -> list[Bucket]:
+    """Return the runs of the last `count` stretches of `length`, a whole number of hours; the last one is under way.
+
+    The stretches begin at whole hours of UTC, or at midnight where they are days.
+    """
+    end = _ceiling(until, length)
+    edges = [end - length * number for number in range(count, -1, -1)]
+    found = [Bucket(since, before) for since, before in pairwise(edges)]
+    for bucket, total in zip(found, _totals(edges), strict=True):
+        bucket.by_status[RunStatus.SUCCEEDED] = total
+    for status, hour, number, fire_times in [*_exceptional(edges), *_active(edges)]:
+        bucket = found[min(int((hour - edges[0]) / length), count - 1)]
+        bucket.by_status[status] += number
+        bucket.by_status[RunStatus.SUCCEEDED] -= number
+        bucket.not_run += fire_times if status in DID_NOT_RUN else 0
+    return found
+
+
+def total(parts: Sequence[Bucket]) -> Bucket:
+    """Return `parts` as one bucket."""
+    result = Bucket(parts[0].since, parts[-1].until)
+    for part in parts:
+        result.by_status += part.by_status
+        result.not_run += part.not_run
+    return result
+
+
+def unscheduled(since: datetime, until: datetime) -> int:
+    """Return how many runs people and retries made (index `run_unscheduled`)."""
+    runs = Run.objects.filter(scheduled_time__gte=since, scheduled_time__lt=until)
+    return sum(runs.made_by(trigger).count() for trigger in UNSCHEDULED)
+
+
+def start_delays(until: datetime) -> list[float]:
+    """Return how many seconds after their fire times the latest runs before `until` started, the shortest first.
+
+    Only runs of schedules count: nobody waits for a fire time of a manual run or of a retry.
+    """
+    newest = Run.objects.filter(scheduled_time__lt=until).order_by("-scheduled_time", "-id")
+    rows = newest.values_list("scheduled_time", "started_at", "trigger", "attempt")[:SAMPLE]
+    return sorted(
+        (started - at).total_seconds()
+        for at, started, trigger, attempt in rows
+        if at and started and trigger not in UNSCHEDULED and attempt == 1
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotRun:
+    """Fire times that did not run for one reason: how many, of which jobs (most first), and the latest one."""
+
+    why: Why
+    number: int
+    jobs: tuple[tuple[str, int], ...]
+    latest: datetime
+
+
+def not_run(since: datetime, until: datetime, job_id: str | None = None) -> list[NotRun]:
+    """Return the fire times from `since` to `until` that did not run, by reason; the most frequent first."""
+    runs = _not_run(Run.objects.filter(scheduled_time__gte=since, scheduled_time__lt=until))
+    if job_id is not None:
+        runs = runs.filter(job_id=job_id)
+    rows = runs.annotate(why=WHY).values("why", "job_id").annotate(n=Sum("fire_times"), at=Max("scheduled_time"))
+    by_reason: dict[str, list[Any]] = {}
+    for row in rows.order_by("-n", "job_id"):
+        by_reason.setdefault(row["why"], []).append(row)
+    found = [
+        NotRun(
+            why=Why(why),
+            number=sum(row["n"] for row in rows),
+            jobs=tuple((row["job_id"], row["n"]) for row in rows),
+            latest=max(row["at"] for row in rows),
+        )
+        for why, rows in by_reason.items()
+    ]
+    return sorted(found, key=lambda one: -one.number)
+
+
+WHY = Case(
+    When(status=RunStatus.MISSED, then=Value(Why.LATE.value)),
+    *(When(reason__startswith=text, then=Value(why.value)) for why, text in _REASONS),
+    default=Value(Why.CHANGED.value),
+    output_field=CharField(),
+)
+"""Why the fire time of a run did not run, in SQL."""
+
+
+def why_not(status: str, reason: str) -> Why:
+    """Return why the fire time of a run with this status and reason did not run."""
+    if status == RunStatus.MISSED:
+        return Why.LATE
+    return next((why for why, text in _REASONS if reason.startswith(text)), Why.CHANGED)
+
+
+def percentile(ordered: Sequence[float], share: float) -> float | None:
+    """Return the value below which `share` of the `ordered` values lie. None: there are none."""
+    return ordered[min(int(len(ordered) * share), len(ordered) - 1)] if ordered else None
+
+
+def _not_run(runs: QuerySet[Run]) -> QuerySet[Run]:
+    return runs.filter(NoneOf("status", USUAL), status__in=DID_NOT_RUN)
+
+
+def _totals(edges: Sequence[datetime]) -> list[int]:
+    # One count for each stretch: a GROUP BY takes five times as long, because it works out the hour of each run.
+    adapt = connection.ops.adapt_datetimefield_value
+    counts = " UNION ALL ".join(
+        f"SELECT {number}, COUNT(*) FROM cronzimus_run WHERE scheduled_time >= %s AND scheduled_time < %s"  # noqa: S608
+        for number in range(len(edges) - 1)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(counts, [adapt(edge) for pair in pairwise(edges) for edge in pair])
+        found = dict(cursor.fetchall())
+    return [found[number] for number in range(len(edges) - 1)]
+
+
+def _exceptional(edges: Sequence[datetime]) -> Iterable[tuple[str, datetime, int, int]]:
+    runs = Run.objects.filter(NoneOf("status", USUAL), status__in=EXCEPTIONAL)
+    return _by_hour(runs, edges)
+
+
+def _active(edges: Sequence[datetime]) -> Iterable[tuple[str, datetime, int, int]]:
+    return _by_hour(Run.objects.active(), edges)
+
+
+def _by_hour(runs: QuerySet[Run], edges: Sequence[datetime]) -> Iterable[tuple[str, datetime, int, int]]:
+    """Return the numbers of rows and of fire times by status and hour."""
+    # Not TruncHour: on SQLite that is a Python function, called for each row.
+    hour = "substr(scheduled_time, 1, 13)"
+    if connection.vendor == "postgresql":
+        hour = "to_char(scheduled_time AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24')"
+    rows = (
+        runs.filter(scheduled_time__gte=edges[0], scheduled_time__lt=edges[-1])
+        .annotate(hour=RawSQL(hour, ()))  # noqa: S611 (no part of it comes from a user)
+        .values_list("status", "hour")
+        .annotate(number=Count("pk"), stands_for=Sum("fire_times"))
+        .order_by()
+    )
+    for status, text, number, fire_times in rows:
+        yield status, datetime.strptime(text, "%Y-%m-%d %H").replace(tzinfo=UTC), number, fire_times
+
+
+def _ceiling(at: datetime, length: timedelta) -> datetime:
+    midnight = datetime(at.year, at.month, at.day, tzinfo=UTC)
+    step = min(length, timedelta(days=1))
+    return midnight + step * (int((at - midnight) / step) + 1)

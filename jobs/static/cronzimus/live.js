@@ -1,0 +1,224 @@
+// Keeps a page fresh: asks the server for the parts marked data-live, and changes only what differs, so that focus,
+// ticks, open menus and what somebody types survive. Counts relative times on. Works in any admin, with or without
+// our shell.
+"use strict";
+
+window.cronzimus = (() => {
+  const ACTIVE = 60_000; // ms after the last movement in which "auto" asks often
+  const OFTEN = 5_000;
+  const SELDOM = 30_000;
+  const places = document.querySelectorAll("[data-live-url]");
+  const url = places.length ? places[places.length - 1].dataset.liveUrl : "";
+  let etag = "";
+  let timer = 0;
+  let asking = null;
+  let moved = Date.now();
+
+  // --- morph: make `to` of `from`, node by node ------------------------------------------------------------------
+
+  const keyOf = (node) => (node.nodeType === 1 ? node.id || node.dataset.key || "" : "");
+
+  function sameKind(one, other) {
+    return one.nodeType === other.nodeType && one.nodeName === other.nodeName && keyOf(one) === keyOf(other);
+  }
+
+  function morphAttributes(from, to) {
+    for (const { name, value } of [...to.attributes]) {
+      if (from.getAttribute(name) !== value) from.setAttribute(name, value);
+    }
+    for (const { name } of [...from.attributes]) {
+      // An open <details> was opened by the user; a popover and a <dialog> have no such attribute.
+      if (!to.hasAttribute(name) && !(name === "open" && from.nodeName === "DETAILS")) from.removeAttribute(name);
+    }
+  }
+
+  function morph(from, to) {
+    if (from.nodeType === 3) {
+      if (from.data !== to.data) from.data = to.data;
+      return;
+    }
+    if (from.nodeType !== 1 || from.isEqualNode(to) || from.hasAttribute("data-keep")) return;
+    if (from.matches("input, select, textarea")) {
+      morphAttributes(from, to); // never the value: it may have been changed by the user
+      if (from.nodeName !== "SELECT") return;
+      return;
+    }
+    morphAttributes(from, to);
+    morphChildren(from, to);
+  }
+
+  function morphChildren(from, to) {
+    const byKey = new Map();
+    for (const child of from.childNodes) {
+      if (keyOf(child)) byKey.set(keyOf(child), child);
+    }
+    let current = from.firstChild;
+    for (const wanted of [...to.childNodes]) {
+      const key = keyOf(wanted);
+      let match = key ? byKey.get(key) : current;
+      if (!key) {
+        // Rows with a key are looked up by it, and never taken for another one.
+        while (match && keyOf(match)) match = match.nextSibling;
+      }
+      if (match && sameKind(match, wanted)) {
+        if (match !== current) from.insertBefore(match, current);
+        morph(match, wanted);
+        current = match.nextSibling;
+      } else {
+        from.insertBefore(document.importNode(wanted, true), current);
+      }
+    }
+    while (current) {
+      const next = current.nextSibling;
+      current.remove();
+      current = next;
+    }
+  }
+
+  // --- polling ---------------------------------------------------------------------------------------------------
+
+  function interval() {
+    const chosen = localStorage.getItem("cronzimus_refresh") || "auto";
+    if (chosen === "off") return 0;
+    if (chosen !== "auto") return Number(chosen) * 1000;
+    return Date.now() - moved < ACTIVE ? OFTEN : SELDOM;
+  }
+
+  function busy() {
+    // What is in the user's hands is not taken away: a menu, a dialog, a text under selection.
+    return Boolean(document.querySelector(".cronzimus :popover-open:not(#nav-sidebar), dialog[open], [data-hold]"));
+  }
+
+  async function refresh() {
+    if (!url || asking) return;
+    asking = new AbortController();
+    try {
+      const headers = { "X-Cronzimus-Live": "1", ...(etag && { "If-None-Match": etag }) };
+      const answer = await fetch(url, { headers, signal: asking.signal, cache: "no-store" });
+      if (answer.redirected || answer.status === 403) return stop();
+      if (answer.status !== 304) {
+        if (!answer.ok) throw new Error(`status ${answer.status}`);
+        const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+        if (busy()) return;
+        etag = answer.headers.get("ETag") || "";
+        apply(page);
+      }
+      document.body.classList.remove("stale");
+      document.getElementById("stale")?.remove();
+    } catch (error) {
+      if (error.name !== "AbortError") showStale();
+    } finally {
+      asking = null;
+    }
+  }
+
+  function apply(page) {
+    for (const region of document.querySelectorAll("[data-live], #favicon")) {
+      const fresh = region.id && page.getElementById(region.id);
+      if (fresh) morph(region, fresh);
+    }
+    if (page.title) document.title = page.title;
+    const said = page.getElementById("live-announcement");
+    const place = document.getElementById("announcement");
+    if (said && place && place.textContent !== said.textContent) place.textContent = said.textContent;
+    document.dispatchEvent(new CustomEvent("cronzimus:live"));
+    tick();
+  }
+
+  let fresh = new Date();
+
+  function showStale() {
+    if (document.getElementById("stale")) return;
+    const banner = document.createElement("div");
+    banner.id = "stale";
+    banner.className = "banner busy";
+    banner.setAttribute("role", "note");
+    banner.textContent = `Showing data from ${fresh.toTimeString().slice(0, 8)}. The server did not answer; trying again.`;
+    document.getElementById("content")?.prepend(banner);
+  }
+
+  function schedule() {
+    clearTimeout(timer);
+    const wait = interval();
+    if (!wait || document.hidden || !url) return;
+    timer = setTimeout(async () => {
+      if (!document.hidden && !busy()) {
+        await refresh();
+        if (!document.getElementById("stale")) fresh = new Date();
+      }
+      schedule();
+    }, wait);
+  }
+
+  function stop() {
+    clearTimeout(timer);
+    document.removeEventListener("visibilitychange", onVisible);
+  }
+
+  function onVisible() {
+    if (document.hidden) return clearTimeout(timer);
+    if (interval()) refresh();
+    schedule();
+  }
+
+  // --- relative times: the same words as jobs/admin/times.py -------------------------------------------------------
+
+  const UNITS = [[86_400, "d"], [3_600, "h"], [60, "min"]];
+  const NEXT = { d: [3_600, "h", 1], h: [60, "min", 2], min: [1, "s", 2] };
+  const WEEK = 7 * 86_400;
+
+  function largest(seconds) {
+    for (const [size, unit] of UNITS) {
+      if (seconds >= size) return [`${Math.floor(seconds / size)} ${unit}`, seconds % size, unit];
+    }
+    return [`${seconds} s`, 0, "s"];
+  }
+
+  function relative(seconds) {
+    if (seconds === 0) return "now";
+    if (seconds < 0) return `${largest(-seconds)[0]} ago`;
+    const [first, rest, unit] = largest(seconds);
+    if (unit === "s" || seconds >= WEEK || rest < NEXT[unit][0]) return `in ${first}`;
+    const [size, small, digits] = NEXT[unit];
+    return `in ${first} ${String(Math.floor(rest / size)).padStart(digits, "0")} ${small}`;
+  }
+
+  function elapsed(seconds) {
+    if (seconds < 59.95) return seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`;
+    const minutes = Math.floor(Math.round(seconds) / 60);
+    const rest = Math.round(seconds) % 60;
+    if (minutes >= 60) {
+      return minutes % 60 ? `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} m` : `${minutes / 60} h`;
+    }
+    return rest && minutes < 30 ? `${minutes} m ${String(rest).padStart(2, "0")} s` : `${minutes} m`;
+  }
+
+  // The server's clock counts: the browser's may be wrong.
+  const stamp = document.querySelector("[data-server-now]");
+  const offset = stamp ? Date.parse(stamp.dataset.serverNow) - Date.now() : 0;
+
+  function tick() {
+    const now = Date.now() + offset;
+    for (const time of document.querySelectorAll("[data-ago]")) {
+      const words = relative(Math.round((Date.parse(time.dateTime) - now) / 1000));
+      if (time.textContent !== words) time.textContent = words;
+    }
+    for (const place of document.querySelectorAll("[data-since]")) {
+      place.textContent = elapsed(Math.max((now - Date.parse(place.dataset.since)) / 1000, 0));
+    }
+    for (const clock of document.querySelectorAll("[data-clock]")) {
+      const at = new Date(now);
+      clock.dateTime = at.toISOString();
+      clock.textContent = at.toLocaleTimeString("en-GB", { timeZone: clock.dataset.clock || "UTC" });
+    }
+  }
+
+  for (const name of ["pointermove", "keydown", "scroll"]) {
+    addEventListener(name, () => { moved = Date.now(); }, { passive: true });
+  }
+  document.addEventListener("visibilitychange", onVisible);
+  setInterval(() => { if (!document.hidden) tick(); }, 1000);
+  tick();
+  schedule();
+  return { refresh, schedule, morph, relative };
+})();

@@ -1,0 +1,228 @@
+// The shell of the product's admin: theme, zone, refresh, keyboard, command palette, copying, and buttons in flight.
+"use strict";
+
+(() => {
+  const $ = (selector, root = document) => root.querySelector(selector);
+  const page = window.cronzimus;
+
+  // --- theme -----------------------------------------------------------------------------------------------------
+
+  const THEMES = { auto: "light", light: "dark", dark: "auto" };
+
+  function showTheme() {
+    for (const name of document.querySelectorAll("[data-theme-name]")) name.textContent = document.documentElement.dataset.theme;
+  }
+
+  function nextTheme() {
+    const theme = THEMES[document.documentElement.dataset.theme] || "auto";
+    document.documentElement.dataset.theme = theme;
+    localStorage.setItem("theme", theme);
+    showTheme();
+  }
+
+  showTheme();
+  for (const button of document.querySelectorAll("[data-theme-toggle]")) button.addEventListener("click", nextTheme);
+
+  // --- zone and refresh --------------------------------------------------------------------------------------------
+
+  const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  for (const button of document.querySelectorAll("[data-browser-zone]")) {
+    button.value = own;
+    button.title = own;
+    if (button.form?.dataset.zone === own) button.setAttribute("aria-pressed", "true");
+  }
+
+  const select = $("[data-refresh]");
+  if (select) {
+    select.value = localStorage.getItem("cronzimus_refresh") || "auto";
+    select.addEventListener("change", () => {
+      localStorage.setItem("cronzimus_refresh", select.value);
+      page.schedule();
+    });
+  }
+
+  // --- copying: without https a browser has no navigator.clipboard -------------------------------------------------
+
+  async function copy(text) {
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      const area = document.createElement("textarea");
+      area.value = text;
+      area.className = "visually-hidden";
+      document.body.append(area);
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+    }
+    announce("Copied");
+  }
+
+  function announce(words) {
+    const place = $("#announcement");
+    if (place) place.textContent = words;
+  }
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-copy], [data-copy-from]");
+    if (!button) return;
+    const text = button.dataset.copy ?? $(button.dataset.copyFrom)?.innerText ?? "";
+    copy(text === "link" ? location.href : text);
+    button.classList.add("done");
+    setTimeout(() => button.classList.remove("done"), 1500);
+  });
+
+  // A form is sent once: two clicks on "Run now" are one run.
+  document.addEventListener("submit", (event) => {
+    if (event.defaultPrevented || event.target.method !== "post") return;
+    if (event.target.dataset.sent) return event.preventDefault();
+    event.target.dataset.sent = "1";
+    setTimeout(() => delete event.target.dataset.sent, 5000);
+  });
+  addEventListener("pageshow", () => {
+    for (const form of document.querySelectorAll("[data-sent]")) delete form.dataset.sent;
+  });
+
+  // --- command palette ---------------------------------------------------------------------------------------------
+
+  const palette = $("#palette");
+  const input = palette && $("input", palette);
+  const list = palette && $("ul", palette);
+  let found = [];
+  let chosen = 0;
+  let latest = 0;
+
+  function show() {
+    list.replaceChildren(...found.map((entry, index) => {
+      const item = document.createElement("li");
+      item.id = `palette-${index}`;
+      item.setAttribute("role", "option");
+      item.setAttribute("aria-selected", String(index === chosen));
+      const label = document.createElement("span");
+      label.textContent = entry.label;
+      const hint = document.createElement("span");
+      hint.className = "small";
+      hint.textContent = entry.hint;
+      item.append(label, hint);
+      item.addEventListener("click", () => go(entry));
+      return item;
+    }));
+    input.setAttribute("aria-activedescendant", found.length ? `palette-${chosen}` : "");
+    list.children[chosen]?.scrollIntoView({ block: "nearest" });
+  }
+
+  async function look() {
+    const asked = ++latest;
+    const answer = await fetch(`${palette.dataset.url}?${new URLSearchParams({ q: input.value })}`);
+    if (asked !== latest || !answer.ok || answer.redirected) return;
+    found = (await answer.json()).entries;
+    chosen = 0;
+    show();
+  }
+
+  function go(entry) {
+    if (!entry) return;
+    palette.close();
+    if (!entry.post) return location.assign(entry.url);
+    const form = document.createElement("form");
+    form.method = "post";
+    form.action = entry.url;
+    const token = $("[name=csrfmiddlewaretoken]").cloneNode();
+    const from = document.createElement("input");
+    from.type = "hidden";
+    from.name = "from_page";
+    from.value = "1";
+    form.append(token, from);
+    document.body.append(form);
+    form.submit();
+  }
+
+  function openPalette() {
+    if (!palette || palette.open) return;
+    input.value = "";
+    palette.showModal();
+    look();
+  }
+
+  if (palette) {
+    input.addEventListener("input", look);
+    palette.addEventListener("keydown", (event) => {
+      const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+      if (step && found.length) {
+        event.preventDefault();
+        chosen = (chosen + step + found.length) % found.length;
+        show();
+      } else if (event.key === "Enter") {
+        event.preventDefault();
+        go(found[chosen]);
+      }
+    });
+    palette.addEventListener("click", (event) => { if (event.target === palette) palette.close(); });
+    for (const button of document.querySelectorAll("[data-palette]")) {
+      button.addEventListener("click", (event) => {
+        event.preventDefault();
+        openPalette();
+      });
+    }
+  }
+
+  // --- keyboard ----------------------------------------------------------------------------------------------------
+
+  const keys = $("#keys");
+  const keysOn = $("[data-keys-on]");
+  if (keysOn) {
+    keysOn.checked = localStorage.getItem("cronzimus_keys") !== "off";
+    keysOn.addEventListener("change", () => localStorage.setItem("cronzimus_keys", keysOn.checked ? "on" : "off"));
+  }
+  for (const button of document.querySelectorAll("[data-keys]")) button.addEventListener("click", () => keys.showModal());
+
+  const GO = { o: "Overview", j: "Jobs", r: "Runs", t: "Timeline", u: "Upcoming", f: "Failures", s: "Schedulers" };
+  let before = "";
+
+  function goTo(label) {
+    for (const link of document.querySelectorAll("#nav-sidebar a")) {
+      if ($(".nav-word", link)?.textContent === label) return location.assign(link.href);
+    }
+  }
+
+  function moveRow(step) {
+    const rows = [...document.querySelectorAll("#result_list tbody tr")];
+    const at = rows.findIndex((row) => row.contains(document.activeElement));
+    const row = rows[Math.min(Math.max(at + step, 0), rows.length - 1)];
+    $("th a", row)?.focus();
+  }
+
+  const ACTIONS = {
+    "/": () => $("#content input[type=search]")?.focus(),
+    r: () => page.refresh(),
+    t: nextTheme,
+    n: () => $("[data-new]")?.click(),
+    j: () => moveRow(1),
+    k: () => moveRow(-1),
+    x: () => document.activeElement.closest("tr")?.querySelector(".action-select")?.click(),
+    "?": () => keys?.showModal(),
+    ".": () => {
+      if (!select) return;
+      select.value = select.value === "off" ? "auto" : "off";
+      select.dispatchEvent(new Event("change"));
+      announce(`Refresh ${select.value}`);
+    },
+  };
+
+  document.addEventListener("keydown", (event) => {
+    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k" && palette) {
+      event.preventDefault();
+      return openPalette();
+    }
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+    if (event.target.closest("input, select, textarea, [contenteditable]") || (keysOn && !keysOn.checked)) return;
+    const first = before;
+    before = "";
+    if (first === "g" && GO[event.key]) return goTo(GO[event.key]);
+    if (event.key === "g") { before = "g"; return; }
+    const act = ACTIONS[event.key];
+    if (!act) return;
+    event.preventDefault();
+    act();
+  });
+})();

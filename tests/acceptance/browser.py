@@ -1,0 +1,68 @@
+"""What the tests with a real browser share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.conftest import skip_or_fail
+
+CHROMIUM = Path("/usr/bin/chromium")
+AXE = Path(__file__).parent / "vendor/axe-core/axe.min.js"
+STANDARDS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+"""What axe-core looks for: the rules of WCAG 2.2 AA, and what its authors find good."""
+
+
+@pytest.fixture(scope="module", name="chromium")
+def chromium_fixture() -> Iterator[Browser]:
+    """A real Chromium. Playwright's event loop makes Django take this thread for an asynchronous one."""
+    if not CHROMIUM.exists():
+        skip_or_fail(f"{CHROMIUM} is missing")
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def watch(page: Page, server: str) -> list[str]:
+    """Return a list that fills with what the browser complains of, what fails, and what is asked of other hosts."""
+    wrong: list[str] = []
+    page.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("request", lambda sent: None if is_from(sent.url, server) else wrong.append(f"asks {sent.url}"))
+    page.on("response", lambda answer: wrong.append(f"{answer.status} {answer.url}") if answer.status >= 400 else None)
+    return wrong
+
+
+def is_from(url: str, server: str) -> bool:
+    """Say whether a request goes to the server under test."""
+    return urlsplit(url).netloc == urlsplit(server).netloc or url.startswith("data:")
+
+
+def log_in(page: Page, name: str = "ana") -> None:
+    """Log in as people do; the password is “secret”."""
+    page.goto("/admin/")
+    page.get_by_label("Username").fill(name)
+    page.get_by_label("Password").fill("secret")
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url("/admin/")
+
+
+def inaccessible(page: Page) -> list[str]:
+    """Return what axe-core finds wrong with a page: the rule, and where."""
+    # By the devtools, not as a script of the page: the policy of the page would refuse it.
+    page.evaluate(AXE.read_text())
+    found: dict[str, Any] = page.evaluate(
+        "tags => axe.run(document, {runOnly: {type: 'tag', values: tags}, resultTypes: ['violations']})", STANDARDS
+    )
+    return [
+        f"{violation['id']}: {node['target']} {node['failureSummary'].splitlines()[-1].strip()}"
+        for violation in found["violations"]
+        for node in violation["nodes"][:3]
+    ]

@@ -1,0 +1,71 @@
+"""Every page of the admin in a real browser: light and dark, desk and phone, with no error and nothing inaccessible."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from playwright.sync_api import Browser, Page
+
+from jobs.admin import request_time
+from tests.acceptance import admin_data
+from tests.acceptance.browser import chromium_fixture, inaccessible, log_in, watch  # noqa: F401
+from tests.fakes import FakeClock
+
+SHOTS = os.environ.get("SHOTS", "")
+"""A folder for pictures of the pages, for those who want to look at them."""
+SIZES: dict[str, Any] = {"desk": {"width": 1400, "height": 900}, "phone": {"width": 390, "height": 844}}
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+def pages() -> dict[str, str]:
+    """Return the pages, by the names of their pictures."""
+    return {
+        "overview": "/admin/",
+        "overview-30d": "/admin/?range=30d",
+        "users": "/admin/auth/user/",
+    }
+
+
+@pytest.fixture
+def filled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The day of a team, and a clock that stands still."""
+    monkeypatch.setattr(request_time, "clock", FakeClock(admin_data.NOW))
+    admin_data.register_functions()
+    admin_data.fill()
+    User.objects.create_superuser("ana", password="secret", first_name="Ana", last_name="Meyer")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", ["desk", "phone"])
+def test_no_page_has_an_error_or_leaves_anybody_out(
+    filled: None, chromium: Browser, live_server: Any, size: str, scheme: Any
+) -> None:  # fmt: skip
+    context = chromium.new_context(base_url=live_server.url, viewport=SIZES[size], color_scheme=scheme)
+    page = context.new_page()
+    wrong = watch(page, live_server.url)
+    log_in(page)
+    found = {}
+    for name, path in pages().items():
+        page.goto(path)
+        page.wait_for_load_state("networkidle")
+        problems = [*wrong, *too_wide(page), *inaccessible(page)]
+        wrong.clear()
+        if SHOTS:
+            page.screenshot(path=f"{SHOTS}/{name}-{size}-{scheme}.png", full_page=True)
+        if problems:
+            found[name] = problems
+    context.close()
+    assert not found, json.dumps(found, indent=1)
+
+
+def too_wide(page: Page) -> Iterator[str]:
+    """Say whether a page has to be scrolled sideways."""
+    width = page.evaluate("document.documentElement.scrollWidth")
+    if page.viewport_size and width > page.viewport_size["width"]:
+        yield f"is {width} px wide"
