@@ -147,6 +147,12 @@ def is_time_zone(value: str) -> None:
         )
 
 
+def is_path_prefix(value: str) -> None:
+    """Check that `value` is the first part of addresses, such as /cronzimus, or empty."""
+    if value and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", value):
+        raise ValueError(f"{value!r} is not the path of a folder, such as /cronzimus.")
+
+
 def are_hosts(values: list[str]) -> None:
     """Check that `values` are names of hosts, as ALLOWED_HOSTS has them: no addresses of pages."""
     for value in values:

@@ -20,6 +20,8 @@ DEBUG = env.flag("DEBUG", False)
 SECRET_KEY = env.text("SECRET_KEY", "") or checks.secret_key(BASE_DIR)
 ALLOWED_HOSTS = env.texts("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"], checks.are_hosts)
 HTTPS = env.flag("HTTPS", False)
+# gunicorn reads the same variable, and takes the prefix off the paths of requests.
+FORCE_SCRIPT_NAME = env.text("SCRIPT_NAME", "", checks.is_path_prefix) or None
 CSRF_TRUSTED_ORIGINS = env.texts("CSRF_TRUSTED_ORIGINS", [], checks.are_origins)
 TIME_ZONE = env.text("TIME_ZONE", "UTC", checks.is_time_zone)
 PORT = env.number("PORT", 5000, checks.between(1, 65535))
@@ -136,7 +138,7 @@ TEMPLATES = [
 LANGUAGE_CODE = "en-us"
 USE_I18N = False
 USE_TZ = True
-STATIC_URL = "/static/"
+STATIC_URL = f"{FORCE_SCRIPT_NAME or ''}/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

@@ -53,6 +53,9 @@ STATUSES: dict[type[Exception], int] = {
 }
 """The HTTP status of each exception, of the nearest class in its tree; those of DRF (`APIException`) have their own."""
 
+UNDEFINED = ("42P01", "42703")
+"""The states of PostgreSQL's errors "undefined table" and "undefined column"."""
+
 REFUSALS: dict[int, tuple[str, str]] = {
     400: ("INVALID_REQUEST", "The request is not valid."),
     401: ("UNAUTHORIZED", "A valid token is needed: send 'Authorization: Token …'."),
@@ -93,6 +96,8 @@ def status_of(exception: Exception) -> int:
     # The first is what SQLite says of a file that is damaged, or no database.
     if type(exception) is DatabaseError or lacks_tables(exception):
         return 503
+    if _lacks_migrations(exception):
+        return 503
     return next(STATUSES[kind] for kind in type(exception).__mro__ if kind in STATUSES)
 
 
@@ -112,9 +117,20 @@ def _body(exception: Exception, status: int) -> dict[str, Any]:
     if isinstance(exception, CronzimusError):
         fields = {"fields": exception.fields} if exception.fields else {}
         return {"error": str(exception), "code": exception.code, **fields}
+    if _lacks_migrations(exception):
+        return envelope(status, "The database is not up to date; run 'manage.py migrate'.")
     if isinstance(exception, APIException | PermissionDenied) and status not in (401, 404, 405, 415):
         return envelope(status, str(getattr(exception, "detail", exception)))
     return envelope(status, MIGRATE if lacks_tables(exception) else "")
+
+
+def _lacks_migrations(exception: BaseException | None) -> bool:
+    """Tell whether a table or a column is missing: the web was started before the migrations were applied."""
+    while isinstance(exception, DatabaseError):
+        if str(exception).startswith(("no such table", "no such column")):
+            return True
+        exception = exception.__cause__
+    return getattr(exception, "sqlstate", None) in UNDEFINED
 
 
 def _headers(exception: Exception, status: int) -> dict[str, str]:

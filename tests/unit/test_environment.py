@@ -63,3 +63,14 @@ def test_a_time_zone_that_the_system_lacks_is_said(monkeypatch: pytest.MonkeyPat
 def test_a_time_zone_is_accepted_where_the_system_has_no_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(env, "ZONEINFO", tmp_path / "nothing")
     env.is_time_zone("US/Eastern")
+
+
+@pytest.mark.parametrize("path", ["cronzimus", "/cronzimus/", "/", "/a b", "https://example.com/x"])
+def test_a_path_prefix_begins_with_a_slash_and_ends_without(path: str) -> None:
+    with pytest.raises(ValueError, match="not the path of a folder"):
+        env.is_path_prefix(path)
+
+
+def test_a_path_prefix_may_be_empty_or_nested() -> None:
+    env.is_path_prefix("")
+    env.is_path_prefix("/ops/cronzimus")
