@@ -7,7 +7,12 @@ from typing import Any
 
 import dj_database_url
 
+from jobs.core.zone_data import use_newest_data
+
 from . import env as checks
+
+# First of all, so that no process has read a zone from older data.
+use_newest_data()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = checks.Environment(BASE_DIR / ".env")
