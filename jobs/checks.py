@@ -15,6 +15,7 @@ from django.core.management import get_commands
 from django.db import DEFAULT_DB_ALIAS, connection, router
 
 from .conf import conf, problems, wrong_values
+from .core.zone_data import package_data, used_data
 from .definitions import policies
 
 if TYPE_CHECKING:  # the checks of a site's pages load what they need themselves: a scheduler has no use for it
@@ -32,7 +33,9 @@ A_TEMPLATE, A_STATIC_FILE = "admin/cronzimus/change_list.html", "cronzimus/admin
 
 def register_checks() -> None:
     """Register the checks of this module with Django."""
-    for check in (check_installed_apps, check_time_zones, check_databases, check_sqlite, check_body_limit):
+    for check in (
+        check_installed_apps, check_time_zones, check_zone_data, check_databases, check_sqlite, check_body_limit,
+    ):  # fmt: skip
         register(check, "cronzimus")
     register(check_encoding, Tags.database)
     register(check_urls, Tags.urls)
@@ -81,6 +84,20 @@ def check_time_zones(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     if settings.USE_TZ:
         return []
     return [Error("USE_TZ is False: fire times would be ambiguous.", hint="Set USE_TZ = True.", id="cronzimus.E003")]
+
+
+def check_zone_data(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """Find that older time zone data is used than there is (cronzimus.W005)."""
+    used, package = used_data(), package_data()
+    if package is None or package.version <= used.version:
+        return []
+    return [
+        CheckWarning(
+            f"The time zone data in use is {used}, but {package} is newer: fire times may be those of old rules.",
+            hint=f"Update the system, or call {__package__}.core.zone_data.use_newest_data() in the settings.",
+            id="cronzimus.W005",
+        )
+    ]
 
 
 def check_databases(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:

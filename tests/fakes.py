@@ -14,6 +14,7 @@ from django.contrib.auth.models import Group
 from jobs import services
 from jobs.core.runs import Executor, RunStatus, RunTrigger
 from jobs.core.triggers.definition import Trigger, build_trigger
+from jobs.core.zone_data import used_data
 from jobs.models import Job, Run, Scheduler
 from jobs.scheduler.executors import ExecutorFactory, Hooks, RunExecutor
 from jobs.scheduler.recorder import Recorder
@@ -195,6 +196,7 @@ def make_run(job_id: str = "job", **fields: Any) -> Run:
 def make_scheduler(scheduler_id: str = "s1", *, lease_until: datetime | None = None, **fields: Any) -> Scheduler:
     """Write a scheduler whose lease ends 15 seconds after `NOW`."""
     defaults = {"hostname": "host", "pid": 1, "version": "0", "threads": 4, "started_at": NOW, "heartbeat_at": NOW}
+    defaults["zone_data"] = used_data().version
     return Scheduler.objects.create(
         **{"id": scheduler_id, "lease_until": lease_until or after(15), **defaults, **fields}
     )

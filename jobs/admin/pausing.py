@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.utils import timezone
 from django.utils.text import capfirst
 
 from ..core.exceptions import CronzimusError
+from ..core.times import parse_instant
 from ..models import Control
 
 SHAPE = "%Y-%m-%dT%H:%M:%S"
@@ -21,7 +21,7 @@ SHAPE = "%Y-%m-%dT%H:%M:%S"
 class PauseUntilForm(forms.Form):
     """Until when a job is paused, in the time zone of the job."""
 
-    until = forms.DateTimeField(
+    until = forms.CharField(
         label="Pause until", widget=forms.DateTimeInput({"type": "datetime-local", "step": 1}, format=SHAPE)
     )
 
@@ -32,18 +32,12 @@ class PauseUntilForm(forms.Form):
         super().__init__(data, initial=shown)
         self.fields["until"].help_text = f"Local time of {zone}. What is missed during the pause does not run."
 
-    def full_clean(self) -> None:
-        """Read the local time in the zone of the job."""
-        with timezone.override(self.zone):
-            super().full_clean()
-
     def clean_until(self) -> datetime:
-        """Return the instant in UTC, which has to be one."""
+        """Return the instant in UTC; the input has the times of the API."""
         try:
-            until: datetime = self.cleaned_data["until"].astimezone(UTC)
-        except (OverflowError, ValueError) as error:
-            raise ValidationError("Lies beyond the calendar.") from error
-        return until
+            return parse_instant(self.cleaned_data["until"], self.zone)
+        except ValueError as error:
+            raise ValidationError(f"{capfirst(str(error))}.") from error
 
     def refuse(self, error: CronzimusError) -> None:
         """Show what a service said: what is wrong with an input beside it."""

@@ -15,9 +15,11 @@ from .. import checks, migrations, services
 from ..conf import conf
 from ..core.clock import SystemClock
 from ..core.exceptions import CronzimusError
+from ..core.zone_data import used_data
 from ..db.postgresql import pooling
 from ..scheduler import listeners
 from ..scheduler.listeners import Listener
+from ..selectors.zone_data import schedulers_with_other_data
 
 logger = logging.getLogger("cronzimus.runscheduler")
 
@@ -77,6 +79,27 @@ def make_declared_jobs() -> None:
         _wait(_make_declared_jobs)
     except CronzimusError as error:
         raise CommandError(str(error)) from error
+
+
+def follow_time_zones() -> None:
+    """Compute next fire times anew if the time zone or its data has changed, and name schedulers with other data."""
+    _wait(_follow_time_zones)
+
+
+def _follow_time_zones() -> None:
+    now = SystemClock().now()
+    try:
+        services.follow_time_zones(now=now)
+        others = schedulers_with_other_data(now)
+    except OperationalError as error:
+        connection.close()
+        raise NotYet(f"next fire times cannot be computed: {one_line(error)}") from error
+    if others:
+        named = ", ".join(f"{other.pk} ({other.zone_data or 'unknown'})" for other in others)
+        logger.warning(
+            "other schedulers use other time zone data than this one's %s, and may claim other fire times: %s",
+            used_data(), named, extra={"action": "zone_data_differs"},
+        )  # fmt: skip
 
 
 def load_listeners() -> list[Listener]:

@@ -9,13 +9,19 @@ from .fields import ActorField
 
 
 class Control(models.Model):
-    """The one row that says whether all claiming is paused, since when, by whom and why."""
+    """The one row that says whether all claiming is paused, since when, by whom and why.
+
+    `time_zone` and `zone_data` are the site's zone and the version of the time zone data with which the next fire times
+    of all jobs were computed; empty until a scheduler has started.
+    """
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     paused = models.BooleanField(default=False)
     paused_at = models.DateTimeField(null=True)
     actor = ActorField()
     reason = models.CharField(max_length=500, blank=True, default="")
+    time_zone = models.CharField(max_length=100, blank=True, default="")
+    zone_data = models.CharField(max_length=40, blank=True, default="")
 
     class Meta:
         default_permissions = ()

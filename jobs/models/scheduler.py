@@ -31,6 +31,7 @@ class Scheduler(models.Model):
     hostname = models.CharField(max_length=100)
     pid = models.PositiveIntegerField()
     version = models.CharField(max_length=40)
+    zone_data = models.CharField("time zone data", max_length=40, blank=True, default="")
     threads = models.PositiveSmallIntegerField()
     processes = models.PositiveSmallIntegerField(default=0)
     started_at = models.DateTimeField()

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from .. import __version__
 from ..core.clock import Clock
+from ..core.zone_data import used_data
 from ..models import Scheduler
 from .store import admission
 from .store.held import HeldRun
@@ -64,6 +65,7 @@ class Lease:
         self.scheduler_id = f"{hostname[:100]}-{os.getpid()}-{secrets.token_hex(4)}"
         Scheduler.objects.create(
             id=self.scheduler_id, hostname=hostname[:100], pid=os.getpid(), version=__version__,
+            zone_data=used_data().version,
             threads=self._threads, processes=self._processes, started_at=now, heartbeat_at=now,
             lease_until=now + timedelta(seconds=LEASE_SECONDS),
         )  # fmt: skip

@@ -15,6 +15,7 @@ from .jobs import (
 from .pausing import pause_job, resume_job, skip_next
 from .runs import cancel_run, retry_run, run_job
 from .tokens import create_token, find_token, shown
+from .zone_changes import follow_time_zones
 
 __all__ = [
     "acknowledge_incident",
@@ -24,6 +25,7 @@ __all__ = [
     "create_token",
     "duplicate_job",
     "find_token",
+    "follow_time_zones",
     "get_job",
     "job_not_found",
     "pause_all",

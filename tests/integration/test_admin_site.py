@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth.models import User
 
-from jobs.models import Token
+from jobs.models import Scheduler, Token
 from jobs.selectors import backlog
 from jobs.services.tokens import digest_of
 from tests.fakes import NOW, after, make_job, make_jobs, make_run, make_scheduler, make_token
@@ -68,6 +68,18 @@ def test_the_list_of_schedulers_shows_the_heartbeats_age_and_the_work(admin):
     page = admin.read(SCHEDULERS)
     assert cell(page, "heartbeat") == "2030-01-01 11:59:56 UTC 4 s ago"
     assert [cell(page, name) for name in ("threads", "queued_runs", "running_runs")] == ["10", "2", "3"]
+
+
+def test_the_schedulers_page_names_schedulers_with_other_time_zone_data(admin):
+    make_scheduler("same")
+    make_scheduler("old", zone_data="2019a")
+    make_scheduler("unknown", zone_data="")
+    make_scheduler("gone", zone_data="2018a", stopped_at=NOW)
+    page = text(admin.read("/admin/cronzimus/scheduler/"))
+    assert "old uses 2019a, unknown uses an unknown version." in page
+    for name in ("old", "unknown"):
+        Scheduler.objects.get(pk=name).delete()
+    assert "Different time zone data" not in text(admin.read("/admin/cronzimus/scheduler/"))
 
 
 def test_the_schedulers_page_shows_that_nothing_waits(admin):

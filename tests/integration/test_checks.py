@@ -14,6 +14,7 @@ from django.urls import include, path
 from pytest_django import Settings
 
 from jobs import checks
+from jobs.core.zone_data import ZoneData
 
 TAGS = ("cronzimus", "urls", "templates", "staticfiles", "security")
 
@@ -142,3 +143,26 @@ def test_the_errors_that_keep_a_scheduler_from_working_are_no_warnings(settings:
 def test_an_error_may_be_silenced(settings: Settings) -> None:
     settings.USE_TZ, settings.SILENCED_SYSTEM_CHECKS = False, ["cronzimus.E003"]
     assert checks.errors() == []
+
+
+@pytest.mark.parametrize(
+    ("used", "package", "warns"),
+    [
+        ("2025b", "2026f", True),
+        ("", "2026f", True),
+        ("2026f", "2026f", False),
+        ("2026g", "2026f", False),
+        ("", None, False),
+    ],
+)
+def test_older_time_zone_data_than_there_is(
+    monkeypatch: pytest.MonkeyPatch, used: str, package: str | None, warns: bool
+) -> None:
+    monkeypatch.setattr(checks, "used_data", lambda: ZoneData("the system's", used))
+    monkeypatch.setattr(checks, "package_data", lambda: package and ZoneData("the package tzdata", package))
+    messages = [message for message in run_checks(tags=["cronzimus"]) if message.id == "cronzimus.W005"]
+    assert bool(messages) is warns
+    if warns:
+        assert (used or "an unknown version") in messages[0].msg
+        assert "2026f (the package tzdata) is newer" in messages[0].msg
+        assert "use_newest_data" in str(messages[0].hint)

@@ -16,8 +16,10 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
 from ... import services
+from ...core.zone_data import used_data
 from ...models import Scheduler
 from ...selectors import backlog, counts
+from ...selectors.zone_data import schedulers_with_other_data
 from .. import display
 from ..base import ReadOnlyAdmin, actor_of
 from ..pausing import PauseAllForm
@@ -70,9 +72,10 @@ class SchedulerAdmin(ReadOnlyAdmin):
 
     list_display: Any = (
         "id", state, heartbeat, "threads", "processes", "queued_runs", "running_runs", started, "version",
+        "zone_data",
     )  # fmt: skip
     fields: ClassVar[Any] = (
-        "id", state, "hostname", "pid", "version", "threads", "processes", "queued_runs", "running_runs",
+        "id", state, "hostname", "pid", "version", "zone_data", "threads", "processes", "queued_runs", "running_runs",
         started, heartbeat, lease, stopped,
     )  # fmt: skip
 
@@ -92,7 +95,11 @@ class SchedulerAdmin(ReadOnlyAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show the list, what waits, and whether all is paused."""
         now = request_now(request)
-        context = {**(extra_context or {}), "all_paused": counts.all_paused(), "backlog": figures(now)}
+        context = {
+            **(extra_context or {}),
+            "all_paused": counts.all_paused(), "backlog": figures(now),
+            "zone_data": used_data(), "other_zone_data": schedulers_with_other_data(now),
+        }  # fmt: skip
         if may_pause_all(request):
             context |= {
                 "pause_form": PauseAllForm(),

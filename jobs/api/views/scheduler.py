@@ -69,6 +69,7 @@ def _scheduler(scheduler: Scheduler, now: datetime) -> dict[str, Any]:
         "hostname": scheduler.hostname,
         "pid": scheduler.pid,
         "version": scheduler.version,
+        "zone_data": scheduler.zone_data,
         "started_at": utc(scheduler.started_at),
         "heartbeat_at": utc(scheduler.heartbeat_at),
         "alive": scheduler.is_alive(now),

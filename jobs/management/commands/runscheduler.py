@@ -16,6 +16,7 @@ from django.db import connection
 
 from ... import __version__
 from ...conf import conf
+from ...core.zone_data import used_data
 from ...db.guest import use_own_connections
 from ...models import Job
 from ...worker.console import log_to_console
@@ -85,6 +86,7 @@ def _run(signals: Signals, once: bool, threads: int, processes: int) -> int:
     startup.require_sessions()
     with loop_connection():
         startup.make_declared_jobs()
+        startup.follow_time_zones()
         startup.warn_of_connections(threads, processes)
         startup.warn_of_encoding()
         _banner(threads)
@@ -102,8 +104,8 @@ def _run(signals: Signals, once: bool, threads: int, processes: int) -> int:
 
 def _banner(threads: int) -> None:
     logger.info(
-        "Cronzimus %s scheduler, pid %d: %s, %d threads, zone %s, %d jobs",
-        __version__, os.getpid(), connection.vendor, threads, settings.TIME_ZONE, Job.objects.count(),
+        "Cronzimus %s scheduler, pid %d: %s, %d threads, zone %s, zone data %s, %d jobs",
+        __version__, os.getpid(), connection.vendor, threads, settings.TIME_ZONE, used_data(), Job.objects.count(),
         extra={"action": "scheduler_started"},
     )  # fmt: skip
 
