@@ -1,6 +1,6 @@
 # `make run` and `make test` set up all that they need; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint unit integration acceptance lock dist bench soak clean
+.PHONY: help run test lint unit integration acceptance embed lock dist bench soak clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -14,7 +14,7 @@ help: ## list the targets
 run: $(VENV)/.run ## web (port 5000, this machine only) and scheduler together, on SQLite
 	@DEBUG=$${DEBUG:-true} exec $(BIN)/python manage.py up
 
-test: lint unit integration acceptance ## everything
+test: lint unit integration acceptance $(if $(filter true,$(CI)),embed) ## everything; the projects of `make embed` with CI=true alone
 
 lint: $(VENV)/.dev ## ruff, mypy, Django's checks, migrations
 	$(BIN)/ruff format --check .
@@ -32,6 +32,9 @@ integration: $(VENV)/.test ## the database: SQLite, then PostgreSQL
 
 acceptance: $(VENV)/.test ## real processes, signals, a real browser
 	$(PYTEST) tests/acceptance
+
+embed: $(VENV)/.dev $(VENV)/.dist ## the built wheel in a project of somebody else's, with each Django that it is for
+	$(PYTEST) tests/embed
 
 lock: $(VENV)/.dev ## requirements*.txt from requirements*.in
 	for part in "" -test -dev -bench -dist; do \

@@ -11,6 +11,8 @@ import pytest
 
 from .shop import EMAIL, Answer, Client, Shop, form_of, until
 
+pytestmark = pytest.mark.timeout(600)  # the first test of a shop sets it up, whatever else the machine does
+
 JOBS = "/ops/scheduler/jobs"
 COUNT = {"func": "jobs.job_functions:count_customers", "trigger": "interval", "hours": 9}
 

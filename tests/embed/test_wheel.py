@@ -12,6 +12,8 @@ from jobs import __version__
 
 from .environments import ROOT
 
+pytestmark = pytest.mark.timeout(600)
+
 
 @pytest.fixture(scope="module")
 def names(wheel: Path) -> set[str]:

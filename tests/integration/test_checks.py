@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +18,7 @@ from pytest_django import Settings
 from jobs import checks
 from jobs.core.zone_data import ZoneData
 
+ROOT = Path(__file__).parents[2]
 TAGS = ("cronzimus", "urls", "templates", "staticfiles", "security")
 
 
@@ -166,3 +169,9 @@ def test_older_time_zone_data_than_there_is(
         assert (used or "an unknown version") in messages[0].msg
         assert "2026f (the package tzdata) is newer" in messages[0].msg
         assert "use_newest_data" in str(messages[0].hint)
+
+
+def test_the_docs_list_every_check() -> None:
+    pattern = r"cronzimus\.[EW]\d{3}"
+    documented = re.findall(rf"^\| `({pattern})`", (ROOT / "docs" / "embed.md").read_text(), flags=re.M)
+    assert documented == sorted(set(re.findall(rf'id="({pattern})"', Path(checks.__file__).read_text())))

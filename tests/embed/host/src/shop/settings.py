@@ -3,6 +3,10 @@
 import os
 from pathlib import Path
 
+from cronzimus.core.zone_data import use_newest_data
+
+use_newest_data()
+
 FOLDER = Path(os.environ["SHOP_FOLDER"])
 DEBUG = False
 SECRET_KEY = "only-for-tests"
