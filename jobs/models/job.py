@@ -22,6 +22,9 @@ JOB_ID = r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}"
 SEARCHED = ("id", "name", "func", "description")
 """The fields in which people search for jobs."""
 
+KEEP_DAYS = 90
+"""The days for which a job keeps its runs unless it says otherwise: without a limit a history would grow for ever."""
+
 
 class JobQuerySet(models.QuerySet["Job"]):
     """The questions that the scheduler and the lists ask."""
@@ -77,7 +80,7 @@ class Job(models.Model):
     concurrency_limit = models.PositiveSmallIntegerField(default=1)
     max_runs = models.PositiveIntegerField(null=True, blank=True)
     keep_runs = models.PositiveIntegerField(null=True, blank=True)
-    keep_days = models.PositiveIntegerField(null=True, blank=True)
+    keep_days = models.PositiveIntegerField(null=True, blank=True, default=KEEP_DAYS)
     keep_failed_days = models.PositiveIntegerField(null=True, blank=True)
     paused_until = models.DateTimeField(null=True, editable=False)
     declaration = StoredJSON(null=True, blank=True, editable=False)

@@ -83,7 +83,7 @@ def test_the_detail_has_everything(api: Api) -> None:
         "func": "tests:inspect", "description": "What it is for.", "tags": ["mail", "daily"], "executor": "thread",
         "misfire_grace_time": 60, "coalesce": False, "max_instances": 2, "overlap": "skip", "queue_limit": 10,
         "timeout": None, "retries": None, "priority": 0, "concurrency_group": "", "concurrency_limit": 1,
-        "max_runs": None, "keep_runs": None, "keep_days": None, "keep_failed_days": None, "paused_until": None,
+        "max_runs": None, "keep_runs": None, "keep_days": 90, "keep_failed_days": None, "paused_until": None,
         "trigger_description": api.get(JOB)["trigger_description"], "warnings": [], "error": "",
         "run_count": 0, "failure_count": 0, "last_status": "", "last_run_at": None,
         "created_at": "2030-01-01T12:00:00Z", "updated_at": "2030-01-01T12:00:00Z",

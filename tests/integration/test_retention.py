@@ -32,10 +32,17 @@ def ages() -> list[float]:
 
 
 def test_a_job_without_limits_keeps_all_runs() -> None:
-    job = make_job()
+    job = make_job(keep_days=None)
     days_ago(1, 10_000)
     assert prune_job(job, NOW) == 0
     assert len(ages()) == 2
+
+
+def test_a_job_that_says_nothing_keeps_its_runs_for_90_days() -> None:
+    job = make_job()
+    days_ago(89, 91)
+    assert prune_job(job, NOW) == 1
+    assert ages() == [89]
 
 
 def test_the_newest_runs_are_kept() -> None:
@@ -115,7 +122,7 @@ def test_the_runs_of_other_jobs_stay() -> None:
 
 
 def test_a_limit_for_failures_alone_deletes_nothing() -> None:
-    job = make_job(keep_failed_days=1)
+    job = make_job(keep_days=None, keep_failed_days=1)
     days_ago(2)
     days_ago(3, status=RunStatus.FAILED)
     assert prune_job(job, NOW) == 0
