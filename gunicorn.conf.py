@@ -4,7 +4,12 @@ import os
 import signal
 from typing import Any
 
-limit_request_line = 0  # the API refuses what is too long itself, in the envelope of its errors
+# No thread waits for a client that sends nothing, or sends slowly.
+worker_class = "cronzimus_site.webworker.BufferingWorker"
+# gunicorn's own limits, in bytes and in number: what is longer is refused before it is read.
+limit_request_line = 8190
+limit_request_field_size = 8190
+limit_request_fields = 100
 
 # Its socket would lie in a home that a service's user does not have. systemd and signals do all that it could.
 control_socket_disable = True

@@ -96,15 +96,16 @@ def status_of(exception: Exception) -> int:
     # The first is what SQLite says of a file that is damaged, or no database.
     if type(exception) is DatabaseError or lacks_tables(exception):
         return 503
-    if _lacks_migrations(exception):
-        return 503
     return next(STATUSES[kind] for kind in type(exception).__mro__ if kind in STATUSES)
 
 
-def lacks_tables(error: BaseException) -> bool:
-    """Tell whether a statement failed because a table or a column is not there: `migrate` has not been run."""
-    state = getattr(error.__cause__, "sqlstate", None)  # of psycopg; 42P01 is undefined_table, 42703 undefined_column
-    return state in ("42P01", "42703") or str(error).startswith(("no such table", "no such column"))
+def lacks_tables(error: BaseException | None) -> bool:
+    """Tell whether a table or a column is missing: the web was started before the migrations were applied."""
+    while isinstance(error, DatabaseError):
+        if str(error).startswith(("no such table", "no such column")):
+            return True
+        error = error.__cause__
+    return getattr(error, "sqlstate", None) in UNDEFINED
 
 
 def envelope(status: int, message: str = "", **more: Any) -> dict[str, Any]:
@@ -117,20 +118,9 @@ def _body(exception: Exception, status: int) -> dict[str, Any]:
     if isinstance(exception, CronzimusError):
         fields = {"fields": exception.fields} if exception.fields else {}
         return {"error": str(exception), "code": exception.code, **fields}
-    if _lacks_migrations(exception):
-        return envelope(status, "The database is not up to date; run 'manage.py migrate'.")
     if isinstance(exception, APIException | PermissionDenied) and status not in (401, 404, 405, 415):
         return envelope(status, str(getattr(exception, "detail", exception)))
     return envelope(status, MIGRATE if lacks_tables(exception) else "")
-
-
-def _lacks_migrations(exception: BaseException | None) -> bool:
-    """Tell whether a table or a column is missing: the web was started before the migrations were applied."""
-    while isinstance(exception, DatabaseError):
-        if str(exception).startswith(("no such table", "no such column")):
-            return True
-        exception = exception.__cause__
-    return getattr(exception, "sqlstate", None) in UNDEFINED
 
 
 def _headers(exception: Exception, status: int) -> dict[str, str]:
