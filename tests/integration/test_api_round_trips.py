@@ -140,6 +140,8 @@ def test_another_number_is_still_refused_in_a_form_that_a_new_job_may_not_have(a
         ("2031-06-01 10:00:00", "2031-06-01T10:00"),
         ("2031-06-01 10:00:00", "2031-06-01T10:00:00Z"),
         ("2031-06-01", "2031-06-01T00:00:00"),
+        ("2031-06-01T10:00:00Z", "2031-06-01T10:00:00.0000000Z"),
+        ("2031-06-01T10:00:00.123456Z", "2031-06-01 10:00:00.123456789+00"),
     ],
 )
 @pytest.mark.parametrize("passed", [False, True])
@@ -237,6 +239,8 @@ def rewritten_time(text: str, zone: ZoneInfo, draw: Callable[..., Any]) -> str:
         aware.astimezone(UTC).isoformat(timespec="milliseconds"),
         aware.astimezone(timezone(timedelta(hours=5, minutes=30))).isoformat("T"),
         aware.astimezone(ZoneInfo("America/New_York")).isoformat(" "),
+        aware.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f000+00"),  # nanoseconds, and PostgreSQL's offset
+        aware.astimezone(UTC).strftime("%Y-%m-%dt%H:%M:%S.%f0z"),  # seven digits, as .NET writes them
     ]
     return draw(st.sampled_from(forms))
 
