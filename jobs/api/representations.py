@@ -20,7 +20,7 @@ from ..functions import registry
 from ..functions.registry import Function
 from ..models import Job
 from ..models.run import duration
-from ..selectors.states import is_paused, job_state, zone_of
+from ..selectors.states import job_state, zone_of
 from ..selectors.warnings import job_warnings
 
 RUN_FIELDS = (
@@ -41,7 +41,7 @@ def job_detail(job: Job, now: datetime) -> dict[str, Any]:
         "trigger": job.trigger,
         **next_times(job),
         "state": state,
-        "paused_until": utc(job.paused_until) if is_paused(job, now) else None,
+        "paused_until": utc(job.paused_until) if job.is_paused(now) else None,
         "args": args,
         "kwargs": kwargs,
         "func": job.func,

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from functools import reduce
 from operator import or_
 
 from django.core.validators import RegexValidator
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Case, F, Q, Value, When
 from django.utils import timezone
 
-from ..core.runs import Executor, Overlap, RunStatus
+from ..core.runs import Executor, JobState, Overlap, RunStatus
 from .fields import StoredJSON
 from .lookups import HasTag
 
@@ -32,6 +33,25 @@ class JobQuerySet(models.QuerySet["Job"]):
     def due(self, now: datetime) -> JobQuerySet:
         """Return the jobs with an unclaimed fire time at `now`, the longest due first (index `job_due`)."""
         return self.filter(next_run_time__lte=now).order_by("next_run_time")
+
+    def with_state(self, now: datetime | Value, *, functions: Collection[str] | None = None) -> JobQuerySet:
+        """Annotate each job with its `state` at `now`: the rule of `selectors.states.job_state` in SQL.
+
+        `functions` are the registered ones: a job of any other is broken. Definitions that are broken otherwise, by a
+        damaged trigger or by arguments that do not fit, cannot be told in SQL.
+        """
+        is_broken = Q(next_run_time=None) & ~Q(error="")
+        if functions is not None:
+            is_broken |= ~Q(func__in=functions)
+        state = Case(
+            When(is_broken, then=Value(JobState.BROKEN.value)),
+            When(Q(paused=True) | Q(paused_until__gt=now), then=Value(JobState.PAUSED.value)),
+            When(next_run_time=None, then=Value(JobState.COMPLETED.value)),
+            When(last_run_at=None, then=Value(JobState.PENDING.value)),
+            default=Value(JobState.RUNNING.value),
+            output_field=models.TextField(),
+        )
+        return self.annotate(state=state)
 
     def tagged(self, *tags: str) -> JobQuerySet:
         """Return the jobs that have at least one of `tags`."""
@@ -129,3 +149,7 @@ class Job(models.Model):
 
     def __str__(self) -> str:
         return self.id
+
+    def is_paused(self, now: datetime) -> bool:
+        """Tell whether the trigger is stopped at `now`: for good, or until a later instant."""
+        return self.paused or (self.paused_until is not None and self.paused_until > now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from django.db import models
@@ -33,6 +34,28 @@ class HasTag(models.Func):
         is_list = f"typeof({column}) = 'text' AND json_valid({column}) AND json_type({column}) = 'array'"
         found = f"EXISTS (SELECT 1 FROM json_each({column}) WHERE json_each.value = %s)"  # noqa: S608
         return f"(CASE WHEN {is_list} THEN {found} ELSE 0 END)", (*params * 4, self.tag)
+
+
+class IsAmong(models.Func):
+    """Whether a column of texts has one of many values: as one parameter, of which there may be any number."""
+
+    output_field = models.BooleanField()
+    conditional = True
+
+    def __init__(self, column: str, values: Iterable[str]) -> None:
+        """Look for `values` in `column`."""
+        super().__init__(models.F(column))
+        self.values = json.dumps(list(values))
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, tuple[Any, ...]]:
+        """Return the SQL for PostgreSQL."""
+        column, params = compiler.compile(self.source_expressions[0])
+        return f"({column} IN (SELECT jsonb_array_elements_text(%s::jsonb)))", (*params, self.values)
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, tuple[Any, ...]]:
+        """Return the SQL for SQLite."""
+        column, params = compiler.compile(self.source_expressions[0])
+        return f"({column} IN (SELECT value FROM json_each(%s)))", (*params, self.values)  # noqa: S608
 
 
 class HasText(models.Lookup):

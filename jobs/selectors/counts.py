@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from django.db.models import Count, Q
 
-from ..core.runs import RunStatus
+from ..core.runs import JobState, RunStatus
 from ..functions import registry
 from ..models import Control, Job, Run, Scheduler
+from ..models.job import JobQuerySet
 
 FAILURES = (RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.LOST)
 """Statuses after which an active job counts as failing. A run that a person cancelled is no failure."""
@@ -18,46 +19,44 @@ DEAD_FOR = timedelta(hours=24)
 """How long a scheduler that died is shown beside those that live."""
 
 
-def broken() -> Q:
-    """Match the jobs that cannot run: their function is not registered, or a scheduler found their row damaged."""
-    known = [function.reference for function in registry.functions()]
-    return ~Q(func__in=known) | (~Q(error="") & Q(next_run_time=None))
+class Kind(NamedTuple):
+    """Jobs as people count and filter them: those in one of `states` (any, if there are none) that match `also`."""
+
+    states: tuple[JobState, ...] = ()
+    also: Q = Q()
+
+    @property
+    def condition(self) -> Q:
+        """The condition on jobs with their state, as `judged` returns them."""
+        return Q(state__in=self.states) & self.also if self.states else self.also
 
 
-def paused(now: datetime) -> Q:
-    """Match the jobs that `states.is_paused` finds paused at `now`."""
-    return Q(paused=True) | Q(paused_until__isnull=False, paused_until__gt=now)
-
-
-def active(now: datetime) -> Q:
-    """Match the jobs that have a fire time to come."""
-    return Q(next_run_time__isnull=False) & ~paused(now) & ~broken()
-
-
-def failing(now: datetime) -> Q:
-    """Match the active jobs whose last run failed."""
-    return active(now) & Q(last_status__in=FAILURES)
-
-
-def _running(now: datetime) -> Q:
-    return Q(pk__in=Run.objects.active().filter(status=RunStatus.RUNNING).values("job_id"))
-
-
-JOB_STATES: dict[str, Callable[[datetime], Q]] = {
-    "active": active,
-    "paused": lambda now: paused(now) & ~broken(),
-    "failing": failing,
-    "running": _running,
-    "never": lambda now: Q(last_run_at=None),
-    "completed": lambda now: Q(next_run_time=None) & ~paused(now) & ~broken(),
-    "broken": lambda now: broken(),
+_ACTIVE = (JobState.PENDING, JobState.RUNNING)
+KINDS: dict[str, Kind] = {
+    "active": Kind(_ACTIVE),
+    "paused": Kind((JobState.PAUSED,)),
+    "failing": Kind(_ACTIVE, Q(last_status__in=FAILURES)),
+    "running": Kind(also=Q(pk__in=Run.objects.active().filter(status=RunStatus.RUNNING).values("job_id"))),
+    "never": Kind(also=Q(last_run_at=None)),
+    "completed": Kind((JobState.COMPLETED,)),
+    "broken": Kind((JobState.BROKEN,)),
 }
-"""The states by which people count and filter jobs, each with its condition at an instant. They overlap."""
+"""The kinds of jobs by their names. They overlap."""
+
+
+def judged(now: datetime) -> JobQuerySet:
+    """Return all jobs with their state at `now`, as far as the database can tell it: see `JobQuerySet.with_state`."""
+    return Job.objects.with_state(now, functions=[function.reference for function in registry.functions()])
+
+
+def jobs_of(kind: str, now: datetime) -> JobQuerySet:
+    """Return the jobs of one of `KINDS`, as they are counted."""
+    return judged(now).filter(KINDS[kind].condition)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobCounts:
-    """How many jobs there are, in all and by the states of `JOB_STATES`, but for those that have a running run."""
+    """How many jobs there are, in all and of each of `KINDS` but "running"."""
 
     all: int
     active: int
@@ -69,11 +68,14 @@ class JobCounts:
 
 
 def job_counts(now: datetime) -> JobCounts:
-    """Count the jobs at `now`."""
-    conditions = {name: match(now) for name, match in JOB_STATES.items() if name != "running"}
+    """Count the jobs at `now`, in one query.
+
+    Jobs that only a look at their definitions shows to be broken count as what they would be otherwise; lists and
+    filters look (`job_list.in_states`).
+    """
     # The aliases may not be names of fields: the conditions would mean the counts.
-    counts = {f"{name}_jobs": Count("pk", filter=match) for name, match in conditions.items()}
-    found = Job.objects.aggregate(all_jobs=Count("pk"), **counts)
+    counts = {f"{name}_jobs": Count("pk", filter=kind.condition) for name, kind in KINDS.items() if name != "running"}
+    found = judged(now).aggregate(all_jobs=Count("pk"), **counts)
     return JobCounts(**{name.removesuffix("_jobs"): number for name, number in found.items()})
 
 

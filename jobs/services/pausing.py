@@ -42,7 +42,7 @@ def resume_job(job_id: str, *, now: datetime) -> Job:
     """
     with transaction.atomic():
         job = locked_job(job_id)
-        if job.paused or (job.paused_until is not None and job.paused_until > now):
+        if job.is_paused(now):
             job.next_run_time = next_after(job, now)
             job.paused, job.paused_until, job.updated_at = False, None, now
             job.save(update_fields=["paused", "paused_until", "next_run_time", "updated_at"])

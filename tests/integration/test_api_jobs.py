@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from jobs.core.runs import RunStatus
+from jobs.core.runs import JobState, RunStatus
 from jobs.models import Job, Run
-from jobs.selectors.states import job_state, state_sql
+from jobs.selectors.job_list import in_states
+from jobs.selectors.states import job_state
 from tests.fakes import NOW, FakeClock, after, make_job, make_jobs, make_run
 
 from .api_client import Api
@@ -117,7 +118,35 @@ def test_the_state_is_the_same_in_python_and_in_sql(
     job = make_job(
         error=error, next_run_time=next_run_time, paused=paused, last_run_at=last_run_at, paused_until=paused_until
     )
-    assert Job.objects.values_list(state_sql(NOW)).get() == (job_state(job, NOW)[0],)
+    state, _ = job_state(job, NOW)
+    assert Job.objects.with_state(NOW).get().state == state
+    assert [found for found in JobState if in_states(Job.objects.all(), [found], NOW)] == [state]
+
+
+BROKEN: dict[str, dict[str, Any]] = {
+    "an unknown function": {"func": "nobody:knows"},
+    "a damaged trigger": {"trigger": {"type": "interval", "seconds": 0}},
+    "arguments that do not fit": {"func": "tests:echo", "args": [1, 2, 3]},
+    "an error of the scheduler's": {"error": "it broke", "next_run_time": None},
+}
+
+
+@pytest.mark.parametrize("damage", BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize("paused", [False, True])
+def test_a_broken_job_is_in_no_other_state(db: None, damage: dict[str, Any], paused: bool) -> None:
+    make_job("sound")
+    job = make_job(**{"paused": paused, "next_run_time": None if paused else NOW} | damage)
+    assert job_state(job, NOW)[0] is JobState.BROKEN
+    found = {state: in_states(Job.objects.all(), [state], NOW).values_list("pk", flat=True) for state in JobState}
+    assert [state for state in JobState if "job" in found[state]] == [JobState.BROKEN]
+    assert [state for state in JobState if "sound" in found[state]] == [JobState.PENDING]
+
+
+def test_any_number_of_jobs_may_be_broken(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_jobs(40_000, func="tests:echo", args=[1, 2, 3])
+    make_job("sound")
+    assert in_states(Job.objects.all(), [JobState.BROKEN], NOW).count() == 40_000
+    assert in_states(Job.objects.all(), [JobState.PENDING], NOW).get().pk == "sound"
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,11 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from jobs.api import listing
 from jobs.api.rendering import to_json
 from jobs.api.representations import job_detail
 from jobs.functions import registry
 from jobs.models import Job
-from jobs.selectors import descriptions
+from jobs.selectors import descriptions, job_list
 from tests.fakes import NOW, FakeClock, after, make_job
 
 from .api_client import Api
@@ -73,7 +72,7 @@ def ids(api: Api, query: str = "") -> str:
 @pytest.fixture(params=[1, 2, 3, 1000])
 def seven_jobs(request: pytest.FixtureRequest, db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Seven jobs, a to g, of which every second one is paused, read in parts of different sizes."""
-    monkeypatch.setattr(listing, "PART", request.param)
+    monkeypatch.setattr(job_list, "PART", request.param)
     for number, job_id in enumerate("gbcfaed"):
         tags, description = ["even" if number % 2 else "odd"], "a needle" if job_id == "e" else ""
         make_job(job_id, paused=job_id in "bdf", tags=tags, description=description)
@@ -111,7 +110,7 @@ def test_a_page_is_the_same_in_parts_of_any_size(
 def test_the_first_end_of_a_pause_in_any_part_ends_the_page(
     api: Api, transactional_db: None, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listing, "PART", 1)
+    monkeypatch.setattr(job_list, "PART", 1)
     for job_id, seconds in (("a", 60), ("b", 5), ("c", 30)):
         make_job(job_id, paused_until=after(seconds))
     make_job("d")

@@ -47,12 +47,12 @@ def next_run(job: Job, now: datetime) -> str:
 
 def pause_end(job: Job, now: datetime) -> datetime | None:
     """Return when the pause of a job ends by itself. None: it is not paused, or until somebody resumes it."""
-    return job.paused_until if not job.paused and states.is_paused(job, now) else None
+    return job.paused_until if not job.paused and job.is_paused(now) else None
 
 
 def offered(job: Job) -> tuple[str, ...]:
     """Return the names of the actions that make sense for a job in a row of the list."""
-    return ("run", "resume" if states.is_paused(job, row_now(job)) else "pause", "duplicate")
+    return ("run", "resume" if job.is_paused(row_now(job)) else "pause", "duplicate")
 
 
 def offered_on_page(job: Job) -> tuple[str, ...]:

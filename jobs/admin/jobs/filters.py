@@ -1,15 +1,17 @@
-"""How the list of jobs is narrowed: by what the database knows, without a look at the triggers."""
+"""The filters of the list of jobs."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from ...core.runs import FINISHED, Executor
 from ...models import Job
+from ...models.job import JobQuerySet
 from ...selectors import counts
+from ...selectors.job_list import in_states
 from ..filters import BarFilter, FieldFilter
 from ..request_time import request_now
 
@@ -25,12 +27,16 @@ class StateFilter(BarFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Return the states."""
-        return [(name, STATE_WORDS.get(name, name)) for name in counts.JOB_STATES]
+        return [(name, STATE_WORDS.get(name, name)) for name in counts.KINDS]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Job]) -> QuerySet[Job]:
         """Narrow the jobs to the chosen state."""
-        chosen = counts.JOB_STATES.get(self.value() or "")
-        return queryset.filter(chosen(request_now(request))) if chosen else queryset
+        chosen = counts.KINDS.get(self.value() or "")
+        if chosen is None:
+            return queryset
+        jobs = cast(JobQuerySet, queryset)
+        found = in_states(jobs, chosen.states, request_now(request)) if chosen.states else jobs
+        return found.filter(chosen.also)
 
 
 class LastResultFilter(FieldFilter):

@@ -38,7 +38,7 @@ def attention(times: Times) -> list[Trouble]:
 
 
 def _failing(times: Times) -> list[Trouble]:
-    jobs = list(Job.objects.filter(counts.failing(times.now)).order_by("-last_run_at").only(*NEEDED)[:MOST])
+    jobs = list(counts.jobs_of("failing", times.now).order_by("-last_run_at").only(*NEEDED)[:MOST])
     runs = recent.recent_runs([job.pk for job in jobs])
     streaks = {job.pk: recent.streak(runs[job.pk]) for job in jobs}
     errors = first_lines([streak.last.id for streak in streaks.values() if streak])
@@ -73,7 +73,7 @@ def first_lines(run_ids: list[int]) -> dict[int, str]:
 
 
 def _broken(times: Times) -> list[Trouble]:
-    jobs = Job.objects.filter(counts.broken()).order_by("-updated_at")[:MOST]
+    jobs = counts.jobs_of("broken", times.now).order_by("-updated_at")[:MOST]
     return [
         Trouble(
             job_id=job.pk, badge=display.job_badge(JobState.BROKEN), headline=_since(job.updated_at, times),

@@ -16,12 +16,13 @@ from ...core.exceptions import InvalidArguments, InvalidRequest
 from ...core.runs import JobState
 from ...core.times import parse_instant
 from ...definitions.validation import READ_ONLY_FIELDS
+from ...selectors.job_list import Wanted
 from ...selectors.states import zone_of
 from .. import query
 from ..access import access_of
 from ..cache import read_job
 from ..idempotency import answer_once
-from ..listing import Wanted, list_jobs
+from ..listing import list_jobs
 from ..paging import link_header
 from ..parsers import body_of, optional_body_of
 from ..rendering import to_json
