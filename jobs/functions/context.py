@@ -36,16 +36,15 @@ class Database:
 class RunContext:
     """The run that a function is called for.
 
-    `scheduled_time` is the fire time, aware, in UTC. `attempt` counts from 1. `executor` is what calls
-    the function. What is logged through `logger` is part
-    of the run's output.
+    `scheduled_time` is the fire time, aware, in UTC. `attempt` counts from 1. `executor` names the executor that calls
+    the function. What is logged through `logger` is part of the run's output.
     """
 
     run_id: int
     job_id: str
     scheduled_time: datetime
     attempt: int
-    executor: Executor = Executor.THREAD
+    executor: str = Executor.THREAD
     progress_made: tuple[int, int | None] | None = field(default=None, repr=False)
     on_progress: Callable[[int, int | None], None] | None = field(default=None, repr=False)
     noticed_cancel: bool = field(default=False, repr=False)

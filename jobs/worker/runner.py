@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import json
 import os
 import traceback
 from collections.abc import Callable
 from datetime import datetime
-from types import TracebackType
+from types import CoroutineType, TracebackType
 from typing import Any
 
 from ..core.clock import Clock
 from ..core.exceptions import InvalidArguments
 from ..core.json import MAX_STORED_DEPTH, is_deeper
-from ..core.runs import Executor, RunStatus
+from ..core.runs import RunStatus
 from ..functions import registry
 from ..functions.context import Database, RunContext
 from ..scheduler.store.held import Called, HeldRun, Outcome
@@ -49,7 +48,7 @@ class Activity:
             job_id=run.job_id,
             scheduled_time=run.scheduled_time,
             attempt=run.attempt,
-            executor=Executor(run.executor),
+            executor=run.executor,
         )
 
     def cancel(self, reason: str) -> None:
@@ -107,7 +106,7 @@ def _call(run: HeldRun, context: RunContext) -> Any:
     function = registry.lookup(run.func)
     args, kwargs = function.bind(run.args, run.kwargs, {Database: Database(), RunContext: context})
     result = function.call(*args, **kwargs)
-    return coroutines.run(result, context) if inspect.iscoroutine(result) else result
+    return coroutines.run(result, context) if isinstance(result, CoroutineType) else result
 
 
 def _ended(value: Any, keep_called: bool) -> dict[str, Any]:
