@@ -116,7 +116,7 @@ def wait(seconds: float) -> str:
 
 going: Counter[str] = Counter()
 peaks: Counter[str] = Counter()
-"""How many calls of `meet` went on at once, at the most, by name."""
+"""The most calls of `meet` that went on at once, by name."""
 _meeting = threading.Lock()
 
 

@@ -1,4 +1,4 @@
-"""The guard of outgoing HTTP: which addresses it lets through, and how names and URLs can not lead around it."""
+"""The guard of outgoing HTTP: the addresses that it allows, and the names and URLs that cannot get around it."""
 
 from __future__ import annotations
 

@@ -170,7 +170,7 @@ def own_module(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     del sys.modules["own_module"]
 
 
-# --- what can not be registered --------------------------------------------------------------------------------------
+# --- functions that jobs cannot call ---------------------------------------------------------------------------------
 
 
 async def _async() -> None: ...

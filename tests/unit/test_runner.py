@@ -163,7 +163,7 @@ def test_sys_exit_with_zero_fails_the_run_too(ran: Ran) -> None:
 
 
 class Mute(Exception):
-    """An exception that can not be read."""
+    """An exception whose message cannot be read."""
 
     def __str__(self) -> str:
         raise RuntimeError("no message")
