@@ -14,6 +14,7 @@ from typing import Any
 
 from ..conf import conf
 from ..core.runs import Executor
+from ..core.values import is_whole
 from .context import RunContext
 from .process_groups import end_group
 from .registry import register
@@ -183,9 +184,7 @@ def check_celery_task(
     for name, mapping in (("kwargs", kwargs), ("headers", headers)):
         if not isinstance(mapping, dict | None):
             raise ValueError(f"{name}: must be an object")
-    if priority is not None and (
-        isinstance(priority, bool) or not isinstance(priority, int) or not 0 <= priority <= 255
-    ):
+    if priority is not None and not is_whole(priority, 0, 255):
         raise ValueError("priority: must be a whole number from 0 to 255")
 
 

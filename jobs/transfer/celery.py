@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ..core.values import is_number
 from .celery_crontab import FIELDS, by_fields
 from .report import Entry, Ids, Import, without_empty
 
@@ -190,7 +191,7 @@ def _beat_trigger(schedule: Any, entry: Entry) -> dict[str, Any] | None:
         return _cron(given, {}, entry)
     every = getattr(schedule, "run_every", schedule)
     seconds = every.total_seconds() if isinstance(every, timedelta) else every
-    if not isinstance(seconds, int | float) or isinstance(seconds, bool):
+    if not is_number(seconds):
         entry.problem = f"a schedule of the type {type(schedule).__name__} has no trigger here"
         return None
     if seconds < 1 or seconds != int(seconds):

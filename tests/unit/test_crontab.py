@@ -202,7 +202,7 @@ def test_what_debian_refuses_says_what_to_write(crontab: str, wanted: str) -> No
         # nicknames
         ("@reboot", "names no time"),
         ("@noon", "write one of @hourly"),
-        ("@dayly", "did you mean @daily?"),
+        ("@dayly", "did you mean '@daily'?"),
         ("@daily /usr/bin/backup", 'write "@daily" alone'),
         ("@daily root /usr/bin/backup", "the command is the job's func and args"),
         # pasted lines

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from ... import services
 from ...core.exceptions import BackfillNotFound, InvalidRequest
 from ...core.times import parse_instant
+from ...core.values import is_whole
 from ...definitions.backfills import JUST_BEFORE
 from ...models import Backfill, Run
 from ...selectors.states import zone_of
@@ -102,7 +103,7 @@ def _read(body: dict[str, Any], zone: Any) -> dict[str, Any]:
     only, max_active, dry_run = body.get("only", "missing"), body.get("max_active", 1), body.get("dry_run", False)
     if not isinstance(only, str) or only not in ONLY:
         wrong["only"] = "must be 'missing' or 'all'"
-    if isinstance(max_active, bool) or not isinstance(max_active, int) or not 1 <= max_active <= 1000:
+    if not is_whole(max_active, 1, 1000):
         wrong["max_active"] = "must be a whole number from 1 to 1000"
     if not isinstance(dry_run, bool):
         wrong["dry_run"] = "must be true or false"

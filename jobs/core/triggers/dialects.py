@@ -6,8 +6,9 @@ here is asked only after an expression has been refused, and returns None where 
 
 from __future__ import annotations
 
-import difflib
 import re
+
+from ..values import did_you_mean
 
 LONGEST_LINE = 1000
 """Characters of a refused line that are looked at."""
@@ -86,9 +87,9 @@ def _of_nickname(line: str) -> str | None:
         return "@reboot names no time, so it cannot be scheduled; it has no counterpart here"
     if word.lower() in NICKNAMES:
         return f'{rest[:64]!r} follows @{word}; write "@{word.lower()}" alone: {_COMMAND}'
-    near = difflib.get_close_matches(word.lower()[:64], NICKNAMES, n=1)
-    known = ", ".join(f"@{name}" for name in NICKNAMES)
-    return f"@{word[:64]} is not known; " + (f"did you mean @{near[0]}?" if near else f"write one of {known}")
+    known = [f"@{name}" for name in NICKNAMES]
+    hint = did_you_mean(f"@{word.lower()}", known) or f"; write one of {', '.join(known)}"
+    return f"@{word[:64]} is not known{hint}"
 
 
 _COMMAND = "the command is the job's func and args"
