@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Fixtures and settings of all tests."""
 
 from __future__ import annotations
 
@@ -20,9 +20,22 @@ hypothesis_settings.load_profile("shared machine")
 CONTROL = ("SAVEPOINT", "RELEASE", "ROLLBACK", "BEGIN", "COMMIT", "SET")
 
 
+CI = os.environ.get("CI", "").lower() == "true"
+"""Whether every test has to run: the slow ones too, and those that need a service."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the tests that are marked `slow`, unless CI=true."""
+    if CI:
+        return
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.skip(reason="slow; CI=true runs it"))
+
+
 def skip_or_fail(reason: str) -> None:
-    """Skip the test for want of a service; where CI=true nothing may be missing, and it fails."""
-    if os.environ.get("CI", "").lower() == "true":
+    """Skip the test because a service is missing; with CI=true, fail it."""
+    if CI:
         pytest.fail(f"{reason} (CI=true: nothing is skipped)")
     pytest.skip(reason)
 

@@ -55,17 +55,36 @@ def test_runs_are_listed_and_shown(api: Api, admin: Admin, column: str) -> None:
         admin.open(f"{RUNS}{run_id}/change/")
 
 
-@pytest.mark.parametrize("column", columns(Job))
-def test_jobs_are_listed_and_shown(api: Api, admin: Admin, column: str) -> None:
-    everyone = {"sound", *(f"job-{number}" for number in range(len(DAMAGE)))}
-    for job_id in everyone:
+def damaged_jobs(column: str) -> set[str]:
+    """Write a sound job and one for each damage of `column`, and return their ids."""
+    job_ids = ["sound", *(f"job-{number}" for number in range(len(DAMAGE)))]
+    for job_id in job_ids:
         make_job(job_id)
     for number, value in enumerate(DAMAGE):
         damage(Job, column, f"job-{number}", value)
+    return set(job_ids)
+
+
+@pytest.mark.parametrize("column", columns(Job))
+def test_jobs_are_listed_and_shown(api: Api, admin: Admin, column: str) -> None:
+    everyone = damaged_jobs(column)
     assert {job["id"] for job in api.get("/scheduler/jobs")} == everyone
     assert set(ids(admin.read(JOBS))) == everyone
     for job_id in everyone:
         assert api.get(f"/scheduler/jobs/{job_id}")["id"] == job_id
+
+
+@pytest.mark.parametrize("column", columns(Job))
+def test_the_form_of_a_damaged_job_opens(admin: Admin, column: str) -> None:
+    damaged_jobs(column)
+    for job_id in ("sound", "job-0", "job-7"):
+        admin.open(f"{JOBS}{job_id}/change/")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("column", columns(Job))
+def test_the_form_of_each_damaged_job_opens(admin: Admin, column: str) -> None:
+    for job_id in damaged_jobs(column):
         admin.open(f"{JOBS}{job_id}/change/")
 
 
