@@ -16,7 +16,7 @@ HIDDEN = "hunter2"
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"SCHEDULER_THREAD": 5}, "SCHEDULER_THREAD: is not a setting; did you mean SCHEDULER_THREADS?"),
     ({"scheduler_threads": 5}, "scheduler_threads: is not a setting; did you mean SCHEDULER_THREADS?"),
-    ({"COLOUR": 5}, "COLOUR: is not a setting; the settings are API_AUTH, "),
+    ({"COLOUR": 5}, f"COLOUR: is not a setting; the settings are {', '.join(DEFAULTS)}"),
     ({5: 5}, "5: is not a setting"),
     ({"SCHEDULER_THREADS": "5"}, "SCHEDULER_THREADS: must be a whole number, not a text"),
     ({"SCHEDULER_THREADS": True}, "SCHEDULER_THREADS: must be a whole number, not True or False"),
