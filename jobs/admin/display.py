@@ -9,7 +9,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from ..core.runs import JobState, RunStatus
-from ..core.triggers.base import local_words
+from ..core.triggers import local_words
 from .times import NOTHING, duration, relative
 
 __all__ = ["NOTHING", "ago", "badge", "block", "duration", "first_line", "icon", "instant", "job_badge", "local",

@@ -12,7 +12,7 @@ from typing import Any
 from ..core.exceptions import CronzimusError
 from ..core.output import read_from
 from ..core.runs import FINISHED
-from ..core.triggers.warnings import TriggerWarning
+from ..core.triggers import TriggerWarning
 from ..definitions import validation
 from ..definitions.arguments import with_placeholders
 from ..definitions.triggers import trigger_of

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from .runs import Overlap, RunStatus
-from .triggers.definition import Trigger
+from .triggers import Trigger
 
 CATCH_UP = 100
 """Runs that one plan queues, at most, for a job that does not coalesce. Later fire times wait for the next plan."""

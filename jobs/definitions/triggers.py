@@ -11,8 +11,18 @@ from django.conf import settings
 
 from ..core.exceptions import InvalidTrigger
 from ..core.json import is_equal, parse_stored
-from ..core.triggers.definition import TRIGGER_FIELDS, Recipe, Trigger, build_trigger, clean_trigger, recipe_of
-from ..core.triggers.fields import CRON_FIELDS, canonical, instant_of, time_zone
+from ..core.triggers import (
+    CRON_FIELDS,
+    TRIGGER_FIELDS,
+    Recipe,
+    Trigger,
+    build_trigger,
+    canonical,
+    clean_trigger,
+    instant_of,
+    recipe_of,
+    time_zone,
+)
 from ..core.values import is_whole
 from ..models.job import Job
 

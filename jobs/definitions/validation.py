@@ -9,7 +9,7 @@ from typing import Any
 
 from ..core.exceptions import CronzimusError, InvalidArguments, InvalidFunction, InvalidRequest, InvalidTrigger
 from ..core.json import is_same, unstorable
-from ..core.triggers.definition import TRIGGER_FIELDS
+from ..core.triggers import TRIGGER_FIELDS
 from ..core.values import unknown_names
 from ..functions import registry
 from ..models.job import JOB_ID, Job

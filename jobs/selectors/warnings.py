@@ -7,7 +7,7 @@ from statistics import median
 
 from ..core.exceptions import InvalidTrigger
 from ..core.runs import RunStatus
-from ..core.triggers.warnings import TriggerWarning, warnings_of
+from ..core.triggers import TriggerWarning, warnings_of
 from ..definitions.triggers import trigger_of
 from ..models import Job, Run
 from ..models.run import duration

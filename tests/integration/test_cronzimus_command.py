@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,9 @@ def test_jobs_are_paused_and_resumed(job: Job) -> None:
 def test_a_job_is_paused_until_an_instant(job: Job) -> None:
     command("pause", "a", "--until", "2999-01-01T00:00:00Z")
     assert Job.objects.get().paused_until.year == 2999
+    Job.objects.update(trigger={"type": "interval", "hours": 1, "timezone": "Europe/Berlin"})
+    command("pause", "a", "--until", "2999-01-01 00:00")
+    assert Job.objects.get().paused_until == datetime(2998, 12, 31, 23, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(

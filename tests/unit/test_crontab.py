@@ -256,6 +256,28 @@ def test_dialects_in_single_fields_say_the_one_thing_to_change(field: str, text:
     assert wanted in refusal(**{field: text})
 
 
+def test_a_whole_crontab_in_a_single_field_belongs_elsewhere() -> None:
+    assert 'write "crontab": "*/5 * * * *" in place of the single fields' in refusal(minute="*/5 * * * *")
+    assert 'write "crontab": "@daily"' in refusal(hour="@daily")
+
+
+@pytest.mark.parametrize(
+    ("kind", "wanted"),
+    [
+        ("crontab", "did you mean 'cron', with the field crontab?"),
+        ("Interval", "did you mean 'interval'?"),
+        ("calendar_interval", "did you mean 'calendarinterval'?"),
+        ("once", "did you mean 'date'?"),
+        ("weekly", "did you mean 'calendarinterval', with weeks?"),
+        ("every", "did you mean 'interval'?"),
+    ],
+)
+def test_types_of_other_schedulers_are_known(kind: str, wanted: str) -> None:
+    with pytest.raises(InvalidTrigger) as caught:
+        clean_trigger({"type": kind}, now=NOW, default_timezone="UTC")
+    assert wanted in caught.value.fields["trigger"]
+
+
 def test_what_is_written_instead_is_accepted() -> None:
     for crontab in ("5-59/15 * * * *", "0 0 * * 5-7", "0 22-23,0-6 * * *", "0 0 1 11-12,1-2 *", "0 0 * * 6-7,1"):
         assert fire_times(crontab, 1)

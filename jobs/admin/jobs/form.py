@@ -16,7 +16,7 @@ from django.utils.text import capfirst
 
 from ...core.exceptions import CronzimusError, InvalidTrigger
 from ...core.json import parse_strict
-from ...core.triggers.fields import CRON_FIELDS, INTERVAL_UNITS
+from ...core.triggers import CRON_FIELDS, INTERVAL_UNITS
 from ...definitions import policies, validation
 from ...definitions.triggers import trigger_of
 from ...functions import registry

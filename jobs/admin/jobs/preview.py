@@ -9,8 +9,7 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 
 from ...core.exceptions import InvalidTrigger
-from ...core.triggers.definition import Trigger, build_trigger, clean_trigger
-from ...core.triggers.warnings import warnings_of
+from ...core.triggers import Trigger, build_trigger, clean_trigger, warnings_of
 from ...definitions.triggers import trigger_of
 from ...selectors.warnings import usual_duration
 from .. import display

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...core.triggers.fields import CRON_FIELDS, INTERVAL_UNITS
+from ...core.triggers import CRON_FIELDS, INTERVAL_UNITS
 from ...definitions import policies
 from ...models import Job
 from . import columns

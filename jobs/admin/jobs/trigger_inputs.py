@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ...core.triggers.fields import CALENDAR_UNITS, CLOCK_FIELDS, CRON_FIELDS, INTERVAL_UNITS, TRIGGER_FIELDS
+from ...core.triggers import CALENDAR_UNITS, CLOCK_FIELDS, CRON_FIELDS, INTERVAL_UNITS, TRIGGER_FIELDS
 
 CALENDAR_INPUTS = {f"calendar_{name}": name for name in (*CALENDAR_UNITS, *CLOCK_FIELDS)}
 """The inputs of a calendar interval, whose fields have the names of other triggers' fields: the field of each."""

@@ -12,9 +12,7 @@ from rest_framework.response import Response
 
 from ...core.exceptions import InvalidRequest, InvalidTrigger
 from ...core.times import parse_instant
-from ...core.triggers.definition import Trigger, build_trigger, clean_trigger
-from ...core.triggers.fields import time_zone
-from ...core.triggers.warnings import TriggerWarning, warnings_of
+from ...core.triggers import Trigger, TriggerWarning, build_trigger, clean_trigger, time_zone, warnings_of
 from ...core.values import is_whole, unknown_names
 from ...definitions import policies
 from ...definitions.triggers import ALL_TRIGGER_FIELDS, flat_trigger, likely_fields

@@ -1,1 +1,40 @@
-"""Triggers: what people write, when it fires, and in which words."""
+"""Triggers: how people define them, when they fire, how they read in English, and what to warn of.
+
+The rest of the app imports from here. A definition is read field by field (`fields`, `grammar`, `crontab`), and
+`definition` makes a trigger of it (`types`). A cron trigger is a `pattern` of local times, which `cron` turns into
+instants of a time zone.
+"""
+
+from .base import Trigger, local_words
+from .definition import Recipe, build_trigger, clean_trigger, recipe_of
+from .fields import (
+    CALENDAR_UNITS,
+    CLOCK_FIELDS,
+    CRON_FIELDS,
+    INTERVAL_UNITS,
+    TRIGGER_FIELDS,
+    canonical,
+    instant_of,
+    time_zone,
+)
+from .warnings import TriggerWarning, WarningCode, warnings_of
+
+__all__ = [
+    "CALENDAR_UNITS",
+    "CLOCK_FIELDS",
+    "CRON_FIELDS",
+    "INTERVAL_UNITS",
+    "TRIGGER_FIELDS",
+    "Recipe",
+    "Trigger",
+    "TriggerWarning",
+    "WarningCode",
+    "build_trigger",
+    "canonical",
+    "clean_trigger",
+    "instant_of",
+    "local_words",
+    "recipe_of",
+    "time_zone",
+    "warnings_of",
+]

@@ -1,4 +1,4 @@
-"""What all triggers are: rules that name fire times exactly and for ever. They are immutable and know no clock."""
+"""The interface of triggers. They are immutable, read no clock, and give the same answers in every process."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ LATEST = datetime.max.replace(tzinfo=UTC)
 
 
 class Window(NamedTuple):
-    """What triggers have in common: a time zone, and the aware instants in UTC from and until which they fire.
+    """The fields that all kinds of triggers have: a time zone, and the first and last instant (aware, in UTC).
 
-    `last_day` is the date whose last instant `end` is, as YYYY-MM-DD, where the end was given as a date alone.
+    `last_day` is the end as YYYY-MM-DD where it was given as a date alone: `end` is the last instant of that day.
     """
 
     zone: ZoneInfo
@@ -28,9 +28,9 @@ class Window(NamedTuple):
     last_day: str = ""
 
     def words(self, *, zone: bool, first_day: date | None = None) -> str:
-        """Return the window in words, to follow a trigger's own: ", from … until … (Europe/Berlin)".
+        """Return the words that follow a trigger's own: ", from … until … (Europe/Berlin)".
 
-        `first_day` is told in place of the start.
+        `first_day` takes the place of the start.
         """
         first = first_day or (self.start and local_words(self.start, self.zone))
         start = f", {'' if self.start else 'counted '}from {first}" if first else ""
@@ -42,7 +42,7 @@ class Window(NamedTuple):
 
 
 def local_words(instant: datetime, zone: ZoneInfo) -> str:
-    """Return an aware instant in local time, its zone's abbreviation with it: "2027-06-01 12:00:00 CEST"."""
+    """Return an aware instant in local time, with the zone's abbreviation: "2027-06-01 12:00:00 CEST"."""
     try:
         local = instant.astimezone(zone)
     except OverflowError:  # the last hours of the year 9999, east of Greenwich

@@ -1,9 +1,9 @@
-"""When a cron expression fires in a time zone: the instants at which the local clock shows one of its times.
+"""The instants at which the local clock of a time zone shows one of a rule's local times.
 
-Where the clock changes, Debian's rule holds (cron(8), "Local time changes"; cronsim keeps it, too), here for changes of
-any size: where neither the minute nor the hour starts with `*`, a time that the clock skips fires once, at the first
-instant after the gap (several of them once together), and one that comes twice fires at its first occurrence.
-Otherwise the expression follows the local clock literally: each real occurrence, and none in gaps.
+Where the clock changes, the rule of Debian's cron(8) holds, for changes of any size. If neither the minute nor the hour
+starts with `*`, a time that the clock skips fires once, at the first instant after the gap (several of them once
+together), and a time that comes twice fires the first time. Otherwise the clock is followed literally: each real
+occurrence fires, and nothing fires in a gap.
 
 An instant is an integer: seconds of UTC, counted as local times are in `jobs.core.triggers.pattern`.
 """
@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 
 from .pattern import DAY, FIRST_YEAR, LAST_YEAR, year_of, year_start
 
-# A local clock and UTC are never more than a day apart, so what is within two days of a year belongs to its picture.
+# A local clock and UTC are never more than a day apart: a margin of two days has all local times of a year.
 _MARGIN = 2 * DAY
 _ZERO = datetime(1, 1, 1, tzinfo=UTC)
 _END = year_start(LAST_YEAR + 1) * DAY
@@ -28,10 +28,10 @@ _SECOND = timedelta(seconds=1)
 
 
 class OffsetPeriod(NamedTuple):
-    """A time, start <= instant < end, in which the zone's offset (seconds, local minus UTC) stays the same.
+    """The instants start <= instant < end, in which the zone's offset (seconds, local minus UTC) stays the same.
 
-    `passed` is the local time up to which the clock had come when the period began. Below `start + offset` it tells of
-    a gap, above it of a time that comes again.
+    `passed` is the local time that the clock had reached when the period began. If it is less than `start + offset`,
+    the clock skips the times between them; if it is more, they come again.
     """
 
     start: int
@@ -53,7 +53,7 @@ def from_seconds(instant: int) -> datetime:
 
 @lru_cache(maxsize=4096)
 def offset_periods(zone: ZoneInfo, year: int) -> tuple[OffsetPeriod, ...]:
-    """Return the offset_periods of a year of UTC in `zone`, in order, with two days on either side."""
+    """Return the periods of a year of UTC in `zone`, in order, with two days on either side."""
     low, high = year_start(year) * DAY - _MARGIN, year_start(year + 1) * DAY + _MARGIN
     found, before = [], _offset(zone, low)
     for start, end in pairwise([low, *_changes(zone, low, high), high]):
@@ -64,7 +64,7 @@ def offset_periods(zone: ZoneInfo, year: int) -> tuple[OffsetPeriod, ...]:
 
 
 def _changes(zone: ZoneInfo, low: int, high: int) -> Iterator[int]:
-    # zoneinfo does not tell its transitions. No zone ever had two within four days, so a look a day finds each.
+    # zoneinfo does not give its transitions. No zone ever had two within four days: one look a day finds each.
     for early, late in pairwise(range(low, high + 1, DAY)):
         offset = _offset(zone, early)
         if offset == _offset(zone, late):
@@ -76,7 +76,7 @@ def _changes(zone: ZoneInfo, low: int, high: int) -> Iterator[int]:
 
 
 def _offset(zone: ZoneInfo, instant: int) -> int:
-    # Near both ends of the calendar astimezone would overflow.
+    # astimezone overflows near both ends of the calendar.
     local = from_seconds(min(max(instant, 2 * DAY), _END - 2 * DAY)).astimezone(zone)
     return (local.utcoffset() or timedelta()) // _SECOND
 
@@ -96,10 +96,10 @@ class LocalTimes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """The instants of a local `pattern` in `zone`; `fixed` where neither minute nor hour starts with `*`.
+    """The instants of the local times of `pattern` in `zone`. `fixed`: neither minute nor hour starts with `*`.
 
-    Within a period each matching local time from `_begin` on fires at `max(start, local - offset)`: that is the whole
-    of Debian's rule, since a gap's times then fall on the start, and times that come again are before `_begin`.
+    Within a period each local time from `_begin` on fires at `max(start, local - offset)`. That is all of Debian's
+    rule: the times of a gap fall on the period's start, and times that come again lie before `_begin`.
     """
 
     pattern: LocalTimes
@@ -119,7 +119,7 @@ class Schedule:
                     return fire if fire < _END else None
             if local is None:
                 return None
-            # Nothing matches between here and `local`, be it years away.
+            # Nothing matches until `local`, which may be years away.
             year = max(year + 1, year_of(local - _MARGIN))
             at = year_start(year) * DAY
         return None
@@ -141,7 +141,7 @@ class Schedule:
         return None
 
     def count(self, low: int, high: int) -> int:
-        """Return how many fire times are in low <= instant < high, by arithmetic over its days."""
+        """Return how many fire times are in low <= instant < high, without going through them."""
         total = 0
         for year in range(max(year_of(low), FIRST_YEAR - 1), min(year_of(high), LAST_YEAR) + 1):
             first, end = max(low, year_start(year) * DAY), min(high, year_start(year + 1) * DAY)
@@ -160,6 +160,6 @@ class Schedule:
         return period.passed if self.fixed else period.start + period.offset
 
     def _from(self, period: OffsetPeriod, at: int) -> int:
-        """Return the local time from which times of `period` fire at the instant `at` or after it."""
+        """Return the local time from which on times of `period` fire at the instant `at` or later."""
         begin = self._begin(period)
         return begin if at <= period.start else max(begin, at + period.offset)

@@ -1,6 +1,6 @@
-"""Triggers by their definitions: validate what people ask for, and build what was stored.
+"""Validate definitions of triggers, and build triggers from them.
 
-The scheduler, the preview, the API and the admin all get their fire times here, so they can not disagree.
+The scheduler, the preview, the API and the admin all get their triggers here, so their fire times agree.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from .types import CalendarIntervalTrigger, CronTrigger, DateTrigger, IntervalTr
 __all__ = ["TRIGGER_FIELDS", "Recipe", "Trigger", "build_trigger", "clean_trigger", "recipe_of"]
 
 Recipe = Callable[[datetime, str], Trigger]
-"""What makes a definition's trigger of an anchor and a key."""
+"""Makes the trigger of one definition from an anchor and a key."""
 
-_TOLERANCE = 1.0  # seconds that "now" may take on its way here
+_TOLERANCE = 1.0  # seconds that a request may take: a run_date of "now" is accepted
 
 
 def clean_trigger(
@@ -39,14 +39,15 @@ def clean_trigger(
 
     Args:
         definition: {"type": "interval", …} with fields of `TRIGGER_FIELDS`; a field of None is as if not given.
-        now: aware; a trigger must fire after it.
-        default_timezone: IANA name of the zone that counts where the definition names none.
+        now: aware; the trigger must fire after it.
+        default_timezone: IANA name of the zone for a definition without one.
         grace: seconds by which a run_date may lie in the past; None means 0. One second is always allowed.
-        anchor: aware instant from which an interval without start_date counts; None means `now`.
+        anchor: aware instant from which a trigger without start_date counts; None means `now`.
 
     Returns:
-        What was given, as JSON can hold it: {"type": "interval", "seconds": 5}. Dates without an offset, which are
-        local times of the trigger's zone, have the form "2027-06-01 10:00:00", others "2027-06-01T10:00:00+05:30".
+        The given fields as JSON values: {"type": "interval", "seconds": 5}. Local times of the trigger's zone have
+        the form "2027-06-01 10:00:00", instants with an offset "2027-06-01T10:00:00+05:30", and an end_date that is a
+        date alone "2027-06-01".
 
     Raises:
         InvalidTrigger: the definition is not valid, or never fires; `fields` has every bad field.
@@ -67,38 +68,37 @@ def build_trigger(definition: Mapping[str, Any], *, anchor: datetime, default_ti
 
     Args:
         definition: the canonical form.
-        anchor: aware instant from which an interval without start_date counts: it first fires one interval later.
-        default_timezone: IANA name of the zone that counts where the definition names none.
-        key: what makes the jitter differ from job to job, such as the job's id.
+        anchor: aware instant from which a trigger without start_date counts; an interval first fires one later.
+        default_timezone: IANA name of the zone for a definition without one.
+        key: the job's id: jitter differs from key to key.
 
     Raises:
-        InvalidTrigger: the definition is not one, whatever it is, or the anchor is no aware datetime.
+        InvalidTrigger: the definition is damaged, in any way, or the anchor is not an aware datetime.
     """
     if not isinstance(anchor, datetime) or anchor.tzinfo is None:
-        raise InvalidTrigger("The trigger's anchor is no aware datetime.")
+        raise InvalidTrigger("The trigger's anchor is not an aware datetime.")
     return recipe_of(definition, default_timezone=default_timezone)(anchor, key)
 
 
 def recipe_of(definition: object, *, default_timezone: str) -> Recipe:
-    """Return what makes the trigger of a definition that `clean_trigger` has returned, of its aware anchor and its key.
+    """Return the recipe of a definition that `clean_trigger` has returned. Call it with an aware anchor and a key.
 
-    Raises `InvalidTrigger` where the definition is not one, whatever it is. So may the recipe, where the anchor does
-    not fit.
+    Raises `InvalidTrigger` if the definition is damaged, in any way. The recipe raises it if the anchor does not fit.
     """
     if not isinstance(definition, Mapping):
         raise InvalidTrigger(fields={"trigger": f"must be an object with a type, not {shown(definition)}"})
-    # What fires once is looked up once or twice: kept, it would only push out what fires again and again.
+    # A date is looked up once or twice. In the cache it would only push out triggers that are needed again and again.
     make = _recipe.__wrapped__ if definition.get("type") == "date" else _recipe
     try:
         return make(default_timezone, *definition, *definition.values())
-    except TypeError:  # a value that can not be hashed
+    except TypeError:  # an unhashable value
         canonical(definition)
         raise InvalidTrigger(fields={"trigger": "has a value of a wrong type"}) from None
 
 
 @lru_cache(maxsize=4096, typed=True)
 def _recipe(default_timezone: str, *names_and_values: Any) -> Recipe:
-    # The definition comes as flat arguments because only those are told apart by type: 1 is valid where True is not.
+    # Flat arguments, because the cache tells only those apart by type: 1 is valid where True is not.
     half = len(names_and_values) // 2
     clean = canonical(dict(zip(names_and_values[:half], names_and_values[half:], strict=True)))
     window = _window(clean, default_timezone)
@@ -186,7 +186,7 @@ def _wrong_window(clean: Mapping[str, Any], now: datetime, default_timezone: str
 
 
 def _never_fires(clean: Mapping[str, Any], trigger: Trigger, now: datetime, default_timezone: str) -> dict[str, str]:
-    """Return the field without which the trigger would fire, or else "trigger", if it never fires after `now`."""
+    """Return the field that keeps the trigger from firing after `now`, or else "trigger"; {} if it does fire."""
     if trigger.next_after(now) is not None:
         return {}
     blamed = "crontab" if "crontab" in clean else "trigger"

@@ -12,6 +12,8 @@ from ..values import did_you_mean
 
 LONGEST_LINE = 1000
 """Characters of a refused line that are looked at."""
+MAX_SHOWN = 64
+"""Characters of what was given that a message repeats."""
 
 NICKNAMES = ("hourly", "daily", "midnight", "weekly", "monthly", "yearly", "annually")
 
@@ -46,6 +48,14 @@ def of_line(text: str) -> str | None:
     return None
 
 
+def of_whole_crontab(text: str) -> str | None:
+    """Return what to change where a single field holds all five fields of a crontab."""
+    fields = text.split()
+    if text.startswith("@") or (len(fields) > 4 and all(map(_LIKE_A_FIELD.fullmatch, fields[:5]))):
+        return f'is a whole crontab; write "crontab": "{text[:MAX_SHOWN]}" in place of the single fields'
+    return None
+
+
 def of_term(field: str, part: str) -> str | None:
     """Return what to change in one part of a field.
 
@@ -75,8 +85,8 @@ def turned(first: int, last: int, step: int, low: int, high: int) -> str:
 def _of_zone(line: str) -> str | None:
     if (match := _ZONE.fullmatch(line)) is None:
         return None
-    zone, rest = match[1][:64].strip("'\""), match[2]
-    return f'the time zone is a field of its own; write "timezone": "{zone}" beside "crontab": "{rest[:64]}"'
+    zone, rest = match[1][:MAX_SHOWN].strip("'\""), match[2]
+    return f'the time zone is a field of its own; write "timezone": "{zone}" beside "crontab": "{rest[:MAX_SHOWN]}"'
 
 
 def _of_nickname(line: str) -> str | None:
@@ -86,10 +96,10 @@ def _of_nickname(line: str) -> str | None:
     if word.lower() == "reboot":
         return "@reboot names no time, so it cannot be scheduled; it has no counterpart here"
     if word.lower() in NICKNAMES:
-        return f'{rest[:64]!r} follows @{word}; write "@{word.lower()}" alone: {_COMMAND}'
+        return f'{rest[:MAX_SHOWN]!r} follows @{word}; write "@{word.lower()}" alone: {_COMMAND}'
     known = [f"@{name}" for name in NICKNAMES]
     hint = did_you_mean(f"@{word.lower()}", known) or f"; write one of {', '.join(known)}"
-    return f"@{word[:64]} is not known{hint}"
+    return f"@{word[:MAX_SHOWN]} is not known{hint}"
 
 
 _COMMAND = "the command is the job's func and args"
@@ -108,7 +118,7 @@ def _of_interval(line: str) -> str | None:
 def _of_call(line: str) -> str | None:
     if (match := _CALL.fullmatch(line)) is None:
         return None
-    return f"write the expression without cron( ): {of_line(match[1]) or match[1][:64]}"
+    return f"write the expression without cron( ): {of_line(match[1]) or match[1][:MAX_SHOWN]}"
 
 
 def _of_clock(line: str) -> str | None:
@@ -131,7 +141,7 @@ def _of_more_fields(line: str) -> str | None:
     if len(fields) in (6, 7) and (all(like) or (all(like[:-1]) and _YEAR.fullmatch(fields[-1]))):
         return _of_seconds_and_years(fields)
     if len(fields) > 5 and all(like[:5]):
-        what = "a comment" if fields[5].startswith("#") else repr(" ".join(fields[5:])[:64])
+        what = "a comment" if fields[5].startswith("#") else repr(" ".join(fields[5:])[:MAX_SHOWN])
         why = "" if what == "a comment" else f": {_COMMAND}"
         return f'{what} follows the five fields; write "{_plain(fields[:5])}" alone{why}'
     return f"has {len(fields)} fields; a crontab has five" if 1 < len(fields) < 5 and all(like) else None

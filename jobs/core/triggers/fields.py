@@ -1,4 +1,4 @@
-"""What people may write in a trigger's definition: each field read strictly, and what is wrong said in one go."""
+"""Read the fields of a trigger's definition strictly, and name every bad one at once."""
 
 from __future__ import annotations
 
@@ -33,28 +33,37 @@ TRIGGER_FIELDS: dict[str, tuple[str, ...]] = {
 """By type of trigger: the fields that its definition may have besides "type"."""
 
 MAX_INTERVAL = 36_525 * 86_400
-"""Seconds of the longest interval: a hundred years, so that sums stay within what datetime holds."""
+"""Seconds of the longest interval: a hundred years. Sums stay within what datetime can hold."""
 MAX_JITTER = 604_800
 """Seconds of the largest jitter: a week."""
 MAX_ERRORS = 50
-"""Mistakes that one refusal names: an object may hold thousands of fields, and a trigger has twenty."""
+"""Bad fields that one refusal names: a body may hold thousands of fields, and a trigger has twenty."""
 
+_TYPES_ELSEWHERE = {
+    "crontab": "'cron', with the field crontab", "cronexpression": "'cron', with the field crontab",
+    "every": "'interval'", "periodic": "'interval'", "timedelta": "'interval'", "schedule": "'cron'",
+    "once": "'date'", "oneoff": "'date'", "clocked": "'date'", "datetime": "'date'", "at": "'date'",
+    "calendar": "'calendarinterval'", "daily": "'calendarinterval', with days",
+    "weekly": "'calendarinterval', with weeks", "monthly": "'calendarinterval', with months",
+    "yearly": "'calendarinterval', with years",
+}  # fmt: skip
+"""What types are called elsewhere, without _ and -."""
 _ZONE = re.compile(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*", re.ASCII)
-# Names of files beside the zones: the machine's own zone, "unknown", and clocks that count leap seconds.
+# Files beside the zones: the machine's own zone, "unknown", and clocks that count leap seconds.
 _NO_ZONES = ("localtime", "posixrules", "Factory", "posix/", "right/")
 
 
 def canonical(definition: object) -> dict[str, Any]:
-    """Return a definition's canonical form, which JSON can hold: what was given, and nothing else.
+    """Return a definition's canonical form, as JSON values, without any default.
 
     Args:
         definition: a mapping such as {"type": "interval", "seconds": 5}; a value of None counts as not given.
 
     Returns:
-        {"type": …} and its fields in the order of `TRIGGER_FIELDS`, texts without outer blanks, dates in one form.
+        {"type": …} and its fields in the order of `TRIGGER_FIELDS`: texts without outer blanks, times in one form.
 
     Raises:
-        InvalidTrigger: with every bad field and what would be right in `fields`; "trigger" stands for the type.
+        InvalidTrigger: `fields` says for every bad field what would be right; "trigger" stands for the type.
     """
     if not isinstance(definition, Mapping):
         raise InvalidTrigger(fields={"trigger": f"must be an object with a type, not {shown(definition)}"})
@@ -97,11 +106,11 @@ def time_zone(name: str) -> ZoneInfo:
             return ZoneInfo(name)
         except (LookupError, ValueError, OSError):
             pass
-    raise ValueError(f"is no IANA time zone: {shown(name)}; write one like Europe/Berlin or UTC")
+    raise ValueError(f"is not an IANA time zone: {shown(name)}; write one like Europe/Berlin or UTC")
 
 
 def shown(value: object) -> str:
-    """Return a value as a message may show it: short, printable, in JSON's words."""
+    """Return a value for a message: short, printable, and in JSON's words."""
     if isinstance(value, str):
         return repr(value if len(value) <= 40 else value[:40] + "…")
     if value is None or isinstance(value, bool):
@@ -117,8 +126,16 @@ def _type_error(kind: object) -> dict[str, str]:
     if isinstance(kind, str) and kind in TRIGGER_FIELDS:
         return {}
     known = ", ".join(TRIGGER_FIELDS)
-    wrong = "is missing" if kind is None else f"has no type {shown(kind)}"
-    return {"trigger": f"{wrong}; give one of {known}"}
+    if kind is None:
+        return {"trigger": f"is missing; give one of {known}"}
+    return {"trigger": f"has no type {shown(kind)}; give one of {known}{_meant(kind)}"}
+
+
+def _meant(kind: object) -> str:
+    name = kind[:MAX_LENGTH].lower() if isinstance(kind, str) else ""
+    if here := _TYPES_ELSEWHERE.get(name.replace("_", "").replace("-", "")):
+        return f"; did you mean {here}?"
+    return did_you_mean(name, TRIGGER_FIELDS)
 
 
 def _key(name: object) -> str:
@@ -142,7 +159,7 @@ def _hint(kind: object, name: object) -> str:
 
 
 def _missing(kind: str, values: Mapping[str, Any]) -> dict[str, str]:
-    """Return what is wrong with fields that are each right."""
+    """Return what is missing, or wrong with fields together that are right one by one."""
     if kind == "date":
         return {} if "run_date" in values else {"run_date": "is missing; write YYYY-MM-DD HH:MM:SS"}
     needed = {"interval": tuple(INTERVAL_UNITS), "cron": CRON_FIELDS, "calendarinterval": tuple(CALENDAR_UNITS)}[kind]
@@ -231,6 +248,8 @@ def _read_cron(name: str, value: object) -> int | str:
             raise ValueError(f"must be {low}-{high}, not {shown(value)}")
         return value
     text = _read_text(value).strip(" \t")
+    if advice := dialects.of_whole_crontab(text):
+        raise ValueError(advice)
     parse_field(name, text)
     return text
 

@@ -25,7 +25,7 @@ BOUNDS = {
 """The least and the greatest value of each field, in APScheduler's order: from the most to the least significant."""
 
 MAX_LENGTH = 100
-"""Characters of the longest expression. Nobody writes more by hand, so more is refused before it is read."""
+"""Characters of the longest expression. Nobody writes a longer one by hand; it is refused before it is read."""
 MAX_STEP_DIGITS = 9
 """Digits of the longest step; cron(8) reads it as a C int."""
 
@@ -124,9 +124,9 @@ def _help(name: str) -> str:
 
 
 def complete_fields(given: Mapping[str, str]) -> dict[str, str]:
-    """Return all fields with their expressions, defaults as in `apscheduler.triggers.cron.CronTrigger`.
+    """Return all fields with their expressions. The defaults are those of `apscheduler.triggers.cron.CronTrigger`.
 
-    Before the last field given they are `*`, after it the least value; of week and day_of_week always `*`.
+    Fields before the last given one are `*`, and those after it have their least value; week and day_of_week are `*`.
     """
     last = max(list(BOUNDS).index(name) for name in given)
     defaults = {name: "*" if order < last else _LEAST.get(name, "*") for order, name in enumerate(BOUNDS)}

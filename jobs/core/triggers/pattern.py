@@ -1,4 +1,4 @@
-"""Which local times a cron expression names, by whole seconds and without time zones: `cron` has the zones.
+"""The local times of a cron expression, in whole seconds and without time zones; `cron` adds the zones.
 
 A local time is an integer: seconds counted so that `divmod(local, DAY)` gives the proleptic Gregorian ordinal of its
 day (`datetime.date.toordinal`) and the second of that day.
@@ -17,16 +17,16 @@ from math import prod
 DAY = 86_400
 """Seconds of a day."""
 FIRST_YEAR, LAST_YEAR = 1970, 9999  # APScheduler's bounds; the last is Python's, too
-"""The years in which something can fire."""
+"""The years in which a trigger can fire."""
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 """The names of weekdays, from 0."""
 POSITIONS = ("1st", "2nd", "3rd", "4th", "5th", "last")
-"""Which of the weekdays of its name in a month a day is."""
+"""Which one of a month's Mondays, Tuesdays, … a day is."""
 LAST_DAY, LAST_WORKDAY = "last", "last workday"
-"""What the last day of a month answers to, and the last one from Monday to Friday."""
+"""The names of a month's last day, and of its last day from Monday to Friday."""
 
 DayName = int | str
-"""What a day answers to: 13, "fri", "2nd fri", "last fri", "last" (of its month), "last workday" (Monday to Friday)."""
+"""A name of a day: 13, "fri", "2nd fri", "last fri", "last" (of its month), "last workday" (Monday to Friday)."""
 
 
 def year_start(year: int) -> int:
@@ -36,7 +36,7 @@ def year_start(year: int) -> int:
 
 
 def year_of(local: int) -> int:
-    """Return the year of a local time or an instant in seconds, at most a year outside of what `date` holds."""
+    """Return the year of a local time or an instant in seconds: 0 and 10000 for all that `date` cannot hold."""
     day = local // DAY
     if day < 1:
         return 0
@@ -52,7 +52,7 @@ class DayRule:
         weeks: ISO 8601 weeks of 1 to 53, or None where every week matches.
         days: names from the day-of-month field.
         weekdays: names from the day-of-week field.
-        either: crontab(5)'s rule: where both fields are restricted, one of them is enough.
+        either: whether one of `days` and `weekdays` is enough, as in crontab(5) where both fields are restricted.
     """
 
     months: frozenset[int]
@@ -62,7 +62,7 @@ class DayRule:
     either: bool = False
 
     def matches(self, names: frozenset[DayName]) -> bool:
-        """Tell whether a day that answers to `names` matches, its month and week left aside."""
+        """Tell whether a day with these `names` matches, whatever its month and week."""
         if self.either:
             return not (self.days.isdisjoint(names) and self.weekdays.isdisjoint(names))
         return not (self.days.isdisjoint(names) or self.weekdays.isdisjoint(names))
@@ -70,7 +70,7 @@ class DayRule:
 
 @cache
 def _names(weekday: int, day: int, length: int) -> frozenset[DayName]:
-    """Return what a day answers to: the `day`-th of a month of `length` days, on `weekday` (0 = Monday)."""
+    """Return the names of the `day`-th of a month of `length` days, on `weekday` (0 = Monday)."""
     name = WEEKDAYS[weekday]
     names: set[DayName] = {day, name, f"{POSITIONS[(day - 1) // 7]} {name}"}
     if day + 7 > length:
@@ -83,13 +83,13 @@ def _names(weekday: int, day: int, length: int) -> frozenset[DayName]:
 
 
 def _calendar_kind(year: int) -> tuple[int, bool, bool]:
-    # The year before decides whether 1 January, a Saturday, is in ISO week 52 or 53.
+    # The year before decides whether a 1 January that is a Saturday is in ISO week 52 or 53.
     return date(year, 1, 1).weekday(), isleap(year), isleap(year - 1)
 
 
 _BY_KIND = {_calendar_kind(year): year for year in range(2000, 2400)}
 _LIKE = tuple(_BY_KIND[_calendar_kind(year)] for year in range(2000, 2400))
-"""For each year of the Gregorian calendar's 400-year cycle, one of the few years that have every kind of calendar."""
+"""For each year of the Gregorian calendar's 400-year cycle, a year with the same calendar: there are few kinds."""
 
 
 @lru_cache(maxsize=512)
@@ -109,7 +109,7 @@ def _days_of_year(rule: DayRule, year: int) -> tuple[int, ...]:
 
 @lru_cache(maxsize=512)
 def _ever_matches(rule: DayRule) -> bool:
-    """Tell whether any kind of year has a matching day; 30 February is looked for in no other way."""
+    """Tell whether any kind of year has a matching day. No year has a 30 February."""
     return any(_days_of_year(rule, year) for year in _BY_KIND.values())
 
 

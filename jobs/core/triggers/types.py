@@ -20,7 +20,7 @@ class IntervalTrigger(Trigger):
     __slots__ = ("first", "interval", "window")
 
     def __init__(self, interval: timedelta, first: datetime, window: Window) -> None:
-        """Keep a positive interval, the first fire time (aware, in UTC), and the window (its end counts)."""
+        """Keep a positive interval, the first fire time (aware, in UTC), and the window, whose end counts."""
         self.timezone = window.zone
         self.interval = interval
         self.first = first

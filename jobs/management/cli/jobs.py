@@ -5,15 +5,14 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
-
-from django.utils.dateparse import parse_datetime
 
 from ... import services
 from ...core.exceptions import CronzimusError
 from ...core.runs import FINISHED, JobState, RunStatus
+from ...core.times import parse_instant
 from ...definitions.triggers import trigger_of
 from ...models import Job, Run
 from ...selectors import states
@@ -81,7 +80,9 @@ def _why(run: Run) -> str:
 
 def _pause(options: dict[str, Any], out: Output) -> int:
     for job_id in options["id"]:
-        services.pause_job(job_id, now=now(), until=options["until"])
+        zone = states.zone_of(services.get_job(job_id))
+        until = None if options["until"] is None else parse_instant(options["until"], zone)
+        services.pause_job(job_id, now=now(), until=until)
         out.line(f"{job_id} is paused")
     return 0
 
@@ -112,14 +113,12 @@ def _fire_times(job: Job) -> Iterator[datetime]:
         at = trigger.next_after(at)
 
 
-def _instant(text: str) -> datetime:
+def _time(text: str) -> str:
     try:
-        at = parse_datetime(text)
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an instant, such as 2031-06-01T10:00:00Z")
-    return at
+        parse_instant(text, UTC)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} {error}") from error
+    return text
 
 
 def _with_id(parser: argparse.ArgumentParser) -> None:
@@ -147,7 +146,7 @@ def _ids_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _pause_arguments(parser: argparse.ArgumentParser) -> None:
     _ids_arguments(parser)
-    parser.add_argument("--until", type=_instant, metavar="TIME", help="resume by itself then")
+    parser.add_argument("--until", type=_time, metavar="TIME", help="resume by itself then")
 
 
 def _next_arguments(parser: argparse.ArgumentParser) -> None:
