@@ -7,10 +7,8 @@ from datetime import timedelta
 
 from ..conf import conf
 from ..core.clock import Clock
-from ..functions.http.client import Request, fetch, parse_target
-from ..functions.http.guard import Guard
 from ..models import Delivery
-from . import channels, outbox
+from . import outbox
 
 logger = logging.getLogger("cronzimus.alerts.delivery")
 
@@ -35,6 +33,8 @@ class Deliverer:
         return len(taken)
 
     def _deliver(self, delivery: Delivery) -> None:
+        from . import channels  # here: a scheduler without alerts does without the HTTP client
+
         began = self._clock.monotonic()
         try:
             response = channels.send(delivery, self._clock)
@@ -51,6 +51,9 @@ class Deliverer:
         """Ask the address of ALERT_PING_URL, at most once a minute; a failure is logged and nothing else."""
         if not conf.ALERT_PING_URL or self._clock.monotonic() < self._ping_at:
             return
+        from ..functions.http.client import Request, fetch, parse_target
+        from ..functions.http.guard import Guard
+
         self._ping_at = self._clock.monotonic() + PING.total_seconds()
         guard = Guard(allowed=conf.JOB_HTTP_ALLOWED_NETWORKS, timeout=PING_TIMEOUT_SECONDS, clock=self._clock)
         request = Request(method="GET", url=parse_target(conf.ALERT_PING_URL), headers={"user-agent": "Cronzimus"})
