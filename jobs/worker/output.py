@@ -218,9 +218,12 @@ def _threads_carry_output() -> Iterator[None]:
         start(thread)
 
     def submit_with_output(pool: ThreadPoolExecutor, task: Callable[..., Any], /, *args: Any, **kw: Any) -> Future[Any]:
-        # The threads of a pool may have been started by another run.
+        # The threads of a pool may have been started by another run. An InterpreterPoolExecutor (Python 3.14) is a
+        # ThreadPoolExecutor whose tasks run in other interpreters, which no output can be handed to.
         output = _current.get()
-        return submit(pool, task if output is None else partial(_call_with_output, output, task), *args, **kw)
+        if output is not None and type(pool).__module__ != "concurrent.futures.interpreter":
+            task = partial(_call_with_output, output, task)
+        return submit(pool, task, *args, **kw)
 
     threading.Thread.start = start_with_output  # type: ignore[method-assign, assignment]
     ThreadPoolExecutor.submit = submit_with_output  # type: ignore[method-assign, assignment]
