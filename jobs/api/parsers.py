@@ -12,6 +12,7 @@ from rest_framework.request import Request, is_form_media_type
 
 from ..core.exceptions import InvalidRequest
 from ..core.json import parse_strict
+from ..core.runs import Missed
 from ..core.values import unknown_names
 from .bodies import read_body
 
@@ -55,6 +56,16 @@ def _parsed(request: Request, raw: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidRequest("The body must be a JSON object, {…}.")
     return value
+
+
+def missed_of(body: Mapping[str, Any]) -> Missed | None:
+    """Return which fire times of a pause are to run, None if `body` does not say. Raises `InvalidRequest`."""
+    if "missed" not in body:
+        return None
+    value = body["missed"]
+    if not isinstance(value, str) or value not in tuple(Missed):
+        raise InvalidRequest(fields={"missed": f"must be one of {', '.join(Missed)}"})
+    return Missed(value)
 
 
 def refuse_unknown(given: Mapping[str, Any], allowed: Collection[str]) -> None:

@@ -66,6 +66,17 @@ class Overlap(StrEnum):
     """The oldest active run is cancelled."""
 
 
+class Missed(StrEnum):
+    """Which of the fire times that fell into a pause run when it ends."""
+
+    NONE = "none"
+    """None of them."""
+    LAST = "last"
+    """Only the latest one."""
+    ALL = "all"
+    """Every one of them."""
+
+
 class Executor(StrEnum):
     """What calls the function of a run."""
 

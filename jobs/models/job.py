@@ -102,6 +102,7 @@ class Job(models.Model):
     keep_runs = models.PositiveIntegerField(null=True, blank=True)
     keep_days = models.PositiveIntegerField(null=True, blank=True, default=KEEP_DAYS)
     keep_failed_days = models.PositiveIntegerField(null=True, blank=True)
+    paused_at = models.DateTimeField(null=True, editable=False)
     paused_until = models.DateTimeField(null=True, editable=False)
     declaration = StoredJSON(null=True, blank=True, editable=False)
     source = models.CharField(max_length=200, blank=True, default="", editable=False)

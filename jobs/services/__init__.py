@@ -12,7 +12,7 @@ from .jobs import (
     remove_job,
     update_job,
 )
-from .pausing import pause_job, resume_job, skip_next
+from .pausing import pause_job, resume_job, resume_with, skip_next
 from .runs import cancel_run, retry_run, run_job
 from .tokens import create_token, find_token, shown
 from .zone_changes import follow_time_zones
@@ -34,6 +34,7 @@ __all__ = [
     "remove_job",
     "resume_all",
     "resume_job",
+    "resume_with",
     "retry_run",
     "run_job",
     "send_again",

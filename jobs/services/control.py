@@ -7,7 +7,13 @@ from datetime import datetime
 
 from django.db import transaction
 
-from ..models import Control, announce
+from ..core.exceptions import InvalidArguments, InvalidFunction, InvalidTrigger
+from ..core.planning import MICROSECOND
+from ..core.runs import Missed
+from ..models import Control, Job, announce
+from .missed import run_missed
+from .schedule import next_after
+from .skipped import save_skipped, skip_due
 
 logger = logging.getLogger("cronzimus.services.control")
 
@@ -17,23 +23,53 @@ def pause_all(*, now: datetime, actor: str = "", reason: str = "") -> Control:
 
     If everything is paused already, the first pause stays on record with its reason. Return the record.
     """
-    return _set(paused=True, now=now, actor=actor, reason=reason)
+    control, _ = _set(paused=True, now=now, actor=actor, reason=reason)
+    return control
 
 
-def resume_all(*, now: datetime, actor: str = "") -> Control:
-    """Let the schedulers claim again. Fire times that fell due meanwhile are late, and their jobs' policies apply."""
-    return _set(paused=False, now=now, actor=actor, reason="")
+def resume_all(*, now: datetime, actor: str = "", missed: Missed | None = None) -> Control:
+    """Let the schedulers claim again.
+
+    Without `missed`, fire times that fell due meanwhile are late, and their jobs' policies apply. With it, the fire
+    times that it chooses run, and those of a job that none of them is run for are saved as skipped. A damaged job, and
+    one that could not run, are left to the schedulers, which say what is wrong. Raises `InvalidRequest` for a job with
+    more fire times than a backfill may have.
+    """
+    with transaction.atomic():
+        control, was_paused = _set(paused=False, now=now, actor=actor, reason="")
+        if was_paused and missed is not None:
+            for job in Job.objects.due(now).select_for_update().order_by("id"):
+                _catch_up(job, missed, now, actor)
+    return control
 
 
-def _set(*, paused: bool, now: datetime, actor: str, reason: str) -> Control:
+def _catch_up(job: Job, missed: Missed, now: datetime, actor: str) -> None:
+    """Move a due job on to its next fire time after `now`, and run or skip the fire times that are due."""
+    due_at = job.next_run_time
+    if due_at is None:
+        return
+    try:
+        next_run_time = next_after(job, now)
+        backfill = run_missed(job, due_at - MICROSECOND, missed=missed, now=now, actor=actor)
+    except (InvalidTrigger, InvalidFunction, InvalidArguments):
+        return
+    if backfill is None:
+        reason = f"all jobs were resumed by {actor or 'a request'} without the fire times of the pause"
+        save_skipped(skip_due(job, now, reason=reason))
+    Job.objects.filter(pk=job.pk).update(next_run_time=next_run_time)
+
+
+def _set(*, paused: bool, now: datetime, actor: str, reason: str) -> tuple[Control, bool]:
+    """Write the pause or its end; return the record, and whether everything was paused before."""
     with transaction.atomic():
         Control.objects.get_or_create(pk=1)
         control = Control.objects.select_for_update().get(pk=1)
-        if control.paused != paused:
+        was_paused = control.paused
+        if was_paused != paused:
             control.paused, control.actor, control.reason = paused, actor, reason
             control.paused_at = now if paused else None
             control.save()
             announce()
             extra = {"action": "all_paused" if paused else "all_resumed"}
             logger.warning("all claiming %s by %s", "paused" if paused else "resumed", actor or "?", extra=extra)
-    return control
+    return control, was_paused

@@ -32,6 +32,7 @@ def add_job(body: Mapping[str, Any], *, now: datetime, paused: bool = False, all
     """
     cleaned = validation.clean_job(body, now=now, allow_past=allow_past)
     job = Job(**cleaned, anchor=anchor_at(now), paused=paused, created_at=now, updated_at=now)
+    job.paused_at = now if paused else None
     job.next_run_time = None if paused or (allow_past and is_over(job, now)) else first_fire_time(job, now)
     try:
         with transaction.atomic():

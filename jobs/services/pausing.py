@@ -7,8 +7,10 @@ from datetime import datetime
 from django.db import transaction
 
 from ..core.exceptions import InvalidRequest
-from ..models import Job, announce
+from ..core.runs import Missed
+from ..models import Backfill, Job, announce
 from .jobs import locked_job
+from .missed import run_missed
 from .schedule import next_after
 from .skipped import save_skipped, skip_due, skipped_run
 
@@ -24,13 +26,15 @@ def pause_job(job_id: str, *, now: datetime, until: datetime | None = None) -> J
     with transaction.atomic():
         job = locked_job(job_id)
         before = (job.paused, job.paused_until)
+        if not job.is_paused(now):
+            job.paused_at = now
         job.paused, job.paused_until = until is None, until
         if (job.paused, job.paused_until) != before:
             save_skipped(skip_due(job, now, what="paused"))
             # A job that is paused until an instant is due after it like any other: nobody has to wake it up.
             job.next_run_time = None if until is None else next_after(job, until)
             job.updated_at = now
-            job.save(update_fields=["paused", "paused_until", "next_run_time", "updated_at"])
+            job.save(update_fields=["paused", "paused_at", "paused_until", "next_run_time", "updated_at"])
             announce()
     return job
 
@@ -40,14 +44,27 @@ def resume_job(job_id: str, *, now: datetime) -> Job:
 
     A job that is not paused stays as it is. Raises `JobNotFound`, and `InvalidTrigger` if its row is damaged.
     """
+    job, _ = resume_with(job_id, missed=Missed.NONE, now=now)
+    return job
+
+
+def resume_with(job_id: str, *, missed: Missed, now: datetime, actor: str = "") -> tuple[Job, Backfill | None]:
+    """Restart a paused job's trigger from `now`, and run the fire times of the pause that `missed` chooses.
+
+    Return the job, and the backfill that runs them; None if there is nothing to run. A job that is not paused stays as
+    it is. Raises as `resume_job` does, `InvalidRequest` for more fire times than a backfill may have, and
+    `InvalidFunction` or `InvalidArguments` if there is something to run and the job could not run.
+    """
     with transaction.atomic():
         job = locked_job(job_id)
-        if job.is_paused(now):
-            job.next_run_time = next_after(job, now)
-            job.paused, job.paused_until, job.updated_at = False, None, now
-            job.save(update_fields=["paused", "paused_until", "next_run_time", "updated_at"])
-            announce()
-    return job
+        if not job.is_paused(now):
+            return job, None
+        paused_at = job.paused_at or job.updated_at
+        job.next_run_time = next_after(job, now)
+        job.paused, job.paused_at, job.paused_until, job.updated_at = False, None, None, now
+        job.save(update_fields=["paused", "paused_at", "paused_until", "next_run_time", "updated_at"])
+        announce()
+        return job, run_missed(job, paused_at, missed=missed, now=now, actor=actor)
 
 
 def skip_next(job_id: str, *, now: datetime, actor: str = "") -> Job:

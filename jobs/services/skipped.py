@@ -11,11 +11,11 @@ from ..definitions.triggers import trigger_of
 from ..models import Job, Run
 
 
-def skip_due(job: Job, now: datetime, *, what: str) -> Run | None:
+def skip_due(job: Job, now: datetime, *, what: str = "", reason: str = "") -> Run | None:
     """Return a skipped run, not saved, for the fire times of `job` that are due at `now`; None if there are none.
 
-    One row stands for all of them. `what` says what happened to the job: "paused". Lock the job first, so that no
-    scheduler claims its fire times meanwhile.
+    One row stands for all of them. `what` says what happened to the job, "paused", unless there is another `reason`.
+    Lock the job first, so that no scheduler claims its fire times meanwhile.
     """
     if job.next_run_time is None or job.next_run_time > now:
         return None
@@ -25,7 +25,7 @@ def skip_due(job: Job, now: datetime, *, what: str) -> Run | None:
         fire_times = 1 + trigger.count(job.next_run_time, now)
     except InvalidTrigger:
         latest, fire_times = job.next_run_time, 1  # a damaged trigger names no others
-    reason = f"its job was {what} before a scheduler claimed it"
+    reason = reason or f"its job was {what} before a scheduler claimed it"
     return skipped_run(job, latest, now=now, reason=reason, fire_times=fire_times)
 
 

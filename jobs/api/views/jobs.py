@@ -13,7 +13,7 @@ from rest_framework.viewsets import ViewSet
 
 from ... import services
 from ...core.exceptions import InvalidArguments, InvalidRequest
-from ...core.runs import JobState
+from ...core.runs import JobState, Missed
 from ...core.times import parse_instant
 from ...definitions.validation import READ_ONLY_FIELDS
 from ...selectors.job_list import Wanted
@@ -24,7 +24,7 @@ from ..cache import read_job
 from ..idempotency import answer_once
 from ..listing import list_jobs
 from ..paging import link_header
-from ..parsers import body_of, optional_body_of
+from ..parsers import body_of, missed_of, optional_body_of
 from ..rendering import to_json
 from ..representations import job_detail, next_times, utc
 from .base import SchedulerView, actor_of
@@ -105,10 +105,13 @@ class JobViewSet(SchedulerView, ViewSet):
         return Response(_done(job_id, "paused", **({"paused_until": utc(until)} if until else {})))
 
     def resume(self, request: Request, job_id: str) -> Response:
-        """Start a job's trigger again."""
-        optional_body_of(request)
-        services.resume_job(job_id, now=self.now)
-        return Response(_done(job_id, "resumed"))
+        """Restart a job's trigger, and run the fire times of the pause that the body chooses."""
+        missed = missed_of(optional_body_of(request, ("missed",))) or Missed.NONE
+        if missed is not Missed.NONE:
+            access_of(request).require("run_job")
+        _, backfill = services.resume_with(job_id, missed=missed, now=self.now, actor=actor_of(request))
+        started = {} if backfill is None else {"backfill_id": backfill.pk, "runs": backfill.fire_times}
+        return Response(_done(job_id, "resumed", **started))
 
     def skip(self, request: Request, job_id: str) -> Response:
         """Leave out the next fire time of a job."""

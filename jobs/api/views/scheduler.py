@@ -13,7 +13,7 @@ from ...core.exceptions import InvalidRequest
 from ...core.json import unstorable
 from ...models import Control, Scheduler
 from ...selectors import backlog
-from ..parsers import optional_body_of
+from ..parsers import missed_of, optional_body_of
 from ..representations import utc
 from .base import SchedulerView, actor_of
 
@@ -51,9 +51,9 @@ class ResumeView(SchedulerView):
     needs = {"post": ("pause_all",)}
 
     def post(self, request: Request) -> Response:
-        """Have the schedulers start what is due."""
-        optional_body_of(request)
-        services.resume_all(now=self.now, actor=actor_of(request))
+        """Let the schedulers claim again, with the fire times of the pause that the body chooses."""
+        missed = missed_of(optional_body_of(request, ("missed",)))
+        services.resume_all(now=self.now, actor=actor_of(request), missed=missed)
         return Response({"status": "resumed"})
 
 

@@ -1,0 +1,34 @@
+"""Run fire times that fell into a pause."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from ..core.exceptions import InvalidRequest
+from ..core.runs import Missed
+from ..definitions.backfills import MAX_FIRE_TIMES
+from ..definitions.triggers import trigger_of
+from ..models import Backfill, Job
+from .backfills import plan_backfill, start_backfill
+
+
+def run_missed(job: Job, after: datetime, *, missed: Missed, now: datetime, actor: str) -> Backfill | None:
+    """Start a backfill of the fire times after the aware `after` and up to `now` that `missed` chooses.
+
+    A fire time that has succeeded already, or is running, is left out. Return None if there is nothing to run. Raises
+    `InvalidRequest` for too many fire times, and `InvalidFunction` or `InvalidArguments` if the job could not run.
+    """
+    if missed is Missed.NONE:
+        return None
+    trigger = trigger_of(job)
+    last = trigger.latest_until(now)
+    if last is None or last <= after:
+        return None
+    if missed is Missed.ALL and trigger.count(after, now) > MAX_FIRE_TIMES:
+        message = f"more than {MAX_FIRE_TIMES:,} fire times of job {job.id!r} fell into the pause; run the last or none"
+        raise InvalidRequest(fields={"missed": message})
+    first = trigger.next_after(after) if missed is Missed.ALL else last
+    times = {"start": first or last, "end": last}
+    if not plan_backfill(job.id, **times, only_missing=True, now=now).fire_times:
+        return None
+    return start_backfill(job.id, **times, only_missing=True, max_active=job.max_instances, now=now, actor=actor)
