@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from .support import ROOT, Site
 
 SERVER = os.environ.get("TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 numbers = itertools.count(1)
+
+MakeSite = Callable[[str], Site]
+"""A function that makes a site on a database of a vendor: "sqlite" or "postgresql"."""
 
 
 def migrate(site: Site) -> None:
@@ -86,13 +90,13 @@ def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
     made.drop()
 
 
-@pytest.fixture
-def make_site(databases: Databases, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[[str], Site]]:
-    """Return what makes a site on a fresh database; its processes are ended afterwards."""
+@contextmanager
+def site_factory(databases: Databases, parent: Path) -> Iterator[MakeSite]:
+    """Yield a function that makes a site on a fresh database; the processes of all sites are ended afterwards."""
     made: list[Site] = []
 
     def make(vendor: str) -> Site:
-        folder = tmp_path / f"site-{len(made)}"
+        folder = parent / f"site-{len(made)}"
         folder.mkdir()
         try:
             url = databases.new(vendor, folder)
@@ -107,20 +111,34 @@ def make_site(databases: Databases, tmp_path: Path, request: pytest.FixtureReque
         print(site.logs())  # pytest shows it where the test failed
 
 
+@pytest.fixture
+def make_site(databases: Databases, tmp_path: Path) -> Iterator[MakeSite]:
+    """Return a function that makes a site for one test."""
+    with site_factory(databases, tmp_path) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def make_shared_site(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeSite]:
+    """Return a function that makes a site for all tests of a module."""
+    with site_factory(databases, tmp_path_factory.mktemp("shared")) as make:
+        yield make
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
-def site(make_site: Callable[[str], Site], request: pytest.FixtureRequest) -> Site:
+def site(make_site: MakeSite, request: pytest.FixtureRequest) -> Site:
     """A site on each of the databases."""
     return make_site(request.param)
 
 
 @pytest.fixture
-def sites(make_site: Callable[[str], Site]) -> list[Site]:
+def sites(make_site: MakeSite) -> list[Site]:
     """A site on each of the databases at once, for what takes long and mostly waits."""
     return [make_site("sqlite"), make_site("postgresql")]
 
 
 @pytest.fixture
-def sqlite_site(make_site: Callable[[str], Site]) -> Any:
+def sqlite_site(make_site: MakeSite) -> Any:
     """A site on SQLite, for what does not depend on the database."""
     return make_site("sqlite")
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from .conftest import MakeSite
 from .support import Site, Web, until
 
 HOST = b"Host: localhost\r\n"
@@ -21,10 +22,16 @@ POST = b"POST /scheduler/preview HTTP/1.1\r\n" + HOST + b"Content-Type: applicat
 BODY = b'{"trigger": "interval", "seconds": 5}'
 
 
-@pytest.fixture
-def web(sqlite_site: Site) -> Web:
-    """The web, with two threads."""
-    return sqlite_site.web(threads=2)
+@pytest.fixture(scope="module")
+def shared_site(make_shared_site: MakeSite) -> Site:
+    """The site of these tests."""
+    return make_shared_site("sqlite")
+
+
+@pytest.fixture(scope="module")
+def web(shared_site: Site) -> Web:
+    """Its web, with two threads."""
+    return shared_site.web(threads=2)
 
 
 @pytest.fixture
@@ -65,9 +72,9 @@ def answer(connection: socket.socket) -> tuple[int, bytes]:
     return int(head.split(" ", 2)[1]), body
 
 
-def test_a_worker_leaves_ctrl_c_to_its_master(sqlite_site: Site) -> None:
-    sqlite_site.web()
-    master = sqlite_site.processes[-1].pid
+@pytest.mark.usefixtures("web")
+def test_a_worker_leaves_ctrl_c_to_its_master(shared_site: Site) -> None:
+    master = shared_site.processes[-1].pid
     (worker,) = Path(f"/proc/{master}/task/{master}/children").read_text().split()
     status = dict(line.split(":", 1) for line in Path(f"/proc/{worker}/status").read_text().splitlines())
     assert int(status["SigIgn"], 16) & (1 << signal.SIGINT - 1)
@@ -128,12 +135,14 @@ def test_a_request_that_does_not_arrive_in_time_is_given_up(clients: Clients) ->
     ],
 )  # fmt: skip
 def test_what_is_too_long_or_not_http_is_refused_in_the_envelope(
-    sqlite_site: Site, clients: Clients, sent: bytes, status: int
+    shared_site: Site, clients: Clients, sent: bytes, status: int
 ) -> None:
+    log = shared_site.processes[-1].log
+    before = log.read_text().count("Invalid request")
     found, body = answer(clients.open(sent))
     assert (found, json.loads(body)["code"]) == (status, "INVALID_REQUEST")
-    until(lambda: "Invalid request" in sqlite_site.logs() or len(sent) > 65_536, 5)
-    assert max(map(len, sqlite_site.logs().splitlines())) < 1000
+    until(lambda: log.read_text().count("Invalid request") > before or len(sent) > 65_536, 5)
+    assert max(map(len, log.read_text().splitlines())) < 1000
 
 
 def test_requests_come_one_after_the_other_on_one_connection(clients: Clients) -> None:
@@ -176,12 +185,14 @@ def test_a_body_over_the_limit_is_refused_once_it_was_sent(clients: Clients, siz
     assert (status, json.loads(body)["code"]) == (413, "PAYLOAD_TOO_LARGE")
 
 
-def test_idle_connections_do_not_hold_up_the_end(sqlite_site: Site, clients: Clients) -> None:
-    for _ in range(5):
-        clients.open()
-    clients.open(HEALTH[:20])
-    process = sqlite_site.processes[-1]
-    started = time.monotonic()
-    process.send(signal.SIGTERM)
-    process.wait(30)
-    assert time.monotonic() - started < 20
+def test_idle_connections_do_not_hold_up_the_end(sqlite_site: Site) -> None:
+    with ExitStack() as stack:
+        clients = Clients(sqlite_site.web(threads=2), stack)
+        for _ in range(5):
+            clients.open()
+        clients.open(HEALTH[:20])
+        process = sqlite_site.processes[-1]
+        started = time.monotonic()
+        process.send(signal.SIGTERM)
+        process.wait(30)
+        assert time.monotonic() - started < 20

@@ -5,18 +5,33 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from .support import Site, let_pass, until
+import pytest
+
+from .conftest import MakeSite
+from .support import Site, Web, let_pass, until
 
 SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def site(make_shared_site: MakeSite, request: pytest.FixtureRequest) -> Site:
+    """A site with a scheduler, on each of the databases. The tests share it, each with jobs of its own."""
+    site = make_shared_site(request.param)
+    site.scheduler()
+    return site
+
+
+@pytest.fixture(scope="module")
+def web(site: Site) -> Web:
+    """Its web."""
+    return site.web()
 
 
 def later(seconds: float) -> datetime:
     return datetime.now(UTC) + timedelta(seconds=seconds)
 
 
-def test_a_job_that_is_due_now_starts_within_a_second(site: Site) -> None:
-    site.scheduler()
-    web = site.web()
+def test_a_job_that_is_due_now_starts_within_a_second(site: Site, web: Web) -> None:
     delays = []
     for number in range(5):
         job_id = f"now-{number}"
@@ -29,19 +44,15 @@ def test_a_job_that_is_due_now_starts_within_a_second(site: Site) -> None:
     until(lambda: all(site.statuses(f"now-{number}") == ["succeeded"] for number in range(5)), 5, "the records")
 
 
-def test_a_job_starts_within_a_second_of_its_due_time(site: Site) -> None:
-    site.scheduler()
-    web = site.web()
+def test_a_job_starts_within_a_second_of_its_due_time(site: Site, web: Web) -> None:
     due = later(1.5)
     web.ask("POST", "/scheduler/jobs", site.job("soon", trigger="date", run_date=due.isoformat()))
     (mark,) = until(lambda: site.calls("soon"), 5, "the run")
     assert timedelta(0) <= mark.at - due < SECOND
 
 
-def test_run_now_starts_within_a_second(site: Site) -> None:
-    site.jobs = [site.job("job", trigger="interval", hours=1)]
-    site.scheduler()
-    web = site.web()
+def test_run_now_starts_within_a_second(site: Site, web: Web) -> None:
+    web.ask("POST", "/scheduler/jobs", site.job("job", trigger="interval", hours=1))
     asked = datetime.now(UTC)
     run_id = web.ask("POST", "/scheduler/jobs/job/run", {})["run_id"]
     (mark,) = until(lambda: site.calls("job"), 5, "the run")
@@ -49,10 +60,9 @@ def test_run_now_starts_within_a_second(site: Site) -> None:
     until(lambda: web.ask("GET", f"/scheduler/runs/{run_id}")["status"] == "succeeded", 5, "its record")
 
 
-def test_edits_are_in_force_within_a_second(site: Site) -> None:
-    site.jobs = [site.job("paused"), site.job("moved", trigger="interval", hours=1), site.job("removed")]
-    site.scheduler()
-    web = site.web()
+def test_edits_are_in_force_within_a_second(site: Site, web: Web) -> None:
+    for job in (site.job("paused"), site.job("moved", trigger="interval", hours=1), site.job("removed")):
+        web.ask("POST", "/scheduler/jobs", job)
     until(lambda: site.calls("paused") and site.calls("removed"), 20, "the first runs")
 
     web.ask("PUT", "/scheduler/jobs/moved", {"trigger": "interval", "seconds": 1})

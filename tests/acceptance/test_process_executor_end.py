@@ -1,0 +1,63 @@
+"""How a scheduler that ends takes its processes along."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jobs.models import Run
+
+from .process_runs import PATIENCE, ended, have_ended, is_alive, pids, queued, started
+from .support import Process, until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def scheduler(tmp_path: Path) -> Iterator[Process]:
+    """A scheduler with one thread and one process."""
+    with started(tmp_path / "log") as process:
+        yield process
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
+def test_a_process_dies_with_its_scheduler(scheduler: Process, tmp_path: Path) -> None:
+    queued("tests:stubborn", str(tmp_path / "pids"))
+    (worker,) = pids(tmp_path / "pids")
+    assert is_alive(worker)
+    scheduler.popen.kill()
+    scheduler.wait(10)
+    until(lambda: have_ended(worker), 5, "its end")
+
+
+def test_what_a_function_started_dies_with_the_scheduler(scheduler: Process, tmp_path: Path) -> None:
+    queued("tests:family", str(tmp_path / "pids"))
+    family = pids(tmp_path / "pids")
+    assert all(is_alive(pid) for pid in family)
+    scheduler.popen.kill()
+    scheduler.wait(10)
+    until(lambda: have_ended(*family), 5, "their end")
+
+
+def test_a_scheduler_that_is_told_to_stop_lets_a_process_end(scheduler: Process) -> None:
+    run = queued("tests:wait", 2)
+    until(lambda: Run.objects.filter(pk=run.pk, status="running").exists(), PATIENCE, "its start")
+    scheduler.send(signal.SIGTERM)
+    assert scheduler.wait(20) == 0
+    assert ended(run).result == "waited"
+
+
+def test_a_scheduler_that_is_told_to_end_at_once_ends_its_processes(scheduler: Process, tmp_path: Path) -> None:
+    run = queued("tests:family", str(tmp_path / "pids"))
+    family = pids(tmp_path / "pids")
+    scheduler.send(signal.SIGTERM)
+    time.sleep(0.2)
+    scheduler.send(signal.SIGTERM)
+    assert scheduler.wait(20) == 1
+    assert ended(run).status == "lost"
+    until(lambda: have_ended(*family), 5, "their end")
