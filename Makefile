@@ -5,7 +5,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PYTEST := $(BIN)/python -m pytest -q
+# One process for each core; acceptance tests mostly wait, so that one more fits. `make unit CORES=1` runs one.
+CORES ?= $(shell getconf _NPROCESSORS_ONLN)
+PYTEST := $(BIN)/python -m pytest -q --dist worksteal
 POSTGRESQL := $(or $(TEST_DATABASE_URL),postgresql://postgres@127.0.0.1:5432/postgres)
 
 help: ## list the targets
@@ -24,14 +26,14 @@ lint: $(VENV)/.dev ## ruff, mypy, Django's checks, migrations
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
 unit: $(VENV)/.test ## no database, no clock
-	$(PYTEST) tests/unit
+	$(PYTEST) -n $(CORES) tests/unit
 
 integration: $(VENV)/.test ## the database: SQLite, then PostgreSQL
-	DATABASE_URL= $(PYTEST) tests/integration
-	DATABASE_URL=$(POSTGRESQL) $(PYTEST) tests/integration
+	DATABASE_URL= $(PYTEST) -n $(CORES) tests/integration
+	DATABASE_URL=$(POSTGRESQL) $(PYTEST) -n $(CORES) tests/integration
 
 acceptance: $(VENV)/.test ## real processes, signals, a real browser
-	$(PYTEST) tests/acceptance
+	$(PYTEST) -n $$(($(CORES) + 1)) tests/acceptance
 
 embed: $(VENV)/.dev $(VENV)/.dist ## the built wheel in a project of somebody else's, with each Django that it is for
 	$(PYTEST) tests/embed
