@@ -11,19 +11,27 @@ table). Rates are shares of what a view that does nothing reaches in the same ru
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from threading import local
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from django.conf import settings
 from django.db import DataError, connection
 
 from .. import services
+from ..core.exceptions import InvalidFunction
+from ..functions import registry
 from ..models import Job
 
 MAX_KEPT_BYTES = 1_000_000
 """Bytes of a page that a thread keeps, at most."""
+MAX_SHOWN_BYTES = 8192
+"""Bytes of a job's JSON that are kept, at most."""
+MAX_SHOWN = 1024
+"""Jobs whose JSON is kept."""
 VERSION_SQL = {
     "sqlite": "PRAGMA data_version",
     "postgresql": "SELECT sha256(string_agg(tidsend(ctid) || xidsend(xmin), ''::bytea)) FROM cronzimus_job",
@@ -89,6 +97,9 @@ def jobs_version() -> tuple[object, ...] | None:
 
 # --- one job ---------------------------------------------------------------------------------------------------------
 
+Row = tuple[Any, ...]
+"""The columns of a job."""
+
 
 class Statement(NamedTuple):
     """The SQL that reads a job, and what makes a model instance of its row."""
@@ -96,19 +107,54 @@ class Statement(NamedTuple):
     sql: str
     names: list[str]
     converters: dict[int, tuple[list[Any], Any]]
+    func: int
+    paused_until: int
 
 
-def read_job(job_id: str) -> Job:
-    """Return the job `job_id`. Raises `JobNotFound`."""
+_shown: dict[tuple[object, ...], bytes] = {}
+
+
+def show_job(job_id: str, now: datetime, show: Callable[[Job, datetime], bytes]) -> bytes:
+    """Return what `show` makes of the job `job_id` at `now`. Raises `JobNotFound`."""
     statement = _statement(connection.vendor)
+    row = _read(statement, job_id)
+    key = _key(statement, row, now)
+    shown = None if key is None else _shown.get(key)
+    if shown is None:
+        shown = show(_job(statement, row), now)
+        if key is not None and len(shown) <= MAX_SHOWN_BYTES:
+            if len(_shown) >= MAX_SHOWN:
+                _shown.clear()
+            _shown[key] = shown
+    return shown
+
+
+def _key(statement: Statement, row: Row, now: datetime) -> tuple[object, ...] | None:
+    """Return all that depends on: the row, the function, the time zone, and the day, on which warnings depend.
+
+    None if it depends on the instant too, or on what is missing.
+    """
+    if row[statement.paused_until] is not None:
+        return None
+    try:
+        return row, registry.lookup(row[statement.func]), settings.TIME_ZONE, now.date()
+    except InvalidFunction:
+        return None
+
+
+def _read(statement: Statement, job_id: str) -> Row:
     try:
         with connection.cursor() as cursor:
             cursor.execute(statement.sql, [job_id])
-            row: Sequence[Any] | None = cursor.fetchone()
+            row: Row | None = cursor.fetchone()
     except (ValueError, DataError):  # an id that the database cannot even compare
         row = None
     if row is None:
         raise services.job_not_found(job_id)
+    return row
+
+
+def _job(statement: Statement, row: Row) -> Job:
     values = list(row)
     for index, (steps, column) in statement.converters.items():
         for convert in steps:
@@ -122,4 +168,4 @@ def _statement(vendor: str) -> Statement:
     sql, _ = compiler.as_sql()
     columns: list[Any] = [column for column, *_ in compiler.select]
     names = [column.target.attname for column in columns]
-    return Statement(sql, names, compiler.get_converters(columns))
+    return Statement(sql, names, compiler.get_converters(columns), names.index("func"), names.index("paused_until"))

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from jobs.api import cache
 from jobs.api.rendering import to_json
 from jobs.api.representations import job_detail
+from jobs.api.views import jobs as views
 from jobs.functions import registry
 from jobs.models import Job
 from jobs.selectors import descriptions, job_list
@@ -59,6 +61,52 @@ def test_a_pause_ends_when_its_time_has_come(api: Api, clock: FakeClock) -> None
     assert api.get(JOB)["state"] == "paused"
     clock.advance(5)
     assert api.get(JOB)["state"] == "pending"
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> dict[Any, bytes]:
+    """The jobs that are kept as JSON, none at first."""
+    nothing: dict[Any, bytes] = {}
+    monkeypatch.setattr(cache, "_shown", nothing)
+    return nothing
+
+
+def test_a_job_that_has_not_changed_is_made_once(
+    api: Api, shown: dict[Any, bytes], monkeypatch: pytest.MonkeyPatch, clock: FakeClock
+) -> None:
+    make_job()
+    first = api.get(JOB)
+    monkeypatch.delattr(views, "job_detail")
+    clock.advance(60)
+    assert api.get(JOB) == first
+
+
+def test_a_job_is_made_anew_on_another_day_because_of_its_warnings(
+    api: Api, shown: dict[Any, bytes], clock: FakeClock
+) -> None:
+    make_job(trigger={"type": "cron", "hour": 2, "minute": 30, "timezone": "Europe/Berlin"}, next_run_time=after(10**8))
+    api.get(JOB)
+    clock.advance(24 * 3600)
+    api.get(JOB)
+    assert len(shown) == 2
+
+
+def test_a_large_job_is_not_kept(api: Api, shown: dict[Any, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    make_job()
+    monkeypatch.setattr(cache, "MAX_SHOWN_BYTES", len(api.call("GET", JOB).content) - 1)
+    shown.clear()
+    api.get(JOB)
+    assert not shown
+
+
+def test_no_more_jobs_are_kept_than_there_is_room_for(
+    api: Api, shown: dict[Any, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "MAX_SHOWN", 2)
+    for name in ("a", "b", "c"):
+        make_job(name)
+        api.get(f"/scheduler/jobs/{name}")
+    assert len(shown) == 1
 
 
 # --- in parts --------------------------------------------------------------------------------------------------------

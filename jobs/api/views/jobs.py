@@ -20,7 +20,7 @@ from ...selectors.job_list import Wanted
 from ...selectors.states import zone_of
 from .. import query
 from ..access import access_of
-from ..cache import read_job
+from ..cache import show_job
 from ..idempotency import answer_once
 from ..listing import list_jobs
 from ..paging import link_header
@@ -80,8 +80,8 @@ class JobViewSet(SchedulerView, ViewSet):
 
     def retrieve(self, request: Request, job_id: str) -> HttpResponse:
         """Show the whole of a job."""
-        shown = job_detail(read_job(job_id), self.now)
-        return HttpResponse(to_json(shown), content_type="application/json")
+        shown = show_job(job_id, self.now, lambda job, now: to_json(job_detail(job, now)))
+        return HttpResponse(shown, content_type="application/json")
 
     def update(self, request: Request, job_id: str) -> Response:
         """Change what the body names of a job."""
