@@ -53,6 +53,9 @@ STATUSES: dict[type[Exception], int] = {
 }
 """The HTTP status of each exception, of the nearest class in its tree; those of DRF (`APIException`) have their own."""
 
+UNDEFINED = ("42P01", "42703")
+"""The states of PostgreSQL's errors "undefined table" and "undefined column"."""
+
 REFUSALS: dict[int, tuple[str, str]] = {
     400: ("INVALID_REQUEST", "The request is not valid."),
     401: ("UNAUTHORIZED", "A valid token is needed: send 'Authorization: Token …'."),
