@@ -18,7 +18,7 @@ from .events import Events
 from .executors import ExecutorFactory
 from .jobstore import JobStore
 from .store.clock import DatabaseClock
-from .store.connection import loop_connection
+from .store.connection import DatabaseReplaced, loop_connection
 from .store.pending import pending_work
 from .threads import start_all
 from .tick import FLUSH_SECONDS, Tick
@@ -137,9 +137,14 @@ class Scheduler(BlockingScheduler):
                 look_at = self.clock.monotonic() + wait
 
     def _process_jobs(self) -> float:
-        """Tick; return the seconds until the next tick, if nothing wakes the loop. Never raises."""
+        """Tick; return the seconds until the next tick, if nothing wakes the loop.
+
+        Raises `DatabaseReplaced`, and nothing else.
+        """
         try:
             wait = self.tick.run()
+        except DatabaseReplaced:
+            raise
         except Exception as error:
             self.tick.settle(error)
             return self._backoff.failed(error)

@@ -20,6 +20,7 @@ from .pruner import Pruner
 from .recorder import Batch, Recorder
 from .store import admission, claims, outcomes, recovery
 from .store.clock import DatabaseClock
+from .store.connection import require_current_file
 from .store.held import HeldRun, Outcome
 from .store.pending import PendingWork, cancel_requests, pending_work
 from .store.refusals import REFUSALS, write_each_live, write_each_outcome
@@ -184,6 +185,7 @@ class Tick:
         return self._idle_seconds(now, [name for name, free in capacity.items() if free])
 
     def _beat(self, monotonic: float) -> None:
+        require_current_file()
         self._clock.synchronise()
         if not self.lease.held:  # what kept this scheduler from its heartbeat may have kept the others from theirs
             self._late_at = monotonic

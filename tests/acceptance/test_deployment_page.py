@@ -37,6 +37,7 @@ class Sandbox:
         self.folder, self.cluster = folder, cluster
         self.user = f"czt{os.getpid()}"
         self.port = free_port()
+        self.processes: list[subprocess.Popen[bytes]] = []
         for name in STUBS:
             stub = folder / "bin" / name
             stub.parent.mkdir(exist_ok=True)
@@ -71,7 +72,16 @@ class Sandbox:
         line = command[1].replace("/srv/", f"{self.folder}/srv/").replace("127.0.0.1:5000", f"127.0.0.1:{self.port}")
         script = f"set -a; . {self.folder}/etc/cronzimus.env; set +a; cd {self.folder}/srv/cronzimus; exec {line}"
         environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
-        return subprocess.Popen(["runuser", "-u", self.user, "--", "bash", "-c", script], env=environment)
+        process = subprocess.Popen(["runuser", "-u", self.user, "--", "bash", "-c", script], env=environment)
+        self.processes.append(process)
+        return process
+
+    def stop(self) -> None:
+        """End what was started: runuser passes SIGTERM on."""
+        for process in self.processes:
+            process.terminate()
+        for process in self.processes:
+            process.wait(30)
 
 
 def _public_python() -> Path:
@@ -103,7 +113,7 @@ def sandbox(cluster: Cluster) -> Iterator[Sandbox]:
     cluster.start(free_port())
     made = Sandbox(folder, cluster)
     yield made
-    subprocess.run(["pkill", "-KILL", "-u", made.user], check=False)
+    made.stop()
     until(lambda: subprocess.run(["pgrep", "-u", made.user], check=False, capture_output=True).returncode, 10)
     subprocess.run(["userdel", made.user], check=False)
     shutil.rmtree(folder)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from django.db.backends.sqlite3 import base
@@ -25,7 +26,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
     transaction_mode: str | None
 
     def get_new_connection(self, conn_params: Any) -> Any:
-        """Return a connection of the driver; it reads texts that are not UTF-8, too."""
+        """Return a connection of the driver. It reads invalid UTF-8; a new file is readable by its user alone."""
+        if not str(conn_params["database"]).startswith((":", "file:")):
+            with suppress(FileExistsError, OSError):
+                os.close(os.open(conn_params["database"], os.O_CREAT | os.O_EXCL, 0o600))
         connection = super().get_new_connection(conn_params)
         connection.text_factory = decoded
         return connection

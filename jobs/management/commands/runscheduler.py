@@ -78,7 +78,7 @@ def _run(signals: Signals, once: bool, threads: int, processes: int) -> int:
     from ...scheduler.executors import local_executors
     from ...scheduler.listeners import listening
     from ...scheduler.scheduler import Scheduler
-    from ...scheduler.store.connection import loop_connection
+    from ...scheduler.store.connection import DatabaseReplaced, loop_connection
     from ...scheduler.threads import TooFewThreads
 
     listeners = startup.load_listeners()
@@ -97,7 +97,7 @@ def _run(signals: Signals, once: bool, threads: int, processes: int) -> int:
     try:
         with capturing(), listening(scheduler, listeners):
             scheduler.run_once() if once else scheduler.start()
-    except TooFewThreads as error:
+    except (DatabaseReplaced, TooFewThreads) as error:
         raise CommandError(str(error)) from error
     return scheduler.unfinished
 

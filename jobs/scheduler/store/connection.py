@@ -12,6 +12,8 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
+from ...db.file_identity import is_current
+
 POSTGRESQL_DEFAULTS = {
     "connect_timeout": 5, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
@@ -31,6 +33,17 @@ invalid_utf8_seen = threading.Event()
 """Set once a text on SQLite was not valid UTF-8. The loop then decodes all texts itself, which is slower."""
 
 _decode = partial(str, encoding="utf-8", errors="replace")
+
+
+class DatabaseReplaced(Exception):
+    """SQLite's file was replaced or deleted: this scheduler would go on in a file that nobody else sees."""
+
+
+def require_current_file() -> None:
+    """Raise `DatabaseReplaced` where SQLite's file is no longer the one that the loop's connection has open."""
+    own = connections[DEFAULT_DB_ALIAS]
+    if not is_current(own):
+        raise DatabaseReplaced(f"the database file {own.settings_dict['NAME']} was replaced or deleted: start again")
 
 
 def own_connection() -> BaseDatabaseWrapper:
