@@ -68,7 +68,7 @@ def roll_up(now: datetime) -> bool:
         row = _locked(now)
         if row is None:
             return False
-        until = min(row.seen, row.counted + MOST_RUNS)
+        until = _until(row)
         passed = Run.objects.filter(pk__gt=row.counted, pk__lte=until)
         _add(passed.filter(status__in=FINISHED))
         active = passed.filter(status__in=ACTIVE).values_list("pk", flat=True)
@@ -81,6 +81,13 @@ def roll_up(now: datetime) -> bool:
             row.seen, row.seen_at = Run.objects.aggregate(newest=Max("pk"))["newest"] or 0, now
         row.save()
     return has_more
+
+
+def _until(row: RollUp) -> int:
+    """Return the id of the last run that this step takes. Ids may have gaps of any size."""
+    following = Run.objects.filter(pk__gt=row.counted, pk__lte=row.seen).order_by("pk").values_list("pk", flat=True)
+    last = list(following[MOST_RUNS - 1 : MOST_RUNS])
+    return last[0] if last else row.seen
 
 
 def _locked(now: datetime) -> RollUp | None:
