@@ -195,7 +195,7 @@ def test_a_job_is_paused_until_an_instant(tab):
     shoot(tab, "pause-until-wrong")
     tab.get_by_label("Pause until:").fill("2050-01-01T10:00:00")
     tab.get_by_role("button", name="Pause", exact=True).click()
-    expect(tab.locator(".messagelist")).to_contain_text("paused until 2050-01-01 10:00:00 UTC")
+    expect(tab.locator(".messagelist").first).to_contain_text("paused until 2050-01-01 10:00:00 UTC")
     tab.goto("/admin/cronzimus/job/")
     expect(row(tab, "nightly")).to_contain_text("until 2050-01-01 10:00:00 UTC")
     shoot(tab, "paused-until")

@@ -97,7 +97,7 @@ def assert_survives(site: Site, disk: SmallDisk, words: str) -> None:
         let_pass(4)
         disk.make_room()
         room = datetime.now(UTC)
-        until(lambda: scheduler.logged("going on after"), 15, "the end of it")
+        until(lambda: scheduler.logged("recovered after"), 15, "the end of it")
         until(lambda: [mark for mark in site.calls(JOB_IDS[-1]) if mark.scheduled_time > room], 20, "runs after it")
         let_pass(2)
         told = datetime.now(UTC)

@@ -38,7 +38,7 @@ def test_a_restart_of_postgresql_loses_no_fire_time(cluster: Cluster, tmp_path: 
         until(lambda: all(process.logged("trying again in 0.8 s") for process in schedulers), 10, "the third try")
         cluster.start(port)
         back = datetime.now(UTC)
-        until(lambda: all(process.logged("going on after") for process in schedulers), 20, "the end of the outage")
+        until(lambda: all(process.logged("recovered after") for process in schedulers), 20, "the end of the outage")
         until(lambda: len(calls_after(site, back)) >= 3, 20, "runs after it")
         told = stop_now(*schedulers)
         assert_good(site, *JOB_IDS)
@@ -71,11 +71,11 @@ def test_a_scheduler_that_is_stopped_while_postgresql_is_gone_fails_only_where_s
         if busy:
             let_pass(2.5)
             assert scheduler.force() == 1
-            assert scheduler.logged("[1-9] runs are lost when its lease is over")
+            assert scheduler.logged("[1-9] runs are lost when its lease ends")
         else:
             scheduler.send(signal.SIGTERM)
             assert scheduler.wait(10) == 0
-            assert scheduler.logged("nothing is lost by it")
+            assert scheduler.logged("nothing is lost")
     finally:
         site.end()
         print(site.logs())  # pytest shows it where the test failed

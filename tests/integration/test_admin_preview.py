@@ -56,7 +56,7 @@ def test_the_page_of_a_job_has_it_from_the_start(admin):
         ({"trigger": "crontab", "crontab": "61 * * * *"}, "Crontab line:"),
         ({"trigger": "cron", "day_of_week": "mon#2", "hour": "x"}, "Day of week:"),
         ({"trigger": "date", "run_date": "2029-01-01"}, "lies in the past"),
-        ({"trigger": "interval", "seconds": "5", "timezone": "Mars"}, "Time zone: is no IANA time zone"),
+        ({"trigger": "interval", "seconds": "5", "timezone": "Mars"}, "Time zone: is not an IANA time zone"),
         ({}, "Trigger: is missing"),
     ],
 )

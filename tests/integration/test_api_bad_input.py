@@ -134,7 +134,7 @@ def test_an_id_is_kept(api: Api) -> None:
 )
 def test_an_unknown_field(api: Api, name: str, hint: str) -> None:
     make_job()
-    for method, path in (("POST", "/scheduler/jobs"), ("PUT", "/scheduler/jobs/job")):
+    for method, path in (("POST", "/scheduler/jobs"), ("PATCH", "/scheduler/jobs/job")):
         response = api.call(method, path, {**GOOD, "id": "new" if method == "POST" else "job", name: 1})
         assert (response.status_code, response.json()["code"]) == (400, "INVALID_REQUEST")
         ((_, message),) = response.json()["fields"].items()

@@ -40,7 +40,7 @@ def test_the_sample_task_needs_nothing(api: Api) -> None:
     assert shown(api, "cronzimus.controller.task:task") == {
         "func": "cronzimus.controller.task:task",
         "name": "task",
-        "description": "Ask the database for its time: the sample of a job.",
+        "description": "Ask the database for its time. The sample job calls it.",
         "parameters": [],
         "injected": [{"name": "database", "type": "Database"}],
     }
