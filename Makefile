@@ -16,7 +16,7 @@ help: ## list the targets
 run: $(VENV)/.run ## web (port 5000, this machine only) and scheduler together, on SQLite
 	@DEBUG=$${DEBUG:-true} exec $(BIN)/python manage.py up
 
-test: lint unit integration acceptance $(if $(filter true,$(CI)),embed) ## everything; the projects of `make embed` with CI=true alone
+test: lint unit integration acceptance ## everything but `make embed`
 
 lint: $(VENV)/.dev ## ruff, mypy, Django's checks, migrations
 	$(BIN)/ruff format --check .
