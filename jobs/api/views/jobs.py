@@ -30,7 +30,7 @@ from ..representations import job_detail, next_times, utc
 from .base import SchedulerView, actor_of
 
 MAX_JOBS = 1000
-"""Jobs on one page at the most."""
+"""The most jobs that one page may have."""
 MAX_OFFSET = 10**9
 """The farthest offset."""
 

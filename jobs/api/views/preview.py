@@ -25,7 +25,7 @@ from .base import SchedulerView
 DEFAULT_COUNT = 5
 """Fire times where no number is asked for."""
 MAX_COUNT = 100
-"""Fire times at the most."""
+"""The most fire times that a preview may ask for."""
 OPTIONS = ("id", "after", "count")
 """What the body may have beside a trigger."""
 

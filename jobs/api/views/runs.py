@@ -31,7 +31,7 @@ from .base import SchedulerView, actor_of
 DEFAULT_LIMIT = 50
 """Runs on a page where no number is asked for."""
 MAX_LIMIT = 500
-"""Runs on one page at the most."""
+"""The most runs that one page may have."""
 MAX_CHARACTER = 2**31 - 2  # substr() of PostgreSQL takes 2**31 - 1, and counts from 1
 """The last place in an output that can be asked for."""
 RUN_ID = re.compile(r"[1-9][0-9]{0,17}")

@@ -18,7 +18,7 @@ from ..representations import utc
 from .base import SchedulerView, actor_of
 
 MAX_REASON = 500
-"""Characters of a reason at the most."""
+"""The most characters of a reason."""
 
 
 class SchedulersView(SchedulerView):
