@@ -162,6 +162,8 @@ class Scheduler(BlockingScheduler):
             self._event.wait(self._backoff.failed(error))
             return False
         self._backoff.succeeded()
+        extra = {"action": "scheduler_ready"}
+        logger.info("ready; its id is %s", self.tick.lease.scheduler_id, extra=extra)
         return True
 
     def _work_left(self, horizon: datetime) -> bool:

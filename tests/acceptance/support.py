@@ -141,7 +141,7 @@ class Site:
         command = ("manage.py", "runscheduler", f"--threads={threads}", "--processes=1")
         processes = [self.start(*command, **environment) for _ in range(count)]
         for process in processes:
-            until(lambda p=process: p.logged("Scheduler started") or not p.alive, 30, "a scheduler's start")
+            until(lambda p=process: p.logged("ready; its id is") or not p.alive, 30, "a scheduler's start")
             assert process.alive, process.log.read_text()
         return processes
 

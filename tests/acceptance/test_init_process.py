@@ -36,7 +36,7 @@ def container(sqlite_site: Site) -> Process:
     command = [*UNSHARE, sys.executable, "manage.py", "runscheduler", "--threads=2", "--processes=1"]
     process = Process(command, sqlite_site.environment, sqlite_site.folder / "log")
     sqlite_site.processes.append(process)
-    until(lambda: process.logged("Scheduler started") or not process.alive, 30, "the scheduler's start")
+    until(lambda: process.logged("ready; its id is") or not process.alive, 30, "the scheduler's start")
     return process
 
 

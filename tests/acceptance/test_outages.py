@@ -65,7 +65,7 @@ def test_a_scheduler_that_is_stopped_while_postgresql_is_gone_fails_only_where_s
     site.jobs = [site.job("job", seconds=2)] if busy else []
     try:
         scheduler = site.scheduler()
-        until(lambda: scheduler.logged("Scheduler started"), 20, "the start")
+        until(lambda: scheduler.logged("ready; its id is"), 20, "the start")
         until(lambda: site.calls("job") or not busy, 20, "the run")
         cluster.stop("fast")
         until(lambda: scheduler.logged("trying again"), 20, "the first try")

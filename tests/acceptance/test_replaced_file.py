@@ -39,7 +39,7 @@ def test_a_scheduler_ends_with_an_error_that_says_so(database: Path, how: str) -
     )  # fmt: skip
     try:
         assert process.stdout is not None
-        while "Scheduler started" not in (line := process.stdout.readline()):
+        while "ready; its id is" not in (line := process.stdout.readline()):
             assert line, "the scheduler ended before it had started"
         time.sleep(0.5)
         copy = database.with_suffix(".copy")

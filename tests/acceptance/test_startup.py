@@ -163,7 +163,7 @@ def test_a_closed_terminal_ends_it(sqlite_site: Site, told_before: bool) -> None
         )  # fmt: skip
     os.close(end)
     try:
-        until(lambda: "Scheduler started" in log.read_text(), 30, "its start")
+        until(lambda: "ready; its id is" in log.read_text(), 30, "its start")
         if told_before:
             popen.send_signal(signal.SIGHUP)
             let_pass(0.3)
