@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 
 from ..core.alerts import AlertEvent, IncidentKind, IncidentState, Reason, Told, fingerprint_of, reason_to_tell
@@ -41,12 +41,13 @@ class End(NamedTuple):
 def observe(ends: Sequence[End], now: datetime) -> None:
     """Bring the incidents up to date with runs that ended, in the transaction that records them.
 
-    A run that succeeds recovers what is open of its job. A cancelled run changes nothing.
+    A run that succeeds recovers what is open of its job. A cancelled run changes nothing. Of more than one job, the
+    caller holds the rows: what two schedulers do with the incidents of a job is kept apart by its row's lock.
     """
     ends = [end for end in ends if end.is_final and end.status is not RunStatus.CANCELLED]
     job_ids = sorted({end.job_id for end in ends})
     opened = Incident.objects.open().filter(job_id__in=job_ids) if job_ids else Incident.objects.none()
-    # Locked in one order, so that two schedulers do not wait for each other in a ring.
+    # In one order, so that there is no deadlock with what looks at the incidents of one job without its row's lock.
     known = {(one.job_id, one.kind): one for one in opened.select_for_update().order_by("job_id", "kind")}
     unsuccessful = [end for end in ends if end.status is not RunStatus.SUCCEEDED]
     if not known and not unsuccessful:
@@ -124,9 +125,13 @@ def acknowledge(incident_id: int, *, actor: str, now: datetime) -> Incident:
 
 
 def repeat(now: datetime) -> None:
-    """Tell again of the open incidents that were told a day ago and that nobody has taken on."""
+    """Tell again of the open incidents that were told a day ago and that nobody has taken on.
+
+    An incident that a scheduler is writing just now is left to the next look: to wait for it could be a deadlock.
+    """
     with transaction.atomic():
-        for incident in Incident.objects.filter(state=IncidentState.OPEN).select_for_update().order_by("pk"):
+        still_open = Incident.objects.filter(state=IncidentState.OPEN).order_by("pk")
+        for incident in still_open.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked):
             _tell(incident, _Rules([incident.job_id] if incident.job_id else []), now)
 
 

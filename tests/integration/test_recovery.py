@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
+from jobs import alerts
+from jobs.alerts.incidents import End, repeat
 from jobs.core.runs import RunStatus
-from jobs.models import Job, Run, Scheduler
+from jobs.models import Incident, Job, Run, Scheduler
 from jobs.scheduler.recorder import Recorder
 from jobs.scheduler.store import recovery
 from tests.fakes import NOW, after, make_job, make_run, make_scheduler, outcome
 
-from .conftest import in_thread
+from .conftest import in_thread, until
 from .loop_support import flush
 
 pytestmark = pytest.mark.django_db
@@ -182,6 +184,48 @@ def test_two_recoveries_at_once_do_not_wait_for_each_other() -> None:
     with transaction.atomic():
         assert recovery.recover(after(1)) == 1
         assert in_thread(lambda: recovery.recover(after(1)))() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("postgresql_only")
+@pytest.mark.parametrize("known", [True, False], ids=["an open incident", "none yet"])
+def test_a_job_is_locked_before_its_incidents_as_where_outcomes_are_written(known: bool) -> None:
+    make_scheduler("dead", lease_until=NOW)
+    make_job()
+    make_run(status=RunStatus.RUNNING, scheduler_id="dead")
+    if known:
+        observe_failure()
+    with transaction.atomic():
+        Job.objects.select_for_update(no_key=True).get()
+        recovered = in_thread(lambda: recovery.recover(after(1)))
+        until(lambda: waiting_for_locks() == 1)
+        # With the other order each would wait for the other here.
+        observe_failure()
+    assert recovered() == 1
+    assert Incident.objects.get(job_id="job").count == (3 if known else 2)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("postgresql_only")
+def test_what_is_repeated_is_not_waited_for() -> None:
+    make_job()
+    observe_failure()
+    with transaction.atomic():
+        Incident.objects.select_for_update().get()
+        in_thread(lambda: repeat(after(1)))()
+
+
+def observe_failure() -> None:
+    with transaction.atomic():
+        alerts.observe([End("job", None, RunStatus.FAILED, "", NOW)], NOW)
+
+
+def waiting_for_locks() -> int:
+    sql = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
+        cursor.execute(sql)
+        return int(cursor.fetchone()[0])
 
 
 @pytest.mark.django_db(transaction=True)

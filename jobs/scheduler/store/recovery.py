@@ -63,10 +63,7 @@ def lose(scheduler_ids: Sequence[str], reason: str, now: datetime, *, skip_locke
     ids = [run_id for run_id, _ in lost]
     Run.objects.filter(id__in=ids).update(status=RunStatus.LOST, reason=reason, finished_at=now)
     queue_retries(ids, now)
-    retried = alerts.retried(ids)
-    alerts.observe(
-        [alerts.End(job_id, run_id, RunStatus.LOST, reason, now, run_id not in retried) for run_id, job_id in lost], now
-    )
+    # The jobs before the incidents, and in the order of their ids, as where outcomes are written: no deadlock.
     for job_id, count in sorted(Counter(job_id for _, job_id in lost).items()):
         Job.objects.filter(pk=job_id).update(
             run_count=F("run_count") + count,
@@ -74,6 +71,10 @@ def lose(scheduler_ids: Sequence[str], reason: str, now: datetime, *, skip_locke
             last_status=RunStatus.LOST,
             last_run_at=now,
         )
+    retried = alerts.retried(ids)
+    alerts.observe(
+        [alerts.End(job_id, run_id, RunStatus.LOST, reason, now, run_id not in retried) for run_id, job_id in lost], now
+    )
     for run_id, job_id in lost:
         logger.warning("run %s of job %s is lost", run_id, job_id, extra={"action": "run_lost", "run": run_id})
     return len(lost)
