@@ -2,10 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from django.db import ProgrammingError, close_old_connections, connections, reset_queries
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
+
+
+class _Thread(threading.local):
+    """Whether this thread is known to have no connection."""
+
+    unconnected = False
+
+
+_thread = _Thread()
+
+
+def look_again(**_: Any) -> None:
+    """Have the connections of this thread looked for: it may have made one.
+
+    Django's signal says so. It is not sent for a connection that broke while it was made.
+    """
+    _thread.unconnected = False
+
+
+connection_created.connect(look_again, dispatch_uid="cronzimus.worker.connections")
 
 
 def prepare_connections() -> set[str]:
@@ -13,7 +36,7 @@ def prepare_connections() -> set[str]:
 
     In those, connections that an earlier call broke or that are too old are closed, so that this call gets new ones.
     """
-    opened = connections.all(initialized_only=True)
+    opened = _opened()
     before = _in_transactions(opened)
     if opened and not before:
         close_old_connections()
@@ -23,12 +46,21 @@ def prepare_connections() -> set[str]:
 
 def tidy_connections(before: set[str]) -> bool:
     """Roll back the transactions that the function left open, but not those in `before`; return whether it left any."""
-    opened = connections.all(initialized_only=True)
+    opened = _opened()
     left_open = _in_transactions(opened) - before
     _abandon(left_open)
     if opened and not before:
         close_old_connections()
     return bool(left_open)
+
+
+def _opened() -> Sequence[BaseDatabaseWrapper]:
+    # A look costs some ten microseconds, a good part of a short run: it is spared until this thread connects.
+    if _thread.unconnected:
+        return []
+    opened = connections.all(initialized_only=True)
+    _thread.unconnected = not any(connection.connection or connection.in_atomic_block for connection in opened)
+    return opened
 
 
 def _in_transactions(opened: Iterable[BaseDatabaseWrapper]) -> set[str]:

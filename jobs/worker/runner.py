@@ -19,7 +19,7 @@ from ..functions import registry
 from ..functions.context import Database, RunContext
 from ..scheduler.store.held import Called, HeldRun, Outcome
 from . import coroutines
-from .connections import prepare_connections, tidy_connections
+from .connections import look_again, prepare_connections, tidy_connections
 from .output import Output, captured, storable
 
 MAX_RESULT = 64 * 1024
@@ -89,6 +89,7 @@ def execute(run: HeldRun, clock: Clock, started: Callable[[Activity], None], *, 
             value = _call(run, activity.context)
             ended = _ended(value, keep_called)
         except BaseException as error:
+            look_again()
             ended = _failed(error, keep_called)
         if os.getpid() != process:
             # The function forked, and this is the child: it must neither answer nor take other runs.

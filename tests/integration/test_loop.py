@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED
 from apscheduler.schedulers import SchedulerNotRunningError
-from django.db import OperationalError
+from django.db import OperationalError, connections
 
 from jobs.core.runs import RunStatus
 from jobs.models import Job, Run, Scheduler
@@ -532,3 +532,23 @@ def test_a_connection_that_a_function_left_without_autocommit_is_replaced_for_th
     make_job("b", func="tests:select")
     Loop(local_executors(1, 1), RunningClock()).run_once()  # type: ignore[arg-type]
     assert Run.objects.get(job_id="b").status == RunStatus.SUCCEEDED
+
+
+@pytest.mark.usefixtures("postgresql_only")
+def test_a_connection_that_broke_while_it_was_made_is_replaced_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken: list[Any] = []
+    prepare = type(connections["default"]).init_connection_state
+
+    def break_once(own: Any) -> None:
+        if not broken and threading.current_thread() is not threading.main_thread():
+            broken.append(own.connection)
+            own.connection.close()
+        prepare(own)
+
+    monkeypatch.setattr(type(connections["default"]), "init_connection_state", break_once)
+    make_job("a", func="tests:echo", next_run_time=after(-2))
+    make_job("b", func="tests:select", next_run_time=after(-1))
+    make_job("c", func="tests:select")
+    Loop(local_executors(1, 1), RunningClock()).run_once()  # type: ignore[arg-type]
+    assert broken
+    assert Run.objects.get(job_id="c").status == RunStatus.SUCCEEDED
