@@ -11,11 +11,9 @@ import argparse
 import http.client
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -26,7 +24,7 @@ from typing import IO, Any
 if not __package__:  # run as a file, and not with -m
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import harness
+from benchmarks import harness, tables
 from benchmarks.databases import KINDS, Unavailable
 from benchmarks.harness import ROOT, Failed
 
@@ -178,7 +176,7 @@ def _measure(server: Server, label: str, options: argparse.Namespace) -> Sample:
         server.name, label,
         rate=len(waits) / result["seconds"],
         p50=median(waits),
-        p99=harness.percentile(waits, 99),
+        p99=tables.percentile(waits, 99),
         cpu=(_cpu(server.worker) - before) / len(waits),
     )  # fmt: skip
 
@@ -225,9 +223,7 @@ def _serve(
     python: str = sys.executable,
 ) -> Server:
     """Serve the application of `module` until `stack` closes; return once it answers."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = harness.free_port()
     command = [
         python, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--threads", "4", "--log-level", "warning",
         module,
@@ -236,25 +232,15 @@ def _serve(
     process = subprocess.Popen(command, cwd=ROOT, env=_environment(environment), stdout=log, stderr=log)
     stack.callback(process.wait)
     stack.callback(process.terminate)
-    _wait(process, port, log)
+    harness.wait_for_port(port, "/", lambda: _check(process, log))
     (worker,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     return Server(name, dict(asked), port, int(worker))
 
 
-def _wait(process: subprocess.Popen[bytes], port: int, log: IO[bytes]) -> None:
-    deadline = time.monotonic() + START
-    while process.poll() is None and time.monotonic() < deadline:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=START)
-        try:
-            connection.request("GET", "/")
-            connection.getresponse().read()
-            return
-        except ConnectionRefusedError:
-            time.sleep(0.05)
-        finally:
-            connection.close()
-    log.seek(0)
-    raise Failed(f"a server did not start:\n{log.read().decode(errors='replace')[-4000:]}")
+def _check(process: subprocess.Popen[bytes], log: IO[bytes]) -> None:
+    if process.poll() is not None:
+        log.seek(0)
+        raise Failed(f"a server has ended:\n{log.read().decode(errors='replace')[-4000:]}")
 
 
 # --- the table -------------------------------------------------------------------------------------------------------
@@ -276,7 +262,7 @@ def table(samples: Sequence[Sample]) -> str:
         spread = f"{rate:,.0f} ({min(measured):,.0f}–{max(measured):,.0f})"
         peer, floor = rates.get((LIKE.get(request, request), PEER)), rates.get((EMPTY, FLOOR))
         rows.append([request, contender, spread, *times, _ratio(rate, peer), _ratio(rate, floor)])
-    return harness.table(COLUMNS, rows)
+    return tables.table(COLUMNS, rows)
 
 
 def _ratio(rate: float, other: float | None) -> str:

@@ -8,11 +8,11 @@ tells when its last function has returned. docs/performance.md says how to read 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -20,7 +20,7 @@ from typing import Any
 if not __package__:  # run as a file, and not with -m
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import harness
+from benchmarks import harness, tables
 from benchmarks.databases import PLACES, Database, Unavailable
 
 LOOK = (0.002, 0.05)
@@ -80,17 +80,16 @@ class Sample:
 
 def main() -> None:
     """Measure, print the table, and write the samples where `--json` says."""
-    options = _options()
-    samples: list[Sample] = []
-    skipped: list[list[str]] = []
+    options, results = _options(), tables.Results()
     for number in range(options.repeat):
         for contender, kind in harness.pairs(CONTENDERS, options):
             for jobs in options.jobs:
                 if number == 0 or (contender in REPEATED and jobs == max(options.jobs)):
-                    _add(samples, skipped, contender, kind, jobs)
-    print(harness.report(COLUMNS, rows(samples), skipped))
-    if options.json:
-        Path(options.json).write_text(json.dumps([asdict(sample) for sample in samples], indent=1) + "\n")
+                    sample = results.measure(contender.name, kind, partial(measure, contender, kind, jobs))
+                    if sample is not None:
+                        rate = jobs / sample.seconds
+                        print(f"{kind}, {jobs} jobs, {contender.name}: {rate:,.0f} runs/s", file=sys.stderr)
+    results.show(COLUMNS, rows(results.samples), options)
 
 
 def _options() -> argparse.Namespace:
@@ -102,16 +101,6 @@ def _options() -> argparse.Namespace:
     return options
 
 
-def _add(samples: list[Sample], skipped: list[list[str]], who: harness.Contender, kind: str, jobs: int) -> None:
-    try:
-        if jobs > SLOW.get(who.name, jobs):
-            raise Unavailable(f"{jobs:,} jobs would take it too long")
-        samples.append(measure(who, kind, jobs))
-        print(f"{kind}, {jobs} jobs, {who.name}: {jobs / samples[-1].seconds:,.0f} runs/s", file=sys.stderr)
-    except (Unavailable, harness.Failed) as reason:
-        skipped.append([who.name, kind, f"skipped: {reason}"])
-
-
 # --- one measurement -------------------------------------------------------------------------------------------------
 
 
@@ -120,6 +109,8 @@ def measure(contender: harness.Contender, kind: str, jobs: int) -> Sample:
 
     Raises `Failed` with what the scheduler wrote if it ends before, takes too long, or ran a job twice.
     """
+    if jobs > SLOW.get(contender.name, jobs):
+        raise Unavailable(f"{jobs:,} jobs would take it too long")
     contender.require()
     with PLACES[kind]() as database:
         action, arguments = _prepared(contender, database, jobs)

@@ -94,6 +94,17 @@ def end_on_signal() -> None:
     signal.signal(signal.SIGTERM, end)
 
 
+def serve_web(application: str, port: int) -> None:
+    """Become gunicorn with one worker that serves `application`, as `manage.py up` does."""
+    os.execv(  # noqa: S606
+        sys.executable,
+        [
+            sys.executable, "-m", "gunicorn", "--workers", "1", "--threads", "4", "--bind", f"127.0.0.1:{port}",
+            application,
+        ],
+    )  # fmt: skip
+
+
 def serve(add: Callable[[str], Any]) -> None:
     """Call `add` with each tag that the harness asks for, and tell when that began and ended."""
     tell("ready")

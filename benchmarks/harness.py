@@ -6,11 +6,13 @@ Nothing here imports Django: the kernel counts a parent's memory at the fork as 
 from __future__ import annotations
 
 import argparse
+import http.client
 import importlib.util
 import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -19,7 +21,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import quantiles
 from typing import IO, Any
 
 from benchmarks.databases import PLACES, Database, Unavailable
@@ -232,6 +233,30 @@ def _environment(database: Database) -> dict[str, str]:
     }  # fmt: skip
 
 
+def free_port() -> int:
+    """Return the number of a port of this machine that nothing listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def wait_for_port(port: int, path: str, check: Callable[[], object]) -> None:
+    """Wait until a server on this machine answers a GET of `path`. `check` raises `Failed` where it has ended."""
+    until = time.monotonic() + START
+    while time.monotonic() < until:
+        check()
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=START)
+        try:
+            connection.request("GET", path)
+            connection.getresponse().read()
+            return
+        except OSError:
+            time.sleep(0.05)
+        finally:
+            connection.close()
+    raise Failed(f"no server answers on port {port} after {START:.0f} s")
+
+
 # --- the CPU of processes --------------------------------------------------------------------------------------------
 
 
@@ -314,38 +339,3 @@ def pairs(contenders: Sequence[Contender], options: argparse.Namespace) -> Itera
     for contender in contenders:
         if contender.name in options.contenders:
             yield from ((contender, kind) for kind in contender.places if kind in options.databases)
-
-
-# --- tables ----------------------------------------------------------------------------------------------------------
-
-
-def grouped(samples: Sequence[Any]) -> list[list[Any]]:
-    """Return samples by contender and database, those of each in one list."""
-    groups: dict[tuple[str, str], list[Any]] = {}
-    for sample in samples:
-        groups.setdefault((sample.contender, sample.database), []).append(sample)
-    return list(groups.values())
-
-
-def report(columns: Sequence[str], rows: Sequence[Sequence[str]], skipped: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table with the measured rows, and those that were skipped, each with the reason once."""
-    empty = [""] * (len(columns) - 3)
-    reasons = dict.fromkeys((name, kind, reason.partition("\n")[0]) for name, kind, reason in skipped)
-    details = dict.fromkeys(reason for *_, reason in skipped if "\n" in reason)
-    return "\n".join([table(columns, [*rows, *([*reason, *empty] for reason in reasons)]), *details])
-
-
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 2) -> str:
-    """Return a Markdown table; the first `left` columns are text, the others numbers."""
-    rule = ["---" if index < left else "---:" for index in range(len(columns))]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in [columns, rule, *rows])
-
-
-def percentile(values: Sequence[float], hundredths: int) -> float:
-    """Return a percentile of at least two values."""
-    return quantiles(values, n=100, method="inclusive")[hundredths - 1]
-
-
-def ms(seconds: float) -> str:
-    """Return seconds as milliseconds, with as many digits as mean something."""
-    return f"{seconds * 1000:.1f}" if abs(seconds) < 0.1 else f"{seconds * 1000:,.0f}"

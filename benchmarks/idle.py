@@ -7,18 +7,18 @@ says how to read the table.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 if not __package__:  # run as a file, and not with -m
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import harness
-from benchmarks.databases import PLACES, Unavailable
+from benchmarks import harness, tables
+from benchmarks.databases import PLACES
 
 SETTLED = 3.0
 """Seconds after the start, or after the first fire, from which on the processor's time is counted, at the earliest."""
@@ -45,20 +45,15 @@ class Sample:
 
 def main() -> None:
     """Measure, print the table, and write the samples where `--json` says."""
-    options = _options()
-    samples: list[Sample] = []
-    skipped: list[list[str]] = []
+    options, results = _options(), tables.Results()
     for jobs in options.jobs * options.repeat:
         for contender, kind in harness.pairs(CONTENDERS, options):
             for due in (False, True):
-                try:
-                    samples.append(_measured(contender, kind, jobs, due, options.seconds))
-                    print(" ".join(_row(samples[-1])), file=sys.stderr)
-                except (Unavailable, harness.Failed) as reason:
-                    skipped.append([contender.name, kind, f"skipped: {reason}"])
-    print(harness.report(COLUMNS, [_row(sample) for sample in samples], skipped))
-    if options.json:
-        Path(options.json).write_text(json.dumps([asdict(sample) for sample in samples], indent=1) + "\n")
+                take = partial(_measured, contender, kind, jobs, due, options.seconds)
+                sample = results.measure(contender.name, kind, take)
+                if sample is not None:
+                    print(" ".join(_row(sample)), file=sys.stderr)
+    results.show(COLUMNS, [_row(sample) for sample in results.samples], options)
 
 
 def _options() -> argparse.Namespace:

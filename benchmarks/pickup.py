@@ -9,15 +9,13 @@ what the scheduler takes once the job is there, and is negative where the functi
 from __future__ import annotations
 
 import argparse
-import http.client
-import json
 import random
-import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -25,8 +23,8 @@ from typing import Any
 if not __package__:  # run as a file, and not with -m
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import harness
-from benchmarks.databases import PLACES, Database, Unavailable
+from benchmarks import harness, tables
+from benchmarks.databases import PLACES, Database
 
 PATIENCE = 5.0
 """Seconds to wait for one job to start."""
@@ -78,20 +76,14 @@ class Sample:
 
 def main() -> None:
     """Measure, and print the table."""
-    options = _options()
-    samples: list[Sample] = []
-    skipped: list[list[str]] = []
+    options, results = _options(), tables.Results()
     for _ in range(options.repeat):
         for way, kind in harness.pairs(CONTENDERS, options):
             name = f"{way.name}: {way.adds}"
-            try:
-                samples.append(_measured(way, kind, name, options.jobs))
-                print(f"{name}, {kind}: p99 {harness.ms(_p99(samples[-1].from_call))} ms", file=sys.stderr)
-            except (Unavailable, harness.Failed) as reason:
-                skipped.append([name, kind, f"skipped: {reason}"])
-    print(harness.report(COLUMNS, rows(samples), skipped))
-    if options.json:
-        Path(options.json).write_text(json.dumps([asdict(sample) for sample in samples], indent=1) + "\n")
+            sample = results.measure(name, kind, partial(_measured, way, kind, name, options.jobs))
+            if sample is not None:
+                print(f"{name}, {kind}: p99 {tables.ms(_p99(sample.from_call))} ms", file=sys.stderr)
+    results.show(COLUMNS, rows(results.samples), options)
 
 
 def _options() -> argparse.Namespace:
@@ -123,13 +115,13 @@ def _started(way: Way, database: Database, stack: ExitStack) -> tuple[harness.Ch
         harness.call(way, database, "prepare-pickup")
     elif way.module == "procrastinate":
         harness.call(way, database, "prepare")
-    running, port = [], _free_port()
+    running, port = [], harness.free_port()
     if way.module != "flask_apscheduler":
         running.append(stack.enter_context(harness.running(way.module, database, "run")))
         running[0].wait_for("ready")
     if way.http:
         running.append(stack.enter_context(harness.running(way.module, database, "web", port=port)))
-        _wait_for_port(port, running[-1])
+        harness.wait_for_port(port, "/scheduler/jobs", running[-1].check)
     module, arguments = ("http_client", {"port": port}) if way.http else (way.module, {})
     client = stack.enter_context(harness.running(module, database, "client", **arguments, **way.arguments))
     client.wait_for("ready")
@@ -162,28 +154,6 @@ def _one(scheduler: harness.Child, client: harness.Child, tag: str) -> tuple[flo
     return None
 
 
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-def _wait_for_port(port: int, server: harness.Child) -> None:
-    until = time.monotonic() + harness.START
-    while time.monotonic() < until:
-        server.check()
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-        try:
-            connection.request("GET", "/scheduler/jobs")
-            connection.getresponse().read()
-            return
-        except OSError:
-            time.sleep(0.05)
-        finally:
-            connection.close()
-    raise harness.Failed(f"the server does not answer:\n{server.log()}")
-
-
 # --- the table -------------------------------------------------------------------------------------------------------
 
 COLUMNS = (
@@ -194,7 +164,7 @@ COLUMNS = (
 
 def rows(samples: Sequence[Sample]) -> list[list[str]]:
     """Return the table's rows: medians over the rounds."""
-    return [_row(group) for group in harness.grouped(samples)]
+    return [_row(group) for group in tables.grouped(samples)]
 
 
 def _row(group: Sequence[Sample]) -> list[str]:
@@ -205,12 +175,12 @@ def _row(group: Sequence[Sample]) -> list[str]:
     started, asked = sum(len(s.from_call) for s in group), sum(s.asked for s in group)
     return [
         group[0].contender, group[0].database, f"{started} of {asked}",
-        *(harness.ms(median(column)) for column in zip(*figures, strict=True)),
+        *(tables.ms(median(column)) for column in zip(*figures, strict=True)),
     ]  # fmt: skip
 
 
 def _p99(values: Sequence[float]) -> float:
-    return harness.percentile(values, 99)
+    return tables.percentile(values, 99)
 
 
 if __name__ == "__main__":

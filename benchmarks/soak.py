@@ -21,7 +21,7 @@ from statistics import linear_regression
 if not __package__:  # run as a file, and not with -m
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import harness
+from benchmarks import harness, tables
 from benchmarks.databases import KINDS, Database, Unavailable
 
 LOOK = 10.0
@@ -146,7 +146,7 @@ def _table(readings: Sequence[Reading]) -> str:
         ]
         for reading in readings[::step]
     ]  # fmt: skip
-    return harness.table(columns, rows, left=0)
+    return tables.table(columns, rows, left=0)
 
 
 def _growth(all_readings: Sequence[Sequence[Reading]]) -> str:
@@ -158,7 +158,7 @@ def _growth(all_readings: Sequence[Sequence[Reading]]) -> str:
         slopes = [linear_regression(hours, [getattr(r, name) for r in counted]).slope for name in GROWTH]
         runs = linear_regression(hours, [reading.runs for reading in counted]).slope
         rows.append([readings[0].database, *(f"{slope:+.2f}" for slope in slopes), f"{runs:+,.0f}"])
-    return harness.table(columns, rows, left=1)
+    return tables.table(columns, rows, left=1)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from statistics import median
 if not __package__:  # run as a file, and not with -m
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import harness
+from benchmarks import harness, tables
 from benchmarks.databases import PLACES, Database, Unavailable
 
 AHEAD = 4
@@ -62,7 +62,7 @@ def main() -> None:
                         print(f"{kind}, {function}, {samples[-1].shares}", file=sys.stderr)
                     except (Unavailable, harness.Failed) as reason:
                         print(f"{kind}, {function}, {schedulers} schedulers: skipped: {reason}", file=sys.stderr)
-    print(harness.table(COLUMNS, rows(samples)))
+    print(tables.table(COLUMNS, rows(samples)))
     if options.json:
         Path(options.json).write_text(json.dumps([asdict(sample) for sample in samples], indent=1) + "\n")
 

@@ -14,16 +14,17 @@ import math
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 
 if not __package__:  # run as a file, and not with -m
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import harness
-from benchmarks.databases import PLACES, Database, Unavailable
+from benchmarks import harness, tables
+from benchmarks.databases import PLACES, Database
 
 WARM_UP = 3
 """Seconds after a scheduler's start that do not count."""
@@ -56,19 +57,14 @@ class Sample:
 
 def main() -> None:
     """Measure, and print the table."""
-    options = _options()
-    samples: list[Sample] = []
-    skipped: list[list[str]] = []
+    options, results = _options(), tables.Results()
     for _ in range(options.repeat):
-        for contender, kind in _pairs(options):
-            try:
-                samples.append(_measured(contender, kind, options.jobs, options.seconds))
-                print(f"{contender.name}, {kind}: p99 {harness.ms(samples[-1].p99)} ms", file=sys.stderr)
-            except (Unavailable, harness.Failed) as reason:
-                skipped.append([contender.name, kind, f"skipped: {reason}"])
-    print(harness.report(COLUMNS, rows(samples), skipped))
-    if options.json:
-        Path(options.json).write_text(json.dumps([asdict(sample) for sample in samples], indent=1) + "\n")
+        for contender, kind in harness.pairs(CONTENDERS, options):
+            take = partial(_measured, contender, kind, options.jobs, options.seconds)
+            sample = results.measure(contender.name, kind, take)
+            if sample is not None:
+                print(f"{contender.name}, {kind}: p99 {tables.ms(sample.p99)} ms", file=sys.stderr)
+    results.show(COLUMNS, rows(results.samples), options)
 
 
 def _options() -> argparse.Namespace:
@@ -76,10 +72,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=500, metavar="N")
     parser.add_argument("--seconds", type=int, default=30, metavar="S")
     return parser.parse_args()
-
-
-def _pairs(options: argparse.Namespace) -> Iterator[tuple[harness.Contender, str]]:
-    return harness.pairs(CONTENDERS, options)
 
 
 # --- one measurement -------------------------------------------------------------------------------------------------
@@ -101,7 +93,7 @@ def _measured(contender: harness.Contender, kind: str, jobs: int, seconds: int) 
         raise harness.Failed(f"nothing started:\n{words}")
     return Sample(
         contender.name, kind,
-        p50=median(lags), p99=harness.percentile(lags, 99), longest=max(lags),
+        p50=median(lags), p99=tables.percentile(lags, 99), longest=max(lags),
         happened=happened / (jobs * seconds), twice=twice,
         cpu=cpu / seconds, server_cpu=server_cpu and server_cpu / seconds, peak_mib=usage.peak_mib,
     )  # fmt: skip
@@ -150,7 +142,7 @@ COLUMNS = (
 
 def rows(samples: Sequence[Sample]) -> list[list[str]]:
     """Return the table's rows: medians over the rounds."""
-    return [_row(group) for group in harness.grouped(samples)]
+    return [_row(group) for group in tables.grouped(samples)]
 
 
 def _row(group: Sequence[Sample]) -> list[str]:
@@ -160,7 +152,7 @@ def _row(group: Sequence[Sample]) -> list[str]:
     servers = [sample.server_cpu for sample in group if sample.server_cpu is not None]
     return [
         group[0].contender, group[0].database,
-        *(harness.ms(middle(name)) for name in ("p50", "p99", "longest")),
+        *(tables.ms(middle(name)) for name in ("p50", "p99", "longest")),
         f"{middle('happened'):.2%}", f"{1 - middle('happened'):.2%}", f"{middle('twice'):.0f}",
         f"{middle('cpu'):.1%}", f"{median(servers):.1%}" if servers else "–", f"{middle('peak_mib'):.0f}",
     ]  # fmt: skip

@@ -18,12 +18,11 @@ class JobsConfig(AppConfig):
     def ready(self) -> None:
         """Register the functions and the system checks. Raises `ImproperlyConfigured` for a wrong setting."""
         from . import checks
-        from .db import file_identity, folding, guest
+        from .db import connections, file_identity
         from .functions import builtin, commands, registry  # noqa: F401 (the first two register their functions)
 
         checks.require_valid_settings()
-        guest.adapt_connections()
-        folding.fold_on_sqlite()
+        connections.adapt_connections()
         file_identity.watch_files()
         registry.discover()
         checks.register_checks()

@@ -7,11 +7,9 @@ from django.urls.converters import StringConverter
 
 from .api.views.backfills import BackfillCancelView, BackfillView, JobBackfillView
 from .api.views.base import NotFoundView
-from .api.views.functions import FunctionsView
-from .api.views.health import HealthView, LiveView, ReadyView
+from .api.views.health import HealthView, LiveView, MetricsView, ReadyView
 from .api.views.jobs import JobFallbackView, JobViewSet
-from .api.views.metrics import MetricsView
-from .api.views.preview import PreviewView
+from .api.views.preview import FunctionsView, PreviewView
 from .api.views.runs import RunFallbackView, RunViewSet
 from .api.views.scheduler import PauseView, ResumeView, SchedulersView
 

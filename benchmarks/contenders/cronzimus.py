@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -133,13 +132,7 @@ def client(by_hand: bool = False) -> None:
 
 def web(port: int) -> None:
     """Serve the API with one worker of gunicorn, as `manage.py up` does."""
-    os.execv(  # noqa: S606
-        sys.executable,
-        [
-            sys.executable, "-m", "gunicorn", "--workers", "1", "--threads", "4", "--bind", f"127.0.0.1:{port}",
-            "cronzimus_site.wsgi",
-        ],
-    )  # fmt: skip
+    child.serve_web("cronzimus_site.wsgi", port)
 
 
 def _setup() -> None:

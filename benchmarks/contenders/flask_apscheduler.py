@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import Any
 
 from benchmarks import child
@@ -24,13 +22,7 @@ def create_app() -> Any:
 
 def web(port: int) -> None:
     """Serve it with one worker of gunicorn."""
-    os.execv(  # noqa: S606
-        sys.executable,
-        [
-            sys.executable, "-m", "gunicorn", "--workers", "1", "--threads", "4", "--bind", f"127.0.0.1:{port}",
-            "benchmarks.contenders.flask_apscheduler:create_app()",
-        ],
-    )  # fmt: skip
+    child.serve_web("benchmarks.contenders.flask_apscheduler:create_app()", port)
 
 
 if __name__ == "__main__":

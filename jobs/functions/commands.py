@@ -163,27 +163,20 @@ def _end_process(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def check_celery_task(
-    task: str,
-    args: list[Any] | None = None,
-    kwargs: dict[str, Any] | None = None,
-    queue: str | None = None,
-    exchange: str | None = None,
-    routing_key: str | None = None,
-    priority: int | None = None,
-    headers: dict[str, Any] | None = None,
-) -> None:
+def check_celery_task(task: str, args: Any = None, kwargs: Any = None, **options: Any) -> None:
     """Raise `ValueError` unless CELERY_APP names an application and the arguments can make a message."""
     if not conf.CELERY_APP:
         raise ValueError("task: set CELERY_APP to your Celery application, such as proj.celery:app")
-    for name, value in (("task", task), ("queue", queue), ("exchange", exchange), ("routing_key", routing_key)):
-        if (value is not None or name == "task") and not (isinstance(value, str) and value):
+    texts = {name: options[name] for name in ("queue", "exchange", "routing_key") if options.get(name) is not None}
+    for name, value in {"task": task, **texts}.items():
+        if not (isinstance(value, str) and value):
             raise ValueError(f"{name}: must be a text that is not empty")
     if not isinstance(args, list | None):
         raise ValueError("args: must be an array, the positional arguments of the task")
-    for name, mapping in (("kwargs", kwargs), ("headers", headers)):
+    for name, mapping in (("kwargs", kwargs), ("headers", options.get("headers"))):
         if not isinstance(mapping, dict | None):
             raise ValueError(f"{name}: must be an object")
+    priority = options.get("priority")
     if priority is not None and not is_whole(priority, 0, 255):
         raise ValueError("priority: must be a whole number from 0 to 255")
 
@@ -193,6 +186,7 @@ def celery_task(
     task: str,
     args: list[Any] | None = None,
     kwargs: dict[str, Any] | None = None,
+    *,
     queue: str | None = None,
     exchange: str | None = None,
     routing_key: str | None = None,
@@ -204,14 +198,10 @@ def celery_task(
     The application is the one that CELERY_APP names. The run succeeds once the broker has the message: what becomes of
     the task is on Celery's record. Raises what the broker's client raises.
     """
-    check_celery_task(task, args, kwargs, queue, exchange, routing_key, priority, headers)
     options = {
-        "queue": queue,
-        "exchange": exchange,
-        "routing_key": routing_key,
-        "priority": priority,
-        "headers": headers,
-    }
+        "queue": queue, "exchange": exchange, "routing_key": routing_key, "priority": priority, "headers": headers,
+    }  # fmt: skip
+    check_celery_task(task, args, kwargs, **options)
     given = {name: value for name, value in options.items() if value is not None}
     # Without `retry=False` a broker that does not answer holds the run up for longer than most timeouts.
     result = _celery_app().send_task(task, args=args or [], kwargs=kwargs or {}, retry=False, **given)

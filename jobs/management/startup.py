@@ -17,9 +17,9 @@ from ..core.clock import SystemClock
 from ..core.exceptions import CronzimusError
 from ..core.zone_data import used_data
 from ..db.postgresql import pooling
+from ..models import Scheduler
 from ..scheduler import listeners
 from ..scheduler.listeners import Listener
-from ..selectors.zone_data import schedulers_with_other_data
 
 logger = logging.getLogger("cronzimus.runscheduler")
 
@@ -90,7 +90,7 @@ def _follow_time_zones() -> None:
     now = SystemClock().now()
     try:
         services.follow_time_zones(now=now)
-        others = schedulers_with_other_data(now)
+        others = list(Scheduler.objects.with_other_zone_data(now))
     except OperationalError as error:
         connection.close()
         raise NotYet(f"next fire times cannot be computed: {one_line(error)}") from error

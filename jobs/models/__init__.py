@@ -2,12 +2,11 @@
 
 from .alerts import AlertRule, Channel, Delivery, Incident
 from .backfill import Backfill
-from .change import announce
 from .control import Control
 from .idempotency import IdempotencyKey
 from .job import Job
 from .run import Run
-from .scheduler import Scheduler
+from .scheduler import Scheduler, announce
 from .statistics import RollUp, RunHour, RunTotal, Uncounted
 from .token import Token
 

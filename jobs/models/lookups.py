@@ -9,7 +9,7 @@ from typing import Any
 from django.db import models
 from django.db.models.lookups import IContains
 
-from ..db.folding import CASEFOLD
+from ..db.connections import CASEFOLD
 
 
 class HasTag(models.Func):

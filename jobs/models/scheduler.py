@@ -1,14 +1,29 @@
-"""Schedulers: the `runscheduler` processes, each with a heartbeat and a lease."""
+"""Schedulers: the `runscheduler` processes, each with a heartbeat and a lease, and how others wake them."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from django.db import models
+from django.db import connection, models
 from django.db.models import F, Q
 
+from ..core.zone_data import used_data
+
+CHANNEL = "cronzimus"
+"""The channel of PostgreSQL's NOTIFY."""
 FARTHEST = timedelta(seconds=30)
 """The longest lease. A longer one was written before the clock was set back."""
+
+
+def announce() -> None:
+    """Wake every scheduler when the current transaction commits, or at once outside of a transaction.
+
+    PostgreSQL delivers a NOTIFY at commit and merges equal ones (its manual, NOTIFY). On SQLite nothing is sent: the
+    schedulers watch `PRAGMA data_version`.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
 
 
 class SchedulerQuerySet(models.QuerySet["Scheduler"]):
@@ -22,6 +37,10 @@ class SchedulerQuerySet(models.QuerySet["Scheduler"]):
         """Return the schedulers that did not stop, and whose lease is over at `now` or longer than any lease can be."""
         over = Q(lease_until__lte=now) | Q(lease_until__gt=now + FARTHEST)
         return self.filter(over, stopped_at__isnull=True)
+
+    def with_other_zone_data(self, now: datetime) -> SchedulerQuerySet:
+        """Return those alive at `now` whose time zone data differs from this process's: so may their fire times."""
+        return self.alive(now).exclude(zone_data=used_data().version).order_by("pk")
 
 
 class Scheduler(models.Model):

@@ -14,12 +14,15 @@ from ..core.runs import RunStatus
 from ..definitions import validation
 from ..definitions.triggers import is_over
 from ..models import Job, Run, announce
-from .conflicts import is_taken
 from .schedule import anchor_at, first_fire_time, has_runs_left, next_after
 from .skipped import save_skipped, skip_due
 
 logger = logging.getLogger("cronzimus.services.jobs")
 
+UNIQUE_VIOLATION = "23505"
+"""PostgreSQL's code where a row has the key of another one (its manual, appendix A)."""
+KEY_TAKEN = ("SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE")
+"""SQLite's names of the same."""
 MENDING = {"func", "args", "kwargs", "max_runs"}
 """The fields, beside the trigger, whose change can put a job back on its schedule."""
 
@@ -39,7 +42,7 @@ def add_job(body: Mapping[str, Any], *, now: datetime, paused: bool = False, all
             job.save(force_insert=True)
             announce()
     except IntegrityError as error:
-        if not is_taken(error):
+        if not _is_taken(error):
             raise
         message = f"a job with the id {job.id!r} exists already; PUT changes it"
         raise JobExists(message, fields={"id": "is taken"}) from error
@@ -125,6 +128,12 @@ def locked_job(job_id: str) -> Job:
 def job_not_found(job_id: str) -> JobNotFound:
     """Return the exception for an id that no job has."""
     return JobNotFound(f"there is no job {job_id[:64]!r}".encode("utf-8", "backslashreplace").decode())
+
+
+def _is_taken(error: IntegrityError) -> bool:
+    """Tell whether the database refused a row because another one has its key, and not for a wrong value."""
+    cause = error.__cause__
+    return getattr(cause, "sqlstate", None) == UNIQUE_VIOLATION or getattr(cause, "sqlite_errorname", None) in KEY_TAKEN
 
 
 def _is_mended(job: Job, names: Sequence[str]) -> bool:

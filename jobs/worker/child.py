@@ -130,7 +130,7 @@ def _load_django() -> None:
 
     django.setup()
 
-    from ..db.guest import use_own_connections
+    from ..db.connections import use_own_connections
     from .console import log_to_console
 
     use_own_connections()

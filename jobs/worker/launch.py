@@ -1,4 +1,4 @@
-"""Start worker processes that import what the scheduler imports, whatever layout its project has."""
+"""Start worker processes that import what the scheduler imports, and end them with the scheduler."""
 
 from __future__ import annotations
 
@@ -10,7 +10,28 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from .watchdog import Watchdog
+WATCH = 'read -r _; kill -KILL "-$1"'
+"""Wait until standard input ends, which it does when the scheduler does; then kill the process group."""
+
+
+class Watchdog:
+    """A small process beside a process group, which it kills when this process is gone.
+
+    A scheduler that is killed with SIGKILL cannot do so itself, and PR_SET_PDEATHSIG reaches the worker, but not the
+    worker's children.
+    """
+
+    def __init__(self, group: int) -> None:
+        """Watch over the process group `group`. Raises `OSError`."""
+        self._process = subprocess.Popen(  # noqa: S603 (a command of ours)
+            ["/bin/sh", "-c", WATCH, "watchdog", str(group)],
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, process_group=0,
+        )  # fmt: skip
+
+    def dismiss(self) -> None:
+        """Stop watching: the number of the group may soon be that of another one."""
+        self._process.kill()
+        self._process.communicate()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,9 +11,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tests.conftest import skip_or_fail
+from tests.waiting import until
 
 from .cluster import as_postgres, free_port
-from .support import until
 
 CONFIGURATION = """
 [databases]

@@ -16,8 +16,9 @@ from jobs import services
 from jobs.core.runs import ACTIVE
 from jobs.models import Run, Scheduler
 from tests import process_functions
+from tests.waiting import until
 
-from .support import Process, until
+from .support import Process
 
 ENVIRONMENT = {
     "DEBUG": "true", "SECRET_KEY": "only-for-tests", "TIME_ZONE": "UTC", "JOBS": "[]",

@@ -12,34 +12,20 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
 
+from tests.waiting import until
+
 from .checker import Mark, Row
 
 ROOT = Path(__file__).parents[2]
-T = TypeVar("T")
-
-
-def until(condition: Callable[[], T], seconds: float, what: str = "it") -> T:
-    """Wait until `condition` holds, and return what it said; fail after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"{what} did not come about within {seconds} s"
-        time.sleep(0.02)
-    return found
-
-
-def let_pass(seconds: float) -> None:
-    """Let time pass in which things happen by themselves."""
-    deadline = time.monotonic() + seconds
-    until(lambda: time.monotonic() >= deadline, seconds + 5)
 
 
 class Process:

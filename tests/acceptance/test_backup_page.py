@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import skip_or_fail
+from tests.waiting import until
 
 from .conftest import Databases
-from .support import ROOT, Site, until
+from .support import ROOT, Site
 
 MakeSite = Callable[[str], Site]
 PAGE = (ROOT / "docs" / "backup.md").read_text()

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import SCRIPTS
+from tests.waiting import until
 
-from .support import ROOT, until
+from .support import ROOT
 
 
 @pytest.mark.parametrize("name", [*SCRIPTS, "soak"])

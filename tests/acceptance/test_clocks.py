@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import skip_or_fail
+from tests.waiting import let_pass, until
 
 from .checker import Demand, Mark
-from .support import Process, Site, let_pass, until
+from .support import Process, Site
 from .test_schedulers import assert_good, assert_in_time, stop
 
 HOUR = 3600

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import skip_or_fail
+from tests.waiting import until
 
-from .support import ROOT, Process, Site, until
+from .support import ROOT, Process, Site
 
 UNITS = sorted((ROOT / "deploy" / "systemd").glob("*.service"))
 MAX_EXPOSURE = 4.0

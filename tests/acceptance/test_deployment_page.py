@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import skip_or_fail
+from tests.waiting import until
 
 from .cluster import Cluster, free_port
-from .support import ROOT, until
+from .support import ROOT
 
 pytestmark = [
     pytest.mark.timeout(600),

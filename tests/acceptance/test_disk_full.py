@@ -14,11 +14,12 @@ import psycopg
 import pytest
 
 from tests.conftest import skip_or_fail
+from tests.waiting import let_pass, until
 
 from .checker import Demand, Outage
 from .cluster import Cluster, as_postgres, free_port
 from .conftest import Databases, migrate
-from .support import Site, let_pass, until
+from .support import Site
 from .test_schedulers import assert_good, assert_in_time, stop
 
 JOB_IDS = [f"job-{number}" for number in range(20)]

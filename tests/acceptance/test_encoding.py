@@ -12,9 +12,10 @@ import psycopg
 import pytest
 
 from tests.conftest import skip_or_fail
+from tests.waiting import until
 
 from .conftest import SERVER, migrate
-from .support import Site, until
+from .support import Site
 
 pytestmark = pytest.mark.postgresql
 numbers = itertools.count(1)

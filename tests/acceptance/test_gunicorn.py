@@ -13,8 +13,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.waiting import until
+
 from .conftest import MakeSite
-from .support import Site, Web, until
+from .support import Site, Web
 
 HOST = b"Host: localhost\r\n"
 HEALTH = b"GET /api/health HTTP/1.1\r\n" + HOST + b"\r\n"

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from tests.waiting import let_pass, until
+
 from .conftest import MakeSite
-from .support import Site, Web, let_pass, until
+from .support import Site, Web
 
 SECOND = timedelta(seconds=1)
 

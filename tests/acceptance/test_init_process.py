@@ -10,19 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from .support import Process, Site, let_pass, until
+from tests.conftest import skip_or_fail
+from tests.waiting import let_pass, until
+
+from .support import Process, Site
 
 UNSHARE = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
 
 
-def may_unshare() -> bool:
-    """Tell whether this user may make a PID namespace."""
-    return shutil.which("unshare") is not None and subprocess.run([*UNSHARE, "true"], check=False).returncode == 0
-
-
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux" or not may_unshare(), reason="a PID namespace needs Linux, unshare(1) and root"
-)
+@pytest.fixture(scope="module", autouse=True)
+def pid_namespaces() -> None:
+    """Skip the tests where this user cannot make a PID namespace."""
+    if shutil.which("unshare") is None or subprocess.run([*UNSHARE, "true"], check=False).returncode != 0:
+        skip_or_fail("a PID namespace needs Linux, unshare(1) and root")
 
 
 @pytest.fixture

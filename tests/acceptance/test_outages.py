@@ -12,10 +12,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests.waiting import let_pass, until
+
 from .checker import Demand, Mark, Outage
 from .cluster import Cluster, free_port
 from .conftest import migrate
-from .support import Process, Site, let_pass, until
+from .support import Process, Site
 from .test_schedulers import assert_good, assert_in_time, stop
 
 MakeSite = Callable[[str], Site]

@@ -16,9 +16,10 @@ from django.core.management import call_command
 
 from jobs import services
 from jobs.models import Job
+from tests.waiting import until
 
 from .process_runs import PATIENCE, ended, have_ended, is_alive, pids, queued, started
-from .support import Process, until
+from .support import Process
 
 
 @pytest.fixture(scope="module", autouse=True)

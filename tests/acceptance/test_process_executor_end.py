@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from jobs.models import Run
+from tests.waiting import until
 
 from .process_runs import PATIENCE, ended, have_ended, is_alive, pids, queued, started
-from .support import Process, until
+from .support import Process
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

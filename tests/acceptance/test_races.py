@@ -13,8 +13,10 @@ from datetime import UTC, datetime, timedelta
 from threading import Barrier
 from typing import Any
 
+from tests.waiting import let_pass, until
+
 from .checker import Break, problems
-from .support import Site, Web, let_pass, until
+from .support import Site, Web
 from .test_schedulers import stop
 
 SECOND = timedelta(seconds=1)

@@ -8,8 +8,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
+from tests.waiting import let_pass, until
+
 from .checker import Demand, Outage, problems, unmet
-from .support import Process, Site, let_pass, until
+from .support import Process, Site
 
 
 def stop(*schedulers: Process) -> None:

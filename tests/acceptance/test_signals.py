@@ -6,7 +6,9 @@ import signal
 
 import pytest
 
-from .support import Site, until
+from tests.waiting import until
+
+from .support import Site
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

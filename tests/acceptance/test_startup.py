@@ -15,10 +15,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests.waiting import let_pass, until
+
 from .bouncer import pooler
 from .cluster import Cluster, free_port
 from .conftest import migrate
-from .support import ROOT, Site, let_pass, until
+from .support import ROOT, Site
 
 ROTATED = """
 from cronzimus_site.settings import *

@@ -7,7 +7,9 @@ import sys
 
 import pytest
 
-from .support import Process, Site, until
+from tests.waiting import until
+
+from .support import Process, Site
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])

@@ -9,27 +9,17 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
 from http.cookiejar import CookieJar
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-T = TypeVar("T")
+from tests.waiting import until
+
 EMAIL, PASSWORD = "ada.the.first.of.all.who.program@department.of.analytical.engines.example.com", "correct horse"
 """Who looks after the shop."""
-
-
-def until(condition: Callable[[], T], seconds: float = 60) -> T:
-    """Wait until `condition` holds, and return what it said; fail after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.1)
-    return found
 
 
 class Shop:

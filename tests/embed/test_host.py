@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from .shop import EMAIL, Answer, Client, Shop, form_of, until
+from tests.waiting import until
+
+from .shop import EMAIL, Answer, Client, Shop, form_of
 
 pytestmark = pytest.mark.timeout(600)  # the first test of a shop sets it up, whatever else the machine does
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Thread
@@ -43,15 +42,6 @@ def in_thread(call: Callable[[], Any]) -> Callable[[], Any]:
         return value
 
     return result
-
-
-def until(condition: Callable[[], Any], seconds: float = 20) -> Any:
-    """Wait until `condition` holds, and return what it said; fail after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.005)
-    return found
 
 
 @contextmanager

@@ -28,11 +28,12 @@ def statuses(**wanted: Any) -> list[str]:
     return list(Run.objects.filter(**wanted).order_by("id").values_list("status", flat=True))
 
 
-def settle(loop: Loop, ticks: int = 3) -> None:
-    """Tick, run what was claimed, and tick until it is on record."""
+def settle(loop: Loop, ticks: int = 3, *, seconds: float = 0) -> None:
+    """Tick, run what was claimed, and tick until it is on record; the clock advances by `seconds` after each tick."""
     for _ in range(ticks):
         loop.tick.run()
         executor(loop).work()
+        loop.clock.advance(seconds)  # type: ignore[attr-defined]
     loop.clock.advance(0.1)  # type: ignore[attr-defined]
     loop.tick.run()
 

@@ -13,9 +13,10 @@ from jobs import services
 from jobs.models import IdempotencyKey, Job, Run
 from jobs.services import idempotency
 from tests.fakes import NOW, FakeClock, after, make_job, make_run, make_token, make_user
+from tests.waiting import until
 
 from .api_client import Api
-from .conftest import in_thread, until
+from .conftest import in_thread
 
 JOBS = "/scheduler/jobs"
 RUN = "/scheduler/jobs/job/run"

@@ -333,7 +333,7 @@ process.stdin.on('data', part => { text += part }).on('end', () => {
 
 def test_a_client_in_javascript_changes_one_field(api: Api, clock: FakeClock, trigger: dict[str, Any]) -> None:
     if not (node := shutil.which("node")):
-        pytest.skip("needs node")
+        skip_or_fail("no program node")
     shown = add(api, trigger=trigger, retries={"max": 2, "delay": 10.0})
     clock.advance(YEARS.total_seconds())
     shown = api.get(JOB)

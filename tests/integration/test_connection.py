@@ -16,8 +16,9 @@ from jobs.scheduler.scheduler import Scheduler as Loop
 from jobs.scheduler.store.connection import POSTGRESQL_DEFAULTS, loop_connection, own_connection
 from jobs.scheduler.wakeup import Watcher
 from tests.fakes import RunningClock, make_job
+from tests.waiting import until
 
-from .conftest import in_thread, until
+from .conftest import in_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -563,7 +563,7 @@ def test_secrets_do_not_follow_a_redirect_to_another_server(server: Server, star
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not shutil.which("openssl"):
-        pytest.skip("needs the program openssl")
+        skip_or_fail("no program openssl")
     path = tmp_path_factory.mktemp("tls")
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=example.com",

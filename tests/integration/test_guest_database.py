@@ -10,7 +10,7 @@ import pytest
 from django.db import connection, models
 from django.db.utils import ConnectionHandler
 
-from jobs.db import guest
+from jobs.db import connections as adapted
 from jobs.db.sqlite3 import base  # noqa: F401 (Django's module of operations needs it first)
 from jobs.db.sqlite3.operations import DatabaseOperations, GuestOperations
 from jobs.models import Job
@@ -117,9 +117,9 @@ def test_the_threads_of_a_scheduler_do_without_djangos_pool(monkeypatch: pytest.
         "OPTIONS": {"pool": {"min_size": 1, "max_size": 2, "timeout": 1}},
     }
     handler = ConnectionHandler({"default": settings})
-    monkeypatch.setattr(guest, "connections", handler)
+    monkeypatch.setattr(adapted, "connections", handler)
     handler["default"].ensure_connection()
-    guest.use_own_connections()
+    adapted.use_own_connections()
     held = [in_thread_connection(handler) for _ in range(4)]
     assert len({made.connection.info.backend_pid for made in held}) == 4
     assert handler["default"].settings_dict["CONN_MAX_AGE"] == 60
@@ -138,6 +138,6 @@ def in_thread_connection(handler: ConnectionHandler) -> Any:
 def test_a_project_without_a_pool_keeps_its_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     settings = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "x"), "CONN_MAX_AGE": 7}
     handler = ConnectionHandler({"default": settings})
-    monkeypatch.setattr(guest, "connections", handler)
-    guest.use_own_connections()
+    monkeypatch.setattr(adapted, "connections", handler)
+    adapted.use_own_connections()
     assert handler["default"].settings_dict["CONN_MAX_AGE"] == 7

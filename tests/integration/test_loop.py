@@ -31,8 +31,9 @@ from tests.fakes import (
     make_scheduler,
     outcome,
 )
+from tests.waiting import until
 
-from .conftest import in_thread, until
+from .conftest import in_thread
 from .loop_support import Calls, MakeLoop, executor, settle, statuses
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ from tests.fakes import (
     make_scheduler,
 )
 
+from . import loop_support
 from .conftest import in_thread
 from .loop_support import Calls, MakeLoop, executor, statuses
 
@@ -35,13 +37,8 @@ HOURLY = {"type": "interval", "hours": 1}
 RETRIES = {"max": 2, "delay": 30, "backoff": 2, "max_delay": 3600, "jitter": 0}
 
 
-def settle(loop: Loop, ticks: int = 3) -> None:
-    """Tick, run what was claimed, and tick until it is on record; a tenth of a second each time."""
-    for _ in range(ticks):
-        loop.tick.run()
-        executor(loop).work()
-        loop.clock.advance(0.1)  # type: ignore[attr-defined]
-    loop.tick.run()
+settle = partial(loop_support.settle, seconds=0.1)
+"""A run ends, and may be recorded, a tenth of a second after it started."""
 
 
 # --- queue -----------------------------------------------------------------------------------------------------------

@@ -9,8 +9,9 @@ from django.db import close_old_connections, connection
 from django.db.backends.postgresql import base
 
 from jobs.models import Job
+from tests.waiting import until
 
-from .conftest import in_thread, until
+from .conftest import in_thread
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("postgresql_only")]
 

@@ -35,6 +35,13 @@ def settle(loop: Loop, ticks: int = 8) -> None:
         loop.clock.advance(1)  # type: ignore[attr-defined]
 
 
+def assert_another_job_runs(make_loop: MakeLoop) -> None:
+    """Add a job, and require that it runs."""
+    make_job("good", func="tests:echo")
+    settle(make_loop())
+    assert "succeeded" in Run.objects.filter(job_id="good").values_list("status", flat=True)
+
+
 @pytest.mark.parametrize(
     ("column", "value"),
     [
@@ -47,9 +54,7 @@ def settle(loop: Loop, ticks: int = 8) -> None:
 def test_a_damaged_job_stops_no_other_job(make_loop: MakeLoop, column: str, value: object) -> None:
     make_job("bad", func="tests:echo")
     damage("cronzimus_job", column, value)
-    make_job("good", func="tests:echo")
-    settle(make_loop())
-    assert "succeeded" in Run.objects.filter(job_id="good").values_list("status", flat=True)
+    assert_another_job_runs(make_loop)
 
 
 @pytest.fixture
@@ -68,9 +73,7 @@ def test_a_text_that_is_not_utf_8_stops_no_other_job(make_loop: MakeLoop, column
         cursor.execute("PRAGMA ignore_check_constraints = ON")
         cursor.execute(f"UPDATE cronzimus_job SET {column} = CAST(x'ff' AS TEXT)")  # noqa: S608
         cursor.execute("PRAGMA ignore_check_constraints = OFF")
-    make_job("good", func="tests:echo")
-    settle(make_loop())
-    assert "succeeded" in Run.objects.filter(job_id="good").values_list("status", flat=True)
+    assert_another_job_runs(make_loop)
 
 
 def test_a_damaged_job_that_never_runs_is_repaired_while_a_scheduler_runs(make_loop: MakeLoop) -> None:
@@ -112,9 +115,7 @@ def test_a_repaired_job_can_be_read(column: str, value: object) -> None:
 def test_a_damaged_run_stops_no_job(make_loop: MakeLoop, column: str, value: object) -> None:
     make_run("bad", func="tests:echo")
     damage("cronzimus_run", column, value)
-    make_job("good", func="tests:echo")
-    settle(make_loop())
-    assert "succeeded" in Run.objects.filter(job_id="good").values_list("status", flat=True)
+    assert_another_job_runs(make_loop)
 
 
 def test_a_repaired_job_says_what_was_found_and_is_off_its_schedule() -> None:

@@ -18,8 +18,9 @@ from jobs.scheduler.store import changes
 from jobs.scheduler.store.clock import DatabaseClock
 from jobs.scheduler.wakeup import Watcher
 from tests.fakes import NOW, after, make_job, make_run
+from tests.waiting import until
 
-from .conftest import in_thread, until
+from .conftest import in_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

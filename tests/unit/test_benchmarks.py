@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from benchmarks import api, api_client, child, harness, spread, steady
+from benchmarks import api, api_client, child, spread, steady, tables
 
 
 def test_of_idle_jobs_the_first_alone_is_due_where_one_is_to_be() -> None:
@@ -41,9 +41,9 @@ def test_a_scheduler_that_got_nothing_is_as_far_from_even_as_can_be() -> None:
 
 def test_a_reason_why_something_was_skipped_is_one_row_and_its_log_follows() -> None:
     skipped = [["peer", "redis", "skipped: it has ended:\nTraceback"]] * 2
-    table, _, log = harness.report(
-        ["who", "where", "figure", "other"], [["me", "memory", "1", "2"]], skipped
-    ).partition("skipped: it has ended:\n")
+    table, _, log = tables.report(["who", "where", "figure", "other"], [["me", "memory", "1", "2"]], skipped).partition(
+        "skipped: it has ended:\n"
+    )
     assert table.count("| peer | redis | skipped: it has ended: |") == 1
     assert log.startswith("Traceback")
 

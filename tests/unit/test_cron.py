@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import date
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from jobs.core.triggers.cron import Schedule, from_seconds, to_seconds
-from jobs.core.triggers.crontab import parse_crontab
+from jobs.core.triggers.cron import Schedule, to_seconds
 from jobs.core.triggers.grammar import parse_field, parse_fields
 
-
-def utc(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
-
-
-def times(schedule: Schedule, after: datetime, count: int) -> list[datetime]:
-    found: list[datetime] = []
-    at = to_seconds(after) + 1
-    while len(found) < count and (second := schedule.first(at)) is not None:
-        found.append(from_seconds(second))
-        at = second + 1
-    return found
-
-
-def crontab(text: str, zone: str = "UTC") -> Schedule:
-    return Schedule(*parse_crontab(text), ZoneInfo(zone))
+from .cron_support import crontab, times, utc
 
 
 def fields(zone: str = "UTC", **given: str) -> Schedule:

@@ -14,10 +14,11 @@ from zoneinfo import ZoneInfo
 import pytest
 from cronsim import CronSim, CronSimError
 
-from jobs.core.triggers.cron import Schedule, from_seconds, to_seconds
-from jobs.core.triggers.crontab import parse_crontab
+from jobs.core.triggers.cron import Schedule, to_seconds
 from jobs.core.triggers.grammar import BOUNDS, parse_fields
 from jobs.core.triggers.pattern import POSITIONS, WEEKDAYS
+
+from .cron_support import crontab, times, utc
 
 CHANGES = [
     ("Europe/Berlin", "2027-03-28T01:00Z"),
@@ -45,23 +46,6 @@ UNUSUAL_CHANGES = [
     ("Asia/Pyongyang", "2018-05-04T15:00Z"),
     ("Antarctica/Casey", "2010-03-04T15:00Z"),  # back by three hours
 ]
-
-
-def utc(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
-
-
-def times(schedule: Schedule, after: datetime, count: int) -> list[datetime]:
-    found: list[datetime] = []
-    at = to_seconds(after) + 1
-    while len(found) < count and (second := schedule.first(at)) is not None:
-        found.append(from_seconds(second))
-        at = second + 1
-    return found
-
-
-def crontab(text: str, zone: str = "UTC") -> Schedule:
-    return Schedule(*parse_crontab(text), ZoneInfo(zone))
 
 
 # Against cronsim

@@ -19,7 +19,6 @@ from ... import services
 from ...core.zone_data import used_data
 from ...models import Scheduler
 from ...selectors import backlog, counts
-from ...selectors.zone_data import schedulers_with_other_data
 from .. import display
 from ..base import ReadOnlyAdmin, actor_of
 from ..pausing import PauseAllForm
@@ -98,7 +97,7 @@ class SchedulerAdmin(ReadOnlyAdmin):
         context = {
             **(extra_context or {}),
             "all_paused": counts.all_paused(), "backlog": figures(now),
-            "zone_data": used_data(), "other_zone_data": schedulers_with_other_data(now),
+            "zone_data": used_data(), "other_zone_data": Scheduler.objects.with_other_zone_data(now),
         }  # fmt: skip
         if may_pause_all(request):
             context |= {

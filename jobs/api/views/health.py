@@ -1,4 +1,4 @@
-"""/api/health: whether the web process lives, whether it reaches the database, and whether jobs run."""
+"""What monitors ask: /api/health, whether the web, the database and the schedulers work; /metrics, the figures."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from typing import Any
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import DatabaseError, OperationalError
 from django.db.models import Count, Max
-from rest_framework.exceptions import APIException
+from django.http import HttpResponse
+from rest_framework.exceptions import APIException, NotFound
+from rest_framework.exceptions import PermissionDenied as Forbidden
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ...models import Control, Job, Scheduler
+from ...selectors import metrics
 from ...selectors.backlog import MAX_OVERDUE, due_jobs, stuck_runs
-from ..access import Access
+from ..access import Access, access_of
 from ..errors import RETRY_AFTER, envelope, lacks_tables
 from .base import ApiView
 
@@ -61,6 +64,22 @@ class ReadyView(ProbeView):
         if problem:
             return Response(envelope(503, problem, **shown), status=503, headers={"Retry-After": str(RETRY_AFTER)})
         return Response({"status": "ready", **shown})
+
+
+class MetricsView(ApiView):
+    """The figures in Prometheus's text format; open where the API is, else for those who may see schedulers."""
+
+    needs = {"get": ("view_scheduler",)}
+
+    def get(self, request: Request) -> HttpResponse:
+        """Answer with all series. 404 without prometheus-client; 403 for a token that is limited to tags."""
+        if access_of(request).tags is not None:
+            raise Forbidden("A token that is limited to tags cannot read the figures of all jobs.")
+        try:
+            text = metrics.exposition(self.now)
+        except ImportError as error:
+            raise NotFound("There are no metrics: prometheus-client is not installed.") from error
+        return HttpResponse(text, content_type=metrics.CONTENT_TYPE)
 
 
 def _may_see_figures(request: Request) -> bool:

@@ -1,4 +1,4 @@
-"""/scheduler/preview: when a trigger would fire, before a job has it."""
+"""What people ask before they write a job: which functions there are, and when a trigger would fire."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from ...core.triggers import Trigger, TriggerWarning, build_trigger, clean_trigg
 from ...core.values import is_whole, unknown_names
 from ...definitions import policies
 from ...definitions.triggers import ALL_TRIGGER_FIELDS, flat_trigger, likely_fields
+from ...functions import registry
 from ...models.job import JOB_ID, Job
 from ...selectors.warnings import usual_duration
 from ..parsers import body_of
-from ..representations import utc, warnings
+from ..representations import function, utc, warnings
 from .base import SchedulerView
 
 DEFAULT_COUNT = 5
@@ -28,6 +29,16 @@ MAX_COUNT = 100
 """The most fire times that a preview may ask for."""
 OPTIONS = ("id", "after", "count")
 """What the body may have beside a trigger."""
+
+
+class FunctionsView(SchedulerView):
+    """The functions that jobs may call."""
+
+    needs = {"get": ("view_job", "add_job")}
+
+    def get(self, request: Request) -> Response:
+        """List them, by name, with the parameters that a job gives and those that are filled in."""
+        return Response([function(known) for known in registry.functions()])
 
 
 class PreviewView(SchedulerView):

@@ -42,10 +42,7 @@ def actor() -> str:
 
 def json_object(text: str) -> dict[str, Any]:
     """Read an option that is a JSON object. Raises `ArgumentTypeError`."""
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"is not JSON: {error}") from error
+    value = _json(text)
     if not isinstance(value, dict):
         raise argparse.ArgumentTypeError("must be a JSON object of the named arguments")
     return value
@@ -53,13 +50,17 @@ def json_object(text: str) -> dict[str, Any]:
 
 def json_array(text: str) -> list[Any]:
     """Read an option that is a JSON array. Raises `ArgumentTypeError`."""
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"is not JSON: {error}") from error
+    value = _json(text)
     if not isinstance(value, list):
         raise argparse.ArgumentTypeError("must be a JSON array of the positional arguments")
     return value
+
+
+def _json(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"is not JSON: {error}") from error
 
 
 def positive(text: str) -> int:

@@ -17,7 +17,7 @@ from django.db import connection
 from ... import __version__
 from ...conf import conf
 from ...core.zone_data import used_data
-from ...db.guest import use_own_connections
+from ...db.connections import use_own_connections
 from ...models import Job
 from ...worker.console import log_to_console
 from ...worker.init_process import leave_process_1

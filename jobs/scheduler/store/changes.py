@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import connection
 
-from ...models.change import CHANNEL
+from ...models.scheduler import CHANNEL
 from ..inotify import FileWatch, watch_file
 from .connection import own_connection
 

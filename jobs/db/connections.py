@@ -1,4 +1,4 @@
-"""What Cronzimus needs of the connections in a project of somebody else's, which keeps Django's own backends."""
+"""Give connections what Cronzimus needs: case folding beyond ASCII on SQLite, and more with Django's own backends."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.signals import connection_created
 
+CASEFOLD = "cronzimus_casefold"
+"""The SQL function that folds a text as Python's `str.casefold` does: SQLite's own know the letters of ASCII alone."""
+
 
 def adapt_connections() -> None:
-    """Have the connections of Django's SQLite backend do what ours do, as far as they can."""
+    """Give each new connection to SQLite the function `CASEFOLD`, and Django's own backend most of what ours does."""
+    connection_created.connect(_add_casefold, dispatch_uid=f"{__name__}.casefold")
     connection_created.connect(_adapt, dispatch_uid=__name__)
 
 
@@ -28,6 +32,16 @@ def use_own_connections() -> None:
         connection.close_pool()
     del settings["OPTIONS"]["pool"]
     settings["CONN_MAX_AGE"], settings["CONN_HEALTH_CHECKS"] = 60, True
+
+
+def _add_casefold(sender: Any, connection: Any, **kwargs: Any) -> None:
+    if connection.vendor == "sqlite":
+        connection.connection.create_function(CASEFOLD, 1, _casefold, deterministic=True)
+
+
+def _casefold(value: object) -> str:
+    # A damaged row may hold any value; one that is not text contains no text.
+    return value.casefold() if isinstance(value, str) else ""
 
 
 def _adapt(sender: Any, connection: Any, **kwargs: Any) -> None:
