@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from jobs.definitions.validation import READ_ONLY_FIELDS
 from jobs.models import Job
+from tests.conftest import skip_or_fail
 from tests.fakes import NOW, FakeClock, after, make_job
 
 from .api_client import Api

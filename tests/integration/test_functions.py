@@ -29,6 +29,7 @@ from jobs.functions.http.client import MAX_READ, Response, fetch
 from jobs.functions.http.guard import AddressRefused, Guard, RequestFailed, RequestTimedOut
 from jobs.functions.registry import Database
 from jobs.worker.runner import MAX_RESULT
+from tests.conftest import skip_or_fail
 
 Answer = Callable[["Handler"], None]
 
