@@ -1,4 +1,4 @@
-"""What the processes under measurement have in common: the jobs, the command line, and what they tell the harness."""
+"""Code that all measured processes share: the jobs, the command line, and the messages to the harness."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ class Memory(Database):
         """Leave nothing behind."""
 
     def _connect(self) -> Any:
-        raise Unavailable("memory can not be looked into from outside")
+        raise Unavailable("a database in memory cannot be read by another process")
 
 
 class Redis(Database):

@@ -1,4 +1,4 @@
-"""A process of its own on a database of its own, started, observed and ended: what all benchmarks stand on.
+"""Start, observe and end a process on a database of its own: the base of all benchmarks.
 
 Nothing here imports Django: the kernel counts a parent's memory at the fork as its child's.
 """

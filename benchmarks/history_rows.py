@@ -52,6 +52,6 @@ def insert_runs(vendor: str, jobs: int, runs: int, last: datetime) -> str:
 
 
 def _sqlite_time(seconds: str, first: datetime) -> str:
-    # As Django writes it: strftime has milliseconds at the most.
+    # As Django writes it: strftime has milliseconds at most.
     whole = f"datetime('{first:%Y-%m-%d %H:%M:%S}', '+' || CAST({seconds} AS INTEGER) || ' seconds')"
     return f"{whole} || printf('.%06d', CAST(({seconds}) * 1000000 AS INTEGER) % 1000000)"

@@ -1,4 +1,4 @@
-"""Deliver what is in the outbox, beside the loop of a scheduler: a slow receiver never holds up a run."""
+"""Deliver the messages of the outbox, beside a scheduler's loop: a slow receiver never delays a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Open, count and recover incidents as runs end, and write what is to be told of them."""
+"""Open, count and recover incidents as runs end, and write the messages about them."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class End(NamedTuple):
 def observe(ends: Sequence[End], now: datetime) -> None:
     """Bring the incidents up to date with runs that ended, in the transaction that records them.
 
-    A run that succeeds recovers what is open of its job. A cancelled run changes nothing. Of more than one job, the
-    caller holds the rows: what two schedulers do with the incidents of a job is kept apart by its row's lock.
+    A run that succeeds recovers the open incidents of its job. A cancelled run changes nothing. For more than one job, the
+    caller holds locks on the jobs' rows, so that two schedulers do not change the incidents of one job at once.
     """
     ends = [end for end in ends if end.is_final and end.status is not RunStatus.CANCELLED]
     job_ids = sorted({end.job_id for end in ends})
     opened = Incident.objects.open().filter(job_id__in=job_ids) if job_ids else Incident.objects.none()
-    # In one order, so that there is no deadlock with what looks at the incidents of one job without its row's lock.
+    # In one order, so that there is no deadlock with code that locks the incidents of one job without the job's row.
     known = {(one.job_id, one.kind): one for one in opened.select_for_update().order_by("job_id", "kind")}
     unsuccessful = [end for end in ends if end.status is not RunStatus.SUCCEEDED]
     if not known and not unsuccessful:
@@ -81,7 +81,7 @@ def raise_incident(kind: IncidentKind, job_id: str | None, error: str, *, finger
                    now: datetime) -> Incident:  # fmt: skip
     """Open the incident of this kind, or tell of it again where its fingerprint is another one.
 
-    For what is found by looking (a run that takes too long, a deadline that has passed), and not by a run's end.
+    For conditions that no run's end shows: a run that takes too long, a deadline that has passed.
     """
     with transaction.atomic():
         incident = Incident.objects.open().select_for_update().filter(job_id=job_id, kind=kind).first()
@@ -108,7 +108,7 @@ def scheduler_lost(scheduler_ids: Iterable[str], now: datetime) -> None:
 
 
 def acknowledge(incident_id: int, *, actor: str, now: datetime) -> Incident:
-    """Note that somebody takes an incident on: it is not repeated any more.
+    """Note that somebody has acknowledged an incident: it is not repeated any more.
 
     Raises `InvalidRequest` where it is over.
     """
@@ -125,9 +125,9 @@ def acknowledge(incident_id: int, *, actor: str, now: datetime) -> Incident:
 
 
 def repeat(now: datetime) -> None:
-    """Tell again of the open incidents that were told a day ago and that nobody has taken on.
+    """Tell again of the open incidents that were told a day ago and that nobody has acknowledged.
 
-    An incident that a scheduler is writing just now is left to the next look: to wait for it could be a deadlock.
+    An incident that a scheduler is writing is left to the next look: waiting for it could be a deadlock.
     """
     with transaction.atomic():
         still_open = Incident.objects.filter(state=IncidentState.OPEN).order_by("pk")

@@ -49,7 +49,7 @@ def put_again(delivery: Delivery, *, now: datetime) -> Delivery:
 
 
 def drop_unheard(incident: Incident, now: datetime) -> set[int | None]:
-    """Drop what waits for the end of quiet hours, now that the incident is over; return the rules that nobody heard."""
+    """Drop messages that wait for the end of quiet hours, now that the incident is over; return their rules."""
     waiting = Delivery.objects.filter(
         incident=incident, state=DeliveryState.PENDING, attempts=0, next_attempt_at__gt=now
     )
@@ -92,7 +92,7 @@ def refused(delivery: Delivery, response: str, seconds: float, *, now: datetime)
 
 
 def payload_of(incident: Incident, rule: str, reason: Reason, now: datetime) -> dict[str, Any]:
-    """Return what a message says: an event of CloudEvents 1.0, in its JSON format."""
+    """Return the content of a message: an event of CloudEvents 1.0, in its JSON format."""
     run = None if incident.last_run is None else Run.objects.filter(pk=incident.last_run).values("status").first()
     data: dict[str, Any] = {
         "reason": reason, "rule": rule, "incident": incident.pk, "kind": incident.kind, "job": incident.job_id,
@@ -112,7 +112,7 @@ def _event(reason: Reason, now: datetime, *, subject: str | None, data: Mapping[
 
 
 def sentence(incident: Incident, reason: Reason) -> str:
-    """Return in one sentence what a message tells."""
+    """Return the message in one sentence."""
     job = f"job {incident.job_id}" if incident.job_id else "Cronzimus"
     if reason is Reason.RECOVERED:
         return f"{job} has recovered from: {incident.error or incident.kind}"

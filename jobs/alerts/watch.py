@@ -1,4 +1,4 @@
-"""What no run's end tells: runs that take too long, and deadlines that pass although nothing runs."""
+"""Conditions that no run's end shows: runs that take too long, and deadlines that pass without a run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST_RUNNING = 10_000
 
 
 def watch(now: datetime) -> None:
-    """Raise the incidents that are to be found by looking, and repeat those that were told a day ago."""
+    """Raise the incidents of these conditions, and repeat those that were told a day ago."""
     _recover_missed(now)
     rules = list(AlertRule.objects.filter(enabled=True))
     too_long = [rule for rule in rules if rule.wants(AlertEvent.TOO_LONG)]
@@ -65,7 +65,7 @@ def _watch_running(rules: list[AlertRule], now: datetime) -> None:
 
 
 def _limit(rule: AlertRule, job_id: str) -> float | None:
-    """Return the seconds from which on a run takes too long: fixed, or by how long the job's runs took of late."""
+    """Return the seconds from which on a run takes too long: fixed, or by the job's recent runs."""
     if rule.too_long_seconds is not None:
         return float(rule.too_long_seconds)
     if rule.too_long_factor is None:

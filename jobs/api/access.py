@@ -21,7 +21,7 @@ APP = "cronzimus"
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who asks, and within which limits. Without a user the API is open, and everything is allowed."""
+    """The user of a request, and the limits of its token. Without a user the API is open and everything is allowed."""
 
     user: Any = None
     token: Token | None = None
@@ -85,7 +85,7 @@ def access_of(request: Request) -> Access:
 
 
 def _counts(user: Any) -> bool:
-    # The admin is closed to those who are not staff. A role also counts for the users of programs, who need no admin.
+    # Users who are not staff cannot use the admin. A role also counts for programs' users, who need no admin.
     return bool(getattr(user, "is_staff", False)) or user.groups.filter(name__in=ROLES).exists()
 
 

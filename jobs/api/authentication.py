@@ -1,4 +1,4 @@
-"""Who asks: a token, a browser session, or anybody where the API is open."""
+"""Authentication: a token, a browser session, or none where the API is open."""
 
 from __future__ import annotations
 

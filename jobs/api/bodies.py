@@ -1,4 +1,4 @@
-"""The bytes of a request's body: read up to a limit, or taken from the client and forgotten."""
+"""The bytes of a request's body: read up to a limit, or read and discarded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..core.exceptions import InvalidRequest
 MAX_BODY = 256 * 1024
 """Bytes of a body, at most."""
 DRAINED = 16 * 1024 * 1024
-"""Bytes of a refused body that are taken from the client all the same."""
+"""Bytes of a refused body that are still read."""
 DRAIN_SECONDS = 2.0
 """How long they are waited for."""
 CHUNK = 64 * 1024
@@ -39,7 +39,7 @@ def read_body(request: HttpRequest) -> bytes:
 
 
 def drain(request: HttpRequest) -> None:
-    """Take what is left of a request's body, within limits, and forget it.
+    """Read and discard the rest of a request's body, within limits.
 
     Most clients send all of their request before they read the answer. If the connection were closed on them, they
     would see an error of the network and never the answer.

@@ -1,4 +1,4 @@
-"""What the API keeps from one request to the next. Nothing is shown that a fresh look would not show.
+"""The caches of the API. They never show anything that a fresh query would not show.
 
 Each part is here because the benchmark misses its goal without it (`benchmarks/api.py`; docs/performance.md has the
 table). Rates are shares of what a view that does nothing reaches in the same run, on SQLite and on PostgreSQL:

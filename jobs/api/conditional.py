@@ -1,4 +1,4 @@
-"""Conditional requests (RFC 9110, 13): 304 in place of what the client has already."""
+"""Conditional requests (RFC 9110, 13): 304 instead of an answer that the client has already."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from rest_framework.response import Response
 
 
 def tag_of(body: bytes, *more: object) -> str:
-    """Return the entity tag of a body, and of what is told beside it: another one for whatever differs in a byte."""
+    """Return the entity tag of a body and of `more`: it differs wherever one of them does."""
     return f'"{blake2b(body, digest_size=16, key=repr(more).encode()[:64]).hexdigest()}"'
 
 
 def conditional(request: Request, response: HttpResponse) -> HttpResponseBase:
-    """Return `response` to a GET or HEAD, with its entity tag; or 304, where the client has what it says, and 412.
+    """Return `response` to a GET or HEAD with its entity tag; 304 if the client has it already, 412 for `If-Match`.
 
-    No cache may keep it for others, and none may show it without asking again.
+    A cache may keep it for this client alone, and must ask again before it uses it.
     """
     if isinstance(response, Response):
         response.render()

@@ -30,7 +30,7 @@ RETRY_AFTER = 5
 """Seconds after which a client may try again when the database, or every scheduler, is gone."""
 
 LOGGED = 300
-"""Characters of an address, and of what a database says, that are logged."""
+"""Characters of an address, and of a database's message, that are logged."""
 MIGRATE = "The database lacks tables or columns of this version: run 'manage.py migrate'."
 """The message where migrations are missing."""
 
@@ -72,7 +72,7 @@ REFUSALS: dict[int, tuple[str, str]] = {
     500: ("INTERNAL_ERROR", "Something went wrong here; it was logged."),
     503: ("UNAVAILABLE", "The database does not answer; try again soon."),
 }
-"""The code and the message of each HTTP status, where an exception brings none that a client may see."""
+"""The code and the message of each HTTP status, for exceptions without ones that a client may see."""
 
 
 def exception_handler(exception: Exception, context: Mapping[str, Any]) -> Response:
@@ -84,7 +84,7 @@ def exception_handler(exception: Exception, context: Mapping[str, Any]) -> Respo
     if status == 405:
         headers["Allow"] = ", ".join(context["view"].allowed_methods)
     response = Response(_body(exception, status), status=status, headers=headers)
-    # Django would log what is on record already, by whoever refused the request or by the lines above.
+    # Django would log it again: the lines above, or the code that refused the request, have logged it.
     response._has_been_logged = status == 401 or status >= 500  # type: ignore[attr-defined]
     return response
 
@@ -93,7 +93,7 @@ def status_of(exception: Exception) -> int:
     """Return the HTTP status of an exception."""
     if isinstance(exception, APIException):
         return exception.status_code
-    # The first is what SQLite says of a file that is damaged, or no database.
+    # SQLite raises the first for a file that is damaged or is no database.
     if type(exception) is DatabaseError or lacks_tables(exception):
         return 503
     return next(STATUSES[kind] for kind in type(exception).__mro__ if kind in STATUSES)

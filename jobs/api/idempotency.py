@@ -19,17 +19,17 @@ from .access import access_of
 HEADER = "Idempotency-Key"
 """The header with the key of a request."""
 REPLAYED = "Idempotency-Replayed"
-"""The header of an answer that was given before."""
+"""The header that marks a repeated answer."""
 KEY = re.compile(r"[\x21-\x7e]{1,255}")
-"""What can be a key."""
+"""The form of a key."""
 
 
 def answer_once(
     request: Request, body: Mapping[str, Any], now: datetime, work: Callable[[], dict[str, Any]]
 ) -> Response:
-    """Answer with what `work` returns; where the request has a key and came before, with what it was answered then.
+    """Answer with the result of `work`, or repeat the earlier answer to a request with the same key.
 
-    `body` is that of the request. Raises `InvalidRequest` for a key that is none, and `IdempotencyKeyReused`.
+    `body` is that of the request. Raises `InvalidRequest` for an invalid key, and `IdempotencyKeyReused`.
     """
     key = request.headers.get(HEADER)
     if key is None:
@@ -41,6 +41,6 @@ def answer_once(
 
 
 def _digest(request: Request, body: Mapping[str, Any]) -> str:
-    # Of what the body means: a client that writes its fields in another order sends the same request.
+    # Of the parsed body: the order of its fields does not make another request.
     asked = json.dumps([request.method, request.path, body], sort_keys=True)
     return sha256(asked.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""What happens before one of the API's views is reached: probes are let in, errors of others become JSON."""
+"""Middleware for the API's addresses: probes are let in, and errors of other middleware become JSON."""
 
 from __future__ import annotations
 

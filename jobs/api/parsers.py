@@ -24,7 +24,7 @@ class StrictJSONParser(BaseParser):
 
 
 def body_of(request: Request) -> dict[str, Any]:
-    """Return the JSON object in the body of a request. Raises `InvalidRequest` if there is none, or another thing."""
+    """Return the JSON object in the body of a request. Raises `InvalidRequest` for any other body."""
     return _parsed(request, read_body(request._request))
 
 

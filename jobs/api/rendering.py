@@ -31,7 +31,7 @@ class JSONRenderer(BaseRenderer):
 
 
 class JSONNegotiation(BaseContentNegotiation):
-    """JSON in, JSON out, whatever the header Accept says: RFC 9110, 12.5.1, allows it, and no client is turned away."""
+    """JSON for every header Accept: RFC 9110, 12.5.1, allows it, and no client is refused."""
 
     def select_parser(self, request: Request, parsers: list[BaseParser]) -> BaseParser | None:  # type: ignore[override]
         """Return the parser, if the body is of its media type."""

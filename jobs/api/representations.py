@@ -1,4 +1,4 @@
-"""Rows as the API shows them: plain functions, from a row to what becomes its JSON."""
+"""Rows as the API shows them: plain functions that turn a row into values for JSON."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ RUN_FIELDS = (
     "finished_at", "attempt", "fire_times", "scheduler_id", "executor", "progress_done", "progress_total", "result",
     "error",
 )  # fmt: skip
-"""What is read of a run for the list; `run` takes its values in this order."""
+"""The columns of a run that the list reads; `run` takes their values in this order."""
 
 
 def job_detail(job: Job, now: datetime) -> dict[str, Any]:
-    """Return the whole of a job at `now`. What can not be understood of it is shown as it is stored."""
+    """Return the whole of a job at `now`. Damaged values are shown as they are stored."""
     state, error = job_state(job, now)
     args, kwargs = _arguments(job)
     return {
@@ -152,7 +152,7 @@ _VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def _plain(value: Any) -> Any:
-    with suppress(Exception):  # somebody else's object, which may raise anything
+    with suppress(Exception):  # an object of the project's, which may raise anything
         json.dumps(value, allow_nan=False)
         return value
     try:

@@ -1,4 +1,4 @@
-"""When people are told of an incident: the decisions, without a database and without a clock."""
+"""Decide when people are told of an incident, without a database and without a clock."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class IncidentState(StrEnum):
 
     OPEN = "open"
     ACKNOWLEDGED = "acknowledged"
-    """Somebody has taken it on: it is not repeated."""
+    """Somebody has acknowledged it: it is not repeated."""
     RECOVERED = "recovered"
 
 
 class AlertEvent(StrEnum):
-    """What a rule may ask to be told of."""
+    """The events that a rule may tell."""
 
     FAILURE = "failure"
     LOST = "lost"
@@ -57,7 +57,7 @@ class Reason(StrEnum):
 
     OPENED = "opened"
     CHANGED = "changed"
-    """Its error is another one than when people were told last."""
+    """Its error has changed since people were told."""
     REPEATED = "repeated"
     RECOVERED = "recovered"
     TEST = "test"

@@ -1,4 +1,4 @@
-"""Long outputs: what is kept of them, and how a reader finds his place in what is kept.
+"""Long outputs: the part of them that is kept, and the offsets at which readers go on.
 
 Of an output longer than `LIMIT` the first `HEAD` and the last `TAIL` characters are kept, with a mark between that says
 how many were left out. An offset counts the characters that a run has written, kept or not; so an offset that a reader

@@ -64,7 +64,7 @@ def first_instant(value: date | datetime, zone: tzinfo) -> datetime:
 def end_instant(value: date | datetime, zone: tzinfo) -> datetime:
     """Return the first instant after a date's day, or the instant of a parsed time, in UTC.
 
-    What would lie beyond the year 9999 is the last instant that there is: people write such ends for "for ever".
+    Later than the year 9999 is the last instant that there is: people write such ends to say "for ever".
     """
     try:
         return first_instant(value if isinstance(value, datetime) else value + timedelta(days=1), zone)

@@ -17,7 +17,7 @@ YEARS = 366 * 86400
 """Seconds in the longest year."""
 
 Check = Callable[[Any], str]
-"""Takes a value and returns what would be right instead; "" where the value is right."""
+"""Takes a value and returns what would be right instead; "" if the value is right."""
 
 
 def default_policies() -> dict[str, Any]:

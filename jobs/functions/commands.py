@@ -195,8 +195,8 @@ def celery_task(
 ) -> str:
     """Send a task to a team's own Celery workers, and return its id.
 
-    The application is the one that CELERY_APP names. The run succeeds once the broker has the message: what becomes of
-    the task is on Celery's record. Raises what the broker's client raises.
+    The application is the one that CELERY_APP names. The run succeeds once the broker has the message; Celery
+    records how the task ends. Raises what the broker's client raises.
     """
     options = {
         "queue": queue, "exchange": exchange, "routing_key": routing_key, "priority": priority, "headers": headers,

@@ -1,4 +1,4 @@
-"""What a scheduler needs before it starts: right settings, a database that answers, its tables, its declared jobs."""
+"""Checks before a scheduler starts: its settings, the database, the tables, the declared jobs."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ logger = logging.getLogger("cronzimus.runscheduler")
 Result = TypeVar("Result")
 
 RETRY_SECONDS = 1.0
-"""Time between two looks for what a scheduler waits for."""
+"""Time between two checks while a scheduler waits."""
 REPEAT_SECONDS = 60.0
 """Time after which the log says again what it waits for."""
 OTHER_CONNECTIONS = 2
-"""Connections of a scheduler beside those of its functions: the loop's, and the one that hears of changes."""
+"""Connections of a scheduler beside those of its functions: the loop's, and the one that listens for changes."""
 
 
 class NotYet(Exception):
@@ -82,7 +82,7 @@ def make_declared_jobs() -> None:
 
 
 def follow_time_zones() -> None:
-    """Compute next fire times anew if the time zone or its data has changed, and name schedulers with other data."""
+    """Compute next fire times again if the time zone or its data has changed; name schedulers with other data."""
     _wait(_follow_time_zones)
 
 

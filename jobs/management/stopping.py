@@ -16,7 +16,7 @@ from ..worker.signals import handling
 logger = logging.getLogger("cronzimus.runscheduler")
 
 SAME_WISH_SECONDS = 1.0
-"""Time within which a SIGTERM after a Ctrl-C is the same wish, passed on."""
+"""Time within which a SIGTERM after a Ctrl-C counts as the same signal, passed on."""
 TERMINAL_SECONDS = 1.0
 """Time after a SIGHUP within which a terminal may close."""
 
@@ -81,14 +81,14 @@ class Signals:
         return self._had_terminal and not _has_terminal()
 
     def _is_passed_on(self) -> bool:
-        # A terminal's Ctrl-C, and its end, reach the whole group, and whoever started us may pass it on as a SIGTERM.
+        # A terminal's Ctrl-C, and its end, reach the whole group, and our parent may pass it on as a SIGTERM.
         (before, at), (last, last_at) = self._seen[-2:]
         passed_on = before in (signal.SIGINT, signal.SIGHUP) and last == signal.SIGTERM
         return passed_on and last_at - at < SAME_WISH_SECONDS
 
 
 def reopen_log_files() -> None:
-    """Have each handler that writes to a file open it anew: logrotate has moved the old one away."""
+    """Reopen the files of the log handlers: logrotate has moved the old ones away."""
     handlers = {id(handler): handler for handler in _handlers() if isinstance(handler, logging.FileHandler)}
     for handler in handlers.values():
         with handler.lock:  # type: ignore[union-attr]  # None only for handlers without a lock, which files are not

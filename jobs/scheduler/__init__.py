@@ -1,1 +1,1 @@
-"""The process that runs jobs: it claims what is due, has it run, and records what came of it."""
+"""The process that runs jobs: it claims due jobs, calls their functions, and records the outcomes."""

@@ -1,4 +1,4 @@
-"""What a scheduler does beside running jobs, in a thread of its own: a slow task never holds up a run."""
+"""A scheduler's tasks beside running jobs, in a thread of their own: a slow task never delays a run."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Background:
 
 
 def background_tasks(clock: Clock) -> list[Task]:
-    """Return what a scheduler does beside running jobs."""
+    """Return the background tasks of a scheduler."""
     deliverer = Deliverer(clock)
 
     def deliver() -> bool:

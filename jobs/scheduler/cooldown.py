@@ -1,4 +1,4 @@
-"""Keep the loop from looking again and again for work that cannot be taken yet."""
+"""Keep the loop from repeated looks for work that cannot be taken yet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tell the incidents what becomes of runs, in the transactions that record it."""
+"""Tell the incidents how runs end, in the transactions that record it."""
 
 from __future__ import annotations
 

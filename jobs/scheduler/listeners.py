@@ -1,4 +1,4 @@
-"""The listeners that `CRONZIMUS["LISTENERS"]` names: functions of the project that hear of what the scheduler does.
+"""The listeners that `CRONZIMUS["LISTENERS"]` names: functions of the project that are called with its events.
 
 They are called in a thread of their own, one event after the other. A slow one does not delay the scheduler, and one
 that raises or breaks its database connection harms nothing.

@@ -1,4 +1,4 @@
-"""Delete old runs while the scheduler works: a little at a time, and faster while there is more to delete."""
+"""Delete old runs while the scheduler works: a few at a time, and faster while there are more to delete."""
 
 from __future__ import annotations
 

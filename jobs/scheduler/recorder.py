@@ -1,4 +1,4 @@
-"""What the executors' threads tell: which runs started, what they wrote, and how they ended."""
+"""Keep what the executors' threads report until it is written: starts, output and outcomes of runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Batch(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """What of a running run is on record: characters of its output, its progress, and the turn that wrote them."""
+    """The part of a running run that is on record: characters of output, progress, and the turn that wrote them."""
 
     size: int = 0
     progress: tuple[int, int | None] | None = None

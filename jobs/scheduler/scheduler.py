@@ -27,7 +27,7 @@ from .wakeup import Bell, Watcher
 logger = logging.getLogger("cronzimus.scheduler.scheduler")
 
 GAP_SECONDS = 0.002
-"""Least time between two ticks of a loop that keeps up: what happens in between is handled together."""
+"""Least time between two ticks of a loop that keeps up: changes in between are handled together."""
 DRAIN_SECONDS = 30.0
 """Time that running runs have to end once the scheduler was told to stop."""
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.2, 5.0
@@ -126,7 +126,7 @@ class Scheduler(BlockingScheduler):
             due = look_at if self._backoff.failures else min(look_at, self.tick.write_at)
             self._event.wait(max(due - self.clock.monotonic(), 0.0))
             if self._backoff.failures and not self._draining and self.clock.monotonic() < due:
-                self._event.clear()  # what woke the loop is not what it waits for
+                self._event.clear()  # woken by something else than the end of its wait
                 continue
             if self.tick.woken and not self.tick.wanted:
                 time.sleep(max(0.0, self.tick.began_at + GAP_SECONDS - self.clock.monotonic()))

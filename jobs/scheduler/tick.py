@@ -1,4 +1,4 @@
-"""The tick: one look at the database, and what follows from it."""
+"""The tick: one step of the scheduler's loop."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class Tick:
         self.lease.acquire()
 
     def settle(self, error: Exception) -> None:
-        """Tidy up after a tick that raised `error`."""
+        """Clean up after a tick that raised `error`."""
         connection.close()
         repair_after(error, self._clock.now())
         self.wanted = frozenset()
@@ -155,7 +155,7 @@ class Tick:
     # --- one tick ----------------------------------------------------------------------------------------------------
 
     def run(self) -> float:
-        """Do what is to be done now; return the seconds until the next tick, if nothing wakes the loop.
+        """Do one step; return the seconds until the next tick, if nothing wakes the loop.
 
         Raises what the database raises; call `settle` then.
         """
@@ -275,7 +275,7 @@ class Tick:
     def _claim_replacements(self, capacity: dict[str, int], pending: PendingWork, now: datetime) -> None:
         """Claim for due jobs that replace their own runs although an executor is full: such a run may be what fills it.
 
-        The new runs wait without an owner. Whoever has a free slot first takes them, most likely that of the old run.
+        The new runs wait without an owner. The first scheduler with a free slot takes them, most likely this one.
         """
         monotonic = self._clock.monotonic()
         is_full = bool(capacity) and not all(capacity.values())

@@ -16,7 +16,7 @@ RECONNECT_SECONDS = 1.0
 
 
 class Bell:
-    """What the loop waits on: the interface of `threading.Event`, on a queue.
+    """The event that the loop waits for: the interface of `threading.Event`, on a queue.
 
     `set` may be called from a signal handler: `SimpleQueue.put` is reentrant (Python's documentation of `queue`), an
     event's lock is not.

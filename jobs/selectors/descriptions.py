@@ -1,4 +1,4 @@
-"""What lists show of a job's definition, worked out once for each definition and not for each row."""
+"""Descriptions of jobs' definitions for lists, computed once for each definition and not for each row."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MAX_KEPT = 65_536
 
 
 class Definition(Func):
-    """What `Descriptions` take of a row, as one text: function, trigger, and arguments if they are not large."""
+    """The definition of a row as one text: function, trigger, and arguments if they are not large."""
 
     output_field = TextField()
 
@@ -75,7 +75,7 @@ DEFINITION = Definition()
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """What a list shows of a definition: its trigger's short form, its time zone, and why it cannot run."""
+    """A definition in a list: its trigger's short form, its time zone, and why it cannot run."""
 
     trigger: str
     zone: ZoneInfo

@@ -1,4 +1,4 @@
-"""The state of a job, and what a job's trigger is in short. `JobQuerySet.with_state` is the same rule in SQL."""
+"""The state of a job, and the short form of its trigger. `JobQuerySet.with_state` is the same rule in SQL."""
 
 from __future__ import annotations
 

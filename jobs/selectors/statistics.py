@@ -1,4 +1,4 @@
-"""How many runs there were, what became of them, and which fire times did not run, over a period of time.
+"""Figures for a period of time: runs by status, and the fire times that did not run.
 
 Nearly all runs succeed. Those are counted off the index `run_newest` and never read; the partial index `run_by_status`
 has every run that did not succeed.
@@ -25,7 +25,7 @@ from .counts import FAILURES
 
 HOUR = timedelta(hours=1)
 SAMPLE = 500
-"""Runs from which the delay of starts is worked out."""
+"""Runs from which the delay of starts is computed."""
 DID_NOT_RUN = (RunStatus.MISSED, RunStatus.SKIPPED)
 """The statuses of fire times that did not run."""
 
@@ -56,7 +56,7 @@ _REASONS = (
 
 @dataclass(slots=True)
 class Bucket:
-    """The runs of a stretch of time by status, and how many fire times in it did not run."""
+    """The runs of a period by status, and how many of its fire times did not run."""
 
     since: datetime
     until: datetime
@@ -96,9 +96,9 @@ class Bucket:
 
 
 def buckets(until: datetime, length: timedelta, count: int) -> list[Bucket]:
-    """Return the runs of the last `count` stretches of `length`, a whole number of hours; the last one is under way.
+    """Return the runs of the last `count` periods of `length`, a whole number of hours; the last one is not over.
 
-    The stretches begin at whole hours of UTC, or at midnight where they are days.
+    The periods begin at whole hours of UTC, or at midnight where they are days.
     """
     end = _ceiling(until, length)
     edges = [end - length * number for number in range(count, -1, -1)]
@@ -199,7 +199,7 @@ def _not_run(runs: QuerySet[Run]) -> QuerySet[Run]:
 
 
 def _totals(edges: Sequence[datetime]) -> list[int]:
-    # One count for each stretch: a GROUP BY takes five times as long, because it works out the hour of each run.
+    # One count for each period: a GROUP BY takes five times as long, because it computes the hour of each run.
     adapt = connection.ops.adapt_datetimefield_value
     counts = " UNION ALL ".join(
         f"SELECT {number}, COUNT(*) FROM cronzimus_run WHERE scheduled_time >= %s AND scheduled_time < %s"  # noqa: S608

@@ -1,4 +1,4 @@
-"""Warnings of a job: what its trigger does that people may not expect, and whether its runs overlap."""
+"""Warnings of a job: surprising effects of its trigger, and runs that overlap."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..models import Job, Run
 from ..models.run import duration
 
 RECENT = 40
-"""Runs that are looked at for how long a job usually takes."""
+"""The recent runs from which a job's usual duration is computed."""
 
 
 def usual_duration(job_id: str) -> float | None:

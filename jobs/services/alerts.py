@@ -1,4 +1,4 @@
-"""What people do about alerts: take an incident on, try a channel, send a message again."""
+"""Acknowledge incidents, test channels, and send messages again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ logger = logging.getLogger("cronzimus.services.alerts")
 
 
 def acknowledge_incident(incident_id: int, *, now: datetime, actor: str = "") -> Incident:
-    """Take an incident on: it is not repeated any more. Raises `InvalidRequest` where it is over."""
+    """Acknowledge an incident: it is not repeated any more. Raises `InvalidRequest` if it is over."""
     incident = alerts.acknowledge(incident_id, actor=actor, now=now)
     logger.info("incident %s acknowledged by %s", incident.pk, actor or "?", extra={"action": "incident_acknowledged"})
     return incident

@@ -24,7 +24,7 @@ MAX_ACTIVE = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackfillPlan:
-    """What a backfill would do: the fire times that would run, and how many would be left out."""
+    """The plan of a backfill: the fire times that would run, and how many would be left out."""
 
     fire_times: list[datetime]
     left_out: int

@@ -30,7 +30,7 @@ def pause_all(*, now: datetime, actor: str = "", reason: str = "") -> Control:
 def resume_all(*, now: datetime, actor: str = "", missed: Missed | None = None) -> Control:
     """Let the schedulers claim again.
 
-    Without `missed`, fire times that fell due meanwhile are late, and their jobs' policies apply. With it, the fire
+    Without `missed`, fire times that became due meanwhile are late, and their jobs' policies apply. With it, the fire
     times that it chooses run, and those of a job that none of them is run for are saved as skipped. A damaged job, and
     one that could not run, are left to the schedulers, which say what is wrong. Raises `InvalidRequest` for a job with
     more fire times than a backfill may have.

@@ -1,4 +1,4 @@
-"""Compute next fire times anew where the site's time zone, or the rules of the world's time zones, have changed."""
+"""Compute next fire times again when the site's time zone, or the time zone data, has changed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def follow_time_zones(*, now: datetime) -> int:
     before = (control.time_zone, control.zone_data)
     if before == (zone, data):
         return 0
-    # "" is a database that no scheduler has run on: its fire times were computed by whoever saved the jobs.
+    # "" is a database that no scheduler has run on: the processes that saved the jobs computed their fire times.
     moved = _move_all(now) if before != ("", "") else 0
     Control.objects.filter(pk=1).update(time_zone=zone, zone_data=data)
     if before != ("", ""):

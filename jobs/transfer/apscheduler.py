@@ -1,4 +1,4 @@
-"""Import the jobs of APScheduler 3: what `apscheduler_export.py` wrote, and the `JOBS` of Flask-APScheduler.
+"""Import the jobs of APScheduler 3: a file of `apscheduler_export.py`, or the `JOBS` of Flask-APScheduler.
 
 APScheduler's defaults are not ours (it forgives one second of lateness), so a job names them.
 """

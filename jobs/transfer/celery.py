@@ -1,4 +1,4 @@
-"""Import what Celery beat runs: django-celery-beat's tables, and the setting `beat_schedule`.
+"""Import the schedule of Celery beat: django-celery-beat's tables, and the setting `beat_schedule`.
 
 Both name Celery tasks. A job calls `cronzimus.functions:celery_task`, which sends the task to its queue, so that the
 tasks stay where they are.

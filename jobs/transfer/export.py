@@ -15,7 +15,7 @@ EMPTY: dict[str, Any] = {"description": "", "tags": [], "args": [], "kwargs": {}
 
 
 def definition_of(job: Job) -> dict[str, Any]:
-    """Return the body that makes `job` again, without what holds by default wherever it is applied.
+    """Return the body that makes `job` again, without fields that have their default.
 
     A policy is left out only where it has the model's default and JOB_DEFAULTS does not name it: on a site with other
     JOB_DEFAULTS the job stays the same.

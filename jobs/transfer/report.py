@@ -1,4 +1,4 @@
-"""What an importer says of each entry that it read: the job that it became, and what changed on the way."""
+"""An importer's report: for each entry the job that it became, and what had to change."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Entry:
 
     @property
     def outcome(self) -> str:
-        """Say in one word what became of it: "mapped", "left out" or "noted" (a line that is not a job)."""
+        """Return one word for its outcome: "mapped", "left out" or "noted" (a line that is not a job)."""
         if self.job is not None:
             return "mapped"
         return "left out" if self.problem else "noted"
@@ -35,7 +35,7 @@ class Entry:
 
 @dataclass(slots=True, kw_only=True)
 class Import:
-    """What an importer made of a whole configuration."""
+    """The entries of a whole configuration."""
 
     entries: list[Entry] = field(default_factory=list)
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 RAN = {"succeeded"}
 """Statuses of runs whose function was called, once."""
 MAY_HAVE_RUN = {"running", "failed", "timed_out", "lost"}
-"""Statuses of runs whose function may have been called, once at the most. All others were not."""
+"""Statuses of runs whose function may have been called, at most once. All others were not."""
 UNFINISHED = {"queued", "running"}
 """Statuses of runs that have not ended."""
 

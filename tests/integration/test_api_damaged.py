@@ -34,7 +34,7 @@ DAMAGE: dict[str, dict[str, Any]] = {
     "named arguments that are a number": {"kwargs": 5},
     "too many arguments": {"func": "tests:echo", "args": [1, 2, 3]},
     "everything": {"func": "x", "trigger": JSON_NULL, "args": 1, "kwargs": "x", "tags": {"a": 1}, "name": ""},
-    "an error of the scheduler's": {"error": "its trigger can not be understood", "next_run_time": None},
+    "an error of the scheduler's": {"error": "its trigger cannot be understood", "next_run_time": None},
 }
 
 

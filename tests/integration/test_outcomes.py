@@ -1,4 +1,4 @@
-"""What comes of runs is written in batches, once, and only while the scheduler holds them."""
+"""Outcomes are written in batches, once, and only while the scheduler holds the runs."""
 
 from __future__ import annotations
 

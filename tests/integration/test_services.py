@@ -201,7 +201,7 @@ def test_a_new_trigger_of_a_paused_job_leaves_it_paused() -> None:
 
 def test_a_new_trigger_mends_a_broken_job() -> None:
     add()
-    Job.objects.update(trigger=[], error="its trigger can not be understood: …", next_run_time=None)
+    Job.objects.update(trigger=[], error="its trigger cannot be understood: …", next_run_time=None)
     services.update_job("job", {"trigger": {"type": "interval", "seconds": 5}}, now=after(2))
     job = stored()
     assert (job.error, job.next_run_time) == ("", after(7))

@@ -1,4 +1,4 @@
-"""What becomes of a fire time while its job is busy, in each way to overlap, and of the last runs that it may have."""
+"""Fire times that come while their job is busy, with each kind of overlap, and the last runs of `max_runs`."""
 
 from __future__ import annotations
 

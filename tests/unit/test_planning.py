@@ -1,4 +1,4 @@
-"""What becomes of a due job: every policy, alone and together, with long gaps and with none."""
+"""Plans of due jobs: every policy, alone and together, with long gaps and with none."""
 
 from __future__ import annotations
 

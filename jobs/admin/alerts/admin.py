@@ -1,4 +1,4 @@
-"""Alerts in the admin: what is wrong now, who is told of it, and what became of each message."""
+"""Alerts in the admin: incidents, rules, channels, and the delivery of each message."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ class ChannelAdmin(BaseAdmin):
         """Send each channel a message that says that it is a test."""
         for channel in channels:
             services.send_test(channel, now=request_now(request))
-        self.message_user(request, "A test is on its way; Deliveries shows what became of it.")
+        self.message_user(request, "A test message is queued; Deliveries shows whether it arrived.")
 
     @admin.display(description="Rules")
     def rule_count(self, row: Channel) -> int:

@@ -24,7 +24,7 @@ from ..parsers import StrictJSONParser
 from ..rendering import JSONNegotiation, JSONRenderer
 
 clock: Clock = SystemClock()
-"""What the time of all requests is read from."""
+"""The clock of all requests."""
 
 
 class ApiView(APIView):
@@ -59,7 +59,7 @@ class ApiView(APIView):
         return {}
 
     def get_exception_handler(self) -> Any:
-        """Return ours, whatever EXCEPTION_HANDLER says."""
+        """Return ours, not that of the setting EXCEPTION_HANDLER."""
         return exception_handler
 
     def get_format_suffix(self, **kwargs: Any) -> None:
@@ -79,7 +79,7 @@ class ApiView(APIView):
         super().initial(request, *args, **kwargs)
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        """Take the rest of the body from a client that is refused."""
+        """Read the rest of the body of a request that is refused."""
         if response.status_code >= 400:
             drain(request._request)
         return super().finalize_response(request, response, *args, **kwargs)
@@ -95,17 +95,17 @@ class SchedulerView(ApiView):
         super().initial(request, *args, **kwargs)
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        """Answer a GET with 304 if its client has what it would be sent."""
+        """Answer a GET with 304 if its client has the answer already."""
         response = super().finalize_response(request, response, *args, **kwargs)
         is_read = request.method in ("GET", "HEAD") and response.status_code == 200
         return conditional(request, response) if is_read else response
 
 
 class NotFoundView(ApiView):
-    """An address of the API at which there is nothing."""
+    """An unknown address of the API."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Raise `Http404`, whatever the method, and whoever asks."""
+        """Raise `Http404`, for every method and every client."""
         raise Http404
 
 

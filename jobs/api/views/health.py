@@ -1,4 +1,4 @@
-"""What monitors ask: /api/health, whether the web, the database and the schedulers work; /metrics, the figures."""
+"""Addresses for monitoring: /api/health (do web, database and schedulers work?) and /metrics (figures)."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from .base import ApiView
 
 
 class ProbeView(ApiView):
-    """A view for probes: anybody may ask, whatever the header Host and the scheme are (see `ProbeMiddleware`)."""
+    """A view for probes: open to everybody, with any header Host and any scheme (see `ProbeMiddleware`)."""
 
     permission_classes = ()
 
     def perform_authentication(self, request: Request) -> None:
-        """Ask nobody for credentials, and refuse nobody for wrong ones."""
+        """Neither ask for credentials nor refuse wrong ones."""
 
 
 class LiveView(ProbeView):
-    """Whether the web process lives. It looks at nothing else, so that no outage of a database restarts the web."""
+    """Whether the web process lives. It checks nothing else: an outage of the database must not restart it."""
 
     def get(self, request: Request) -> Response:
         """Answer "alive"."""
@@ -43,7 +43,7 @@ class HealthView(ProbeView):
     """Whether the web process and the database answer."""
 
     def get(self, request: Request) -> Response:
-        """Answer "running", once the jobs' table was looked at."""
+        """Answer "running" if the table of jobs can be read."""
         try:
             Job.objects.exists()
         except DatabaseError as error:

@@ -1,4 +1,4 @@
-"""/scheduler/jobs: the jobs, and what can be done with them."""
+"""/scheduler/jobs: list, show, add, change, remove, pause, resume, skip and run jobs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ LIST_PARAMETERS: dict[str, query.Reader] = {
     "limit": query.whole(1, MAX_JOBS),
     "offset": query.whole(0, MAX_OFFSET),
 }
-"""What the query of the list may have."""
+"""The parameters of the list."""
 
 
 class JobViewSet(SchedulerView, ViewSet):
@@ -60,7 +60,7 @@ class JobViewSet(SchedulerView, ViewSet):
             access_of(request).require_job(kwargs["job_id"])
 
     def list(self, request: Request) -> HttpResponse:
-        """List the jobs: all of them, or the page and the kind that the query asks for."""
+        """List the jobs, or those that the query selects."""
         asked = query.query_of(request, LIST_PARAMETERS)
         given = {name: value for name, value in asked.items() if value is not None}
         wanted = Wanted(**given, reached=access_of(request).tags)
@@ -84,7 +84,7 @@ class JobViewSet(SchedulerView, ViewSet):
         return HttpResponse(shown, content_type="application/json")
 
     def update(self, request: Request, job_id: str) -> Response:
-        """Change what the body names of a job."""
+        """Change the fields of a job that the body names."""
         services.get_job(job_id)
         body = _writable(request, body_of(request))
         if "tags" in body:

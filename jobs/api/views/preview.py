@@ -1,4 +1,4 @@
-"""What people ask before they write a job: which functions there are, and when a trigger would fire."""
+"""Help for writing a job: the functions that it may call, and the fire times of a trigger."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from ..representations import function, utc, warnings
 from .base import SchedulerView
 
 DEFAULT_COUNT = 5
-"""Fire times where no number is asked for."""
+"""The default number of fire times."""
 MAX_COUNT = 100
 """The most fire times that a preview may ask for."""
 OPTIONS = ("id", "after", "count")
-"""What the body may have beside a trigger."""
+"""The fields of the body beside the trigger."""
 
 
 class FunctionsView(SchedulerView):
@@ -37,12 +37,12 @@ class FunctionsView(SchedulerView):
     needs = {"get": ("view_job", "add_job")}
 
     def get(self, request: Request) -> Response:
-        """List them, by name, with the parameters that a job gives and those that are filled in."""
+        """List them by name, with the parameters that a job gives and those that are injected."""
         return Response([function(known) for known in registry.functions()])
 
 
 class PreviewView(SchedulerView):
-    """The next fire times of a trigger. Nothing is kept, so whoever may see jobs may ask."""
+    """The next fire times of a trigger. Nothing is stored, so everybody who may see jobs may ask."""
 
     needs = {"post": ("view_job", "add_job")}
 

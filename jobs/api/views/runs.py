@@ -33,9 +33,9 @@ DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
 """The most runs that one page may have."""
 MAX_CHARACTER = 2**31 - 2  # substr() of PostgreSQL takes 2**31 - 1, and counts from 1
-"""The last place in an output that can be asked for."""
+"""The largest offset in an output."""
 RUN_ID = re.compile(r"[1-9][0-9]{0,17}")
-"""What can be a run's id."""
+"""The form of a run's id."""
 
 PAGE_PARAMETERS: dict[str, query.Reader] = {
     "limit": query.whole(1, MAX_LIMIT),
@@ -65,12 +65,12 @@ class RunViewSet(SchedulerView, ViewSet):
         return self._page(request, runs, {})
 
     def retrieve(self, request: Request, run_id: str) -> Response:
-        """Show the whole of a run but for what it wrote."""
+        """Show a run without its output."""
         *row, traceback = _one(request, run_id, *RUN_FIELDS, "traceback")
         return Response({**representations.run(row), "traceback": traceback})
 
     def log(self, request: Request, run_id: str) -> Response:
-        """Show what a run wrote, from a character on: to be asked for again until it is finished."""
+        """Show a run's output from a character on; ask again until it is finished."""
         asked = query.query_of(request, {"offset": query.whole(0, MAX_CHARACTER)})
         offset = asked["offset"] or 0
         text = Substr("output", _character(offset))
@@ -78,7 +78,7 @@ class RunViewSet(SchedulerView, ViewSet):
         return Response(representations.log(found, status, offset, output, omitted or 0))
 
     def cancel(self, request: Request, run_id: str) -> Response:
-        """End a run: at once where it has not started, and otherwise as soon as it can be made to."""
+        """Cancel a run: at once if it has not started, otherwise as soon as its executor can end it."""
         optional_body_of(request)
         run = services.cancel_run(_number(request, run_id), now=self.now, actor=actor_of(request))
         ended = run.status == RunStatus.CANCELLED
@@ -146,12 +146,12 @@ def _character(offset: int) -> int | Cast:
 
 
 def _how(run: Run) -> str:
-    """Say in words what becomes of a run that is cancelled."""
+    """Return in words how a run is cancelled."""
     if run.status == RunStatus.CANCELLED:
         return "it had not started, and will not"
     if run.executor == Executor.PROCESS:
         return "its process is stopped: SIGTERM, and SIGKILL for what is left after 5 s"
-    return "its function is asked to return: a thread can not be stopped, RunContext.cancelled is true from now on"
+    return "its function is asked to return: a thread cannot be stopped, RunContext.cancelled is true from now on"
 
 
 def _number(request: Request, run_id: str) -> int:

@@ -1,4 +1,4 @@
-"""What the subcommands share: the form of one, and how they read their arguments."""
+"""The form of a subcommand, and readers of arguments."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DIFFERENT = 2
 
 @dataclass(frozen=True, slots=True)
 class Subcommand:
-    """A word after `manage.py cronzimus`: its options, and what it does, which returns its exit status."""
+    """A word after `manage.py cronzimus`: its options, and the function that runs it and returns its exit status."""
 
     name: str
     help: str

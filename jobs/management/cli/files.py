@@ -105,7 +105,7 @@ def _import(options: dict[str, Any], out: Output) -> int:
 
 
 def _report(imported: Import, out: Output) -> None:
-    """Say of each entry what became of it: on standard error, so that standard output is the file."""
+    """Report on each entry, on standard error: standard output is the file."""
     if out.as_json:
         out.json(
             [

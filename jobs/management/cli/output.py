@@ -1,4 +1,4 @@
-"""What the command line prints: tables for people, JSON with `--json`."""
+"""Output of the command line: tables for people, JSON with `--json`."""
 
 from __future__ import annotations
 

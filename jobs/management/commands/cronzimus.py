@@ -30,7 +30,7 @@ class Command(BaseCommand):
             subcommand.arguments(own)
 
     def handle(self, *args: Any, subcommand: str, **options: Any) -> None:
-        """Do what the subcommand says, and exit with its status. Raises `CommandError` for what cannot be done."""
+        """Run the subcommand, and exit with its status. Raises `CommandError` if it fails."""
         out = Output(cast(TextIO, self.stdout), cast(TextIO, self.stderr), as_json=options["json"])
         try:
             status = SUBCOMMANDS[subcommand].run(options, out)

@@ -28,7 +28,7 @@ from ..stopping import Signals, ToldToStop
 logger = logging.getLogger("cronzimus.runscheduler")
 
 FORCED = 1
-"""Exit status where the scheduler was told to stop at once, or what was running did not end in time."""
+"""Exit status if the scheduler was told to stop at once, or a run did not end in time."""
 
 
 class Command(BaseCommand):
@@ -92,8 +92,8 @@ def _run(signals: Signals, once: bool, threads: int, processes: int) -> int:
         _banner(threads)
     scheduler = Scheduler(local_executors(threads, processes))
     signals.stop(scheduler)
-    gc.collect()  # what loading left behind makes room for what runs need
-    gc.freeze()  # what is loaded by now stays: the collector need not go through it again and again
+    gc.collect()  # frees the memory that loading needed and runs do not
+    gc.freeze()  # objects that are loaded by now stay: the collector need not look at them again
     try:
         with capturing(), listening(scheduler, listeners):
             scheduler.run_once() if once else scheduler.start()

@@ -12,7 +12,7 @@ __all__ = ["ExecutorFactory", "Executors", "Hooks", "RunExecutor", "local_execut
 
 
 def local_executors(threads: int, processes: int) -> ExecutorFactory:
-    """Return what makes the executors of this machine, for so many functions at once in threads and in processes."""
+    """Return a factory of this machine's executors, with so many slots in threads and in processes."""
     return lambda hooks: {
         Executor.THREAD: ThreadExecutor(threads, hooks),
         Executor.PROCESS: ProcessExecutor(processes, hooks),

@@ -18,7 +18,7 @@ class Hooks(NamedTuple):
     """What an executor gets from its scheduler. All of it may be used by any thread.
 
     The executor calls `may_start` before it starts a run; where that is false, the scheduler gives the run back. It
-    tells the `recorder` what comes of the others, and calls `on_low` with its own name when its queue runs low.
+    tells the `recorder` how the others start and end, and calls `on_low` with its own name when its queue runs low.
     """
 
     clock: Clock

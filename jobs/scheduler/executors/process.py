@@ -1,4 +1,4 @@
-"""Run functions in worker processes, which can be stopped whatever the functions do."""
+"""Run functions in worker processes, which can always be stopped."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .base import Hooks
 from .thread import ThreadExecutor
 
 RUNS_PER_WORKER = 1000
-"""A worker is replaced after so many runs, so that what functions leak does not add up."""
+"""A worker is replaced after so many runs, so that leaks of functions do not add up."""
 
 
 class ProcessExecutor(ThreadExecutor):

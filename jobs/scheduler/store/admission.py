@@ -78,7 +78,7 @@ def awaited_runs(scheduler_id: str) -> set[int]:
 def give_back(scheduler_id: str, run_ids: Sequence[int], now: datetime) -> None:
     """Let any scheduler take runs that `scheduler_id` holds and did not start; end those that are to be cancelled."""
     runs = Run.objects.filter(id__in=run_ids, scheduler_id=scheduler_id, status=RunStatus.QUEUED)
-    # In this order: a run that is cancelled in between is a waiting one by then, and ended by whoever cancels it.
+    # In this order: a run that is cancelled in between is waiting by then, and the one who cancels it ends it.
     runs.filter(cancel_requested_at__isnull=True).update(scheduler=None)
     runs.filter(cancel_requested_at__isnull=False).update(status=RunStatus.CANCELLED, finished_at=now)
 

@@ -47,9 +47,9 @@ def claim_due(scheduler_id: str, capacity: Mapping[str, int], now: datetime, *, 
     Without any capacity, only jobs that replace a held run of theirs are claimed, because that run may be what takes
     the capacity. Without `by_priority`, jobs are claimed in the order in which they fell due.
 
-    The jobs are moved on and their runs written in one transaction, so that a fire time is claimed once, whoever
-    dies. Runs that have to wait, for their turn or for an executor, are written without an owner: any scheduler may
-    take them. A job whose row is damaged is taken off its schedule, and leaves a failed run that says why.
+    The jobs are moved on and their runs written in one transaction, so that a fire time is claimed once even if a
+    process dies. Runs that have to wait, for their turn or for an executor, are written without an owner: any scheduler
+    may take them. A job whose row is damaged is taken off its schedule, and leaves a failed run that says why.
     """
     with transaction.atomic(savepoint=False):
         planned = _replace(plan_due_jobs(capacity, now, by_priority=by_priority), now)
@@ -86,7 +86,7 @@ def _locked(run_ids: Sequence[int]) -> set[int]:
     """Lock those of the runs that nobody else is writing, and return their ids. SQLite's transaction is a lock."""
     if not connection.features.has_select_for_update_skip_locked:
         return set(run_ids)
-    # Not waited for: whoever writes the end of a run locks first the run, then its job, which is locked here already.
+    # Not waited for: the end of a run is written under a lock on the run and then on its job, which is locked here.
     runs = Run.objects.filter(id__in=run_ids).select_for_update(skip_locked=True)
     return set(runs.values_list("id", flat=True))
 
@@ -161,7 +161,7 @@ def _without_duplicates(found: Planned, inserted: Container[tuple[str, datetime]
         return found
     next_run_time = found.plan.next_run_time
     if next_run_time is None and not found.error:
-        # `max_runs` may have ended the schedule with a run that is none. Then it goes on after the last one.
+        # `max_runs` may have ended the schedule with a run that was not inserted. Then it goes on after the last one.
         last = max(run.scheduled_time for run in found.plan.runs)
         trigger = trigger_from(found.job.trigger, anchor=bulk.from_time(found.job.anchor), key=found.job.id)
         next_run_time = trigger.next_after(last)

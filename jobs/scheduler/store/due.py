@@ -1,4 +1,4 @@
-"""Read what is due: the rows of the jobs, their active runs, and the plan for each job."""
+"""Read the due jobs with their active runs, and plan each of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the parts of a scheduler exchange: a run that it holds, its start, its output so far, and its outcome."""
+"""The values that the parts of a scheduler exchange: a held run, its start, its output so far, its outcome."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class LiveUpdate(NamedTuple):
 
 
 class Called(NamedTuple):
-    """What a function returned or raised in this process, as the object itself."""
+    """The object that a function returned or raised in this process."""
 
     value: Any
     error: BaseException | None

@@ -1,4 +1,4 @@
-"""Write what comes of runs: starts, output so far, ends with the jobs' counters, and the next attempts."""
+"""Write starts, output so far and outcomes of runs, the jobs' counters, and the next attempts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read what there is to do: the one question that every tick asks the database."""
+"""Read what there is to do: the one query of every tick."""
 
 from __future__ import annotations
 

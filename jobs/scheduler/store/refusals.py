@@ -1,7 +1,7 @@
-"""Write what a batch could not be written for: each outcome alone, and one that the database refuses as failed.
+"""Write a batch that the database refused: each outcome alone, and one that is refused again as failed.
 
 A database refuses a value that it cannot store: a character that its encoding lacks, a number or a text that is too
-large. One such outcome must neither keep the others from being written, nor be tried for ever.
+large. Such an outcome must not prevent the others from being written, and must not be tried for ever.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _write_alone(
 
 
 def _candidates(outcome: Outcome) -> Iterator[Outcome]:
-    """Yield the outcome, then what stands for it where it is refused: in ASCII, and at last without its texts."""
+    """Yield the outcome, then its replacements if it is refused: in ASCII, and at last without its texts."""
     yield outcome
     reason = f"the database refused to store its outcome, which was {outcome.status}"
     failed = outcome._replace(status=RunStatus.FAILED, result="", reason=_ascii(outcome.reason))
@@ -81,5 +81,5 @@ def _ascii(text: str) -> str:
 
 
 def _question_marks(text: str) -> str:
-    # As many characters as before: whoever follows the output goes on at an offset in it.
+    # As many characters as before: readers who follow the output go on at an offset in it.
     return text.encode("ascii", "replace").decode()

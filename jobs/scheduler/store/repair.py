@@ -51,7 +51,7 @@ def repair_after(error: Exception, now: datetime) -> None:
 
 
 class Inspector:
-    """Repairs jobs that no claim reads, some in each round, because lists read them all the same."""
+    """Repairs jobs that no claim reads, some in each round, because lists read them too."""
 
     def __init__(self) -> None:
         """Start with the first job."""
