@@ -41,8 +41,8 @@ class End(NamedTuple):
 def observe(ends: Sequence[End], now: datetime) -> None:
     """Bring the incidents up to date with runs that ended, in the transaction that records them.
 
-    A run that succeeds recovers the open incidents of its job. A cancelled run changes nothing. For more than one job, the
-    caller holds locks on the jobs' rows, so that two schedulers do not change the incidents of one job at once.
+    A run that succeeds recovers the open incidents of its job. A cancelled run changes nothing. For more than one job,
+    the caller holds locks on the jobs' rows, so that two schedulers do not change the incidents of one job at once.
     """
     ends = [end for end in ends if end.is_final and end.status is not RunStatus.CANCELLED]
     job_ids = sorted({end.job_id for end in ends})
