@@ -35,9 +35,14 @@ class Background:
     """A thread that does tasks in turn, each when it is due. A task that fails is logged and tried again."""
 
     def __init__(self, clock: Clock, tasks: Sequence[Task]) -> None:
-        """Prepare the thread; `start` starts it."""
+        """Prepare the thread; `start` starts it.
+
+        No task is done at once: the runs that were due while no scheduler was there come first.
+        """
         self._clock = clock
         self._tasks = tasks
+        for task in tasks:
+            task.due_at = clock.monotonic() + task.seconds
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
