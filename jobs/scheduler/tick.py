@@ -282,7 +282,9 @@ class Tick:
         if not is_full or not pending.is_due(now) or monotonic - self._replaced_at < REPLACE_SECONDS:
             return
         self._replaced_at = monotonic
-        claimed = claims.claim_due(self.lease.scheduler_id, {}, now, by_priority=pending.is_prioritised(now))
+        with transaction.atomic():
+            claimed = claims.claim_due(self.lease.scheduler_id, {}, now, by_priority=pending.is_prioritised(now))
+            self._incidents.born_finished(claimed.born_finished, now)
         self._events.born_finished(claimed.born_finished)
 
     def _shorten_cooldowns(self) -> None:

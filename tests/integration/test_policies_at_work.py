@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from jobs.core.alerts import IncidentKind
 from jobs.core.runs import RunStatus, RunTrigger
-from jobs.models import Job, Run
+from jobs.models import Incident, Job, Run
 from jobs.scheduler.executors import local_executors
 from jobs.scheduler.scheduler import Scheduler as Loop
 from jobs.scheduler.store import claims, recovery
@@ -106,6 +107,21 @@ def test_a_run_in_the_last_slot_is_replaced(make_loop: MakeLoop, clock: FakeCloc
     old.refresh_from_db()
     assert old.reason == "replaced by a newer run of its job"
     assert statuses() == ["running", "queued"]
+
+
+def test_a_fire_time_that_is_missed_as_the_last_slot_is_replaced_opens_an_incident(
+    make_loop: MakeLoop, clock: FakeClock
+) -> None:
+    make_job(overlap="replace", misfire_grace_time=6, coalesce=False)
+    loop = make_loop(threads=1)
+    loop.tick.run()
+    executor(loop)._busy.update(Run.objects.values_list("pk", flat=True))  # its function does not end by itself
+    executor(loop).take_back()
+    Run.objects.update(status=RunStatus.RUNNING, started_at=NOW)
+    clock.advance(25)
+    loop.tick.run()
+    assert statuses() == ["running", "missed", "queued"]
+    assert Incident.objects.get().kind == IncidentKind.NOT_RUN
 
 
 def test_a_full_scheduler_claims_only_jobs_that_replace_a_run(make_loop: MakeLoop, clock: FakeClock) -> None:
