@@ -21,9 +21,11 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from tests.waiting import until
+from tests.waiting import let_pass, until
 
 from .checker import Mark, Row
+
+__all__ = ["ROOT", "Process", "Site", "Web", "instant", "let_pass", "until"]
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,10 +12,11 @@ from django.db import connection, connections
 
 from jobs.scheduler.scheduler import Scheduler
 from tests.fakes import FakeClock, inline_executors
+from tests.waiting import until
 
 from .api_client import api
 
-__all__ = ["api"]
+__all__ = ["api", "until"]
 
 
 def in_thread(call: Callable[[], Any]) -> Callable[[], Any]:

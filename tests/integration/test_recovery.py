@@ -13,7 +13,7 @@ from jobs.scheduler.recorder import Recorder
 from jobs.scheduler.store import recovery
 from tests.fakes import NOW, after, make_job, make_run, make_scheduler, outcome
 
-from .conftest import in_thread, until
+from .conftest import in_thread
 from .loop_support import flush
 
 pytestmark = pytest.mark.django_db
