@@ -12,6 +12,7 @@ from jobs.models import Incident, Job, Run, Scheduler
 from jobs.scheduler.recorder import Recorder
 from jobs.scheduler.store import recovery
 from tests.fakes import NOW, after, make_job, make_run, make_scheduler, outcome
+from tests.waiting import until
 
 from .conftest import in_thread
 from .loop_support import flush
