@@ -201,7 +201,9 @@ def _runs_at(job: Job, at: datetime, number: int, typical: float, chance: random
     elif job.pk == "import-orders" and number in (190, 191):
         yield _run(job, at, None, timedelta(), "missed", reason="seen 71.0 s late; misfire_grace_time is 60 s")
     elif number == 0 and job.pk in ("import-orders", "rollup-metrics", "export-warehouse"):
-        yield _run(job, at, at + delay, None, "running", scheduler_id="web-2:4121")
+        asked = {"cancel_requested_at": NOW - timedelta(seconds=24), "reason": "cancelled by ana"}
+        yield _run(job, at, at + delay, None, "running", scheduler_id="web-2:4121", output=OUTPUT[:300],
+                   **(asked if job.pk == "rollup-metrics" else {}))  # fmt: skip
     elif chance.random() < 0.003:
         yield _run(job, at, at + delay, took * 1.5, "failed", error="OperationalError: deadlock detected")
     else:

@@ -160,10 +160,39 @@ def test_the_page_of_a_run_shows_output_that_does_nothing(tab):
     tab.goto("/admin/cronzimus/run/")
     shoot(tab, "runs")
     tab.get_by_role("link", name=str(run.pk), exact=True).click()
-    expect(tab.get_by_role("region", name="Output")).to_contain_text(evil)
-    expect(tab.get_by_text("(removed)")).to_be_visible()
+    expect(tab.locator("#log")).to_contain_text(evil)
+    expect(tab.get_by_text("(removed)").first).to_be_visible()
     expect(tab).not_to_have_title("caught")
     shoot(tab, "run")
+
+
+def test_a_live_log_is_followed_until_the_reader_scrolls_up(tab):
+    lines = "".join(f"line {number}\n" for number in range(1, 101))
+    run = make_run(status="running", started_at=after(0), scheduler_id="s1", output=lines)
+    tab.goto(f"/admin/cronzimus/run/{run.pk}/change/")
+    log = tab.locator("#log")
+    expect(log.get_by_text("line 100")).to_be_in_viewport()
+    Run.objects.update(output=f"{lines}line 101\n")
+    expect(log.get_by_text("line 101")).to_be_in_viewport()
+    log.evaluate("log => { log.scrollTop = 0; }")
+    Run.objects.update(output=f"{lines}line 101\nline 102\nline 103\n")
+    tab.get_by_role("button", name="Show 2 new lines").click()
+    expect(log.get_by_text("line 103")).to_be_in_viewport()
+    tab.get_by_label("Find in the log").fill("line 42")
+    expect(tab.get_by_text("1 line", exact=True)).to_be_visible()
+    expect(log.get_by_text("line 42", exact=True)).to_be_in_viewport()
+    Run.objects.update(status="succeeded", finished_at=after(1))
+    expect(tab.locator(".log-panel .state")).to_have_text("ended")
+
+
+def test_earlier_lines_of_a_log_are_fetched_in_place(tab):
+    lines = "".join(f"line {number}\n" for number in range(1, 801))
+    run = make_run(status="succeeded", output=lines)
+    tab.goto(f"/admin/cronzimus/run/{run.pk}/change/")
+    expect(tab.locator("#log > li")).to_have_count(500)
+    tab.get_by_role("link", name="Show 300 earlier lines").click()
+    expect(tab.locator("#log > li")).to_have_count(800)
+    assert tab.locator("#log > li").first.inner_text() == "line 1"
 
 
 def test_policies_unfold_and_are_saved_and_what_is_wrong_with_them_is_seen(tab):

@@ -12,6 +12,7 @@ from django.contrib.auth.models import User
 from playwright.sync_api import Browser, Page
 
 from jobs.admin import request_time
+from jobs.models import Run
 from tests.acceptance import admin_data
 from tests.acceptance.browser import chromium_fixture, inaccessible, log_in, watch  # noqa: F401
 from tests.fakes import FakeClock
@@ -29,7 +30,16 @@ def pages() -> dict[str, str]:
         "overview": "/admin/",
         "overview-30d": "/admin/?range=30d",
         "users": "/admin/auth/user/",
+        "run-failed": f"/admin/cronzimus/run/{_newest('sync-crm')}/change/",
+        "run-live": f"/admin/cronzimus/run/{_newest('rollup-metrics')}/change/",
+        "run-skipped": f"/admin/cronzimus/run/{_newest('reindex-search')}/change/",
+        "run-succeeded": f"/admin/cronzimus/run/{_newest('warm-cache')}/change/",
     }
+
+
+def _newest(job_id: str) -> int:
+    """Return the id of the last run of a job."""
+    return Run.objects.filter(job_id=job_id).order_by("-scheduled_time", "-attempt").values_list("pk", flat=True)[0]
 
 
 @pytest.fixture

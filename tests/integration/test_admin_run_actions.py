@@ -41,7 +41,7 @@ def test_the_page_says_what_cancel_does_and_that_it_was_asked_for(admin, executo
     response = admin.send(f"{RUNS}7/cancel/", from_page="1")
     assert messages(response) == [f"Cancelled: run 7 ({after_it})."]
     assert Run.objects.get().cancel_requested_at == NOW
-    assert "Cancel asked for: 2030-01-01 12:00:00 UTC now" in text(response.content.decode())
+    assert "Cancel asked now by root; still running." in text(response.content.decode())
     assert cell(admin.read(RUNS), "status_badge") == "running asked to stop"
 
 
@@ -52,7 +52,7 @@ def test_retry_queues_one_more_attempt_and_links_to_it(admin):
     again = Run.objects.exclude(pk=7).get()
     assert (again.attempt, again.trigger, again.actor, again.args) == (2, "retry", "root", [1])
     assert messages(response) == [f"Queued to run again: run 7 as run {again.pk}, attempt 2 ."]
-    assert "Attempt: 1 (others: 2 queued )" in text(response.content.decode())
+    assert "Attempt 1 · 2 queued of 2" in text(response.content.decode())
     assert f'href="{RUNS}{again.pk}/change/"' in response.content.decode()
 
 
@@ -124,28 +124,24 @@ def test_what_was_done_is_on_the_runs_record(admin):
 def test_the_page_shows_how_it_runs_and_until_when_it_waits(admin):
     make_run(id=7, status="queued", executor="process", timeout=90, available_at=after(30), reason="waits for a retry")
     page = text(admin.read(f"{RUNS}7/change/"))
-    for shown in (
-        "Executor: process", "Timeout: 1 m 30 s", "Waits until: 2030-01-01 12:00:30 UTC in 30 s",
-        "Reason: waits for a retry", "Attempt: 1 ",
-    ):  # fmt: skip
+    for shown in ("Executor process", "Timeout 1 m 30 s", "This run waits. It may start 12:00:30. Waits for a retry."):
         assert shown in page
     assert cell(admin.read(RUNS), "status_badge") == "queued waits: in 30 s"
 
 
 def test_what_waits_no_more_is_not_said_to_wait(admin):
     make_run(id=7, status="failed", available_at=after(30))
-    assert "Waits until" not in text(admin.read(f"{RUNS}7/change/"))
+    assert "It may start" not in text(admin.read(f"{RUNS}7/change/"))
 
 
-def test_the_page_links_to_the_other_attempts_of_the_fire_time(admin, statements):
+def test_the_page_links_to_the_other_attempts_of_the_fire_time(admin):
     for attempt, status in enumerate(("failed", "timed_out", "running"), 1):
         make_run(id=attempt, attempt=attempt, status=status, started_at=NOW)
     make_run("other", id=9)
     make_run(id=10, scheduled_time=after(1))
-    with statements() as sent:
-        page = admin.read(f"{RUNS}2/change/")
-    assert "Attempt: 2 (others: 1 failed , 3 running )" in text(page)
-    assert len([sql for sql in sent if 'FROM "cronzimus_run"' in sql and "COUNT(" not in sql]) == 2
+    page = admin.read(f"{RUNS}2/change/")
+    assert "Attempt 1 failed · 2 · 3 running of 3" in text(page)
+    assert f'href="{RUNS}3/change/"' in page
 
 
 @pytest.mark.parametrize(

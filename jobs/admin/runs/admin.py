@@ -4,44 +4,28 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
 from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Left
-from django.http import HttpRequest, HttpResponse
-from django.utils.http import urlencode
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern
 
-from ...core.runs import RunStatus
 from ...models import Job, Run
 from ..base import ReadOnlyAdmin
 from ..paging import CappedPaginator
 from ..row_action_views import RowActionAdmin, RowActionChangeList, bulk_actions, buttons
 from . import columns
-from .actions import RUN_ACTIONS, offered, what_it_does
+from .actions import RUN_ACTIONS, offered
 from .filters import JobFilter, SpanFilter, StatusFilter, TriggerFilter, found
+from .log import download, fragment
+from .page import run_page
 
 LONG = ("reason", "args", "kwargs", "result", "error", "traceback", "output")
 """The columns that the list leaves in the database."""
 FIRST_LINE = 200
 """Characters of an error that the list reads."""
-SHOWN: dict[Any, str] = {
-    columns.progress: "progress_done",
-    columns.waits_until: "available_at",
-    columns.cancel_asked: "cancel_requested_at",
-    "reason": "reason",
-    columns.error_text: "error",
-    columns.traceback_text: "traceback",
-    columns.output_text: "output",
-    columns.result_text: "result",
-}
-"""The fields that the page leaves out if their column is empty, with that column."""
-FIELDSETS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("When", {"fields": (
-        columns.scheduled, columns.queued, columns.started, columns.finished, columns.start_delay, columns.took)}),
-    ("What it was", {"fields": (
-        columns.job_link, "func", columns.arguments, columns.made_by, columns.attempts, "fire_times")}),
-    ("Where", {"fields": ("executor", columns.time_limit, columns.claimed_by)}),
-)  # fmt: skip
-"""The fields that the page always shows."""
 
 
 class RunChangeList(RowActionChangeList):
@@ -100,41 +84,38 @@ class RunAdmin(ReadOnlyAdmin, RowActionAdmin):
         """Return the names of the actions for a row of the list."""
         return offered(row), f"run {row.pk}"
 
-    def get_fieldsets(self, request: HttpRequest, obj: Run | None = None) -> Any:
-        """Return the fields of the page, without the empty ones."""
-        shown = [name for name, field in SHOWN.items() if getattr(obj, field, None) not in ("", None)]
-        if obj is not None and obj.status != RunStatus.QUEUED:
-            shown = [name for name in shown if name is not columns.waits_until]
-        return (("What happened", {"fields": (columns.status_word, *shown)}), *FIELDSETS)
-
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Name the page for the run."""
-        context = {**(extra_context or {}), "title": f"Run {object_id}"}
-        return super().changeform_view(request, object_id, form_url, context)
+        """Show the page of a run. Nobody edits one."""
+        if request.method != "GET":
+            raise PermissionDenied
+        run: Run | None = self.get_object(request, unquote(object_id))
+        if run is None and self.has_view_permission(request):
+            said = f"Run {unquote(object_id)[:40]} doesn’t exist. It may have been deleted by its job’s retention."
+            self.message_user(request, said, messages.WARNING)
+            return HttpResponseRedirect(self.page_url("changelist"))
+        if run is None or not self.has_view_permission(request, run):
+            raise PermissionDenied
+        return run_page(self, request, run)
 
-    def render_change_form(
-        self,
-        request: HttpRequest,
-        context: dict[str, Any],
-        add: bool = False,
-        change: bool = False,
-        form_url: str = "",
-        obj: Run | None = None,
-    ) -> HttpResponse:
-        """Add the buttons, what they will do, and the address of the job's runs."""
-        if obj is not None:
-            found = self.page_buttons(request, obj, offered(obj))
-            context |= {
-                "runs": f"{self.page_url('changelist')}?{urlencode({'job': obj.job_id})}",
-                "actions": found, "actions_do": what_it_does(obj) if found else "",
-            }  # fmt: skip
-        return super().render_change_form(request, context, add, change, form_url, obj)
+    def own_urls(self) -> list[URLPattern]:
+        """Return the addresses of the log of a run, and of the actions."""
+        return [
+            self.get("<path:object_id>/log/", self.log_view, "log"),
+            self.get("<path:object_id>/download/", self.download_view, "download"),
+            *super().own_urls(),
+        ]
+
+    def log_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Answer with lines of the log of a run."""
+        self.require(request, "view")
+        return fragment(request, unquote(object_id))
+
+    def download_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Answer with the log of a run as a file."""
+        self.require(request, "view")
+        return download(request, unquote(object_id))
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[RunChangeList]:
         """Return our own kind of list."""

@@ -213,6 +213,37 @@ window.cronzimus = (() => {
     }
   }
 
+  // --- copying: without https a browser has no navigator.clipboard -------------------------------------------------
+
+  async function copy(text) {
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      const area = document.createElement("textarea");
+      area.value = text;
+      area.className = "visually-hidden";
+      document.body.append(area);
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+    }
+    announce("Copied");
+  }
+
+  function announce(words) {
+    const place = document.getElementById("announcement");
+    if (place) place.textContent = words;
+  }
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-copy], [data-copy-from]");
+    if (!button) return;
+    const text = button.dataset.copy ?? document.querySelector(button.dataset.copyFrom)?.innerText ?? "";
+    copy(text === "link" ? location.href : text);
+    button.classList.add("done");
+    setTimeout(() => button.classList.remove("done"), 1500);
+  });
+
   for (const name of ["pointermove", "keydown", "scroll"]) {
     addEventListener(name, () => { moved = Date.now(); }, { passive: true });
   }
@@ -220,5 +251,6 @@ window.cronzimus = (() => {
   setInterval(() => { if (!document.hidden) tick(); }, 1000);
   tick();
   schedule();
-  return { refresh, schedule, morph, relative };
+  document.documentElement.classList.add("js"); // what only works with scripts shows from now on
+  return { refresh, schedule, morph, relative, announce };
 })();

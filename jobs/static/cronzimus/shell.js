@@ -41,36 +41,7 @@
     });
   }
 
-  // --- copying: without https a browser has no navigator.clipboard -------------------------------------------------
-
-  async function copy(text) {
-    try {
-      await navigator.clipboard.writeText(text);
-    } catch {
-      const area = document.createElement("textarea");
-      area.value = text;
-      area.className = "visually-hidden";
-      document.body.append(area);
-      area.select();
-      document.execCommand("copy");
-      area.remove();
-    }
-    announce("Copied");
-  }
-
-  function announce(words) {
-    const place = $("#announcement");
-    if (place) place.textContent = words;
-  }
-
-  document.addEventListener("click", (event) => {
-    const button = event.target.closest("[data-copy], [data-copy-from]");
-    if (!button) return;
-    const text = button.dataset.copy ?? $(button.dataset.copyFrom)?.innerText ?? "";
-    copy(text === "link" ? location.href : text);
-    button.classList.add("done");
-    setTimeout(() => button.classList.remove("done"), 1500);
-  });
+  const announce = page.announce;
 
   // A form is sent once: two clicks on "Run now" are one run.
   document.addEventListener("submit", (event) => {

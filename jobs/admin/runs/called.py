@@ -1,0 +1,36 @@
+"""The call of a run as Python would write it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from ...models import Run
+
+SHORT = 60
+"""Characters up to which a call stands on one line."""
+LONGEST = 2000
+"""Characters of an argument that are shown."""
+
+
+def call_text(run: Run) -> str:
+    """Return the function of `run` and the arguments that it is called with."""
+    arguments = list(_arguments(run))
+    on_one_line = f"{run.func}({', '.join(arguments)})"
+    if len(on_one_line) <= SHORT:
+        return on_one_line
+    return "".join((f"{run.func}(\n", *(f"  {argument},\n" for argument in arguments), ")"))
+
+
+def _arguments(run: Run) -> Iterator[str]:
+    if not isinstance(run.args or [], list) or not isinstance(run.kwargs or {}, dict):  # damaged
+        yield f"{_text(run.args)} {_text(run.kwargs)}"
+        return
+    yield from map(_text, run.args or [])
+    for name, value in (run.kwargs or {}).items():
+        yield f"{name}={_text(value)}"
+
+
+def _text(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"

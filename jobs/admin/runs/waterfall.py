@@ -1,0 +1,107 @@
+"""Where the time of a fire time went: how long it waited, and how long each attempt took, on one axis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+
+from ...core.runs import RunStatus
+from ...models import Run
+from .. import charts
+from ..times import duration
+
+WIDE = 1000
+"""Units of the axis."""
+LEAST = 3
+"""Units that the shortest bar takes."""
+MOST = 24
+"""Attempts that are drawn: the last ones."""
+
+
+class Step(NamedTuple):
+    """A stretch of time and what it was. `fill` is a class of the style sheet."""
+
+    name: str
+    since: datetime
+    until: datetime
+    fill: str
+    current: bool = False
+    work: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """A step as the page shows it."""
+
+    name: str
+    bar: SafeString
+    length: str
+    current: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waterfall:
+    """The steps on their axis, and how much of it was work."""
+
+    lanes: list[Lane]
+    axis: SafeString
+    summary: str
+
+
+def waterfall(run: Run, attempts: Sequence[Run], now: datetime, start: str) -> Waterfall | None:
+    """Return where the time of `run` went; None if nothing was queued. `start` is its scheduled time in words."""
+    if run.scheduled_time is None:
+        return None
+    steps = [step for step in _steps(run, attempts[-MOST:], now) if step.until >= step.since]
+    if not steps:
+        return None
+    begin = min(step.since for step in steps)
+    whole = max((max(step.until for step in steps) - begin).total_seconds(), 0.001)
+    lanes = [_lane(step, begin, whole) for step in steps]
+    work = sum((step.until - step.since for step in steps if step.work), timedelta())
+    wait = sum((step.until - step.since for step in steps if not step.work), timedelta())
+    labels = [(0.0, start), *((n / 4, f"+{duration(timedelta(seconds=whole * n / 4))}") for n in range(1, 5))]
+    return Waterfall(
+        lanes=lanes, axis=charts.axis(labels), summary=f"{duration(work)} of work, {duration(wait)} of waiting"
+    )
+
+
+def _steps(run: Run, attempts: Sequence[Run], now: datetime) -> Iterator[Step]:
+    ended: datetime | None = None
+    several = len(attempts) > 1
+    for one in attempts:
+        if one.queued_at is None or one.status in (RunStatus.MISSED, RunStatus.SKIPPED):
+            continue
+        begun = one.started_at or one.finished_at or now
+        if ended is None:
+            yield Step("Until it was queued", min(run.scheduled_time, one.queued_at), one.queued_at, "f-quiet")
+            yield Step("Waited for a free slot", one.queued_at, begun, "f-dashed")
+        else:
+            yield Step("Waited to be tried again", ended, begun, "f-dashed")
+        if one.started_at is not None:
+            this = one.pk == run.pk
+            name = f"Attempt {one.attempt}" if several else "Ran"
+            name += ", this run" if this and several else ""
+            fill = charts.STATUS_FILL.get(RunStatus(one.status), charts.QUIET)
+            yield Step(name, one.started_at, one.finished_at or now, fill, this and several, work=True)
+        ended = one.finished_at or now
+
+
+def _lane(step: Step, begin: datetime, whole: float) -> Lane:
+    x = round((step.since - begin).total_seconds() / whole * WIDE)
+    width = max(round((step.until - step.since).total_seconds() / whole * WIDE), LEAST)
+    x = min(x, WIDE - width)
+    shape = f'<path class="{step.fill}" d="M{x} 5h{width}v16h-{width}z"/>'
+    if step.fill == "f-dashed":
+        shape = f'<rect class="f-dashed" x="{x}" y="9" width="{width}" height="8"/>'
+    bar = format_html(
+        '<svg class="chart" height="26" viewBox="0 0 {} 26" preserveAspectRatio="none" aria-hidden="true">'
+        '<path class="line" d="M250 0V26M500 0V26M750 0V26" opacity=".5"/>{}</svg>',
+        WIDE, mark_safe(shape),  # noqa: S308 (numbers and our own classes)
+    )  # fmt: skip
+    return Lane(name=step.name, bar=bar, length=duration(step.until - step.since), current=step.current)

@@ -1,0 +1,67 @@
+"""What belongs to a run: the other attempts of its fire time, and the runs that failed in the same way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from django.db.models.functions import Left
+
+from ..core.alerts import fingerprint_of
+from ..models import Run
+
+ATTEMPTS = 100
+"""Attempts of a fire time that are read. A job retries at most as often."""
+LOOKED_AT = 1000
+"""Unsuccessful runs that are compared."""
+WITHIN = timedelta(days=7)
+"""How far back runs are compared."""
+FIRST_LINE = 200
+"""Characters of an error that are compared."""
+
+
+def attempts_of(run: Run) -> list[Run]:
+    """Return all attempts of the fire time of `run`, with it, the first one first (index `run_once`)."""
+    same = Run.objects.filter(job_id=run.job_id, scheduled_time=run.scheduled_time)
+    shown = same.only("id", "attempt", "status", "queued_at", "available_at", "started_at", "finished_at")
+    return list(shown.order_by("attempt")[:ATTEMPTS])
+
+
+class Failed(NamedTuple):
+    """A run that did not succeed."""
+
+    id: int
+    status: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SameError:
+    """The runs of a job that failed in one way, the newest first. `more` tells that there may be more of them."""
+
+    runs: list[Failed]
+    more: bool
+
+    @property
+    def first(self) -> datetime:
+        """When the first of them was due."""
+        return self.runs[-1].at
+
+
+def same_error(job_id: str, error: str, now: datetime) -> SameError:
+    """Return the runs of the last seven days that failed as `error` tells (index `run_unsuccessful`).
+
+    Numbers and quoted texts may differ.
+    """
+    wanted = fingerprint_of(error[:FIRST_LINE])
+    rows = (
+        Run.objects.unsuccessful()
+        .filter(job_id=job_id, scheduled_time__gte=now - WITHIN)
+        .annotate(start=Left("error", FIRST_LINE))
+        .order_by("-scheduled_time", "-id")
+        .values_list("id", "status", "scheduled_time", "start")[:LOOKED_AT]
+    )
+    found = list(rows)
+    same = [Failed(pk, status, at) for pk, status, at, start in found if fingerprint_of(start) == wanted]
+    return SameError(same, more=len(found) == LOOKED_AT)
