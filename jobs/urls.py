@@ -27,6 +27,9 @@ jobs = JobViewSet.as_view
 runs = RunViewSet.as_view
 """Makes a view of some actions on runs."""
 
+ONE_JOB = {"get": "retrieve", "put": "update", "patch": "update", "delete": "destroy"}
+"""The methods at the address of a job."""
+
 app_name = "cronzimus"
 
 urlpatterns = [
@@ -34,11 +37,9 @@ urlpatterns = [
     path("scheduler/pause", PauseView.as_view(), name="pause"),
     path("scheduler/resume", ResumeView.as_view(), name="resume"),
     path("scheduler/jobs", jobs({"get": "list", "post": "create"}), name="jobs"),
-    path(
-        "scheduler/jobs/<str:job_id>",
-        jobs({"get": "retrieve", "put": "update", "patch": "update", "delete": "destroy"}),
-        name="job",
-    ),
+    # A job may be called "bulk": all methods but POST are about it.
+    path("scheduler/jobs/bulk", jobs({"post": "bulk", **ONE_JOB}), {"job_id": "bulk"}, name="jobs-bulk"),
+    path("scheduler/jobs/<str:job_id>", jobs(ONE_JOB), name="job"),
     path("scheduler/jobs/<str:job_id>/pause", jobs({"post": "pause"}), name="job-pause"),
     path("scheduler/jobs/<str:job_id>/resume", jobs({"post": "resume"}), name="job-resume"),
     path("scheduler/jobs/<str:job_id>/skip", jobs({"post": "skip"}), name="job-skip"),

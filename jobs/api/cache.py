@@ -111,10 +111,12 @@ class Statement(NamedTuple):
     paused_until: int
 
 
-_shown: dict[tuple[object, ...], bytes] = {}
+Shown = tuple[bytes, str]
+"""A job's JSON, and its entity tag."""
+_shown: dict[tuple[object, ...], Shown] = {}
 
 
-def show_job(job_id: str, now: datetime, show: Callable[[Job, datetime], bytes]) -> bytes:
+def show_job(job_id: str, now: datetime, show: Callable[[Job, datetime], Shown]) -> Shown:
     """Return what `show` makes of the job `job_id` at `now`. Raises `JobNotFound`."""
     statement = _statement(connection.vendor)
     row = _read(statement, job_id)
@@ -122,7 +124,7 @@ def show_job(job_id: str, now: datetime, show: Callable[[Job, datetime], bytes])
     shown = None if key is None else _shown.get(key)
     if shown is None:
         shown = show(_job(statement, row), now)
-        if key is not None and len(shown) <= MAX_SHOWN_BYTES:
+        if key is not None and len(shown[0]) <= MAX_SHOWN_BYTES:
             if len(_shown) >= MAX_SHOWN:
                 _shown.clear()
             _shown[key] = shown

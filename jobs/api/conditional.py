@@ -1,7 +1,9 @@
-"""Conditional requests (RFC 9110, 13): 304 instead of an answer that the client has already."""
+"""Conditional requests (RFC 9110, 13): 304 for an answer that the client has, 412 for a change of a newer version."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from hashlib import blake2b
 from typing import cast
 
@@ -11,22 +13,68 @@ from django.utils.cache import get_conditional_response
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from ..core.exceptions import PreconditionFailed
+
+ENTITY_TAG = re.compile(r'(W/)?"(?:([0-9]{1,9})-)?[\x21\x23-\x7e\x80-\xff]*"')
+"""An entity tag: whether it is weak, and the version of the job that it is of."""
+ANY = "*"
+"""Stands for every entity tag."""
+
 
 def tag_of(body: bytes, *more: object) -> str:
     """Return the entity tag of a body and of `more`: it differs wherever one of them does."""
     return f'"{blake2b(body, digest_size=16, key=repr(more).encode()[:64]).hexdigest()}"'
 
 
+def job_tag(version: int, body: bytes) -> str:
+    """Return the entity tag of a job: the version of its definition, and a hash of all that is shown of it."""
+    return f'"{version}-{tag_of(body)[1:]}'
+
+
+def required_versions(request: Request) -> frozenset[int] | None:
+    """Return the versions of which a job must have one for a write, by If-Match; None: any.
+
+    The rest of the tag is not compared: a job that runs every second shows something else every second. Weak tags never
+    match (RFC 9110, 13.1.1).
+    """
+    header = request.headers.get("If-Match")
+    if header is None or header.strip() == ANY:
+        return None
+    return frozenset(version for version, is_weak in _versions(header) if not is_weak)
+
+
+def refuse_known(request: Request, version: int) -> None:
+    """Raise `PreconditionFailed` for a write of a job of this version which If-None-Match names (RFC 9110, 13.1.2)."""
+    header = request.headers.get("If-None-Match")
+    if header is None:
+        return
+    if header.strip() == ANY:
+        raise PreconditionFailed("the job exists, and If-None-Match says that it must not")
+    if version in (known for known, _ in _versions(header)):
+        raise PreconditionFailed(f"the job has the version {version}, which If-None-Match excludes")
+
+
+def _versions(header: str) -> Iterator[tuple[int, bool]]:
+    """Yield the version in each entity tag of a list, and whether the tag is weak."""
+    for weak, version in ENTITY_TAG.findall(header):
+        if version:
+            yield int(version), bool(weak)
+
+
 def conditional(request: Request, response: HttpResponse) -> HttpResponseBase:
     """Return `response` to a GET or HEAD with its entity tag; 304 if the client has it already, 412 for `If-Match`.
 
-    A cache may keep it for this client alone, and must ask again before it uses it.
+    A cache may keep it for this client alone, and must ask again before it uses it. A streamed response has no tag.
     """
+    response.headers["Cache-Control"] = "private, no-cache"
+    response.headers["Vary"] = "Authorization, Cookie"
+    if response.streaming:
+        if request.method == "HEAD":
+            response.streaming_content = ()  # type: ignore[attr-defined]
+        return response
     if isinstance(response, Response):
         response.render()
     response.headers.setdefault("ETag", tag_of(response.content))
-    response.headers["Cache-Control"] = "private, no-cache"
-    response.headers["Vary"] = "Authorization, Cookie"
     if "HTTP_IF_NONE_MATCH" not in request.META and "HTTP_IF_MATCH" not in request.META:
         return response  # Django would refuse If-Unmodified-Since where no time of the last change is known
     return cast(HttpResponseBase, get_conditional_response(request, etag=response["ETag"], response=response))

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 
 from ..core.exceptions import InvalidRequest
 from ..core.times import parse_instant
-from ..core.values import unknown_names
+from ..core.values import did_you_mean, printable, unknown_names
 
 Reader = Callable[[str], Any]
 """Turns a parameter's text into its value; raises `ValueError` saying what would be right."""
@@ -41,6 +41,15 @@ def text(value: str) -> str:
     return value
 
 
+def flag(value: str) -> bool:
+    """Read a switch: 1 or true is on, 0 or false is off."""
+    if value in ("1", "true"):
+        return True
+    if value in ("0", "false"):
+        return False
+    raise ValueError("must be 1 or 0")
+
+
 def whole(low: int, high: int) -> Reader:
     """Return a reader of a whole number from `low` to `high`."""
 
@@ -60,6 +69,21 @@ def one_of(names: Iterable[str]) -> Reader:
         if value in known:
             return value
         raise ValueError(f"must be one of {', '.join(known)}")
+
+    return read
+
+
+def names_of(known: Iterable[str]) -> Reader:
+    """Return a reader of some of the `known` names, separated by commas."""
+    known = tuple(known)
+
+    def read(value: str) -> tuple[str, ...]:
+        names = tuple(dict.fromkeys(value.split(",")))
+        for name in names:
+            if name not in known:
+                hint = did_you_mean(name, known) or f"; the fields are {', '.join(known)}"
+                raise ValueError(f"has no field {printable(name)!r}{hint}")
+        return names
 
     return read
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, tzinfo
 from typing import Any
@@ -31,25 +31,40 @@ RUN_FIELDS = (
 """The columns of a run that the list reads; `run` takes their values in this order."""
 
 
-def job_detail(job: Job, now: datetime) -> dict[str, Any]:
-    """Return the whole of a job at `now`. Damaged values are shown as they are stored."""
+JOB_FIELDS = (
+    "id", "name", "trigger", "next_run_time", "next_run_time_iso", "state", "paused", "paused_until", "args", "kwargs",
+    "func", "description", "owner", "tags", *validation.POLICY_FIELDS, "trigger_description", "warnings", "error",
+    "run_count", "failure_count", "last_status", "last_run_at", "created_at", "updated_at", "version",
+)  # fmt: skip
+"""What is shown of a job, in this order."""
+RUN_COLUMNS = (
+    "id", "job_id", "func", "status", "reason", "trigger", "actor", "scheduled_time", "queued_at", "started_at",
+    "finished_at", "attempt", "fire_times", "executor", "result", "error", "duration", "scheduler", "progress",
+)  # fmt: skip
+"""What is shown of a run in a list, in this order."""
+
+
+def job_detail(job: Job, now: datetime, fields: Collection[str] = JOB_FIELDS) -> dict[str, Any]:
+    """Return the `fields` of a job at `now`. Damaged values are shown as they are stored."""
     state, error = job_state(job, now)
     args, kwargs = _arguments(job)
-    return {
+    shown = {
         "id": job.id,
         "name": job.name,
         "trigger": job.trigger,
         **next_times(job),
         "state": state,
+        "paused": job.paused,
         "paused_until": utc(job.paused_until) if job.is_paused(now) else None,
         "args": args,
         "kwargs": kwargs,
         "func": job.func,
         "description": job.description,
+        "owner": job.owner,
         "tags": job.tags,
         **{name: getattr(job, name) for name in validation.POLICY_FIELDS},
         "trigger_description": _description(job),
-        "warnings": warnings(job_warnings(job, now)),
+        "warnings": warnings(job_warnings(job, now)) if "warnings" in fields else [],
         "error": error,
         "run_count": job.run_count,
         "failure_count": job.failure_count,
@@ -57,7 +72,9 @@ def job_detail(job: Job, now: datetime) -> dict[str, Any]:
         "last_run_at": utc(job.last_run_at),
         "created_at": utc(job.created_at),
         "updated_at": utc(job.updated_at),
+        "version": job.version,
     }
+    return shown if fields is JOB_FIELDS else {name: shown[name] for name in fields}
 
 
 def warnings(found: Iterable[TriggerWarning]) -> list[dict[str, str]]:
@@ -75,6 +92,11 @@ def run(row: Sequence[Any]) -> dict[str, Any]:
     shown["scheduler"] = shown.pop("scheduler_id")
     shown["progress"] = None if done is None else {"done": done, "total": total}
     return shown
+
+
+def picked(shown: dict[str, Any], fields: Collection[str] | None) -> dict[str, Any]:
+    """Return the `fields` of what is shown; None: all of them."""
+    return shown if fields is None else {name: shown[name] for name in fields}
 
 
 def log(run_id: int, status: str, offset: int, text: str, omitted: int) -> dict[str, Any]:

@@ -55,6 +55,12 @@ class JobNotFound(CronzimusError, LookupError):
     code = "JOB_NOT_FOUND"
 
 
+class PreconditionFailed(CronzimusError):
+    """This is not what If-Match says; GET it again."""
+
+    code = "PRECONDITION_FAILED"
+
+
 class RunNotFound(CronzimusError, LookupError):
     """No run has this id."""
 

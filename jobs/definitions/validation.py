@@ -25,16 +25,16 @@ from .triggers import (
     trigger_of,
 )
 
-DEFINITION_FIELDS = ("name", "description", "tags", "func", "args", "kwargs")
+DEFINITION_FIELDS = ("name", "description", "owner", "tags", "func", "args", "kwargs")
 """The fields of a job that are neither trigger nor policy."""
 POLICY_FIELDS = tuple(POLICIES)
 """The fields of a job that are policies."""
-WRITABLE_FIELDS = ("id", "trigger", *DEFINITION_FIELDS, *POLICY_FIELDS, *ALL_TRIGGER_FIELDS)
+WRITABLE_FIELDS = ("id", "trigger", *DEFINITION_FIELDS, "paused", *POLICY_FIELDS, *ALL_TRIGGER_FIELDS)
 """The fields of a job that people write."""
 
 READ_ONLY_FIELDS = (
     "next_run_time", "next_run_time_iso", "state", "paused_until", "trigger_description", "warnings", "error",
-    "run_count", "failure_count", "last_status", "last_run_at", "created_at", "updated_at",
+    "run_count", "failure_count", "last_status", "last_run_at", "created_at", "updated_at", "version",
 )  # fmt: skip
 """The fields of a job that a GET shows and nobody writes."""
 
@@ -42,6 +42,8 @@ MAX_NAME = 200
 """Characters of a job's name."""
 MAX_DESCRIPTION = 10_000
 """Characters of a job's description."""
+MAX_OWNER = 254
+"""Characters of a job's owner: any e-mail address fits."""
 MAX_TAGS = 20
 """Tags of one job."""
 
@@ -97,6 +99,7 @@ class Validation:
         self._refuse_unknown_fields()
         self._clean_id()
         self._clean_texts()
+        self._clean_paused()
         self._clean_tags()
         self._clean_function()
         self._clean_arguments()
@@ -118,7 +121,7 @@ class Validation:
     def _refuse_unknown_fields(self) -> None:
         for name in READ_ONLY_FIELDS:
             if name in self.body:
-                instead = "POST to the job's /pause or /resume" if name in ("state", "paused_until") else "leave it out"
+                instead = _INSTEAD.get(name, "leave it out")
                 self._refuse(name, f"is read-only; {instead}")
         unknown = (name for name in self.body if name not in READ_ONLY_FIELDS)
         likely = likely_fields(self.body, self.job)
@@ -136,7 +139,7 @@ class Validation:
             self._refuse("id", "must be 1 to 64 letters, digits and _ . : -, a letter or digit first")
 
     def _clean_texts(self) -> None:
-        for name, least, most in (("name", 1, MAX_NAME), ("description", 0, MAX_DESCRIPTION)):
+        for name, (least, most) in _LENGTHS.items():
             if name not in self.body:
                 continue
             value = self.cleaned[name] = self.body[name]
@@ -144,6 +147,13 @@ class Validation:
             if not is_right or len(value.strip()) < least:
                 length = f"{least} to {most:,}" if least else f"at most {most:,}"
                 self._refuse(name, f"must be a text of {length} characters, without NUL")
+
+    def _clean_paused(self) -> None:
+        if "paused" not in self.body:
+            return
+        paused = self.cleaned["paused"] = self.body["paused"]
+        if not isinstance(paused, bool):
+            self._refuse("paused", "must be true or false")
 
     def _clean_tags(self) -> None:
         if "tags" not in self.body:
@@ -203,6 +213,18 @@ class Validation:
                 self._refuse(name, message)
             else:
                 self.cleaned[name] = complete_retries(value) if name == "retries" else value
+
+
+def tag_problem(tag: object) -> str:
+    """Return what is wrong with a tag; "" means nothing."""
+    return "" if _is_tag(tag) else "must be words of letters, digits and _ . : -, of at most 50 characters"
+
+
+_INSTEAD = {
+    "state": "set 'paused', or POST to the job's /pause or /resume",
+    "paused_until": "POST to the job's /pause or /resume",
+}
+_LENGTHS = {"name": (1, MAX_NAME), "description": (0, MAX_DESCRIPTION), "owner": (0, MAX_OWNER)}
 
 
 def _is_tag(tag: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from datetime import datetime
 from functools import reduce
@@ -22,6 +23,9 @@ JOB_ID = r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}"
 
 SEARCHED = ("id", "name", "func", "description")
 """The fields in which people search for jobs."""
+
+OWNER = re.compile(r'(?:^|(?<=\s))owner:(?:"([^"]*)"|(\S+))')
+"""What a search has for the jobs of an owner: owner:ann, or owner:"Team A"; owner:"" for those of nobody."""
 
 KEEP_DAYS = 90
 """The days for which a job keeps its runs unless it says otherwise: without a limit a history would grow for ever."""
@@ -58,6 +62,22 @@ class JobQuerySet(models.QuerySet["Job"]):
         return self.filter(reduce(or_, (Q(HasTag("tags", tag)) for tag in tags))) if tags else self.none()
 
     def search(self, words: str) -> JobQuerySet:
+        """Return the jobs whose id, name, function or description holds `words`, whatever the case.
+
+        Each `owner:…` in `words` asks for jobs of that owner instead.
+        """
+        jobs, words = self.of_owners(words)
+        return jobs.containing(words) if words else jobs
+
+    def of_owners(self, words: str) -> tuple[JobQuerySet, str]:
+        """Return the jobs of the owners that a search names as `owner:…`, and the rest of the search."""
+        jobs = self
+        for quoted, word in OWNER.findall(words):
+            owner = quoted or word
+            jobs = jobs.filter(owner__has_text=owner) if owner else jobs.filter(owner="")
+        return jobs, OWNER.sub("", words).strip()
+
+    def containing(self, words: str) -> JobQuerySet:
         """Return the jobs whose id, name, function or description holds `words`, whatever the case."""
         return self.filter(reduce(or_, (Q(**{f"{name}__has_text": words}) for name in SEARCHED)))
 
@@ -76,6 +96,7 @@ class Job(models.Model):
     )
     name = models.CharField(max_length=200)
     description = models.TextField(blank=True, default="")
+    owner = models.CharField(max_length=254, blank=True, default="", help_text="A person or a team.")
     tags = StoredJSON(blank=True, default=list)
     func = models.CharField("function", max_length=200)
     args = StoredJSON(blank=True, default=list)
@@ -106,6 +127,7 @@ class Job(models.Model):
     paused_until = models.DateTimeField(null=True, editable=False)
     declaration = StoredJSON(null=True, blank=True, editable=False)
     source = models.CharField(max_length=200, blank=True, default="", editable=False)
+    version = models.PositiveIntegerField(default=1, editable=False, help_text="Counts the changes by people.")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -45,6 +45,7 @@ class Wanted:
     state: str | None = None
     q: str | None = None
     tag: str | None = None
+    owner: str | None = None
     limit: int | None = None
     offset: int = 0
     reached: tuple[str, ...] | None = None
@@ -93,6 +94,12 @@ def count_rows(wanted: Wanted, now: datetime) -> int:
     return _filtered(wanted, now).count()
 
 
+def wanted_jobs(wanted: Wanted, now: datetime) -> JobQuerySet:
+    """Return the wanted jobs of all pages, by id."""
+    jobs = _sought(wanted).order_by("id")
+    return jobs if wanted.state is None else in_states(jobs, [JobState(wanted.state)], now)
+
+
 def in_states(jobs: JobQuerySet, states: Collection[JobState], now: datetime) -> JobQuerySet:
     """Narrow `jobs` to those that `job_state` finds in one of `states` at `now`.
 
@@ -117,8 +124,8 @@ def _broken_ids(jobs: JobQuerySet) -> list[str]:
 
 def _statement_of(wanted: Wanted) -> tuple[str, Params]:
     # Kept for the few ways in which most requests differ. The texts of clients could be any.
-    is_common = wanted.q is None and wanted.tag is None and wanted.reached is None
-    kind = Wanted(state=wanted.state, q=wanted.q, tag=wanted.tag, reached=wanted.reached)
+    is_common = all(text is None for text in (wanted.q, wanted.tag, wanted.owner, wanted.reached))
+    kind = replace(wanted, limit=None, offset=0)
     return (_statement if is_common else _statement.__wrapped__)(kind)
 
 
@@ -136,12 +143,20 @@ def _statement(wanted: Wanted) -> tuple[str, Params]:
     return f"WITH jobs({names}) AS ({part}) SELECT {ARRAYS[connection.vendor]}, min(pause_ends) FROM jobs", params  # noqa: S608
 
 
-def _filtered(wanted: Wanted, now: datetime | Value) -> JobQuerySet:
+def _sought(wanted: Wanted) -> JobQuerySet:
+    """Return the wanted jobs of all states."""
     jobs: JobQuerySet = Job.objects.all() if wanted.reached is None else Job.objects.tagged(*wanted.reached)
     if wanted.tag is not None:
         jobs = jobs.tagged(wanted.tag)
+    if wanted.owner is not None:
+        jobs = jobs.filter(owner=wanted.owner)
     if wanted.q:
         jobs = jobs.search(wanted.q)
+    return jobs
+
+
+def _filtered(wanted: Wanted, now: datetime | Value) -> JobQuerySet:
+    jobs = _sought(wanted)
     if wanted.state not in (None, JobState.BROKEN):
         jobs = jobs.with_state(now).filter(Q(state=wanted.state))
     return jobs

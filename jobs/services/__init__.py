@@ -10,6 +10,7 @@ from .jobs import (
     get_job,
     job_not_found,
     remove_job,
+    tag_job,
     update_job,
 )
 from .pausing import pause_job, resume_job, resume_with, skip_next
@@ -43,5 +44,6 @@ __all__ = [
     "skip_next",
     "start_backfill",
     "sync_declared_jobs",
+    "tag_job",
     "update_job",
 ]

@@ -87,7 +87,9 @@ def _defaults_again(job: Job, declaration: Mapping[str, Any], now: datetime) -> 
 
 
 def _defaults(func: object) -> dict[str, Any]:
-    defaults = {"description": "", "tags": [], "args": [], "kwargs": {}, **default_policies()}
+    defaults = {
+        "description": "", "owner": "", "tags": [], "args": [], "kwargs": {}, "paused": False, **default_policies()
+    }  # fmt: skip
     try:
         return defaults | {"name": registry.lookup(func).name}
     except InvalidFunction:

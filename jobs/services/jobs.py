@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from django.db import DataError, IntegrityError, transaction
 
-from ..core.exceptions import JobExists, JobNotFound
+from ..core.exceptions import JobExists, JobNotFound, PreconditionFailed
 from ..core.runs import RunStatus
 from ..definitions import validation
 from ..definitions.triggers import is_over
@@ -27,16 +27,16 @@ MENDING = {"func", "args", "kwargs", "max_runs"}
 """The fields, beside the trigger, whose change can put a job back on its schedule."""
 
 
-def add_job(body: Mapping[str, Any], *, now: datetime, paused: bool = False, allow_past: bool = False) -> Job:
+def add_job(body: Mapping[str, Any], *, now: datetime, allow_past: bool = False) -> Job:
     """Add the job that `body` defines, flat as in the contract, and return it.
 
     With `allow_past` its time may have passed: then it is completed from the start. Raises a subclass of
     `InvalidRequest` that names every bad field, or `JobExists`.
     """
     cleaned = validation.clean_job(body, now=now, allow_past=allow_past)
-    job = Job(**cleaned, anchor=anchor_at(now), paused=paused, created_at=now, updated_at=now)
-    job.paused_at = now if paused else None
-    job.next_run_time = None if paused or (allow_past and is_over(job, now)) else first_fire_time(job, now)
+    job = Job(**cleaned, anchor=anchor_at(now), created_at=now, updated_at=now)
+    job.paused_at = now if job.paused else None
+    job.next_run_time = None if job.paused or (allow_past and is_over(job, now)) else first_fire_time(job, now)
     try:
         with transaction.atomic():
             job.save(force_insert=True)
@@ -50,45 +50,49 @@ def add_job(body: Mapping[str, Any], *, now: datetime, paused: bool = False, all
     return job
 
 
-def update_job(job_id: str, body: Mapping[str, Any], *, now: datetime, allow_past: bool = False) -> Job:
-    """Change the fields that `body` names, and return the job. Only another trigger changes the schedule.
+def update_job(
+    job_id: str,
+    body: Mapping[str, Any],
+    *,
+    now: datetime,
+    allow_past: bool = False,
+    versions: Collection[int] | None = None,
+) -> Job:
+    """Change the fields that `body` names, and return the job. Only another trigger and a pause change the schedule.
 
-    Fire times of the old trigger that are due and not claimed are saved as skipped. With `allow_past` the time of the
-    new trigger may have passed: then the job is completed. Raises `JobNotFound`, or a subclass of `InvalidRequest` that
-    names every bad field.
+    Fire times that are due and not claimed are saved as skipped where the trigger changes, or the job is paused. With
+    `allow_past` the time of the new trigger may have passed: then the job is completed. With `versions` the job must
+    have one of them. Raises `JobNotFound`, `PreconditionFailed`, or a subclass of `InvalidRequest` that names every bad
+    field.
     """
     with transaction.atomic():
-        job = locked_job(job_id)
+        job = locked_job(job_id, versions)
         cleaned = validation.clean_job(body, now=now, job=job, allow_past=allow_past)
         names = validation.changed(job, cleaned)
-        due = skip_due(job, now, what="given another trigger") if "trigger" in names else None
+        due = None
+        if not {"trigger", "paused"}.isdisjoint(names):
+            due = skip_due(job, now, what="given another trigger" if "trigger" in names else "paused")
         for name in names:
             setattr(job, name, cleaned[name])
-        if "trigger" in names:
-            names += _reschedule(job, now, allow_past and is_over(job, now))
-            if due is not None and job.next_run_time != due.scheduled_time:
-                save_skipped(due)
-        elif _is_mended(job, names):
-            job.error, job.next_run_time = "", next_after(job, max(now, job.paused_until or now))
-            names += ["error", "next_run_time"]
-        elif "max_runs" in names and not has_runs_left(job):
-            job.next_run_time = None
-            names.append("next_run_time")
+        names += _reschedule(job, names, now, allow_past)
+        if due is not None and job.next_run_time != due.scheduled_time:
+            save_skipped(due)
         if names:
-            job.updated_at = now
-            job.save(update_fields=[*names, "updated_at"])
+            job.updated_at, job.version = now, job.version + 1
+            job.save(update_fields=[*names, "updated_at", "version"])
             announce()
     logger.info("job %s updated", job.id, extra={"action": "job_updated", "job": job.id})
     return job
 
 
-def remove_job(job_id: str, *, now: datetime) -> None:
+def remove_job(job_id: str, *, now: datetime, versions: Collection[int] | None = None) -> None:
     """Remove a job. Its runs stay on record; those that no scheduler has taken are cancelled.
 
-    Fire times that are due and not claimed are saved as skipped. Raises `JobNotFound`.
+    Fire times that are due and not claimed are saved as skipped. With `versions` the job must have one of them. Raises
+    `JobNotFound` and `PreconditionFailed`.
     """
     with transaction.atomic():
-        job = locked_job(job_id)
+        job = locked_job(job_id, versions)
         save_skipped(skip_due(job, now, what="removed"))
         job.delete()
         # Active as well: SQLite then finds them among the active runs, and not among all runs of the job.
@@ -99,11 +103,20 @@ def remove_job(job_id: str, *, now: datetime) -> None:
     logger.info("job %s removed", job_id, extra={"action": "job_removed", "job": job_id})
 
 
+def tag_job(job_id: str, *, add: Iterable[str], remove: Iterable[str], now: datetime) -> Job:
+    """Add tags to a job and remove others, and return the job. Raises as `update_job` does."""
+    with transaction.atomic():
+        job = locked_job(job_id)
+        tags = job.tags if isinstance(job.tags, list) else []
+        wanted = [tag for tag in dict.fromkeys([*tags, *add]) if tag not in set(remove)]
+        return update_job(job_id, {"tags": wanted}, now=now)
+
+
 def duplicate_job(job_id: str, new_id: str, *, now: datetime) -> Job:
     """Add a paused copy of a job under `new_id`, and return it. Raises as `add_job` does, and `JobNotFound`."""
     job = get_job(job_id)
     body = {name: getattr(job, name) for name in (*validation.DEFINITION_FIELDS, *validation.POLICY_FIELDS)}
-    return add_job({**body, "id": new_id, "trigger": job.trigger}, now=now, paused=True, allow_past=True)
+    return add_job({**body, "id": new_id, "trigger": job.trigger, "paused": True}, now=now, allow_past=True)
 
 
 def get_job(job_id: str) -> Job:
@@ -114,15 +127,19 @@ def get_job(job_id: str) -> Job:
         raise job_not_found(job_id) from error
 
 
-def locked_job(job_id: str) -> Job:
-    """Return the job `job_id`, its row locked until the transaction ends. Raises `JobNotFound`.
+def locked_job(job_id: str, versions: Collection[int] | None = None) -> Job:
+    """Return the job `job_id`, its row locked until the transaction ends.
 
-    Claims lock the job's row too: an edit, a pause or a removal comes before a claim or after it, never between.
+    Claims lock the job's row too: an edit, a pause or a removal comes before a claim or after it, never between. Raises
+    `JobNotFound`, and `PreconditionFailed` where the job has none of `versions`.
     """
     try:
-        return Job.objects.select_for_update().get(pk=job_id)
+        job = Job.objects.select_for_update().get(pk=job_id)
     except (Job.DoesNotExist, ValueError, DataError) as error:  # PostgreSQL refuses NUL in texts
         raise job_not_found(job_id) from error
+    if versions is not None and job.version not in versions:
+        raise PreconditionFailed(f"job {job_id!r} has changed: its version is {job.version} now; GET it again")
+    return job
 
 
 def job_not_found(job_id: str) -> JobNotFound:
@@ -136,17 +153,30 @@ def _is_taken(error: IntegrityError) -> bool:
     return getattr(cause, "sqlstate", None) == UNIQUE_VIOLATION or getattr(cause, "sqlite_errorname", None) in KEY_TAKEN
 
 
-def _is_mended(job: Job, names: Sequence[str]) -> bool:
-    """Tell whether a change of the fields `names` puts a job back on its schedule."""
-    return job.next_run_time is None and not job.paused and has_runs_left(job) and not MENDING.isdisjoint(names)
+def _reschedule(job: Job, names: Collection[str], now: datetime, allow_past: bool) -> list[str]:
+    """Set when a job is due next where a change of the fields `names` asks for it; return the fields that this sets."""
+    if "paused" in names:  # it replaces a pause until an instant
+        was_paused = job.paused_until is not None and job.paused_until > now
+        job.paused_at = (job.paused_at if was_paused else now) if job.paused else None
+        job.paused_until = None
+        return ["paused_until", "paused_at", *_follow(job, names, now, allow_past)]
+    return _follow(job, names, now, allow_past)
 
 
-def _reschedule(job: Job, now: datetime, over: bool) -> list[str]:
-    job.anchor, job.error = anchor_at(now), ""
-    if over or job.paused:
+def _follow(job: Job, names: Collection[str], now: datetime, allow_past: bool) -> list[str]:
+    until = max(now, job.paused_until or now)
+    if "trigger" in names:
+        job.anchor, job.error = anchor_at(now), ""
+        over = job.paused or (allow_past and is_over(job, now))
+        job.next_run_time = None if over else first_fire_time(job, now) if until == now else next_after(job, until)
+        return ["anchor", "error", "next_run_time"]
+    if "paused" in names:
+        job.next_run_time = None if job.paused else next_after(job, now)
+        return ["next_run_time"]
+    if job.next_run_time is None and not job.paused and has_runs_left(job) and not MENDING.isdisjoint(names):
+        job.error, job.next_run_time = "", next_after(job, until)
+        return ["error", "next_run_time"]
+    if "max_runs" in names and not has_runs_left(job):
         job.next_run_time = None
-    elif job.paused_until is not None and job.paused_until > now:
-        job.next_run_time = next_after(job, job.paused_until)
-    else:
-        job.next_run_time = first_fire_time(job, now)
-    return ["anchor", "error", "next_run_time"]
+        return ["next_run_time"]
+    return []

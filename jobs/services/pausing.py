@@ -33,8 +33,8 @@ def pause_job(job_id: str, *, now: datetime, until: datetime | None = None) -> J
             save_skipped(skip_due(job, now, what="paused"))
             # A job that is paused until an instant is due after it like any other: nobody has to wake it up.
             job.next_run_time = None if until is None else next_after(job, until)
-            job.updated_at = now
-            job.save(update_fields=["paused", "paused_at", "paused_until", "next_run_time", "updated_at"])
+            job.updated_at, job.version = now, job.version + 1
+            job.save(update_fields=["paused", "paused_at", "paused_until", "next_run_time", "updated_at", "version"])
             announce()
     return job
 
@@ -61,8 +61,9 @@ def resume_with(job_id: str, *, missed: Missed, now: datetime, actor: str = "") 
             return job, None
         paused_at = job.paused_at or job.updated_at
         job.next_run_time = next_after(job, now)
-        job.paused, job.paused_at, job.paused_until, job.updated_at = False, None, None, now
-        job.save(update_fields=["paused", "paused_at", "paused_until", "next_run_time", "updated_at"])
+        job.paused, job.paused_at, job.paused_until = False, None, None
+        job.updated_at, job.version = now, job.version + 1
+        job.save(update_fields=["paused", "paused_at", "paused_until", "next_run_time", "updated_at", "version"])
         announce()
         return job, run_missed(job, paused_at, missed=missed, now=now, actor=actor)
 

@@ -11,7 +11,7 @@ from ..definitions.policies import POLICIES
 from ..functions import registry
 from ..models import Job
 
-EMPTY: dict[str, Any] = {"description": "", "tags": [], "args": [], "kwargs": {}}
+EMPTY: dict[str, Any] = {"description": "", "owner": "", "tags": [], "args": [], "kwargs": {}}
 
 
 def definition_of(job: Job) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from .. import services
 from ..core.exceptions import CronzimusError, InvalidFunction, InvalidRequest
 from ..definitions import validation
 from ..definitions.policies import default_policies
+from ..definitions.triggers import is_over
 from ..functions import registry
 from ..models import Job
 from .export import EMPTY
@@ -24,11 +25,15 @@ Kind = Literal["create", "change", "unchanged", "pause", "invalid"]
 
 @dataclass(slots=True, kw_only=True)
 class Change:
-    """What applying a file does to one job. `fields` has, by name, the value before and the value after."""
+    """What applying a file does to one job. `fields` has, by name, the value before and the value after.
+
+    `notes` say what the author of the file may not expect.
+    """
 
     kind: Kind
     id: str
     fields: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
     problems: dict[str, str] = field(default_factory=dict)
 
 
@@ -37,11 +42,12 @@ def compare(
 ) -> list[Change]:
     """Return what applying `bodies` would do, in their order; nothing is written.
 
-    A field that a body leaves out has its default, except `paused`: a job stays paused or not, as it is.
+    A field that a body leaves out has its default, except `paused`: a job stays paused or not, as it is. The time of a
+    job may have passed: the file is applied again and again, also to an empty database. Such a job is completed.
 
     Args:
         bodies: the jobs of the file, flat as in the contract.
-        now: aware; a new trigger must fire after it.
+        now: aware.
         source: the name of the file; jobs that came from it and are not in it are missing.
         pause_missing: whether missing jobs are to be paused.
     """
@@ -84,39 +90,30 @@ def apply(
 
 
 def _compare(body: Mapping[str, Any], job: Job | None, index: int, now: datetime) -> Change:
-    given, paused = _split(body)
-    label = _label(body, index)
-    if paused not in (None, True, False):
-        return Change(kind="invalid", id=label, problems={"paused": "must be true or false"})
     try:
-        if job is None:
-            cleaned = validation.clean_job(given, now=now)
-            after = {name: (None, value) for name, value in given.items() if name != "id"}
-            return Change(kind="create", id=cleaned["id"], fields=after | ({"paused": (None, True)} if paused else {}))
-        cleaned = validation.clean_job(_completed(given, job), now=now, job=job)
+        given = body if job is None else _completed(body, job)
+        cleaned = validation.clean_job(given, now=now, job=job, allow_past=True)
     except CronzimusError as error:
-        return Change(kind="invalid", id=label, problems=error.fields or {"job": str(error)})
+        return Change(kind="invalid", id=_label(body, index), problems=error.fields or {"job": str(error)})
+    if job is None:
+        after = {name: (None, value) for name, value in body.items() if (name, value) != ("paused", False)}
+        del after["id"]
+        return Change(kind="create", id=cleaned["id"], fields=after, notes=_notes(cleaned, now))
     fields = {name: (getattr(job, name), cleaned[name]) for name in validation.changed(job, cleaned)}
-    if paused is not None and paused != job.paused:
-        fields["paused"] = (job.paused, paused)
-    return Change(kind="change" if fields else "unchanged", id=job.id, fields=fields)
+    notes = _notes(cleaned, now) if "trigger" in fields else []
+    return Change(kind="change" if fields else "unchanged", id=job.id, fields=fields, notes=notes)
+
+
+def _notes(cleaned: Mapping[str, Any], now: datetime) -> list[str]:
+    return ["its time has passed: it is completed"] if is_over(Job(**cleaned), now) else []
 
 
 def _apply(body: Mapping[str, Any], change: Change, now: datetime) -> None:
-    given, paused = _split(body)
     if change.kind == "create":
-        services.add_job(given, now=now, paused=bool(paused))
+        services.add_job(body, now=now, allow_past=True)
         return
-    if change.fields.keys() - {"paused"}:
-        named = {name: after for name, (_, after) in change.fields.items() if name != "paused"}
-        services.update_job(change.id, named, now=now)
-    if "paused" in change.fields:
-        (services.pause_job if paused else services.resume_job)(change.id, now=now)
-
-
-def _split(body: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
-    given = dict(body)
-    return given, given.pop("paused", None)
+    named = {name: after for name, (_, after) in change.fields.items()}
+    services.update_job(change.id, named, now=now, allow_past=True)
 
 
 def _completed(body: Mapping[str, Any], job: Job) -> dict[str, Any]:

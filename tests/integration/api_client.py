@@ -31,8 +31,8 @@ class Api:
     def get(self, path: str, **headers: Any) -> Any:
         """Return what a GET that succeeds shows."""
         response = self.call("GET", path, **headers)
-        assert response.status_code == 200, response.content
-        return response.json()
+        assert response.status_code == 200, response.getvalue()
+        return json.loads(response.getvalue())
 
     def done(self, method: str, path: str, body: Any = None) -> Any:
         """Return the body of the answer to a request that succeeds."""

@@ -314,9 +314,9 @@ def test_a_save_without_changes_changes_nothing(admin, at_noon, trigger):
 def test_an_edit_of_other_fields_leaves_the_schedule_alone(admin, at_noon):
     make_job(trigger={"type": "interval", "seconds": 10})
     at_noon.advance(3)
-    admin.save(CHANGE, name="Renamed", description="new", max_instances="2")
+    admin.save(CHANGE, name="Renamed", description="new", owner="Team A", max_instances="2")
     job = Job.objects.get(pk="job")
-    assert (job.name, job.max_instances, job.updated_at) == ("Renamed", 2, after(3))
+    assert (job.name, job.owner, job.max_instances, job.updated_at) == ("Renamed", "Team A", 2, after(3))
     assert (job.anchor, job.next_run_time) == (after(-10), NOW)
 
 

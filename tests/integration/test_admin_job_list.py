@@ -152,3 +152,17 @@ def test_nothing_is_inline(admin):
         assert "<style" not in page
         assert " onclick=" not in page
         assert "<script>" not in page
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({"owner": "ann"}, ["a"]), ({"q": "owner:ANN"}, ["a", "b"]), ({"q": 'mail owner:"ann b"'}, ["b"]),
+        ({"q": "owner:ann nothing"}, []),
+    ],
+)  # fmt: skip
+def test_jobs_are_found_by_their_owner(admin, query, found):
+    make_job("a", owner="ann")
+    make_job("b", owner="Ann B", description="sends mail")
+    make_job("c")
+    assert ids(admin.read(JOBS, **query)) == found

@@ -30,6 +30,7 @@ ROUTES: list[tuple[str, str, str, Any]] = [
     ("POST", "/scheduler/resume", "pause_all", {}),
     ("GET", "/scheduler/jobs", "view_job", None),
     ("POST", "/scheduler/jobs", "add_job", JOB),
+    ("POST", "/scheduler/jobs/bulk", "pause_job", {"action": "pause", "ids": ["job"]}),
     ("GET", "/scheduler/jobs/{id}", "view_job", None),
     ("PUT", "/scheduler/jobs/{id}", "change_job", {"name": "new"}),
     ("PATCH", "/scheduler/jobs/{id}", "change_job", {"name": "new"}),
@@ -98,6 +99,8 @@ def addresses() -> Iterator[str]:
         }
         address = "/" + str(pattern.pattern).replace("<str:job_id>", "{id}").replace("<str:run_id>", "{run_id}")
         address = address.replace("<str:backfill_id>", "{backfill_id}")
+        if "job_id" in pattern.default_args:  # the other methods are about a job of that name
+            methods = ["post"]
         yield from (f"{method.upper()} {address}" for method in methods if method != "head")
 
 

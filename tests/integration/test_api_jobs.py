@@ -42,7 +42,7 @@ def test_a_get_of_a_paused_job_is_valid_to_put_back(api: Api) -> None:
     make_job(paused=True)
     shown = api.get(JOB)
     api.done("PUT", JOB, {**shown, "name": "new"})
-    assert api.get(JOB) == {**shown, "name": "new", "updated_at": "2030-01-01T12:00:00Z"}
+    assert api.get(JOB) == {**shown, "name": "new", "updated_at": "2030-01-01T12:00:00Z", "version": 2}
 
 
 @pytest.mark.parametrize(
@@ -73,15 +73,16 @@ def test_an_update_of_a_paused_job_leaves_it_paused(api: Api) -> None:
 def test_the_detail_has_everything(api: Api) -> None:
     body = {
         "id": "job", "name": "Report", "func": "tests:inspect", "kwargs": {"value": 1}, "trigger": "cron", "hour": 9,
-        "description": "What it is for.", "tags": ["mail", "daily"], "misfire_grace_time": 60, "coalesce": False,
-        "max_instances": 2,
+        "description": "What it is for.", "owner": "ann", "tags": ["mail", "daily"], "misfire_grace_time": 60,
+        "coalesce": False, "max_instances": 2,
     }  # fmt: skip
     api.done("POST", "/scheduler/jobs", body)
     assert api.get(JOB) == {
         "id": "job", "name": "Report", "trigger": {"type": "cron", "hour": 9}, "next_run_time": "2030-01-02 09:00:00",
         "next_run_time_iso": "2030-01-02T09:00:00+00:00", "state": "pending", "args": [],
         "kwargs": {"value": 1, "database": "<Database instance>", "context": "<RunContext instance>"},
-        "func": "tests:inspect", "description": "What it is for.", "tags": ["mail", "daily"], "executor": "thread",
+        "func": "tests:inspect", "description": "What it is for.", "owner": "ann", "paused": False, "version": 1,
+        "tags": ["mail", "daily"], "executor": "thread",
         "misfire_grace_time": 60, "coalesce": False, "max_instances": 2, "overlap": "skip", "queue_limit": 10,
         "timeout": None, "retries": None, "priority": 0, "concurrency_group": "", "concurrency_limit": 1,
         "max_runs": None, "keep_runs": None, "keep_days": 90, "keep_failed_days": None, "paused_until": None,

@@ -342,5 +342,6 @@ def test_a_client_in_javascript_changes_one_field(api: Api, clock: FakeClock, tr
     response = api.client.put(JOB, sent.stdout, content_type="application/json; charset=UTF-8")
     assert response.status_code == 200, response.content
     assert api.get(JOB) == {
-        **shown, "description": "from fetch()", "updated_at": clock.now().replace(tzinfo=None).isoformat() + "Z"
+        **shown, "description": "from fetch()", "version": 2,
+        "updated_at": clock.now().replace(tzinfo=None).isoformat() + "Z",
     }  # fmt: skip

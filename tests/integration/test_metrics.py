@@ -108,7 +108,7 @@ def test_what_waits_is_told() -> None:
 
 def test_jobs_are_counted_by_whether_they_are_paused() -> None:
     services.add_job(BODY, now=NOW)
-    services.add_job(BODY | {"id": "b"}, now=NOW, paused=True)
+    services.add_job(BODY | {"id": "b", "paused": True}, now=NOW)
     found = samples()
     assert (found["cronzimus_jobs paused=false"], found["cronzimus_jobs paused=true"]) == (1, 1)
 

@@ -127,7 +127,7 @@ def test_a_second_pause_begins_anew() -> None:
 
 
 def test_a_job_that_was_added_paused_is_paused_since_then() -> None:
-    services.add_job({"id": "job", "func": "tests:echo", "trigger": "interval", "seconds": 10}, now=NOW, paused=True)
+    services.add_job({"id": "job", "func": "tests:echo", "trigger": "interval", "seconds": 10, "paused": True}, now=NOW)
     services.duplicate_job("job", "copy", now=after(15))
     assert resume(Missed.ALL, at=38) is not None
     found = resume(Missed.ALL, at=38, job_id="copy")

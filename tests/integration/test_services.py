@@ -86,7 +86,7 @@ def test_a_date_beyond_the_grace_is_refused() -> None:
 
 
 def test_a_paused_job_can_be_added() -> None:
-    job = services.add_job(BODY, now=NOW, paused=True)
+    job = add(paused=True)
     assert (job.paused, job.next_run_time) == (True, None)
 
 

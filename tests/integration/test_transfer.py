@@ -18,7 +18,8 @@ pytestmark = pytest.mark.django_db
 HOURLY: dict[str, Any] = {"id": "a", "func": "tests:record", "trigger": {"type": "interval", "hours": 1}}
 FULL: dict[str, Any] = {
     "id": "full", "name": "All of it", "description": "d", "tags": ["x"], "func": "tests:record", "args": [1],
-    "trigger": {"type": "cron", "hour": 9, "timezone": "Europe/Berlin"}, "timeout": 60, "misfire_grace_time": 5,
+    "owner": "ann", "misfire_grace_time": 5, "timeout": 60,
+    "trigger": {"type": "cron", "hour": 9, "timezone": "Europe/Berlin"},
     "coalesce": False, "max_instances": 3, "overlap": "queue", "queue_limit": 4, "priority": 2, "max_runs": 9,
     "retries": {"max": 2, "delay": 10}, "keep_runs": 100, "keep_days": 7, "concurrency_group": "g",
 }  # fmt: skip
@@ -76,14 +77,14 @@ def test_an_unchanged_trigger_keeps_its_schedule() -> None:
 
 @pytest.mark.parametrize("paused", [True, False])
 def test_a_job_whose_pause_the_file_does_not_name_stays_as_it_is(paused: bool) -> None:
-    services.add_job(HOURLY, now=NOW, paused=paused)
+    services.add_job(HOURLY | {"paused": paused}, now=NOW)
     assert kinds(sync.apply([HOURLY], now=NOW)) == [("unchanged", "a")]
     assert Job.objects.get().paused is paused
 
 
 @pytest.mark.parametrize("paused", [True, False])
 def test_the_file_may_pause_and_resume(paused: bool) -> None:
-    services.add_job(HOURLY, now=NOW, paused=not paused)
+    services.add_job(HOURLY | {"paused": not paused}, now=NOW)
     sync.apply([HOURLY | {"paused": paused}], now=NOW)
     assert Job.objects.get().paused is paused
 
@@ -92,6 +93,25 @@ def test_a_job_may_be_created_paused() -> None:
     sync.apply([HOURLY | {"paused": True}], now=NOW)
     job = Job.objects.get()
     assert (job.paused, job.next_run_time) == (True, None)
+
+
+ONCE: dict[str, Any] = {"id": "once", "func": "tests:record", "trigger": {"type": "date", "run_date": "2029-01-01"}}
+
+
+def test_a_new_job_whose_time_has_passed_is_completed_and_the_difference_says_so() -> None:
+    (change,) = sync.compare([ONCE], now=NOW)
+    assert (change.kind, change.notes) == ("create", ["its time has passed: it is completed"])
+    sync.apply([ONCE, HOURLY], now=NOW)
+    assert Job.objects.get(pk="once").next_run_time is None
+    assert Job.objects.get(pk="a").next_run_time is not None
+    assert kinds(sync.compare([ONCE], now=NOW)) == [("unchanged", "once")]
+
+
+def test_a_job_whose_time_is_moved_into_the_past_is_completed() -> None:
+    services.add_job(HOURLY | {"id": "once"}, now=NOW)
+    (change,) = sync.apply([ONCE], now=NOW)
+    assert (change.kind, change.notes) == ("change", ["its time has passed: it is completed"])
+    assert Job.objects.get().next_run_time is None
 
 
 def test_missing_jobs_of_the_same_file_are_paused_on_request() -> None:

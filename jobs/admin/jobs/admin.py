@@ -14,7 +14,7 @@ from ... import services
 from ...core.exceptions import CronzimusError, JobExists, JobNotFound
 from ...definitions import policies
 from ...models import Job
-from ...models.job import SEARCHED
+from ...models.job import SEARCHED, JobQuerySet
 from ...selectors import counts, states
 from ..overview.views import overview
 from ..pausing import PauseUntilForm
@@ -22,7 +22,7 @@ from ..request_time import request_now
 from ..row_action_views import RowActionAdmin, bulk_actions, buttons, next_url, row_url
 from . import columns
 from .actions import JOB_ACTIONS, next_run, offered, offered_on_page, pause_end
-from .filters import ExecutorFilter, LastResultFilter, StateFilter
+from .filters import ExecutorFilter, LastResultFilter, OwnerFilter, StateFilter
 from .form import JobForm, stored_policies
 from .preview import preview
 from .sections import form_sections, read_sections
@@ -40,9 +40,9 @@ class JobAdmin(RowActionAdmin):
         columns.job_id, columns.named, columns.state, columns.trigger_words, columns.next_run, columns.last_result,
         columns.ran, buttons,
     )  # fmt: skip
-    list_filter = (StateFilter, LastResultFilter, ExecutorFilter)
+    list_filter = (StateFilter, LastResultFilter, OwnerFilter, ExecutorFilter)
     search_fields = tuple(f"{name}__has_text" for name in SEARCHED)
-    search_help_text = "Search in ids, names, descriptions and functions."
+    search_help_text = "Search in ids, names, descriptions and functions, or for owner:name."
     row_actions = JOB_ACTIONS
     actions = bulk_actions(JOB_ACTIONS)
 
@@ -61,6 +61,13 @@ class JobAdmin(RowActionAdmin):
     def has_pause_permission(self, request: HttpRequest) -> bool:
         """Say whether the user may pause and resume jobs, and skip fire times."""
         return request.user.has_perm("cronzimus.pause_job")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Job], search_term: str
+    ) -> tuple[QuerySet[Job], bool]:
+        """Narrow the jobs to those of the owners that a search names, and search for the rest of it."""
+        jobs, words = cast(JobQuerySet, queryset).of_owners(search_term)
+        return super().get_search_results(request, jobs, words)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show the list, with a banner if all is paused."""

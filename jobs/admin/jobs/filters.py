@@ -18,6 +18,9 @@ from ..request_time import request_now
 STATE_WORDS = {"never": "never ran"}
 """The words of states, where they are not their names."""
 
+MAX_OWNERS = 50
+"""Owners that the filter offers."""
+
 
 class StateFilter(BarFilter):
     """Jobs of one state."""
@@ -46,6 +49,21 @@ class LastResultFilter(FieldFilter):
     parameter_name = "last"
     field = "last_status"
     values = FINISHED
+
+
+class OwnerFilter(BarFilter):
+    """Jobs of one owner."""
+
+    title = parameter_name = "owner"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the first owners by name; a search for owner:… finds the jobs of any."""
+        owners = Job.objects.exclude(owner="").order_by("owner").values_list("owner", flat=True).distinct()
+        return [(owner, owner) for owner in owners[:MAX_OWNERS]]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Job]) -> QuerySet[Job]:
+        """Narrow the jobs to the chosen owner."""
+        return queryset.filter(owner=self.value()) if self.value() else queryset
 
 
 class ExecutorFilter(FieldFilter):

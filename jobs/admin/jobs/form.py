@@ -74,6 +74,7 @@ class JobForm(PolicyForm):
     )
     name = text("Name", "Empty: the function's own name.", forms.TextInput({"class": "vTextField"}))
     description = text("Description", widget=forms.Textarea({"rows": 2, "class": "vLargeTextField"}), strip=False)
+    owner = text("Owner", "The person or the team to ask about it.", forms.TextInput({"class": "vTextField"}))
     tags = text("Tags", "Words, separated by commas.", forms.TextInput({"class": "vTextField"}))
     func = text("Function", "One of the registered functions.", forms.Select())
     args = text("Arguments", "A JSON array: [1, &quot;two&quot;].", forms.Textarea(_JSON_AREA))
@@ -149,7 +150,9 @@ class JobForm(PolicyForm):
         return policy_inputs.whole(str(self["misfire_grace_time"].value() or "").strip())
 
     def _definition(self) -> dict[str, Any]:
-        texts: dict[str, Any] = {name: self.cleaned_data.get(name, "") for name in ("name", "description", "func")}
+        texts: dict[str, Any] = {
+            name: self.cleaned_data.get(name, "") for name in ("name", "description", "owner", "func")
+        }
         texts["description"] = texts["description"].replace("\r\n", "\n")  # browsers send lines so
         if self.job is None and not texts["name"]:
             del texts["name"]
@@ -198,7 +201,7 @@ def new_inputs() -> dict[str, Any]:
 
 def stored_inputs(job: Job) -> dict[str, Any]:
     """Return what the form of a stored job shows, damaged as its row may be."""
-    inputs: dict[str, Any] = {name: getattr(job, name) for name in ("name", "description", "func")}
+    inputs: dict[str, Any] = {name: getattr(job, name) for name in ("name", "description", "owner", "func")}
     inputs |= policy_inputs.inputs_of(stored_policies(job))
     inputs["tags"] = ", ".join(job.tags) if _are_texts(job.tags) else json.dumps(job.tags)
     inputs |= {name: json.dumps(getattr(job, name), ensure_ascii=False) for name in ("args", "kwargs")}

@@ -22,7 +22,7 @@ ZONES = "Clock changes: a time that the clock skips runs once, right after; one 
 CALENDAR = "Counts days of the calendar from the start date: one time of the day, also where clocks change."
 """What the form says of calendar intervals."""
 
-WHAT = ("name", "description", "tags", "func")
+WHAT = ("name", "description", "owner", "tags", "func")
 """The inputs that say what the job is."""
 CALLED: Sections = (("Called with", {"fields": ("args", "kwargs"), "description": ARGUMENTS}),)
 """The section of the arguments."""

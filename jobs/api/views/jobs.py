@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.http import Http404, HttpResponse
+from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from ... import services
-from ...core.exceptions import InvalidArguments, InvalidRequest
+from ...core.exceptions import InvalidArguments, InvalidRequest, JobExists, JobNotFound, PreconditionFailed
 from ...core.runs import JobState, Missed
 from ...core.times import parse_instant
 from ...definitions.validation import READ_ONLY_FIELDS
+from ...models import Job
+from ...models.job import JOB_ID
 from ...selectors.job_list import Wanted
 from ...selectors.states import zone_of
 from .. import query
 from ..access import access_of
-from ..cache import show_job
+from ..bulk import ACTIONS, change_each, check_bulk
+from ..cache import Shown, show_job
+from ..conditional import job_tag, refuse_known, required_versions
+from ..full_list import list_in_full
 from ..idempotency import answer_once
 from ..listing import list_jobs
 from ..paging import link_header
 from ..parsers import body_of, missed_of, optional_body_of
 from ..rendering import to_json
-from ..representations import job_detail, next_times, utc
+from ..representations import JOB_FIELDS, job_detail, next_times, utc
 from .base import SchedulerView, actor_of
 
 MAX_JOBS = 1000
@@ -38,38 +46,53 @@ LIST_PARAMETERS: dict[str, query.Reader] = {
     "state": query.one_of(JobState),
     "q": query.text,
     "tag": query.text,
+    "owner": query.text,
+    "full": query.flag,
+    "fields": query.names_of(JOB_FIELDS),
     "limit": query.whole(1, MAX_JOBS),
     "offset": query.whole(0, MAX_OFFSET),
 }
 """The parameters of the list."""
+UPDATE_PARAMETERS: dict[str | None, dict[str, query.Reader]] = {"PUT": {"upsert": query.flag}, "PATCH": {}}
+"""The parameters of a change, by method."""
 
 
 class JobViewSet(SchedulerView, ViewSet):
     """The jobs."""
 
+    adds = False
+    """Whether the request adds a job that is not there."""
     needs = {
         "list": ("view_job",), "create": ("add_job",), "retrieve": ("view_job",), "update": ("change_job",),
         "destroy": ("delete_job",), "pause": ("pause_job",), "resume": ("pause_job",), "skip": ("pause_job",),
-        "run": ("run_job",),
+        "run": ("run_job",), "bulk": tuple(action.permission for action in ACTIONS.values()),
     }  # fmt: skip
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Raise `JobNotFound` for a job that the request's token does not reach."""
         super().initial(request, *args, **kwargs)
-        if "job_id" in kwargs:
+        if self.action == "update":
+            self.adds = bool(query.query_of(request, UPDATE_PARAMETERS[request.method]).get("upsert"))
+        if "job_id" in kwargs and self.action != "bulk" and not self.adds:
             access_of(request).require_job(kwargs["job_id"])
 
-    def list(self, request: Request) -> HttpResponse:
+    def list(self, request: Request) -> HttpResponseBase:
         """List the jobs, or those that the query selects."""
         asked = query.query_of(request, LIST_PARAMETERS)
+        fields, full = asked.pop("fields"), asked.pop("full")
         given = {name: value for name, value in asked.items() if value is not None}
         wanted = Wanted(**given, reached=access_of(request).tags)
-        page = list_jobs(wanted, now=self.now)
-        response = HttpResponse(page.body, content_type="application/json", headers={"ETag": page.tag})
+        response: HttpResponseBase
+        if full or fields:
+            response, total = list_in_full(wanted, fields or JOB_FIELDS, now=self.now)
+        else:
+            page = list_jobs(wanted, now=self.now)
+            response = HttpResponse(page.body, content_type="application/json", headers={"ETag": page.tag})
+            total = page.total
         if wanted.limit is not None or wanted.offset:
-            response["X-Total-Count"] = str(page.total)
+            response["X-Total-Count"] = str(total)
         if wanted.limit is not None:
-            response["Link"] = link_header(request, wanted.limit, wanted.offset, page.total)
+            response["Link"] = link_header(request, wanted.limit, wanted.offset, total)
         return response
 
     def create(self, request: Request) -> Response:
@@ -79,22 +102,55 @@ class JobViewSet(SchedulerView, ViewSet):
         return answer_once(request, body, self.now, lambda: _done(services.add_job(body, now=self.now).id, "added"))
 
     def retrieve(self, request: Request, job_id: str) -> HttpResponse:
-        """Show the whole of a job."""
-        shown = show_job(job_id, self.now, lambda job, now: to_json(job_detail(job, now)))
-        return HttpResponse(shown, content_type="application/json")
+        """Show a job, or the fields of it that the query names."""
+        fields = query.query_of(request, {"fields": query.names_of(JOB_FIELDS)})["fields"]
+        if fields is None:
+            body, tag = show_job(job_id, self.now, _shown)
+        else:
+            body, tag = _shown(services.get_job(job_id), self.now, fields)
+        return HttpResponse(body, content_type="application/json", headers={"ETag": tag})
 
     def update(self, request: Request, job_id: str) -> Response:
-        """Change the fields of a job that the body names."""
-        services.get_job(job_id)
+        """Change the fields of a job that the body names; a PUT with `upsert` adds a job that does not exist."""
+        job = None if self.adds else services.get_job(job_id)
         body = _writable(request, body_of(request))
+        return self._upsert(request, job_id, body) if job is None else self._change(request, job, body)
+
+    def _upsert(self, request: Request, job_id: str, body: dict[str, Any], tries: int = 3) -> Response:
+        job = Job.objects.filter(pk=job_id).first() if re.fullmatch(JOB_ID, job_id) else None
+        try:
+            return self._put_new(request, job_id, body) if job is None else self._change(request, job, body)
+        except (JobExists, JobNotFound):  # another request added or removed it in this moment
+            if not tries:
+                raise
+            return self._upsert(request, job_id, body, tries - 1)
+
+    def _put_new(self, request: Request, job_id: str, body: dict[str, Any]) -> Response:
+        if "If-Match" in request.headers:
+            raise PreconditionFailed(f"there is no job {job_id[:64]!r}, so If-Match names none of its versions")
+        access_of(request).require("add_job")
+        access_of(request).require_tags(body)
+        if body.setdefault("id", job_id) != job_id:
+            raise InvalidRequest(fields={"id": f"must be the one in the address, {job_id[:64]!r}; leave it out"})
+        services.add_job(body, now=self.now)
+        return Response(_done(job_id, "added"))
+
+    def _change(self, request: Request, job: Job, body: dict[str, Any]) -> Response:
+        access = access_of(request)
+        access.require_job(job.pk)
+        refuse_known(request, job.version)
+        if body.get("paused", job.paused) is not job.paused:
+            access.require("pause_job")
         if "tags" in body:
-            access_of(request).require_tags(body)
-        services.update_job(job_id, body, now=self.now)
-        return Response(_done(job_id, "updated"))
+            access.require_tags(body)
+        services.update_job(job.pk, body, now=self.now, versions=required_versions(request))
+        return Response(_done(job.pk, "updated"))
 
     def destroy(self, request: Request, job_id: str) -> Response:
         """Remove a job; its runs stay on record."""
-        services.remove_job(job_id, now=self.now)
+        if "If-None-Match" in request.headers:
+            refuse_known(request, services.get_job(job_id).version)
+        services.remove_job(job_id, now=self.now, versions=required_versions(request))
         return Response(_done(job_id, "removed"))
 
     def pause(self, request: Request, job_id: str) -> Response:
@@ -132,6 +188,13 @@ class JobViewSet(SchedulerView, ViewSet):
 
         return answer_once(request, given, self.now, queue)
 
+    def bulk(self, request: Request, job_id: str) -> Response:
+        """Do one thing to many jobs. `job_id` is "bulk": the other methods at this address are about such a job."""
+        body, access = body_of(request), access_of(request)
+        check_bulk(body)
+        access.require(ACTIONS[body["action"]].permission)
+        return answer_once(request, body, self.now, lambda: {"results": change_each(body, access, now=self.now)})
+
 
 class JobFallbackView(SchedulerView):
     """Any other address below a job: an unknown job, or an unknown address of a job that exists."""
@@ -144,6 +207,11 @@ class JobFallbackView(SchedulerView):
         services.get_job(job_id)
         access_of(request).require_job(job_id)
         raise Http404
+
+
+def _shown(job: Job, now: datetime, fields: Collection[str] = JOB_FIELDS) -> Shown:
+    body = to_json(job_detail(job, now, fields))
+    return body, job_tag(job.version, body)
 
 
 def _done(job_id: str, status: str, **more: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -10,28 +11,32 @@ from django.conf import settings
 from django.db.models import BigIntegerField, IntegerField, Value
 from django.db.models.functions import Cast, Coalesce, Greatest, Substr
 from django.http import Http404
+from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from ... import services
-from ...core.exceptions import RunNotFound
+from ...core.exceptions import InvalidRequest, RunNotFound
 from ...core.output import HEAD
 from ...core.runs import Executor, RunStatus
 from ...models import Run
 from ...models.run import RunQuerySet
 from .. import query, representations
 from ..access import access_of
+from ..exports import EXPORTS, exported
 from ..idempotency import answer_once
-from ..paging import cursor_link, page_of, read_cursor
+from ..paging import Cursor, cursor_link, page_of, read_cursor
 from ..parsers import optional_body_of
-from ..representations import RUN_FIELDS
+from ..representations import RUN_COLUMNS, RUN_FIELDS, picked
 from .base import SchedulerView, actor_of
 
 DEFAULT_LIMIT = 50
 """Runs on a page where no number is asked for."""
 MAX_LIMIT = 500
 """The most runs that one page may have."""
+PART = 1000
+"""Runs of an export that are read at a time. No more are in memory."""
 MAX_CHARACTER = 2**31 - 2  # substr() of PostgreSQL takes 2**31 - 1, and counts from 1
 """The largest offset in an output."""
 RUN_ID = re.compile(r"[1-9][0-9]{0,17}")
@@ -41,8 +46,12 @@ PAGE_PARAMETERS: dict[str, query.Reader] = {
     "limit": query.whole(1, MAX_LIMIT),
     "cursor": read_cursor,
     "status": query.one_of(RunStatus),
+    "fields": query.names_of(RUN_COLUMNS),
+    "format": query.one_of(("json", *EXPORTS)),
 }
 """What the query of each list of runs may have."""
+ONE_RUN = (*RUN_COLUMNS, "traceback")
+"""What is shown of one run."""
 
 
 class RunViewSet(SchedulerView, ViewSet):
@@ -53,11 +62,11 @@ class RunViewSet(SchedulerView, ViewSet):
         "cancel": ("cancel_run",), "retry": ("retry_run",),
     }  # fmt: skip
 
-    def list(self, request: Request) -> Response:
+    def list(self, request: Request) -> HttpResponseBase:
         """List the runs of all jobs, or of the one that the query names, the newest first."""
         return self._page(request, access_of(request).runs(), {"job": query.text})
 
-    def of_job(self, request: Request, job_id: str) -> Response:
+    def of_job(self, request: Request, job_id: str) -> HttpResponseBase:
         """List the runs of a job, or of one that was removed, the newest first."""
         access = access_of(request)
         access.require_job(job_id)
@@ -65,9 +74,10 @@ class RunViewSet(SchedulerView, ViewSet):
         return self._page(request, runs, {})
 
     def retrieve(self, request: Request, run_id: str) -> Response:
-        """Show a run without its output."""
+        """Show a run without its output, or the fields of it that the query names."""
+        fields = query.query_of(request, {"fields": query.names_of(ONE_RUN)})["fields"]
         *row, traceback = _one(request, run_id, *RUN_FIELDS, "traceback")
-        return Response({**representations.run(row), "traceback": traceback})
+        return Response(picked({**representations.run(row), "traceback": traceback}, fields))
 
     def log(self, request: Request, run_id: str) -> Response:
         """Show a run's output from a character on; ask again until it is finished."""
@@ -94,16 +104,18 @@ class RunViewSet(SchedulerView, ViewSet):
 
         return answer_once(request, body, self.now, queue)
 
-    def _page(self, request: Request, runs: RunQuerySet, more: dict[str, query.Reader]) -> Response:
+    def _page(self, request: Request, runs: RunQuerySet, more: dict[str, query.Reader]) -> HttpResponseBase:
         zone = ZoneInfo(settings.TIME_ZONE)
         period = {"since": query.instant(zone), "until": query.instant(zone, end=True)}
         asked = query.query_of(request, {**PAGE_PARAMETERS, **period, **more})
+        if asked["format"] in EXPORTS:
+            return _export(_filtered(runs, asked), asked)
         page = page_of(_filtered(runs, asked), RUN_FIELDS, asked["cursor"], asked["limit"] or DEFAULT_LIMIT)
         return Response(
             {
                 "next": cursor_link(request, page.older),
                 "previous": cursor_link(request, page.newer),
-                "results": [representations.run(row) for row in page.rows],
+                "results": [picked(representations.run(row), asked["fields"]) for row in page.rows],
             }
         )
 
@@ -117,6 +129,23 @@ class RunFallbackView(SchedulerView):
         access_of(request).require("view_run")
         run_id = kwargs["run_id"].partition("/")[0]
         raise Http404 if RUN_ID.fullmatch(run_id) else _not_found(kwargs["run_id"])
+
+
+def _export(runs: RunQuerySet, asked: dict[str, Any]) -> HttpResponseBase:
+    """Return all of `runs` as a file, in parts of which each is read as a page is."""
+    if wrong := {name: "is for pages; an export has all runs" for name in ("limit", "cursor") if asked[name]}:
+        raise InvalidRequest(fields=wrong)
+    fields = asked["fields"] or RUN_COLUMNS
+
+    def parts() -> Iterator[list[dict[str, Any]]]:
+        cursor: Cursor | None = None
+        while True:
+            page = page_of(runs, RUN_FIELDS, cursor, PART)
+            yield [picked(representations.run(row), fields) for row in page.rows]
+            if (cursor := page.older) is None:
+                return
+
+    return exported("runs", asked["format"], parts(), fields)
 
 
 def _filtered(runs: RunQuerySet, asked: dict[str, Any]) -> RunQuerySet:

@@ -68,6 +68,8 @@ def _show(changes: Sequence[sync.Change], out: Output) -> None:
         for name, (before, after) in change.fields.items():
             shown = _short(after) if change.kind == "create" else f"{_short(before)} → {_short(after)}"
             out.line(f"    {name}: {shown}")
+        for note in change.notes:
+            out.line(f"    note: {note}")
         for name, message in change.problems.items():
             out.line(f"    {name}: {message}")
     kinds = [change.kind for change in changes]
@@ -82,7 +84,8 @@ WORDS = {
 
 def _as_json(change: sync.Change) -> dict[str, Any]:
     fields = {name: {"before": before, "after": after} for name, (before, after) in change.fields.items()}
-    return {"id": change.id, "change": change.kind, "fields": fields, "problems": change.problems}
+    return {"id": change.id, "change": change.kind, "fields": fields, "notes": change.notes,
+            "problems": change.problems}  # fmt: skip
 
 
 def _short(value: Any) -> str:
