@@ -46,6 +46,7 @@ CRONZIMUS: dict[str, Any] = {
     "JOB_FUNCTIONS": env.texts("JOB_FUNCTIONS", [], checks.are_references),
     "LISTENERS": env.texts("LISTENERS", [], checks.are_references),
     "JOB_DEFAULTS": env.json("JOB_DEFAULTS", {}, checks.holds(dict)),
+    "SECRETS": env.json("SECRETS", {}, checks.holds(dict)),
     # A server has no sample job: it would run every five seconds for ever.
     "JOBS": env.json("JOBS", SAMPLE_JOBS if DEBUG else [], checks.holds(list, dict)),
     # What the built-in functions may do; see docs/functions.md.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from django.db import DEFAULT_DB_ALIAS, connection, router
 from .conf import conf, problems, wrong_values
 from .core.zone_data import package_data, used_data
 from .definitions import policies
+from .functions import secrets
 
 if TYPE_CHECKING:  # the checks of a site's pages load what they need themselves: a scheduler has no use for it
     from django.urls import URLResolver
@@ -35,6 +37,7 @@ def register_checks() -> None:
     """Register the checks of this module with Django."""
     for check in (
         check_installed_apps, check_time_zones, check_zone_data, check_databases, check_sqlite, check_body_limit,
+        check_secrets,
     ):  # fmt: skip
         register(check, "cronzimus")
     register(check_encoding, Tags.database)
@@ -62,6 +65,7 @@ def errors() -> list[CheckMessage]:
 
 def _wrong_values() -> Iterator[str]:
     yield from (f"JOB_DEFAULTS: {name} {text}" for name, text in policies.policy_problems(conf.JOB_DEFAULTS).items())
+    yield from (f"SECRETS: {text}" for text in secrets.setting_problems(conf.SECRETS))
     for network in conf.JOB_HTTP_ALLOWED_NETWORKS:
         if not _is_network(network):
             yield f"JOB_HTTP_ALLOWED_NETWORKS: {network!r} is not a network, such as 10.1.0.0/16"
@@ -129,6 +133,15 @@ def check_body_limit(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
         return []
     hint = "Set it to a number of bytes, such as Django's default of 2621440."
     return [Error("DATA_UPLOAD_MAX_MEMORY_SIZE is None: no body is too large.", hint=hint, id="cronzimus.E006")]
+
+
+def check_secrets(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """Warn that the folder of the secrets cannot be read (cronzimus.W006)."""
+    folder = secrets.folder()
+    if folder is None or os.access(folder, os.R_OK | os.X_OK):
+        return []
+    hint = "Mount it where the schedulers run, or correct 'folder' in SECRETS."
+    return [CheckWarning(f"The folder of the secrets cannot be read: {folder}.", hint=hint, id="cronzimus.W006")]
 
 
 def check_templates(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:

@@ -26,6 +26,15 @@ def pid() -> int:
     return os.getpid()
 
 
+@register("tests:reveal")
+def reveal(value: str) -> str:
+    """Write a secret in pieces that arrive one by one, and return it."""
+    for piece in (value[:5], value[5:], "\n", f"{value}\n"):
+        os.write(1, piece.encode())
+        time.sleep(0.02)
+    return value.upper() + value
+
+
 @register("tests:noisy")
 def noisy(context: RunContext) -> dict[str, int]:
     """Write in every way there is, and return something."""

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from ..core.exceptions import InvalidArguments
 from ..core.json import unstorable
+from ..core.secrets import reference_problem
 from ..functions import registry
 
 
@@ -29,7 +30,7 @@ def argument_problems(args: object, kwargs: object) -> dict[str, str]:
     if not isinstance(kwargs, dict) or not all(isinstance(name, str) for name in kwargs):
         problems["kwargs"] = "must be an object of the named arguments"
     for name, value in (("args", args), ("kwargs", kwargs)):
-        if message := unstorable(value):
+        if message := unstorable(value) or reference_problem(value):
             problems[name] = message
     return problems
 

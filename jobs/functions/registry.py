@@ -24,6 +24,7 @@ from django.utils.module_loading import module_has_submodule
 from ..conf import conf, wrong_values
 from ..core.exceptions import InvalidArguments, InvalidFunction
 from ..core.references import resolve
+from ..core.secrets import names_in
 from .context import Database, RunContext
 
 __all__ = ["Database", "Function", "RunContext", "discover", "functions", "lookup", "register"]
@@ -80,7 +81,10 @@ class Function:
         return self.signature.replace(parameters=kept)
 
     def check(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-        """Raise `InvalidArguments` unless `args` and `kwargs` fit the signature and pass the function's own check."""
+        """Raise `InvalidArguments` unless `args` and `kwargs` fit the signature and pass the function's own check.
+
+        The own check waits until the job runs where the arguments refer to secrets: it would see no values.
+        """
         taken = sorted(self.injected.keys() & kwargs.keys())
         if taken:
             raise InvalidArguments(fields={"kwargs": f"{', '.join(taken)}: filled in when the job runs; leave it out"})
@@ -90,7 +94,7 @@ class Function:
             message = str(error)[:200]
             field = "args" if message.startswith(("missing", "too many")) else "kwargs"
             raise InvalidArguments(fields={field: f"{message}; {self.reference} takes {self.takes}"}) from error
-        if message := self._refusal(args, kwargs):
+        if not names_in(list(args), kwargs) and (message := self._refusal(args, kwargs)):
             raise InvalidArguments(fields={"kwargs" if kwargs else "args": message})
 
     def bind(

@@ -1,4 +1,4 @@
-"""Warnings of a job: surprising effects of its trigger, and runs that overlap."""
+"""Warnings of a job: surprising effects of its trigger, runs that overlap, and secrets."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from statistics import median
 
 from ..core.exceptions import InvalidTrigger
 from ..core.runs import RunStatus
-from ..core.triggers import TriggerWarning, warnings_of
+from ..core.secrets import KEY, names_in, plain_secrets
+from ..core.triggers import TriggerWarning, WarningCode, warnings_of
 from ..definitions.triggers import trigger_of
+from ..functions import secrets
 from ..models import Job, Run
 from ..models.run import duration
 
@@ -29,7 +31,28 @@ def usual_duration(job_id: str) -> float | None:
 
 
 def job_warnings(job: Job, now: datetime) -> list[TriggerWarning]:
-    """Return the warnings of a stored job; none where its row is damaged, or where nothing is to come."""
+    """Return the warnings of a stored job. Its trigger has none where it is damaged, or where nothing is to come."""
+    return [*_trigger_warnings(job, now), *secret_warnings(job.args, job.kwargs)]
+
+
+def secret_warnings(args: object, kwargs: object) -> list[TriggerWarning]:
+    """Return warnings of arguments: secrets that are not found, and names that look secret with a plain text."""
+    found = [
+        TriggerWarning(
+            WarningCode.UNKNOWN_SECRET,
+            f"The secret {name!r} is not found here: unless the schedulers find it, the job's runs fail.",
+        )
+        for name in names_in(args, kwargs)
+        if not secrets.exists(name)
+    ]
+    plain = ", ".join(map(repr, plain_secrets([args, kwargs])))
+    if plain:
+        message = f'{plain} looks secret and is stored in plain text: use {{"{KEY}": "NAME"}}.'
+        found.append(TriggerWarning(WarningCode.PLAIN_SECRET, message))
+    return found
+
+
+def _trigger_warnings(job: Job, now: datetime) -> list[TriggerWarning]:
     if job.next_run_time is None and not job.paused:
         return []
     took = usual_duration(job.pk) if job.run_count else None

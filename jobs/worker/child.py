@@ -47,7 +47,8 @@ def _serve(requests: int, replies: int) -> None:
         _send(replies, messages.encode(ready=True))
         for line in lines:
             surroundings.restore()
-            outcome = execute(messages.decode_run(line), SystemClock(), send_progress)
+            run, hidden = messages.decode_run(line)
+            outcome = execute(run, SystemClock(), send_progress, hidden=hidden)
             _flush_streams()
             _send(replies, messages.encode_end(outcome))
             if _signals_received:

@@ -7,6 +7,7 @@ The scheduler sends runs. The worker sends `{"ready": true}` once it has loaded 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,15 +17,16 @@ END_FIELDS = ("status", "result", "error", "traceback")
 """The fields of an outcome that the worker knows; the scheduler has the others."""
 
 
-def encode_run(run: HeldRun) -> bytes:
-    """Return the line that asks for `run`."""
-    return encode(**run._asdict() | {"scheduled_time": run.scheduled_time.isoformat()})
+def encode_run(run: HeldRun, hidden: Sequence[str] = ()) -> bytes:
+    """Return the line that asks for `run`, whose arguments have the secrets `hidden`."""
+    return encode(**run._asdict() | {"scheduled_time": run.scheduled_time.isoformat(), "hidden": list(hidden)})
 
 
-def decode_run(line: str) -> HeldRun:
-    """Return the run that a line asks for."""
+def decode_run(line: str) -> tuple[HeldRun, list[str]]:
+    """Return the run that a line asks for, and the secrets among its arguments."""
     fields = json.loads(line)
-    return HeldRun(**fields | {"scheduled_time": datetime.fromisoformat(fields["scheduled_time"])})
+    hidden: list[str] = fields.pop("hidden")
+    return HeldRun(**fields | {"scheduled_time": datetime.fromisoformat(fields["scheduled_time"])}), hidden
 
 
 def encode_end(outcome: Outcome) -> bytes:

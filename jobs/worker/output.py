@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -19,6 +19,7 @@ from functools import partial
 from typing import IO, Any, TextIO, cast
 
 from ..core.output import HEAD, LIMIT, TAIL, StoredOutput, mark
+from ..core.secrets import Masker
 
 MAX_PARTS = 1000
 """Pieces of text that are kept apart before they are joined: most are shorter than what Python needs to keep them."""
@@ -27,9 +28,12 @@ SLACK = 64 * 1024
 
 
 class Output:
-    """What one run has written: all of it, or its head and its tail where it is longer than `LIMIT`."""
+    """What one run has written: all of it, or its head and its tail where it is longer than `LIMIT`.
 
-    __slots__ = ("_ended", "_head", "_head_size", "_lock", "_size", "_tail", "_tail_size")
+    Secrets that the run was given are masked.
+    """
+
+    __slots__ = ("_ended", "_head", "_head_size", "_lock", "_masker", "_size", "_tail", "_tail_size")
 
     def __init__(self) -> None:
         """Start empty."""
@@ -37,6 +41,7 @@ class Output:
         self._tail: list[str] = []
         self._head_size = self._tail_size = self._size = 0
         self._ended = False
+        self._masker: Masker | None = None
         # A run may write from threads of its own.
         self._lock = threading.Lock()
 
@@ -45,25 +50,42 @@ class Output:
         """How many characters the run has written, kept or not."""
         return self._size
 
+    def hide(self, secrets: Sequence[str]) -> None:
+        """Mask `secrets` in what is written from now on."""
+        if secrets:
+            self._masker = Masker(secrets)
+
+    @property
+    def hides(self) -> bool:
+        """Whether there are secrets to mask."""
+        return self._masker is not None
+
+    def masked(self, text: str) -> str:
+        """Return a whole text without the secrets."""
+        return text if self._masker is None else self._masker.mask(text)
+
     def write(self, text: str) -> bool:
         """Keep `text`. Returns False where the run has ended."""
         with self._lock:
             if self._ended:
                 return False
-            self._size += len(text)
-            room = HEAD - self._head_size
-            if room > 0:
-                self._head.append(text[:room])
-                self._head_size += min(len(text), room)
-                if len(self._head) > MAX_PARTS:
-                    self._head = ["".join(self._head)]
-                text = text[room:]
-            if text:
-                self._tail.append(text)
-                self._tail_size += len(text)
-                if len(self._tail) > MAX_PARTS or self._tail_size > TAIL + SLACK:
-                    self._cut_tail()
+            self._keep(text if self._masker is None else self._masker.feed(text))
             return True
+
+    def _keep(self, text: str) -> None:
+        self._size += len(text)
+        room = HEAD - self._head_size
+        if room > 0:
+            self._head.append(text[:room])
+            self._head_size += min(len(text), room)
+            if len(self._head) > MAX_PARTS:
+                self._head = ["".join(self._head)]
+            text = text[room:]
+        if text:
+            self._tail.append(text)
+            self._tail_size += len(text)
+            if len(self._tail) > MAX_PARTS or self._tail_size > TAIL + SLACK:
+                self._cut_tail()
 
     def _cut_tail(self) -> None:
         tail = "".join(self._tail)
@@ -75,6 +97,8 @@ class Output:
     def end(self) -> StoredOutput:
         """Return what is kept, and take no more."""
         with self._lock:
+            if self._masker is not None and not self._ended:
+                self._keep(self._masker.flush())
             self._ended = True
         return self.stored()
 
@@ -119,7 +143,7 @@ class _Stream(io.TextIOBase):
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
         # A thread may outlive its run: what it writes then goes where everything else goes.
-        return len(text) if output.write(text) else self.stream.write(text)
+        return len(text) if output.write(text) else self.stream.write(output.masked(text))
 
     def flush(self) -> None:
         if _current.get() is None:
@@ -185,7 +209,7 @@ def capturing() -> Iterator[None]:
     handler.setFormatter(logging.Formatter("{levelname} {name}: {message}", style="{"))
     root = logging.getLogger()
     root.addHandler(handler)
-    with _threads_carry_output(), open(os.devnull, "w") as nowhere:
+    with _threads_carry_output(), _records_are_masked(), open(os.devnull, "w") as nowhere:
         # A stream is None where the process was started without it.
         sys.stdout, sys.stderr = (_Stream(stream or nowhere) for stream in streams)
         try:
@@ -204,6 +228,35 @@ def captured() -> Iterator[Output]:
         yield output
     finally:
         _current.reset(token)
+
+
+@contextmanager
+def _records_are_masked() -> Iterator[None]:
+    """Within this context, what a run logs has its secrets masked, whichever handler writes it."""
+    make = logging.getLogRecordFactory()
+
+    def make_masked(*args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = make(*args, **kwargs)
+        output = _current.get()
+        if output is not None and output.hides:
+            _mask(record, output)
+        return record
+
+    logging.setLogRecordFactory(make_masked)
+    try:
+        yield
+    finally:
+        if logging.getLogRecordFactory() is make_masked:
+            logging.setLogRecordFactory(make)
+
+
+def _mask(record: logging.LogRecord, output: Output) -> None:
+    try:
+        record.msg, record.args = output.masked(record.getMessage()), None
+    except Exception:  # the message does not fit its arguments: the handler reports that
+        record.args = None
+    if record.exc_info and record.exc_info[0] is not None:
+        record.exc_text = output.masked(logging.Formatter().formatException(record.exc_info))
 
 
 @contextmanager

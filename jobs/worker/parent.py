@@ -17,7 +17,7 @@ from ..scheduler.store.held import HeldRun
 from . import messages
 from .launch import Launcher
 from .output import Output
-from .runner import Activity
+from .runner import Activity, resolve
 
 START_SECONDS = 60.0
 """How long a worker may take to load Django."""
@@ -97,12 +97,15 @@ class Worker:
     def call(self, run: HeldRun, activity: Activity) -> dict[str, Any]:
         """Have the function of `run` called, and return how it ended: status, result, error and traceback.
 
-        Its output and its progress go to `activity` meanwhile. Raises `WorkerDied` where the process ended, and
-        `Stopped` where the run took longer than its timeout or `stop` was called; the process has ended then, too.
+        Its output and its progress go to `activity` meanwhile. References to secrets are resolved here, so that the
+        same values are sent and masked. Raises `UnknownSecret`; `WorkerDied` where the process ended; and `Stopped`
+        where the run took longer than its timeout or `stop` was called: the process has ended then, too.
         """
+        called, hidden = resolve(run)
+        activity.output.hide(hidden)
         self.runs += 1
         self._stop = None
-        self._unsent = messages.encode_run(run)
+        self._unsent = messages.encode_run(called, hidden)
         self._watched.register(self._requests, select.POLLOUT)
         deadline = None if run.timeout is None else time.monotonic() + run.timeout
 

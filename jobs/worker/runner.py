@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from types import CoroutineType, TracebackType
 from typing import Any
@@ -15,7 +15,8 @@ from ..core.clock import Clock
 from ..core.exceptions import InvalidArguments
 from ..core.json import MAX_STORED_DEPTH, is_deeper
 from ..core.runs import RunStatus
-from ..functions import registry
+from ..core.secrets import names_in
+from ..functions import registry, secrets
 from ..functions.context import Database, RunContext
 from ..scheduler.store.held import Called, HeldRun, Outcome
 from . import coroutines
@@ -74,10 +75,18 @@ class Activity:
         )
 
 
-def execute(run: HeldRun, clock: Clock, started: Callable[[Activity], None], *, keep_called: bool = False) -> Outcome:
+def execute(
+    run: HeldRun,
+    clock: Clock,
+    started: Callable[[Activity], None],
+    *,
+    keep_called: bool = False,
+    hidden: Sequence[str] | None = None,
+) -> Outcome:
     """Call `started`, then the function of `run`, both in this thread, and return the outcome.
 
-    With `keep_called` the outcome has what the function returned or raised. Never raises: whatever the function raises,
+    With `keep_called` the outcome has what the function returned or raised. `hidden` has the secrets among the
+    arguments; None: references to secrets are still to be resolved. Never raises: whatever the function raises,
     `SystemExit` included, becomes the outcome.
     """
     with captured() as output:
@@ -86,49 +95,63 @@ def execute(run: HeldRun, clock: Clock, started: Callable[[Activity], None], *, 
         before = prepare_connections()
         process = os.getpid()
         try:
-            value = _call(run, activity.context)
-            ended = _ended(value, keep_called)
+            called, hidden = resolve(run) if hidden is None else (run, hidden)
+            output.hide(hidden)
+            value = _call(called, activity.context, check=bool(hidden))
+            ended = _ended(value, output, keep_called)
         except BaseException as error:
             look_again()
-            ended = _failed(error, keep_called)
+            ended = _failed(error, output, keep_called)
         if os.getpid() != process:
             # The function forked, and this is the child: it must neither answer nor take other runs.
             os._exit(0)
         if tidy_connections(before) and ended["status"] is RunStatus.SUCCEEDED:
-            ended = _failed(RuntimeError("the function left a transaction open: it was rolled back"), keep_called)
+            left_open = RuntimeError("the function left a transaction open: it was rolled back")
+            ended = _failed(left_open, output, keep_called)
         if activity.context.noticed_cancel:
             ended |= {"status": RunStatus.CANCELLED, "reason": activity.reason}
         return activity.outcome(clock.now(), **ended)
 
 
-def _call(run: HeldRun, context: RunContext) -> Any:
+def resolve(run: HeldRun) -> tuple[HeldRun, list[str]]:
+    """Return `run` with secrets in place of references to them, and the secrets. Raises `UnknownSecret`."""
+    if not (run.args or run.kwargs) or not names_in(run.args, run.kwargs):
+        return run, []
+    args, kwargs, values = secrets.resolve(run.args, run.kwargs)
+    return run._replace(args=args, kwargs=kwargs), values
+
+
+def _call(run: HeldRun, context: RunContext, *, check: bool) -> Any:
+    """Call the function. With `check` its own check comes before: it could not be asked while secrets were missing."""
     if not isinstance(run.args, list) or not isinstance(run.kwargs, dict):
         raise InvalidArguments("the stored arguments are damaged: args must be an array, and kwargs an object")
     function = registry.lookup(run.func)
+    if check:
+        function.check(run.args, run.kwargs)
     args, kwargs = function.bind(run.args, run.kwargs, {Database: Database(), RunContext: context})
     result = function.call(*args, **kwargs)
     return coroutines.run(result, context) if isinstance(result, CoroutineType) else result
 
 
-def _ended(value: Any, keep_called: bool) -> dict[str, Any]:
-    ended: dict[str, Any] = {"status": RunStatus.SUCCEEDED, "result": _as_json(value)}
+def _ended(value: Any, output: Output, keep_called: bool) -> dict[str, Any]:
+    ended: dict[str, Any] = {"status": RunStatus.SUCCEEDED, "result": _as_json(value, output)}
     return ended | {"called": Called(value, None)} if keep_called else ended
 
 
-def _failed(error: BaseException, keep_called: bool) -> dict[str, Any]:
+def _failed(error: BaseException, output: Output, keep_called: bool) -> dict[str, Any]:
     ended = {
         "status": RunStatus.FAILED,
-        "error": _described(error)[:MAX_ERROR],
-        "traceback": _traceback(error)[-MAX_TRACEBACK:],
+        "error": output.masked(_described(error))[:MAX_ERROR],
+        "traceback": output.masked(_traceback(error))[-MAX_TRACEBACK:],
     }
     return ended | {"called": Called(None, error)} if keep_called else ended
 
 
-def _as_json(result: Any) -> str:
+def _as_json(result: Any, output: Output) -> str:
     if result is None:
         return ""
     try:
-        text = json.dumps(result, default=repr, allow_nan=False, ensure_ascii=False)
+        text = output.masked(json.dumps(result, default=repr, allow_nan=False, ensure_ascii=False))
         # PostgreSQL's jsonb stores neither NUL nor lone surrogates, not even escaped.
         kept = (
             len(text) <= MAX_RESULT
@@ -136,14 +159,15 @@ def _as_json(result: Any) -> str:
             and storable(text) == text
             and not is_deeper(result, MAX_STORED_DEPTH)
         )
-        return text if kept else _repr_as_json(result)
+        return text if kept else _repr_as_json(result, output)
     except Exception:
-        return _repr_as_json(result)
+        return _repr_as_json(result, output)
 
 
-def _repr_as_json(result: Any) -> str:
+def _repr_as_json(result: Any, output: Output) -> str:
     try:
-        return json.dumps(storable(ascii(result))[: MAX_RESULT // 2 - 1], ensure_ascii=False)
+        text = output.masked(storable(ascii(result)))
+        return json.dumps(text[: MAX_RESULT // 2 - 1], ensure_ascii=False)
     except Exception as error:
         return json.dumps(f"<{type(result).__name__}, whose repr() raised {type(error).__name__}>")
 

@@ -23,6 +23,7 @@ from .support import Process
 ENVIRONMENT = {
     "DEBUG": "true", "SECRET_KEY": "only-for-tests", "TIME_ZONE": "UTC", "JOBS": "[]",
     "JOB_MODULES": f"tests.job_functions,{process_functions.__name__}",
+    "SECRETS": '{"env_prefix": "JOB_SECRET_"}', "JOB_SECRET_CRM": "hunter2-hunter2",
 }  # fmt: skip
 PATIENCE = 40.0
 """Seconds that a run may take on a busy machine."""

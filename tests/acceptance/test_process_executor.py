@@ -48,6 +48,20 @@ def test_a_function_runs_in_a_process_and_all_that_it_writes_is_its_output() -> 
     assert sorted(run.output.splitlines()) == sorted(lines)
 
 
+def test_a_process_gets_a_secret_and_what_it_writes_is_masked() -> None:
+    run = ended(queued("tests:reveal", {"$secret": "CRM"}))
+    assert (run.status, run.error) == ("succeeded", "")
+    assert (run.output, run.result) == ("***\n***\n", "HUNTER2-HUNTER2***")
+
+
+def test_an_unknown_secret_fails_the_run_and_keeps_the_process() -> None:
+    before = ended(queued("tests:pid")).result
+    run = ended(queued("tests:reveal", {"$secret": "NOPE"}))
+    assert run.status == "failed"
+    assert "there is no secret 'NOPE'" in run.error
+    assert ended(queued("tests:pid")).result == before
+
+
 def test_a_process_is_kept_for_the_next_run(scheduler: Process) -> None:
     first, second = ended(queued("tests:pid")), ended(queued("tests:pid"))
     assert first.result == second.result != scheduler.pid

@@ -171,6 +171,16 @@ def test_older_time_zone_data_than_there_is(
         assert "use_newest_data" in str(messages[0].hint)
 
 
+def test_a_folder_of_secrets_that_cannot_be_read(settings: Settings, tmp_path: Path) -> None:
+    def messages() -> list[str]:
+        return [message.msg for message in run_checks(tags=["cronzimus"]) if message.id == "cronzimus.W006"]
+
+    settings.CRONZIMUS = settings.CRONZIMUS | {"SECRETS": {"folder": str(tmp_path)}}
+    assert messages() == []
+    settings.CRONZIMUS = settings.CRONZIMUS | {"SECRETS": {"folder": str(tmp_path / "none")}}
+    assert messages() == [f"The folder of the secrets cannot be read: {tmp_path / 'none'}."]
+
+
 def test_the_docs_list_every_check() -> None:
     pattern = r"cronzimus\.[EW]\d{3}"
     documented = re.findall(rf"^\| `({pattern})`", (ROOT / "docs" / "embed.md").read_text(), flags=re.M)

@@ -31,6 +31,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"JOBS": [{}, HIDDEN]}, "JOBS: must be a list of dictionaries; entry 1 is a text"),
     ({"JOB_DEFAULTS": [HIDDEN]}, "JOB_DEFAULTS: must be a dictionary, not a list"),
     ({"JOB_DEFAULTS": {"coalesce": HIDDEN}}, "JOB_DEFAULTS: coalesce must be true or false"),
+    ({"SECRETS": {"dir": HIDDEN}}, "SECRETS: has no key 'dir'"),
+    ({"SECRETS": {"env": HIDDEN}}, "SECRETS: env must be a list of environment variables"),
+    ({"SECRETS": {"env_prefix": 5}}, "SECRETS: env_prefix must be a text"),
+    ({"SECRETS": {"folder": HIDDEN}}, "SECRETS: folder must be an absolute path, such as /run/secrets"),
 ]
 
 

@@ -1,4 +1,4 @@
-"""What warnings of triggers are."""
+"""What warnings of jobs are: most are about triggers."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ class WarningCode(StrEnum):
     REPEATED_BY_CLOCK = "repeated_by_clock"
     MOVED_BY_CLOCK = "moved_by_clock"
     OVERLAP = "overlap"
+    UNKNOWN_SECRET = "unknown_secret"  # noqa: S105 (a name)
+    PLAIN_SECRET = "plain_secret"  # noqa: S105 (a name)
 
 
 class TriggerWarning(NamedTuple):

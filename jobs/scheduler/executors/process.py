@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from ...core.runs import RunStatus
+from ...functions.secrets import UnknownSecret
 from ...worker.launch import Launcher
 from ...worker.output import Output
 from ...worker.parent import Stopped, Worker, WorkerDied
@@ -70,6 +71,8 @@ class ProcessExecutor(ThreadExecutor):
             with self._workers_lock:
                 self._workers[run.id] = worker
             ended = worker.call(run, activity)
+        except UnknownSecret as error:
+            ended = {"status": RunStatus.FAILED, "error": str(error), "traceback": ""}
         except Stopped as stopped:
             ended = {"status": stopped.status, "reason": stopped.reason}
         except WorkerDied:
