@@ -14,14 +14,19 @@ from hypothesis import settings as hypothesis_settings
 from tests import job_functions
 from tests.fakes import FakeClock
 
-hypothesis_settings.register_profile("shared machine", deadline=None, max_examples=100)
-hypothesis_settings.load_profile("shared machine")
-
 CONTROL = ("SAVEPOINT", "RELEASE", "ROLLBACK", "BEGIN", "COMMIT", "SET")
-
 
 CI = os.environ.get("CI", "").lower() == "true"
 """Whether every test has to run: the slow ones too, and those that need a service."""
+
+
+def examples(number: int) -> int:
+    """Return how many examples of a property are tried: `number` with CI=true, a quarter of them without."""
+    return number if CI else number // 4
+
+
+hypothesis_settings.register_profile("shared machine", deadline=None, max_examples=examples(100))
+hypothesis_settings.load_profile("shared machine")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -38,6 +43,20 @@ def skip_or_fail(reason: str) -> None:
     if CI:
         pytest.fail(f"{reason} (CI=true: nothing is skipped)")
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """Make the databases, and have tests that commit emptied quickly."""
+    from django.test import TransactionTestCase
+
+    from tests.emptying import Emptying  # here: the unit tests need no database
+
+    with django_db_blocker.unblock():
+        emptying = Emptying()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda case: emptying.run())
+        yield
 
 
 @pytest.fixture

@@ -51,8 +51,15 @@ def filled(monkeypatch: pytest.MonkeyPatch) -> None:
     User.objects.create_superuser("ana", password="secret", first_name="Ana", last_name="Meyer")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", ["desk", "phone"])
+@pytest.mark.parametrize(
+    ("size", "scheme"),
+    [
+        ("desk", "light"),
+        ("phone", "dark"),
+        pytest.param("desk", "dark", marks=pytest.mark.slow),
+        pytest.param("phone", "light", marks=pytest.mark.slow),
+    ],
+)
 def test_no_page_has_an_error_or_leaves_anybody_out(
     filled: None, chromium: Browser, live_server: Any, size: str, scheme: Any
 ) -> None:  # fmt: skip

@@ -18,6 +18,8 @@ from tests.waiting import until
 from .conftest import Databases
 from .support import ROOT, Site
 
+pytestmark = pytest.mark.slow
+
 MakeSite = Callable[[str], Site]
 PAGE = (ROOT / "docs" / "backup.md").read_text()
 

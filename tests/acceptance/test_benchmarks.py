@@ -15,8 +15,10 @@ from tests.waiting import until
 
 from .support import ROOT
 
+OTHERS = [pytest.param(name, marks=pytest.mark.slow) for name in (*SCRIPTS, "soak") if name != "burst"]
 
-@pytest.mark.parametrize("name", [*SCRIPTS, "soak"])
+
+@pytest.mark.parametrize("name", ["burst", *OTHERS])
 def test_a_script_that_is_ended_by_a_signal_removes_its_database(name: str, tmp_path: Path) -> None:
     command = [sys.executable, ROOT / "benchmarks" / f"{name}.py", "--databases", "sqlite"]
     environment = {"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path)}

@@ -16,6 +16,8 @@ from .checker import Demand, Mark
 from .support import Process, Site
 from .test_schedulers import assert_good, assert_in_time, stop
 
+pytestmark = pytest.mark.slow
+
 HOUR = 3600
 
 

@@ -66,16 +66,16 @@ def test_gunicorn_needs_no_home(sqlite_site: Site) -> None:
 
 
 @pytest.mark.parametrize("vendor", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
-@pytest.mark.parametrize("path", ["/api/health", "/scheduler/jobs"])
-def test_a_web_before_its_migrations_says_so(make_site: object, vendor: str, path: str) -> None:
+def test_a_web_before_its_migrations_says_so(make_site: object, vendor: str) -> None:
     site: Site = make_site(vendor)  # type: ignore[operator]
     started = site.start("manage.py", "migrate", "cronzimus", "zero", "--verbosity=0")
     assert started.wait(60) == 0
     _, address = started_web(site)
-    with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(address + path, timeout=20)  # noqa: S310
-    assert refused.value.code == 503
-    assert json.loads(refused.value.read())["error"].endswith("run 'manage.py migrate'.")
+    for path in ("/api/health", "/scheduler/jobs"):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(address + path, timeout=20)  # noqa: S310
+        assert refused.value.code == 503
+        assert json.loads(refused.value.read())["error"].endswith("run 'manage.py migrate'.")
 
 
 def test_below_a_path_of_another_site_every_address_has_it(sqlite_site: Site) -> None:

@@ -22,6 +22,8 @@ from .conftest import Databases, migrate
 from .support import Site
 from .test_schedulers import assert_good, assert_in_time, stop
 
+pytestmark = pytest.mark.slow
+
 JOB_IDS = [f"job-{number}" for number in range(20)]
 CHUNK = b"\0" * 65536
 

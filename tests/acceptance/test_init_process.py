@@ -64,7 +64,7 @@ def is_zombie(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_process_1_passes_a_signal_on_and_ends_with_the_scheduler(container: Process, number: signal.Signals) -> None:
     (process_1,) = children(container.pid)
     let_pass(1)

@@ -25,7 +25,7 @@ JOB_IDS = [f"job-{number}" for number in range(20)]
 
 
 @pytest.mark.postgresql
-@pytest.mark.parametrize("mode", ["fast", "immediate"])
+@pytest.mark.parametrize("mode", ["fast", pytest.param("immediate", marks=pytest.mark.slow)])
 def test_a_restart_of_postgresql_loses_no_fire_time(cluster: Cluster, tmp_path: Path, mode: str) -> None:
     port = free_port()
     site = Site(cluster.start(port), tmp_path)
@@ -58,7 +58,10 @@ def test_a_restart_of_postgresql_loses_no_fire_time(cluster: Cluster, tmp_path: 
 
 
 @pytest.mark.postgresql
-@pytest.mark.parametrize("busy", [False, True], ids=["idle", "with an outcome to write"])
+@pytest.mark.parametrize(
+    "busy",
+    [pytest.param(False, id="idle"), pytest.param(True, id="with an outcome to write", marks=pytest.mark.slow)],
+)
 def test_a_scheduler_that_is_stopped_while_postgresql_is_gone_fails_only_where_something_is_lost(
     cluster: Cluster, tmp_path: Path, busy: bool
 ) -> None:
@@ -84,6 +87,7 @@ def test_a_scheduler_that_is_stopped_while_postgresql_is_gone_fails_only_where_s
         print(site.logs())  # pytest shows it where the test failed
 
 
+@pytest.mark.slow
 @pytest.mark.postgresql
 def test_connections_that_are_cut_lose_no_fire_time(make_site: MakeSite) -> None:
     site = make_site("postgresql")
@@ -105,6 +109,7 @@ def test_connections_that_are_cut_lose_no_fire_time(make_site: MakeSite) -> None
     assert_in_time(site, demand(told, began, cut))
 
 
+@pytest.mark.slow
 @pytest.mark.postgresql
 def test_tables_that_are_locked_on_postgresql_for_ten_seconds_lose_no_fire_time(make_site: MakeSite) -> None:
     sites = {"cronzimus_job": make_site("postgresql"), "cronzimus_run": make_site("postgresql")}
@@ -126,6 +131,7 @@ def test_tables_that_are_locked_on_postgresql_for_ten_seconds_lose_no_fire_time(
         assert_in_time(site, demand(told, locked, released))
 
 
+@pytest.mark.slow
 @pytest.mark.postgresql
 def test_a_job_that_is_locked_for_longer_than_a_lease_costs_no_scheduler_its_runs(make_site: MakeSite) -> None:
     site = make_site("postgresql")
@@ -140,6 +146,7 @@ def test_a_job_that_is_locked_for_longer_than_a_lease_costs_no_scheduler_its_run
     assert "lost" not in {row.status for row in site.rows()}
 
 
+@pytest.mark.slow
 def test_a_lock_that_another_holds_on_sqlite_for_ten_seconds_loses_no_fire_time(sqlite_site: Site) -> None:
     site = sqlite_site
     site.jobs = [site.job(job_id) for job_id in JOB_IDS]

@@ -13,6 +13,8 @@ from datetime import UTC, datetime, timedelta
 from threading import Barrier
 from typing import Any
 
+import pytest
+
 from tests.waiting import let_pass, until
 
 from .checker import Break, problems
@@ -96,6 +98,7 @@ class Breaker:
         self.breaks.append(Break(job_id=self.job["id"], start=self._start, end=(asked, answered)))
 
 
+@pytest.mark.slow
 def test_a_job_that_is_paused_or_removed_as_it_is_due_runs_before_it_or_says_why_not(site: Site) -> None:
     schedulers = site.schedulers(2)
     web = site.web(workers=2, threads=4)

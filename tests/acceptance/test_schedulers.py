@@ -8,6 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from tests.waiting import let_pass, until
 
 from .checker import Demand, Outage, problems, unmet
@@ -49,6 +51,7 @@ def test_two_schedulers_run_each_of_two_hundred_jobs_every_second_once(site: Sit
     assert {mark.pid for mark in site.marks()} == {first.pid, second.pid}
 
 
+@pytest.mark.slow
 def test_schedulers_that_are_killed_one_after_the_other_and_all_at_once_leave_what_they_ran_lost_and_miss_nothing(
     sites: list[Site],
 ) -> None:
@@ -87,6 +90,7 @@ def kill_one_after_the_other(site: Site) -> None:
     assert [row.status for row in site.rows()].count("lost") >= len(deaths)
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_froze_past_its_lease_starts_nothing_that_it_no_longer_holds(sites: list[Site]) -> None:
     on_each(sites, freeze_past_its_lease)
 

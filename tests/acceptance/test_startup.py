@@ -63,8 +63,15 @@ def test_a_scheduler_that_waits_stops_when_it_is_told_to(tmp_path: Path) -> None
 
 
 @pytest.mark.postgresql
-@pytest.mark.parametrize("options", [["--once"], []], ids=["once", "loop"])
-@pytest.mark.parametrize("table", ["cronzimus_job", "cronzimus_scheduler"])
+@pytest.mark.parametrize(
+    ("options", "table"),
+    [
+        ([], "cronzimus_job"),
+        pytest.param([], "cronzimus_scheduler", marks=pytest.mark.slow),
+        pytest.param(["--once"], "cronzimus_job", marks=pytest.mark.slow),
+        pytest.param(["--once"], "cronzimus_scheduler", marks=pytest.mark.slow),
+    ],
+)
 def test_a_locked_table_is_said_and_a_signal_is_heard_meanwhile(
     make_site: object, options: list[str], table: str
 ) -> None:
@@ -82,7 +89,7 @@ def test_a_locked_table_is_said_and_a_signal_is_heard_meanwhile(
 
 
 @pytest.mark.postgresql
-@pytest.mark.parametrize("size", [20, 1])
+@pytest.mark.parametrize("size", [20, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_pool_of_transactions_is_refused_with_the_reason(make_site: object, size: int) -> None:
     site: Site = make_site("postgresql")  # type: ignore[operator]
     with pooler(site.url, "transaction", size) as url:
@@ -119,7 +126,9 @@ def test_a_pool_of_sessions_is_fine(make_site: object) -> None:
         assert scheduler.wait(10) == 0
 
 
-@pytest.mark.parametrize("options", [["--once"], []], ids=["once", "loop"])
+@pytest.mark.parametrize(
+    "options", [pytest.param(["--once"], id="once"), pytest.param([], id="loop", marks=pytest.mark.slow)]
+)
 def test_too_little_memory_for_its_threads_ends_it_with_one_message(sqlite_site: Site, options: list[str]) -> None:
     command = [sys.executable, "manage.py", "runscheduler", "--threads=1000", *options]
     result = subprocess.run(
@@ -180,7 +189,7 @@ def test_a_closed_terminal_ends_it(sqlite_site: Site, told_before: bool) -> None
 # --- make run --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seconds", [0.2, 0.8, 1.6, 3])
+@pytest.mark.parametrize("seconds", [0.8, *(pytest.param(at, marks=pytest.mark.slow) for at in (0.2, 1.6, 3))])
 def test_ctrl_c_while_it_starts_ends_everything_with_one_line(sqlite_site: Site, seconds: float) -> None:
     environment = {**sqlite_site.environment, "PORT": str(free_port())}
     popen = subprocess.Popen(

@@ -11,8 +11,10 @@ from tests.waiting import until
 
 from .support import Process, Site
 
+EACH = [pytest.param(closed, marks=pytest.mark.slow) for closed in ("<&-", ">&-", "2>&-")]
 
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+
+@pytest.mark.parametrize("closed", ["<&- >&- 2>&-", *EACH])
 def test_functions_print_where_the_scheduler_has_no_standard_streams(sqlite_site: Site, closed: str) -> None:
     site = sqlite_site
     rule = {"func": "tests:speak_everywhere", "trigger": "interval", "seconds": 1}

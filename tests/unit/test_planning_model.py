@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from jobs.core.planning import CATCH_UP, Busy, Policy, plan
 from jobs.core.runs import Overlap
+from tests.conftest import examples
 from tests.fakes import after, trigger
 
 from .strategies import BOUNDED_RULES
@@ -71,7 +72,7 @@ def model(rule: Any, due_at: datetime, policy: Policy, busy: Busy, now: datetime
     return sorted(rows, key=lambda row: row[1]), following
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(rule=RULES, policy=POLICIES, busy=BUSY, late=LATE)
 def test_a_plan_is_what_going_through_every_fire_time_gives(rule: Any, policy: Policy, busy: Busy, late: float) -> None:
     due_at = rule.next_after(after(-0.000001))

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from jobs.core.exceptions import InvalidTrigger
 from jobs.core.triggers.definition import Trigger, build_trigger, clean_trigger
+from tests.conftest import examples
 
-patient = settings(deadline=None, max_examples=200)  # the first look at a zone or a far year takes its time
+patient = settings(deadline=None, max_examples=examples(200))  # the first look at a zone or a far year takes its time
 MICROSECOND = timedelta(microseconds=1)
 ANCHOR = datetime(2027, 3, 26, 5, 6, 7, 89, tzinfo=UTC)
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Cairo", "Asia/Kathmandu"]

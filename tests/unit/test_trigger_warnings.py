@@ -10,6 +10,7 @@ from hypothesis import given, settings
 
 from jobs.core.triggers.definition import Trigger, build_trigger
 from jobs.core.triggers.warnings import TriggerWarning, WarningCode, warnings_of
+from tests.conftest import examples
 
 from .test_trigger_properties import definitions, instants
 
@@ -227,7 +228,7 @@ def test_what_fires_once_more_does_not_overlap() -> None:
     assert overlap(build("date", run_date="2027-06-01"), 10**9) == ""
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(definitions, instants)
 def test_every_trigger_has_warnings_at_any_time(definition: dict[str, Any], now: datetime) -> None:
     trigger = build_trigger(definition, anchor=now, default_timezone="UTC")
