@@ -6,13 +6,21 @@ from typing import Any
 
 from django.contrib.admin import AdminSite
 from django.contrib.admin.apps import SimpleAdminConfig
+from django.contrib.auth.signals import user_login_failed
 from django.http import HttpRequest
+
+from .logins import log_failed_login
 
 
 class CronzimusAdminConfig(SimpleAdminConfig):
     """Django's admin with our site. `urls.py` discovers the pages, because a scheduler needs none of them."""
 
     default_site = "cronzimus_site.admin.CronzimusAdminSite"
+
+    def ready(self) -> None:
+        """Log failed logins."""
+        super().ready()
+        user_login_failed.connect(log_failed_login, dispatch_uid="cronzimus_site.log_failed_login")
 
 
 class CronzimusAdminSite(AdminSite):
@@ -27,6 +35,14 @@ class CronzimusAdminSite(AdminSite):
         from jobs.admin.shell.shell import Shell
 
         return {**super().each_context(request), "shell": Shell(self, request)}
+
+    def login(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        """Show the form, or log in. Who has the right password and is not staff has failed, too."""
+        response = super().login(request, extra_context)
+        form = (getattr(response, "context_data", None) or {}).get("form")
+        if form is not None and form.is_bound and form.get_user() is not None:
+            log_failed_login(self, {"username": form.get_user().get_username()}, request)
+        return response
 
     def index(self, request: HttpRequest, extra_context: Any = None) -> Any:
         """Show the overview to those who may see jobs, and Django's list of pages to others."""

@@ -169,6 +169,18 @@ def are_origins(values: list[str]) -> None:
             raise ValueError(f"{value!r} is not an origin, such as https://cronzimus.example.com.")
 
 
+def are_named_origins(values: list[str]) -> None:
+    """Check that `values` are origins as browsers send them: exact, in lower case, without the usual port."""
+    are_origins(values)
+    for value in values:
+        if "*" in value:
+            raise ValueError(f"{value!r} has a wildcard; name each origin, such as https://app.example.com.")
+        usual = {"http": "80", "https": "443"}[value.partition(":")[0]]
+        sent = value.lower().removesuffix(f":{usual}")
+        if value != sent:
+            raise ValueError(f"browsers send {value!r} as {sent!r}; write it so.")
+
+
 def are_modules(values: list[str]) -> None:
     """Check that `values` are names of Python modules, as an import statement has them."""
     for value in values:

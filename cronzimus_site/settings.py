@@ -28,6 +28,7 @@ HTTPS = env.flag("HTTPS", False)
 # gunicorn reads the same variable, and takes the prefix off the paths of requests.
 FORCE_SCRIPT_NAME = env.text("SCRIPT_NAME", "", checks.is_path_prefix) or None
 CSRF_TRUSTED_ORIGINS = env.texts("CSRF_TRUSTED_ORIGINS", [], checks.are_origins)
+CORS_ALLOWED_ORIGINS = env.texts("CORS_ALLOWED_ORIGINS", [], checks.are_named_origins)
 TIME_ZONE = env.text("TIME_ZONE", "UTC", checks.is_time_zone)
 PORT = env.number("PORT", 5000, checks.between(1, 65535))
 LOG_LEVEL = env.text("LOG_LEVEL", "INFO", checks.one_of(("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")))
@@ -120,6 +121,11 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
+if CORS_ALLOWED_ORIGINS:
+    INSTALLED_APPS.append("corsheaders")
+    # Around all others, so that pages of those origins can read errors and redirects as well.
+    MIDDLEWARE.insert(0, "corsheaders.middleware.CorsMiddleware")
+
 ROOT_URLCONF = "cronzimus_site.urls"
 WSGI_APPLICATION = "cronzimus_site.wsgi.application"
 APPEND_SLASH = False
@@ -164,6 +170,15 @@ SECURE_CSP = {
     "frame-ancestors": ["'none'"],
     "object-src": ["'none'"],
 }
+# What pages of CORS_ALLOWED_ORIGINS may do: use the API with a token. A browser sends them no cookies of ours.
+CORS_URLS_REGEX = r"^/(api|scheduler|metrics)(/|\Z)"
+CORS_ALLOW_METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
+CORS_ALLOW_HEADERS = ("accept", "authorization", "content-type", "idempotency-key", "if-match", "if-none-match")
+CORS_EXPOSE_HEADERS = (
+    "ETag", "Idempotency-Replayed", "Link", "Location", "Retry-After", "WWW-Authenticate", "X-Total-Count",
+)  # fmt: skip
+CORS_PREFLIGHT_MAX_AGE = 3600
+
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 3600 if HTTPS else 0

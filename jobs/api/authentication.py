@@ -87,8 +87,11 @@ def refuse_other_sites(request: HttpRequest) -> None:
     """Raise `PermissionDenied` for a request that a page of another site had a browser send.
 
     Where no credentials are needed, a form or script on any page that a person opens could otherwise pause their jobs.
+    The origins in django-cors-headers' setting CORS_ALLOWED_ORIGINS may ask.
     """
     origin = request.META.get("HTTP_ORIGIN")
+    if origin in getattr(settings, "CORS_ALLOWED_ORIGINS", ()):
+        return
     is_foreign = origin is not None and origin.partition("://")[2].lower() != request.get_host().lower()
     if is_foreign or request.META.get("HTTP_SEC_FETCH_SITE") == "cross-site":
         raise PermissionDenied("Requests from pages of other sites are refused while the API asks for no token.")

@@ -19,6 +19,7 @@ from .lease import LEASE_SECONDS, Lease, Releases
 from .pruner import Pruner
 from .recorder import Batch, Recorder
 from .store import admission, claims, outcomes, recovery
+from .store.analysis import Analysis
 from .store.clock import DatabaseClock
 from .store.connection import require_current_file
 from .store.held import HeldRun, Outcome
@@ -69,6 +70,7 @@ class Tick:
         """When the last tick began, in monotonic seconds."""
         self._clock, self._events, self._bell, self._may_claim = clock, events, bell, may_claim
         self._pruner, self._inspector, self._incidents = Pruner(clock), Inspector(), IncidentWatch()
+        self._analysis = Analysis()
         self._due, self._waiting = Cooldown(), Cooldown()
         self._awaited: set[int] = set()
         self._unsettled = False
@@ -108,6 +110,7 @@ class Tick:
     def join(self) -> None:
         """Take a place among the schedulers."""
         self._clock.synchronise()
+        self._analysis.forget()
         recovery.recover(self._clock.now())
         self.lease.acquire()
 
@@ -203,6 +206,7 @@ class Tick:
         recovery.forget_stopped(now)
         self._incidents.refresh()
         self._inspector.work(now)
+        self._analysis.forget()
 
     def _capacity(self, pending: PendingWork, monotonic: float) -> dict[str, int]:
         """Return how many runs each executor may be given; nothing where nothing may be claimed."""

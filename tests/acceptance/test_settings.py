@@ -29,6 +29,7 @@ WRONG = [
     ("CSRF_TRUSTED_ORIGINS", "cronzimus.example.com"),
     ("CSRF_TRUSTED_ORIGINS", "https://cronzimus.example.com/admin"),
     ("CSRF_TRUSTED_ORIGINS", "https://user:password@cronzimus.example.com"),
+    ("CORS_ALLOWED_ORIGINS", "*"),
     ("SCHEDULER_API_ENABLED", "maybe"),
     ("API_AUTH", "password"),
     ("SCHEDULER_THREADS", "0"),
@@ -150,6 +151,21 @@ def test_hosts_and_origins_are_accepted() -> None:
     )
     result = started("manage.py", "check", ALLOWED_HOSTS=hosts, CSRF_TRUSTED_ORIGINS=origins)
     assert result.returncode == 0, result.stderr
+
+
+PREFLIGHT = """
+import django
+django.setup()
+from django.test import Client
+headers = {"origin": "https://app.example.com", "access-control-request-method": "PUT"}
+print(Client().options("/scheduler/jobs/a", headers=headers).get("Access-Control-Allow-Origin"))
+"""
+
+
+@pytest.mark.parametrize(("named", "allowed"), [("https://app.example.com", "https://app.example.com"), ("", "None")])
+def test_pages_of_another_origin_may_use_the_api_where_it_is_named(named: str, allowed: str) -> None:
+    result = started("-c", PREFLIGHT, CORS_ALLOWED_ORIGINS=named, API_AUTH="token", ALLOWED_HOSTS="testserver")
+    assert result.stdout.strip() == allowed, result.stderr
 
 
 def test_a_wrong_declaration_is_said(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from django.db import connection
 
 from jobs.core.runs import UNSCHEDULED, RunStatus, RunTrigger
 from jobs.models import Job, Run, Scheduler
+from jobs.scheduler.store.analysis import Analysis
 from tests.fakes import NOW, after, make_job, make_run, make_scheduler
 
 JOBS, RUNS = 10_000, 20_000
@@ -31,24 +33,61 @@ RUN_COLUMNS = {
 @pytest.fixture(scope="class")
 def grown(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
     """Ten thousand jobs, a few of them due; twenty thousand runs; and ANALYZE. A class of tests shares them."""
-    with django_db_blocker.unblock():
+    with django_db_blocker.unblock(), _steady_statistics():
         _fill()
         analyze()
         yield
-        for model in TABLES:
-            model._base_manager.all()._raw_delete(connection.alias)
+
+
+@pytest.fixture(scope="class")
+def outgrown(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """The same rows for a scheduler's connection, but ANALYZE has seen a few alone. A class of tests shares them."""
+    with django_db_blocker.unblock(), _steady_statistics():
+        _fill(jobs=10, runs=20)
         analyze()
+        _empty()
+        _fill()
+        connection.close()  # SQLite reads the statistics when it opens the file
+        Analysis().forget()
+        yield
 
 
-def _fill() -> None:
+@contextmanager
+def _steady_statistics() -> Iterator[None]:
+    """Within this context nobody but a test analyses the tables. Then they are empty, and SQLite has no statistics."""
+    _autovacuum("false")
+    try:
+        yield
+    finally:
+        _empty()
+        _autovacuum("true")
+        if connection.vendor == "sqlite":
+            with connection.cursor() as cursor:
+                cursor.execute("DROP TABLE IF EXISTS sqlite_stat1")
+                cursor.execute("DROP TABLE IF EXISTS sqlite_stat4")
+
+
+def _autovacuum(enabled: str) -> None:
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            for model in TABLES:
+                cursor.execute(f"ALTER TABLE {model._meta.db_table} SET (autovacuum_enabled = {enabled})")
+
+
+def _empty() -> None:
+    for model in TABLES:
+        model._base_manager.all()._raw_delete(connection.alias)
+
+
+def _fill(jobs: int = JOBS, runs: int = RUNS) -> None:
     make_job("template", next_run_time=after(3600))
     make_run("template", status=RunStatus.SUCCEEDED, scheduler_id="s1")
     with connection.cursor() as cursor:
-        cursor.execute(_multiplied(Job, JOBS, id="'job-' || n"))
+        cursor.execute(_multiplied(Job, jobs, id="'job-' || n"))
         moment = "'2029-12-01'::timestamptz + n * interval '1 second'"
         if connection.vendor == "sqlite":
             moment = "datetime('2029-12-01', '+' || n || ' seconds')"
-        cursor.execute(_multiplied(Run, RUNS, scheduled_time=moment, **RUN_COLUMNS))
+        cursor.execute(_multiplied(Run, runs, scheduled_time=moment, **RUN_COLUMNS))
     make_job("due")
     for number in range(3):
         make_run("due", id=100_000 + number, scheduled_time=after(number), scheduler_id="s1")
@@ -67,8 +106,10 @@ def _fill() -> None:
 
 
 def analyze() -> None:
-    """Have the database count what its tables and indexes have."""
+    """Have the database count what its tables and indexes have, and PostgreSQL forget rows that are gone."""
     with connection.cursor() as cursor:
+        for model in TABLES if connection.vendor == "postgresql" and not connection.in_atomic_block else ():
+            cursor.execute(f"VACUUM {model._meta.db_table}")
         cursor.execute("ANALYZE")
 
 

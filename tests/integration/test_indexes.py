@@ -19,11 +19,17 @@ from jobs.services import remove_job
 from tests.fakes import NOW, FakeClock, after, outcome
 
 from .loop_support import flush
-from .plans import as_the_loop_asks, assert_reads, assert_reads_one_of, assert_unsorted, grown, plan, plans
+from .plans import as_the_loop_asks, assert_reads, assert_reads_one_of, assert_unsorted, grown, outgrown, plan, plans
 
-__all__ = ["grown"]
+__all__ = ["grown", "outgrown"]
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(scope="class", params=["grown", "outgrown"])
+def tables(request: pytest.FixtureRequest) -> None:
+    """Large tables: with statistics, and with those of the time when they were small."""
+    request.getfixturevalue(request.param)
 
 
 def deleted_rows(job: Job) -> list[str]:
@@ -31,7 +37,7 @@ def deleted_rows(job: Job) -> list[str]:
     return plans(lambda: prune_job(job, NOW, 10), about='ORDER BY "cronzimus_run"."scheduled_time" ASC')
 
 
-@pytest.mark.usefixtures("grown")
+@pytest.mark.usefixtures("tables")
 class TestIndexes:
     """In tables that have grown."""
 

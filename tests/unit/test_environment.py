@@ -51,6 +51,24 @@ def test_an_origin_with_a_password_is_not_shown() -> None:
     assert HIDDEN not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("origin", "message"),
+    [
+        ("https://*.example.com", "name each origin"), ("null", "not an origin"),
+        ("https://App.example.com", "as 'https://app.example.com'"),
+        ("https://app.example.com:443", "as 'https://app.example.com'"),
+        ("http://app.example.com:80", "as 'http://app.example.com'"), ("https://app.example.com/", "not an origin"),
+    ],
+)  # fmt: skip
+def test_an_origin_that_no_browser_sends_is_refused(origin: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        env.are_named_origins([origin])
+
+
+def test_an_origin_that_browsers_send_is_accepted() -> None:
+    env.are_named_origins(["https://app.example.com", "http://localhost:3000", "http://[::1]", "http://x.example:443"])
+
+
 def test_a_time_zone_that_the_system_lacks_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "America").mkdir()
     (tmp_path / "America" / "New_York").touch()
