@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, F, OuterRef
 
 from ..core.alerts import AlertEvent, IncidentKind, IncidentState, Reason, Told, fingerprint_of, reason_to_tell
 from ..core.exceptions import InvalidRequest
@@ -61,6 +61,22 @@ def observe(ends: Sequence[End], now: datetime) -> None:
         else:
             kind = IncidentKind.NOT_RUN if end.status in NOT_RUN else IncidentKind.FAILURE
             known[end.job_id, kind] = _count(known.get((end.job_id, kind)), kind, end, rules, now)
+
+
+def forgive(job_id: str) -> None:
+    """Have `pause_after` count the failures of a job anew: it was resumed."""
+    Incident.objects.open().filter(job_id=job_id, kind=IncidentKind.FAILURE).update(forgiven=F("count"))
+
+
+def failures_in_row(job_ids: Collection[str]) -> dict[str, int]:
+    """Return how often in a row the jobs have failed, of `job_ids` those that `pause_after` has paused for that.
+
+    A job that is paused for good already is left out.
+    """
+    streak = F("count") - F("forgiven")
+    failing = Incident.objects.open().filter(job_id__in=job_ids, kind=IncidentKind.FAILURE)
+    reached = failing.filter(job__paused=False, job__pause_after__isnull=False, job__pause_after__lte=streak)
+    return dict(reached.values_list("job_id", streak))
 
 
 def jobs_with_incidents() -> frozenset[str]:

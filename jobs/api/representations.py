@@ -56,6 +56,7 @@ def job_detail(job: Job, now: datetime, fields: Collection[str] = JOB_FIELDS) ->
         "state": state,
         "paused": job.paused,
         "paused_until": utc(job.paused_until) if job.is_paused(now) else None,
+        "pause_reason": job.pause_reason if job.is_paused(now) else "",
         "args": args,
         "kwargs": kwargs,
         "func": job.func,

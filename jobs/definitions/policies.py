@@ -98,6 +98,7 @@ POLICIES: dict[str, Check] = {
     "concurrency_group": _group,
     "concurrency_limit": _whole(1, 1000),
     "max_runs": _whole(1, 2**31 - 1, null="any number"),
+    "pause_after": _whole(1, 1000, null="never"),
     "keep_runs": _whole(1, 2**31 - 1, null="all"),
     "keep_days": _whole(1, 36_500, null="for ever"),
     "keep_failed_days": _whole(1, 36_500, null="as long as the others"),

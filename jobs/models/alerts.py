@@ -40,6 +40,8 @@ class Incident(models.Model):
     last_run = models.BigIntegerField(null=True)
     last_at = models.DateTimeField()
     count = models.PositiveIntegerField(default=1)
+    # Those of `count` that came before its job was resumed last: `pause_after` does not count them again.
+    forgiven = models.PositiveIntegerField(default=0)
     fingerprint = models.CharField(max_length=64, blank=True, default="")
     error = models.TextField(blank=True, default="")
     told = StoredJSON(default=dict)

@@ -21,11 +21,15 @@ JOB_ID = r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}"
 """The pattern of a job's id."""
 
 
+KEEPING = ("keep_runs", "keep_days", "keep_failed_days")
+"""The fields that say how long runs are kept."""
 SEARCHED = ("id", "name", "func", "description")
 """The fields in which people search for jobs."""
 
 OWNER = re.compile(r'(?:^|(?<=\s))owner:(?:"([^"]*)"|(\S+))')
 """What a search has for the jobs of an owner: owner:ann, or owner:"Team A"; owner:"" for those of nobody."""
+PAUSE_FIELDS = ("paused", "paused_at", "paused_until", "pause_reason", "next_run_time", "updated_at")
+"""The fields that `Job.pause` and `Job.resume` change."""
 
 KEEP_DAYS = 90
 """The days for which a job keeps its runs unless it says otherwise: without a limit a history would grow for ever."""
@@ -120,11 +124,13 @@ class Job(models.Model):
     concurrency_group = models.CharField(max_length=64, blank=True, default="")
     concurrency_limit = models.PositiveSmallIntegerField(default=1)
     max_runs = models.PositiveIntegerField(null=True, blank=True)
+    pause_after = models.PositiveSmallIntegerField(null=True, blank=True)
     keep_runs = models.PositiveIntegerField(null=True, blank=True)
     keep_days = models.PositiveIntegerField(null=True, blank=True, default=KEEP_DAYS)
     keep_failed_days = models.PositiveIntegerField(null=True, blank=True)
     paused_at = models.DateTimeField(null=True, editable=False)
     paused_until = models.DateTimeField(null=True, editable=False)
+    pause_reason = models.TextField(blank=True, default="", editable=False)
     declaration = StoredJSON(null=True, blank=True, editable=False)
     source = models.CharField(max_length=200, blank=True, default="", editable=False)
     version = models.PositiveIntegerField(default=1, editable=False, help_text="Counts the changes by people.")
@@ -161,7 +167,7 @@ class Job(models.Model):
             models.CheckConstraint(condition=Q(executor__in=list(Executor)), name="job_executor_known"),
             *(
                 models.CheckConstraint(condition=Q(**{f"{name}__gte": 1}), name=f"job_{name}_positive")
-                for name in ("queue_limit", "timeout", "max_runs", "keep_runs", "keep_days", "keep_failed_days")
+                for name in ("queue_limit", "timeout", "max_runs", "pause_after", *KEEPING)
             ),
             models.CheckConstraint(condition=~Q(id=""), name="job_id_not_empty"),
             models.CheckConstraint(
@@ -176,3 +182,16 @@ class Job(models.Model):
     def is_paused(self, now: datetime) -> bool:
         """Tell whether the trigger is stopped at `now`: for good, or until a later instant."""
         return self.paused or (self.paused_until is not None and self.paused_until > now)
+
+    def pause(
+        self, now: datetime, *, until: datetime | None = None, next_run_time: datetime | None = None, reason: str = ""
+    ) -> None:
+        """Stop the trigger, for good or `until` an instant, after which it is due at `next_run_time`. Not saved."""
+        self.paused_at = self.paused_at if self.is_paused(now) else now
+        self.paused, self.paused_until, self.pause_reason = until is None, until, reason
+        self.next_run_time, self.updated_at = next_run_time, now
+
+    def resume(self, now: datetime, *, next_run_time: datetime | None) -> None:
+        """Restart the trigger: the job is due at `next_run_time`. Not saved."""
+        self.paused, self.paused_at, self.paused_until, self.pause_reason = False, None, None, ""
+        self.next_run_time, self.updated_at = next_run_time, now

@@ -1,4 +1,4 @@
-"""Tell the incidents how runs end, in the transactions that record it."""
+"""Tell the incidents how runs end, in the transactions that record it, and pause jobs that keep failing."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from .. import alerts
 from ..alerts import End
 from ..core.planning import PlannedRun
 from ..core.runs import RunStatus
+from .store.failing import pause_failing
 from .store.held import Outcome
 
 
@@ -34,6 +35,7 @@ class IncidentWatch:
                 for one in concerned
             ]  # fmt: skip
             alerts.observe(ends, now)
+            pause_failing(ends, now)
 
     def born_finished(self, runs: Sequence[tuple[str, PlannedRun]], now: datetime) -> None:
         """Observe fire times that do not run."""

@@ -10,10 +10,10 @@ from django.db import transaction
 from ..core.exceptions import InvalidArguments, InvalidFunction, InvalidTrigger
 from ..core.planning import MICROSECOND
 from ..core.runs import Missed
+from ..definitions.skipped import save_skipped, skip_due
 from ..models import Control, Job, announce
 from .missed import run_missed
 from .schedule import next_after
-from .skipped import save_skipped, skip_due
 
 logger = logging.getLogger("cronzimus.services.control")
 

@@ -12,10 +12,10 @@ from django.db import DataError, IntegrityError, transaction
 from ..core.exceptions import JobExists, JobNotFound, PreconditionFailed
 from ..core.runs import RunStatus
 from ..definitions import validation
+from ..definitions.skipped import save_skipped, skip_due
 from ..definitions.triggers import is_over
 from ..models import Job, Run, announce
 from .schedule import anchor_at, first_fire_time, has_runs_left, next_after
-from .skipped import save_skipped, skip_due
 
 logger = logging.getLogger("cronzimus.services.jobs")
 

@@ -6,13 +6,15 @@ from datetime import datetime
 
 from django.db import transaction
 
+from .. import alerts
 from ..core.exceptions import InvalidRequest
 from ..core.runs import Missed
+from ..definitions.skipped import save_skipped, skip_due, skipped_run
 from ..models import Backfill, Job, announce
+from ..models.job import PAUSE_FIELDS
 from .jobs import locked_job
 from .missed import run_missed
 from .schedule import next_after
-from .skipped import save_skipped, skip_due, skipped_run
 
 
 def pause_job(job_id: str, *, now: datetime, until: datetime | None = None) -> Job:
@@ -26,15 +28,12 @@ def pause_job(job_id: str, *, now: datetime, until: datetime | None = None) -> J
     with transaction.atomic():
         job = locked_job(job_id)
         before = (job.paused, job.paused_until)
-        if not job.is_paused(now):
-            job.paused_at = now
-        job.paused, job.paused_until = until is None, until
-        if (job.paused, job.paused_until) != before:
+        if before != (until is None, until):
             save_skipped(skip_due(job, now, what="paused"))
             # A job that is paused until an instant is due after it like any other: nobody has to wake it up.
-            job.next_run_time = None if until is None else next_after(job, until)
-            job.updated_at, job.version = now, job.version + 1
-            job.save(update_fields=["paused", "paused_at", "paused_until", "next_run_time", "updated_at", "version"])
+            job.pause(now, until=until, next_run_time=None if until is None else next_after(job, until))
+            job.version += 1
+            job.save(update_fields=[*PAUSE_FIELDS, "version"])
             announce()
     return job
 
@@ -42,6 +41,7 @@ def pause_job(job_id: str, *, now: datetime, until: datetime | None = None) -> J
 def resume_job(job_id: str, *, now: datetime) -> Job:
     """Restart a paused job's trigger from `now`, and return the job. Fire times during the pause do not run.
 
+    For `pause_after`, what failed before counts no more.
     A job that is not paused stays as it is. Raises `JobNotFound`, and `InvalidTrigger` if its row is damaged.
     """
     job, _ = resume_with(job_id, missed=Missed.NONE, now=now)
@@ -60,10 +60,10 @@ def resume_with(job_id: str, *, missed: Missed, now: datetime, actor: str = "") 
         if not job.is_paused(now):
             return job, None
         paused_at = job.paused_at or job.updated_at
-        job.next_run_time = next_after(job, now)
-        job.paused, job.paused_at, job.paused_until = False, None, None
-        job.updated_at, job.version = now, job.version + 1
-        job.save(update_fields=["paused", "paused_at", "paused_until", "next_run_time", "updated_at", "version"])
+        job.resume(now, next_run_time=next_after(job, now))
+        job.version += 1
+        job.save(update_fields=[*PAUSE_FIELDS, "version"])
+        alerts.forgive(job_id)
         announce()
         return job, run_missed(job, paused_at, missed=missed, now=now, actor=actor)
 

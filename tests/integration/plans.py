@@ -33,22 +33,27 @@ RUN_COLUMNS = {
 @pytest.fixture(scope="class")
 def grown(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
     """Ten thousand jobs, a few of them due; twenty thousand runs; and ANALYZE. A class of tests shares them."""
-    with django_db_blocker.unblock(), _steady_statistics():
-        _fill()
-        analyze()
+    with django_db_blocker.unblock(), large_tables(analysed=True):
         yield
 
 
-@pytest.fixture(scope="class")
-def outgrown(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
-    """The same rows for a scheduler's connection, but ANALYZE has seen a few alone. A class of tests shares them."""
-    with django_db_blocker.unblock(), _steady_statistics():
-        _fill(jobs=10, runs=20)
-        analyze()
-        _empty()
+@contextmanager
+def large_tables(*, analysed: bool) -> Iterator[None]:
+    """Fill the tables, and empty them at the end. Unless `analysed`, ANALYZE has seen their first few rows alone.
+
+    Then SQLite is what it is to a scheduler, which forgets such statistics.
+    """
+    with _steady_statistics():
+        if not analysed:
+            _fill(jobs=10, runs=20)
+            analyze()
+            _empty()
         _fill()
-        connection.close()  # SQLite reads the statistics when it opens the file
-        Analysis().forget()
+        if analysed:
+            analyze()
+        else:
+            connection.close()  # SQLite reads the statistics when it opens the file
+            Analysis().forget()
         yield
 
 

@@ -115,7 +115,7 @@ def test_every_policy_is_kept(admin):
     given = {
         "executor": "process", "misfire_grace_time": "0", "max_instances": "2", "overlap": "queue", "queue_limit": "3",
         "timeout": "60", "priority": "-5", "concurrency_group": "db", "concurrency_limit": "4", "max_runs": "5",
-        "keep_runs": "6", "keep_days": "7", "keep_failed_days": "8",
+        "pause_after": "5", "keep_runs": "6", "keep_days": "7", "keep_failed_days": "8",
     }  # fmt: skip
     admin.send(ADD, id="new", coalesce="on", **INTERVAL | given)
     job = Job.objects.get(pk="new")
@@ -124,9 +124,12 @@ def test_every_policy_is_kept(admin):
 
 
 def test_policies_left_empty_are_null_where_that_means_something(admin):
-    names = ("misfire_grace_time", "timeout", "max_runs", "keep_runs", "keep_days", "keep_failed_days", "retries")
+    names = (
+        "misfire_grace_time", "timeout", "max_runs", "pause_after", "keep_runs", "keep_days", "keep_failed_days",
+        "retries",
+    )  # fmt: skip
     admin.send(ADD, id="new", **INTERVAL)
-    assert Job.objects.values_list(*names).get() == (None,) * 7
+    assert Job.objects.values_list(*names).get() == (None,) * 8
 
 
 @pytest.mark.parametrize(

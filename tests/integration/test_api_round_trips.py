@@ -56,6 +56,7 @@ POLICIES: dict[str, st.SearchStrategy[Any]] = {
     "max_runs": st.none() | st.integers(1, 10**6),
     "keep_runs": st.none() | st.integers(1, 10**6),
     "keep_days": st.none() | st.integers(1, 10**4),
+    "pause_after": st.none() | st.integers(1, 1000),
     "keep_failed_days": st.none() | st.integers(1, 10**4),
 }
 

@@ -16,7 +16,7 @@ from .api_client import Api
 JOB = "/scheduler/jobs/job"
 POLICIES = {
     "overlap": "queue", "queue_limit": 5, "timeout": 30, "priority": -3, "concurrency_group": "db",
-    "concurrency_limit": 2, "max_runs": 7, "keep_runs": 100, "keep_days": 30, "keep_failed_days": 90,
+    "concurrency_limit": 2, "max_runs": 7, "pause_after": 3, "keep_runs": 100, "keep_days": 30, "keep_failed_days": 90,
     "executor": "process", "misfire_grace_time": 60, "coalesce": False, "max_instances": 2,
     "retries": {"max": 3, "delay": 1.5, "backoff": 3, "max_delay": 60, "jitter": 2},
 }  # fmt: skip
@@ -34,6 +34,7 @@ BAD_POLICIES = {
     "concurrency_group": (None, 1, "a b", "é", "x" * 65, ["a"], "a\n"),
     "concurrency_limit": (0, -1, None, "1", 10**6),
     "max_runs": (0, -1, 1.5, "5", 2**31, True),
+    "pause_after": (0, -1, 1.5, "5", 1001, True),
     "keep_runs": (0, -1, 1.5, "5", 2**31),
     "keep_days": (0, -1, 1.5, "5", 10**6),
     "keep_failed_days": (0, -1, 1.5, "5", 10**6),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,17 +20,16 @@ from jobs.services import remove_job
 from tests.fakes import NOW, FakeClock, after, outcome
 
 from .loop_support import flush
-from .plans import as_the_loop_asks, assert_reads, assert_reads_one_of, assert_unsorted, grown, outgrown, plan, plans
-
-__all__ = ["grown", "outgrown"]
+from .plans import as_the_loop_asks, assert_reads, assert_reads_one_of, assert_unsorted, large_tables, plan, plans
 
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture(scope="class", params=["grown", "outgrown"])
-def tables(request: pytest.FixtureRequest) -> None:
+@pytest.fixture(scope="class", params=[True, False], ids=["analysed", "outgrown"])
+def tables(django_db_setup: None, django_db_blocker: Any, request: pytest.FixtureRequest) -> Iterator[None]:
     """Large tables: with statistics, and with those of the time when they were small."""
-    request.getfixturevalue(request.param)
+    with django_db_blocker.unblock(), large_tables(analysed=request.param):
+        yield
 
 
 def deleted_rows(job: Job) -> list[str]:

@@ -23,6 +23,7 @@ NULLABLE: dict[str, tuple[int, int, str]] = {
     ),
     "timeout": (1, 31622400, "must be null (none) or a whole number of seconds from 1 to 31622400"),
     "max_runs": (1, 2**31 - 1, "must be null (any number) or a whole number from 1 to 2147483647"),
+    "pause_after": (1, 1000, "must be null (never) or a whole number from 1 to 1000"),
     "keep_runs": (1, 2**31 - 1, "must be null (all) or a whole number from 1 to 2147483647"),
     "keep_days": (1, 36500, "must be null (for ever) or a whole number from 1 to 36500"),
     "keep_failed_days": (1, 36500, "must be null (as long as the others) or a whole number from 1 to 36500"),

@@ -52,7 +52,8 @@ def state(job: Job) -> SafeString:
 def _until(job: Job) -> SafeString | str:
     until = pause_end(job, row_now(job))
     if until is None:
-        return ""
+        why = job.pause_reason if job.paused else ""
+        return format_html('<div class="quiet">it {}</div>', why) if why else ""
     shown = '<div class="quiet">until <time datetime="{}">{}</time></div>'
     return format_html(shown, until.isoformat(timespec="seconds"), display.local(until, states.zone_of(job)))
 

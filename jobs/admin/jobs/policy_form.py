@@ -93,6 +93,9 @@ class PolicyForm(forms.ModelForm):
     )
 
     max_runs = whole_number("Max runs", "After so many scheduled runs the job is completed. Empty: no end.", least=1)
+    pause_after = whole_number(
+        "Pause after", "After so many failures in a row the job pauses itself. Empty: never.", least=1
+    )
     keep_runs = whole_number("Keep runs", "Only the newest so many runs stay on record. Empty: all.", least=1)
     keep_days = whole_number("Keep days", "Runs older than so many days are deleted. Empty: none.", least=1)
     keep_failed_days = whole_number(

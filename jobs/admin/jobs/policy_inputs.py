@@ -12,7 +12,7 @@ from .trigger_inputs import number
 
 NUMBERS = (
     "misfire_grace_time", "max_instances", "queue_limit", "timeout", "priority", "concurrency_limit", "max_runs",
-    "keep_runs", "keep_days", "keep_failed_days",
+    "pause_after", "keep_runs", "keep_days", "keep_failed_days",
 )  # fmt: skip
 """The policies that are one whole number."""
 RETRIES = ("max", "delay", "backoff", "max_delay", "jitter")

@@ -45,7 +45,7 @@ HOW: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Late and overlapping runs", ("misfire_grace_time", "coalesce", "max_instances", "overlap", "queue_limit")),
     ("Retries", ("retries",)),
     ("Limit shared with other jobs", ("concurrency_group", "concurrency_limit")),
-    ("End and record", ("max_runs", "keep_runs", "keep_days", "keep_failed_days")),
+    ("End and record", ("max_runs", "pause_after", "keep_runs", "keep_days", "keep_failed_days")),
 )
 """The policies by section; what the form asks for in several inputs is in `INPUTS`."""
 INPUTS = {"retries": RETRIES_INPUTS}

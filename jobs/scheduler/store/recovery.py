@@ -13,6 +13,7 @@ from django.db.models import F
 from ... import alerts
 from ...core.runs import RunStatus
 from ...models import Job, Run, Scheduler
+from .failing import pause_failing
 from .outcomes import queue_retries
 
 logger = logging.getLogger("cronzimus.scheduler.store.recovery")
@@ -72,9 +73,9 @@ def lose(scheduler_ids: Sequence[str], reason: str, now: datetime, *, skip_locke
             last_run_at=now,
         )
     retried = alerts.retried(ids)
-    alerts.observe(
-        [alerts.End(job_id, run_id, RunStatus.LOST, reason, now, run_id not in retried) for run_id, job_id in lost], now
-    )
+    ends = [alerts.End(job_id, run_id, RunStatus.LOST, reason, now, run_id not in retried) for run_id, job_id in lost]
+    alerts.observe(ends, now)
+    pause_failing(ends, now)
     for run_id, job_id in lost:
         logger.warning("run %s of job %s is lost", run_id, job_id, extra={"action": "run_lost", "run": run_id})
     return len(lost)

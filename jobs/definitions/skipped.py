@@ -6,9 +6,9 @@ from datetime import datetime
 
 from ..core.exceptions import InvalidTrigger
 from ..core.runs import RunStatus, RunTrigger
-from ..definitions.policies import executor_of
-from ..definitions.triggers import trigger_of
 from ..models import Job, Run
+from .policies import executor_of
+from .triggers import trigger_of
 
 
 def skip_due(job: Job, now: datetime, *, what: str = "", reason: str = "") -> Run | None:

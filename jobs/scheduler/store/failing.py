@@ -1,0 +1,35 @@
+"""Pause the jobs that have failed as often in a row as their policy `pause_after` says."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from datetime import datetime
+
+from ... import alerts
+from ...alerts import End
+from ...core.retries import RETRIED
+from ...definitions.skipped import save_skipped, skip_due
+from ...models import Job, announce
+from ...models.job import PAUSE_FIELDS
+
+logger = logging.getLogger("cronzimus.scheduler.store.failing")
+
+
+def pause_failing(ends: Iterable[End], now: datetime) -> None:
+    """Pause the failing jobs among those of `ends`, which the incidents have counted in this transaction already.
+
+    One statement where something has failed, none otherwise. A job that somebody else is changing is left alone: its
+    next failure pauses it.
+    """
+    failed = {end.job_id for end in ends if end.is_final and end.status in RETRIED}
+    streaks = alerts.failures_in_row(failed) if failed else {}
+    if not streaks:
+        return
+    for job in Job.objects.select_for_update(skip_locked=True).filter(pk__in=streaks, paused=False).order_by("pk"):
+        times = "once" if streaks[job.pk] == 1 else f"{streaks[job.pk]} times in a row"
+        save_skipped(skip_due(job, now, what="paused"))
+        job.pause(now, reason=f"failed {times}")
+        job.save(update_fields=PAUSE_FIELDS)
+        logger.warning("job %s paused: it %s", job.pk, job.pause_reason, extra={"action": "job_paused", "job": job.pk})
+    announce()
