@@ -69,10 +69,7 @@ def forgive(job_id: str) -> None:
 
 
 def failures_in_row(job_ids: Collection[str]) -> dict[str, int]:
-    """Return how often in a row the jobs have failed, of `job_ids` those that `pause_after` has paused for that.
-
-    A job that is paused for good already is left out.
-    """
+    """Return the jobs of `job_ids` that `pause_after` is to pause now, and how often in a row each has failed."""
     streak = F("count") - F("forgiven")
     failing = Incident.objects.open().filter(job_id__in=job_ids, kind=IncidentKind.FAILURE)
     reached = failing.filter(job__paused=False, job__pause_after__isnull=False, job__pause_after__lte=streak)

@@ -123,7 +123,7 @@ def test_the_list_leaves_long_texts_in_the_database(admin, statements):
     with statements() as sent:
         page = admin.read(RUNS)
     assert len(page) < 50_000
-    (listing,) = [sql for sql in sent if "job_exists" in sql]
+    (listing,) = [sql for sql in sent if "error_start" in sql]
     assert not [name for name in ("output", "traceback", "result", "args") if f'"cronzimus_run"."{name}"' in listing]
 
 

@@ -129,10 +129,10 @@ def test_a_pause_until_an_instant_becomes_one_for_good() -> None:
 
 
 def test_a_fire_time_that_is_due_and_not_claimed_is_skipped() -> None:
-    make_job(pause_after=1, next_run_time=NOW)
-    end("failed")
+    make_job(pause_after=1, next_run_time=after(10))
+    end("failed", now=after(15))
     skipped = Run.objects.get(status=RunStatus.SKIPPED)
-    assert (skipped.scheduled_time, skipped.reason) == (NOW, "its job was paused before a scheduler claimed it")
+    assert (skipped.scheduled_time, skipped.reason) == (after(10), "its job was paused before a scheduler claimed it")
 
 
 def test_runs_that_are_lost_count() -> None:

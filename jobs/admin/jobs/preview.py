@@ -13,7 +13,7 @@ from ...core.triggers import Trigger, build_trigger, clean_trigger, warnings_of
 from ...definitions.triggers import trigger_of
 from ...selectors.warnings import usual_duration
 from .. import display
-from . import trigger_inputs
+from . import policy_inputs, trigger_inputs
 from .form import JobForm
 
 SHOWN = 5
@@ -47,7 +47,7 @@ def preview(form: JobForm) -> Preview:
     except InvalidTrigger as error:
         problems = error.fields or {"trigger": str(error)}
         return Preview(problems=[(_label(form, name), message) for name, message in problems.items()])
-    times = trigger.fire_times(form.now, SHOWN)
+    times = trigger.fire_times(form.now, _count(form))
     shown = [_shown(at, trigger.timezone, form.now) for at in times]
     return Preview(description=trigger.describe(), fire_times=shown, warnings=_warnings(form, trigger))
 
@@ -60,6 +60,13 @@ def _trigger(form: JobForm) -> Trigger:
     clean = clean_trigger(definition, now=now, default_timezone=zone, grace=grace if isinstance(grace, int) else None)
     key = job.pk if job is not None else str(form["id"].value() or "")
     return build_trigger(clean, anchor=now.replace(microsecond=0), default_timezone=zone, key=key)
+
+
+def _count(form: JobForm) -> int:
+    """Return how many fire times are shown: no more than `max_runs` leaves."""
+    most = policy_inputs.whole(str(form["max_runs"].value() or ""))
+    done = 0 if form.job is None else form.job.claimed_count
+    return min(SHOWN, max(most - done, 0)) if isinstance(most, int) else SHOWN
 
 
 def _warnings(form: JobForm, trigger: Trigger) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import QuerySet
 from django.db.models.functions import Left
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern
@@ -38,6 +38,17 @@ class RunChangeList(RowActionChangeList):
             error_start=Left("error", FIRST_LINE), reason_start=Left("reason", FIRST_LINE)
         )
 
+    def get_results(self, request: HttpRequest) -> None:
+        """Fetch the runs of the page, and whether the job of each still exists.
+
+        For these alone: as a subquery of the list, PostgreSQL may read the ids of all jobs.
+        """
+        super().get_results(request)
+        jobs = Job.objects.filter(pk__in={run.job_id for run in self.result_list})
+        existing = set(jobs.values_list("pk", flat=True))
+        for run in self.result_list:
+            vars(run)["job_exists"] = run.job_id in existing
+
 
 class RunAdmin(ReadOnlyAdmin, RowActionAdmin):
     """The list of runs, newest first, and the page of one."""
@@ -62,11 +73,12 @@ class RunAdmin(ReadOnlyAdmin, RowActionAdmin):
     actions = bulk_actions(RUN_ACTIONS)
     most_at_once = 1000
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Run]:
-        """Return all runs, each with whether its job still exists."""
-        jobs = Job.objects.filter(pk=OuterRef("job_id"))
-        runs: QuerySet[Run] = super().get_queryset(request).annotate(job_exists=Exists(jobs))
-        return runs
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Run | None:
+        """Return a run with whether its job still exists."""
+        run: Run | None = super().get_object(request, object_id, from_field)
+        if run is not None:
+            vars(run)["job_exists"] = Job.objects.filter(pk=run.job_id).exists()
+        return run
 
     def has_cancel_permission(self, request: HttpRequest) -> bool:
         """Say whether the user may cancel runs."""
