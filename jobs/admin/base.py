@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
@@ -21,7 +21,12 @@ NUL = "\0"
 
 
 class BaseChangeList(ChangeList):
-    """A list whose rows know the instant of the request and the site: a ModelAdmin itself keeps no state."""
+    """A list whose rows know the instant of the request and the site: a ModelAdmin itself keeps no state.
+
+    `own_params` are parameters of the address that are no filters.
+    """
+
+    own_params: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         """Name the list after its rows."""
@@ -31,6 +36,7 @@ class BaseChangeList(ChangeList):
     def get_filters_params(self, params: Any = None) -> Any:
         """Return the parameters of our filters. Any other lookup is refused: `?secret__startswith=a` tells secrets."""
         given: dict[str, Any] = super().get_filters_params(params)
+        given = {name: value for name, value in given.items() if name not in self.own_params}
         if not given.keys() <= {getattr(narrow, "parameter_name", None) for narrow in self.list_filter}:
             raise IncorrectLookupParameters
         return given

@@ -5,19 +5,24 @@ What ran well stands above a line; what did not, below it. So no chart needs its
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from math import sqrt
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from ..core.runs import RunStatus
-from ..selectors.statistics import Bucket
+from ..selectors.recent import SHOWN, Recent
+from ..selectors.statistics import DID_NOT_RUN, Bucket
 
 GOOD, BAD, LATE, QUIET, BUSY = "f-good", "f-bad", "f-late", "f-quiet", "f-busy"
 LEGEND = {
     "succeeded": '<path class="f-good" d="M1 0h8v8H1z"/>',
     "failed or timed out": '<path class="f-bad" d="M1 0h8v6H1zM1 8h8v4H1z"/>',
     "running": '<path class="f-busy" d="M1 0h8v8H1z"/>',
+    "lost": '<path class="f-lost" d="M1 0h8v6H1zM1 8h8v4H1z"/>',
     "missed": '<rect class="f-hollow" x="1" y="7" width="8" height="4"/>',
     "skipped": '<path class="f-quiet" d="M1 7h8v4H1z"/>',
     "no run": '<path class="f-none" d="M1 6h8v2H1z"/>',
@@ -117,3 +122,72 @@ def share_bar(parts: Sequence[tuple[int, str]]) -> SafeString:
         '<svg class="share" viewBox="0 0 {} 10" preserveAspectRatio="none" aria-hidden="true">{}</svg>',
         max(x - 3, 1), format_html_join("", "{}", ((part,) for part in drawn)),
     )  # fmt: skip
+
+
+SLOT, LINE, SMALLEST, GROWTH = 4, 16, 2, 13
+"""The bars of a job's runs, in pixels: the width of one, the height of the line, and the bar's height by its length."""
+BELOW_THE_LINE = (RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.LOST)
+"""Runs that have a foot below the line."""
+RUN_CODES = {status.value: number for number, status in enumerate(RunStatus)}
+"""The numbers of statuses in the data of bars; lists.js has their words in this order."""
+
+
+def run_bars(runs: Sequence[Recent], now: datetime) -> SafeString:
+    """Return the last runs of a job as bars, the newest to the right; `runs` come newest first.
+
+    There is one path for each colour and not an element for each run: a page has thousands of them. The data of the
+    runs is beside them, so that a script can tell which one the pointer is on.
+    """
+    lengths = [_length(run, now) for run in runs]
+    known = sorted(length for length in lengths if length)
+    # A job whose runs take all the same time has bars of middle height: a longer one is to stand out.
+    longest = max(known[-1], 2 * known[len(known) // 2]) if known else 1.0
+    paths: dict[str, list[str]] = defaultdict(list)
+    for number in range(SHOWN - len(runs)):
+        paths["f-none"].append(f"M{number * SLOT} 14h3v2h-3z")
+    for place, (run, length) in enumerate(zip(runs, lengths, strict=True), 1):
+        x = (SHOWN - place) * SLOT
+        if run.status in DID_NOT_RUN:
+            late = run.status == RunStatus.MISSED
+            paths["f-hollow" if late else QUIET].append(f"M{x}.5 18.5h2v3h-2z" if late else f"M{x} 18h3v4h-3z")
+            continue
+        height = SMALLEST + round(GROWTH * sqrt(min(length / longest, 1.0))) if length else SMALLEST
+        foot = f"M{x} 18h3v4h-3z" if run.status in BELOW_THE_LINE else ""
+        fill = STATUS_FILL.get(run.status, QUIET)  # type: ignore[call-overload]
+        paths[fill].append(f"M{x} {LINE - height}h3v{height}h-3z{foot}")
+    drawn = "".join(f'<path class="{fill}" d="{"".join(parts)}"/>' for fill, parts in paths.items())
+    width = SHOWN * SLOT - 1
+    # Numbers alone: nothing of it comes from a user.
+    return mark_safe(  # noqa: S308
+        f'<svg class="bars" width="{width}" height="23" viewBox="0 0 {width} 23" aria-hidden="true"'
+        f' data-runs="{_data(runs, lengths)}">{drawn}</svg>'
+    )
+
+
+def _length(run: Recent, now: datetime) -> float:
+    if run.started is not None:
+        return max((now - run.started).total_seconds(), 0.0)
+    return run.seconds or 0.0
+
+
+def _data(runs: Sequence[Recent], lengths: Sequence[float]) -> str:
+    """Return the runs as numbers: the step of the id, that of the time (s), the status, and the length (ms)."""
+    parts, run_id, at = [], 0, 0
+    for run, length in zip(runs, lengths, strict=True):
+        instant = int(run.at.timestamp())
+        parts.append(f"{run.id - run_id},{instant - at},{RUN_CODES.get(run.status, -1)},{round(length * 1000)}")
+        run_id, at = run.id, instant
+    return " ".join(parts)
+
+
+def bars_sentence(runs: Sequence[Recent]) -> str:
+    """Return what the bars show, in one sentence for those who do not see them."""
+    ran = [run for run in runs if run.status not in DID_NOT_RUN]
+    not_run = sum(run.fire_times for run in runs if run.status in DID_NOT_RUN)
+    left_out = f"; {not_run:,} fire {'time' if not_run == 1 else 'times'} did not run" if not_run else ""
+    if not ran:
+        return f"It never ran{left_out}"
+    succeeded = sum(run.status == RunStatus.SUCCEEDED for run in ran)
+    which = "run" if len(ran) == 1 else f"{len(ran)} runs"
+    words = f"All of the last {which} succeeded" if len(ran) > 1 else "The only run succeeded"
+    return (words if succeeded == len(ran) else f"{succeeded} of the last {which} succeeded") + left_out

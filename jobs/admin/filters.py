@@ -11,9 +11,10 @@ from django.http import HttpRequest
 
 
 class BarFilter(admin.SimpleListFilter):
-    """A filter that opens from the bar above a list."""
+    """A filter that opens from the bar above a list, or is one of its tabs."""
 
     template = "cronzimus/filter.html"
+    is_tab: ClassVar[bool] = False
 
 
 class FieldFilter(BarFilter):
@@ -30,3 +31,19 @@ class FieldFilter(BarFilter):
         """Narrow the rows to the chosen value."""
         chosen = self.value()
         return queryset.filter(**{self.field or str(self.parameter_name): chosen}) if chosen else queryset
+
+
+class OptionFilter(BarFilter):
+    """Rows with one of the values that are in use. With fewer than two of them there is nothing to choose."""
+
+    def options(self, request: HttpRequest) -> Iterable[str]:
+        """Return the values that are in use."""
+        raise NotImplementedError
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the values, and the one that the address names."""
+        found = list(self.options(request))
+        named = request.GET.get(str(self.parameter_name))
+        if len(found) < 2 and not named:
+            return []
+        return [(value, value) for value in ([*found, named] if named and named not in found else found)]

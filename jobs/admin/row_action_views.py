@@ -11,6 +11,7 @@ from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
 from django.utils.html import format_html, format_html_join
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -18,9 +19,10 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_GET, require_POST
 
 from .base import BaseAdmin, BaseChangeList, model_url, row_site
+from .bulk import confirm
 from .row_actions import RowAction, perform
 
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
 
 BUTTON = (
     '<button class="row-button" type="submit" form="row-action" formaction="{}">{}'
@@ -101,7 +103,7 @@ class RowActionAdmin(BaseAdmin):
         """Take one action with one row, and go back to where the button was."""
         key, action = unquote(object_id), self.row_actions[name]
         self.require(request, *action.permissions)
-        perform(self, request, action, [key], self.logged_row)
+        perform(self, request, action, [key], self.logged_row, request.POST)
         if url := next_url(request):
             return HttpResponseRedirect(url)
         if "from_page" in request.POST and self.get_object(request, key) is not None:
@@ -145,21 +147,27 @@ def row_url(row: Model, name: str) -> str:
     return model_url(row_site(row), type(row), name, row.pk)
 
 
-def bulk_actions(actions: Mapping[str, RowAction]) -> Sequence[Callable[..., None]]:
+def bulk_actions(actions: Mapping[str, RowAction]) -> Sequence[Callable[..., HttpResponse | None]]:
     """Return the bulk actions of `actions`. `RowActionAdmin.get_actions` offers them to users who may take them."""
     return [_bulk_action(name, action) for name, action in actions.items()]
 
 
-def _bulk_action(name: str, action: RowAction) -> Callable[..., None]:
-    @admin.action(description=action.bulk or action.label)
-    def act(modeladmin: RowActionAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+def _bulk_action(name: str, action: RowAction) -> Callable[..., HttpResponse | None]:
+    @admin.action(description=action.label)
+    def act(modeladmin: RowActionAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
         most = modeladmin.most_at_once
         keys = list(queryset.values_list("pk", flat=True)[: most + 1])
         if len(keys) > most:
             said = format_html("Nothing was done: choose at most {} at once.", f"{most:,}")
             modeladmin.message_user(request, said, messages.ERROR)
-        else:
-            perform(modeladmin, request, action, keys, modeladmin.logged_row)
+            return None
+        answer = confirm(modeladmin, request, name, action, keys)
+        if isinstance(answer, HttpResponse):
+            return answer
+        perform(modeladmin, request, action, keys, modeladmin.logged_row, answer)
+        return None
 
     act.__name__ = name
+    # Django asks for one of these; `RowActionAdmin.get_actions` asks for all.
+    act.allowed_permissions = action.permissions  # type: ignore[attr-defined]
     return act

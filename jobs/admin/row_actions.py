@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from django import forms
 from django.contrib import messages
 from django.contrib.admin import AdminSite, ModelAdmin
 from django.db.models import Model
@@ -24,11 +25,12 @@ NAMED = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """Who takes an action, when, and on which site."""
+    """Who takes an action, when, on which site, and what the request says beside."""
 
     now: datetime
     actor: str
     site: AdminSite
+    data: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +45,17 @@ class RowAction:
     permissions: tuple[str, ...]
     do: Callable[[Any, Call], SafeString]
     bulk: str = ""
-    """The name in the list of bulk actions, where the label does not say enough."""
+    """What it is called for many rows: "Run {} now", where {} stands for "12 jobs"."""
+    effects: Callable[[Sequence[Any], Call], list[str]] | None = None
+    """Says what it does to the rows of many keys, in sentences. With it, many rows are asked about first."""
+    form: type[forms.Form] | None = None
+    """What else is asked about many rows."""
+    danger: bool = False
+    """Whether it cannot be undone."""
+
+    def of_many(self, number: int, singular: str, plural: str) -> str:
+        """Return what it is called for `number` rows: "Delete 2 jobs"."""
+        return (self.bulk or f"{self.label} {{}}").format(f"{number:,} {singular if number == 1 else plural}")
 
 
 def change_link(site: AdminSite, row: Model, text: str = "") -> SafeString:
@@ -52,15 +64,17 @@ def change_link(site: AdminSite, row: Model, text: str = "") -> SafeString:
 
 
 def perform(
-    admin: ModelAdmin, request: HttpRequest, action: RowAction, keys: Iterable[Any], row: Callable[[Any], Model | None]
-) -> None:
+    admin: ModelAdmin, request: HttpRequest, action: RowAction, keys: Iterable[Any],
+    row: Callable[[Any], Model | None], data: Mapping[str, Any],
+) -> None:  # fmt: skip
     """Take `action` with the row of each of `keys`, log it, and tell what was done.
 
     Each is a transaction of its own: a refusal stops none of the others. `row` returns the row that the log names.
+    `data` is what the request says beside.
     """
     done: list[SafeString] = []
     refused: list[SafeString] = []
-    call = Call(now=request_now(request), actor=actor_of(request), site=admin.admin_site)
+    call = Call(now=request_now(request), actor=actor_of(request), site=admin.admin_site, data=data)
     for key in keys:
         try:
             done.append(action.do(key, call))

@@ -1,93 +1,11 @@
-"""Pages: of runs by cursor, so that the thousandth costs what the first does; of jobs by offset."""
+"""The addresses of the pages beside one: of runs by cursor, of jobs by offset."""
 
 from __future__ import annotations
 
-import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
-
-from django.db.models import Q
 from rest_framework.request import Request
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 
-from ..models.run import RunQuerySet
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-"""The instant from which cursors count."""
-MICROSECOND = timedelta(microseconds=1)
-"""What cursors count."""
-CURSOR = re.compile(r"([on])(-?\d{1,18})_(\d{1,18})", re.ASCII)
-"""The form of a cursor."""
-
-
-class Cursor(NamedTuple):
-    """A place in the list of runs, newest first: just after the run of these two, or just before it (`newer`)."""
-
-    newer: bool
-    scheduled_time: datetime
-    run_id: int
-
-    def __str__(self) -> str:
-        """Return the text that `read_cursor` reads."""
-        micros = (self.scheduled_time - EPOCH) // MICROSECOND
-        text = f"{'n' if self.newer else 'o'}{micros}_{self.run_id}"
-        return urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-
-def read_cursor(value: str) -> Cursor:
-    """Read a cursor of a link. Raises `ValueError` for anything else."""
-    try:
-        text = urlsafe_b64decode(value.encode() + b"=" * (-len(value) % 4)).decode("ascii")
-        match = CURSOR.fullmatch(text)
-        if match is None:
-            raise ValueError
-        return Cursor(match[1] == "n", EPOCH + int(match[2]) * MICROSECOND, int(match[3]))
-    except (ValueError, OverflowError):
-        raise ValueError("is not a cursor; take the addresses of 'next' and 'previous' as they are") from None
-
-
-FIRST = Cursor(False, datetime.max.replace(tzinfo=UTC), 0)
-"""The place before all runs."""
-
-
-class Page(NamedTuple):
-    """Rows, newest first, and the cursors of the pages on either side (None: there is none)."""
-
-    rows: list[tuple[Any, ...]]
-    older: Cursor | None
-    newer: Cursor | None
-
-
-def page_of(runs: RunQuerySet, fields: Sequence[str], cursor: Cursor | None, limit: int) -> Page:
-    """Return a page of `limit` runs at `cursor`, each row the values of `fields`, "scheduled_time" and "id" among them.
-
-    One row more is read than shown, to know whether there is another page: nothing is counted.
-    """
-    backward = cursor is not None and cursor.newer
-    order = ("scheduled_time", "id") if backward else ("-scheduled_time", "-id")
-    found = list(_beyond(runs, cursor).order_by(*order).values_list(*fields)[: limit + 1])
-    rows, more = found[:limit], len(found) > limit
-    if backward:
-        rows.reverse()
-    time, run_id = fields.index("scheduled_time"), fields.index("id")
-    places = [(row[time], row[run_id]) for row in rows if row[time] is not None]
-    if not places:  # none, or on SQLite damaged ones alone: they come before all others, or after them
-        return Page(rows, FIRST if more and cursor is None else None, None)
-    older = Cursor(False, *places[-1]) if backward or more else None
-    newer = Cursor(True, *places[0]) if (more if backward else cursor) else None
-    return Page(rows, older, newer)
-
-
-def _beyond(runs: RunQuerySet, cursor: Cursor | None) -> RunQuerySet:
-    # The first condition alone bounds the walk over the index; the second sorts out the runs of the same instant.
-    if cursor is None:
-        return runs
-    at, run_id = cursor.scheduled_time, cursor.run_id
-    if cursor.newer:
-        return runs.filter(Q(scheduled_time__gte=at) & (Q(scheduled_time__gt=at) | Q(id__gt=run_id)))
-    return runs.filter(Q(scheduled_time__lte=at) & (Q(scheduled_time__lt=at) | Q(id__lt=run_id)))
+from ..selectors.run_pages import Cursor
 
 
 def cursor_link(request: Request, cursor: Cursor | None) -> str | None:

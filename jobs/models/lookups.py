@@ -36,6 +36,28 @@ class HasTag(models.Func):
         return f"(CASE WHEN {is_list} THEN {found} ELSE 0 END)", (*params * 4, self.tag)
 
 
+class JSONText(models.Func):
+    """A text under a key of a JSON column; null where there is none, or where the value is damaged."""
+
+    output_field = models.TextField()
+
+    def __init__(self, column: str, key: str) -> None:
+        """Look up `key`, a name of our own, in `column`."""
+        super().__init__(models.F(column))
+        self.key = key
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, tuple[Any, ...]]:
+        """Return the SQL for PostgreSQL."""
+        column, params = compiler.compile(self.source_expressions[0])
+        return f"({column} ->> '{self.key}')", tuple(params)
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, tuple[Any, ...]]:
+        """Return the SQL for SQLite, which raises an error for text that is not JSON."""
+        column, params = compiler.compile(self.source_expressions[0])
+        is_object = f"typeof({column}) = 'text' AND json_valid({column}) AND json_type({column}) = 'object'"
+        return f"(CASE WHEN {is_object} THEN json_extract({column}, '$.{self.key}') END)", (*params * 4,)
+
+
 class IsAmong(models.Func):
     """Whether a column of texts has one of many values: as one parameter, of which there may be any number."""
 

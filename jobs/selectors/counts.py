@@ -15,6 +15,8 @@ from ..models.job import JobQuerySet
 
 FAILURES = (RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.LOST)
 """Statuses after which an active job counts as failing. A run that a person cancelled is no failure."""
+MAX_ROWS = 10_000_000
+"""The last place in a list that a page may begin at: a database takes no number of any size."""
 DEAD_FOR = timedelta(hours=24)
 """How long a scheduler that died is shown beside those that live."""
 
@@ -44,9 +46,14 @@ KINDS: dict[str, Kind] = {
 """The kinds of jobs by their names. They overlap."""
 
 
+def known_functions() -> list[str]:
+    """Return the references of the registered functions."""
+    return [function.reference for function in registry.functions()]
+
+
 def judged(now: datetime) -> JobQuerySet:
     """Return all jobs with their state at `now`, as far as the database can tell it: see `JobQuerySet.with_state`."""
-    return Job.objects.with_state(now, functions=[function.reference for function in registry.functions()])
+    return Job.objects.with_state(now, functions=known_functions())
 
 
 def jobs_of(kind: str, now: datetime) -> JobQuerySet:

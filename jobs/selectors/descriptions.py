@@ -12,8 +12,10 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.db.models import F, Func, TextField
 
+from ..core.exceptions import CronzimusError
 from ..core.json import parse_stored
 from ..definitions import validation
+from ..definitions.triggers import trigger_of
 from ..functions import registry
 from ..models import Job
 from .states import short_form, zone_of
@@ -114,6 +116,21 @@ def descriptions() -> Descriptions:
 @lru_cache(maxsize=2)
 def _descriptions(known: frozenset[registry.Function], timezone: str) -> Descriptions:
     return Descriptions((known, timezone))
+
+
+def words_of(definition: str) -> str:
+    """Return what the trigger of a `DEFINITION` means, without its time zone; the short form of a damaged one."""
+    return _words(definition.split(SEPARATOR)[1], settings.TIME_ZONE)
+
+
+@lru_cache(maxsize=4096)
+def _words(trigger: str, timezone: str) -> str:
+    job = Job(trigger=parse_stored(trigger), anchor=ANY_ANCHOR)
+    try:
+        built = trigger_of(job)
+    except CronzimusError:
+        return short_form(job)
+    return built.describe().removesuffix(f" ({built.timezone.key})")
 
 
 def _described(definition: str) -> Described:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,20 +12,30 @@ from django.db import connection
 
 from ..core.runs import RunStatus
 from .counts import FAILURES
-from .statistics import percentile
+from .statistics import DID_NOT_RUN, Why, percentile, why_not
 
 SHOWN = 40
 """Runs of a job that its bars show."""
+REASON = 30
+"""Characters of a reason that are read: they tell one kind from another."""
+NOT_RUN = ", ".join(f"'{status}'" for status in DID_NOT_RUN)
+"""The statuses of fire times that did not run, as SQL."""
 
 
 class Recent(NamedTuple):
-    """One of the last runs of a job. `seconds` is how long it took; None: it did not start, or has not ended."""
+    """One of the last runs of a job. `seconds` is how long it took; None: it did not start, or has not ended.
+
+    `started` is there for a run that is going, and the beginning of the `reason` for fire times that did not run.
+    """
 
     id: int
     status: str
     at: datetime
     attempt: int
     seconds: float | None
+    fire_times: int = 1
+    reason: str = ""
+    started: datetime | None = None
 
 
 def recent_runs(job_ids: Sequence[str], limit: int = SHOWN) -> dict[str, list[Recent]]:
@@ -34,17 +45,36 @@ def recent_runs(job_ids: Sequence[str], limit: int = SHOWN) -> dict[str, list[Re
     found: dict[str, list[Recent]] = {job_id: [] for job_id in job_ids}
     with connection.cursor() as cursor:
         cursor.execute(*_statement(job_ids, limit))
-        for job_id, run_id, status, at, attempt, seconds in cursor.fetchall():
-            moment = at if isinstance(at, datetime) else datetime.fromisoformat(at).replace(tzinfo=UTC)
-            found[job_id].append(Recent(run_id, status, moment, attempt, None if seconds is None else float(seconds)))
+        for job_id, run_id, status, at, attempt, seconds, fire_times, reason, started in cursor.fetchall():
+            moment = _instant(at)
+            if moment is None:
+                continue
+            stands_for = fire_times if isinstance(fire_times, int) else 1
+            took = None if seconds is None else float(seconds)
+            found[job_id].append(
+                Recent(run_id, status, moment, attempt, took, stands_for, reason or "", _instant(started))
+            )
     return found
+
+
+def _instant(value: Any) -> datetime | None:
+    """Return an instant as the database gives it; None for one that is damaged, as any value of SQLite may be."""
+    if value is None or isinstance(value, datetime):
+        return value
+    try:
+        return datetime.fromisoformat(value).replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def _statement(job_ids: Sequence[str], limit: int) -> tuple[str, list[Any]]:
     if connection.vendor == "postgresql":
         return (
-            "SELECT j.id, r.* FROM unnest(%s::text[]) AS j(id) CROSS JOIN LATERAL (SELECT id, status, scheduled_time, "
-            "attempt, EXTRACT(EPOCH FROM finished_at - started_at)::float FROM cronzimus_run WHERE job_id = j.id "
+            "SELECT j.id, r.* FROM unnest(%s::text[]) AS j(id) CROSS JOIN LATERAL ("  # noqa: S608
+            "SELECT id, status, scheduled_time, "
+            "attempt, EXTRACT(EPOCH FROM finished_at - started_at)::float, fire_times, "
+            f"CASE WHEN status IN ({NOT_RUN}) THEN left(reason, {REASON}) END AS reason, "
+            "CASE WHEN status = 'running' THEN started_at END AS started FROM cronzimus_run WHERE job_id = j.id "
             "ORDER BY scheduled_time DESC, attempt DESC LIMIT %s) AS r",
             [list(job_ids), limit],
         )
@@ -52,7 +82,9 @@ def _statement(job_ids: Sequence[str], limit: int) -> tuple[str, list[Any]]:
     names = ", ".join(["(%s)"] * len(job_ids))
     return (
         f"WITH j(id) AS (VALUES {names}) SELECT r.job_id, r.id, r.status, CAST(r.scheduled_time AS TEXT), r.attempt, "  # noqa: S608
-        "(julianday(r.finished_at) - julianday(r.started_at)) * 86400.0 FROM j CROSS JOIN cronzimus_run AS r "
+        "(julianday(r.finished_at) - julianday(r.started_at)) * 86400.0, r.fire_times, "
+        f"CASE WHEN r.status IN ({NOT_RUN}) THEN substr(r.reason, 1, {REASON}) END, "
+        "CASE WHEN r.status = 'running' THEN CAST(r.started_at AS TEXT) END FROM j CROSS JOIN cronzimus_run AS r "
         "ON r.id IN (SELECT id FROM cronzimus_run WHERE job_id = j.id "
         "ORDER BY scheduled_time DESC, attempt DESC LIMIT %s) ORDER BY r.job_id, r.scheduled_time DESC, r.attempt DESC",
         [*job_ids, limit],
@@ -106,3 +138,26 @@ def _streak(failed: list[Recent], *, more: bool) -> Streak | None:
     if not failed:
         return None
     return Streak(len({run.at for run in failed}), failed[-1].at, failed[0], more)
+
+
+@dataclass(frozen=True, slots=True)
+class Gaps:
+    """How many of the last fire times of a job did not run, of how many, and the reason that most of them have."""
+
+    number: int
+    fire_times: int
+    why: Why
+
+
+def gaps(runs: Sequence[Recent]) -> Gaps | None:
+    """Return the fire times among `runs` that did not run. None: all ran."""
+    reasons: Counter[Why] = Counter()
+    fire_times: dict[datetime, int] = {}
+    for run in runs:
+        fire_times[run.at] = max(run.fire_times, fire_times.get(run.at, 0))
+        if run.status in DID_NOT_RUN:
+            reasons[why_not(run.status, run.reason)] += run.fire_times
+    if not reasons:
+        return None
+    (why, _), *_ = reasons.most_common(1)
+    return Gaps(reasons.total(), sum(fire_times.values()), why)

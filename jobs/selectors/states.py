@@ -20,7 +20,12 @@ def job_state(job: Job, now: datetime) -> tuple[JobState, str]:
 
     An error that a scheduler wrote when it took the job off its schedule counts until the job is on it again.
     """
-    error = validation.problem(job) or (job.error if job.next_run_time is None else "")
+    return state_with(job, now, validation.problem(job))
+
+
+def state_with(job: Job, now: datetime, problem: str) -> tuple[JobState, str]:
+    """Return what `job_state` does, for a job whose definition has `problem`, or "" if it has none."""
+    error = problem or (job.error if job.next_run_time is None else "")
     if error:
         return JobState.BROKEN, error
     if job.is_paused(now):

@@ -29,6 +29,12 @@ def pages() -> dict[str, str]:
     return {
         "overview": "/admin/",
         "overview-30d": "/admin/?range=30d",
+        "jobs": "/admin/cronzimus/job/",
+        "jobs-none": "/admin/cronzimus/job/?q=nightly-bakup",
+        "runs": "/admin/cronzimus/run/",
+        "runs-failed": "/admin/cronzimus/run/?status=failures&q=job%3Async",
+        "runs-wrong": "/admin/cronzimus/run/?q=status%3Afaild",
+        "resume": "/admin/cronzimus/job/vacuum-analyze/resume/ask/",
         "users": "/admin/auth/user/",
         "run-failed": f"/admin/cronzimus/run/{_newest('sync-crm')}/change/",
         "run-live": f"/admin/cronzimus/run/{_newest('rollup-metrics')}/change/",

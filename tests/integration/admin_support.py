@@ -55,8 +55,8 @@ class Admin:
         return self.send(path, **inputs(self.open(path)) | changes)
 
     def act(self, action: str, *job_ids: str, **data: Any) -> HttpResponse:
-        """Take a bulk action with jobs."""
-        return self.send(JOBS, action=action, index=0, _selected_action=job_ids, **data)
+        """Take a bulk action with jobs, and confirm it."""
+        return self.send(JOBS, action=action, index=0, _selected_action=job_ids, **{"post": "yes", **data})
 
 
 def inputs(response: HttpResponse) -> dict[str, Any]:
@@ -83,15 +83,17 @@ def text(html: str) -> str:
 
 def cell(html: str, name: str) -> str:
     """Return the text of the first cell of a list's column `name`."""
-    found = re.search(rf'<t[dh] class="[^"]*field-{name}\b[^"]*">(.*?)</t[dh]>', html, re.S)
+    found = re.search(
+        rf'<t[dh] class="[^"]*field-{name}\b[^"]*"[^>]*>(.*?)</t[dh]>', html[html.find("<tbody>") :], re.S
+    )
     assert found, f"no column {name}"
     return text(found[1])
 
 
 def ids(html: str) -> list[str]:
-    """Return the ids in the first column of a list."""
+    """Return the ids of the rows of a list."""
     column = re.findall(r'<th class="field-(?:job_id|run_id)[^"]*">(.*?)</th>', html, re.S)
-    return [text(found) for found in column]
+    return [text(found) for found in column] + re.findall(r'<tr data-key="([^"]*)"', html)
 
 
 @pytest.fixture(name="at_noon")

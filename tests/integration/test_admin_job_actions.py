@@ -9,8 +9,8 @@ from jobs import services
 from jobs.admin.jobs.actions import copy_id
 from jobs.core.exceptions import InvalidRequest
 from jobs.models import Job, Run
-from tests.fakes import NOW, after, make_job, make_jobs
-from tests.integration.admin_support import JOBS, Admin, admin_fixture, at_noon_fixture, ids, messages  # noqa: F401
+from tests.fakes import NOW, after, make_job, make_jobs, make_run
+from tests.integration.admin_support import JOBS, Admin, admin_fixture, at_noon_fixture, ids, messages, text  # noqa: F401
 
 
 def test_run_now_queues_a_run_in_the_persons_name_and_links_to_it(admin):
@@ -126,7 +126,7 @@ def test_many_are_paused_resumed_and_run_at_once(admin):
 def test_many_are_duplicated_at_once(admin):
     make_jobs(2)
     admin.act("duplicate", "job-0", "job-1")
-    assert ids(admin.read(JOBS)) == ["job-0", "job-0-copy", "job-1", "job-1-copy"]
+    assert ids(admin.read(JOBS, o="id")) == ["job-0", "job-0-copy", "job-1", "job-1-copy"]
 
 
 def test_one_that_is_refused_stops_none_of_the_others(admin):
@@ -147,17 +147,87 @@ def test_a_message_names_some_and_counts_the_rest(admin):
 
 def test_all_that_match_are_reached_across_pages(admin):
     make_jobs(120)
-    admin.act("pause", "job-0", select_across="1")
+    asked = text(admin.act("pause", "job-0", select_across="1", post="").content.decode())
+    assert "Pause 120 jobs job-0 ," in asked
+    assert "and 100 more." in asked
+    assert not Job.objects.filter(paused=True).exists()
+    admin.act("pause", "job-0", select_across="1", expected="120")
     assert Job.objects.filter(paused=True).count() == 120
+
+
+def test_a_bulk_action_follows_the_filter_of_the_address(admin):
+    make_jobs(3, tags=["etl"])
+    make_job("other")
+    data = {"action": "pause", "index": 0, "_selected_action": "job-0", "select_across": "1", "post": "yes"}
+    response = admin.client.post(f"{JOBS}?tag=etl", data)
+    assert response["Location"] == f"{JOBS}?tag=etl"
+    assert set(Job.objects.filter(paused=True).values_list("pk", flat=True)) == {"job-0", "job-1", "job-2"}
+
+
+def test_a_list_that_changed_since_it_was_shown_is_asked_about_again(admin):
+    make_jobs(3)
+    asked = admin.act("pause", "job-0", select_across="1", expected="2").content.decode()
+    assert "The list has changed since you chose: 3 jobs are in it now." in text(asked)
+    assert not Job.objects.filter(paused=True).exists()
+
+
+@pytest.mark.parametrize(
+    ("action", "effects"),
+    [
+        ("run", ["One run of each is queued at once", "1 is running now: their new runs start", "1 is paused and"]),
+        ("pause", ["They do not run by themselves", "1 is running now: what is running", "1 is paused already."]),
+        ("resume", ["Their triggers go on from now.", "1 is not paused: nothing changes", "None The last of each"]),
+        ("skip", ["goes on record as skipped", "1 has no fire time to come."]),
+        ("duplicate", ["Each copy is paused"]),
+        ("delete_selected", ["Their runs stay on record: 7 runs have ended so far.", "what waits is cancelled."]),
+    ],
+)  # fmt: skip
+def test_the_effects_of_a_bulk_action_are_told_before(admin, action, effects):
+    make_job("a", run_count=7)
+    make_run("a", status="running", started_at=NOW)
+    make_job("off", paused=True)
+    page = text(admin.act(action, "a", "off", post="").content.decode())
+    for effect in effects:
+        assert effect in page
+    assert Job.objects.count() == 2
+
+
+def test_more_than_five_are_deleted_only_if_their_number_is_typed(admin):
+    make_jobs(6)
+    every = [f"job-{number}" for number in range(6)]
+    assert "Type 6 to confirm" in text(admin.act("delete_selected", *every).content.decode())
+    assert "the number of rows" in text(admin.act("delete_selected", *every, count="5").content.decode())
+    assert Job.objects.count() == 6
+    admin.act("delete_selected", *every, count=" 6 ")
+    assert not Job.objects.exists()
+
+
+@pytest.mark.parametrize(("missed", "number"), [("none", 0), ("last", 1), ("all", 3)])
+def test_many_are_resumed_with_the_fire_times_of_their_pauses(admin, missed, number):
+    make_job("a", paused=True, paused_at=after(-25), anchor=after(-100))
+    (said,) = messages(admin.act("resume", "a", missed=missed))
+    some = {0: "", 1: "; 1 fire time of the pause runs now", 3: "; 3 fire times of the pause run now"}[number]
+    assert said == f"Resumed: a (next run 2030-01-01 12:00:10 UTC{some})."
+
+
+def test_many_are_tagged_and_untagged(admin):
+    make_job("a", tags=["x"])
+    make_job("b")
+    admin.act("tag", "a", "b", tag="new", remove="")
+    assert [job.tags for job in Job.objects.order_by("pk")] == [["x", "new"], ["new"]]
+    admin.act("tag", "a", "b", tag="new", remove="yes")
+    assert [job.tags for job in Job.objects.order_by("pk")] == [["x"], []]
+    assert "This field is required" in admin.act("tag", "a", tag="").content.decode()
+    assert "Tag, not possible: a: tags" in messages(admin.act("tag", "a", tag="no blanks"))[0]
 
 
 def test_many_are_removed_after_a_confirmation_and_their_runs_stay(admin):
     make_jobs(3, next_run_time=after(10))
     admin.send(f"{JOBS}job-0/run/")
-    asked = admin.act("delete_selected", "job-0", "job-1")
-    assert "Are you sure" in asked.content.decode()
+    asked = text(admin.act("delete_selected", "job-0", "job-1", post="").content.decode())
+    assert "Delete 2 jobs job-0 , job-1 . This cannot be undone." in asked
     assert Job.objects.count() == 3
-    admin.act("delete_selected", "job-0", "job-1", post="yes")
+    assert messages(admin.act("delete_selected", "job-0", "job-1")) == ["Deleted: job-0; job-1."]
     assert ids(admin.read(JOBS)) == ["job-2"]
     assert Run.objects.get().status == "cancelled"
 
@@ -166,7 +236,8 @@ def test_one_that_was_removed_meanwhile_does_not_stop_a_removal(admin, monkeypat
     make_jobs(2)
     remove = services.remove_job
     monkeypatch.setattr(services, "remove_job", lambda job_id, now: [remove(job_id, now=now) for _ in range(2)])
-    admin.act("delete_selected", "job-0", "job-1", post="yes")
+    (said,) = messages(admin.act("delete_selected", "job-0", "job-1"))
+    assert said.startswith("Delete, not possible: job-0: there is no job")
     assert not Job.objects.exists()
 
 

@@ -46,7 +46,7 @@ def test_a_job_is_paused_until_an_instant_of_its_own_zone(admin):
 def test_the_list_shows_until_when_it_is_paused_and_offers_to_resume_it(admin, at_noon):
     make_job(paused_until=after(60), next_run_time=after(70))
     page = admin.read(JOBS)
-    assert cell(page, "state") == "paused until 2030-01-01 12:01:00 UTC"
+    assert (cell(page, "state"), cell(page, "next")) == ("paused", "paused until 12:01")
     assert "Resume : job" in cell(page, "buttons")
     assert (ids(admin.read(JOBS, state="paused")), ids(admin.read(JOBS, state="active"))) == (["job"], [])
     at_noon.advance(60)

@@ -54,13 +54,13 @@ def test_a_job_that_one_may_not_see_is_not_duplicated(at_noon):
 
 
 @pytest.mark.parametrize("permission", PERMISSIONS)
-@pytest.mark.parametrize("action", [*VERBS, "delete_selected"])
+@pytest.mark.parametrize("action", [*VERBS, "tag", "delete_selected"])
 def test_a_bulk_action_needs_its_permission(at_noon, action, permission):
     make_job(paused=action == "resume")
     before = state()
-    data = {"action": action, "_selected_action": "job", "index": 0, "post": "yes"}
+    data = {"action": action, "_selected_action": "job", "index": 0, "post": "yes", "tag": "new"}
     response = Admin("view_job", permission).client.post(JOBS, data)
-    allowed = permission == NEEDED.get(action, "delete_job")
+    allowed = permission == NEEDED.get(action, "change_job" if action == "tag" else "delete_job")
     assert response.status_code == (302 if allowed else 403)
     assert (state() != before) == allowed
 
@@ -104,7 +104,7 @@ def test_those_who_may_only_look_are_shown_nothing_to_press(at_noon):
     for page in (viewer.read(JOBS), viewer.read(f"{JOBS}job/change/")):
         assert not [
             word
-            for word in ("Run now", "Pause", "Skip next", "Duplicate", "Preview", 'name="_save"', "Delete")
+            for word in ("Run now", ">Pause<", "/pause/", "Skip next", "Duplicate", "Preview", 'name="_save"', "Delete")
             if word in page
         ]
 
@@ -153,7 +153,7 @@ def test_cancel_and_retry_need_their_permissions(at_noon, verb, status, permissi
     make_run(id=1, status=status)
     before = list(Run.objects.values())
     staff = Admin("view_run", permission)
-    data = {"action": verb, "_selected_action": "1", "index": 0} if bulk else {}
+    data = {"action": verb, "_selected_action": "1", "index": 0, "post": "yes"} if bulk else {}
     response = staff.client.post(RUNS if bulk else f"{RUNS}1/{verb}/", data)
     allowed = permission == f"{verb}_run"
     assert response.status_code == (302 if allowed else 403)
@@ -164,7 +164,7 @@ def test_those_who_may_only_look_at_runs_are_shown_nothing_to_press(at_noon):
     make_run(id=1, status="failed")
     viewer = Admin("view_run")
     for page in (viewer.read(RUNS), viewer.read(f"{RUNS}1/change/")):
-        assert not [word for word in ("Retry", "Cancel", "action-select") if word in page]
+        assert not [word for word in ("Retry", ">Cancel<", "/cancel/", "action-select") if word in page]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ EVIL = "<script>alert(1)</script>"
 
 
 def act(admin, action, *run_ids, **data):
-    return admin.send(RUNS, action=action, index=0, _selected_action=run_ids, **data)
+    return admin.send(RUNS, action=action, index=0, _selected_action=run_ids, **{"post": "yes", **data})
 
 
 def test_a_run_that_has_not_started_is_cancelled_at_once(admin):
@@ -42,7 +42,7 @@ def test_the_page_says_what_cancel_does_and_that_it_was_asked_for(admin, executo
     assert messages(response) == [f"Cancelled: run 7 ({after_it})."]
     assert Run.objects.get().cancel_requested_at == NOW
     assert "Cancel asked now by root; still running." in text(response.content.decode())
-    assert cell(admin.read(RUNS), "status_badge") == "running asked to stop"
+    assert cell(admin.read(RUNS), "state") == "running asked to stop"
 
 
 def test_retry_queues_one_more_attempt_and_links_to_it(admin):
@@ -105,6 +105,36 @@ def test_many_are_cancelled_and_tried_again_at_once(admin):
     assert sorted(Run.objects.filter(attempt=2).values_list("scheduled_time", flat=True)) == [after(1), after(3)]
 
 
+@pytest.mark.parametrize(
+    ("action", "effects"),
+    [
+        ("cancel", "Cancel 4 runs 3 , 2 , 4 , 1 . Of a (3) and b (1). 1 has not started, and ends at once. "
+                   "1 runs in a process, which is stopped. 1 runs in a thread: its function is asked to stop, and goes "
+                   "on until it looks. 1 has ended already."),
+        ("retry", "Retry 4 runs 3 , 2 , 4 , 1 . Of a (3) and b (1). Each gets one more attempt, with the same "
+                  "arguments. 3 have not ended, and cannot be retried."),
+    ],
+)  # fmt: skip
+def test_the_effects_are_told_before(admin, action, effects):
+    make_run("a", id=1, status="queued")
+    make_run("a", id=2, status="running", executor="process", scheduler_id="s1", scheduled_time=after(1))
+    make_run("a", id=3, status="running", scheduler_id="s1", scheduled_time=after(2))
+    make_run("b", id=4, status="failed")
+    before = list(Run.objects.order_by("pk").values())
+    assert effects in text(act(admin, action, 1, 2, 3, 4, post="").content.decode())
+    assert list(Run.objects.order_by("pk").values()) == before
+
+
+def test_all_that_match_the_filter_are_retried(admin):
+    for number in range(3):
+        make_run("a", id=number + 1, status="failed", scheduled_time=after(number))
+    make_run("b", id=9, status="failed")
+    data = {"action": "retry", "index": 0, "_selected_action": "1", "select_across": "1", "post": "yes"}
+    response = admin.client.post(f"{RUNS}?status=failed&job=a", data)
+    assert response["Location"] == f"{RUNS}?status=failed&job=a"
+    assert sorted(Run.objects.filter(attempt=2).values_list("job_id", flat=True)) == ["a", "a", "a"]
+
+
 def test_there_is_a_bound_to_how_many(admin, monkeypatch):
     monkeypatch.setattr(RunAdmin, "most_at_once", 2)
     for number in range(3):
@@ -126,7 +156,6 @@ def test_the_page_shows_how_it_runs_and_until_when_it_waits(admin):
     page = text(admin.read(f"{RUNS}7/change/"))
     for shown in ("Executor process", "Timeout 1 m 30 s", "This run waits. It may start 12:00:30. Waits for a retry."):
         assert shown in page
-    assert cell(admin.read(RUNS), "status_badge") == "queued waits: in 30 s"
 
 
 def test_what_waits_no_more_is_not_said_to_wait(admin):
@@ -152,7 +181,7 @@ def test_progress_is_shown_in_the_list_and_on_the_page(admin, done, total, shown
     page = admin.read(f"{RUNS}7/change/")
     assert f"Progress: {shown}" in text(page)
     assert ("<progress" in page) == bool(total)
-    assert cell(admin.read(RUNS), "status_badge") == f"running {shown}"
+    assert cell(admin.read(RUNS), "state") == f"running {shown}"
 
 
 def test_texts_of_people_are_escaped_on_the_buttons_pages(admin):

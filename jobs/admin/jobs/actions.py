@@ -10,11 +10,13 @@ from django.utils.safestring import SafeString
 
 from ... import services
 from ...core.exceptions import InvalidRequest
-from ...models import Job
+from ...core.runs import Missed
+from ...models import Backfill, Job
 from ...selectors import states
 from .. import display
 from ..request_time import row_now
 from ..row_actions import Call, RowAction, change_link
+from . import effects
 
 MAX_COPIES = 99
 """Copies that a job may have."""
@@ -71,7 +73,18 @@ def _pause(job_id: Any, call: Call) -> SafeString:
 
 
 def _resume(job_id: Any, call: Call) -> SafeString:
-    return format_html("{} ({})", job_id, next_run(services.resume_job(job_id, now=call.now), call.now))
+    asked = call.data.get("missed") or Missed.NONE.value
+    if asked not in list(Missed):
+        raise InvalidRequest(fields={"missed": f"must be one of {', '.join(Missed)}"})
+    job, backfill = services.resume_with(job_id, missed=Missed(asked), now=call.now, actor=call.actor)
+    return format_html("{} ({}{})", job_id, next_run(job, call.now), _catching_up(backfill))
+
+
+def _catching_up(backfill: Backfill | None) -> str:
+    if backfill is None:
+        return ""
+    number = backfill.fire_times
+    return f"; {number:,} fire {'time' if number == 1 else 'times'} of the pause {'runs' if number == 1 else 'run'} now"
 
 
 def _skip(job_id: Any, call: Call) -> SafeString:
@@ -86,12 +99,46 @@ def _duplicate(job_id: Any, call: Call) -> SafeString:
     return format_html("{}, which is paused", change_link(call.site, copy))
 
 
+def _delete(job_id: Any, call: Call) -> SafeString:
+    services.remove_job(job_id, now=call.now)
+    return format_html("{}", job_id)
+
+
+def _tag(job_id: Any, call: Call) -> SafeString:
+    job, tag = services.get_job(job_id), call.data["tag"]
+    tags = [name for name in job.tags if name != tag] if isinstance(job.tags, list) else []
+    services.update_job(job_id, {"tags": tags if call.data["remove"] else [*tags, tag]}, now=call.now)
+    return format_html("{}", job_id)
+
+
 JOB_ACTIONS = {
-    "run": RowAction(label="Run now", done="Queued to run", permissions=("run",), do=_run),
-    "pause": RowAction(label="Pause", done="Paused", permissions=("pause",), do=_pause),
-    "resume": RowAction(label="Resume", done="Resumed", permissions=("pause",), do=_resume),
-    "skip": RowAction(label="Skip next run", done="Skipped", permissions=("pause",), do=_skip),
+    "run": RowAction(
+        label="Run now", done="Queued to run", permissions=("run",), do=_run, bulk="Run {} now", effects=effects.of_run
+    ),
+    "pause": RowAction(label="Pause", done="Paused", permissions=("pause",), do=_pause, effects=effects.of_pause),
+    "resume": RowAction(
+        label="Resume", done="Resumed", permissions=("pause",), do=_resume, effects=effects.of_resume,
+        form=effects.MissedForm,
+    ),
+    "skip": RowAction(
+        label="Skip next run", done="Skipped", permissions=("pause",), do=_skip, bulk="Skip the next run of {}",
+        effects=effects.of_skip,
+    ),
     # A copy shows the arguments of its source.
-    "duplicate": RowAction(label="Duplicate", done="Duplicated as", permissions=("add", "view"), do=_duplicate),
-}
+    "duplicate": RowAction(
+        label="Duplicate", done="Duplicated as", permissions=("add", "view"), do=_duplicate,
+        effects=effects.of_duplicate,
+    ),
+}  # fmt: skip
 """What can be done with a job, by name."""
+BULK_ACTIONS = {
+    **JOB_ACTIONS,
+    "tag": RowAction(
+        label="Tag", done="Tagged", permissions=("change",), do=_tag, effects=effects.of_tag, form=effects.TagForm
+    ),
+    # The name of Django's own, which it takes the place of.
+    "delete_selected": RowAction(
+        label="Delete", done="Deleted", permissions=("delete",), do=_delete, effects=effects.of_delete, danger=True
+    ),
+}
+"""What can be done with many jobs at once."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, cast
 
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import unquote
+from django.core.exceptions import BadRequest
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern
 
@@ -15,16 +18,21 @@ from ...core.exceptions import CronzimusError, JobExists, JobNotFound
 from ...definitions import policies
 from ...models import Job
 from ...models.job import SEARCHED, JobQuerySet
-from ...selectors import counts, states
+from ...selectors import states
+from .. import export
+from ..lists import list_page
 from ..overview.views import overview
 from ..pausing import PauseUntilForm
 from ..request_time import request_now
-from ..row_action_views import RowActionAdmin, bulk_actions, buttons, next_url, row_url
+from ..row_action_views import RowActionAdmin, bulk_actions, next_url, row_url
+from ..status import request_status
 from . import columns
-from .actions import JOB_ACTIONS, next_run, offered, offered_on_page, pause_end
-from .filters import ExecutorFilter, LastResultFilter, OwnerFilter, StateFilter
+from .actions import BULK_ACTIONS, JOB_ACTIONS, next_run, offered, offered_on_page, pause_end
+from .filters import JOB_FILTERS
 from .form import JobForm, stored_policies
+from .listing import JobChangeList, export_jobs, job_list_context
 from .preview import preview
+from .resume import resume_dialog
 from .sections import form_sections, read_sections
 
 SAMPLE = {"id": "sample", "func": "cronzimus.controller.task:task", "trigger": "interval", "minutes": 1,
@@ -36,15 +44,12 @@ class JobAdmin(RowActionAdmin):
     """The list of jobs, and the form of one."""
 
     form = JobForm
-    list_display: Any = (
-        columns.job_id, columns.named, columns.state, columns.trigger_words, columns.next_run, columns.last_result,
-        columns.ran, buttons,
-    )  # fmt: skip
-    list_filter = (StateFilter, LastResultFilter, OwnerFilter, ExecutorFilter)
+    change_list_template = "cronzimus/jobs/list.html"
+    list_filter = JOB_FILTERS
     search_fields = tuple(f"{name}__has_text" for name in SEARCHED)
     search_help_text = "Search in ids, names, descriptions and functions, or for owner:name."
     row_actions = JOB_ACTIONS
-    actions = bulk_actions(JOB_ACTIONS)
+    actions = bulk_actions(BULK_ACTIONS)
 
     def logged_row(self, key: Any) -> Job:
         """Return a job with this id, whose log names an action."""
@@ -69,9 +74,33 @@ class JobAdmin(RowActionAdmin):
         jobs, words = cast(JobQuerySet, queryset).of_owners(search_term)
         return super().get_search_results(request, jobs, words)
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[JobChangeList]:
+        """Return our own kind of list."""
+        return JobChangeList
+
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Show the list, with a banner if all is paused."""
-        return super().changelist_view(request, {**(extra_context or {}), "all_paused": counts.all_paused()})
+        """Show the list, or do or ask about what was chosen to be done with many jobs."""
+        response = super().changelist_view(request, extra_context)
+        changelist = getattr(response, "context_data", None) and response.context_data.get("cl")  # type: ignore[attr-defined]
+        if not changelist:
+            return response
+        context = job_list_context(changelist, request)
+        return list_page(
+            request, response, site=self.admin_site, all_paused=request_status(request).all_paused, **context
+        )
+
+    def export_view(self, request: HttpRequest, kind: str) -> StreamingHttpResponse:
+        """Answer with the jobs of the list as a file."""
+        self.require(request, "view")
+        try:
+            return export_jobs(cast(JobChangeList, self.get_changelist_instance(request)), request, kind)
+        except IncorrectLookupParameters as error:
+            raise BadRequest from error
+
+    def resume_ask_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask which fire times of the pause of a job run."""
+        self.require(request, "pause")
+        return resume_dialog(self, request, self.get_object(request, unquote(object_id)))
 
     def get_fieldsets(self, request: HttpRequest, obj: Job | None = None) -> Any:
         """Return the inputs of the form by section, or what the row holds for a user who may only look."""
@@ -145,11 +174,6 @@ class JobAdmin(RowActionAdmin):
         """Remove the job through the services; its runs stay."""
         self._remove(obj.pk, request)
 
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
-        """Remove the jobs through the services, each in a transaction of its own."""
-        for job_id in queryset.values_list("pk", flat=True):
-            self._remove(job_id, request)
-
     def _remove(self, job_id: str, request: HttpRequest) -> None:
         try:
             services.remove_job(job_id, now=request_now(request))
@@ -157,12 +181,17 @@ class JobAdmin(RowActionAdmin):
             return  # somebody else removed it
 
     def own_urls(self) -> list[URLPattern]:
-        """Return the addresses of the preview, the pause until an instant, and the actions."""
+        """Return the addresses of the exports, the preview, the dialogs, and the actions."""
         return [
             self.get("overview/", self.overview_view, "overview"),
             self.post("sample/", self.sample_view, "sample"),
             self.post("preview/", self.preview_view, "preview_new"),
+            *(
+                self.get(f"export/{kind}/", partial(self.export_view, kind=kind), f"export_{kind}")
+                for kind in export.KINDS
+            ),
             self.post("<path:object_id>/preview/", self.preview_view, "preview"),
+            self.get("<path:object_id>/resume/ask/", self.resume_ask_view, "resume_ask"),
             self.post("<path:object_id>/pause-until/", self.pause_until_view, "pause_until"),
             *super().own_urls(),
         ]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from django.db.models import Count, QuerySet
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -11,8 +13,9 @@ from ... import services
 from ...core.exceptions import RunNotFound
 from ...core.runs import ACTIVE, Executor, RunStatus
 from ...models import Run
+from ...selectors.run_search import run_number
+from ..lists import named
 from ..row_actions import Call, RowAction, change_link
-from .filters import run_number
 
 STOPS = "Cancel stops its process."
 """What Cancel does to a run in a process."""
@@ -20,6 +23,8 @@ ASKS = "Cancel asks its function to stop: a thread cannot be stopped, so it goes
 """What Cancel does to a run in a thread."""
 AT_ONCE = "Cancel ends it at once: it has not started."
 """What Cancel does to a run that waits."""
+NAMED_JOBS = 5
+"""Jobs that a question names; it counts the rest."""
 AGAIN = "Retry queues one more attempt, with the same arguments."
 """What Retry does."""
 
@@ -61,20 +66,51 @@ def _whole(run_id: Any) -> int:
     return number
 
 
+def _of_jobs(runs: QuerySet[Run]) -> str:
+    """Return of which jobs `runs` are, the one with the most first: "Of sync (4), import (2) and 3 more jobs."."""
+    found = list(runs.values_list("job_id").annotate(number=Count("pk")).order_by("-number", "job_id"))
+    rest = len(found) - NAMED_JOBS
+    listed = [f"{job_id} ({number:,})" for job_id, number in found[:NAMED_JOBS]]
+    return f"Of {named([*listed, f'{rest:,} more jobs'] if rest > 0 else listed)}." if listed else "They are gone."
+
+
+def _of_cancel(keys: Sequence[Any], call: Call) -> list[str]:
+    runs = Run.objects.filter(pk__in=keys)
+    active = runs.filter(status__in=ACTIVE)
+    waiting = active.filter(status=RunStatus.QUEUED, scheduler=None).count()
+    processes = active.filter(executor=Executor.PROCESS).exclude(status=RunStatus.QUEUED, scheduler=None).count()
+    threads = active.count() - waiting - processes
+    said = (
+        (waiting, "has not started, and ends at once.", "have not started, and end at once."),
+        (processes, "runs in a process, which is stopped.", "run in processes, which are stopped."),
+        (threads, "runs in a thread: its function is asked to stop, and goes on until it looks.",
+         "run in threads: their functions are asked to stop, and go on until they look."),
+        (len(keys) - active.count(), "has ended already.", "have ended already."),
+    )  # fmt: skip
+    return [_of_jobs(runs), *(f"{number:,} {one if number == 1 else many}" for number, one, many in said if number)]
+
+
+def _of_retry(keys: Sequence[Any], call: Call) -> list[str]:
+    runs = Run.objects.filter(pk__in=keys)
+    active = runs.filter(status__in=ACTIVE).count()
+    refused = f"{active:,} {'has' if active == 1 else 'have'} not ended, and cannot be retried."
+    return [_of_jobs(runs), "Each gets one more attempt, with the same arguments.", *([refused] if active else [])]
+
+
 RUN_ACTIONS = {
     "cancel": RowAction(
         label="Cancel",
         done="Cancelled",
         permissions=("cancel",),
         do=_cancel,
-        bulk="Cancel: processes are stopped, functions in threads are asked to stop",
+        effects=_of_cancel,
     ),
     "retry": RowAction(
         label="Retry",
         done="Queued to run again",
         permissions=("retry",),
         do=_retry,
-        bulk="Retry: one more attempt each, with the same arguments",
+        effects=_of_retry,
     ),
 }
 """What can be done with a run, by name."""

@@ -2,73 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from functools import partial
+from typing import Any, cast
 
 from django.contrib import admin, messages
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import BadRequest, PermissionDenied
 from django.db.models import QuerySet
-from django.db.models.functions import Left
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.urls import URLPattern
 
 from ...models import Job, Run
+from .. import export
 from ..base import ReadOnlyAdmin
-from ..paging import CappedPaginator
-from ..row_action_views import RowActionAdmin, RowActionChangeList, bulk_actions, buttons
-from . import columns
+from ..lists import list_page
+from ..row_action_views import RowActionAdmin, bulk_actions
 from .actions import RUN_ACTIONS, offered
-from .filters import JobFilter, SpanFilter, StatusFilter, TriggerFilter, found
+from .failures import export_failures, failures_page, retry_failures
+from .filters import RUN_FILTERS
+from .listing import RunChangeList, export_runs, run_list_context, search_runs
 from .log import download, fragment
 from .page import run_page
-
-LONG = ("reason", "args", "kwargs", "result", "error", "traceback", "output")
-"""The columns that the list leaves in the database."""
-FIRST_LINE = 200
-"""Characters of an error that the list reads."""
-
-
-class RunChangeList(RowActionChangeList):
-    """A list that does not read the long texts, but for the beginning of the error."""
-
-    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Run]:
-        """Return the runs of the page without their long texts."""
-        runs: QuerySet[Run] = super().get_queryset(request, exclude_parameters)
-        return runs.defer(*LONG).annotate(
-            error_start=Left("error", FIRST_LINE), reason_start=Left("reason", FIRST_LINE)
-        )
-
-    def get_results(self, request: HttpRequest) -> None:
-        """Fetch the runs of the page, and whether the job of each still exists.
-
-        For these alone: as a subquery of the list, PostgreSQL may read the ids of all jobs.
-        """
-        super().get_results(request)
-        jobs = Job.objects.filter(pk__in={run.job_id for run in self.result_list})
-        existing = set(jobs.values_list("pk", flat=True))
-        for run in self.result_list:
-            vars(run)["job_exists"] = run.job_id in existing
 
 
 class RunAdmin(ReadOnlyAdmin, RowActionAdmin):
     """The list of runs, newest first, and the page of one."""
 
-    list_display: Any = (
-        columns.run_id, columns.job_link, columns.status_badge, columns.made_by, columns.scheduled,
-        columns.start_delay, columns.took, "attempt", columns.first_error, buttons,
-    )  # fmt: skip
-    list_filter = (StatusFilter, TriggerFilter, SpanFilter, JobFilter)
+    change_list_template = "cronzimus/runs/list.html"
+    list_filter = RUN_FILTERS
     search_fields = ("job_id",)
-    search_help_text = "Search for the id of a run, or the id or name of a job."
-    ordering = ("-scheduled_time", "-id")
-    sortable_by: ClassVar[Any] = (
-        columns.run_id,
-        columns.scheduled,
-    )  # no other column has an index: sorting would read every run
     show_facets = admin.ShowFacets.NEVER
-    paginator = CappedPaginator
     list_per_page = 50
-    list_max_show_all = 0
     row_actions = RUN_ACTIONS
     actions = bulk_actions(RUN_ACTIONS)
     most_at_once = 1000
@@ -111,14 +76,6 @@ class RunAdmin(ReadOnlyAdmin, RowActionAdmin):
             raise PermissionDenied
         return run_page(self, request, run)
 
-    def own_urls(self) -> list[URLPattern]:
-        """Return the addresses of the log of a run, and of the actions."""
-        return [
-            self.get("<path:object_id>/log/", self.log_view, "log"),
-            self.get("<path:object_id>/download/", self.download_view, "download"),
-            *super().own_urls(),
-        ]
-
     def log_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Answer with lines of the log of a run."""
         self.require(request, "view")
@@ -136,6 +93,53 @@ class RunAdmin(ReadOnlyAdmin, RowActionAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Run], search_term: str
     ) -> tuple[QuerySet[Run], bool]:
-        """Search by ids and names, which have indexes. The long texts have none."""
-        words = search_term.strip()
-        return (found(queryset, words) if words else queryset), False
+        """Narrow the runs by words and qualifiers."""
+        return search_runs(queryset, search_term, request), False
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Show the list, or do or ask about what was chosen to be done with many runs."""
+        response = super().changelist_view(request, extra_context)
+        changelist = getattr(response, "context_data", None) and response.context_data.get("cl")  # type: ignore[attr-defined]
+        if not changelist:
+            return response
+        return list_page(request, response, site=self.admin_site, **run_list_context(changelist, request))
+
+    def export_view(self, request: HttpRequest, kind: str) -> StreamingHttpResponse:
+        """Answer with the runs of the list as a file."""
+        self.require(request, "view")
+        try:
+            return export_runs(cast(RunChangeList, self.get_changelist_instance(request)), request, kind)
+        except IncorrectLookupParameters as error:
+            raise BadRequest from error
+
+    def own_urls(self) -> list[URLPattern]:
+        """Return the addresses of the exports, the failures, the log of a run, and the actions."""
+        exports = (
+            self.get(f"export/{kind}/", partial(self.export_view, kind=kind), f"export_{kind}") for kind in export.KINDS
+        )
+        return [
+            *exports,
+            self.get("failures/", self.failures_view, "failures"),
+            self.post("failures/retry/", self.retry_failures_view, "failures_retry"),
+            self.get("failures/export/<str:kind>/", self.export_failures_view, "failures_export"),
+            self.get("<path:object_id>/log/", self.log_view, "log"),
+            self.get("<path:object_id>/download/", self.download_view, "download"),
+            *super().own_urls(),
+        ]
+
+    def failures_view(self, request: HttpRequest) -> HttpResponse:
+        """Show the kinds of failures of the last days."""
+        self.require(request, "view")
+        return failures_page(self, request)
+
+    def retry_failures_view(self, request: HttpRequest) -> HttpResponse:
+        """Retry the failures of some kinds, after a question."""
+        self.require(request, "retry")
+        return retry_failures(self, request)
+
+    def export_failures_view(self, request: HttpRequest, kind: str) -> StreamingHttpResponse:
+        """Answer with the kinds of failures as a file."""
+        self.require(request, "view")
+        if kind not in export.KINDS:
+            raise Http404
+        return export_failures(request, kind)

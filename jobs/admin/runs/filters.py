@@ -2,56 +2,57 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Any, cast
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, cast
+from zoneinfo import ZoneInfo
 
+from django.conf import settings
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from ...core.runs import RunStatus, RunTrigger
-from ...models import Job, Run
+from ...core.times import parse_instant
+from ...models import Run
 from ...models.run import RunQuerySet
+from ...selectors.run_search import GROUPS, with_status
 from ..filters import BarFilter, FieldFilter
 from ..request_time import request_now
 
 UNSUCCESSFUL = "unsuccessful"
-"""The choice of the filter by status that stands for several."""
-
+"""The choice of the filter by status that stands for all that did not succeed."""
 SPANS = {
     "1h": ("past hour", timedelta(hours=1)),
+    "3h": ("past 3 hours", timedelta(hours=3)),
     "24h": ("past 24 hours", timedelta(hours=24)),
+    "3d": ("past 3 days", timedelta(days=3)),
     "7d": ("past 7 days", timedelta(days=7)),
     "30d": ("past 30 days", timedelta(days=30)),
 }
 """The choices of the filter by time."""
-MAX_ID = 2**63 - 1
-"""The largest id that a database can be asked for."""
-MAX_JOBS = 1000
-"""Jobs whose runs a search finds at most."""
 
 
 class StatusFilter(FieldFilter):
-    """Runs of one status, or all that did not succeed."""
+    """Runs of one status, or of several that belong together."""
 
     title = parameter_name = "status"
     values = tuple(RunStatus)
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Return the statuses."""
-        return [(UNSUCCESSFUL, "not succeeded"), *super().lookups(request, model_admin)]
+        return [*super().lookups(request, model_admin), *GROUPS.items()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run]:
         """Narrow the runs to the chosen status."""
-        runs, chosen = cast(RunQuerySet, queryset), self.value()
-        if chosen == UNSUCCESSFUL:
-            return runs.unsuccessful()
-        return runs.of_status(chosen) if chosen else runs
+        chosen = self.value()
+        return with_status(cast(RunQuerySet, queryset), chosen) if chosen else queryset
 
 
 class TriggerFilter(FieldFilter):
     """Runs that one kind of thing made."""
 
-    title = parameter_name = "trigger"
+    title = "started by"
+    parameter_name = "trigger"
     values = tuple(RunTrigger)
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run]:
@@ -63,7 +64,7 @@ class TriggerFilter(FieldFilter):
 class SpanFilter(BarFilter):
     """Runs scheduled within a time up to now."""
 
-    title = "scheduled time"
+    title = "scheduled"
     parameter_name = "since"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -76,31 +77,67 @@ class SpanFilter(BarFilter):
         return queryset.filter(scheduled_time__gte=request_now(request) - chosen[1]) if chosen else queryset
 
 
-class JobFilter(BarFilter):
-    """Runs of one job, as links to this page name it; offered only where one is named: there may be thousands."""
-
-    title = "job"
-    parameter_name = "job"
+class NamedFilter(BarFilter):
+    """A filter that is there only where the address names a value: there may be thousands of them."""
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Return the job that the address names."""
-        return [(named, named)] if (named := request.GET.get(self.parameter_name)) else []
+        """Return the value that the address names."""
+        return [(named, named)] if (named := request.GET.get(str(self.parameter_name))) else []
+
+
+class JobFilter(NamedFilter):
+    """Runs of one job, which need not exist any more."""
+
+    title = parameter_name = "job"
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run]:
-        """Narrow the runs to the named job, which need not exist any more."""
+        """Narrow the runs to those of the named job."""
         return queryset.filter(job_id=self.value()) if self.value() else queryset
 
 
-def found(runs: QuerySet[Run], words: str) -> QuerySet[Run]:
-    """Return those of `runs` that `words` name: a run's id, a job's id, or a part of a job's id or name."""
-    jobs = Job.objects.filter(Q(id__has_text=words) | Q(name__has_text=words))
-    # As literals, not as a subquery: the planner of PostgreSQL then knows whether they have few runs or many.
-    match = Q(job_id__in={words, *jobs.order_by("pk").values_list("pk", flat=True)[:MAX_JOBS]})
-    number = run_number(words)
-    return runs.filter(match if number is None else match | Q(pk=number))
+class ErrorFilter(NamedFilter):
+    """Runs whose error, or reason, holds a text. The page of failures leads here, with a job or a time beside it."""
+
+    title = parameter_name = "error"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run]:
+        """Narrow the runs to those whose error holds the text."""
+        if not (text := self.value()):
+            return queryset
+        return queryset.filter(Q(error__has_text=text) | Q(reason__has_text=text))
 
 
-def run_number(text: str) -> int | None:
-    """Return the id of a run that `text` may be, None if it is no whole number that a database can be asked for."""
-    number = int(text[:20]) if text.isascii() and text.isdigit() else MAX_ID + 1
-    return number if number <= MAX_ID else None
+class InstantFilter(NamedFilter):
+    """Runs scheduled on one side of an instant."""
+
+    lookup: ClassVar[str]
+    end: ClassVar[bool] = False
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run]:
+        """Narrow the runs by the named instant; a local time is one of the site's zone."""
+        if not (text := self.value()):
+            return queryset
+        try:
+            at: datetime = parse_instant(text, ZoneInfo(settings.TIME_ZONE), end=self.end)
+        except ValueError as error:
+            raise IncorrectLookupParameters from error
+        return queryset.filter(**{self.lookup: at})
+
+
+class FromFilter(InstantFilter):
+    """Runs scheduled at an instant or later."""
+
+    title = parameter_name = "from"
+    lookup = "scheduled_time__gte"
+
+
+class ToFilter(InstantFilter):
+    """Runs scheduled before an instant."""
+
+    title = parameter_name = "to"
+    lookup = "scheduled_time__lt"
+    end = True
+
+
+RUN_FILTERS = (StatusFilter, TriggerFilter, SpanFilter, JobFilter, ErrorFilter, FromFilter, ToFilter)
+"""The filters, in the order of the bar."""

@@ -13,8 +13,8 @@ from django.utils.safestring import SafeString
 from ...core.output import HEAD, StoredOutput, mark, read_from
 from ...core.runs import ACTIVE, RunStatus
 from ...models import Run
+from ...selectors.run_search import run_number
 from . import ansi
-from .filters import run_number
 
 LINES = 500
 """Lines that the page shows."""

@@ -13,9 +13,9 @@ from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from ...models import Job, Run
+from ...selectors.run_search import run_number
 from ..pages import page_context, poll_response
 from ..row_action_views import next_url
-from ..runs.filters import run_number
 from ..times import COOKIE, is_zone
 
 YEAR = 365 * 86_400  # seconds

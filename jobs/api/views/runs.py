@@ -22,11 +22,12 @@ from ...core.output import HEAD
 from ...core.runs import Executor, RunStatus
 from ...models import Run
 from ...models.run import RunQuerySet
+from ...selectors.run_pages import Cursor, page_of, read_cursor
 from .. import query, representations
 from ..access import access_of
 from ..exports import EXPORTS, exported
 from ..idempotency import answer_once
-from ..paging import Cursor, cursor_link, page_of, read_cursor
+from ..paging import cursor_link
 from ..parsers import optional_body_of
 from ..representations import RUN_COLUMNS, RUN_FIELDS, picked
 from .base import SchedulerView, actor_of

@@ -252,5 +252,5 @@ window.cronzimus = (() => {
   tick();
   schedule();
   document.documentElement.classList.add("js"); // what only works with scripts shows from now on
-  return { refresh, schedule, morph, relative, announce };
+  return { refresh, schedule, morph, relative, announce, elapsed };
 })();

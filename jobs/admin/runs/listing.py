@@ -1,0 +1,183 @@
+"""The list of runs: newest first, by cursor, with new runs announced and not pushed in under the pointer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar, cast
+
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.db.models import QuerySet
+from django.db.models.functions import Left
+from django.http import HttpRequest, StreamingHttpResponse
+from django.utils.http import urlencode
+
+from ...models import Run
+from ...models.run import RunQuerySet
+from ...models.run import duration as length_of
+from ...selectors.run_pages import Cursor, Page, page_of, read_cursor
+from ...selectors.run_search import RunSearch, narrowed, parse_search, run_number, with_status
+from ...selectors.tab_counts import COUNTED, capped_counts
+from .. import export, lists
+from ..base import model_url
+from ..lists import Link, Pager
+from ..request_time import request_now
+from ..row_action_views import RowActionChangeList
+from ..times import Times
+from .filters import StatusFilter
+from .rows import READ, run_rows
+
+CURSOR, SEEN = "cursor", "seen"
+"""The parameters of the place in the list, and of the newest run that the browser has seen."""
+FIRST_LINE = 200
+"""Characters of an error that the list reads."""
+TABS = (
+    ("", "All"), ("running", "Running"), ("queued", "Queued"), ("failures", "Failed"), ("not_run", "Did not run"),
+    ("cancelled", "Cancelled"), ("succeeded", "Succeeded"),
+)  # fmt: skip
+"""The tabs, by the values of the filter by status."""
+UNCOUNTED = {"succeeded"}
+"""Tabs whose runs no index tells apart."""
+ANNOUNCED = 100
+"""New runs are counted so far."""
+
+
+class RunChangeList(RowActionChangeList):
+    """The list of runs. It counts no pages, and never reads the long texts."""
+
+    own_params: ClassVar[frozenset[str]] = frozenset({CURSOR, SEEN})
+    page: Page
+    search: RunSearch
+
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Run]:
+        """Return the runs with the beginnings of their errors and reasons."""
+        runs: QuerySet[Run] = super().get_queryset(request, exclude_parameters)
+        self.search = parse_search(self.query, request_now(request))
+        return runs.annotate(error_start=Left("error", FIRST_LINE), reason_start=Left("reason", FIRST_LINE))
+
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Run]) -> Any:
+        """Return the one order that has an index: any other would read every run."""
+        return ("-scheduled_time", "-id")
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Read the runs of the page, and one more to know whether there is another page."""
+        given = request.GET.get(CURSOR)
+        try:
+            cursor: Cursor | None = read_cursor(given) if given else None
+        except ValueError as error:
+            raise IncorrectLookupParameters from error
+        seen = run_number(request.GET.get(SEEN, ""))
+        runs = cast(RunQuerySet, self.queryset if seen is None else self.queryset.filter(pk__lte=seen))
+        self.page = page_of(runs, READ, cursor, self.list_per_page)
+        self.result_list = self.page.rows
+        self.result_count = len(self.page.rows)
+        self.full_result_count, self.show_full_result_count, self.show_admin_actions = None, False, True
+        self.can_show_all = self.multi_page = False
+        self.paginator = self.model_admin.get_paginator(request, self.queryset, self.list_per_page)
+
+
+def search_runs(runs: QuerySet[Run], text: str, request: HttpRequest) -> QuerySet[Run]:
+    """Return those of `runs` that the words and qualifiers of a search ask for."""
+    now = request_now(request)
+    return narrowed(cast(RunQuerySet, runs), parse_search(text, now), now)
+
+
+def run_list_context(changelist: RunChangeList, request: HttpRequest) -> dict[str, Any]:
+    """Return what the page of the list shows."""
+    model_admin: Any = changelist.model_admin
+    site, times = model_admin.admin_site, Times.of(request)
+    url, counted = model_url(site, Run, "changelist"), _counts(changelist, request)
+    query = changelist.get_query_string(remove=[CURSOR, SEEN])
+    allowed = model_admin.allowed(request)
+    newest, new = _news(changelist, request)
+    live = f"{query}&" if query != "?" else query
+    chosen = changelist.params.get("status", "")
+    return {
+        "rows": run_rows(site, changelist.page.rows, times),
+        "tabs": _tabs(changelist, counted),
+        "chips": lists.chips(changelist),
+        "hidden": [(name, value) for name, value in lists.hidden(changelist) if name not in changelist.own_params],
+        "query": changelist.query,
+        "problems": changelist.search.problems,
+        "limited": changelist.search.reads_rows,
+        "clear_url": url,
+        "narrowed": lists.is_narrowed(changelist),
+        "pager": _pager(changelist, counted.get(chosen)),
+        "total": counted.get(chosen) if (counted.get(chosen) or 0) <= model_admin.most_at_once else None,
+        "exports": [(kind.upper(), f"{url}export/{kind}/{query}") for kind in export.KINDS],
+        "allowed": allowed,
+        "may_select": bool(allowed),
+        "action_url": request.get_full_path(),
+        "new": new,
+        "new_url": f"{url}{query}",
+        "live_url": f"{url}{live}{urlencode({SEEN: newest})}" if newest is not None else request.get_full_path(),
+        "times": times,
+    }  # fmt: skip
+
+
+def _news(changelist: RunChangeList, request: HttpRequest) -> tuple[int | None, str]:
+    """Return the newest run that the page takes in, and how many newer ones match, in words."""
+    if request.GET.get(CURSOR):
+        return None, ""  # a page further back has no news
+    seen = run_number(request.GET.get(SEEN, ""))
+    if seen is None:
+        return Run.objects.order_by("-pk").values_list("pk", flat=True).first() or 0, ""
+    number = changelist.queryset.filter(pk__gt=seen).order_by().values("pk")[: ANNOUNCED + 1].count()
+    words = f"{ANNOUNCED:,}+" if number > ANNOUNCED else f"{number:,}"
+    return seen, f"{words} new {'run' if number == 1 else 'runs'}" if number else ""
+
+
+def _counts(changelist: RunChangeList, request: HttpRequest) -> dict[str, int]:
+    """Return how many runs the tabs have; nothing where rows would have to be read for it."""
+    search = changelist.search
+    if search.problems or search.reads_rows or search.error or search.longer or search.shorter or search.status:
+        return {}
+    runs = changelist.queryset
+    if changelist.params.get("status"):
+        runs = changelist.get_queryset(request, exclude_parameters=[StatusFilter.parameter_name])
+    wanted = {name: runs if not name else with_status(cast(RunQuerySet, runs), name) for name, _ in TABS}
+    return capped_counts({name: rows for name, rows in wanted.items() if name not in UNCOUNTED})
+
+
+def _tabs(changelist: RunChangeList, counted: dict[str, int]) -> list[Link]:
+    chosen = changelist.params.get("status", "")
+    links = []
+    for name, label in TABS:
+        number = counted.get(name)
+        words = "" if number is None else f"{COUNTED:,}+" if number > COUNTED else f"{number:,}"
+        url = changelist.get_query_string({"status": name or None}, remove=[CURSOR, SEEN])
+        links.append(Link(label, url, name == chosen, words, name == "failures" and bool(number)))
+    return links
+
+
+def _pager(changelist: RunChangeList, total: int | None) -> Pager:
+    page, shown = changelist.page, changelist.result_count
+    words = f"{shown:,} {'run' if shown == 1 else 'runs'}"
+    if page.older or page.newer:
+        many = "" if total is None else f" of {COUNTED:,}+" if total > COUNTED else f" of {total:,}"
+        words = f"{shown:,}{many} runs, newest first"
+
+    def url(cursor: Cursor | None) -> str:
+        return changelist.get_query_string({CURSOR: str(cursor)}, remove=[SEEN]) if cursor else ""
+
+    return Pager(words, url(page.newer), url(page.older))
+
+
+EXPORTED = (
+    "id", "job_id", "func", "status", "reason", "trigger", "actor", "scheduled_time", "queued_at", "started_at",
+    "finished_at", "duration", "attempt", "fire_times", "scheduler_id", "executor", "error",
+)  # fmt: skip
+"""The columns of an export."""
+
+
+def exported(runs: QuerySet[Run]) -> Iterator[dict[str, Any]]:
+    """Yield the runs of an export, each with the columns of `EXPORTED`."""
+    names = [name for name in EXPORTED if name != "duration"]
+    for values in runs.values_list(*names).iterator(chunk_size=1000):
+        row = dict(zip(names, values, strict=True))
+        took = length_of(row["started_at"], row["finished_at"])
+        yield {**row, "duration": None if took is None else took.total_seconds()}
+
+
+def export_runs(changelist: RunChangeList, request: HttpRequest, kind: str) -> StreamingHttpResponse:
+    """Answer with all runs of the list as a file."""
+    return export.download(kind, "runs", EXPORTED, exported(changelist.queryset), request_now(request))
