@@ -33,6 +33,8 @@ def pages() -> dict[str, str]:
         "jobs-none": "/admin/cronzimus/job/?q=nightly-bakup",
         "runs": "/admin/cronzimus/run/",
         "runs-failed": "/admin/cronzimus/run/?status=failures&q=job%3Async",
+        "failures": "/admin/cronzimus/run/failures/",
+        "upcoming": "/admin/cronzimus/job/upcoming/",
         "runs-wrong": "/admin/cronzimus/run/?q=status%3Afaild",
         "resume": "/admin/cronzimus/job/vacuum-analyze/resume/ask/",
         "users": "/admin/auth/user/",

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from jobs.core.runs import ACTIVE, UNSCHEDULED, RunStatus, RunTrigger
 from jobs.models import Run
 from jobs.services import run_job
 from tests.fakes import NOW
 
+from .admin_support import JOBS as JOB_LIST
 from .admin_support import RUNS, Admin, admin_fixture, at_noon_fixture
 from .api_client import Api
 from .plans import analyze, assert_reads, assert_reads_one_of, assert_unsorted, grown, plans
@@ -29,7 +31,7 @@ def plan_of_api(api: Api, path: str) -> str:
 
 def plan_of_admin(admin: Admin, **query: Any) -> str:
     """Return the plan of the statement that reads the rows of the admin's list."""
-    (found,) = plans(lambda: admin.open(RUNS, **query), about='ORDER BY "cronzimus_run"')
+    (found,) = plans(lambda: admin.open(RUNS, **query), about='ORDER BY "cronzimus_run"."scheduled_time"')
     return found
 
 
@@ -104,6 +106,19 @@ class TestLists:
 
     def test_the_runs_of_one_job_are_read_off_run_once(self, api: Api) -> None:
         assert_reads(plan_of_api(api, "/scheduler/jobs/due/runs"), "run_once")
+
+    def test_the_last_runs_of_a_page_of_jobs_are_read_off_run_once(self, admin: Admin) -> None:
+        about = "FROM unnest" if connection.vendor == "postgresql" else "AS (VALUES"
+        (text,) = plans(lambda: admin.open(JOB_LIST), about=about)
+        assert "cronzimus_run_once" in text, text
+
+    def test_the_failures_of_the_last_days_are_read_off_an_index_of_the_unsuccessful(self, admin: Admin) -> None:
+        (text, *_) = plans(lambda: admin.open(f"{RUNS}failures/"), about="GROUP BY")
+        assert_reads_one_of(text, "run_by_status", "run_unsuccessful")
+
+    def test_what_is_to_come_is_a_range_of_job_due(self, admin: Admin) -> None:
+        (text,) = plans(lambda: admin.open(f"{JOB_LIST}upcoming/"), about='ORDER BY "cronzimus_job"."next_run_time"')
+        assert "cronzimus_job_due" in text or connection.vendor == "postgresql", text  # nearly all jobs are due soon
 
     def test_whether_a_fire_time_is_on_record_is_looked_up_in_run_once(self) -> None:
         (text,) = plans(lambda: run_job("job-7", now=NOW), about="LIMIT 1")

@@ -34,6 +34,7 @@ from .listing import JobChangeList, export_jobs, job_list_context
 from .preview import preview
 from .resume import resume_dialog
 from .sections import form_sections, read_sections
+from .upcoming import upcoming_page
 
 SAMPLE = {"id": "sample", "func": "cronzimus.controller.task:task", "trigger": "interval", "minutes": 1,
           "description": "Asks the database for its time. A sample: delete it when you like."}  # fmt: skip
@@ -96,6 +97,11 @@ class JobAdmin(RowActionAdmin):
             return export_jobs(cast(JobChangeList, self.get_changelist_instance(request)), request, kind)
         except IncorrectLookupParameters as error:
             raise BadRequest from error
+
+    def upcoming_view(self, request: HttpRequest) -> HttpResponse:
+        """Show the fire times of the next 7 days."""
+        self.require(request, "view")
+        return upcoming_page(self, request)
 
     def resume_ask_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Ask which fire times of the pause of a job run."""
@@ -191,6 +197,7 @@ class JobAdmin(RowActionAdmin):
                 for kind in export.KINDS
             ),
             self.post("<path:object_id>/preview/", self.preview_view, "preview"),
+            self.get("upcoming/", self.upcoming_view, "upcoming"),
             self.get("<path:object_id>/resume/ask/", self.resume_ask_view, "resume_ask"),
             self.post("<path:object_id>/pause-until/", self.pause_until_view, "pause_until"),
             *super().own_urls(),

@@ -1,0 +1,183 @@
+"""The fire times to come: the next ones, how many there are in each hour of a week, and where many jobs run at once."""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+
+from ..core.exceptions import CronzimusError
+from ..core.triggers import Trigger
+from ..definitions.triggers import trigger_from, trigger_of
+from ..models import Job
+
+DAYS = 7
+HOUR = timedelta(hours=1)
+MICROSECOND = timedelta(microseconds=1)
+OFTEN = 200
+"""A job with more fire times in a week is counted hour by hour, and is no part of a pile-up: it runs at any time."""
+MANY = 5
+"""Jobs that fire in one minute: from here on they are a pile-up."""
+NEEDED = ("id", "name", "trigger", "anchor", "next_run_time", "max_runs", "claimed_count")
+"""The columns that are read of a job."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A fire time of a job; `is_next` if it is the job's next one."""
+
+    at: datetime
+    job: Job
+    zone: ZoneInfo
+    is_next: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PileUp:
+    """Jobs that fire in the same minute of a local day: which, on how many days, and the first time."""
+
+    jobs: tuple[str, ...]
+    days: int
+    at: datetime
+
+
+def jobs_to_come(until: datetime) -> list[Job]:
+    """Return the jobs that fire before `until`, the next one first (index `job_due`)."""
+    return list(Job.objects.filter(next_run_time__lt=until).order_by("next_run_time", "id").only(*NEEDED))
+
+
+def entries(jobs: Sequence[Job], since: datetime, until: datetime, most: int) -> list[Entry]:
+    """Return the first `most` fire times from `since` to before `until`, in order."""
+    queue: list[tuple[datetime, str, int, Job, Trigger]] = []
+    for job in jobs:
+        found = _first(job, since)
+        if found is not None and found[0] < until:
+            queue.append((found[0], job.pk, found[1], job, found[2]))
+    heapq.heapify(queue)
+    shown: list[Entry] = []
+    while queue and len(shown) < most:
+        at, key, number, job, trigger = queue[0]
+        shown.append(Entry(at=at, job=job, zone=trigger.timezone, is_next=at == job.next_run_time))
+        following = trigger.next_after(at) if _has_left(job, number + 1) else None
+        if following is None or following >= until:
+            heapq.heappop(queue)
+        else:
+            heapq.heapreplace(queue, (following, key, number + 1, job, trigger))
+    return shown
+
+
+def _first(job: Job, since: datetime) -> tuple[datetime, int, Trigger] | None:
+    """Return the first fire time from `since` on, how many come before it, and the trigger; None for none."""
+    at = job.next_run_time
+    try:
+        trigger = trigger_of(job)
+        if at is None:
+            return None
+        number = 0 if at >= since else 1 + trigger.count(at, since - MICROSECOND)
+        first = at if at >= since else trigger.next_after(since - MICROSECOND)
+    except CronzimusError:  # a damaged row
+        return None
+    return (first, number, trigger) if first is not None and _has_left(job, number) else None
+
+
+def _has_left(job: Job, number: int) -> bool:
+    return job.max_runs is None or job.claimed_count + number < job.max_runs
+
+
+def hours_of(jobs: Sequence[Job], now: datetime) -> Counter[datetime]:
+    """Return how many fire times there are from `now` on in each hour of the week, by the beginning of the hour."""
+    start, found = _midnight(now), Counter[datetime]()
+    for job, week in _weeks(jobs, start):
+        assert job.next_run_time is not None  # noqa: S101
+        first = max(job.next_run_time, now)
+        left = week.total if job.max_runs is None else max(job.max_runs - job.claimed_count, 0)
+        begin = max(int((first - start) / HOUR), 0)
+        for number in range(begin, len(week.hours)):
+            count = min(week.hours[number] if number > begin else week.after(first, start, begin), left)
+            if count:
+                found[start + HOUR * number] += count
+                left -= count
+    return found
+
+
+def pile_ups(jobs: Sequence[Job], now: datetime, zone: ZoneInfo) -> list[PileUp]:
+    """Return where many jobs fire in the same minute of the day, in the clock of `zone`; the largest first."""
+    start = _midnight(now)
+    by_minute: dict[int, set[str]] = defaultdict(set)
+    for job, week in _weeks(jobs, start):
+        first = int(job.next_run_time.timestamp()) if job.next_run_time else 0
+        for instant in week.times:
+            if instant >= first:
+                by_minute[instant // 60].add(job.pk)
+    by_clock: dict[tuple[int, int], list[tuple[int, set[str]]]] = defaultdict(list)
+    for minute, names in by_minute.items():
+        if len(names) >= MANY:
+            local = datetime.fromtimestamp(minute * 60, zone)
+            by_clock[local.hour, local.minute].append((minute, names))
+    found = [_pile_up(days) for days in by_clock.values()]
+    return sorted(found, key=lambda pile: (-len(pile.jobs), pile.at))
+
+
+def _pile_up(days: Sequence[tuple[int, set[str]]]) -> PileUp:
+    _, largest = max(days, key=lambda day: len(day[1]))
+    first = min(minute for minute, _ in days)
+    return PileUp(jobs=tuple(sorted(largest)), days=len(days), at=datetime.fromtimestamp(first * 60, UTC))
+
+
+@dataclass(frozen=True, slots=True)
+class _Week:
+    """The fire times of a trigger in the hours from a midnight on; `times` are instants, unless there are many."""
+
+    trigger: Trigger
+    hours: tuple[int, ...]
+    times: tuple[int, ...]
+
+    @property
+    def total(self) -> int:
+        return sum(self.hours)
+
+    def after(self, first: datetime, start: datetime, hour: int) -> int:
+        """Return how many fire times of an hour are not before `first`."""
+        end = start + HOUR * (hour + 1) - MICROSECOND
+        begin = max(first, start + HOUR * hour)
+        return self.trigger.count(begin - MICROSECOND, end) if begin <= end else 0
+
+
+def _weeks(jobs: Sequence[Job], start: datetime) -> Iterator[tuple[Job, _Week]]:
+    for job in jobs:
+        jittered = isinstance(job.trigger, dict) and job.trigger.get("jitter")
+        try:
+            text = json.dumps(job.trigger, sort_keys=True)
+            yield job, _week(text, job.anchor, job.pk if jittered else "", start, settings.TIME_ZONE)
+        except (CronzimusError, TypeError, ValueError):  # a damaged row
+            continue
+
+
+@lru_cache(maxsize=4096)
+def _week(trigger_text: str, anchor: datetime, key: str, start: datetime, timezone: str) -> _Week:
+    # Worked out once a day for each trigger: the hours of a week are far more work than the rest of the page.
+    trigger = trigger_from(trigger_text, anchor=anchor, key=key)
+    hours = 24 * (DAYS + 1)
+    end = start + HOUR * hours - MICROSECOND
+    if trigger.count(start - MICROSECOND, end) > OFTEN:
+        edges = [start + HOUR * number - MICROSECOND for number in range(hours + 1)]
+        counts = tuple(trigger.count(edges[number], edges[number + 1]) for number in range(hours))
+        return _Week(trigger, counts, ())
+    times, at = [], trigger.next_after(start - MICROSECOND)
+    while at is not None and at <= end:
+        times.append(at)
+        at = trigger.next_after(at)
+    by_hour = Counter(int((at - start) / HOUR) for at in times)
+    return _Week(trigger, tuple(by_hour[number] for number in range(hours)), tuple(int(at.timestamp()) for at in times))
+
+
+def _midnight(now: datetime) -> datetime:
+    utc = now.astimezone(UTC)
+    return datetime(utc.year, utc.month, utc.day, tzinfo=UTC)

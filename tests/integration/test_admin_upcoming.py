@@ -1,0 +1,138 @@
+"""The page of what is to come: the next fire times, the hours of a week, pile-ups, and what is left out once."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from jobs.models import Job, Run
+from tests.fakes import NOW, after, make_job
+from tests.integration.admin_support import JOBS, Admin, admin_fixture, at_noon_fixture, messages, text  # noqa: F401
+
+PAGE = f"{JOBS}upcoming/"
+
+
+def cron(line, **fields):
+    return {"trigger": {"type": "cron", "crontab": line}, **fields}
+
+
+def rows(page):
+    """Return the texts of the rows of the list."""
+    return [text(row) for row in re.findall(r"<tr data-key.*?</tr>", page, re.S)]
+
+
+def hours(page):
+    """Return the numbers of the week, by day and hour."""
+    found = {}
+    for day in re.findall(r'<tr><th scope="row">.*?</tr>', page, re.S):
+        name, *cells = re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", day, re.S)
+        numbers = [re.match(r"\D*?>(\d+)", cell) for cell in cells]
+        found[name] = {hour: int(number[1]) for hour, number in enumerate(numbers) if number}
+    return found
+
+
+def test_the_next_fire_times_are_listed_in_their_order(admin):
+    make_job("daily", next_run_time=after(7200), name="Every day", **cron("0 14 * * *"))
+    make_job("hourly", next_run_time=after(1800), **cron("30 * * * *"))
+    shown = rows(admin.read(PAGE))
+    assert shown[:3] == [
+        "hourly in 30 min 12:30:00 Skip once : hourly Run now : hourly",
+        "hourly in 1 h 30 min 13:30:00",
+        "daily Every day in 2 h 14:00:00 Skip once : daily Run now : daily",
+    ]
+    assert len(shown) == 100
+
+
+def test_the_hours_of_the_week_are_counted(admin):
+    make_job("daily", next_run_time=after(7200), **cron("0 14 * * *"))
+    make_job("often", next_run_time=after(60), trigger={"type": "interval", "minutes": 1}, anchor=NOW)
+    found = hours(admin.read(PAGE))
+    assert list(found) == ["Tue 1", "Wed 2", "Thu 3", "Fri 4", "Sat 5", "Sun 6", "Mon 7", "Tue 8"]
+    assert found["Tue 1"] == {12: 59, 13: 60, 14: 61, **dict.fromkeys(range(15, 24), 60)}
+    assert found["Wed 2"][14] == 61
+    assert max(found["Tue 8"]) == 11
+
+
+def test_what_is_left_out_paused_or_at_its_end_is_not_counted(admin):
+    make_job("skipped", next_run_time=after(2 * 86_400 + 7200), **cron("0 14 * * *"))
+    make_job("paused", paused=True, **cron("0 14 * * *"))
+    make_job("last", next_run_time=after(3600), max_runs=2, claimed_count=1, **cron("0 * * * *"))
+    make_job("damaged", trigger={"type": "nonsense"}, next_run_time=after(60))
+    page = admin.read(PAGE)
+    found = hours(page)
+    assert (found["Tue 1"], found["Wed 2"], found["Thu 3"]) == ({13: 1}, {}, {14: 1})
+    assert [row.split()[0] for row in rows(page)] == ["last", "skipped", "skipped", "skipped", "skipped", "skipped"]
+
+
+def test_the_hours_are_those_of_the_chosen_zone(admin):
+    make_job("daily", next_run_time=after(7200), **cron("0 14 * * *"))
+    admin.client.cookies["cronzimus_zone"] = "Asia/Tokyo"
+    assert hours(admin.read(PAGE))["Tue 1"] == {23: 1}
+
+
+def test_an_hour_leads_to_its_fire_times(admin):
+    make_job("daily", next_run_time=after(7200), **cron("0 14 * * *"))
+    make_job("often", next_run_time=after(600), **cron("*/10 * * * *"))
+    page = admin.read(PAGE)
+    assert 'href="?at=2030-01-02T14%3A00Z"' in page
+    page = admin.read(PAGE, at="2030-01-02T14:00Z")
+    assert "Wednesday 2 Jan, 14:00 to 15:00: 7" in text(page)
+    assert [row.split()[0] for row in rows(page)] == ["daily", *["often"] * 6]
+    assert not [row for row in rows(page) if "Skip" in row]
+
+
+def test_many_jobs_in_the_same_minute_are_named(admin):
+    for number in range(6):
+        make_job(f"job-{number}", next_run_time=after(43_200), **cron("0 0 * * *"))
+    make_job("often", next_run_time=after(60), **cron("* * * * *"))
+    page = text(admin.read(PAGE))
+    assert "6 jobs at 00:00 on 7 days job-0, job-1, job-2, job-3 and 2 more" in page
+    assert "Spread them" in page
+    Job.objects.filter(pk__in=["job-0", "job-1"]).delete()
+    assert "Many jobs in the same minute" not in admin.read(PAGE)
+
+
+def test_a_fire_time_is_left_out_once_and_the_page_comes_back(admin):
+    make_job("daily", next_run_time=after(7200), **cron("0 14 * * *"))
+    response = admin.send(f"{JOBS}daily/skip/", next=f"{PAGE}?at=x")
+    assert response.redirect_chain[-1][0] == f"{PAGE}?at=x"
+    assert messages(response)[0].startswith("Skipped: daily at 2030-01-01 14:00:00 UTC")
+    assert Run.objects.get().status == "skipped"
+    assert "Tue 1" in hours(response.content.decode())
+    assert hours(response.content.decode())["Tue 1"] == {}
+
+
+def test_without_a_fire_time_it_says_so(admin):
+    make_job(paused=True)
+    assert "Nothing is to come" in admin.read(PAGE)
+
+
+@pytest.mark.parametrize("at", ["x", "", "2029-01-01", "2031-01-01", "0001-01-01", "9999-12-31T23:59:59Z"])
+def test_a_strange_hour_is_no_hour(admin, at):
+    make_job()
+    assert "Next" in text(admin.read(PAGE, at=at))
+
+
+def test_those_who_may_only_look_have_nothing_to_press(at_noon):
+    make_job(next_run_time=after(60))
+    page = Admin("view_job").read(PAGE)
+    assert not [word for word in ("Skip once", "Run now") if word in page]
+    assert Admin("view_run", name="bob").client.get(PAGE).status_code == 403
+
+
+def test_the_number_of_queries_does_not_grow(admin, statements):
+    make_job("a")
+    with statements() as few:
+        admin.open(PAGE)
+    for number in range(30):
+        make_job(f"job-{number}", next_run_time=after(number))
+    with statements() as many:
+        admin.open(PAGE)
+    assert len(many) == len(few) <= 7
+
+
+def test_texts_of_people_are_escaped(admin):
+    evil = "<script>alert(1)</script>"
+    make_job(name=evil, next_run_time=after(60))
+    assert evil not in admin.read(PAGE, at=evil)
