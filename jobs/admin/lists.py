@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,23 +74,23 @@ def is_narrowed(changelist: ChangeList) -> bool:
     return bool(changelist.query or changelist.has_active_filters)
 
 
-def numbered_pager(changelist: ChangeList, noun: str) -> Pager:
-    """Return the pager of a list that is counted: "134 jobs", or which of them."""
+def numbered_pager(changelist: ChangeList, noun: str, order: str = "") -> Pager:
+    """Return the pager of a list that is counted: "134 jobs", or which of them, and in which `order`."""
     size, number, total = changelist.list_per_page, changelist.page_num, changelist.result_count
     first = (number - 1) * size + 1
     last = min(number * size, total)
     nouns = noun if total == 1 else f"{noun}s"
     words = f"{total:,} {nouns}" if total <= size else f"{first:,}–{last:,} of {total:,} {nouns}"
     return Pager(
-        words,
+        f"{words}, {order}" if order and total > 1 else words,
         changelist.get_query_string({PAGE_VAR: number - 1}) if number > 1 else "",
         changelist.get_query_string({PAGE_VAR: number + 1}) if last < total else "",
     )
 
 
-def named(names: Iterable[str]) -> str:
+def named(names: Sequence[str]) -> str:
     """Return names as a sentence has them: "a", "a and b", "a, b and c"."""
-    *others, last = names
+    *others, last = names or ("",)
     return f"{', '.join(others)} and {last}" if others else last
 
 

@@ -53,6 +53,12 @@ def jobs_to_come(until: datetime) -> list[Job]:
     return list(Job.objects.filter(next_run_time__lt=until).order_by("next_run_time", "id").only(*NEEDED))
 
 
+def next_of_each(jobs: Sequence[Job], most: int) -> list[Entry]:
+    """Return the next fire times of the first `most` of `jobs`, which come in their order."""
+    found = ((job, _first(job, job.next_run_time)) for job in jobs[:most] if job.next_run_time is not None)
+    return [Entry(at=first[0], job=job, zone=first[2].timezone, is_next=True) for job, first in found if first]
+
+
 def entries(jobs: Sequence[Job], since: datetime, until: datetime, most: int) -> list[Entry]:
     """Return the first `most` fire times from `since` to before `until`, in order."""
     queue: list[tuple[datetime, str, int, Job, Trigger]] = []

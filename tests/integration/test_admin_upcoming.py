@@ -32,16 +32,14 @@ def hours(page):
     return found
 
 
-def test_the_next_fire_times_are_listed_in_their_order(admin):
+def test_the_next_fire_time_of_each_job_is_listed_in_their_order(admin):
     make_job("daily", next_run_time=after(7200), name="Every day", **cron("0 14 * * *"))
     make_job("hourly", next_run_time=after(1800), **cron("30 * * * *"))
     shown = rows(admin.read(PAGE))
-    assert shown[:3] == [
+    assert shown == [
         "hourly in 30 min 12:30:00 Skip once : hourly Run now : hourly",
-        "hourly in 1 h 30 min 13:30:00",
         "daily Every day in 2 h 14:00:00 Skip once : daily Run now : daily",
     ]
-    assert len(shown) == 100
 
 
 def test_the_hours_of_the_week_are_counted(admin):
@@ -62,7 +60,7 @@ def test_what_is_left_out_paused_or_at_its_end_is_not_counted(admin):
     page = admin.read(PAGE)
     found = hours(page)
     assert (found["Tue 1"], found["Wed 2"], found["Thu 3"]) == ({13: 1}, {}, {14: 1})
-    assert [row.split()[0] for row in rows(page)] == ["last", "skipped", "skipped", "skipped", "skipped", "skipped"]
+    assert [row.split()[0] for row in rows(page)] == ["last", "skipped"]
 
 
 def test_the_hours_are_those_of_the_chosen_zone(admin):

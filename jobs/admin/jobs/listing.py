@@ -40,6 +40,8 @@ TROUBLE = Case(
     When(_FAILING | Q(state=JobState.BROKEN), then=Value(0)), default=Value(1), output_field=IntegerField()
 )  # fmt: skip
 """What jobs in trouble are sorted by, before all others; of jobs with their state."""
+TROUBLE_FIRST = "trouble first, then by next run"
+"""The order of the list where the address names none."""
 GUESSED_FROM = 2000
 """Ids among which a near miss of a search is looked for."""
 
@@ -94,7 +96,7 @@ def job_list_context(changelist: JobChangeList, request: HttpRequest) -> dict[st
         "query": changelist.query,
         "clear_url": url,
         "narrowed": lists.is_narrowed(changelist),
-        "pager": lists.numbered_pager(changelist, "job"),
+        "pager": lists.numbered_pager(changelist, "job", "" if "o" in changelist.params else TROUBLE_FIRST),
         "total": changelist.result_count,
         "orders": _orders(changelist),
         "exports": [(kind.upper(), f"{url}export/{kind}/{query}") for kind in export.KINDS],

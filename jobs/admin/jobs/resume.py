@@ -67,7 +67,7 @@ def _words(job: Job, number: int, times: list[datetime], seen: Times) -> str:
     if not number:
         return "No fire time fell into the pause."
     zone = states.zone_of(job)
-    listed = named(seen.short(at, zone, seconds=any(at.second for at in times)) for at in times)
+    listed = named([seen.short(at, zone, seconds=any(at.second for at in times)) for at in times])
     if number == 1:
         return f"One fire time fell into the pause: {listed}."
     if number > len(times):

@@ -25,12 +25,14 @@ from ..times import Times
 if TYPE_CHECKING:
     from .admin import JobAdmin
 
-SHOWN = 100
-"""Fire times that the list shows."""
+SHOWN = 200
+"""Jobs whose next fire times the list shows."""
 OF_HOUR = 500
 """Fire times of one hour that the list shows at most."""
 PILES, NAMES = 5, 4
 """Pile-ups that are named, and the jobs of one."""
+DARKER = (1.1, 1.5)
+"""How many times as many fire times as usual an hour has to have to be darker, and darkest."""
 AT = "%Y-%m-%dT%H:%MZ"
 """How an address names an hour."""
 
@@ -76,7 +78,7 @@ def upcoming_page(admin: JobAdmin, request: HttpRequest) -> HttpResponse:
     chosen = _chosen(request, times.now, until)
     shown = (
         upcoming.entries(jobs, max(chosen, times.now), chosen + HOUR, OF_HOUR)
-        if chosen else upcoming.entries(jobs, min((_next(job) for job in jobs), default=times.now), until, SHOWN)
+        if chosen else upcoming.next_of_each(jobs, SHOWN)
     )  # fmt: skip
     total = sum(number for hour, number in hours.items() if hour < until)
     context = {
@@ -84,7 +86,7 @@ def upcoming_page(admin: JobAdmin, request: HttpRequest) -> HttpResponse:
         "rows": [_row(entry, admin, times) for entry in shown],
         "heading": _heading(chosen, hours, times),
         "chosen": chosen,
-        "more": 0 if chosen else max(total - len(shown), 0),
+        "more": 0 if chosen else max(len(jobs) - SHOWN, 0),
         "piles": [_pile(pile, times) for pile in upcoming.pile_ups(jobs, times.now, times.zone())[:PILES]],
         "sentence": _sentence(jobs, total),
         "zone": times.zone().key,
@@ -92,11 +94,6 @@ def upcoming_page(admin: JobAdmin, request: HttpRequest) -> HttpResponse:
         "jobs_url": admin.page_url("changelist"),
     }
     return page(admin.admin_site, request, "cronzimus/jobs/upcoming.html", title="Upcoming", **context)
-
-
-def _next(job: Job) -> datetime:
-    assert job.next_run_time is not None  # noqa: S101
-    return job.next_run_time
 
 
 def _chosen(request: HttpRequest, now: datetime, until: datetime) -> datetime | None:
@@ -109,7 +106,8 @@ def _chosen(request: HttpRequest, now: datetime, until: datetime) -> datetime | 
 
 
 def _days(hours: Counter[datetime], chosen: datetime | None, times: Times, until: datetime) -> list[Day]:
-    zone, most = times.zone(), max(hours.values(), default=0) or 1
+    zone, busy = times.zone(), [number for number in hours.values() if number]
+    usual = sum(busy) / len(busy) if busy else 1.0
     grid: dict[date, list[HourCell | None]] = {}
     at = times.now.replace(minute=0, second=0, microsecond=0)
     while at < until:
@@ -118,7 +116,7 @@ def _days(hours: Counter[datetime], chosen: datetime | None, times: Times, until
         cells = grid.setdefault(local.date(), [None] * 24)
         words = f"{number:,} on {local:%A} at {local:%H:%M}"
         url = f"?{urlencode({'at': at.astimezone(UTC).strftime(AT)})}"
-        heat = 0 if not number else 1 + min(int(number / most * 3), 2)
+        heat = 1 + sum(number > usual * factor for factor in DARKER)
         cells[local.hour] = HourCell(number=number, heat=heat, url=url, words=words, chosen=at == chosen)
         at += HOUR
     return [Day(name=f"{day:%a} {day.day}", cells=cells) for day, cells in grid.items()]
@@ -136,7 +134,7 @@ def _row(entry: Entry, admin: JobAdmin, times: Times) -> EntryRow:
 
 def _heading(chosen: datetime | None, hours: Counter[datetime], times: Times) -> str:
     if chosen is None:
-        return "Next"
+        return "Next of each job"
     local = chosen.astimezone(times.zone())
     return f"{local:%A} {local.day} {local:%b}, {local:%H:%M} to {local + HOUR:%H:%M}: {hours[chosen]:,}"
 
