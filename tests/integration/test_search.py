@@ -61,7 +61,7 @@ def test_the_admin_finds_the_runs_of_a_job_by_its_name(admin_client: Client) -> 
     run = make_run()
     make_run("other")
     page = admin_client.get("/admin/cronzimus/run/", {"q": "überWEISUNG"})
-    assert [found.pk for found in page.context["cl"].result_list] == [run.pk]
+    assert [row.id for row in page.context["rows"]] == [run.pk]
 
 
 @pytest.mark.parametrize("value", [b"\xff", b"text", 5, None], ids=repr)
