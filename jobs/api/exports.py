@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from django.http import StreamingHttpResponse
 
+from ..core.tables import csv_text
 from .rendering import to_json
-
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""How a text begins that a spreadsheet may take for a formula (OWASP, CSV Injection)."""
 
 Row = dict[str, Any]
 """What is shown of a record."""
@@ -37,20 +33,11 @@ def exported(name: str, kind: str, parts: Parts, fields: Sequence[str]) -> Strea
     return StreamingHttpResponse(write(all_parts(), fields), content_type=media_type, headers=headers)
 
 
-class _Line:
-    """What a CSV writer writes to: the line is taken from it and sent."""
-
-    def write(self, line: str) -> str:
-        """Return the line."""
-        return line
-
-
 def csv_lines(parts: Parts, fields: Sequence[str]) -> Iterator[bytes]:
     """Yield the rows as CSV (RFC 4180) in UTF-8, after a line with the names of the fields."""
-    writer = csv.writer(_Line())
-    yield _encoded(writer.writerow(fields))
+    yield _encoded(csv_text([fields]))
     for rows in parts:
-        yield _encoded("".join(writer.writerow([_cell(row[name]) for name in fields]) for row in rows))
+        yield _encoded(csv_text([row[name] for name in fields] for row in rows))
 
 
 def json_lines(parts: Parts, fields: Sequence[str]) -> Iterator[bytes]:
@@ -66,14 +53,5 @@ EXPORTS: dict[str, tuple[Callable[[Parts, Sequence[str]], Iterator[bytes]], str]
 """The formats, each with what writes it and its media type."""
 
 
-def _cell(value: Any) -> Any:
-    """Return a value as it stands in a cell. A text that would be a formula begins with an apostrophe."""
-    if isinstance(value, dict | list | bool):
-        value = json.dumps(value, ensure_ascii=False)
-    if isinstance(value, str) and value.startswith(FORMULA):
-        return f"'{value}"
-    return value
-
-
-def _encoded(text: Any) -> bytes:
-    return str(text).encode("utf-8", "backslashreplace")
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")

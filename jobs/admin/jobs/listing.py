@@ -142,7 +142,7 @@ def _guesses(changelist: JobChangeList) -> list[str]:
 
 
 EXPORTED = (
-    "id", "name", "func", "trigger", "schedule", "time_zone", "state", "tags", "next_run_time", "last_status",
+    "id", "name", "func", "trigger", "schedule", "time_zone", "state", "tags", "owner", "next_run_time", "last_status",
     "last_run_at", "run_count", "failure_count",
 )  # fmt: skip
 """The columns of an export."""
@@ -157,7 +157,7 @@ def exported(jobs: QuerySet[Job], request: HttpRequest) -> Iterator[dict[str, An
         state, _ = states.state_with(job, now, about.problem)
         yield {
             "id": job.pk, "name": job.name, "func": job.func, "trigger": job.trigger, "schedule": words_of(definition),
-            "time_zone": about.zone.key, "state": state.value, "tags": job.tags,
+            "time_zone": about.zone.key, "state": state.value, "tags": job.tags, "owner": job.owner,
             "next_run_time": job.next_run_time, "last_status": job.last_status, "last_run_at": job.last_run_at,
             "run_count": job.run_count, "failure_count": job.failure_count,
         }  # fmt: skip
