@@ -65,11 +65,11 @@ def questions() -> dict[str, str]:
 
     middle = Run.objects.latest("id").scheduled_time - SPAN / 2
     failed = Run.objects.filter(status="failed").latest("id").pk
-    return _of_the_api(middle, failed) | _of_the_admin(failed)
+    return _of_the_api(middle, failed) | _of_the_admin(middle, failed)
 
 
 def _of_the_api(middle: datetime, failed: int) -> dict[str, str]:
-    from jobs.api.paging import Cursor
+    from jobs.selectors.run_pages import Cursor
 
     deep, since = Cursor(False, middle, 0), f"{middle:%Y-%m-%dT%H:%M:%SZ}"
     hour = f"since={since}&until={middle + timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"
@@ -99,16 +99,17 @@ def _of_the_api(middle: datetime, failed: int) -> dict[str, str]:
     }
 
 
-def _of_the_admin(failed: int) -> dict[str, str]:
+def _of_the_admin(middle: datetime, failed: int) -> dict[str, str]:
+    from jobs.selectors.run_pages import Cursor
+
     runs, jobs = "/admin/cronzimus/run/", "/admin/cronzimus/job/"
     statuses = ("succeeded", "failed", "lost", "queued", "unsuccessful")
     return {
         "admin: runs": runs,
-        "admin: runs, the last page": f"{runs}?p=200",
+        "admin: runs, half a history in": f"{runs}?cursor={Cursor(False, middle, 0)}",
         **{f"admin: runs, {status}": f"{runs}?status={status}" for status in statuses},
         **{f"admin: runs, {trigger}": f"{runs}?trigger={trigger}" for trigger in ("schedule", "manual", "retry")},
         **{f"admin: runs, past {span}": f"{runs}?since={span}" for span in ("1h", "30d")},
-        "admin: runs, by id": f"{runs}?o=1",
         "admin: runs, of the busiest job": f"{runs}?job={BUSY}",
         "admin: runs, of the busiest job, unsuccessful": f"{runs}?job={BUSY}&status=unsuccessful",
         "admin: runs, of the busiest job, lost": f"{runs}?job={BUSY}&status=lost",
@@ -119,8 +120,14 @@ def _of_the_admin(failed: int) -> dict[str, str]:
         "admin: runs, search for all jobs": f"{runs}?q=job",
         "admin: runs, search for a run": f"{runs}?q={failed}",
         "admin: runs, search for nothing": f"{runs}?q=nothing",
+        "admin: runs, search for long ones": f"{runs}?q=took%3A>30s",
+        "admin: runs, search for an error": f"{runs}?q=status%3Afailed+error%3Atimeout",
+        "admin: failures": f"{runs}failures/",
+        "admin: upcoming": f"{jobs}upcoming/",
         "admin: a run": f"{runs}{failed}/change/",
         "admin: jobs": jobs,
+        "admin: jobs, active": f"{jobs}?state=active",
+        "admin: jobs, the last page": f"{jobs}?p=10",
         "admin: jobs, search": f"{jobs}?q={SMALL}",
         "admin: a job": f"{jobs}{BUSY}/change/",
         "admin: schedulers": "/admin/cronzimus/scheduler/",

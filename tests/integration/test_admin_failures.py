@@ -185,7 +185,7 @@ def test_those_who_may_only_look_are_shown_nothing_to_press(at_noon):
     make_job("sync")
     fail()
     assert "Retry" not in Admin("view_run").read(PAGE)
-    assert Admin("view_job").client.get(PAGE).status_code == 403
+    assert Admin("view_job", name="bob").client.get(PAGE).status_code == 403
 
 
 def test_the_matrix_is_saved_as_a_table_and_as_json(admin):

@@ -27,7 +27,7 @@ def hours(page):
     found = {}
     for day in re.findall(r'<tr><th scope="row">.*?</tr>', page, re.S):
         name, *cells = re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", day, re.S)
-        numbers = [re.match(r"\D*?>(\d+)", cell) for cell in cells]
+        numbers = [re.search(r">(\d+)<span", cell) for cell in cells]
         found[name] = {hour: int(number[1]) for hour, number in enumerate(numbers) if number}
     return found
 
