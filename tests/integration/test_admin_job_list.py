@@ -135,6 +135,14 @@ def test_it_shows_the_state_and_why_there_is_no_next_run(admin, fields, state, n
     assert (cell(page, "state"), cell(page, "next")) == (state, next_run)
 
 
+def test_why_a_job_is_paused_or_broken_is_the_tooltip_of_its_state(admin):
+    make_job("off", paused=True, pause_reason="5 failures in a row")
+    make_job("gone", func="os:system")
+    page = admin.read(JOBS)
+    assert 'class="field-state" title="5 failures in a row"' in page
+    assert "is not a registered function" in page
+
+
 def test_every_status_and_state_has_a_look():
     assert set(display.RUN_LOOKS) == set(RunStatus)
     assert set(display.JOB_LOOKS) == set(JobState)

@@ -31,7 +31,7 @@ def plan_of_api(api: Api, path: str) -> str:
 
 def plan_of_admin(admin: Admin, **query: Any) -> str:
     """Return the plan of the statement that reads the rows of the admin's list."""
-    (found,) = plans(lambda: admin.open(RUNS, **query), about='AS "job_exists"')
+    (found,) = plans(lambda: admin.open(RUNS, **query), about='AS "error_start"')
     return found
 
 

@@ -92,7 +92,7 @@ class _Lists:
             id=job.pk, url=f"{self.jobs}{quote(job.pk)}/", runs_url=f"{self.runs}?{urlencode({'job': job.pk})}",
             name="" if job.name == job.pk else str(job.name), description=str(job.description),
             tags=[str(tag) for tag in job.tags] if isinstance(job.tags, list) else [],
-            state=state_badge(job, state), problem=display.first_line(error),
+            state=state_badge(job, state), problem=display.first_line(error or (job.pause_reason if paused else "")),
             bars=charts.run_bars(runs, self.times.now), sentence=charts.bars_sentence(runs),
             gap=gap_words(recent.gaps(runs)),
             last=last, last_url=last_url, last_note=last_note,
