@@ -67,6 +67,11 @@ class Times:
             return NOTHING
         return _time(at, self.exact(at, of_job), self.short(at, of_job, seconds=seconds))
 
+    def day(self, at: datetime, of_job: ZoneInfo | None = None) -> SafeString:
+        """Return an instant as the time of today, or as the day alone: "14:45", "29 Nov"; in full as the tooltip."""
+        words = self.short(at, of_job, seconds=False)
+        return _time(at, self.exact(at, of_job), words.rpartition(" ")[0] or words)
+
     def ago(self, at: datetime | None, of_job: ZoneInfo | None = None) -> SafeString | str:
         """Return how far an instant is from now; the instant in full as the tooltip. A script counts on from there."""
         if at is None:

@@ -237,7 +237,7 @@ def test_a_job_is_paused_until_an_instant(tab):
     tab.get_by_role("button", name="Pause", exact=True).click()
     expect(tab.locator(".messagelist").first).to_contain_text("paused until 2050-01-01 10:00:00 UTC")
     tab.goto("/admin/cronzimus/job/")
-    expect(row(tab, "nightly")).to_contain_text("until 1 Jan 2050 10:00")
+    expect(row(tab, "nightly")).to_contain_text("until 1 Jan 2050")
     shoot(tab, "paused-until")
 
 

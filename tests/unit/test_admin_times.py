@@ -57,6 +57,11 @@ def test_an_instant_is_shown_in_the_chosen_zone(choice, shown):
     assert Times(NOW, choice).short(NOW, BERLIN) == shown
 
 
+@pytest.mark.parametrize(("seconds", "words"), [(60, "12:01"), (86_400, "2 Jan"), (86_400 * 400, "5 Feb 2031")])
+def test_an_instant_of_another_day_may_be_told_by_the_day_alone(seconds, words):
+    assert f">{words}</time>" in Times(NOW, "utc").day(after(seconds))
+
+
 def test_the_exact_instant_is_the_tooltip_and_names_its_zone():
     shown = Times(NOW, "job").at(after(0.25), BERLIN)
     assert 'datetime="2030-01-01T12:00:00.250Z" title="2030-01-01 13:00:00 CET">13:00:00</time>' in shown

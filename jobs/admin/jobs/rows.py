@@ -134,7 +134,7 @@ class _Lists:
         if state is JobState.PAUSED:
             until = job.paused_until if not job.paused else None
             at = job.paused_at if until is None else until
-            note = self.times.at(at, zone, seconds=False) if at else ""
+            note = self.times.day(at, zone) if at else ""
             return "paused", format_html("{} {}", "since" if until is None else "until", note) if note else ""
         if job.next_run_time is None:
             return NOTHING, "broken" if state is JobState.BROKEN else "no fire time left"
