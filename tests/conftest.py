@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import connection
 from hypothesis import settings as hypothesis_settings
 
@@ -30,12 +31,15 @@ hypothesis_settings.load_profile("shared machine")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip the tests that are marked `slow`, unless CI=true."""
+    """Skip tests that are marked `slow`, and on PostgreSQL those marked `any_database`, unless CI=true."""
     if CI:
         return
+    on_postgresql = settings.DATABASES["default"]["ENGINE"].endswith("postgresql")
     for item in items:
         if item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.skip(reason="slow; CI=true runs it"))
+        elif on_postgresql and item.get_closest_marker("any_database"):
+            item.add_marker(pytest.mark.skip(reason="SQLite ran it; CI=true runs it on PostgreSQL too"))
 
 
 def skip_or_fail(reason: str) -> None:

@@ -20,6 +20,8 @@ from tests.integration.admin_support import (  # noqa: F401
     text,
 )
 
+pytestmark = pytest.mark.any_database
+
 CHANGE = f"{JOBS}job/change/"
 PREVIEW = f"{JOBS}job/preview/"
 DAMAGES = {
@@ -95,7 +97,9 @@ def test_it_can_be_removed(admin, fields):
     assert list(Job.objects.values_list("pk", flat=True)) == ["well"]
 
 
-@pytest.mark.parametrize("verb", ["run", "pause", "resume", "skip", "duplicate"])
+@pytest.mark.parametrize(
+    "verb", ["run", *(pytest.param(verb, marks=pytest.mark.slow) for verb in ("pause", "resume", "skip", "duplicate"))]
+)
 @pytest.mark.parametrize("fields", [*DAMAGES.values(), *OTHERS.values()], ids=[*DAMAGES, *OTHERS])
 def test_every_verb_does_it_or_says_why_not(admin, fields, verb):
     damaged(fields)

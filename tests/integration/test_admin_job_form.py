@@ -24,6 +24,8 @@ from tests.integration.admin_support import (  # noqa: F401
     text,
 )
 
+pytestmark = pytest.mark.any_database
+
 ADD = f"{JOBS}add/"
 CHANGE = f"{JOBS}job/change/"
 

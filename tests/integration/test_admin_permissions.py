@@ -19,6 +19,8 @@ from tests.integration.admin_support import (  # noqa: F401
     at_noon_fixture,
 )
 
+pytestmark = pytest.mark.any_database
+
 VERBS = ("run", "pause", "resume", "skip", "duplicate")
 NEEDED = {
     "run": "run_job",

@@ -8,6 +8,8 @@ from jobs.models import Job
 from tests.fakes import NOW, after, make_job, make_run
 from tests.integration.admin_support import INTERVAL, JOBS, admin_fixture, at_noon_fixture, inputs, text  # noqa: F401
 
+pytestmark = pytest.mark.any_database
+
 NEW = f"{JOBS}preview/"
 OLD = f"{JOBS}job/preview/"
 

@@ -21,6 +21,8 @@ from tests.integration.admin_support import (  # noqa: F401
     text,
 )
 
+pytestmark = pytest.mark.any_database
+
 USERS = "/admin/auth/user/"
 LIVE = "/admin/live/"
 PAGES = ["/admin/", JOBS, f"{JOBS}add/", f"{JOBS}job/change/", RUNS, f"{RUNS}1/change/", SCHEDULERS, USERS]

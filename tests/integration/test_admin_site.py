@@ -24,6 +24,8 @@ from tests.integration.admin_support import (  # noqa: F401
     text,
 )
 
+pytestmark = pytest.mark.any_database
+
 
 def test_people_see_one_list_of_jobs_and_one_of_runs(admin):
     make_job()

@@ -16,6 +16,8 @@ from jobs.models import Control, Job, Run, Scheduler, Token
 from tests.fakes import make_job, make_run, make_scheduler
 from tests.integration.admin_support import Admin, admin_fixture, at_noon_fixture, messages  # noqa: F401
 
+pytestmark = pytest.mark.any_database
+
 back_office = AdminSite(name="back-office")
 register(back_office)
 urlpatterns = [path("back/office/", back_office.urls), path("", include(product.urlpatterns))]

@@ -10,6 +10,8 @@ import pytest
 from jobs.admin import display
 from jobs.admin.jobs.trigger_inputs import definition_of, inputs_of
 
+pytestmark = pytest.mark.any_database
+
 
 def test_an_instant_at_the_end_of_the_calendar_can_be_told():
     last = datetime.max.replace(tzinfo=UTC)

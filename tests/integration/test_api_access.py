@@ -18,6 +18,8 @@ from tests.fakes import NOW, after, make_job, make_run, make_scheduler, make_tok
 
 from .api_client import Api
 
+pytestmark = pytest.mark.any_database
+
 DOCS = Path(__file__).parents[2] / "docs/security.md"
 JOB = {"id": "new", "func": "tests:echo", "trigger": "interval", "seconds": 5}
 

@@ -14,6 +14,8 @@ from tests.fakes import make_job, make_run
 
 from .api_client import Api
 
+pytestmark = pytest.mark.any_database
+
 GOOD: dict[str, Any] = {"id": "new", "func": "tests:echo", "trigger": "interval", "seconds": 10}
 INTERVAL: dict[str, Any] = {"trigger": "interval", "seconds": None}
 CRON: dict[str, Any] = {"trigger": "cron", "seconds": None}

@@ -12,6 +12,8 @@ from jobs.functions.registry import Database, RunContext, register
 
 from .api_client import Api
 
+pytestmark = pytest.mark.any_database
+
 
 @pytest.fixture
 def function() -> Iterator[str]:

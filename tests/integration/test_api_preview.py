@@ -12,6 +12,8 @@ from tests.fakes import NOW, FakeClock, after, make_job, make_run
 
 from .api_client import Api
 
+pytestmark = pytest.mark.any_database
+
 PREVIEW = "/scheduler/preview"
 
 

@@ -17,6 +17,8 @@ from tests.fakes import make_job
 
 from .api_client import Api
 
+pytestmark = pytest.mark.any_database
+
 POLICIES = [
     "authentication_classes", "permission_classes", "parser_classes", "renderer_classes", "throttle_classes",
     "content_negotiation_class", "metadata_class", "versioning_class",

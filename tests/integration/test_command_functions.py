@@ -18,6 +18,8 @@ from jobs.functions import registry
 from jobs.functions.commands import CommandFailed, celery_task, shell
 from jobs.functions.context import RunContext
 
+pytestmark = pytest.mark.any_database
+
 
 @pytest.fixture
 def run_context() -> RunContext:

@@ -31,6 +31,8 @@ from jobs.functions.registry import Database
 from jobs.worker.runner import MAX_RESULT
 from tests.conftest import skip_or_fail
 
+pytestmark = pytest.mark.any_database
+
 Answer = Callable[["Handler"], None]
 
 

@@ -12,6 +12,8 @@ import pytest
 
 from jobs.functions.process_groups import end_group, group_lives, signal_group
 
+pytestmark = pytest.mark.any_database
+
 Start = Callable[[str], subprocess.Popen[bytes]]
 
 
