@@ -29,7 +29,8 @@ def tune_postgresql(apps, schema_editor):
     """
     if schema_editor.connection.vendor == "postgresql":
         schema_editor.execute("ALTER TABLE cronzimus_job SET (fillfactor = 50)")
-        schema_editor.execute(f"DROP INDEX IF EXISTS {LIKE_INDEX}")
+        # Deferred: Django makes the index when the migration has ended.
+        schema_editor.deferred_sql.append(f"DROP INDEX IF EXISTS {LIKE_INDEX}")
         schema_editor.execute(COMPRESS)
 
 

@@ -32,9 +32,24 @@ def tables(django_db_setup: None, django_db_blocker: Any, request: pytest.Fixtur
         yield
 
 
+@pytest.fixture
+def fresh_on_postgresql(tables: None, request: pytest.FixtureRequest) -> None:
+    """Skip the test on PostgreSQL with old statistics: where those promise a few rows, sorting them is right."""
+    if connection.vendor == "postgresql" and "outgrown" in request.node.name:
+        pytest.skip("a plan that goes by statistics")
+
+
 def deleted_rows(job: Job) -> list[str]:
     """Return the plans of the statements that find what `job` does not keep."""
     return plans(lambda: prune_job(job, NOW, 10), about='ORDER BY "cronzimus_run"."scheduled_time" ASC')
+
+
+@pytest.mark.usefixtures("postgresql_only")
+def test_jobs_have_no_index_that_claims_write_and_nobody_reads() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT indexname FROM pg_indexes WHERE tablename = 'cronzimus_job'")
+        found = {name for (name,) in cursor.fetchall()}
+    assert found == {"cronzimus_job_pkey", "cronzimus_job_due", "cronzimus_job_prioritised"}
 
 
 @pytest.mark.usefixtures("tables")
@@ -68,6 +83,7 @@ class TestIndexes:
         # The active runs of the jobs, or, where those of all jobs are few, all that are active.
         assert_reads_one_of(text, "run_active_of_job", "run_held")
 
+    @pytest.mark.usefixtures("fresh_on_postgresql")
     def test_a_claim_by_priority_sorts_no_more_than_the_jobs_that_have_one(self) -> None:
         as_the_loop_asks()
         # Few are due, so that the claim itself is quick; the plans go by what the tables had when they were analysed.
@@ -79,7 +95,7 @@ class TestIndexes:
         assert_reads(below, "job_prioritised")
         assert_unsorted(plain)
 
-    @pytest.mark.usefixtures("postgresql_only")
+    @pytest.mark.usefixtures("postgresql_only", "fresh_on_postgresql")
     def test_a_claim_by_priority_does_not_sort_a_table_without_statistics_either(self) -> None:
         as_the_loop_asks()
         with connection.cursor() as cursor:
@@ -126,6 +142,7 @@ class TestIndexes:
         assert_reads("\n".join(found))
         assert_reads(deleted_rows(job)[-1], "run_once")
 
+    @pytest.mark.usefixtures("fresh_on_postgresql")
     def test_failures_that_are_kept_less_long_are_a_range_of_their_own_index(self) -> None:
         as_the_loop_asks()
         Run.objects.filter(job_id="job-7").active().delete()
@@ -161,6 +178,7 @@ class TestIndexes:
         recorder = Recorder(lambda ended: None)
         recorder.finished(outcome(100_000, job_id="due"))
         recorder.finished(outcome(1_000_001, job_id="job-1"))  # of another scheduler: is it on record already?
+        as_the_loop_asks()
         text = plan(lambda: flush(recorder))
         assert_reads(text)
         assert "SCAN cronzimus_run" not in text, text
