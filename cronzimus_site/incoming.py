@@ -51,7 +51,7 @@ class Incoming:
             self.add(everything)
 
     def take(self) -> bytes:
-        """Return all that has arrived, and begin anew."""
+        """Return all that has arrived, and start with nothing."""
         data = bytes(self.data)
         self._reset(b"")
         return data

@@ -51,7 +51,7 @@ _TEXTS = {
     Answer.DUE: "A scheduler claims it as soon as one is alive and claiming is not paused.",
     Answer.BEFORE: "The job was added, or was given its trigger, after that.",
     Answer.PRUNED: "Its run may have been deleted by the job’s retention.",
-    Answer.UNKNOWN: "A job that was paused then, or whose schedule was computed anew, leaves no run.",
+    Answer.UNKNOWN: "A job that was paused then, or whose schedule was computed again, leaves no run.",
 }
 
 

@@ -64,7 +64,7 @@ def observe(ends: Sequence[End], now: datetime) -> None:
 
 
 def forgive(job_id: str) -> None:
-    """Have `pause_after` count the failures of a job anew: it was resumed."""
+    """Let `pause_after` count the failures of a job from 0: it was resumed."""
     Incident.objects.open().filter(job_id=job_id, kind=IncidentKind.FAILURE).update(forgiven=F("count"))
 
 

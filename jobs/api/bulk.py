@@ -1,4 +1,4 @@
-"""One action on many jobs in one request: each job stands alone, and the answer says what became of it."""
+"""One action on many jobs in one request: each job stands alone, and the answer has a result for each."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FILTERS = ("state", "q", "tag", "owner")
 """What `filter` takes: the parameters of the list that narrow it."""
 
 Item = dict[str, Any]
-"""What became of one job: its status, or its error."""
+"""The result for one job: its status, or its error."""
 
 
 def _pause(job_id: str, body: Mapping[str, Any], access: Access, now: datetime) -> Item:
@@ -98,7 +98,7 @@ def check_bulk(body: Mapping[str, Any]) -> None:
 
 
 def change_each(body: Mapping[str, Any], access: Access, *, now: datetime) -> list[Item]:
-    """Do the action of a checked `body` to each job that it names, and return what became of each, in their order.
+    """Do the action of a checked `body` to each job that it names, and return the result of each, in their order.
 
     All is one transaction, in which each job has a savepoint: one that is refused keeps no other from being changed.
     The rows are locked in the order of their ids, as other requests of this kind do. Raises `InvalidRequest` for a

@@ -24,7 +24,7 @@ _IN_THE_WAY = re.compile(r"run (\d{1,18}) was active")
 
 
 class Answer(StrEnum):
-    """What became of an instant."""
+    """The fate of an instant of a job."""
 
     RAN = "ran"
     """A run was made for it, and has ended."""
@@ -54,7 +54,7 @@ class Answer(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """What became of the instant `at` of a job.
+    """The answer for the instant `at` of a job.
 
     `runs` are the attempts on record, the first one first. `before` and `after` are the fire times around `at`, as far
     as the trigger names any.
@@ -79,7 +79,7 @@ class Explanation:
 
 
 def explain(job: Job | None, job_id: str, at: datetime, now: datetime) -> Explanation:
-    """Explain what became of the instant `at` of the job `job_id`; `job` is None if it was removed."""
+    """Explain why the job `job_id` ran, or did not run, at the instant `at`; `job` is None if it was removed."""
     runs = _runs_at(job_id, at)
     trigger = _trigger(job)
     exact = runs[0].scheduled_time if runs else at

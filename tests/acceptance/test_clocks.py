@@ -89,7 +89,7 @@ def test_on_postgresql_the_clocks_of_the_schedulers_count_for_nothing(
     fast.move(HOUR)
     until(lambda: is_ahead(site, behind, -HOUR), 20, "the slow one's runs after the jump")
     until(lambda: is_ahead(site, before, HOUR), 20, "the fast one's runs after the jump")
-    let_pass(6)  # a heartbeat, at which the server's clock is read anew
+    let_pass(6)  # a heartbeat, at which the server's clock is read again
     told = datetime.now(UTC)
     stop(right, behind, before)
 

@@ -1,4 +1,4 @@
-"""What docs/deployment.md relies on: units, gunicorn's configuration, a proxy's path, and a web before its tables."""
+"""The parts of docs/deployment.md: units, gunicorn's configuration, a proxy's path, and a web before its tables."""
 
 from __future__ import annotations
 

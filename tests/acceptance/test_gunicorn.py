@@ -1,4 +1,4 @@
-"""What `gunicorn.conf.py` makes of the web."""
+"""The web as `gunicorn.conf.py` configures it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people do over HTTP reaches the scheduler, which is another process, within a second."""
+"""Changes over HTTP reach the scheduler, which is another process, within a second."""
 
 from __future__ import annotations
 

@@ -45,8 +45,8 @@ def test_a_restart_of_postgresql_loses_no_fire_time(cluster: Cluster, tmp_path: 
         told = stop_now(*schedulers)
         assert_good(site, *JOB_IDS)
         assert_in_time(site, demand(told, gone, back))
-        # The threads' own connections are made anew, too. What was due as the scheduler stopped is left to the next,
-        # and what was due while an outcome waited to be written is skipped.
+        # The threads' own connections are made again, too. Runs that were due as the scheduler stopped are left to the
+        # next one, and those that were due while an outcome waited to be written are skipped.
         ended = {r.status for r in site.rows() if r.job_id == "reader" and r.scheduled_time > back} - {
             "queued",
             "skipped",

@@ -1,4 +1,4 @@
-"""What people ask for at the very instant at which something happens: it comes before it or after it, never between."""
+"""Requests at the very instant at which something happens: each comes before it or after it, never between."""
 
 from __future__ import annotations
 

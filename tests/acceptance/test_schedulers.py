@@ -34,7 +34,7 @@ def assert_good(site: Site, *job_ids: str) -> None:
 
 
 def assert_in_time(site: Site, demand: Demand) -> None:
-    """Check that each fire time outside an outage ran within its window, whoever ran it."""
+    """Check that each fire time outside an outage ran within its window, on any scheduler."""
     assert unmet(site.rows(), site.marks(), demand) == []
 
 

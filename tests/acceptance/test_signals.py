@@ -1,4 +1,4 @@
-"""How a scheduler ends when it is told to: what runs may end, unless it is told twice."""
+"""How a scheduler stops on a signal: runs may end, unless a second signal comes."""
 
 from __future__ import annotations
 

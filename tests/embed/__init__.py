@@ -1,1 +1,1 @@
-"""The library in a project of somebody else's: the built wheel, in an environment of its own."""
+"""The library in a host project: the built wheel, in an environment of its own."""

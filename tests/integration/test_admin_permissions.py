@@ -127,7 +127,7 @@ def test_without_a_permission_there_is_no_page(at_noon, path):
 
 
 @pytest.mark.parametrize("path", [JOBS, f"{JOBS}job/run/", f"{JOBS}preview/", RUNS, SCHEDULERS, TOKENS])
-def test_whoever_is_not_logged_in_is_asked_to(at_noon, path):
+def test_people_who_are_not_logged_in_are_asked_to_log_in(at_noon, path):
     make_job()
     User.objects.create_user("bob")
     outsider, insider = Client(), Client()

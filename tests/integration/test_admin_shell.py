@@ -145,7 +145,7 @@ def test_the_environment_has_a_label(admin, settings):
     assert '<span class="env env-late" title="CRONZIMUS_ENV">production</span>' in admin.read(JOBS)
 
 
-def test_whoever_is_not_logged_in_learns_nothing(client, db):
+def test_people_who_are_not_logged_in_learn_nothing(client, db):
     make_job(last_status=RunStatus.FAILED, last_run_at=NOW)
     page = client.get("/admin/login/").content.decode()
     for told in ("shell-", "(1)", "palette", "Cronzimus 0", "banner"):

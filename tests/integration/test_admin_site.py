@@ -121,7 +121,7 @@ def test_a_nul_among_the_chosen_is_refused(admin):
 
 
 def token_of(admin, **changes):
-    """Fill in the form of a token, and return the page that comes of it."""
+    """Fill in the form of a token, and return the next page."""
     form = {"user": admin.user.pk, "name": "", "scope": "admin", "tag_list": "", "days": ""}
     return admin.send(f"{TOKENS}add/", **form | changes)
 

@@ -1,4 +1,4 @@
-"""One action on many jobs in one request: each stands alone, and the answer says what became of it."""
+"""One action on many jobs in one request: each stands alone, and the answer has a result for each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BULK = "/scheduler/jobs/bulk"
 
 
 def do(api: Api, action: str, *ids: str, **more: Any) -> Any:
-    """Return what became of each job."""
+    """Return the result of each job."""
     return api.done("POST", BULK, {"action": action, "ids": list(ids), **more})["results"]
 
 

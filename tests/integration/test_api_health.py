@@ -19,7 +19,7 @@ PROBES = ["/api/health", "/api/health/live", READY]
 NOT_STUCK = {"stuck_runs": 0, "oldest_stuck": 0.0}
 
 
-def test_it_is_running_whoever_asks(api: Api, settings: Any) -> None:
+def test_it_is_running_for_every_client(api: Api, settings: Any) -> None:
     settings.CRONZIMUS = settings.CRONZIMUS | {"API_AUTH": "token"}
     settings.CRONZIMUS = settings.CRONZIMUS | {"SCHEDULER_API_ENABLED": False}
     response = api.call("GET", "/api/health")

@@ -41,7 +41,7 @@ def test_the_loops_connection_is_tuned_and_no_other_is() -> None:
         assert shown(setting) == tuned
         assert in_thread(lambda: shown(setting))() != tuned
         connection.close()
-        assert shown(setting) == tuned  # once it is made anew as well
+        assert shown(setting) == tuned  # also after a reconnection
     assert connections["default"] is before
     assert shown(setting) != tuned
 

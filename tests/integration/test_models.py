@@ -1,4 +1,4 @@
-"""What the database itself refuses, whoever writes."""
+"""Rows that the database itself refuses."""
 
 from __future__ import annotations
 

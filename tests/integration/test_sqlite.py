@@ -1,4 +1,4 @@
-"""SQLite's one lock: whoever waits for it looks often, and for as long as the option `timeout` says."""
+"""SQLite's one lock: a connection that waits for it tries often, and for as long as the option `timeout` says."""
 
 from __future__ import annotations
 

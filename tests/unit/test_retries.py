@@ -66,7 +66,7 @@ def test_the_jitter_adds_up_to_its_own_length_and_never_less_than_nothing(
     assert timedelta(seconds=10) <= delay <= timedelta(seconds=10 + jitter, microseconds=1)
 
 
-def test_the_same_run_has_the_same_jitter_whoever_works_it_out() -> None:
+def test_the_same_run_has_the_same_jitter_in_every_process() -> None:
     retries = Retries(max=3, jitter=60)
     assert retry_delay(retries, 1, key="7") == retry_delay(retries, 1, key="7")
 

@@ -129,7 +129,7 @@ def test_a_step_is_longer_than_its_range(fields: dict[str, Any], words: str) -> 
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"crontab": "*/45 * * * *"}, "A step of 45 starts anew in each hour: minute 0 follows 45."),
+        ({"crontab": "*/45 * * * *"}, "A step of 45 starts again in each hour: minute 0 follows 45."),
         ({"crontab": "0 */5 * * *"}, "hour 0 follows 20"),
         ({"crontab": "0 0 */2 * *"}, "day 1 follows 31"),
         ({"crontab": "0 0 * * */2"}, "weekday 0 follows 6"),

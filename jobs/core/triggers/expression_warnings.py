@@ -109,7 +109,7 @@ def _step(name: str, low: int, high: int, values: range, pattern: Pattern) -> It
         message = f"A step of {step} leaves {label} {values[0]} alone in each {unit.whole}. {instead}"
         yield TriggerWarning(WarningCode.LONG_STEP, message)
     elif (values[0], values[-1] + step > high) == (low, True) and unit.size % step and _goes_on(name, pattern):
-        message = f"A step of {step} starts anew in each {unit.whole}: {label} {low} follows {values[-1]}. {instead}"
+        message = f"A step of {step} starts again in each {unit.whole}: {label} {low} follows {values[-1]}. {instead}"
         yield TriggerWarning(WarningCode.UNEVEN_STEP, message)
 
 

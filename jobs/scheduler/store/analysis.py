@@ -29,7 +29,7 @@ class Analysis:
         """Delete the statistics, and have the connection read them no more. Does nothing on other databases.
 
         Call it at the start, with each heartbeat and outside of a transaction. A connection reads the statistics once,
-        and again when the schema has changed; then it is closed here and opened anew by its next statement.
+        and again when the schema has changed; then it is closed here, and its next statement opens it again.
         """
         if connection.vendor != "sqlite":
             return
