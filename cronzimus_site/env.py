@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Iterable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ import dotenv
 from django.core.exceptions import ImproperlyConfigured
 
 from jobs.core.json import parse_strict
+from jobs.core.rates import parse_rate
 from jobs.core.references import is_reference
 
 DATABASE_SCHEMES = ("sqlite", "postgres", "postgresql")
@@ -145,6 +147,21 @@ def is_time_zone(value: str) -> None:
             f"{value!r} is an old name, which this system's time zone data lack. "
             "Use the present name, such as 'America/New_York', or install the package tzdata-legacy."
         )
+
+
+def is_rate(value: str) -> None:
+    """Check that `value` is a rate of requests, such as 100/minute, or empty."""
+    parse_rate(value)
+
+
+def is_cache_url(value: str) -> None:
+    """Check that `value` is the URL of a Redis server, or empty, and that its client is installed."""
+    if not value:
+        return
+    if not re.fullmatch(r"rediss?://\S+", value):
+        raise ValueError("not the URL of a Redis server, such as redis://127.0.0.1:6379/0.")
+    if find_spec("redis") is None:
+        raise ValueError("needs the Python package redis.")
 
 
 def is_path_prefix(value: str) -> None:

@@ -35,11 +35,14 @@ LOG_LEVEL = env.text("LOG_LEVEL", "INFO", checks.one_of(("DEBUG", "INFO", "WARNI
 # Lower case: it holds a password, and error pages of a development server show every setting.
 database_url = env.text("DATABASE_URL", "", checks.is_database_url) or f"sqlite:///{BASE_DIR / 'db.sqlite3'}"
 
+cache_url = env.text("CACHE_URL", "", checks.is_cache_url)
+
 # The settings of the app, which reads nothing else of this module: jobs/conf.py has the keys and their defaults.
 CRONZIMUS: dict[str, Any] = {
     "SCHEDULER_API_ENABLED": env.flag("SCHEDULER_API_ENABLED", True),
     # Empty means the default: open to this machine alone in development, and with a token otherwise.
     "API_AUTH": env.text("API_AUTH", "", checks.one_of(("", "none", "token"))),
+    "API_RATE_LIMIT": env.text("API_RATE_LIMIT", "", checks.is_rate),
     "SCHEDULER_THREADS": env.number("SCHEDULER_THREADS", 10, checks.between(1, 1000)),
     "SCHEDULER_PROCESSES": env.number("SCHEDULER_PROCESSES", 2, checks.between(1, 100)),
     "CRONZIMUS_ENV": env.text("CRONZIMUS_ENV", ""),
@@ -90,6 +93,11 @@ else:
     # A server that is gone without a word is noticed, as one that refuses is; options in the URL have their way.
     DATABASES["default"]["ENGINE"] = "jobs.db.postgresql"
     DATABASES["default"]["OPTIONS"] = POSTGRESQL_OPTIONS | DATABASES["default"].get("OPTIONS", {})
+if cache_url:
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": cache_url}}
+elif CRONZIMUS["API_RATE_LIMIT"]:
+    # Counted for all web processes together. `migrate` makes the table (cronzimus_site.apps).
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cronzimus_cache"}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- applications ----------------------------------------------------------------------------------------------------
@@ -104,7 +112,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_apscheduler",
     "rest_framework",
-    "cronzimus_site",  # for `manage.py up`
+    "cronzimus_site",  # for `manage.py up`, and the cache's table
 ]
 
 MIDDLEWARE = [

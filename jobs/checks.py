@@ -16,6 +16,7 @@ from django.core.management import get_commands
 from django.db import DEFAULT_DB_ALIAS, connection, router
 
 from .conf import conf, problems, wrong_values
+from .core.rates import parse_rate
 from .core.zone_data import package_data, used_data
 from .definitions import policies
 from .functions import secrets
@@ -29,6 +30,8 @@ VENDORS = ("sqlite", "postgresql")
 """The databases that Cronzimus runs on, by Django's names."""
 NEEDED_APPS = ("django.contrib.auth", "django.contrib.contenttypes", "django_apscheduler")
 """The apps whose models Cronzimus uses."""
+OWN_CACHES = (".LocMemCache", ".DummyCache")
+"""How the caches are called that a process has for itself."""
 A_TEMPLATE, A_STATIC_FILE = "admin/cronzimus/change_list.html", "cronzimus/admin.css"
 """What the admin's pages load: if these are found, so are the others."""
 
@@ -44,6 +47,7 @@ def register_checks() -> None:
     register(check_urls, Tags.urls)
     register(check_templates, Tags.templates)
     register(check_static_files, Tags.staticfiles)
+    register(check_rate_limit, Tags.caches)
     register(check_open_api, Tags.security, deploy=True)
 
 
@@ -64,6 +68,10 @@ def errors() -> list[CheckMessage]:
 
 
 def _wrong_values() -> Iterator[str]:
+    try:
+        parse_rate(conf.API_RATE_LIMIT)
+    except ValueError as error:
+        yield f"API_RATE_LIMIT: {error}"
     yield from (f"JOB_DEFAULTS: {name} {text}" for name, text in policies.policy_problems(conf.JOB_DEFAULTS).items())
     yield from (f"SECRETS: {text}" for text in secrets.setting_problems(conf.SECRETS))
     for network in conf.JOB_HTTP_ALLOWED_NETWORKS:
@@ -198,6 +206,16 @@ def check_open_api(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
         return []
     message = "API_AUTH is none: everybody who reaches the API may change jobs."
     return [CheckWarning(message, hint="Set API_AUTH to token.", id="cronzimus.W001")]
+
+
+def check_rate_limit(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """Warn of a rate limit that each web process counts for itself (cronzimus.W006)."""
+    backend = settings.CACHES.get("default", {}).get("BACKEND", "")
+    if not conf.API_RATE_LIMIT or not backend.endswith(OWN_CACHES):
+        return []
+    message = "API_RATE_LIMIT is set, but no other process sees the cache 'default': each counts for itself."
+    hint = "Set CACHES to a cache that all web processes share: the database's, Redis or Memcached."
+    return [CheckWarning(message, hint=hint, id="cronzimus.W006")]
 
 
 def check_urls(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:

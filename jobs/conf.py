@@ -12,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 DEFAULTS: Mapping[str, Any] = {
     "ALERT_PING_URL": "",
     "API_AUTH": "",
+    "API_RATE_LIMIT": "",
     "CELERY_APP": "",
     "CRONZIMUS_ENV": "",
     "JOBS": [],

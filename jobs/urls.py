@@ -12,6 +12,7 @@ from .api.views.jobs import JobFallbackView, JobViewSet
 from .api.views.preview import FunctionsView, PreviewView
 from .api.views.runs import RunFallbackView, RunViewSet
 from .api.views.scheduler import PauseView, ResumeView, SchedulersView
+from .api.views.schema import DocsView, SchemaView
 
 
 class AnyTextConverter(StringConverter):
@@ -59,6 +60,8 @@ urlpatterns = [
     path("scheduler/functions", FunctionsView.as_view(), name="functions"),
     re_path(r"^scheduler/", NotFoundView.as_view()),
     path("metrics", MetricsView.as_view(), name="metrics"),
+    path("api/schema", SchemaView.as_view(), name="schema"),
+    path("api/docs", DocsView.as_view(), name="docs"),
     path("api/health", HealthView.as_view(), name="health"),
     path("api/health/live", LiveView.as_view(), name="live"),
     path("api/health/ready", ReadyView.as_view(), name="ready"),

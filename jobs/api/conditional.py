@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from hashlib import blake2b
 from typing import cast
 
@@ -31,34 +30,26 @@ def job_tag(version: int, body: bytes) -> str:
     return f'"{version}-{tag_of(body)[1:]}'
 
 
-def required_versions(request: Request) -> frozenset[int] | None:
-    """Return the versions of which a job must have one for a write, by If-Match; None: any.
+def check_version(request: Request, version: int) -> None:
+    """Raise `PreconditionFailed` for a write of a job of this version which If-Match or If-None-Match forbids.
 
-    The rest of the tag is not compared: a job that runs every second shows something else every second. Weak tags never
-    match (RFC 9110, 13.1.1).
+    The rest of the tags is not compared: a job that runs every second shows something else every second. Weak tags
+    never match in If-Match, and do in If-None-Match (RFC 9110, 13.1).
     """
-    header = request.headers.get("If-Match")
-    if header is None or header.strip() == ANY:
-        return None
-    return frozenset(version for version, is_weak in _versions(header) if not is_weak)
-
-
-def refuse_known(request: Request, version: int) -> None:
-    """Raise `PreconditionFailed` for a write of a job of this version which If-None-Match names (RFC 9110, 13.1.2)."""
-    header = request.headers.get("If-None-Match")
-    if header is None:
+    match, none_match = request.headers.get("If-Match"), request.headers.get("If-None-Match")
+    if match is not None and match.strip() != ANY and (version, False) not in _versions(match):
+        raise PreconditionFailed(f"the job has changed: its version is {version} now; GET it again")
+    if none_match is None:
         return
-    if header.strip() == ANY:
+    if none_match.strip() == ANY:
         raise PreconditionFailed("the job exists, and If-None-Match says that it must not")
-    if version in (known for known, _ in _versions(header)):
+    if version in (known for known, _ in _versions(none_match)):
         raise PreconditionFailed(f"the job has the version {version}, which If-None-Match excludes")
 
 
-def _versions(header: str) -> Iterator[tuple[int, bool]]:
-    """Yield the version in each entity tag of a list, and whether the tag is weak."""
-    for weak, version in ENTITY_TAG.findall(header):
-        if version:
-            yield int(version), bool(weak)
+def _versions(header: str) -> list[tuple[int, bool]]:
+    """Return the version in each entity tag of a list, and whether the tag is weak."""
+    return [(int(version), bool(weak)) for weak, version in ENTITY_TAG.findall(header) if version]
 
 
 def conditional(request: Request, response: HttpResponse) -> HttpResponseBase:

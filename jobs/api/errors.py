@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import Http404
-from rest_framework.exceptions import APIException
+from rest_framework.exceptions import APIException, Throttled
 from rest_framework.response import Response
 
+from ..conf import conf
 from ..core.exceptions import (
     BackfillNotFound,
     CronzimusError,
@@ -117,19 +119,34 @@ def envelope(status: int, message: str = "", **more: Any) -> dict[str, Any]:
 
 
 def _body(exception: Exception, status: int) -> dict[str, Any]:
+    if isinstance(exception, Throttled):
+        return envelope(429, f"At most {conf.API_RATE_LIMIT} requests; try again in {_seconds(_wait(exception))} s.")
     if isinstance(exception, CronzimusError):
         fields = {"fields": exception.fields} if exception.fields else {}
         return {"error": str(exception), "code": exception.code, **fields}
-    if isinstance(exception, APIException | PermissionDenied) and status not in (401, 404, 405, 415):
+    if isinstance(exception, APIException | PermissionDenied) and status not in (401, 405, 415):
         return envelope(status, str(getattr(exception, "detail", exception)))
     return envelope(status, MIGRATE if lacks_tables(exception) else "")
 
 
 def _headers(exception: Exception, status: int) -> dict[str, str]:
     # DRF puts the header of 401 and the wait of 429 on the exception (rest_framework.views.exception_handler).
-    retry = RETRY_AFTER if status == 503 else getattr(exception, "wait", None)
-    headers = {"WWW-Authenticate": getattr(exception, "auth_header", None), "Retry-After": retry and int(retry)}
+    retry = RETRY_AFTER if status == 503 else _wait(exception)
+    headers = {
+        "WWW-Authenticate": getattr(exception, "auth_header", None),
+        "Retry-After": None if retry is None else _seconds(retry),
+    }
     return {name: str(value) for name, value in headers.items() if value}
+
+
+def _wait(exception: Exception) -> float | None:
+    """Return the seconds until a client that asks too often may ask again; None for other errors."""
+    return getattr(exception, "wait", None)
+
+
+def _seconds(wait: float | None) -> int:
+    """Return whole seconds after which a wait is over."""
+    return max(math.ceil(wait or 0), 1)
 
 
 def _log(exception: Exception, status: int, context: Mapping[str, Any]) -> None:

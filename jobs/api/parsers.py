@@ -6,6 +6,8 @@ from codecs import BOM_UTF8
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from django.http import HttpRequest
+from django.http.multipartparser import MultiPartParserError
 from rest_framework.exceptions import UnsupportedMediaType
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request, is_form_media_type
@@ -32,13 +34,20 @@ def optional_body_of(request: Request, allowed: Collection[str] = ()) -> dict[st
     """Return the body of a request that needs none, {} where there is none. Fields not `allowed` are refused."""
     form = request._request
     if is_form_media_type(request.content_type):  # some clients that have nothing to send send an empty form
-        if form.POST or form.FILES:
+        if _holds_a_form(form):
             raise UnsupportedMediaType(request.content_type)
         return {}
     raw = read_body(form)
     body = _parsed(request, raw) if raw else {}
     refuse_unknown(body, allowed)
     return body
+
+
+def _holds_a_form(request: HttpRequest) -> bool:
+    try:
+        return bool(request.POST or request.FILES)
+    except MultiPartParserError:  # it says that it does
+        return True
 
 
 def _parsed(request: Request, raw: bytes) -> dict[str, Any]:

@@ -32,9 +32,10 @@ RUN_FIELDS = (
 
 
 JOB_FIELDS = (
-    "id", "name", "trigger", "next_run_time", "next_run_time_iso", "state", "paused", "paused_until", "args", "kwargs",
-    "func", "description", "owner", "tags", *validation.POLICY_FIELDS, "trigger_description", "warnings", "error",
-    "run_count", "failure_count", "last_status", "last_run_at", "created_at", "updated_at", "version",
+    "id", "name", "trigger", "next_run_time", "next_run_time_iso", "state", "paused", "paused_until", "pause_reason",
+    "args", "kwargs", "func", "description", "owner", "tags", *validation.POLICY_FIELDS, "trigger_description",
+    "warnings", "error", "run_count", "failure_count", "last_status", "last_run_at", "created_at", "updated_at",
+    "version",
 )  # fmt: skip
 """What is shown of a job, in this order."""
 RUN_COLUMNS = (

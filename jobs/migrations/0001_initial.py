@@ -131,7 +131,7 @@ class Migration(migrations.Migration):
                 ('pause_reason', models.TextField(blank=True, default='', editable=False)),
                 ('declaration', models.JSONField(blank=True, editable=False, null=True)),
                 ('source', models.CharField(blank=True, default='', editable=False, max_length=200)),
-                ('version', models.PositiveIntegerField(default=1, editable=False, help_text='Counts the changes by people.')),
+                ('version', models.PositiveIntegerField(default=1, editable=False, help_text='Counts edits and pauses.')),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 ('updated_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 ('next_run_time', models.DateTimeField(editable=False, null=True)),

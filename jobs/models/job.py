@@ -28,7 +28,7 @@ SEARCHED = ("id", "name", "func", "description")
 
 OWNER = re.compile(r'(?:^|(?<=\s))owner:(?:"([^"]*)"|(\S+))')
 """What a search has for the jobs of an owner: owner:ann, or owner:"Team A"; owner:"" for those of nobody."""
-PAUSE_FIELDS = ("paused", "paused_at", "paused_until", "pause_reason", "next_run_time", "updated_at")
+PAUSE_FIELDS = ("paused", "paused_at", "paused_until", "pause_reason", "next_run_time", "updated_at", "version")
 """The fields that `Job.pause` and `Job.resume` change."""
 
 KEEP_DAYS = 90
@@ -133,7 +133,7 @@ class Job(models.Model):
     pause_reason = models.TextField(blank=True, default="", editable=False)
     declaration = StoredJSON(null=True, blank=True, editable=False)
     source = models.CharField(max_length=200, blank=True, default="", editable=False)
-    version = models.PositiveIntegerField(default=1, editable=False, help_text="Counts the changes by people.")
+    version = models.PositiveIntegerField(default=1, editable=False, help_text="Counts edits and pauses.")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -189,9 +189,9 @@ class Job(models.Model):
         """Stop the trigger, for good or `until` an instant, after which it is due at `next_run_time`. Not saved."""
         self.paused_at = self.paused_at if self.is_paused(now) else now
         self.paused, self.paused_until, self.pause_reason = until is None, until, reason
-        self.next_run_time, self.updated_at = next_run_time, now
+        self.next_run_time, self.updated_at, self.version = next_run_time, now, self.version + 1
 
     def resume(self, now: datetime, *, next_run_time: datetime | None) -> None:
         """Restart the trigger: the job is due at `next_run_time`. Not saved."""
         self.paused, self.paused_at, self.paused_until, self.pause_reason = False, None, None, ""
-        self.next_run_time, self.updated_at = next_run_time, now
+        self.next_run_time, self.updated_at, self.version = next_run_time, now, self.version + 1

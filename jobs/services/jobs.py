@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from django.db import DataError, IntegrityError, transaction
 
-from ..core.exceptions import JobExists, JobNotFound, PreconditionFailed
+from .. import alerts
+from ..core.exceptions import JobExists, JobNotFound
 from ..core.runs import RunStatus
 from ..definitions import validation
 from ..definitions.skipped import save_skipped, skip_due
 from ..definitions.triggers import is_over
 from ..models import Job, Run, announce
+from ..models.job import PAUSE_FIELDS
 from .schedule import anchor_at, first_fire_time, has_runs_left, next_after
 
 logger = logging.getLogger("cronzimus.services.jobs")
@@ -23,6 +25,8 @@ UNIQUE_VIOLATION = "23505"
 """PostgreSQL's code where a row has the key of another one (its manual, appendix A)."""
 KEY_TAKEN = ("SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE")
 """SQLite's names of the same."""
+Check = Callable[[int], None]
+"""Takes the version of a job, locked and about to be changed, and raises if it must not be."""
 MENDING = {"func", "args", "kwargs", "max_runs"}
 """The fields, beside the trigger, whose change can put a job back on its schedule."""
 
@@ -56,18 +60,19 @@ def update_job(
     *,
     now: datetime,
     allow_past: bool = False,
-    versions: Collection[int] | None = None,
+    check: Check | None = None,
 ) -> Job:
     """Change the fields that `body` names, and return the job. Only another trigger and a pause change the schedule.
 
     Fire times that are due and not claimed are saved as skipped where the trigger changes, or the job is paused. With
-    `allow_past` the time of the new trigger may have passed: then the job is completed. With `versions` the job must
-    have one of them. Raises `JobNotFound`, `PreconditionFailed`, or a subclass of `InvalidRequest` that names every bad
-    field.
+    `allow_past` the time of the new trigger may have passed: then the job is completed. Raises `JobNotFound`, a
+    subclass of `InvalidRequest` that names every bad field, and what `check` raises.
     """
     with transaction.atomic():
-        job = locked_job(job_id, versions)
+        job = locked_job(job_id)
         cleaned = validation.clean_job(body, now=now, job=job, allow_past=allow_past)
+        if check is not None:
+            check(job.version)
         names = validation.changed(job, cleaned)
         due = None
         if not {"trigger", "paused"}.isdisjoint(names):
@@ -78,21 +83,23 @@ def update_job(
         if due is not None and job.next_run_time != due.scheduled_time:
             save_skipped(due)
         if names:
-            job.updated_at, job.version = now, job.version + 1
+            if "paused" not in names:  # a pause is a new version by itself
+                job.updated_at, job.version = now, job.version + 1
             job.save(update_fields=[*names, "updated_at", "version"])
             announce()
     logger.info("job %s updated", job.id, extra={"action": "job_updated", "job": job.id})
     return job
 
 
-def remove_job(job_id: str, *, now: datetime, versions: Collection[int] | None = None) -> None:
+def remove_job(job_id: str, *, now: datetime, check: Check | None = None) -> None:
     """Remove a job. Its runs stay on record; those that no scheduler has taken are cancelled.
 
-    Fire times that are due and not claimed are saved as skipped. With `versions` the job must have one of them. Raises
-    `JobNotFound` and `PreconditionFailed`.
+    Fire times that are due and not claimed are saved as skipped. Raises `JobNotFound`, and what `check` raises.
     """
     with transaction.atomic():
-        job = locked_job(job_id, versions)
+        job = locked_job(job_id)
+        if check is not None:
+            check(job.version)
         save_skipped(skip_due(job, now, what="removed"))
         job.delete()
         # Active as well: SQLite then finds them among the active runs, and not among all runs of the job.
@@ -127,19 +134,15 @@ def get_job(job_id: str) -> Job:
         raise job_not_found(job_id) from error
 
 
-def locked_job(job_id: str, versions: Collection[int] | None = None) -> Job:
-    """Return the job `job_id`, its row locked until the transaction ends.
+def locked_job(job_id: str) -> Job:
+    """Return the job `job_id`, its row locked until the transaction ends. Raises `JobNotFound`.
 
-    Claims lock the job's row too: an edit, a pause or a removal comes before a claim or after it, never between. Raises
-    `JobNotFound`, and `PreconditionFailed` where the job has none of `versions`.
+    Claims lock the job's row too: an edit, a pause or a removal comes before a claim or after it, never between.
     """
     try:
-        job = Job.objects.select_for_update().get(pk=job_id)
+        return Job.objects.select_for_update().get(pk=job_id)
     except (Job.DoesNotExist, ValueError, DataError) as error:  # PostgreSQL refuses NUL in texts
         raise job_not_found(job_id) from error
-    if versions is not None and job.version not in versions:
-        raise PreconditionFailed(f"job {job_id!r} has changed: its version is {job.version} now; GET it again")
-    return job
 
 
 def job_not_found(job_id: str) -> JobNotFound:
@@ -155,12 +158,15 @@ def _is_taken(error: IntegrityError) -> bool:
 
 def _reschedule(job: Job, names: Collection[str], now: datetime, allow_past: bool) -> list[str]:
     """Set when a job is due next where a change of the fields `names` asks for it; return the fields that this sets."""
-    if "paused" in names:  # it replaces a pause until an instant
-        was_paused = job.paused_until is not None and job.paused_until > now
-        job.paused_at = (job.paused_at if was_paused else now) if job.paused else None
-        job.paused_until = None
-        return ["paused_until", "paused_at", *_follow(job, names, now, allow_past)]
-    return _follow(job, names, now, allow_past)
+    if "paused" not in names:
+        return _follow(job, names, now, allow_past)
+    if job.paused:
+        job.paused = False  # as it was, so that an earlier pause until an instant counts from its start
+        job.pause(now)
+    else:
+        job.resume(now, next_run_time=None)
+        alerts.forgive(job.pk)
+    return [*PAUSE_FIELDS, *_follow(job, names, now, allow_past)]
 
 
 def _follow(job: Job, names: Collection[str], now: datetime, allow_past: bool) -> list[str]:

@@ -32,8 +32,7 @@ def pause_job(job_id: str, *, now: datetime, until: datetime | None = None) -> J
             save_skipped(skip_due(job, now, what="paused"))
             # A job that is paused until an instant is due after it like any other: nobody has to wake it up.
             job.pause(now, until=until, next_run_time=None if until is None else next_after(job, until))
-            job.version += 1
-            job.save(update_fields=[*PAUSE_FIELDS, "version"])
+            job.save(update_fields=PAUSE_FIELDS)
             announce()
     return job
 
@@ -61,8 +60,7 @@ def resume_with(job_id: str, *, missed: Missed, now: datetime, actor: str = "") 
             return job, None
         paused_at = job.paused_at or job.updated_at
         job.resume(now, next_run_time=next_after(job, now))
-        job.version += 1
-        job.save(update_fields=[*PAUSE_FIELDS, "version"])
+        job.save(update_fields=PAUSE_FIELDS)
         alerts.forgive(job_id)
         announce()
         return job, run_missed(job, paused_at, missed=missed, now=now, actor=actor)

@@ -24,7 +24,7 @@ class Api:
         """Send `body`, as JSON unless it is bytes, and return the response."""
         data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         response = self.client.generic(method, path, data, content_type=content_type, headers=headers)
-        is_text = path == "/metrics" and response.status_code == 200  # in the format of Prometheus
+        is_text = path in ("/metrics", "/api/docs") and response.status_code == 200  # of Prometheus, and HTML
         assert is_text or response["Content-Type"] == JSON, response.content[:500]
         return response
 

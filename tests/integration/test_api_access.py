@@ -54,6 +54,8 @@ ROUTES: list[tuple[str, str, str, Any]] = [
     ("POST", "/scheduler/preview", "view_job", {"trigger": "interval", "seconds": 5}),
     ("GET", "/scheduler/functions", "view_job", None),
     ("GET", "/metrics", "view_scheduler", None),
+    ("GET", "/api/schema", "view_job", None),
+    ("GET", "/api/docs", "view_job", None),
 ]
 """Each method of each address, the permission that it needs ("": none), and a body with which it succeeds."""
 ROLE_NAMES = [name.removeprefix("Cronzimus ") for name in ROLES]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from jobs import services
-from jobs.models import Job, Run
+from jobs.models import Incident, Job, Run
 from tests.fakes import NOW, FakeClock, after, make_job, make_token, make_user
 
 from .api_client import Api
@@ -86,9 +86,11 @@ def test_a_job_that_is_not_there_is_404_whatever_the_tag(api: Api, method: str, 
     assert api.refused(method, JOB, body, **{"If-Match": header})[:2] == (404, "JOB_NOT_FOUND")
 
 
-def test_a_precondition_comes_before_what_the_body_says(api: Api) -> None:
+def test_a_wrong_body_is_said_before_a_precondition(api: Api) -> None:
     make_job()
-    assert api.refused("PATCH", JOB, {"max_instances": 0}, **{"If-Match": '"9-0"'}) == FAILED
+    wrong = (400, "INVALID_REQUEST", {"max_instances"})
+    assert api.refused("PATCH", JOB, {"max_instances": 0}, **{"If-Match": '"9-0"'}) == wrong
+    assert api.refused("PUT", f"{JOB}2?upsert=1", NEW | {"max_instances": 0}, **{"If-Match": "*"}) == wrong
 
 
 def test_a_write_that_changes_nothing_keeps_the_version(api: Api) -> None:
@@ -228,6 +230,14 @@ def test_a_paused_job_may_get_a_trigger_and_be_resumed_in_one_request(api: Api) 
     make_job(paused=True, trigger={"damaged": True})
     api.done("PATCH", JOB, {"paused": False, "trigger": {"type": "interval", "seconds": 60}})
     assert Job.objects.get().next_run_time == after(60)
+
+
+def test_a_resume_by_a_field_forgets_why_the_job_was_paused_and_its_failures(api: Api) -> None:
+    make_job(paused=True, pause_reason="failed 3 times in a row")
+    Incident.objects.create(job_id="job", kind="failure", opened_at=NOW, last_at=NOW, count=3)
+    api.done("PATCH", JOB, {"paused": False})
+    assert (api.get(JOB)["pause_reason"], Job.objects.get().pause_reason) == ("", "")
+    assert Incident.objects.get().forgiven == 3
 
 
 def test_a_pause_for_good_takes_the_place_of_one_until_an_instant(api: Api) -> None:

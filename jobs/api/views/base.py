@@ -11,6 +11,7 @@ from django.http import Http404
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
 from ...conf import conf
@@ -22,6 +23,7 @@ from ..conditional import conditional
 from ..errors import exception_handler
 from ..parsers import StrictJSONParser
 from ..rendering import JSONNegotiation, JSONRenderer
+from ..throttling import RateLimit
 
 clock: Clock = SystemClock()
 """The clock of all requests."""
@@ -38,7 +40,7 @@ class ApiView(APIView):
     permission_classes: Sequence[type[BasePermission]] = (NeedsPermission,)
     parser_classes = (StrictJSONParser,)
     renderer_classes = (JSONRenderer,)
-    throttle_classes = ()
+    throttle_classes: Sequence[type[BaseThrottle]] = ()
     content_negotiation_class = JSONNegotiation
     metadata_class = None
     versioning_class = None
@@ -87,6 +89,8 @@ class ApiView(APIView):
 
 class SchedulerView(ApiView):
     """A view under /scheduler, which does not exist while SCHEDULER_API_ENABLED is off."""
+
+    throttle_classes = (RateLimit,)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Raise `Http404` where the scheduler's API is off."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from datetime import datetime
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,7 +19,7 @@ from ... import services
 from ...core.exceptions import InvalidArguments, InvalidRequest, JobExists, JobNotFound, PreconditionFailed
 from ...core.runs import JobState, Missed
 from ...core.times import parse_instant
-from ...definitions.validation import READ_ONLY_FIELDS
+from ...definitions.validation import READ_ONLY_FIELDS, clean_job
 from ...models import Job
 from ...models.job import JOB_ID
 from ...selectors.job_list import Wanted
@@ -27,7 +28,7 @@ from .. import query
 from ..access import access_of
 from ..bulk import ACTIONS, change_each, check_bulk
 from ..cache import Shown, show_job
-from ..conditional import job_tag, refuse_known, required_versions
+from ..conditional import check_version, job_tag
 from ..full_list import list_in_full
 from ..idempotency import answer_once
 from ..listing import list_jobs
@@ -126,31 +127,29 @@ class JobViewSet(SchedulerView, ViewSet):
             return self._upsert(request, job_id, body, tries - 1)
 
     def _put_new(self, request: Request, job_id: str, body: dict[str, Any]) -> Response:
-        if "If-Match" in request.headers:
-            raise PreconditionFailed(f"there is no job {job_id[:64]!r}, so If-Match names none of its versions")
         access_of(request).require("add_job")
         access_of(request).require_tags(body)
         if body.setdefault("id", job_id) != job_id:
             raise InvalidRequest(fields={"id": f"must be the one in the address, {job_id[:64]!r}; leave it out"})
+        if "If-Match" in request.headers:
+            clean_job(body, now=self.now)
+            raise PreconditionFailed(f"there is no job {job_id!r}, so If-Match names none of its versions")
         services.add_job(body, now=self.now)
         return Response(_done(job_id, "added"))
 
     def _change(self, request: Request, job: Job, body: dict[str, Any]) -> Response:
         access = access_of(request)
         access.require_job(job.pk)
-        refuse_known(request, job.version)
         if body.get("paused", job.paused) is not job.paused:
             access.require("pause_job")
         if "tags" in body:
             access.require_tags(body)
-        services.update_job(job.pk, body, now=self.now, versions=required_versions(request))
+        services.update_job(job.pk, body, now=self.now, check=partial(check_version, request))
         return Response(_done(job.pk, "updated"))
 
     def destroy(self, request: Request, job_id: str) -> Response:
         """Remove a job; its runs stay on record."""
-        if "If-None-Match" in request.headers:
-            refuse_known(request, services.get_job(job_id).version)
-        services.remove_job(job_id, now=self.now, versions=required_versions(request))
+        services.remove_job(job_id, now=self.now, check=partial(check_version, request))
         return Response(_done(job_id, "removed"))
 
     def pause(self, request: Request, job_id: str) -> Response:

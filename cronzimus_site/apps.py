@@ -1,0 +1,30 @@
+"""The product's site as an app: it makes the table of the cache where the cache is in the database."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps import AppConfig, apps
+from django.conf import settings
+from django.core.management import call_command
+from django.db.models.signals import post_migrate
+
+DATABASE_CACHE = "django.core.cache.backends.db.DatabaseCache"
+"""The backend whose table has no migration: Django has the command createcachetable for it."""
+
+
+class CronzimusSiteConfig(AppConfig):
+    """The site, with its commands."""
+
+    name = "cronzimus_site"
+
+    def ready(self) -> None:
+        """Have `migrate` make the cache's table."""
+        # Of the app with the models: Django sends the signal of no other.
+        post_migrate.connect(make_cache_table, sender=apps.get_app_config("cronzimus"))
+
+
+def make_cache_table(*, using: str, **kwargs: Any) -> None:
+    """Make the table of the cache, unless it is there (a receiver of `post_migrate`)."""
+    if settings.CACHES["default"]["BACKEND"] == DATABASE_CACHE:
+        call_command("createcachetable", database=using, verbosity=0)
