@@ -197,6 +197,8 @@ def test_what_debian_refuses_says_what_to_write(crontab: str, wanted: str) -> No
         ("@every 5m", '"trigger": "interval", "minutes": 5'),
         ("@every 1h30m", '"hours": 1, "minutes": 30'),
         ("@every 500ms", "whole seconds"),
+        ("@every 0s", "whole seconds"),
+        ("@every", "an interval is a trigger of its own"),
         ("rate(5 minutes)", '"minutes": 5'),
         ("every 10 seconds", '"seconds": 10'),
         # nicknames

@@ -95,6 +95,8 @@ def _of_nickname(line: str) -> str | None:
     word, _, rest = line[1:].partition(" ")
     if word.lower() == "reboot":
         return "@reboot names no time, so it cannot be scheduled; it has no counterpart here"
+    if word.lower() == "every":
+        return _INTERVAL
     if word.lower() in NICKNAMES:
         return f'{rest[:MAX_SHOWN]!r} follows @{word}; write "@{word.lower()}" alone: {_COMMAND}'
     known = [f"@{name}" for name in NICKNAMES]
@@ -103,6 +105,7 @@ def _of_nickname(line: str) -> str | None:
 
 
 _COMMAND = "the command is the job's func and args"
+_INTERVAL = 'an interval is a trigger of its own, of whole seconds; write "trigger": "interval", "seconds": …'
 
 
 def _of_interval(line: str) -> str | None:
@@ -110,8 +113,8 @@ def _of_interval(line: str) -> str | None:
     if match is None:
         return None
     spelled = ", ".join(f'"{_UNITS[unit[0].lower()]}": {number}' for number, unit in _DURATION.findall(match[1]))
-    if _DURATION.sub("", match[1]):
-        return 'an interval is a trigger of its own, of whole seconds; write "trigger": "interval", "seconds": …'
+    if _DURATION.sub("", match[1]) or not re.search("[1-9]", spelled):
+        return _INTERVAL
     return f'an interval is a trigger of its own; write "trigger": "interval", {spelled[:100]}'
 
 
