@@ -366,3 +366,10 @@ def test_pause_and_resume_take_nothing(api: Api, verb: str) -> None:
     answer = api.refused("POST", f"/scheduler/jobs/job/{verb}", {"until": "tomorrow"})
     assert answer == (400, "INVALID_REQUEST", {"until"})
     assert api.refused("POST", f"/scheduler/jobs/job/{verb}", b"a=1", content_type="text/plain")[0] == 415
+
+
+@pytest.mark.parametrize("path", ["/scheduler/jobs/job/pause", "/scheduler/jobs/job/run", "/scheduler/resume"])
+def test_a_form_without_a_boundary_is_refused(api: Api, path: str) -> None:
+    make_job()
+    refused = api.refused("POST", path, b"--x", content_type="multipart/form-data")
+    assert refused == (415, "UNSUPPORTED_MEDIA_TYPE", set())

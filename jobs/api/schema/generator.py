@@ -31,7 +31,6 @@ PATHS: dict[str, tuple[str, Schema]] = {
 }
 """The parameters in addresses. Any text may stand there: what is not there is 404."""
 RETRY_AFTER = {"Retry-After": {"description": "Seconds after which to try again.", "schema": TEXT}}
-ETAG = {"ETag": {"description": "The entity tag of what is shown; a streamed list has none.", "schema": TEXT}}
 SECURITY: dict[str, Any] = {
     "token": {"type": "http", "scheme": "bearer", "description": "A token, `czm_…`; `Token` does as well as `Bearer`."},
     "session": {
