@@ -16,7 +16,8 @@ from django.urls import URLPattern, path
 from django.utils.html import format_html, format_html_join
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.safestring import SafeString
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.csrf import csrf_protect
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from .base import BaseAdmin, BaseChangeList, model_url, row_site
 from .bulk import confirm
@@ -93,6 +94,12 @@ class RowActionAdmin(BaseAdmin):
         """Return an address that takes a GET."""
         named = f"{self.opts.app_label}_{self.opts.model_name}_{name}"
         return path(route, self.admin_site.admin_view(require_GET(view)), name=named)
+
+    def both(self, route: str, view: View, name: str) -> URLPattern:
+        """Return an address that takes a GET and a POST."""
+        named = f"{self.opts.app_label}_{self.opts.model_name}_{name}"
+        protected = csrf_protect(require_http_methods(["GET", "POST"])(view))
+        return path(route, self.admin_site.admin_view(protected), name=named)
 
     def post(self, route: str, view: View, name: str) -> URLPattern:
         """Return an address that takes a POST."""

@@ -12,7 +12,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
-from ..core.retries import Retries
+from ..core.retries import attempts_allowed
 from ..core.runs import Overlap, RunStatus, RunTrigger
 from ..models import Job, Run
 from ..models.run import duration as length
@@ -128,9 +128,8 @@ class _Words:
             earlier = self.found.runs[:-1]
             words = " and ".join(f"{run.attempt} {_was(run.status.replace('_', ' '))}" for run in earlier[-3:])
             yield f"Attempt{'' if len(earlier) == 1 else 's'} {words}."
-        retries = self._retries()
         if last.status in (RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.LOST) and self.job is not None:
-            allowed = 1 + (retries.max if retries else 0)
+            allowed = attempts_allowed(self.job.retries)
             left = max(allowed - last.attempt, 0)
             number = "1 attempt" if allowed == 1 else f"{allowed} attempts"
             yield f"The policy is {number}: {'none is' if not left else f'{left} may be'} left."
@@ -178,12 +177,6 @@ class _Words:
             yield f"It has been paused{since}{until}."
         if self.found.answer is Answer.NO_FIRE_TIME and before is not None:
             yield f"The one before it is {self.times.short(before, self.zone)}."
-
-    def _retries(self) -> Retries | None:
-        try:
-            return Retries.of(self.job.retries) if self.job is not None else None
-        except (TypeError, ValueError):  # damaged
-            return None
 
     def links(self) -> Iterator[tuple[str, str]]:
         for run in self.found.runs[-3:]:

@@ -34,6 +34,12 @@ class Retries:
         return cls(**definition) if definition else None
 
 
+def attempts_allowed(definition: object) -> int:
+    """Return how often a run is tried with the stored retries `definition`; 1 where these are damaged."""
+    most = definition.get("max") if isinstance(definition, Mapping) else 0
+    return 1 + (most if isinstance(most, int) and not isinstance(most, bool) else 0)
+
+
 def retry_delay(retries: Retries | None, attempt: int, *, key: str) -> timedelta | None:
     """Return how long after the end of attempt number `attempt` the next one may start; None if there is none.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from ..core.exceptions import CronzimusError
@@ -16,6 +16,8 @@ from .run_history import ATTEMPTS
 
 MICROSECOND = timedelta(microseconds=1)
 SECOND = timedelta(seconds=1)
+EARLIEST, LATEST = datetime(1, 1, 3, tzinfo=UTC), datetime(9999, 12, 29, tzinfo=UTC)
+"""Instants beyond these are taken for these: there is no room for the fire times around them."""
 NEARBY = 20
 """Runs after an instant among which the one is looked for that stands for it."""
 LONG = ("args", "kwargs", "result", "error", "traceback", "output")
@@ -80,6 +82,7 @@ class Explanation:
 
 def explain(job: Job | None, job_id: str, at: datetime, now: datetime) -> Explanation:
     """Explain why the job `job_id` ran, or did not run, at the instant `at`; `job` is None if it was removed."""
+    at = min(max(at, EARLIEST), LATEST)
     runs = _runs_at(job_id, at)
     trigger = _trigger(job)
     exact = runs[0].scheduled_time if runs else at

@@ -13,6 +13,7 @@ from jobs.core.triggers.definition import build_trigger
 from jobs.functions import registry
 from jobs.models import Job, Run, Scheduler
 from jobs.models.run import duration
+from jobs.scheduler.store.statistics import Ended, add
 
 NOW = datetime(2026, 11, 28, 14, 32, 7, tzinfo=UTC)
 """The instant of all pages: a Saturday afternoon."""
@@ -141,6 +142,8 @@ def fill() -> None:
     Job.objects.bulk_create(jobs)
     runs.sort(key=lambda run: (run.scheduled_time, run.attempt))
     Run.objects.bulk_create(runs, batch_size=500)
+    add(Ended(run.job_id, run.status, run.scheduled_time, run.started_at, run.finished_at)
+        for run in runs if run.finished_at)  # fmt: skip
 
 
 def _job(

@@ -48,6 +48,11 @@ def shoot(page: Page, name: str) -> None:
             page.screenshot(path=f"{SHOTS}/{name}-{size['width']}.png", full_page=True)
 
 
+def choose(page: Page, kind: str) -> None:
+    """Choose a kind of trigger by its label, as people do."""
+    page.locator(f'.kinds input[value="{kind}"] + label').click()
+
+
 def row(page: Page, job_id: str) -> Any:
     """Return the row of a job in the list."""
     return page.get_by_role("row").filter(has=page.get_by_role("link", name=job_id, exact=True))
@@ -55,54 +60,55 @@ def row(page: Page, job_id: str) -> Any:
 
 def test_a_job_is_added_with_its_fire_times_seen_before(tab):
     tab.goto("/admin/cronzimus/job/add/")
-    tab.get_by_label("Id:").fill("nightly")
-    tab.get_by_label("Function:").select_option("tests:record")
-    tab.get_by_label("Minutes:").fill("5")
+    tab.get_by_label("Id", exact=True).fill("nightly")
+    tab.get_by_label("Function", exact=True).select_option("tests:record")
+    tab.get_by_label("Minutes", exact=True).fill("5")
     expect(tab.locator("#preview")).to_contain_text("Every 5 minutes.")
-    expect(tab.locator("#preview").get_by_role("row")).to_have_count(6)
+    expect(tab.locator("#preview").get_by_role("row")).to_have_count(11)
     shoot(tab, "add")
     tab.get_by_role("button", name="Save", exact=True).click()
     expect(tab.locator(".messagelist")).to_contain_text("Schedule of nightly: next run")
-    expect(row(tab, "nightly")).to_contain_text("every 5 minutes")
+    expect(tab.get_by_role("heading", name="nightly")).to_be_visible()
+    expect(tab.get_by_text("Every 5 minutes")).to_be_visible()
     assert Job.objects.get().trigger == {"type": "interval", "minutes": 5}
 
 
 def test_only_the_inputs_of_the_chosen_trigger_show(tab):
     tab.goto("/admin/cronzimus/job/add/")
-    inputs = {"interval": "Seconds:", "cron": "Day of week:", "crontab": "Crontab line:", "date": "Run date:"}
+    inputs = {"interval": "Seconds", "cron": "Day of week", "crontab": "Crontab line", "date": "Run date"}
     for kind in inputs:
-        tab.locator(f'input[name="trigger"][value="{kind}"]').check()
+        choose(tab, kind)
         for other, label in inputs.items():
             expect(tab.get_by_label(label, exact=True)).to_be_visible(visible=kind == other)
-        expect(tab.get_by_label("Jitter:", exact=True)).to_be_visible(visible=kind != "date")
+        expect(tab.get_by_label("Jitter", exact=True)).to_be_visible(visible=kind != "date")
 
 
 def test_the_preview_follows_what_is_typed_and_says_what_is_wrong(tab):
     make_job()
-    tab.goto("/admin/cronzimus/job/job/change/")
+    tab.goto("/admin/cronzimus/job/job/edit/")
     preview = tab.locator("#preview")
     expect(preview).to_contain_text("Every 10 seconds.")
-    tab.get_by_label("Crontab: one line").check()
-    tab.get_by_label("Crontab line:").fill("30 2 * *")
+    choose(tab, "crontab")
+    tab.get_by_label("Crontab line", exact=True).fill("30 2 * *")
     expect(preview.get_by_role("listitem")).to_contain_text("Crontab line:")
-    tab.get_by_label("Crontab line:").fill("30 2 * * 1-5")
-    tab.get_by_label("Time zone:").fill("Europe/Berlin")
+    tab.get_by_label("Crontab line", exact=True).fill("30 2 * * 1-5")
+    tab.get_by_label("Time zone", exact=True).fill("Europe/Berlin")
     expect(preview).to_contain_text("At 02:30 on Monday through Friday (Europe/Berlin).")
     shoot(tab, "change")
-    tab.get_by_role("button", name="Save and continue editing").click()
-    expect(tab.get_by_label("Crontab line:")).to_have_value("30 2 * * 1-5")
+    tab.get_by_role("button", name="Save", exact=True).click()
+    expect(tab.get_by_text("At 02:30 on Monday through Friday").first).to_be_visible()
     assert Job.objects.get().trigger == {"type": "cron", "crontab": "30 2 * * 1-5", "timezone": "Europe/Berlin"}
 
 
 def test_what_is_wrong_is_said_at_the_fields_and_nothing_is_lost(tab):
     tab.goto("/admin/cronzimus/job/add/")
-    tab.get_by_label("Id:").fill("no blanks")
-    tab.get_by_label("Named arguments:").fill("{")
-    tab.get_by_label("Seconds:").fill("0")
+    tab.get_by_label("Id", exact=True).fill("no blanks")
+    tab.get_by_label("Named arguments", exact=True).fill("{")
+    tab.get_by_label("Seconds", exact=True).fill("0")
     tab.get_by_role("button", name="Save", exact=True).click()
     expect(tab.locator(".errorlist").first).to_be_visible()
     expect(tab.locator(".field-id .errorlist, .field-kwargs .errorlist, .field-func .errorlist")).to_have_count(3)
-    expect(tab.get_by_label("Id:")).to_have_value("no blanks")
+    expect(tab.get_by_label("Id", exact=True)).to_have_value("no blanks")
     expect(tab.locator("#preview")).to_contain_text("must be longer than 0")
     shoot(tab, "errors")
 
@@ -129,8 +135,9 @@ def test_a_row_is_paused_resumed_run_and_duplicated(tab):
 def test_the_same_is_done_on_the_jobs_own_page(tab):
     make_job("nightly")
     tab.goto("/admin/cronzimus/job/nightly/change/")
-    tab.get_by_role("button", name="Pause").click()
-    expect(tab.get_by_role("button", name="Resume")).to_be_visible()
+    tab.get_by_text("Pause…").click()
+    tab.get_by_role("button", name="Pause until it is resumed").click()
+    expect(tab.get_by_text("Paused since")).to_be_visible()
     assert Job.objects.get().paused
 
 
@@ -177,6 +184,31 @@ def test_the_page_of_a_run_shows_output_that_does_nothing(tab):
     shoot(tab, "run")
 
 
+def test_a_crontab_line_its_fields_and_its_presets_are_one(tab):
+    tab.goto("/admin/cronzimus/job/add/")
+    choose(tab, "crontab")
+    tab.get_by_role("button", name="weekdays at 9").click()
+    expect(tab.get_by_label("Crontab line", exact=True)).to_have_value("0 9 * * 1-5")
+    expect(tab.get_by_label("weekday", exact=True)).to_have_value("1-5")
+    tab.get_by_label("hour", exact=True).fill("7")
+    expect(tab.get_by_label("Crontab line", exact=True)).to_have_value("0 7 * * 1-5")
+    expect(tab.locator("#preview")).to_contain_text("At 07:00 on Monday through Friday")
+
+
+def test_the_function_brings_an_input_for_each_parameter(tab):
+    tab.goto("/admin/cronzimus/job/add/")
+    tab.get_by_label("Id", exact=True).fill("typed")
+    tab.get_by_label("Function", exact=True).select_option("tests:echo")
+    expect(tab.get_by_label("Named arguments", exact=True)).to_be_hidden()
+    tab.locator("#arguments").get_by_role("textbox").first.fill('"hello"')
+    tab.get_by_label("Minutes", exact=True).fill("5")
+    tab.get_by_role("button", name="Save paused").click()
+    expect(tab.get_by_text("Paused since")).to_be_visible()
+    job = Job.objects.get()
+    assert job.paused
+    assert "hello" in [*job.args, *job.kwargs.values()]
+
+
 def test_a_live_log_is_followed_until_the_reader_scrolls_up(tab):
     lines = "".join(f"line {number}\n" for number in range(1, 101))
     run = make_run(status="running", started_at=after(0), scheduler_id="s1", output=lines)
@@ -208,32 +240,33 @@ def test_earlier_lines_of_a_log_are_fetched_in_place(tab):
 
 def test_policies_unfold_and_are_saved_and_what_is_wrong_with_them_is_seen(tab):
     make_job()
-    tab.goto("/admin/cronzimus/job/job/change/")
-    expect(tab.get_by_label("First delay:")).to_be_hidden()
+    tab.goto("/admin/cronzimus/job/job/edit/")
+    expect(tab.get_by_label("First delay", exact=True)).to_be_hidden()
     tab.get_by_text("Retries", exact=True).click()
-    tab.get_by_label("Retries:").fill("3")
-    tab.get_by_label("First delay:").fill("5")
-    tab.get_by_label("Backoff:").fill("1000")
-    tab.get_by_role("button", name="Save and continue editing").click()
+    tab.get_by_label("Retries", exact=True).fill("3")
+    tab.get_by_label("First delay", exact=True).fill("5")
+    tab.get_by_label("Backoff", exact=True).fill("1000")
+    tab.get_by_role("button", name="Save", exact=True).click()
     expect(tab.locator(".field-retries_backoff .errorlist")).to_contain_text("Must be a number from 1 to 100")
     shoot(tab, "policies-wrong")
-    tab.get_by_label("Backoff:").fill("1.5")
-    tab.get_by_role("button", name="Save and continue editing").click()
-    expect(tab.get_by_label("First delay:")).to_have_value("5")
+    tab.get_by_label("Backoff", exact=True).fill("1.5")
+    expect(tab.locator(".retries")).to_be_visible()
     shoot(tab, "policies")
+    tab.get_by_role("button", name="Save", exact=True).click()
+    expect(tab.get_by_role("heading", name="job")).to_be_visible()
     assert Job.objects.get().retries == {"max": 3, "delay": 5, "backoff": 1.5, "max_delay": 3600, "jitter": 0}
 
 
 def test_a_job_is_paused_until_an_instant(tab):
     make_job("nightly")
     tab.goto("/admin/cronzimus/job/nightly/change/")
-    tab.get_by_text("Pause until …").click()
+    tab.get_by_text("Pause…").click()
     shoot(tab, "pause-until")
-    tab.get_by_label("Pause until:").fill("2020-01-01T10:00:00")
-    tab.get_by_role("button", name="Pause", exact=True).click()
+    tab.get_by_label("Pause until", exact=True).fill("2020-01-01T10:00:00")
+    tab.get_by_role("button", name="Pause until then").click()
     expect(tab.locator(".errorlist")).to_have_text("Lies in the past")
     shoot(tab, "pause-until-wrong")
-    tab.get_by_label("Pause until:").fill("2050-01-01T10:00:00")
+    tab.get_by_label(re.compile("^Pause until")).fill("2050-01-01T10:00:00")
     tab.get_by_role("button", name="Pause", exact=True).click()
     expect(tab.locator(".messagelist").first).to_contain_text("paused until 2050-01-01 10:00:00 UTC")
     tab.goto("/admin/cronzimus/job/")
@@ -288,14 +321,15 @@ def test_without_scripts_all_inputs_show_and_the_job_is_saved(chromium, live_ser
     page = context.new_page()
     log_in(page)
     page.goto("/admin/cronzimus/job/add/")
-    page.get_by_label("Id:").fill("plain")
-    page.get_by_label("Function:").select_option("tests:record")
-    page.get_by_label("Crontab: one line").check()
-    page.get_by_label("Crontab line:").fill("@daily")
+    page.get_by_label("Id", exact=True).fill("plain")
+    page.get_by_label("Function", exact=True).select_option("tests:record")
+    choose(page, "crontab")
+    page.get_by_label("Crontab line", exact=True).fill("@daily")
     with context.expect_page() as opened:
         page.get_by_role("button", name="Preview").click()
     expect(opened.value.get_by_text("every day")).to_be_visible()
     page.get_by_role("button", name="Save", exact=True).click()
+    page.goto("/admin/cronzimus/job/")
     row(page, "plain").get_by_role("button", name="Pause").click()
     expect(row(page, "plain").locator(".field-state")).to_have_text(re.compile("paused"))
     context.close()

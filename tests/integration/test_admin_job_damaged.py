@@ -22,7 +22,8 @@ from tests.integration.admin_support import (  # noqa: F401
 
 pytestmark = pytest.mark.any_database
 
-CHANGE = f"{JOBS}job/change/"
+CHANGE = f"{JOBS}job/edit/"
+PAGE = f"{JOBS}job/change/"
 PREVIEW = f"{JOBS}job/preview/"
 DAMAGES = {
     "the trigger is a text": {"trigger": "nonsense"},
@@ -68,7 +69,8 @@ def test_it_is_listed_and_so_are_the_others(admin, fields):
 def test_it_is_shown_as_broken_with_the_reason(admin, fields):
     damaged(fields)
     assert cell(admin.read(JOBS, q="job"), "state").startswith("broken ")
-    assert "This job is broken and does not run." in text(admin.read(CHANGE))
+    for path in (CHANGE, PAGE):
+        assert "This job is broken and does not run." in text(admin.read(path))
 
 
 @pytest.mark.parametrize("fields", [*DAMAGES.values(), *OTHERS.values()], ids=[*DAMAGES, *OTHERS])
@@ -110,7 +112,10 @@ def test_every_verb_does_it_or_says_why_not(admin, fields, verb):
 @pytest.mark.parametrize("fields", [*DAMAGES.values(), *OTHERS.values()], ids=[*DAMAGES, *OTHERS])
 def test_those_who_may_only_look_see_it_too(at_noon, fields):
     damaged(fields)
-    assert "job" in text(Admin("view_job").read(CHANGE))
+    viewer = Admin("view_job")
+    for tab in ("runs", "upcoming", "configuration", "alerts", "api"):
+        assert "job" in text(viewer.read(PAGE, tab=tab))
+    assert viewer.client.get(f"{JOBS}job/why/?at=2030-01-01T12:00").status_code == 200
 
 
 @pytest.mark.parametrize("retries", [value["retries"] for value in OTHERS.values() if "retries" in value], ids=str)

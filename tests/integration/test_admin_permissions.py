@@ -72,7 +72,7 @@ def test_a_bulk_action_needs_its_permission(at_noon, action, permission):
     ("needed", "path", "data"),
     [
         ("add_job", f"{JOBS}add/", {"id": "new", **INTERVAL}),
-        ("change_job", f"{JOBS}job/change/", {"name": "Renamed", **INTERVAL}),
+        ("change_job", f"{JOBS}job/edit/", {"name": "Renamed", **INTERVAL}),
         ("delete_job", f"{JOBS}job/delete/", {"post": "yes"}),
     ],
 )

@@ -1,4 +1,4 @@
-"""The preview of a trigger in the admin: the next five fire times, or what saving would be refused for."""
+"""The preview of a trigger in the admin: the next ten fire times, or what saving would be refused for."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def shown(admin, path=NEW, **given):
     return text(response.content.decode())
 
 
-def test_it_shows_words_and_five_fire_times_in_the_jobs_zone_and_in_utc(admin):
+def test_it_shows_words_and_ten_fire_times_in_the_jobs_zone_and_in_utc(admin):
     page = shown(admin, trigger="crontab", crontab="30 2 * * 1-5", timezone="Europe/Berlin")
     assert "At 02:30 on Monday through Friday (Europe/Berlin)." in page
     assert "2030-01-02 02:30:00 CET 2030-01-02 01:30:00 in 13 h 30 min" in page
-    assert page.count("CET") == 5
+    assert page.count("CET") == 10
 
 
 def test_it_counts_an_interval_from_now_as_saving_would(admin):
@@ -38,14 +38,14 @@ def test_it_counts_an_interval_from_now_as_saving_would(admin):
 def test_it_leaves_a_stored_trigger_its_anchor(admin, at_noon):
     make_job()
     at_noon.advance(3)
-    given = inputs(admin.open(f"{JOBS}job/change/"))
+    given = inputs(admin.open(f"{JOBS}job/edit/"))
     assert "2030-01-01 12:00:10 UTC" in shown(admin, OLD, **given)
     assert "2030-01-01 12:00:23 UTC" in shown(admin, OLD, **given | {"seconds": "20"})
 
 
 def test_the_page_of_a_job_has_it_from_the_start(admin):
     make_job()
-    page = text(admin.read(f"{JOBS}job/change/"))
+    page = text(admin.read(f"{JOBS}job/edit/"))
     assert "Every 10 seconds." in page
     assert "2030-01-01 12:00:50 UTC 2030-01-01 12:00:50 in 50 s" in page
 
@@ -74,12 +74,12 @@ def test_it_warns_of_what_may_not_be_expected(admin):
 def test_it_warns_of_runs_that_overlap(admin):
     make_job(trigger={"type": "interval", "minutes": 5}, run_count=1)
     make_run(status="succeeded", started_at=NOW, finished_at=after(720))
-    assert "A run usually takes 12 minutes" in text(admin.read(f"{JOBS}job/change/"))
+    assert "A run usually takes 12 minutes" in text(admin.read(f"{JOBS}job/edit/"))
 
 
 def test_it_says_that_nothing_is_left(admin):
     make_job(trigger={"type": "date", "run_date": "2029-01-01 00:00:00"}, next_run_time=None)
-    assert "There is no fire time left." in text(admin.read(f"{JOBS}job/change/"))
+    assert "There is no fire time left." in text(admin.read(f"{JOBS}job/edit/"))
 
 
 def test_it_escapes_what_was_typed(admin):

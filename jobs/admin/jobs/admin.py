@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
+from django.contrib import messages
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import unquote
-from django.core.exceptions import BadRequest
+from django.core.exceptions import BadRequest, PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.template.response import TemplateResponse
@@ -15,7 +17,6 @@ from django.urls import URLPattern
 
 from ... import services
 from ...core.exceptions import CronzimusError, JobExists, JobNotFound
-from ...definitions import policies
 from ...models import Job
 from ...models.job import SEARCHED, JobQuerySet
 from ...selectors import states
@@ -25,16 +26,20 @@ from ..overview.views import overview
 from ..pausing import PauseUntilForm
 from ..request_time import request_now
 from ..row_action_views import RowActionAdmin, bulk_actions, next_url, row_url
+from ..row_actions import perform
 from ..status import request_status
-from . import columns
-from .actions import BULK_ACTIONS, JOB_ACTIONS, next_run, offered, offered_on_page, pause_end
+from .actions import BULK_ACTIONS, JOB_ACTIONS, next_run, offered, pause_end
 from .filters import JOB_FILTERS
-from .form import JobForm, stored_policies
+from .form import JobForm
+from .form_page import arguments_context, form_context
 from .listing import JobChangeList, export_jobs, job_list_context
+from .page import job_page
 from .preview import preview
 from .resume import resume_dialog
-from .sections import form_sections, read_sections
+from .run_dialog import run_dialog
+from .sections import form_sections
 from .upcoming import upcoming_page
+from .why_page import why_page
 
 SAMPLE = {"id": "sample", "func": "cronzimus.controller.task:task", "trigger": "interval", "minutes": 1,
           "description": "Asks the database for its time. A sample: delete it when you like."}  # fmt: skip
@@ -46,6 +51,7 @@ class JobAdmin(RowActionAdmin):
 
     form = JobForm
     change_list_template = "cronzimus/jobs/list.html"
+    change_form_template = "cronzimus/jobs/form.html"
     list_filter = JOB_FILTERS
     search_fields = tuple(f"{name}__has_text" for name in SEARCHED)
     search_help_text = "Search in ids, names, descriptions and functions, or for owner:name."
@@ -109,9 +115,7 @@ class JobAdmin(RowActionAdmin):
         return resume_dialog(self, request, self.get_object(request, unquote(object_id)))
 
     def get_fieldsets(self, request: HttpRequest, obj: Job | None = None) -> Any:
-        """Return the inputs of the form by section, or what the row holds for a user who may only look."""
-        if obj is not None and not self.has_change_permission(request, obj):
-            return read_sections(obj)
+        """Return the inputs of the form by section."""
         return form_sections(obj)
 
     def get_form(
@@ -122,6 +126,46 @@ class JobAdmin(RowActionAdmin):
         form.now = request_now(request)  # Django makes the class anew for each request
         return form
 
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show the page of a job. Its form is at edit/."""
+        if request.method != "GET":
+            raise PermissionDenied
+        return self._of_job(request, object_id, job_page)
+
+    def edit_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Show the form of a job, or save it."""
+        self.require(request, "change")
+        return super().change_view(request, object_id)
+
+    def run_with_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask for arguments, and run a job with them."""
+        self.require(request, "run")
+        return self._of_job(request, object_id, run_dialog)
+
+    def why_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Say why a job ran, or did not, at an instant."""
+        return self._of_job(request, object_id, why_page)
+
+    def _of_job(
+        self, request: HttpRequest, object_id: str, show: Callable[[Any, HttpRequest, Job], HttpResponse]
+    ) -> HttpResponse:
+        self.require(request, "view")
+        job: Job | None = self.get_object(request, unquote(object_id))
+        if job is None:
+            self.message_user(request, f"Job {unquote(object_id)[:64]} doesn’t exist.", messages.WARNING)
+            return HttpResponseRedirect(self.page_url("changelist"))
+        return show(self, request, job)
+
+    def response_post_save_add(self, request: HttpRequest, obj: Job) -> HttpResponseRedirect:
+        """Go to the page of the new job."""
+        return HttpResponseRedirect(self.page_url("change", obj.pk))
+
+    def response_post_save_change(self, request: HttpRequest, obj: Job) -> HttpResponseRedirect:
+        """Go back to the page of the job."""
+        return HttpResponseRedirect(self.page_url("change", obj.pk))
+
     def changeform_view(
         self,
         request: HttpRequest,
@@ -130,6 +174,9 @@ class JobAdmin(RowActionAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """Show the form, or save it. If somebody else saved in between, validate again: the form finds the change."""
+        for name, permission in (("_saverun", "run"), ("_savepaused", "pause")):
+            if name in request.POST:
+                self.require(request, permission)
         try:
             return super().changeform_view(request, object_id, form_url, extra_context)
         except CronzimusError:
@@ -146,35 +193,22 @@ class JobAdmin(RowActionAdmin):
     ) -> HttpResponse:
         """Add the preview, what is wrong with the job, and the buttons."""
         form = context["adminform"].form
-        if obj is None:
-            context |= {
-                "preview": preview(form) if form.is_bound else None,
-                "preview_url": self.page_url("preview_new"),
-            }
-        else:
-            context |= self._page(request, obj, form)
+        context |= form_context(self, request, obj, form)
         return super().render_change_form(request, context, add, change, form_url, obj)
-
-    def _page(self, request: HttpRequest, job: Job, form: Any) -> dict[str, Any]:
-        return {
-            "preview": preview(form),
-            "preview_url": self.has_change_permission(request) and row_url(job, "preview"),
-            "problem": states.job_state(job, request_now(request))[1],
-            "damaged": policies.policy_problems(stored_policies(job)),
-            "actions": self.page_buttons(request, job, offered_on_page(job)),
-            "pause_form": self.pause_form(request, job),
-            "pause_url": row_url(job, "pause_until"),
-            "runs": columns.runs_url(job),
-        }
 
     def save_model(self, request: HttpRequest, obj: Job, form: Any, change: bool) -> None:
         """Add or update the job through the services, and say when it runs next."""
+        paused = "_savepaused" in request.POST
         if change:
             services.update_job(obj.pk, form.body, now=form.now)
+            if paused:
+                services.pause_job(obj.pk, now=form.now)
         else:
-            obj.pk = services.add_job(form.body, now=form.now).pk
+            obj.pk = services.add_job({**form.body, "paused": paused}, now=form.now).pk
         obj.refresh_from_db()
         self.message_user(request, f"Schedule of {obj.pk}: {next_run(obj, form.now)}.")
+        if "_saverun" in request.POST:
+            perform(self, request, JOB_ACTIONS["run"], [obj.pk], self.logged_row, {})
 
     def delete_model(self, request: HttpRequest, obj: Job) -> None:
         """Remove the job through the services; its runs stay."""
@@ -190,8 +224,13 @@ class JobAdmin(RowActionAdmin):
         """Return the addresses of the exports, the preview, the dialogs, and the actions."""
         return [
             self.get("overview/", self.overview_view, "overview"),
+            self.both("<path:object_id>/edit/", self.edit_view, "edit"),
+            self.both("<path:object_id>/run-with/", self.run_with_view, "run_with"),
+            self.get("<path:object_id>/why/", self.why_view, "why"),
             self.post("sample/", self.sample_view, "sample"),
             self.post("preview/", self.preview_view, "preview_new"),
+            self.post("arguments/", self.arguments_view, "arguments_new"),
+            self.post("<path:object_id>/arguments/", self.arguments_view, "arguments"),
             *(
                 self.get(f"export/{kind}/", partial(self.export_view, kind=kind), f"export_{kind}")
                 for kind in export.KINDS
@@ -222,12 +261,22 @@ class JobAdmin(RowActionAdmin):
 
     def preview_view(self, request: HttpRequest, object_id: str | None = None) -> HttpResponse:
         """Show the fire times of the posted trigger. Nothing is written, so a user who may view jobs may ask."""
+        form = self._sent(request, object_id)
+        return TemplateResponse(request, "cronzimus/jobs/preview.html", {"preview": preview(form)})
+
+    def arguments_view(self, request: HttpRequest, object_id: str | None = None) -> HttpResponse:
+        """Show an input for each parameter of the posted function, with what was posted."""
+        return TemplateResponse(
+            request, "cronzimus/jobs/arguments.html", arguments_context(self._sent(request, object_id))
+        )
+
+    def _sent(self, request: HttpRequest, object_id: str | None) -> JobForm:
+        """Return the form with what was posted, of a job or of a new one. Nothing is written."""
         self.require(request, "view" if object_id is not None else "add")
         job = self.get_object(request, unquote(object_id)) if object_id is not None else None
         if object_id is not None and job is None:
             raise Http404
-        form = self.get_form(request, job, change=job is not None)(request.POST, instance=job)
-        return TemplateResponse(request, "cronzimus/jobs/preview.html", {"preview": preview(form)})
+        return self.get_form(request, job, change=job is not None)(request.POST, instance=job)
 
     def pause_until_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Pause a job until the posted instant, or show the form with what is wrong."""

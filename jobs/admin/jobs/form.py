@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterator
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 from zoneinfo import available_timezones
 
 from django import forms
+from django.http import QueryDict
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
@@ -21,15 +22,15 @@ from ...definitions import policies, validation
 from ...definitions.triggers import trigger_of
 from ...functions import registry
 from ...models import Job
-from . import policy_inputs, trigger_inputs
+from . import arguments, conflicts, policy_inputs, trigger_inputs
 from .policy_form import PolicyForm, text, whole_number
 
 KINDS = (
-    ("interval", "Interval: every so often"),
-    ("cron", "Cron: by fields"),
-    ("crontab", "Crontab: one line"),
-    ("calendarinterval", "Calendar interval: every so many days, weeks, months or years"),
-    ("date", "Date: once"),
+    ("interval", "Every"),
+    ("crontab", "Crontab"),
+    ("cron", "Cron fields"),
+    ("calendarinterval", "Calendar"),
+    ("date", "Once"),
 )
 """The kinds of triggers, as the form offers them."""
 TRIGGER_INPUTS = ("trigger", *dict.fromkeys(name for names in trigger_inputs.KINDS.values() for name in names))
@@ -97,6 +98,7 @@ class JobForm(PolicyForm):
     start_date = text("Start date", "Not before.", forms.TextInput({"placeholder": DATE_EXAMPLE}))
     end_date = text("End date", "Not after.", forms.TextInput({"placeholder": DATE_EXAMPLE}))
     jitter = text("Jitter", "At most so many seconds later, at random.", forms.NumberInput({"min": 0, "step": "any"}))
+    version = forms.CharField(widget=forms.HiddenInput(), required=False)
     timezone = text("Time zone", "Such as Europe/Berlin. Empty: the site's.", ZoneInput())
 
     class Meta:
@@ -107,9 +109,11 @@ class JobForm(PolicyForm):
         """Fill the form from the job, whatever its row holds, or from the defaults of a new one."""
         instance: Job | None = kwargs.get("instance")
         filled = new_inputs() if instance is None else stored_inputs(instance)
-        kwargs["initial"] = {**filled, **kwargs.get("initial", {})}
+        version = {"version": conflicts.version_of(instance)} if instance is not None else {}
+        kwargs["initial"] = {**filled, **version, **kwargs.get("initial", {})}
         super().__init__(*args, **kwargs)
         self.job = instance
+        self.conflict: list[conflicts.Difference] = []
         self.body: dict[str, Any] = {}
         if instance is not None:
             del self.fields["id"]
@@ -125,6 +129,7 @@ class JobForm(PolicyForm):
 
     def clean(self) -> None:
         """Make the body of the inputs, and show beside each field what the validator says of it."""
+        self._find_conflict()
         self.body = {**self._definition(), **policy_inputs.policies_of(self.cleaned_data)}
         if self.job is None:
             self.body["id"] = self.cleaned_data.get("id", "")
@@ -160,7 +165,45 @@ class JobForm(PolicyForm):
         tags = [tag.strip() for tag in self.cleaned_data.get("tags", "").split(",") if tag.strip()]
         return {**texts, "tags": tags, **dict(self._arguments()), "trigger": self.trigger_definition()}
 
+    def _find_conflict(self) -> None:
+        """Refuse to write over what somebody else saved since the form was opened; the next try writes over it."""
+        given = self.cleaned_data.get("version", "")
+        if self.job is None or not given or given == self.initial["version"]:
+            return
+        inputs = {name: self[name].value() for name in self.fields if name != "version"}
+        labels = {name: str(field.label) for name, field in self.fields.items()}
+        self.conflict = conflicts.differences(stored_inputs(self.job), inputs, labels)
+        self.data = cast(QueryDict, self.data).copy()
+        self.data["version"] = self.initial["version"]
+        self.add_error(None, "Somebody else changed this job after you had opened it.")
+
+    @property
+    def last_change(self) -> tuple[str, datetime] | None:
+        """Who changed the job last, and when."""
+        return conflicts.last_change(self.job) if self.job is not None else None
+
+    def typed(self) -> tuple[list[Any], dict[str, Any], list[arguments.Argument]] | None:
+        """Return the arguments that the inputs of the function's parameters give; None if these were not sent."""
+        func = str(self.data.get("func") or "")
+        if not func or arguments.sent(self.data) != func:
+            return None
+        try:
+            function = registry.lookup(func)
+        except CronzimusError:
+            return None
+        same = self.job is not None and self.job.func == func
+        stored = (self.job.args, self.job.kwargs) if same and self.job is not None else ([], {})
+        return arguments.read(function, self.data, *stored)
+
     def _arguments(self) -> Iterator[tuple[str, Any]]:
+        typed = self.typed()
+        if typed is not None:
+            args, kwargs, inputs = typed
+            wrong = [f"{one.name}: {one.error}" for one in inputs if one.error]
+            if wrong:
+                self._show({"kwargs": "; ".join(wrong)})
+            yield from (("args", args), ("kwargs", kwargs))
+            return
         for name, empty in (("args", "[]"), ("kwargs", "{}")):
             try:
                 yield name, parse_strict(self.cleaned_data.get(name) or empty)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
+from django.utils.safestring import SafeString
 
 from ...core.exceptions import InvalidTrigger
 from ...core.triggers import Trigger, build_trigger, clean_trigger, warnings_of
@@ -15,8 +16,9 @@ from ...selectors.warnings import usual_duration
 from .. import display
 from . import policy_inputs, trigger_inputs
 from .form import JobForm
+from .policy_words import Policy, policy_words, retries_drawn
 
-SHOWN = 5
+SHOWN = 10
 """So many fire times are shown."""
 
 
@@ -38,6 +40,8 @@ class Preview:
     fire_times: list[FireTime] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     problems: list[tuple[str, str]] = field(default_factory=list)
+    policies: list[Policy] = field(default_factory=list)
+    retries: SafeString | str = ""
 
 
 def preview(form: JobForm) -> Preview:
@@ -49,7 +53,15 @@ def preview(form: JobForm) -> Preview:
         return Preview(problems=[(_label(form, name), message) for name, message in problems.items()])
     times = trigger.fire_times(form.now, _count(form))
     shown = [_shown(at, trigger.timezone, form.now) for at in times]
-    return Preview(description=trigger.describe(), fire_times=shown, warnings=_warnings(form, trigger))
+    job = form.job
+    took = usual_duration(job.pk) if job is not None and job.run_count else None
+    inputs = {name: form[name].value() if name == "coalesce" else str(form[name].value() or "").strip()
+              for name in form.fields}  # fmt: skip
+    policies = policy_inputs.policies_of(inputs)
+    return Preview(
+        description=trigger.describe(), fire_times=shown, warnings=_warnings(form, trigger, took),
+        policies=policy_words(policies, trigger, took, form.now), retries=retries_drawn(policies["retries"], took),
+    )  # fmt: skip
 
 
 def _trigger(form: JobForm) -> Trigger:
@@ -69,9 +81,8 @@ def _count(form: JobForm) -> int:
     return min(SHOWN, max(most - done, 0)) if isinstance(most, int) else SHOWN
 
 
-def _warnings(form: JobForm, trigger: Trigger) -> list[str]:
+def _warnings(form: JobForm, trigger: Trigger, took: float | None) -> list[str]:
     job = form.job
-    took = usual_duration(job.pk) if job is not None and job.run_count else None
     instances = job.max_instances if job is not None else 1
     found = warnings_of(trigger, now=form.now, usual_duration=took, max_instances=instances)
     return [warning.message for warning in found]

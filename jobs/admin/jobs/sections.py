@@ -7,7 +7,6 @@ from typing import Any
 from ...core.triggers import CRON_FIELDS, INTERVAL_UNITS
 from ...definitions import policies
 from ...models import Job
-from . import columns
 from .policy_inputs import RETRIES_INPUTS
 from .trigger_inputs import CALENDAR_INPUTS
 
@@ -50,8 +49,6 @@ HOW: tuple[tuple[str, tuple[str, ...]], ...] = (
 """The policies by section; what the form asks for in several inputs is in `INPUTS`."""
 INPUTS = {"retries": RETRIES_INPUTS}
 """The inputs of a policy that has more than one."""
-SHOWN: dict[str, Any] = {"retries": columns.retries_words}
-"""What stands for a policy where it is only shown."""
 
 
 def form_sections(job: Job | None) -> Sections:
@@ -61,15 +58,6 @@ def form_sections(job: Job | None) -> Sections:
     """
     what = WHAT if job is not None else ("id", *WHAT)
     return (("What", {"fields": what}), *CALLED, *WHEN, *(_how(title, names, job) for title, names in HOW))
-
-
-def read_sections(job: Job) -> Sections:
-    """Return the sections for those who may only look: what the row holds."""
-    return (
-        ("What", {"fields": ("id", *WHAT, "args", "kwargs")}),
-        ("When", {"fields": (columns.state, columns.trigger_words, columns.next_run), "classes": ("before-preview",)}),
-        *((title, {"fields": tuple(SHOWN.get(name, name) for name in names)}) for title, names in HOW),
-    )
 
 
 def _how(title: str, names: tuple[str, ...], job: Job | None) -> tuple[str, dict[str, Any]]:

@@ -18,6 +18,7 @@ from .. import export
 from ..base import ReadOnlyAdmin
 from ..lists import list_page
 from ..row_action_views import RowActionAdmin, bulk_actions
+from ..timeline.views import timeline_page
 from .actions import RUN_ACTIONS, offered
 from .failures import export_failures, failures_page, retry_failures
 from .filters import RUN_FILTERS
@@ -76,6 +77,11 @@ class RunAdmin(ReadOnlyAdmin, RowActionAdmin):
             raise PermissionDenied
         return run_page(self, request, run)
 
+    def timeline_view(self, request: HttpRequest) -> HttpResponse:
+        """Show the timeline."""
+        self.require(request, "view")
+        return timeline_page(self, request)
+
     def log_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Answer with lines of the log of a run."""
         self.require(request, "view")
@@ -113,12 +119,13 @@ class RunAdmin(ReadOnlyAdmin, RowActionAdmin):
             raise BadRequest from error
 
     def own_urls(self) -> list[URLPattern]:
-        """Return the addresses of the exports, the failures, the log of a run, and the actions."""
+        """Return the addresses of the exports, the timeline, the failures, the log of a run, and the actions."""
         exports = (
             self.get(f"export/{kind}/", partial(self.export_view, kind=kind), f"export_{kind}") for kind in export.KINDS
         )
         return [
             *exports,
+            self.get("timeline/", self.timeline_view, "timeline"),
             self.get("failures/", self.failures_view, "failures"),
             self.post("failures/retry/", self.retry_failures_view, "failures_retry"),
             self.get("failures/export/<str:kind>/", self.export_failures_view, "failures_export"),

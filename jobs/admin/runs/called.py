@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+from ...core.secrets import masked
 from ...models import Run
 
 SHORT = 60
@@ -14,7 +15,7 @@ LONGEST = 2000
 
 
 def call_text(run: Run) -> str:
-    """Return the function of `run` and the arguments that it is called with."""
+    """Return the function of `run` and the arguments that it is called with, without what looks like a secret."""
     arguments = list(_arguments(run))
     on_one_line = f"{run.func}({', '.join(arguments)})"
     if len(on_one_line) <= SHORT:
@@ -24,10 +25,10 @@ def call_text(run: Run) -> str:
 
 def _arguments(run: Run) -> Iterator[str]:
     if not isinstance(run.args or [], list) or not isinstance(run.kwargs or {}, dict):  # damaged
-        yield f"{_text(run.args)} {_text(run.kwargs)}"
+        yield f"{_text(masked(run.args))} {_text(masked(run.kwargs))}"
         return
-    yield from map(_text, run.args or [])
-    for name, value in (run.kwargs or {}).items():
+    yield from map(_text, masked(run.args or []))
+    for name, value in masked(run.kwargs or {}).items():
         yield f"{name}={_text(value)}"
 
 

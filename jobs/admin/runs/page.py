@@ -12,6 +12,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
+from ...core.retries import attempts_allowed
 from ...core.runs import ACTIVE, UNSUCCESSFUL, Executor, RunStatus, RunTrigger
 from ...models import Job, Run, Scheduler
 from ...models.run import duration as length
@@ -267,6 +268,6 @@ def _attempts(admin: Any, run: Run, job: Job | None, attempts: Sequence[Run]) ->
             admin.page_url("change", one.pk), one.attempt, one.status.replace("_", " ")),)
         for one in attempts
     )  # fmt: skip
-    retries = job.retries if job is not None and isinstance(job.retries, dict) else {}
-    most = max(retries.get("max", 0) + 1, attempts[-1].attempt) if attempts else run.attempt
+    allowed = attempts_allowed(job.retries) if job is not None else 1
+    most = max(allowed, attempts[-1].attempt if attempts else run.attempt)
     return format_html("{} of {}", format_html_join(" · ", "{}", links), most)

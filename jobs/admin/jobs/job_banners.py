@@ -1,0 +1,94 @@
+"""What the reader of a job's page has to know first: that it fails, is broken, or is paused, since when and by whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.db.models.functions import Left
+
+from ...core.runs import JobState, RunStatus
+from ...models import Job, Run
+from ...selectors.counts import FAILURES
+from ...selectors.job_history import Mark, fire_times
+from .. import display
+from ..times import Times
+
+FIRST_LINE = 200
+"""Characters of an error that are read."""
+LOOKED_AT = 10
+"""Entries of a job's log among which its pause is looked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Banner:
+    """Something to know. `run` is the run whose output tells more."""
+
+    tone: str
+    icon: str
+    headline: str
+    text: str = ""
+    run: int | None = None
+
+
+def job_banners(
+    job: Job, state: JobState, problem: str, failing: bool, marks: Sequence[Mark], times: Times
+) -> list[Banner]:
+    """Return what there is to know, the worst first."""
+    return list(_banners(job, state, problem, failing, marks, times))
+
+
+def _banners(
+    job: Job, state: JobState, problem: str, failing: bool, marks: Sequence[Mark], times: Times
+) -> Iterator[Banner]:
+    if problem:
+        text = f"{problem[:1].upper()}{problem[1:]}"
+        yield Banner(tone="", icon="warning", headline="This job is broken and does not run.", text=text)
+    if state is JobState.PAUSED:
+        yield _paused(job, times)
+    if failing:
+        yield from _failing(marks, times)
+
+
+def _paused(job: Job, times: Times) -> Banner:
+    since = f" since {times.short(job.paused_at, seconds=False)}" if job.paused_at else ""
+    end = job.paused_until if not job.paused else None
+    until = f" until {times.short(end, seconds=False)}" if end else ""
+    by, why = _who(job), "Its trigger is stopped; it can still be run by hand."
+    if end:
+        why = "It goes on by itself then."
+    elif job.pause_reason:
+        why = f"It {job.pause_reason}."
+    return Banner(tone="late", icon="pause", headline=f"Paused{since}{until}{by}.", text=why)
+
+
+def _who(job: Job) -> str:
+    """Return who paused the job, by the log of the admin."""
+    if job.paused_at is None:
+        return ""
+    entries = LogEntry.objects.filter(
+        content_type=ContentType.objects.get_for_model(Job), object_id=job.pk, action_flag=CHANGE
+    ).select_related("user").order_by("-action_time")  # fmt: skip
+    for entry in entries[:LOOKED_AT]:
+        if entry.change_message.startswith("Paused"):
+            return f" by {entry.user.get_username()}"
+    return ""
+
+
+def _failing(marks: Sequence[Mark], times: Times) -> Iterator[Banner]:
+    streak: list[Mark] = []
+    for mark in fire_times(marks):
+        if mark.status in FAILURES:
+            streak.append(mark)
+        elif mark.status == RunStatus.SUCCEEDED:
+            break
+    if not streak:
+        return
+    first = Run.objects.filter(pk=streak[0].id).annotate(e=Left("error", FIRST_LINE), r=Left("reason", FIRST_LINE))
+    text = next((error or reason for error, reason in first.values_list("e", "r")), "")
+    since = times.short(streak[-1].at, seconds=False)
+    number, text = len(streak), display.first_line(text, FIRST_LINE)
+    headline = f"Failed at {since}." if number == 1 else f"Failed {number:,} times in a row since {since}."
+    yield Banner(tone="", icon="warning", headline=headline, text=text, run=streak[0].id)

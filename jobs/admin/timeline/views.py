@@ -1,0 +1,264 @@
+"""The timeline: lanes of jobs or of hosts between two instants, with what is to come."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from statistics import median
+from typing import Any
+
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse
+from django.utils.http import urlencode
+from django.utils.safestring import SafeString
+
+from ...core.runs import RunStatus
+from ...core.times import parse_instant
+from ...models import Job, Run
+from ...models.job import JobQuerySet
+from ...selectors import timeline
+from ...selectors.counts import FAILURES
+from ...selectors.timeline import Bar, Hour
+from .. import charts, display
+from ..base import model_url
+from ..pages import page
+from ..times import Times, duration
+from .lanes import Axis, density, lane
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+RANGES: dict[str, tuple[str, timedelta, timedelta]] = {
+    "1h": ("1 h", HOUR, timedelta(minutes=10)), "6h": ("6 h", 6 * HOUR, HOUR), "24h": ("24 h", DAY, 4 * HOUR),
+    "7d": ("7 d", 7 * DAY, DAY),
+}  # fmt: skip
+"""The ranges: a label, how long each is, and the distance between the lines of its grid."""
+SLOTS = {"7d": 6 * HOUR}
+"""How long a column is where runs are too many to be drawn; an hour for the other ranges."""
+AHEAD = 6
+"""The share of a range that lies ahead of now: one of so many."""
+LANES = 40
+"""Lanes of a page."""
+LINKED = 400
+"""Bars up to which each is a link."""
+ROWS = 200
+"""Rows of the table."""
+LEGEND = ("succeeded", "failed or timed out", "running", "missed", "skipped", "to come", "now")
+"""The marks that the page explains."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """A lane as the page shows it."""
+
+    name: str
+    url: str
+    drawn: SafeString
+    note: str
+
+
+def timeline_page(admin: Any, request: HttpRequest) -> HttpResponse:
+    """Show the timeline."""
+    view = _Timeline(admin, request)
+    return page(admin.admin_site, request, "cronzimus/timeline/timeline.html", title="Timeline", **view.context())
+
+
+class _Timeline:
+    """The parts of the page, which share what was read."""
+
+    def __init__(self, admin: Any, request: HttpRequest) -> None:
+        self.site, self.request, self.times = admin.admin_site, request, Times.of(request)
+        self.range = request.GET.get("range") if request.GET.get("range") in RANGES else "6h"
+        self.by = "host" if request.GET.get("by") == "host" else "job"
+        self.words = request.GET.get("q", "").replace("\0", "").strip()[:100]
+        _, self.length, step = RANGES[str(self.range)]
+        until = self._until(step)
+        self.axis = Axis(until - self.length, until, self.times.now, self._grid(until - self.length, until, step))
+        number = request.GET.get("page", "1")
+        self.page = int(number[:4]) if number.isascii() and number.isdigit() and int(number[:4]) else 1
+
+    def _until(self, step: timedelta) -> datetime:
+        """Return the end of the stretch: the one that the address names, or a little ahead of now."""
+        asked = self.request.GET.get("until", "")
+        try:
+            until = parse_instant(asked, self.times.zone()) if asked else self.times.now + self.length / AHEAD
+            return min(max(until, self.times.now - 400 * DAY), self.times.now + 400 * DAY)
+        except (ValueError, OverflowError):
+            return self.times.now + self.length / AHEAD
+
+    def _grid(self, since: datetime, until: datetime, step: timedelta) -> tuple[datetime, ...]:
+        """Return the whole steps of the shown zone's clock within the stretch."""
+        local = since.astimezone(self.times.zone())
+        midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
+        at = midnight + ((local - midnight) // step + 1) * step
+        found = []
+        while at < until:
+            found.append(at.astimezone(UTC))
+            at += step
+        return tuple(found)
+
+    def context(self) -> dict[str, Any]:
+        lanes, rows, more, note = self.by_host() if self.by == "host" else self.by_job()
+        since, until = self.axis.since, self.axis.until
+        return {
+            "lanes": lanes,
+            "summary": f"{note} between {self.times.short(since, seconds=False)} and "
+                       f"{self.times.short(until, seconds=False)} {self.times.zone().key}",
+            "day": self._day(),
+            "axis": charts.axis(
+                (self.axis.share(at), self._tick(at)) for at in self.axis.grid if 0.03 < self.axis.share(at) < 0.97
+            ),
+            "legend": charts.legend(*LEGEND),
+            "ranges": [(label, self.link(range=name, until=None), name == self.range)
+                       for name, (label, _, _) in RANGES.items()],
+            "bys": [(label, self.link(by=name, page=None), name == self.by)
+                    for name, label in (("job", "Job"), ("host", "Host"))],
+            "earlier": self.link(until=_iso(until - self.length / 2)),
+            "later": self.link(until=_iso(until + self.length / 2)),
+            "now_url": self.link(until=None),
+            "previous_lanes": self.link(page=str(self.page - 1)) if self.page > 1 else "",
+            "next_lanes": self.link(page=str(self.page + 1)) if more else "",
+            "words": self.words,
+            "clear": self.link(q=None),
+            "rows": [self._row(bar) for bar in rows],
+            "hidden": [(name, self.request.GET[name]) for name in ("range", "by") if name in self.request.GET],
+        }  # fmt: skip
+
+    def link(self, **changes: str | None) -> str:
+        """Return the address of this page with some parameters changed; None leaves one out."""
+        given = {"range": self.range, "by": self.by, "q": self.words, "until": self.request.GET.get("until", "")}
+        kept = {name: value for name, value in {**given, **changes}.items() if value}
+        return f"?{urlencode(kept)}"
+
+    def _day(self) -> str:
+        zone = self.times.zone()
+        first, last = self.axis.since.astimezone(zone), self.axis.until.astimezone(zone)
+        words = f"{first:%A} {first.day} {first:%B}"
+        return words if first.date() == last.date() else f"{words} to {last:%A} {last.day} {last:%B}"
+
+    def _tick(self, at: datetime) -> str:
+        local = at.astimezone(self.times.zone())
+        return f"{local:%a} {local.day} {local:%b}" if self.range == "7d" else f"{local:%H:%M}"
+
+    def jobs(self) -> JobQuerySet:
+        """Return the jobs that the search names: words of their ids and names, or `tag:` and `job:`."""
+        jobs = Job.objects.all()
+        for word in self.words.split():
+            kind, _, value = word.partition(":")
+            if kind == "tag" and value:
+                jobs = jobs.tagged(value)
+            else:
+                value = value if kind == "job" and value else word
+                jobs = jobs.filter(Q(id__icontains=value) | Q(name__icontains=value))
+        return jobs
+
+    def by_job(self) -> tuple[list[Lane], list[Bar], bool, str]:
+        found = timeline.jobs_between(self.jobs(), self.axis.since, self.axis.until)
+        first = (self.page - 1) * LANES
+        jobs = list(found.only("id", "trigger", "anchor", "next_run_time")[first : first + LANES + 1])
+        more, jobs = len(jobs) > LANES, jobs[:LANES]
+        ids = [job.pk for job in jobs]
+        bars = timeline.bars_of(ids, self.axis.since, self.axis.until) if ids else []
+        if bars is None:
+            lanes = self._dense(jobs, timeline.hours_of(ids, self.axis.since, self.axis.until))
+            return lanes, [], more, _ran(lanes, more)
+        lanes = self._drawn(jobs, bars)
+        return lanes, bars[::-1][:ROWS], more, _ran(lanes, more)
+
+    def _drawn(self, jobs: Sequence[Job], bars: Sequence[Bar]) -> list[Lane]:
+        of_job: dict[str, list[Bar]] = defaultdict(list)
+        for bar in bars:
+            of_job[bar.job_id].append(bar)
+        url = self.run_url if len(bars) <= LINKED else None
+        lanes = []
+        for job in jobs:
+            own, coming = of_job[job.pk], timeline.to_come(job, self.axis.until)
+            coming = [at for at in coming if at >= self.axis.since]
+            if own or coming:
+                drawn = lane(self.axis, own, coming, _typical(own), self.label, url)
+                lanes.append(Lane(name=job.pk, url=self.job_url(job.pk), drawn=drawn, note=_note(own)))
+        return lanes
+
+    def _dense(self, jobs: Sequence[Job], hours: Iterable[Hour]) -> list[Lane]:
+        of_job: dict[str, list[Hour]] = defaultdict(list)
+        for hour in hours:
+            of_job[hour.job_id].append(hour)
+        slot = SLOTS.get(str(self.range), HOUR)
+        return [
+            Lane(name=job.pk, url=self.job_url(job.pk), drawn=density(self.axis, of_job[job.pk], slot),
+                 note=_total(of_job[job.pk]))
+            for job in jobs
+            if of_job[job.pk]
+        ]  # fmt: skip
+
+    def by_host(self) -> tuple[list[Lane], list[Bar], bool, str]:
+        bars, cut = timeline.newest_bars(self.axis.since, self.axis.until)
+        if self.words:
+            wanted = set(self.jobs().values_list("pk", flat=True)[:1000])
+            bars = [bar for bar in bars if bar.job_id in wanted]
+        hosts: dict[str, list[Bar]] = defaultdict(list)
+        for bar in bars:
+            hosts[bar.host or "no host"].append(bar)
+        url = self.run_url if len(bars) <= LINKED else None
+        lanes = [
+            Lane(name=host, url="", note=_note(own),
+                 drawn=lane(self.axis, own, (), timedelta(), self.label, url))
+            for host, own in sorted(hosts.items())
+        ]  # fmt: skip
+        note = f"The newest {len(bars):,} runs" if cut else f"{len(bars):,} run{'' if len(bars) == 1 else 's'}"
+        return lanes, bars[::-1][:ROWS], False, f"{note} on {len(lanes)} host{'' if len(lanes) == 1 else 's'}"
+
+    def job_url(self, job_id: str) -> str:
+        return model_url(self.site, Job, "change", job_id)
+
+    def run_url(self, bar: Bar) -> str:
+        return model_url(self.site, Run, "change", bar.id)
+
+    def label(self, bar: Bar) -> str:
+        took = f", {duration((bar.until or self.times.now) - bar.since)}" if bar.status not in _NO_LENGTH else ""
+        return f"{bar.job_id}: {bar.status.replace('_', ' ')}, {self.times.short(bar.at)}{took}"
+
+    def _row(self, bar: Bar) -> tuple[Any, ...]:
+        took = duration((bar.until or self.times.now) - bar.since) if bar.status not in _NO_LENGTH else "—"
+        return (
+            bar,
+            self.run_url(bar),
+            self.job_url(bar.job_id),
+            display.run_badge(bar.status),
+            self.times.at(bar.at),
+            took,
+        )
+
+
+_NO_LENGTH = (RunStatus.MISSED, RunStatus.SKIPPED, RunStatus.QUEUED)
+
+
+def _typical(bars: Sequence[Bar]) -> timedelta:
+    took = [(bar.until - bar.since).total_seconds() for bar in bars if bar.until and bar.status == RunStatus.SUCCEEDED]
+    return timedelta(seconds=median(took) if took else 0)
+
+
+def _note(bars: Sequence[Bar]) -> str:
+    """Return what is worth saying of a lane: the worst first."""
+    kinds: tuple[tuple[str, Callable[[Bar], bool]], ...] = (
+        ("failed", lambda bar: bar.status in FAILURES), ("missed", lambda bar: bar.status == RunStatus.MISSED),
+        ("skipped", lambda bar: bar.status == RunStatus.SKIPPED),
+    )  # fmt: skip
+    for word, is_kind in kinds:
+        if number := sum(map(is_kind, bars)):
+            return f"{number} {word}"
+    return "running" if any(bar.status == RunStatus.RUNNING for bar in bars) else ""
+
+
+def _total(hours: Iterable[Hour]) -> str:
+    runs = sum(hour.number for hour in hours)
+    failed = sum(hour.number for hour in hours if hour.status in FAILURES)
+    return f"{failed:,} failed" if failed else f"{runs:,} runs"
+
+
+def _ran(lanes: Sequence[Lane], more: bool) -> str:
+    return f"{len(lanes)}{' or more' if more else ''} job{'' if len(lanes) == 1 else 's'} ran or will run"
+
+
+def _iso(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

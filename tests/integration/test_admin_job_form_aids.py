@@ -1,0 +1,169 @@
+"""What the form of a job does beside saving: typed arguments, sentences on the policies, and two editors at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobs import register
+from jobs.functions import registry
+from jobs.models import Job, Run
+from tests.fakes import NOW, after, make_job, make_run
+from tests.integration.admin_support import (  # noqa: F401
+    INTERVAL,
+    JOBS,
+    Admin,
+    admin_fixture,
+    at_noon_fixture,
+    inputs,
+    messages,
+    problems,
+    text,
+)
+
+ADD, EDIT = f"{JOBS}add/", f"{JOBS}job/edit/"
+TYPED = {**INTERVAL, "func": "tests:typed", "typed": "tests:typed"}
+
+
+@pytest.fixture(autouse=True)
+def function(monkeypatch):
+    """A function with typed parameters."""
+    monkeypatch.setattr(registry, "_functions", dict(registry._functions))
+
+    @register("tests:typed")
+    def typed(index: str, size: int = 500, full: bool = False) -> None:
+        """Write the index."""
+
+
+def preview(admin, **given) -> str:
+    return admin.client.post(f"{JOBS}job/preview/", {**INTERVAL, **given}).content.decode()
+
+
+def test_the_inputs_of_the_chosen_function_are_shown(admin):
+    page = admin.client.post(f"{JOBS}arguments/", {"func": "tests:typed"}).content.decode()
+    assert 'name="typed" value="tests:typed"' in page
+    assert "Write the index." in page
+    assert 'name="arg-size"' in page
+    given = {"func": "tests:typed", "kwargs": '{"index": "products"}'}
+    assert 'value="products"' in admin.client.post(f"{JOBS}arguments/", given).content.decode()
+    typed = {"func": "tests:typed", "typed": "tests:typed", "arg-index": "kept"}
+    assert 'value="kept"' in admin.client.post(f"{JOBS}arguments/", typed).content.decode()
+    other = {"func": "tests:typed", "typed": "tests:record", "arg-index": "gone"}
+    assert "gone" not in admin.client.post(f"{JOBS}arguments/", other).content.decode()
+    assert "Choose a function first." in admin.client.post(f"{JOBS}arguments/", {"func": ""}).content.decode()
+
+
+@pytest.mark.parametrize(("permission", "path", "status"), [
+    ("view_job", f"{JOBS}job/arguments/", 200), ("add_job", f"{JOBS}arguments/", 200),
+    ("view_job", f"{JOBS}arguments/", 403), ("view_run", f"{JOBS}job/arguments/", 403),
+])  # fmt: skip
+def test_the_inputs_need_the_permission_to_see_or_add(at_noon, permission, path, status):
+    make_job()
+    assert Admin(permission).client.post(path, {"func": "tests:typed"}).status_code == status
+
+
+def test_typed_arguments_are_saved(admin):
+    admin.send(ADD, id="new", **TYPED, **{"arg-index": "products", "arg-size": "7", "arg-full": "yes"})
+    job = Job.objects.get()
+    assert (job.args, job.kwargs) == ([], {"index": "products", "size": 7, "full": True})
+
+
+def test_a_wrong_typed_argument_is_said_and_nothing_is_saved(admin):
+    response = admin.send(ADD, id="new", **TYPED, **{"arg-index": "products", "arg-size": "many"})
+    assert problems(response)["kwargs"] == ["Size: Must be a whole number"]
+    assert not Job.objects.exists()
+
+
+def test_without_typed_inputs_the_json_counts(admin):
+    admin.send(ADD, id="new", **{**INTERVAL, "func": "tests:typed"}, kwargs='{"index": "a"}')
+    assert Job.objects.get().kwargs == {"index": "a"}
+
+
+def test_save_and_run_queues_a_run(admin):
+    response = admin.save(ADD, id="new", **INTERVAL, _saverun="1")
+    assert Run.objects.get().trigger == "manual"
+    assert any(message.startswith("Queued to run: new") for message in messages(response))
+
+
+def test_save_paused_adds_or_changes_a_paused_job(admin):
+    admin.send(ADD, id="job", **INTERVAL, _savepaused="1")
+    assert Job.objects.get().paused
+    Job.objects.update(paused=False)
+    admin.save(EDIT, name="Renamed", _savepaused="1")
+    job = Job.objects.get()
+    assert (job.name, job.paused) == ("Renamed", True)
+
+
+@pytest.mark.parametrize("name", ["_saverun", "_savepaused"])
+def test_to_save_and_run_or_paused_needs_the_permission(at_noon, name):
+    staff = Admin("add_job", "view_job")
+    assert staff.client.post(ADD, {"id": "new", **INTERVAL, name: "1"}).status_code == 403
+    assert not Job.objects.exists()
+    page = staff.read(ADD)
+    assert name not in page
+
+
+def test_what_another_editor_saved_is_not_written_over_unseen(admin):
+    make_job(name="First")
+    mine = inputs(admin.open(EDIT))
+    admin.save(EDIT, name="Theirs")
+    response = admin.send(EDIT, **{**mine, "name": "Mine"})
+    page = text(response.content.decode())
+    assert "by root , after you had opened it." in page
+    assert "Name Theirs Mine" in page
+    assert Job.objects.get().name == "Theirs"
+    again = inputs(response)
+    assert again["version"] != mine["version"]
+    admin.send(EDIT, **{**mine, "name": "Mine", "version": again["version"]})
+    assert Job.objects.get().name == "Mine"
+
+
+def test_a_pause_meanwhile_is_no_conflict(admin):
+    make_job(name="First")
+    mine = inputs(admin.open(EDIT))
+    admin.send(f"{JOBS}job/pause/")
+    admin.send(EDIT, **{**mine, "name": "Mine"})
+    assert Job.objects.get().name == "Mine"
+
+
+def job_that_takes(seconds: float) -> None:
+    make_job(run_count=1)
+    make_run(status="succeeded", started_at=NOW, finished_at=after(seconds))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "Every 30 s, runs take 1 m 10 s: 2 of 3 fire times are skipped."),
+        ({"overlap": "queue"}, "runs take 1 m 10 s: runs queue up, and once 10 wait, further ones are skipped."),
+        ({"overlap": "replace"}, "each run is cancelled by the next one before it ends."),
+        ({"max_instances": "3"}, "Every 30 s, runs take 1 m 10 s: they do not overlap."),
+        ({"timeout": "60"}, "A run usually takes 1 m 10 s: half of them are stopped."),
+        ({"timeout": "600"}, "A run usually takes 1 m 10 s: it is stopped if it hangs."),
+        ({"coalesce": "on"}, "After an outage of an hour 121 fire times are due at once: one run starts for the last"),
+        ({"misfire_grace_time": "60"}, "After an outage of an hour 121 fire times are due at once: 3 of them run."),
+    ],
+)  # fmt: skip
+def test_each_policy_is_explained_with_the_jobs_own_numbers(admin, given, said):
+    job_that_takes(70)
+    assert said in text(preview(admin, **given))
+
+
+def test_a_job_that_never_ran_is_told_what_can_be_told(admin):
+    make_job()
+    page = text(preview(admin))
+    assert "runs take" not in page
+    assert "After an outage of an hour" in page
+
+
+def test_the_retries_are_drawn_on_a_line(admin):
+    make_job()
+    page = preview(admin, retries_max="2", retries_delay="30", retries_backoff="2", retries_max_delay="3600")
+    assert 'aria-label="Attempt 1 at once, attempt 2 after 30 s, attempt 3 after 1 m"' in page
+    assert 'class="retries"' not in preview(admin)
+
+
+@pytest.mark.parametrize("given", [{"retries_max": "x"}, {"retries_max": "9" * 18}, {"retries_backoff": "-"},
+                                   {"timeout": "x", "max_instances": "0"}, {"overlap": "x"}])  # fmt: skip
+def test_what_is_not_right_yet_breaks_no_preview(admin, given):
+    job_that_takes(70)
+    assert "Every 30 seconds." in text(preview(admin, **given))
