@@ -108,7 +108,7 @@ def test_what_another_editor_saved_is_not_written_over_unseen(admin):
     admin.save(EDIT, name="Theirs")
     response = admin.send(EDIT, **{**mine, "name": "Mine"})
     page = text(response.content.decode())
-    assert "by root , after you had opened it." in page
+    assert "by root, after you had opened it." in page
     assert "Name Theirs Mine" in page
     assert Job.objects.get().name == "Theirs"
     again = inputs(response)

@@ -23,7 +23,7 @@ def shown(admin, path=NEW, **given):
 def test_it_shows_words_and_ten_fire_times_in_the_jobs_zone_and_in_utc(admin):
     page = shown(admin, trigger="crontab", crontab="30 2 * * 1-5", timezone="Europe/Berlin")
     assert "At 02:30 on Monday through Friday (Europe/Berlin)." in page
-    assert "2030-01-02 02:30:00 CET 2030-01-02 01:30:00 in 13 h 30 min" in page
+    assert "2030-01-02 02:30:00 CET 01:30:00 in 13 h 30 min" in page
     assert page.count("CET") == 10
 
 
@@ -47,7 +47,7 @@ def test_the_page_of_a_job_has_it_from_the_start(admin):
     make_job()
     page = text(admin.read(f"{JOBS}job/edit/"))
     assert "Every 10 seconds." in page
-    assert "2030-01-01 12:00:50 UTC 2030-01-01 12:00:50 in 50 s" in page
+    assert "2030-01-01 12:00:50 UTC 12:00:50 in 50 s" in page
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,10 @@ def function(monkeypatch):
     ) -> None:  # fmt: skip
         """Write the index."""
 
+    @register("tests:secretive")
+    def secretive(index: str, api_token: str) -> None:
+        """Call somebody."""
+
     @register("tests:positional")
     def positional(first: int, /, second: int = 2, *others: str) -> None:
         """Take positions."""
@@ -110,6 +114,18 @@ def test_a_value_of_another_type_than_the_signature_has_is_kept_as_json(admin):
     assert "[&quot;a&quot;]" in page
     run_with(admin, index='["a"]', size='"few"')
     assert last()[1] == {"index": ["a"], "size": "few"}
+
+
+def test_what_looks_like_a_secret_is_not_shown_and_stays_as_it_is(admin):
+    job(kwargs={"index": "a", "api_token": "hunter2hunter2"}, func="tests:secretive")
+    page = admin.read(DIALOG)
+    assert "hunter2" not in page
+    assert '<input type="password" name="arg-api_token" id="id_arg-api_token" value=""' in page
+    data = {"typed": "tests:secretive", "arg-index": "b", "arg-api_token": ""}
+    admin.client.post(DIALOG, data)
+    assert last()[1] == {"index": "b", "api_token": "hunter2hunter2"}
+    admin.client.post(DIALOG, {**data, "arg-api_token": "another"})
+    assert last()[1]["api_token"] == "another"
 
 
 def test_it_is_filled_as_last_time_or_as_a_run_was(admin):

@@ -57,12 +57,6 @@ def offered(job: Job) -> tuple[str, ...]:
     return ("run", "resume" if job.is_paused(row_now(job)) else "pause", "duplicate")
 
 
-def offered_on_page(job: Job) -> tuple[str, ...]:
-    """Return the names of the actions for the page of a job."""
-    run, pause, duplicate = offered(job)
-    return (run, pause, *(("skip",) if job.next_run_time is not None else ()), duplicate)
-
-
 def _run(job_id: Any, call: Call) -> SafeString:
     run = services.run_job(job_id, now=call.now, actor=call.actor)
     return format_html("{} ({})", job_id, change_link(call.site, run, f"run {run.pk}"))

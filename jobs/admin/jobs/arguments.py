@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ...core.json import is_equal, parse_strict
+from ...core.secrets import masked
 from ...functions.registry import Function
 
 PREFIX = "arg-"
@@ -24,7 +25,10 @@ _EXAMPLES = {"json": 'JSON: null, 1, "two", [3] or {"four": 4}', "many": "A JSON
 
 @dataclass(slots=True, kw_only=True)
 class Argument:
-    """An input for one parameter. `kind` is "text", "whole", "number", "yes", "choice", "json", "many" or "named"."""
+    """An input for one parameter.
+
+    `kind` is "text", "whole", "number", "yes", "choice", "json", "many", "named" or "secret".
+    """
 
     name: str
     kind: str
@@ -41,6 +45,8 @@ class Argument:
     @property
     def lines(self) -> int:
         """How many lines the input has."""
+        if self.kind == "secret":
+            return 1
         if self.kind == "text":
             return 4 if "\n" in self.value else 1
         return 2
@@ -87,6 +93,8 @@ def read(
         except ValueError as error:
             argument.error = f"{str(error)[:1].upper()}{str(error)[1:]}"
             continue
+        if found is _NOTHING and argument.kind == "secret":
+            found = stored[parameter.name]
         if found is _NOTHING and argument.required and not argument.error:
             argument.error = "Is required"
         if found is _NOTHING or (parameter.name not in stored and _is_default(parameter, found)):
@@ -121,7 +129,9 @@ def _input(parameter: inspect.Parameter, given: Mapping[str, Any]) -> Argument:
     kind, choices = _kind(parameter)
     has_default = parameter.default is not parameter.empty
     value = given.get(parameter.name, _NOTHING)
-    if value is not _NOTHING and not _fits(kind, value):
+    if value is not _NOTHING and masked({parameter.name: value}) != {parameter.name: value}:
+        kind = "secret"
+    elif value is not _NOTHING and not _fits(kind, value):
         kind = "json"
     required = not has_default and kind not in ("many", "named", "yes", "text")
     argument = Argument(
@@ -130,8 +140,10 @@ def _input(parameter: inspect.Parameter, given: Mapping[str, Any]) -> Argument:
     )  # fmt: skip
     if kind == "yes":
         argument.checked = value is True or (value is _NOTHING and parameter.default is True)
-    elif value is not _NOTHING and value not in ((), {}):
+    elif kind != "secret" and value is not _NOTHING and value not in ((), {}):
         argument.value = value if kind == "text" else _json(value)
+    if kind == "secret":
+        argument.help = "It looks like a secret and is not shown. Left empty, it stays as it is."
     if kind == "choice" and value is not _NOTHING and argument.value not in dict(choices):
         argument.choices = [*choices, (argument.value, argument.value)]
     return argument
@@ -195,6 +207,8 @@ def _json(value: Any) -> str:
 def _value(argument: Argument) -> Any:
     if argument.kind == "yes":
         return argument.checked
+    if argument.kind == "secret":
+        return argument.value or _NOTHING
     text = argument.value
     if argument.kind == "text":
         return _NOTHING if not text and argument.optional else text

@@ -95,7 +95,7 @@ class _Page:
             "badges": [display.job_badge(state, pill=True), *([display.failing_badge(pill=True)] if failing else [])],
             "sentence": self.sentence(),
             "zone": self.zone.key,
-            "short": states.short_form(job),
+            "short": _line(job),
             "banners": job_banners(job, state, problem, failing, self.last, self.times),
             "figures": self.figures(state),
             "ranges": [(name, label, name == self.range) for name, (label, _) in RANGES.items()],
@@ -216,6 +216,12 @@ class _Page:
             return f"{self.runs_url}&{urlencode({'from': start.isoformat(), 'to': until.isoformat()})}"
 
         return drawn.heat_map(days, self.times.now.astimezone(zone).date(), label, url)
+
+
+def _line(job: Job) -> str:
+    """Return the crontab line of a job's trigger, or the short form of another one."""
+    line = job.trigger.get("crontab") if isinstance(job.trigger, dict) else None
+    return line if isinstance(line, str) else states.short_form(job)
 
 
 def _succeeded(found: Counted, usually: float | None) -> Figure:

@@ -93,7 +93,7 @@ def _shown(at: datetime, zone: ZoneInfo, now: datetime) -> FireTime:
     return FireTime(
         iso=utc.isoformat(timespec="seconds"),
         local=display.local(at, zone),
-        utc=f"{utc:%Y-%m-%d %H:%M:%S}",
+        utc=f"{utc:%H:%M:%S}",
         relative=display.relative(at, now),
     )
 

@@ -253,7 +253,7 @@ def _note(bars: Sequence[Bar]) -> str:
 def _total(hours: Iterable[Hour]) -> str:
     runs = sum(hour.number for hour in hours)
     failed = sum(hour.number for hour in hours if hour.status in FAILURES)
-    return f"{failed:,} failed" if failed else f"{runs:,} runs"
+    return f"{failed:,} failed" if failed else f"{runs:,} run{'' if runs == 1 else 's'}"
 
 
 def _ran(lanes: Sequence[Lane], more: bool) -> str:

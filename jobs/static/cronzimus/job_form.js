@@ -45,7 +45,8 @@
     try {
       const page = await parse(await fetch(form.dataset.arguments, { method: "POST", body: new FormData(form) }));
       place.replaceChildren(...page.childNodes);
-      const typed = Boolean(place.querySelector("[name=typed]"));
+      // A function that is not registered has no inputs of its own: what is stored for it stays JSON.
+      const typed = Boolean(place.querySelector("[name=typed]")) || !form.elements.func.value;
       for (const row of json) row.hidden = typed;
     } catch {
       place.replaceChildren(); // the JSON inputs do as well
