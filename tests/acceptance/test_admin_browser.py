@@ -42,7 +42,7 @@ def shoot(page: Page, name: str) -> None:
     for size in (PHONE, DESK):
         page.set_viewport_size(size)  # type: ignore[arg-type]
         assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
-        lists = page.locator(".results")
+        lists = page.locator(".results:visible")
         assert all(lists.evaluate_all("found => found.map(list => list.scrollWidth <= list.clientWidth)")), size
         if SHOTS:
             page.screenshot(path=f"{SHOTS}/{name}-{size['width']}.png", full_page=True)
@@ -92,7 +92,7 @@ def test_the_preview_follows_what_is_typed_and_says_what_is_wrong(tab):
     tab.get_by_label("Crontab line", exact=True).fill("30 2 * *")
     expect(preview.get_by_role("listitem")).to_contain_text("Crontab line:")
     tab.get_by_label("Crontab line", exact=True).fill("30 2 * * 1-5")
-    tab.get_by_label("Time zone", exact=True).fill("Europe/Berlin")
+    tab.get_by_role("combobox", name="Time zone").fill("Europe/Berlin")
     expect(preview).to_contain_text("At 02:30 on Monday through Friday (Europe/Berlin).")
     shoot(tab, "change")
     tab.get_by_role("button", name="Save", exact=True).click()
@@ -103,11 +103,10 @@ def test_the_preview_follows_what_is_typed_and_says_what_is_wrong(tab):
 def test_what_is_wrong_is_said_at_the_fields_and_nothing_is_lost(tab):
     tab.goto("/admin/cronzimus/job/add/")
     tab.get_by_label("Id", exact=True).fill("no blanks")
-    tab.get_by_label("Named arguments", exact=True).fill("{")
     tab.get_by_label("Seconds", exact=True).fill("0")
     tab.get_by_role("button", name="Save", exact=True).click()
     expect(tab.locator(".errorlist").first).to_be_visible()
-    expect(tab.locator(".field-id .errorlist, .field-kwargs .errorlist, .field-func .errorlist")).to_have_count(3)
+    expect(tab.locator(".field-id .errorlist, .field-func .errorlist")).to_have_count(2)
     expect(tab.get_by_label("Id", exact=True)).to_have_value("no blanks")
     expect(tab.locator("#preview")).to_contain_text("must be longer than 0")
     shoot(tab, "errors")
@@ -242,7 +241,7 @@ def test_policies_unfold_and_are_saved_and_what_is_wrong_with_them_is_seen(tab):
     make_job()
     tab.goto("/admin/cronzimus/job/job/edit/")
     expect(tab.get_by_label("First delay", exact=True)).to_be_hidden()
-    tab.get_by_text("Retries", exact=True).click()
+    tab.locator("summary").filter(has_text="Retries").click()
     tab.get_by_label("Retries", exact=True).fill("3")
     tab.get_by_label("First delay", exact=True).fill("5")
     tab.get_by_label("Backoff", exact=True).fill("1000")
