@@ -92,8 +92,11 @@ def to_come(job: Job, until: datetime) -> list[datetime]:
     """Return the fire times of a job that are still to come before `until`."""
     if job.next_run_time is None or job.next_run_time >= until:
         return []
+    found = [job.next_run_time]
     try:
-        found = [job.next_run_time, *trigger_of(job).fire_times(job.next_run_time, MOST_TO_COME - 1)]
+        trigger = trigger_of(job)
     except CronzimusError:
-        return []
-    return [at for at in found if at < until]
+        return found
+    while len(found) < MOST_TO_COME and (at := trigger.next_after(found[-1])) is not None and at < until:
+        found.append(at)
+    return found
