@@ -50,6 +50,9 @@ CRONZIMUS: dict[str, Any] = {
     "JOB_FUNCTIONS": env.texts("JOB_FUNCTIONS", [], checks.are_references),
     "LISTENERS": env.texts("LISTENERS", [], checks.are_references),
     "JOB_DEFAULTS": env.json("JOB_DEFAULTS", {}, checks.holds(dict)),
+    "AUDIT_DAYS": env.number("AUDIT_DAYS", 365, checks.between(1, 36_500)),
+    "ALERT_DAYS": env.number("ALERT_DAYS", 90, checks.between(1, 36_500)),
+    "JOB_VERSIONS": env.number("JOB_VERSIONS", 100, checks.between(1, 1000)),
     "SECRETS": env.json("SECRETS", {}, checks.holds(dict)),
     # A server has no sample job: it would run every five seconds for ever.
     "JOBS": env.json("JOBS", SAMPLE_JOBS if DEBUG else [], checks.holds(list, dict)),

@@ -10,9 +10,11 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 DEFAULTS: Mapping[str, Any] = {
+    "ALERT_DAYS": 90,
     "ALERT_PING_URL": "",
     "API_AUTH": "",
     "API_RATE_LIMIT": "",
+    "AUDIT_DAYS": 365,
     "CELERY_APP": "",
     "CRONZIMUS_ENV": "",
     "JOBS": [],
@@ -22,6 +24,7 @@ DEFAULTS: Mapping[str, Any] = {
     "JOB_HTTP_ALLOWED_NETWORKS": [],
     "JOB_MODULES": [],
     "JOB_SHELL": False,
+    "JOB_VERSIONS": 100,
     "LISTENERS": [],
     "SCHEDULER_API_ENABLED": True,
     "SCHEDULER_PROCESSES": 2,
@@ -31,7 +34,10 @@ DEFAULTS: Mapping[str, Any] = {
 """The value of each key that `CRONZIMUS` leaves out, and the type that a value has; docs/settings.md describes them."""
 CHOICES: Mapping[str, tuple[str, ...]] = {"API_AUTH": ("", "none", "token")}
 """The values of the keys that have only a few."""
-BOUNDS: Mapping[str, tuple[int, int]] = {"SCHEDULER_PROCESSES": (1, 100), "SCHEDULER_THREADS": (1, 1000)}
+BOUNDS: Mapping[str, tuple[int, int]] = {
+    "ALERT_DAYS": (1, 36_500), "AUDIT_DAYS": (1, 36_500), "JOB_VERSIONS": (1, 1000), "SCHEDULER_PROCESSES": (1, 100),
+    "SCHEDULER_THREADS": (1, 1000),
+}  # fmt: skip
 """The lowest and the highest value of each number."""
 ANY_NUMBER = (0, 2**31 - 1)
 """The bounds of a number that `BOUNDS` leaves out."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path, re_path, register_converter
 from django.urls.converters import StringConverter
 
+from .api.views.audit import AuditView
 from .api.views.backfills import BackfillCancelView, BackfillView, JobBackfillView
 from .api.views.base import NotFoundView
 from .api.views.health import HealthView, LiveView, MetricsView, ReadyView
@@ -13,6 +14,7 @@ from .api.views.preview import FunctionsView, PreviewView
 from .api.views.runs import RunFallbackView, RunViewSet
 from .api.views.scheduler import PauseView, ResumeView, SchedulersView
 from .api.views.schema import DocsView, SchemaView
+from .api.views.versions import RevertView, VersionsView, VersionView
 
 
 class AnyTextConverter(StringConverter):
@@ -46,6 +48,9 @@ urlpatterns = [
     path("scheduler/jobs/<str:job_id>/skip", jobs({"post": "skip"}), name="job-skip"),
     path("scheduler/jobs/<str:job_id>/run", jobs({"post": "run"}), name="job-run"),
     path("scheduler/jobs/<str:job_id>/runs", runs({"get": "of_job"}), name="job-runs"),
+    path("scheduler/jobs/<str:job_id>/versions", VersionsView.as_view(), name="job-versions"),
+    path("scheduler/jobs/<str:job_id>/versions/<str:number>", VersionView.as_view(), name="job-version"),
+    path("scheduler/jobs/<str:job_id>/versions/<str:number>/revert", RevertView.as_view(), name="job-revert"),
     path("scheduler/jobs/<str:job_id>/backfill", JobBackfillView.as_view(), name="job-backfill"),
     path("scheduler/backfills/<str:backfill_id>", BackfillView.as_view(), name="backfill"),
     path("scheduler/backfills/<str:backfill_id>/cancel", BackfillCancelView.as_view(), name="backfill-cancel"),
@@ -56,6 +61,7 @@ urlpatterns = [
     path("scheduler/runs/<str:run_id>/cancel", runs({"post": "cancel"}), name="run-cancel"),
     path("scheduler/runs/<str:run_id>/retry", runs({"post": "retry"}), name="run-retry"),
     path("scheduler/runs/<cronzimus_any:run_id>", RunFallbackView.as_view()),
+    path("scheduler/audit", AuditView.as_view(), name="audit"),
     path("scheduler/preview", PreviewView.as_view(), name="preview"),
     path("scheduler/functions", FunctionsView.as_view(), name="functions"),
     re_path(r"^scheduler/", NotFoundView.as_view()),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from django.contrib import admin
 from django.db.models import Model
 
-from ..models import AlertRule, Channel, Delivery, Incident, Job, Run, Scheduler, Token
+from ..models import AlertRule, AuditEvent, Channel, Delivery, Incident, Job, Run, Scheduler, Token
 from .alerts.admin import AlertRuleAdmin, ChannelAdmin, DeliveryAdmin, IncidentAdmin
+from .audit.admin import AuditEventAdmin
 from .base import BaseAdmin
 from .jobs.admin import JobAdmin
 from .runs.admin import RunAdmin
@@ -17,7 +18,7 @@ __all__ = ["JobAdmin", "RunAdmin", "SchedulerAdmin", "TokenAdmin", "register"]
 
 PAGES: dict[type[Model], type[BaseAdmin]] = {
     Job: JobAdmin, Run: RunAdmin, Scheduler: SchedulerAdmin, Incident: IncidentAdmin, AlertRule: AlertRuleAdmin,
-    Channel: ChannelAdmin, Delivery: DeliveryAdmin, Token: TokenAdmin,
+    Channel: ChannelAdmin, Delivery: DeliveryAdmin, Token: TokenAdmin, AuditEvent: AuditEventAdmin,
 }  # fmt: skip
 """Our pages, by model."""
 

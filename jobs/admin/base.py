@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any, ClassVar
 
 from django.contrib import admin
@@ -14,6 +16,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.text import capfirst
 
+from ..core.audit import Door, acting, origin_of
 from .request_time import attach_now
 
 NUL = "\0"
@@ -57,6 +60,13 @@ class BaseAdmin(admin.ModelAdmin):
     """Django's ModelAdmin, whose rows know the instant of the request and their site."""
 
     show_full_result_count = False
+
+    @property
+    def urls(self) -> list[Any]:
+        """Return the addresses. What their views put on record has the request as its origin."""
+        for pattern in (patterns := self.get_urls()):
+            pattern.callback = _recorded(pattern.callback)
+        return patterns
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """Return our own kind of list."""
@@ -105,6 +115,15 @@ class ReadOnlyAdmin(BaseAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Nobody deletes a row here."""
         return False
+
+
+def _recorded(view: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(view)
+    def recorded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        with acting(origin_of(request.META, Door.ADMIN, actor=actor_of(request))):
+            return view(request, *args, **kwargs)
+
+    return recorded
 
 
 def attach_site(row: Model, site: admin.AdminSite) -> None:

@@ -131,7 +131,7 @@ def acknowledge(incident_id: int, *, actor: str, now: datetime) -> Incident:
             raise InvalidRequest(f"there is no open incident {incident_id}")
         if incident.state == IncidentState.OPEN:
             incident.state, incident.acknowledged_at, incident.acknowledged_by = (
-                IncidentState.ACKNOWLEDGED, now, actor[:254]
+                IncidentState.ACKNOWLEDGED, now, actor
             )  # fmt: skip
             incident.save(update_fields=["state", "acknowledged_at", "acknowledged_by"])
     return incident

@@ -63,6 +63,10 @@ class Access:
         if all(refusals):
             raise PermissionDenied(refusals[0])
 
+    def allows(self, permission: str) -> bool:
+        """Tell whether the request has a permission."""
+        return not self._refusal(permission)
+
     def _refusal(self, permission: str) -> str:
         """Return why a permission is missing, "" if it is there."""
         if self.user is None:

@@ -23,6 +23,7 @@ from ..core.exceptions import (
     RunActive,
     RunFinished,
     RunNotFound,
+    VersionNotFound,
 )
 from ..services.idempotency import IdempotencyKeyReused
 from .bodies import MAX_BODY
@@ -41,6 +42,7 @@ STATUSES: dict[type[Exception], int] = {
     BackfillNotFound: 404,
     JobNotFound: 404,
     RunNotFound: 404,
+    VersionNotFound: 404,
     JobExists: 409,
     RunActive: 409,
     RunFinished: 409,

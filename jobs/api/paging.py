@@ -1,4 +1,4 @@
-"""The addresses of the pages beside one: of runs by cursor, of jobs by offset."""
+"""The addresses of the pages beside one: of runs and of the audit by cursor, of jobs by offset."""
 
 from __future__ import annotations
 

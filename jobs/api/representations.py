@@ -25,8 +25,8 @@ from ..selectors.warnings import job_warnings
 
 RUN_FIELDS = (
     "id", "job_id", "func", "status", "reason", "trigger", "actor", "scheduled_time", "queued_at", "started_at",
-    "finished_at", "attempt", "fire_times", "scheduler_id", "executor", "progress_done", "progress_total", "result",
-    "error",
+    "finished_at", "attempt", "fire_times", "scheduler_id", "executor", "version", "progress_done", "progress_total",
+    "result", "error",
 )  # fmt: skip
 """The columns of a run that the list reads; `run` takes their values in this order."""
 
@@ -40,7 +40,8 @@ JOB_FIELDS = (
 """What is shown of a job, in this order."""
 RUN_COLUMNS = (
     "id", "job_id", "func", "status", "reason", "trigger", "actor", "scheduled_time", "queued_at", "started_at",
-    "finished_at", "attempt", "fire_times", "executor", "result", "error", "duration", "scheduler", "progress",
+    "finished_at", "attempt", "fire_times", "executor", "version", "result", "error", "duration", "scheduler",
+    "progress",
 )  # fmt: skip
 """What is shown of a run in a list, in this order."""
 

@@ -61,6 +61,12 @@ class PreconditionFailed(CronzimusError):
     code = "PRECONDITION_FAILED"
 
 
+class VersionNotFound(CronzimusError, LookupError):
+    """The job has no version with this number, or none any more."""
+
+    code = "VERSION_NOT_FOUND"
+
+
 class RunNotFound(CronzimusError, LookupError):
     """No run has this id."""
 

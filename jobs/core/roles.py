@@ -19,7 +19,7 @@ class Scope(StrEnum):
     WRITE = "write"
     """Create, change and delete jobs."""
     ADMIN = "admin"
-    """Pause everything, manage tokens and alerts."""
+    """Pause everything, manage tokens and alerts, see the audit."""
 
 
 GAINED: Mapping[Scope, tuple[str, ...]] = {
@@ -29,7 +29,7 @@ GAINED: Mapping[Scope, tuple[str, ...]] = {
     Scope.ADMIN: (
         "pause_all", "view_token", "add_token", "change_token", "delete_token", "view_alertrule", "add_alertrule",
         "change_alertrule", "delete_alertrule", "view_channel", "add_channel", "change_channel", "delete_channel",
-        "view_delivery", "change_delivery",
+        "view_delivery", "change_delivery", "view_auditevent",
     ),
 }  # fmt: skip
 """The permissions that each level adds to those before it."""

@@ -35,7 +35,8 @@ def skipped_run(
     """Return a run, not saved, that was skipped for `reason` and stands for `fire_times` fire times of `job`."""
     return Run(
         job_id=job.id, func=job.func, args=job.args or [], kwargs=job.kwargs or {}, executor=executor_of(job),
-        actor=actor, status=RunStatus.SKIPPED, reason=reason, trigger=RunTrigger.SCHEDULE, fire_times=fire_times,
+        version=job.version, actor=actor, status=RunStatus.SKIPPED, reason=reason, trigger=RunTrigger.SCHEDULE,
+        fire_times=fire_times,
         scheduled_time=scheduled_time, queued_at=now, finished_at=now,
     )  # fmt: skip
 

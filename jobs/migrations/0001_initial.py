@@ -34,6 +34,42 @@ def tune_postgresql(apps, schema_editor):
         schema_editor.execute(COMPRESS)
 
 
+# The audit is added to and pruned, and never changed: not by a fault of the app, and not by hand.
+APPEND_ONLY = {
+    "postgresql": (
+        """
+        CREATE FUNCTION cronzimus_audit_is_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION 'the audit is append-only'; END
+        $$
+        """,
+        """
+        CREATE TRIGGER cronzimus_audit_append_only BEFORE UPDATE ON cronzimus_auditevent
+        FOR EACH ROW EXECUTE FUNCTION cronzimus_audit_is_append_only()
+        """,
+    ),
+    "sqlite": (
+        """
+        CREATE TRIGGER cronzimus_audit_append_only BEFORE UPDATE ON cronzimus_auditevent
+        BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END
+        """,
+    ),
+}
+
+
+def forbid_audit_updates(apps, schema_editor):
+    """Have the database refuse every UPDATE of the audit."""
+    for statement in APPEND_ONLY[schema_editor.connection.vendor]:
+        schema_editor.execute(statement)
+
+
+def allow_audit_updates(apps, schema_editor):
+    """Undo `forbid_audit_updates`."""
+    if schema_editor.connection.vendor == "postgresql":
+        schema_editor.execute("DROP FUNCTION IF EXISTS cronzimus_audit_is_append_only() CASCADE")
+    else:
+        schema_editor.execute("DROP TRIGGER IF EXISTS cronzimus_audit_append_only")
+
+
 class Migration(migrations.Migration):
 
     initial = True
@@ -304,6 +340,7 @@ class Migration(migrations.Migration):
                 ('started_at', models.DateTimeField(null=True)),
                 ('finished_at', models.DateTimeField(null=True)),
                 ('executor', models.CharField(choices=[('thread', 'thread'), ('process', 'process')], default='thread', max_length=20)),
+                ('version', models.PositiveIntegerField(help_text="The version of the job's definition that it ran.", null=True)),
                 ('timeout', models.PositiveIntegerField(null=True)),
                 ('priority', models.SmallIntegerField(default=0)),
                 ('concurrency_group', models.CharField(blank=True, default='', max_length=64)),
@@ -364,7 +401,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name_plural': 'deliveries',
                 'ordering': ('-id',),
-                'indexes': [models.Index(models.F('next_attempt_at'), condition=models.Q(('state', 'pending')), name='cronzimus_delivery_due')],
+                'indexes': [models.Index(models.F('next_attempt_at'), condition=models.Q(('state', 'pending')), name='cronzimus_delivery_due'), models.Index(models.F('created_at'), name='cronzimus_delivery_oldest')],
                 'constraints': [models.CheckConstraint(condition=models.Q(('state__in', ['pending', 'delivered', 'failed', 'dropped'])), name='delivery_state_known')],
             },
         ),
@@ -375,6 +412,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='incident',
             index=models.Index(models.OrderBy(models.F('opened_at'), descending=True), name='cronzimus_incident_newest'),
+        ),
+        migrations.AddIndex(
+            model_name='incident',
+            index=models.Index(models.F('recovered_at'), condition=models.Q(('recovered_at__isnull', False)), name='cronzimus_incident_over'),
         ),
         migrations.AddConstraint(
             model_name='incident',
@@ -476,5 +517,49 @@ class Migration(migrations.Migration):
             model_name='run',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('finished_at__isnull', True), ('status__in', ('queued', 'running'))), models.Q(models.Q(('status__in', ('queued', 'running')), _negated=True), ('finished_at__isnull', False)), _connector='OR'), name='run_finished_has_an_end'),
         ),
+        migrations.CreateModel(
+            name='AuditEvent',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('at', models.DateTimeField()),
+                ('actor', models.CharField(blank=True, default='', max_length=254)),
+                ('door', models.CharField(choices=[('api', 'api'), ('admin', 'admin'), ('command', 'command'), ('file', 'file'), ('settings', 'settings'), ('scheduler', 'scheduler'), ('code', 'code')], max_length=16)),
+                ('token', models.CharField(blank=True, default='', max_length=16)),
+                ('address', models.CharField(blank=True, default='', max_length=120)),
+                ('request_id', models.CharField(blank=True, default='', max_length=64)),
+                ('action', models.CharField(max_length=32)),
+                ('job_id', models.CharField(blank=True, default='', max_length=64, verbose_name='job')),
+                ('object_id', models.CharField(blank=True, default='', max_length=100, verbose_name='object')),
+                ('changes', models.JSONField(default=dict)),
+            ],
+            options={
+                'verbose_name_plural': 'audit',
+                'ordering': ('-at', '-id'),
+                'default_permissions': ('view',),
+                'indexes': [models.Index(models.OrderBy(models.F('at'), descending=True), models.OrderBy(models.F('id'), descending=True), name='cronzimus_audit_newest'), models.Index(models.F('actor'), models.OrderBy(models.F('at'), descending=True), models.OrderBy(models.F('id'), descending=True), name='cronzimus_audit_by_actor'), models.Index(models.F('action'), models.OrderBy(models.F('at'), descending=True), models.OrderBy(models.F('id'), descending=True), name='cronzimus_audit_by_action'), models.Index(models.F('job_id'), models.OrderBy(models.F('at'), descending=True), models.OrderBy(models.F('id'), descending=True), name='cronzimus_audit_of_job')],
+            },
+        ),
+        migrations.CreateModel(
+            name='JobVersion',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('number', models.PositiveIntegerField()),
+                ('at', models.DateTimeField()),
+                ('actor', models.CharField(blank=True, default='', max_length=254)),
+                ('door', models.CharField(choices=[('api', 'api'), ('admin', 'admin'), ('command', 'command'), ('file', 'file'), ('settings', 'settings'), ('scheduler', 'scheduler'), ('code', 'code')], max_length=16)),
+                ('action', models.CharField(max_length=32)),
+                ('reverted_to', models.PositiveIntegerField(null=True)),
+                ('definition', models.JSONField()),
+                ('expires_at', models.DateTimeField(help_text='When the pruner deletes it: its job was removed.', null=True)),
+                ('job', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='versions', to='cronzimus.job')),
+            ],
+            options={
+                'ordering': ('job', '-number'),
+                'default_permissions': (),
+                'indexes': [models.Index(models.F('expires_at'), condition=models.Q(('expires_at__isnull', False)), name='cronzimus_version_expiry')],
+                'constraints': [models.UniqueConstraint(models.F('job'), models.F('number'), name='cronzimus_version_once')],
+            },
+        ),
         migrations.RunPython(tune_postgresql, migrations.RunPython.noop),
+        migrations.RunPython(forbid_audit_updates, allow_audit_updates),
     ]

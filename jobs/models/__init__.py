@@ -1,6 +1,7 @@
 """The rows: what people define (`Job`), what happened (`Run`), who made it happen (`Scheduler`), and the rest."""
 
 from .alerts import AlertRule, Channel, Delivery, Incident
+from .audit import AuditEvent
 from .backfill import Backfill
 from .control import Control
 from .idempotency import IdempotencyKey
@@ -9,9 +10,11 @@ from .run import Run
 from .scheduler import Scheduler, announce
 from .statistics import RollUp, RunHour, RunTotal, Uncounted
 from .token import Token
+from .version import JobVersion
 
 __all__ = [
     "AlertRule",
+    "AuditEvent",
     "Backfill",
     "Channel",
     "Control",
@@ -19,6 +22,7 @@ __all__ = [
     "IdempotencyKey",
     "Incident",
     "Job",
+    "JobVersion",
     "RollUp",
     "Run",
     "RunHour",

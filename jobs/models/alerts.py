@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from ..core.alerts import AlertEvent, DeliveryState, IncidentKind, IncidentState
-from .fields import StoredJSON
+from .fields import ActorField, StoredJSON
 
 
 def _choices(names: type[StrEnum]) -> list[tuple[str, str]]:
@@ -46,7 +46,7 @@ class Incident(models.Model):
     error = models.TextField(blank=True, default="")
     told = StoredJSON(default=dict)
     acknowledged_at = models.DateTimeField(null=True)
-    acknowledged_by = models.CharField(max_length=254, blank=True, default="")
+    acknowledged_by = ActorField()
     recovered_at = models.DateTimeField(null=True)
 
     objects = IncidentQuerySet.as_manager()
@@ -56,6 +56,8 @@ class Incident(models.Model):
         indexes = (
             models.Index("job", F("opened_at").desc(), name="cronzimus_incident_of_job"),
             models.Index(F("opened_at").desc(), name="cronzimus_incident_newest"),
+            # Read by the pruner. Those that are open have no entry.
+            models.Index("recovered_at", name="cronzimus_incident_over", condition=Q(recovered_at__isnull=False)),
         )
         constraints = (
             # The last guard of "one per incident"; its index finds the open ones.
@@ -167,6 +169,8 @@ class Delivery(models.Model):
         indexes = (
             # Read by the thread that delivers: those that are done cost nothing.
             models.Index("next_attempt_at", name="cronzimus_delivery_due", condition=Q(state=DeliveryState.PENDING)),
+            # Read by the pruner.
+            models.Index("created_at", name="cronzimus_delivery_oldest"),
         )
         constraints = (models.CheckConstraint(condition=Q(state__in=list(DeliveryState)), name="delivery_state_known"),)
 

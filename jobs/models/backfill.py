@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
+from .fields import ActorField
+
 RUNNING, DONE, CANCELLED = "running", "done", "cancelled"
 
 
@@ -23,7 +25,7 @@ class Backfill(models.Model):
     state = models.CharField(
         max_length=16, default=RUNNING, choices=[(name, name) for name in (RUNNING, DONE, CANCELLED)]
     )
-    actor = models.CharField(max_length=254, blank=True, default="")
+    actor = ActorField()
     created_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
     queued_until = models.DateTimeField(null=True)

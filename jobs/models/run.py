@@ -124,6 +124,7 @@ class Run(models.Model):
     finished_at = models.DateTimeField(null=True)
     scheduler = models.ForeignKey("Scheduler", models.DO_NOTHING, null=True, db_constraint=False, db_index=False)
     executor = models.CharField(max_length=20, default=Executor.THREAD, choices=_choices(Executor))
+    version = models.PositiveIntegerField(null=True, help_text="The version of the job's definition that it ran.")
     timeout = models.PositiveIntegerField(null=True)
     priority = models.SmallIntegerField(default=0)
     concurrency_group = models.CharField(max_length=64, blank=True, default="")

@@ -10,6 +10,7 @@ from django.db import DatabaseError
 
 from ..core.clock import Clock
 from ..models import Job
+from .store.records import prune_records
 from .store.retention import MAX_BATCH, Page, jobs_with_oldest_run, limited_jobs, prune_job, removed_jobs
 
 logger = logging.getLogger("cronzimus.scheduler.pruner")
@@ -30,6 +31,8 @@ MIN_BATCH = 50
 """Runs deleted in one transaction where deleting is slow."""
 JOBS_PER_ROUND = 50
 """Jobs looked at in one round."""
+RECORDS_SECONDS = 600.0
+"""Time between two looks at the audit, the versions of removed jobs, incidents and messages."""
 IDS_PER_ROUND = 200
 """Job ids of runs looked at in one round, to find runs whose job was removed."""
 
@@ -48,6 +51,7 @@ class Pruner:
         self._waiting: dict[str, None] = {}
         self._pruned_until: dict[str, datetime] = {}
         self._rescan_at = clock.monotonic() + RESCAN_SECONDS
+        self._records_at = clock.monotonic() + REST_SECONDS
         self._batch = min(FIRST_BATCH, MAX_BATCH)
 
     def work(self) -> int:
@@ -66,10 +70,17 @@ class Pruner:
             self._round_at = started + ROUND_SECONDS
             for source in self._sources:
                 self._waiting |= dict.fromkeys(source.next(started))
+            self._prune_records(started)
         deleted = self._prune(self._clock.now(), started + SLICE_SECONDS)
         spent = self._clock.monotonic() - started
         self.due = min(self._round_at, started + spent / TIME_SHARE) if self._waiting else self._round_at
         return deleted
+
+    def _prune_records(self, at: float) -> None:
+        if at >= self._records_at:
+            self._records_at = at + RECORDS_SECONDS
+            if prune_records(self._clock.now()):
+                self._records_at = at + ROUND_SECONDS
 
     def _prune(self, now: datetime, until: float) -> int:
         deleted = 0

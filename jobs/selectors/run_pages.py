@@ -1,4 +1,4 @@
-"""Pages of runs by cursor, so that the thousandth costs what the first does."""
+"""Pages of runs, and of the audit, by cursor, so that the thousandth costs what the first does."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from django.db.models import Q
-
-from ..models.run import RunQuerySet
+from django.db.models import Q, QuerySet
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """The instant from which cursors count."""
@@ -21,16 +19,16 @@ CURSOR = re.compile(r"([on])(-?\d{1,18})_(\d{1,18})", re.ASCII)
 
 
 class Cursor(NamedTuple):
-    """A place in the list of runs, newest first: just after the run of these two, or just before it (`newer`)."""
+    """A place in a list, newest first: just after the row of this time and id, or just before it (`newer`)."""
 
     newer: bool
-    scheduled_time: datetime
-    run_id: int
+    time: datetime
+    id: int
 
     def __str__(self) -> str:
         """Return the text that `read_cursor` reads."""
-        micros = (self.scheduled_time - EPOCH) // MICROSECOND
-        text = f"{'n' if self.newer else 'o'}{micros}_{self.run_id}"
+        micros = (self.time - EPOCH) // MICROSECOND
+        text = f"{'n' if self.newer else 'o'}{micros}_{self.id}"
         return urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
@@ -47,7 +45,7 @@ def read_cursor(value: str) -> Cursor:
 
 
 FIRST = Cursor(False, datetime.max.replace(tzinfo=UTC), 0)
-"""The place before all runs."""
+"""The place before all rows."""
 
 
 class Page(NamedTuple):
@@ -58,19 +56,21 @@ class Page(NamedTuple):
     newer: Cursor | None
 
 
-def page_of(runs: RunQuerySet, fields: Sequence[str], cursor: Cursor | None, limit: int) -> Page:
-    """Return a page of `limit` runs at `cursor`, each row the values of `fields`, "scheduled_time" and "id" among them.
+def page_of(
+    source: QuerySet[Any], fields: Sequence[str], cursor: Cursor | None, limit: int, *, time: str = "scheduled_time"
+) -> Page:
+    """Return a page of `limit` rows at `cursor`, each the values of `fields`, "id" and the field `time` among them.
 
     One row more is read than shown, to know whether there is another page: nothing is counted.
     """
     backward = cursor is not None and cursor.newer
-    order = ("scheduled_time", "id") if backward else ("-scheduled_time", "-id")
-    found = list(_beyond(runs, cursor).order_by(*order).values_list(*fields)[: limit + 1])
+    order = (time, "id") if backward else (f"-{time}", "-id")
+    found = list(_beyond(source, cursor, time).order_by(*order).values_list(*fields)[: limit + 1])
     rows, more = found[:limit], len(found) > limit
     if backward:
         rows.reverse()
-    time, run_id = fields.index("scheduled_time"), fields.index("id")
-    places = [(row[time], row[run_id]) for row in rows if row[time] is not None]
+    at, row_id = fields.index(time), fields.index("id")
+    places = [(row[at], row[row_id]) for row in rows if row[at] is not None]
     if not places:  # none, or on SQLite damaged ones alone: they come before all others, or after them
         return Page(rows, FIRST if more and cursor is None else None, None)
     older = Cursor(False, *places[-1]) if backward or more else None
@@ -78,11 +78,10 @@ def page_of(runs: RunQuerySet, fields: Sequence[str], cursor: Cursor | None, lim
     return Page(rows, older, newer)
 
 
-def _beyond(runs: RunQuerySet, cursor: Cursor | None) -> RunQuerySet:
-    # The first condition alone bounds the walk over the index; the second sorts out the runs of the same instant.
+def _beyond(rows: QuerySet[Any], cursor: Cursor | None, time: str) -> QuerySet[Any]:
+    # The first condition alone bounds the walk over the index; the second sorts out the rows of the same instant.
     if cursor is None:
-        return runs
-    at, run_id = cursor.scheduled_time, cursor.run_id
-    if cursor.newer:
-        return runs.filter(Q(scheduled_time__gte=at) & (Q(scheduled_time__gt=at) | Q(id__gt=run_id)))
-    return runs.filter(Q(scheduled_time__lte=at) & (Q(scheduled_time__lt=at) | Q(id__lt=run_id)))
+        return rows
+    beyond = "gt" if cursor.newer else "lt"
+    same_or_beyond, is_beyond = Q(**{f"{time}__{beyond}e": cursor.time}), Q(**{f"{time}__{beyond}": cursor.time})
+    return rows.filter(same_or_beyond & (is_beyond | Q(**{f"id__{beyond}": cursor.id})))

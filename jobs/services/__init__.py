@@ -1,6 +1,6 @@
 """The writes that people ask for, in the admin, over the API or by commands: each is one transaction."""
 
-from .alerts import acknowledge_incident, send_again, send_test
+from .alerts import acknowledge_incident, record_channel, record_rule, send_again, send_test
 from .backfills import cancel_backfill, plan_backfill, start_backfill
 from .control import pause_all, resume_all
 from .declared import sync_declared_jobs
@@ -15,7 +15,8 @@ from .jobs import (
 )
 from .pausing import pause_job, resume_job, resume_with, skip_next
 from .runs import cancel_run, retry_run, run_job
-from .tokens import create_token, find_token, shown
+from .tokens import create_token, find_token, revoke_token, shown
+from .versions import revert_job
 from .zone_changes import follow_time_zones
 
 __all__ = [
@@ -32,11 +33,15 @@ __all__ = [
     "pause_all",
     "pause_job",
     "plan_backfill",
+    "record_channel",
+    "record_rule",
     "remove_job",
     "resume_all",
     "resume_job",
     "resume_with",
     "retry_run",
+    "revert_job",
+    "revoke_token",
     "run_job",
     "send_again",
     "send_test",

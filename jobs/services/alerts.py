@@ -9,25 +9,45 @@ from django.db import transaction
 
 from .. import alerts
 from ..alerts import outbox
+from ..core.audit import Action
 from ..models import Channel, Delivery, Incident
+from .audit import Changes, record
 
 logger = logging.getLogger("cronzimus.services.alerts")
 
 
 def acknowledge_incident(incident_id: int, *, now: datetime, actor: str = "") -> Incident:
     """Acknowledge an incident: it is not repeated any more. Raises `InvalidRequest` if it is over."""
-    incident = alerts.acknowledge(incident_id, actor=actor, now=now)
+    with transaction.atomic():
+        incident = alerts.acknowledge(incident_id, actor=actor, now=now)
+        changes = {"kind": (None, str(incident.kind))}
+        record(
+            Action.INCIDENT_ACKNOWLEDGED, now=now, job_id=incident.job_id or "", object_id=incident.pk,
+            changes=changes, actor=actor,
+        )  # fmt: skip
     logger.info("incident %s acknowledged by %s", incident.pk, actor or "?", extra={"action": "incident_acknowledged"})
     return incident
+
+
+def record_rule(action: Action, name: str, *, now: datetime, changes: Changes | None = None) -> None:
+    """Put on record that a rule was added, changed or removed. Call it in the transaction that does it."""
+    record(action, now=now, object_id=name, changes=changes)
+
+
+def record_channel(action: Action, name: str, *, now: datetime, changes: Changes | None = None) -> None:
+    """Put on record that a channel was added, changed or removed; its target may hold a secret, and is masked."""
+    record(action, now=now, object_id=name, changes=changes, hide=("target", "secret", "previous_secret"))
 
 
 @transaction.atomic
 def send_test(channel: Channel, *, now: datetime) -> Delivery:
     """Put a message into the outbox that says that it is a test; a scheduler delivers it within seconds."""
+    record(Action.TEST_SENT, now=now, object_id=channel.name)
     return outbox.put_test(channel, now=now)
 
 
 @transaction.atomic
 def send_again(delivery: Delivery, *, now: datetime) -> Delivery:
     """Put the message of a delivery into the outbox once more."""
+    record(Action.MESSAGE_SENT_AGAIN, now=now, object_id=delivery.pk)
     return outbox.put_again(delivery, now=now)

@@ -8,12 +8,14 @@ from datetime import datetime
 
 from django.db import transaction
 
+from ..core.audit import Action
 from ..core.exceptions import BackfillNotFound, InvalidRequest
 from ..definitions.arguments import clean_arguments
 from ..definitions.backfills import MAX_FIRE_TIMES, attempts_at, fire_times_of, is_missing
 from ..functions import registry
 from ..models import Backfill, Run, announce
 from ..models.backfill import CANCELLED, RUNNING
+from .audit import record
 from .jobs import get_job, locked_job
 
 logger = logging.getLogger("cronzimus.services.backfills")
@@ -83,6 +85,10 @@ def start_backfill(
             job=job, start=start, end=end, only_missing=only_missing, max_active=max_active, actor=actor,
             created_at=now, fire_times=len(plan.fire_times),
         )  # fmt: skip
+        record(
+            Action.BACKFILL_STARTED, now=now, job_id=job_id, object_id=backfill.pk, actor=actor,
+            changes={"from": (None, start), "to": (None, end), "runs": (None, len(plan.fire_times))},
+        )  # fmt: skip
         announce()
     extra = {"action": "backfill_started", "job": job_id, "backfill": backfill.pk}
     logger.info("backfill %s of job %s started: %d runs", backfill.pk, job_id, len(plan.fire_times), extra=extra)
@@ -105,6 +111,7 @@ def cancel_backfill(backfill_id: int, *, now: datetime, actor: str = "") -> Back
         runs = Run.objects.active().filter(backfill=backfill)
         list(runs.select_for_update().order_by("id").values_list("pk"))
         runs.cancel(f"its backfill was cancelled by {actor or 'a request'}", now)
+        record(Action.BACKFILL_CANCELLED, now=now, job_id=backfill.job_id, object_id=backfill.pk, actor=actor)
         announce()
     logger.info("backfill %s cancelled", backfill_id, extra={"action": "backfill_cancelled", "backfill": backfill_id})
     return backfill

@@ -7,11 +7,13 @@ from datetime import datetime
 
 from django.db import transaction
 
+from ..core.audit import Action
 from ..core.exceptions import InvalidArguments, InvalidFunction, InvalidTrigger
 from ..core.planning import MICROSECOND
 from ..core.runs import Missed
 from ..definitions.skipped import save_skipped, skip_due
 from ..models import Control, Job, announce
+from .audit import record
 from .missed import run_missed
 from .schedule import next_after
 
@@ -69,6 +71,9 @@ def _set(*, paused: bool, now: datetime, actor: str, reason: str) -> tuple[Contr
             control.paused, control.actor, control.reason = paused, actor, reason
             control.paused_at = now if paused else None
             control.save()
+            action = Action.ALL_PAUSED if paused else Action.ALL_RESUMED
+            changes = {"paused": (was_paused, paused)} | ({"reason": (None, reason)} if reason else {})
+            record(action, now=now, changes=changes, actor=actor)
             announce()
             extra = {"action": "all_paused" if paused else "all_resumed"}
             logger.warning("all claiming %s by %s", "paused" if paused else "resumed", actor or "?", extra=extra)

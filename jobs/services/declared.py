@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db import transaction
 
+from ..core.audit import Door, Origin, acting
 from ..core.exceptions import CronzimusError, InvalidFunction, InvalidRequest, JobExists, JobNotFound
 from ..core.json import is_same
 from ..definitions import validation
@@ -32,6 +33,11 @@ def sync_declared_jobs(declarations: Iterable[Mapping[str, Any]], *, now: dateti
     Raises a subclass of `InvalidRequest` that names every bad field of every declaration, with its place in the list;
     nothing is changed then.
     """
+    with acting(Origin(door=Door.SETTINGS)):
+        _sync(declarations, now)
+
+
+def _sync(declarations: Iterable[Mapping[str, Any]], now: datetime) -> None:
     seen: set[object] = set()
     errors: list[CronzimusError] = []
     for index, declaration in enumerate(declarations):

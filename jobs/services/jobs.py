@@ -10,6 +10,7 @@ from typing import Any
 from django.db import DataError, IntegrityError, transaction
 
 from .. import alerts
+from ..core.audit import Action
 from ..core.exceptions import JobExists, JobNotFound
 from ..core.runs import RunStatus
 from ..definitions import validation
@@ -17,6 +18,8 @@ from ..definitions.skipped import save_skipped, skip_due
 from ..definitions.triggers import is_over
 from ..models import Job, Run, announce
 from ..models.job import PAUSE_FIELDS
+from ..selectors.versions import whole_definition
+from . import history
 from .schedule import anchor_at, first_fire_time, has_runs_left, next_after
 
 logger = logging.getLogger("cronzimus.services.jobs")
@@ -43,7 +46,9 @@ def add_job(body: Mapping[str, Any], *, now: datetime, allow_past: bool = False)
     job.next_run_time = None if job.paused or (allow_past and is_over(job, now)) else first_fire_time(job, now)
     try:
         with transaction.atomic():
+            job.version = history.first_version(job, now=now)
             job.save(force_insert=True)
+            history.record_added(job, now=now)
             announce()
     except IntegrityError as error:
         if not _is_taken(error):
@@ -61,12 +66,14 @@ def update_job(
     now: datetime,
     allow_past: bool = False,
     check: Check | None = None,
+    reverted_to: int | None = None,
 ) -> Job:
     """Change the fields that `body` names, and return the job. Only another trigger and a pause change the schedule.
 
     Fire times that are due and not claimed are saved as skipped where the trigger changes, or the job is paused. With
-    `allow_past` the time of the new trigger may have passed: then the job is completed. Raises `JobNotFound`, a
-    subclass of `InvalidRequest` that names every bad field, and what `check` raises.
+    `allow_past` the time of the new trigger may have passed: then the job is completed. `reverted_to` is the version
+    whose definition `body` is, for the record. Raises `JobNotFound`, a subclass of `InvalidRequest` that names every
+    bad field, and what `check` raises.
     """
     with transaction.atomic():
         job = locked_job(job_id)
@@ -74,7 +81,7 @@ def update_job(
         if check is not None:
             check(job.version)
         names = validation.changed(job, cleaned)
-        due = None
+        before, due = whole_definition(job), None
         if not {"trigger", "paused"}.isdisjoint(names):
             due = skip_due(job, now, what="given another trigger" if "trigger" in names else "paused")
         for name in names:
@@ -86,6 +93,8 @@ def update_job(
             if "paused" not in names:  # a pause is a new version by itself
                 job.updated_at, job.version = now, job.version + 1
             job.save(update_fields=[*names, "updated_at", "version"])
+            action = Action.JOB_REVERTED if reverted_to else Action.JOB_UPDATED
+            history.record_change(job, before, now=now, action=action, reverted_to=reverted_to)
             announce()
     logger.info("job %s updated", job.id, extra={"action": "job_updated", "job": job.id})
     return job
@@ -101,6 +110,7 @@ def remove_job(job_id: str, *, now: datetime, check: Check | None = None) -> Non
         if check is not None:
             check(job.version)
         save_skipped(skip_due(job, now, what="removed"))
+        history.record_removed(job_id, whole_definition(job), now=now)
         job.delete()
         # Active as well: SQLite then finds them among the active runs, and not among all runs of the job.
         Run.objects.active().waiting().filter(job_id=job_id).order_by().update(

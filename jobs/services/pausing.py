@@ -7,11 +7,15 @@ from datetime import datetime
 from django.db import transaction
 
 from .. import alerts
+from ..core.audit import Action
 from ..core.exceptions import InvalidRequest
 from ..core.runs import Missed
 from ..definitions.skipped import save_skipped, skip_due, skipped_run
 from ..models import Backfill, Job, announce
 from ..models.job import PAUSE_FIELDS
+from ..selectors.versions import whole_definition
+from . import history
+from .audit import record
 from .jobs import locked_job
 from .missed import run_missed
 from .schedule import next_after
@@ -27,12 +31,14 @@ def pause_job(job_id: str, *, now: datetime, until: datetime | None = None) -> J
         raise InvalidRequest(fields={"until": "lies in the past"})
     with transaction.atomic():
         job = locked_job(job_id)
-        before = (job.paused, job.paused_until)
+        before, definition = (job.paused, job.paused_until), whole_definition(job)
         if before != (until is None, until):
             save_skipped(skip_due(job, now, what="paused"))
             # A job that is paused until an instant is due after it like any other: nobody has to wake it up.
             job.pause(now, until=until, next_run_time=None if until is None else next_after(job, until))
             job.save(update_fields=PAUSE_FIELDS)
+            until_when = {} if until == before[1] else {"paused_until": (before[1], until)}
+            history.record_change(job, definition, now=now, action=Action.JOB_PAUSED, more=until_when)
             announce()
     return job
 
@@ -58,9 +64,11 @@ def resume_with(job_id: str, *, missed: Missed, now: datetime, actor: str = "") 
         job = locked_job(job_id)
         if not job.is_paused(now):
             return job, None
-        paused_at = job.paused_at or job.updated_at
+        paused_at, before, until = job.paused_at or job.updated_at, whole_definition(job), job.paused_until
         job.resume(now, next_run_time=next_after(job, now))
         job.save(update_fields=PAUSE_FIELDS)
+        until_when = {} if until is None else {"paused_until": (until, None)}
+        history.record_change(job, before, now=now, action=Action.JOB_RESUMED, more=until_when, actor=actor)
         alerts.forgive(job_id)
         announce()
         return job, run_missed(job, paused_at, missed=missed, now=now, actor=actor)
@@ -77,7 +85,9 @@ def skip_next(job_id: str, *, now: datetime, actor: str = "") -> Job:
             raise InvalidRequest(f"job {job_id!r} has no fire time to come")
         reason = f"left out by {actor or 'a request'}"
         save_skipped(skipped_run(job, job.next_run_time, now=now, reason=reason, actor=actor))
-        job.next_run_time = next_after(job, job.next_run_time)
+        skipped, job.next_run_time = job.next_run_time, next_after(job, job.next_run_time)
         job.save(update_fields=["next_run_time"])
+        changes = {"next_run_time": (skipped, job.next_run_time)}
+        record(Action.JOB_SKIPPED, now=now, job_id=job_id, changes=changes, actor=actor)
         announce()
     return job

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import QuerySet
 
+from ..core.audit import Action
 from ..core.exceptions import CronzimusError, RunActive, RunFinished, RunNotFound
 from ..core.runs import ACTIVE, RunStatus, RunTrigger
 from ..definitions.arguments import clean_arguments
@@ -15,6 +16,7 @@ from ..definitions.policies import executor_of
 from ..definitions.triggers import trigger_of
 from ..functions import registry
 from ..models import Job, Run, announce
+from .audit import record
 from .jobs import locked_job
 
 logger = logging.getLogger("cronzimus.services.runs")
@@ -33,10 +35,13 @@ def run_job(job_id: str, *, now: datetime, actor: str = "", args: object = None,
         run = Run(
             job=job, func=job.func, status=RunStatus.QUEUED, trigger=RunTrigger.MANUAL, actor=actor,
             scheduled_time=_free_instant(job, now), queued_at=now, executor=executor_of(job),
-            timeout=job.timeout, priority=job.priority, concurrency_group=job.concurrency_group,
+            version=job.version, timeout=job.timeout, priority=job.priority, concurrency_group=job.concurrency_group,
             args=given[0], kwargs=given[1],
         )  # fmt: skip
         run.save(force_insert=True)
+        others = {name: (getattr(job, name), value) for name, value in (("args", args), ("kwargs", kwargs))
+                  if value is not None}  # fmt: skip
+        record(Action.RUN_QUEUED, now=now, job_id=job_id, object_id=run.pk, changes=others, actor=actor)
         announce()
     logger.info("run %s of job %s queued", run.pk, job_id, extra={"action": "run_queued", "run": run.pk, "job": job_id})
     return run
@@ -53,6 +58,7 @@ def cancel_run(run_id: int, *, now: datetime, actor: str = "") -> Run:
         if run.status not in ACTIVE:
             raise RunFinished(f"run {run_id} has ended already: {run.status.replace('_', ' ')}")
         Run.objects.filter(pk=run.pk).cancel(f"cancelled by {actor or 'a request'}", now)
+        record(Action.RUN_CANCELLED, now=now, job_id=run.job_id, object_id=run.pk, actor=actor)
         announce()
     run.refresh_from_db()
     logger.info("run %s cancelled", run_id, extra={"action": "run_cancelled", "run": run_id})
@@ -81,7 +87,12 @@ def retry_run(run_id: int, *, now: datetime, actor: str = "") -> Run:
             job_id=run.job_id, func=run.func, args=run.args, kwargs=run.kwargs, scheduled_time=at,
             status=RunStatus.QUEUED, trigger=RunTrigger.RETRY, actor=actor, queued_at=now,
             attempt=max(numbers) + 1, fire_times=run.fire_times,
-            executor=run.executor, timeout=run.timeout, priority=run.priority, concurrency_group=run.concurrency_group,
+            executor=run.executor, version=run.version, timeout=run.timeout, priority=run.priority,
+            concurrency_group=run.concurrency_group,
+        )  # fmt: skip
+        record(
+            Action.RUN_RETRIED, now=now, job_id=run.job_id, object_id=again.pk,
+            changes={"attempt": (run.attempt, again.attempt)}, actor=actor,
         )  # fmt: skip
         announce()
     logger.info("run %s tried again as %s", run_id, again.pk, extra={"action": "run_retried", "run": again.pk})

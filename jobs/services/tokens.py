@@ -13,8 +13,10 @@ from typing import Any
 from django.db import DatabaseError, transaction
 from django.db.models import Q
 
+from ..core.audit import Action
 from ..core.roles import Scope
 from ..models import Token
+from .audit import record
 
 logger = logging.getLogger("cronzimus.services.tokens")
 
@@ -43,18 +45,31 @@ def create_token(
     of them.
     """
     secret = PREFIX + secrets.token_urlsafe(32)
-    token = Token.objects.create(
-        user=user,
-        name=name,
-        prefix=secret[:SHOWN],
-        digest=digest_of(secret),
-        scopes=[scope.value for scope in Scope if scope in set(scopes)],
-        tags=sorted(set(tags)),
-        created_at=now,
-        expires_at=expires_at,
-    )
+    with transaction.atomic():
+        token = Token.objects.create(
+            user=user,
+            name=name,
+            prefix=secret[:SHOWN],
+            digest=digest_of(secret),
+            scopes=[scope.value for scope in Scope if scope in set(scopes)],
+            tags=sorted(set(tags)),
+            created_at=now,
+            expires_at=expires_at,
+        )
+        made = {"user": user.get_username(), "name": name, "scopes": token.scopes, "tags": token.tags}
+        changes = {name: (None, value) for name, value in {**made, "expires_at": expires_at}.items() if value}
+        record(Action.TOKEN_MADE, now=now, object_id=f"{token.prefix}…", changes=changes)
     logger.info("token %s… of %s made", token.prefix, user.get_username(), extra={"action": "token_made"})
     return token, secret
+
+
+def revoke_token(token: Token, *, now: datetime) -> None:
+    """Delete a token: its secret opens nothing any more."""
+    with transaction.atomic():
+        changes = {"user": (token.user.get_username(), None), "name": (token.name, None)}
+        record(Action.TOKEN_REVOKED, now=now, object_id=f"{token.prefix}…", changes=changes)
+        token.delete()
+    logger.info("token %s… revoked", token.prefix, extra={"action": "token_revoked"})
 
 
 def find_token(secret: str, *, now: datetime) -> Token | None:

@@ -42,6 +42,9 @@ ROUTES: list[tuple[str, str, str, Any]] = [
     ("POST", "/scheduler/jobs/{id}/skip", "pause_job", {}),
     ("POST", "/scheduler/jobs/{id}/run", "run_job", {}),
     ("GET", "/scheduler/jobs/{id}/runs", "view_run", None),
+    ("GET", "/scheduler/jobs/{id}/versions", "view_job", None),
+    ("GET", "/scheduler/jobs/{id}/versions/{number}", "view_job", None),
+    ("POST", "/scheduler/jobs/{id}/versions/{number}/revert", "change_job", {}),
     ("GET", "/scheduler/jobs/{id}/backfill", "view_run", None),
     ("POST", "/scheduler/jobs/{id}/backfill", "run_job", {"from": "2026-01-01", "to": "2026-01-02", "dry_run": True}),
     ("GET", "/scheduler/backfills/{backfill_id}", "view_run", None),
@@ -51,6 +54,7 @@ ROUTES: list[tuple[str, str, str, Any]] = [
     ("GET", "/scheduler/runs/{run_id}/log", "view_run", None),
     ("POST", "/scheduler/runs/{run_id}/cancel", "cancel_run", {}),
     ("POST", "/scheduler/runs/{run_id}/retry", "retry_run", {}),
+    ("GET", "/scheduler/audit", "view_auditevent", None),
     ("POST", "/scheduler/preview", "view_job", {"trigger": "interval", "seconds": 5}),
     ("GET", "/scheduler/functions", "view_job", None),
     ("GET", "/metrics", "view_scheduler", None),
@@ -80,7 +84,9 @@ def ask(api: Api, method: str, path: str, body: Any, token: str | None) -> int:
     run = make_run(status="queued" if path.endswith("cancel") else "failed")
     backfill = Backfill.objects.create(job_id="job", start=NOW, end=NOW, created_at=NOW)
     headers = {"authorization": token} if token else {}
-    response = api.call(method, path.format(id="job", run_id=run.id, backfill_id=backfill.pk), body, **headers)
+    response = api.call(
+        method, path.format(id="job", run_id=run.id, backfill_id=backfill.pk, number=1), body, **headers
+    )
     if response.status_code == 403:
         assert response.json()["code"] == "PERMISSION_DENIED"
         assert response.json()["error"]
@@ -102,7 +108,7 @@ def addresses() -> Iterator[str]:
             name for name in view.cls.http_method_names if hasattr(view.cls, name)
         }
         address = "/" + str(pattern.pattern).replace("<str:job_id>", "{id}").replace("<str:run_id>", "{run_id}")
-        address = address.replace("<str:backfill_id>", "{backfill_id}")
+        address = address.replace("<str:backfill_id>", "{backfill_id}").replace("<str:number>", "{number}")
         if "job_id" in pattern.default_args:  # the other methods are about a job of that name
             methods = ["post"]
         yield from (f"{method.upper()} {address}" for method in methods if method != "head")

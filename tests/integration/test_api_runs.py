@@ -18,7 +18,8 @@ from .api_client import Api
 
 FIELDS = {
     "id", "job_id", "func", "status", "reason", "trigger", "actor", "scheduled_time", "queued_at", "started_at",
-    "finished_at", "duration", "attempt", "fire_times", "scheduler", "executor", "progress", "result", "error",
+    "finished_at", "duration", "attempt", "fire_times", "scheduler", "executor", "version", "progress", "result",
+    "error",
 }  # fmt: skip
 
 
@@ -32,7 +33,8 @@ def test_a_run_that_succeeded(api: Api) -> None:
         "trigger": "schedule", "actor": "anna", "scheduled_time": "2030-01-01T12:00:00Z",
         "queued_at": "2030-01-01T12:00:00Z", "started_at": "2030-01-01T12:00:00.250000Z",
         "finished_at": "2030-01-01T12:00:02Z", "duration": 1.75, "attempt": 1, "fire_times": 4, "scheduler": "s1",
-        "executor": "thread", "progress": {"done": 3, "total": None}, "result": {"a": [1]}, "error": "",
+        "executor": "thread", "version": None, "progress": {"done": 3, "total": None}, "result": {"a": [1]},
+        "error": "",
     }  # fmt: skip
     assert api.get("/scheduler/runs")["results"] == [shown]
     assert api.get(f"/scheduler/runs/{run.id}") == {**shown, "traceback": ""}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
@@ -16,6 +18,7 @@ from django.utils.safestring import SafeString
 
 from ... import services
 from ...core.alerts import IncidentState
+from ...core.audit import Action
 from ...core.exceptions import CronzimusError
 from ...models import AlertRule, Channel, Delivery, Incident
 from .. import display
@@ -79,8 +82,51 @@ class IncidentAdmin(ReadOnlyAdmin):
         return _instant(row.recovered_at, row)
 
 
-class AlertRuleAdmin(BaseAdmin):
+class RecordedAdmin(BaseAdmin):
+    """Rows that only the admin writes: each change goes into the audit."""
+
+    actions_on_record: ClassVar[tuple[Action, Action, Action]]
+    """Added, changed, removed."""
+
+    def record(self, action: Action, name: str, *, now: datetime, changes: Any = None) -> None:
+        """Put a change on record."""
+        raise NotImplementedError
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Save the row, and put on record what the form changed."""
+        super().save_model(request, obj, form, change)
+        added, changed, _ = self.actions_on_record
+        names = form.changed_data if change else [name for name, value in form.cleaned_data.items() if value]
+        before = form.initial if change else {}
+        changes = {name: (_plain(before.get(name)), _plain(form.cleaned_data.get(name))) for name in names}
+        self.record(changed if change else added, obj.name, now=request_now(request), changes=changes)
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        """Delete the row, and put that on record."""
+        with transaction.atomic():
+            self.record(self.actions_on_record[2], obj.name, now=request_now(request))
+            super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        """Delete rows one by one, so that each is on record."""
+        with transaction.atomic():
+            for row in queryset:
+                self.delete_model(request, row)
+
+
+def _plain(value: Any) -> Any:
+    """Return the value of a form's field as it is put on record: rows by their names."""
+    if isinstance(value, str | int | float | bool | None):
+        return value
+    if isinstance(value, Iterable):
+        return [_plain(item) for item in value]
+    return str(value)
+
+
+class AlertRuleAdmin(RecordedAdmin):
     """Rules: who is told of what."""
+
+    actions_on_record = (Action.RULE_ADDED, Action.RULE_UPDATED, Action.RULE_REMOVED)
 
     form = RuleForm
     list_display = ("name", "enabled", "about", "told_of", "channel_names")
@@ -93,6 +139,10 @@ class AlertRuleAdmin(BaseAdmin):
         ("Who", {"fields": ("channels",)}),
         ("Quiet hours", {"fields": ("quiet_from", "quiet_until", "timezone")}),
     )
+
+    def record(self, action: Action, name: str, *, now: datetime, changes: Any = None) -> None:
+        """Put a change of a rule on record."""
+        services.record_rule(action, name, now=now, changes=changes)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AlertRule]:
         """Return the rules with their channels."""
@@ -115,13 +165,19 @@ class AlertRuleAdmin(BaseAdmin):
         return ", ".join(channel.name for channel in row.channels.all())
 
 
-class ChannelAdmin(BaseAdmin):
+class ChannelAdmin(RecordedAdmin):
     """Channels: where messages go."""
+
+    actions_on_record = (Action.CHANNEL_ADDED, Action.CHANNEL_UPDATED, Action.CHANNEL_REMOVED)
 
     form = ChannelForm
     list_display = ("name", "kind", "enabled", "rule_count")
     search_fields = ("name__has_text",)
     actions = ("send_test",)
+
+    def record(self, action: Action, name: str, *, now: datetime, changes: Any = None) -> None:
+        """Put a change of a channel on record."""
+        services.record_channel(action, name, now=now, changes=changes)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Channel]:
         """Return the channels with the number of their rules."""

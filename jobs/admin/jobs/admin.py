@@ -39,6 +39,7 @@ from .resume import resume_dialog
 from .run_dialog import run_dialog
 from .sections import form_sections
 from .upcoming import upcoming_page
+from .versions import revert, versions_page
 from .why_page import why_page
 
 SAMPLE = {"id": "sample", "func": "cronzimus.controller.task:task", "trigger": "interval", "minutes": 1,
@@ -239,6 +240,8 @@ class JobAdmin(RowActionAdmin):
             self.get("upcoming/", self.upcoming_view, "upcoming"),
             self.get("<path:object_id>/resume/ask/", self.resume_ask_view, "resume_ask"),
             self.post("<path:object_id>/pause-until/", self.pause_until_view, "pause_until"),
+            self.get("<path:object_id>/versions/", self.versions_view, "versions"),
+            self.post("<path:object_id>/revert/", self.revert_view, "revert"),
             *super().own_urls(),
         ]
 
@@ -258,6 +261,14 @@ class JobAdmin(RowActionAdmin):
             self.log_addition(request, job, "Added as a sample.")
             self.message_user(request, f"Added {job.pk}: {next_run(job, request_now(request))}.")
         return HttpResponseRedirect(next_url(request) or self.page_url("overview"))
+
+    def versions_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Show the versions of a job's definition."""
+        return versions_page(self, request, object_id)
+
+    def revert_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Go back to a version of a job's definition."""
+        return revert(self, request, object_id)
 
     def preview_view(self, request: HttpRequest, object_id: str | None = None) -> HttpResponse:
         """Show the fire times of the posted trigger. Nothing is written, so a user who may view jobs may ask."""

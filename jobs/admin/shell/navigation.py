@@ -11,7 +11,7 @@ from django.db.models import Model
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
-from ...models import AlertRule, Incident, Job, Run, Scheduler, Token
+from ...models import AlertRule, AuditEvent, Incident, Job, Run, Scheduler, Token
 from ..base import model_url
 from ..status import Status
 
@@ -71,6 +71,7 @@ def _pages() -> dict[str, tuple[Page, ...]]:
             Page("Alerts", "bell", AlertRule, "changelist"),
             Page("Tokens", "key", Token, "changelist"),
             Page("Users", "user", get_user_model(), "changelist"),
+            Page("Audit", "audit", AuditEvent, "changelist"),
         ),
         "Help": (Page("About", "info", Scheduler, "about"),),
     }

@@ -108,6 +108,15 @@ class TokenAdmin(BaseAdmin):
         )
         vars(obj).update(vars(made), secret=secret)
 
+    def delete_model(self, request: HttpRequest, obj: Token) -> None:
+        """Revoke the token."""
+        services.revoke_token(obj, now=request_now(request))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Token]) -> None:
+        """Revoke the tokens."""
+        for token in queryset.select_related("user"):
+            services.revoke_token(token, now=request_now(request))
+
     def response_add(self, request: HttpRequest, obj: Token, post_url_continue: str | None = None) -> HttpResponse:
         """Show the secret, this once. It goes into no cookie, no session and no log."""
         context = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ...core.audit import Action, Door
 from ...core.runs import Executor, JobState, Missed, Overlap, RunStatus, RunTrigger
 from ...core.triggers import CRON_FIELDS, INTERVAL_UNITS, TRIGGER_FIELDS
 from ...core.triggers.warning_codes import WarningCode
@@ -203,6 +204,7 @@ RUN_FIELDS: dict[str, Schema] = {
     "attempt": {"type": "integer", "minimum": 1},
     "fire_times": {"type": "integer", "minimum": 1},
     "executor": one_of(Executor),
+    "version": nullable({"type": "integer", "minimum": 1, "description": "The version of the job that it ran."}),
     "result": {"description": "What the function returned."},
     "error": TEXT,
     "duration": nullable({"type": "number", "description": "Seconds."}),
@@ -227,6 +229,21 @@ def done(status: str | list[str], **more: Schema) -> Schema:
     statuses = [status] if isinstance(status, str) else status
     return record({"id": TEXT, "status": one_of(statuses), **more}, ["id", "status"])
 
+
+CHANGES: Schema = {
+    "type": ["object", "null"], "additionalProperties": array(ANYTHING, minItems=2, maxItems=2),
+    "description": "By field, the value before and the value after.",
+}  # fmt: skip
+VERSION: dict[str, Schema] = {
+    "version": {"type": "integer", "minimum": 1}, "at": INSTANT, "actor": TEXT, "door": one_of(Door), "action": TEXT,
+    "reverted_to": nullable({"type": "integer", "minimum": 1}), "changes": CHANGES,
+}  # fmt: skip
+AUDIT_EVENT: Schema = record(
+    {
+        "id": COUNT, "at": INSTANT, "actor": TEXT, "door": one_of(Door), "token": TEXT, "address": TEXT,
+        "request_id": TEXT, "action": one_of(Action), "job_id": TEXT, "object_id": TEXT, "changes": CHANGES,
+    }
+)  # fmt: skip
 
 BULK_ITEM: Schema = {
     "oneOf": [
@@ -300,6 +317,12 @@ SCHEMAS: dict[str, Schema] = {
     "Backfill": BACKFILL,
     "Schedulers": SCHEDULERS,
     "Function": FUNCTION,
+    "JobVersion": record(VERSION),
+    "WholeJobVersion": record(
+        {**VERSION, "definition": {"type": "object"}}, [name for name in VERSION if name != "changes"]
+    ),
+    "AuditEvent": AUDIT_EVENT,
+    "AuditPage": page_of("AuditEvent"),
     "Missed": one_of(Missed),
     "PreviewRequest": record(
         {

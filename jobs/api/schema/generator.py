@@ -27,6 +27,7 @@ VERSION = "3.1.0"
 PATHS: dict[str, tuple[str, Schema]] = {
     "job_id": ("The id of a job.", {"type": "string", "minLength": 1}),
     "run_id": ("The number of a run.", {"type": "string", "minLength": 1}),
+    "number": ("The number of a version.", {"type": "string", "minLength": 1}),
     "backfill_id": ("The number of a backfill.", {"type": "string", "minLength": 1}),
 }
 """The parameters in addresses. Any text may stand there: what is not there is 404."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...core.audit import Action
 from ...core.runs import JobState, RunStatus
 from ..representations import JOB_FIELDS, RUN_COLUMNS
 from .components import (
@@ -169,6 +170,26 @@ OPERATIONS: dict[str, Operation] = {
         name="retryRun", group=RUNS, body=NOTHING, headers=("Idempotency-Key",),
         refusals=("INVALID_REQUEST", *FOUND_RUN, "RUN_ACTIVE", "IDEMPOTENCY_KEY_REUSED"),
         answer=record({"id": COUNT, "status": one_of(["queued"]), "run_id": COUNT, "attempt": COUNT}),
+    ),
+    # --- versions, and the audit ---
+    "VersionsView.get": Operation(
+        name="listVersions", group=JOBS, answer=array(ref("JobVersion")), refusals=FOUND_JOB, shows=[],
+    ),
+    "VersionView.get": Operation(
+        name="showVersion", group=JOBS, query={"against": whole(1, 2**31 - 1)}, answer=ref("WholeJobVersion"),
+        refusals=("INVALID_REQUEST", *FOUND_JOB, "VERSION_NOT_FOUND"),
+    ),
+    "RevertView.post": Operation(
+        name="revertJob", group=JOBS, headers=("If-Match", "If-None-Match"), body=NOTHING,
+        answer=done("reverted", version=COUNT),
+        refusals=(*WRONG_JOB, *FOUND_JOB, "VERSION_NOT_FOUND", "JOB_EXISTS", "PRECONDITION_FAILED"),
+        shows={"id": "nightly", "status": "reverted", "version": 3},
+    ),
+    "AuditView.get": Operation(
+        name="listAudit", group=ALL, answer=ref("AuditPage"), media=EXPORT, refusals=("INVALID_REQUEST",),
+        query={"actor": TEXT, "action": one_of(Action), "job": TEXT, "since": TEXT, "until": TEXT,
+               "limit": whole(1, 500), "cursor": TEXT, "format": one_of(["json", "csv", "jsonl"])},
+        shows={"next": None, "previous": None, "results": []},
     ),
     # --- backfills ---
     "JobBackfillView.get": Operation(

@@ -15,8 +15,9 @@ from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
 from ...conf import conf
+from ...core.audit import Door, acting, identify, origin_of
 from ...core.clock import Clock, SystemClock
-from ..access import access_of
+from ..access import Access, access_of
 from ..authentication import ApiAuthentication, NeedsPermission
 from ..bodies import drain
 from ..conditional import conditional
@@ -75,10 +76,19 @@ class ApiView(APIView):
             return ()
         return self.needs[name]
 
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        """Answer the request. What it puts on record has it as its origin."""
+        if request.method in ("GET", "HEAD"):
+            return super().dispatch(request, *args, **kwargs)
+        with acting(origin_of(request.META, Door.API)):
+            return super().dispatch(request, *args, **kwargs)
+
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Read the clock, then authenticate."""
         self.now = clock.now()
         super().initial(request, *args, **kwargs)
+        if request.method not in ("GET", "HEAD") and isinstance(request.auth, Access):
+            identify(request.auth.actor, token=request.auth.token.prefix if request.auth.token else "")
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         """Read the rest of the body of a request that is refused."""

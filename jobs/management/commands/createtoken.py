@@ -11,8 +11,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
 from ... import services
+from ...core.audit import Door, Origin, acting
 from ...core.clock import SystemClock
 from ...core.roles import GAINED, Scope
+from ..cli.base import actor
 
 MAX_DAYS = 36_500
 """Days after which a token can expire, at most."""
@@ -49,7 +51,8 @@ class Command(BaseCommand):
             user = _active_user(username)
             if not any(user.has_perm(f"cronzimus.{name}") for names in GAINED.values() for name in names):
                 self.stderr.write(f"The user {username} has no role yet, so the token may do nothing.")
-            self.stdout.write(_secret(user, options))
+            with acting(Origin(actor=actor(), door=Door.COMMAND)):
+                self.stdout.write(_secret(user, options))
         except DatabaseError as error:
             raise CommandError(f"the database cannot be used ({error}); is it there, and migrated?") from error
 

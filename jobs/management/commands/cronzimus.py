@@ -8,11 +8,16 @@ from typing import Any, TextIO, cast
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
+from ...core.audit import Door, Origin, acting
 from ...core.exceptions import CronzimusError
 from ..cli import doctor, files, jobs, runs
+from ..cli.base import actor
 from ..cli.output import Output
 
 SUBCOMMANDS = {one.name: one for module in (jobs, runs, files, doctor) for one in module.SUBCOMMANDS}
+
+FILES = frozenset(one.name for one in files.SUBCOMMANDS)
+"""The subcommands that make jobs as a file has them."""
 
 
 class Command(BaseCommand):
@@ -33,7 +38,8 @@ class Command(BaseCommand):
         """Run the subcommand, and exit with its status. Raises `CommandError` if it fails."""
         out = Output(cast(TextIO, self.stdout), cast(TextIO, self.stderr), as_json=options["json"])
         try:
-            status = SUBCOMMANDS[subcommand].run(options, out)
+            with acting(Origin(actor=actor(), door=Door.FILE if subcommand in FILES else Door.COMMAND)):
+                status = SUBCOMMANDS[subcommand].run(options, out)
         except CronzimusError as error:
             raise CommandError(str(error)) from error
         except DatabaseError as error:

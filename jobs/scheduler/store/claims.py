@@ -186,13 +186,13 @@ def _insert_sql(vendor: str, source: str) -> str:
     # ON CONFLICT: the fire time was claimed before its job was removed and added again. It does not run twice.
     return (
         "INSERT INTO cronzimus_run (job_id, func, args, kwargs, status, reason, trigger, actor, attempt, fire_times, "  # noqa: S608
-        "scheduled_time, queued_at, finished_at, scheduler_id, executor, timeout, priority, concurrency_group, error, "
-        "traceback, output) "
+        "scheduled_time, queued_at, finished_at, scheduler_id, executor, version, timeout, priority, "
+        "concurrency_group, error, traceback, output) "
         "SELECT v.job_id, j.func, CASE v.status WHEN 'failed' THEN '[]' ELSE j.args END, "
         "CASE v.status WHEN 'failed' THEN '{}' ELSE j.kwargs END, "
         "COALESCE(v.status, 'queued'), COALESCE(v.reason, ''), %s, '', 1, COALESCE(v.fire_times, 1), v.scheduled_time, "
         f"{at}, CASE WHEN v.status IS NOT NULL THEN {at} END, CASE WHEN v.waits IS NULL THEN %s END, v.executor, "
-        "j.timeout, j.priority, j.concurrency_group, COALESCE(v.error, ''), '', '' "
+        "j.version, j.timeout, j.priority, j.concurrency_group, COALESCE(v.error, ''), '', '' "
         f"FROM {source} JOIN cronzimus_job j ON j.id = v.job_id WHERE true "
         "ON CONFLICT (job_id, scheduled_time, attempt) DO NOTHING RETURNING id, job_id, scheduled_time"
     )

@@ -51,7 +51,9 @@ FINISHED_SQL = (
     "traceback = COALESCE(v.traceback, ''), output = COALESCE(v.output, ''), "
     "output_omitted = v.output_omitted, " + PROGRESS_SQL
 )
-COPIED = "job_id, func, args, kwargs, scheduled_time, executor, timeout, priority, concurrency_group, backfill_id"
+COPIED = (
+    "job_id, func, args, kwargs, scheduled_time, executor, version, timeout, priority, concurrency_group, backfill_id"
+)
 """The columns that an attempt takes over from the one before it."""
 
 

@@ -1,0 +1,110 @@
+"""The versions of a job in the admin: what each changed, and the way back to one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.safestring import SafeString
+
+from ... import services
+from ...core.audit import Action
+from ...core.exceptions import CronzimusError
+from ...core.secrets import masked
+from ...models import Job, JobVersion
+from ...selectors.versions import differences, versions_of
+from .. import display
+from ..audit.admin import changes_table
+from ..base import NUL
+from ..pages import page
+from ..request_time import request_now
+from ..row_action_views import RowActionAdmin
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One version as the page shows it."""
+
+    version: JobVersion
+    what: str
+    at: SafeString | str
+    changes: SafeString | str
+    current: bool
+
+
+def versions_page(admin: RowActionAdmin, request: HttpRequest, object_id: str) -> HttpResponse:
+    """Show the versions of a job, or of one that was removed; with `?from=` and `?to=` how two of them differ."""
+    admin.require(request, "view")
+    job_id = unquote(object_id)
+    found = [] if NUL in job_id else versions_of(job_id)
+    if not found:
+        raise Http404
+    job = Job.objects.filter(pk=job_id).first()
+    hides = not admin.has_change_permission(request)
+    numbers = [version.number for version in found]
+    chosen = [_chosen(request.GET.get(name), numbers, default) for name, default in zip(
+        ("from", "to"), (numbers[min(1, len(numbers) - 1)], numbers[0]), strict=True)]  # fmt: skip
+    older, newer = (found[numbers.index(number)].definition for number in sorted(chosen))
+    return page(
+        admin.admin_site, request, "cronzimus/jobs/versions.html",
+        title=f"Versions of {job_id}", opts=admin.opts, job=job, job_id=job_id,
+        rows=list(_rows(found, job, request, hides)), numbers=numbers,
+        older=min(chosen), newer=max(chosen), difference=_shown(older, newer, hides),
+        may_revert=admin.may(request, "change") and (job is not None or admin.may(request, "add")),
+        revert_url=admin.page_url("revert", job_id), versions_url=admin.page_url("versions", job_id),
+        job_url=admin.page_url("change", job_id) if job is not None else "",
+    )  # fmt: skip
+
+
+def revert(admin: RowActionAdmin, request: HttpRequest, object_id: str) -> HttpResponse:
+    """Give a job the definition of the posted version again, once the box is ticked that confirms it."""
+    admin.require(request, "change")
+    job_id, number = unquote(object_id), request.POST.get("version", "")
+    if not Job.objects.filter(pk=job_id).exists():
+        admin.require(request, "add")
+    back = HttpResponseRedirect(admin.page_url("versions", job_id))
+    if not number.isascii() or not number.isdigit():
+        raise PermissionDenied
+    if "confirmed" not in request.POST:
+        admin.message_user(request, "Nothing was changed: tick the box that confirms it.", messages.WARNING)
+        return back
+    try:
+        job = services.revert_job(job_id, int(number), now=request_now(request))
+    except CronzimusError as error:
+        admin.message_user(request, f"Version {number} cannot be taken again: {error}", messages.ERROR)
+        return back
+    admin.log_change(request, job, f"Reverted to version {number}.")
+    admin.message_user(request, f"{job_id} has the definition of version {number} again, as version {job.version}.")
+    return back
+
+
+def _rows(found: list[JobVersion], job: Job | None, request: HttpRequest, hides: bool) -> Iterable[Row]:
+    now, zone = request_now(request), ZoneInfo(settings.TIME_ZONE)
+    before: list[Any] = [*(version.definition for version in found[1:]), None]
+    for version, older in zip(found, before, strict=True):
+        what = Action(version.action).words if version.action in list(Action) else version.action
+        yield Row(
+            version=version, at=display.instant(version.at, now, zone),
+            what=f"{what} to version {version.reverted_to}" if version.reverted_to else what,
+            changes=display.NOTHING if older is None else _shown(older, version.definition, hides),
+            current=job is not None and job.version == version.number,
+        )  # fmt: skip
+
+
+def _shown(older: Mapping[str, Any], newer: Mapping[str, Any], hides: bool) -> SafeString | str:
+    changes = differences(older, newer)
+    if hides:
+        changes = {name: tuple(masked({name: value})[name] for value in pair) for name, pair in changes.items()}
+    return changes_table(changes, None)
+
+
+def _chosen(text: str | None, numbers: list[int], default: int) -> int:
+    number = int(text) if text and text.isascii() and text.isdigit() and len(text) < 11 else default
+    return number if number in numbers else default

@@ -1,0 +1,106 @@
+"""/scheduler/jobs/{id}/versions: what the definition of a job was before, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from ... import services
+from ...core.exceptions import VersionNotFound
+from ...core.secrets import masked
+from ...models import Job, JobVersion
+from ...selectors.versions import differences, version_of, versions_of
+from .. import query
+from ..access import access_of
+from ..conditional import check_version
+from ..parsers import optional_body_of
+from ..representations import utc
+from .base import SchedulerView
+
+MAX_NUMBER = 2**31 - 1
+"""The greatest number of a version."""
+
+
+class VersionsView(SchedulerView):
+    """The versions of one job."""
+
+    needs = {"get": ("view_job",)}
+
+    def get(self, request: Request, job_id: str) -> Response:
+        """List the versions of a job, or of one that was removed, the newest first, each with what it changed."""
+        found = _versions(request, job_id)
+        hides = not access_of(request).allows("change_job")
+        older: list[Mapping[str, Any]] = [version.definition for version in found[1:]]
+        shown = [_shown(version) for version in found]
+        for entry, version, before in zip(shown, found, [*older, None], strict=True):
+            entry["changes"] = None if before is None else _changes(before, version.definition, hides)
+        return Response(shown)
+
+
+class VersionView(SchedulerView):
+    """One version of one job."""
+
+    needs = {"get": ("view_job",)}
+
+    def get(self, request: Request, job_id: str, number: str) -> Response:
+        """Show the whole definition of a version, and what it changed since the version `against`."""
+        asked = query.query_of(request, {"against": query.whole(1, MAX_NUMBER)})
+        version = _version(request, job_id, number)
+        hides = not access_of(request).allows("change_job")
+        definition = masked(version.definition) if hides else version.definition
+        shown = {**_shown(version), "definition": definition}
+        if asked["against"] is not None:
+            older = version_of(job_id, asked["against"])
+            shown["changes"] = _changes(older.definition, version.definition, hides)
+        return Response(shown)
+
+
+class RevertView(SchedulerView):
+    """The way back to a version."""
+
+    needs = {"post": ("change_job",)}
+
+    def post(self, request: Request, job_id: str, number: str) -> Response:
+        """Give the job the definition of the version again; a job that was removed is added, paused."""
+        optional_body_of(request)
+        access = access_of(request)
+        version = _version(request, job_id, number)
+        access.require_tags(version.definition)
+        if not Job.objects.filter(pk=job_id).exists():
+            access.require("add_job")
+        job = services.revert_job(job_id, version.number, now=self.now, check=partial(check_version, request))
+        return Response({"id": job_id, "status": "reverted", "version": job.version})
+
+
+def _versions(request: Request, job_id: str) -> list[JobVersion]:
+    access_of(request).require_job(job_id)
+    found = [] if "\x00" in job_id else versions_of(job_id)
+    if not found:
+        raise services.job_not_found(job_id)
+    return found
+
+
+def _version(request: Request, job_id: str, number: str) -> JobVersion:
+    is_number = number.isascii() and number.isdigit() and len(number) <= len(str(MAX_NUMBER))
+    for version in _versions(request, job_id):
+        if is_number and version.number == int(number):
+            return version
+    raise VersionNotFound(f"there is no version {number[:20]!r} of job {job_id[:64]!r}")
+
+
+def _shown(version: JobVersion) -> dict[str, Any]:
+    return {
+        "version": version.number, "at": utc(version.at), "actor": version.actor, "door": version.door,
+        "action": version.action, "reverted_to": version.reverted_to,
+    }  # fmt: skip
+
+
+def _changes(older: Mapping[str, Any], newer: Mapping[str, Any], hides: bool) -> dict[str, list[Any]]:
+    changes = {name: list(pair) for name, pair in differences(older, newer).items()}
+    return (
+        {name: [masked({name: value})[name] for value in pair] for name, pair in changes.items()} if hides else changes
+    )

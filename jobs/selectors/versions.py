@@ -1,0 +1,58 @@
+"""The versions of a job's definition, and how two of them differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..core.audit import Action, Door
+from ..core.exceptions import VersionNotFound
+from ..core.json import is_same
+from ..definitions.validation import DEFINITION_FIELDS, POLICY_FIELDS
+from ..models import Job, JobVersion
+
+FIELDS = (*DEFINITION_FIELDS, "trigger", "paused", *POLICY_FIELDS)
+"""What a version has of a job: all that people write."""
+
+Definition = dict[str, Any]
+"""The values of `FIELDS`."""
+Differences = dict[str, tuple[Any, Any]]
+"""By field, the older value and the newer one; None where a version has no such field."""
+
+
+def whole_definition(job: Job) -> Definition:
+    """Return what people have written of a job."""
+    return {name: getattr(job, name) for name in FIELDS}
+
+
+def versions_of(job_id: str) -> list[JobVersion]:
+    """Return the versions of a job, or of one that was removed, the newest first.
+
+    The first is the present definition, also of a job that was changed without the services, as by a fixture.
+    """
+    found = list(JobVersion.objects.filter(job_id=job_id).order_by("-number"))
+    job = Job.objects.filter(pk=job_id).first()
+    is_kept = job is None or (found and found[0].number >= job.version)
+    return found if is_kept or job is None else [_unsaved(job), *found]
+
+
+def version_of(job_id: str, number: int) -> JobVersion:
+    """Return one version of a job. Raises `VersionNotFound`."""
+    for version in versions_of(job_id):
+        if version.number == number:
+            return version
+    raise VersionNotFound(f"there is no version {number} of job {job_id[:64]!r}")
+
+
+def differences(older: Mapping[str, Any], newer: Mapping[str, Any]) -> Differences:
+    """Return the fields in which two definitions differ, in the order of the newer one."""
+    names = [*newer, *(name for name in older if name not in newer)]
+    pairs = {name: (older.get(name), newer.get(name)) for name in names}
+    return {name: pair for name, pair in pairs.items() if not is_same(*pair)}
+
+
+def _unsaved(job: Job) -> JobVersion:
+    return JobVersion(
+        job_id=job.pk, number=job.version, at=job.updated_at, door=Door.CODE, action=Action.JOB_ADDED,
+        definition=whole_definition(job),
+    )  # fmt: skip

@@ -1,0 +1,26 @@
+"""Go back to a version of a job's definition."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from ..core.exceptions import JobNotFound
+from ..models import Job
+from ..selectors.versions import FIELDS, version_of
+from .jobs import Check, add_job, update_job
+
+
+def revert_job(job_id: str, number: int, *, now: datetime, check: Check | None = None) -> Job:
+    """Give a job the definition of its version `number` again, as a new version, and return the job.
+
+    Whether it is paused stays as it is. A job that was removed is added again, paused. Its time may have passed: then
+    it is completed. Raises `VersionNotFound`, a subclass of `InvalidRequest` where the definition is not valid any
+    more, and what `check` raises.
+    """
+    kept = version_of(job_id, number).definition
+    body: dict[str, Any] = {name: kept[name] for name in FIELDS if name in kept and name != "paused"}
+    try:
+        return update_job(job_id, body, now=now, allow_past=True, check=check, reverted_to=number)
+    except JobNotFound:
+        return add_job({**body, "id": job_id, "paused": True}, now=now, allow_past=True)
