@@ -209,13 +209,13 @@ def check_open_api(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
 
 
 def check_rate_limit(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
-    """Warn of a rate limit that each web process counts for itself (cronzimus.W006)."""
+    """Warn of a rate limit that each web process counts for itself (cronzimus.W007)."""
     backend = settings.CACHES.get("default", {}).get("BACKEND", "")
     if not conf.API_RATE_LIMIT or not backend.endswith(OWN_CACHES):
         return []
     message = "API_RATE_LIMIT is set, but no other process sees the cache 'default': each counts for itself."
     hint = "Set CACHES to a cache that all web processes share: the database's, Redis or Memcached."
-    return [CheckWarning(message, hint=hint, id="cronzimus.W006")]
+    return [CheckWarning(message, hint=hint, id="cronzimus.W007")]
 
 
 def check_urls(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:

@@ -120,6 +120,6 @@ def test_a_wrong_rate_is_refused(settings: Any, text: str) -> None:
 def test_a_cache_that_no_other_process_sees_is_warned_of(settings: Any) -> None:
     assert checks.check_rate_limit(None) == []
     settings.CRONZIMUS = {"API_RATE_LIMIT": "5/minute"}
-    assert [message.id for message in checks.check_rate_limit(None)] == ["cronzimus.W006"]
+    assert [message.id for message in checks.check_rate_limit(None)] == ["cronzimus.W007"]
     settings.CACHES = DATABASE
     assert checks.check_rate_limit(None) == []
