@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 
 import pytest
@@ -236,6 +237,22 @@ def test_new_runs_are_announced_and_do_not_push_in(admin):
     assert f'<a class="button" href="{RUNS}?">2 new runs — show</a>' in fragment
     assert '<p id="live-announcement" class="visually-hidden">2 new runs</p>' in fragment
     assert ids(admin.read(RUNS)) == ["3", "2", "1"]
+
+
+def test_a_poll_leaves_no_trace_in_the_links(admin):
+    make_run(id=1)
+    fragment = admin.client.get(RUNS, {"seen": "1", "trigger": "schedule"}, headers=POLL).content.decode()
+    assert "seen=" not in fragment.replace("data-live-url", "")[fragment.index("<h1>") :]
+    assert '<input type="hidden" name="filters" value="trigger=schedule">' in fragment
+
+
+def test_another_filter_begins_at_the_newest_run(admin):
+    for number in range(60):
+        make_run(id=number + 1, scheduled_time=after(number))
+    older = re.search(r'href="([^"]*)" rel="next"', admin.read(RUNS))[1].replace("&amp;", "&")
+    page = admin.client.get(RUNS + older).content.decode()
+    assert 'href="?status=running"' in page
+    assert f'action="{RUNS}{older}"'.replace("&", "&amp;") in page
 
 
 def test_only_new_runs_that_match_are_announced(admin):

@@ -48,6 +48,11 @@ class RunChangeList(RowActionChangeList):
     page: Page
     search: RunSearch
 
+    def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        """Keep what is no filter out of the links: another filter begins at the newest run, and shows new ones."""
+        super().__init__(request, *args, **kwargs)
+        self.params = {name: value for name, value in self.params.items() if name not in self.own_params}
+
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Run]:
         """Return the runs with the beginnings of their errors and reasons."""
         runs: QuerySet[Run] = super().get_queryset(request, exclude_parameters)
@@ -86,7 +91,9 @@ def run_list_context(changelist: RunChangeList, request: HttpRequest) -> dict[st
     model_admin: Any = changelist.model_admin
     site, times = model_admin.admin_site, Times.of(request)
     url, counted = model_url(site, Run, "changelist"), _counts(changelist, request)
-    query = changelist.get_query_string(remove=[CURSOR, SEEN])
+    query = changelist.get_query_string()
+    given = request.GET.get(CURSOR)
+    here = changelist.get_query_string({CURSOR: given}) if given else query
     allowed = model_admin.allowed(request)
     newest, new = _news(changelist, request)
     live = f"{query}&" if query != "?" else query
@@ -95,7 +102,7 @@ def run_list_context(changelist: RunChangeList, request: HttpRequest) -> dict[st
         "rows": run_rows(site, changelist.page.rows, times),
         "tabs": _tabs(changelist, counted),
         "chips": lists.chips(changelist),
-        "hidden": [(name, value) for name, value in lists.hidden(changelist) if name not in changelist.own_params],
+        "hidden": list(lists.hidden(changelist)),
         "query": changelist.query,
         "problems": changelist.search.problems,
         "limited": changelist.search.reads_rows,
@@ -106,7 +113,8 @@ def run_list_context(changelist: RunChangeList, request: HttpRequest) -> dict[st
         "exports": [(kind.upper(), f"{url}export/{kind}/{query}") for kind in export.KINDS],
         "allowed": allowed,
         "may_select": bool(allowed),
-        "action_url": request.get_full_path(),
+        "action_url": f"{url}{here}",
+        "filters": here.removeprefix("?"),
         "new": new,
         "new_url": f"{url}{query}",
         "live_url": f"{url}{live}{urlencode({SEEN: newest})}" if newest is not None else request.get_full_path(),
@@ -144,7 +152,7 @@ def _tabs(changelist: RunChangeList, counted: dict[str, int]) -> list[Link]:
     for name, label in TABS:
         number = counted.get(name)
         words = "" if number is None else f"{COUNTED:,}+" if number > COUNTED else f"{number:,}"
-        url = changelist.get_query_string({"status": name or None}, remove=[CURSOR, SEEN])
+        url = changelist.get_query_string({"status": name or None})
         links.append(Link(label, url, name == chosen, words, name == "failures" and bool(number)))
     return links
 
@@ -157,7 +165,7 @@ def _pager(changelist: RunChangeList, total: int | None) -> Pager:
         words = f"{shown:,}{many} runs, newest first"
 
     def url(cursor: Cursor | None) -> str:
-        return changelist.get_query_string({CURSOR: str(cursor)}, remove=[SEEN]) if cursor else ""
+        return changelist.get_query_string({CURSOR: str(cursor)}) if cursor else ""
 
     return Pager(words, url(page.newer), url(page.older))
 
