@@ -35,7 +35,7 @@ MAX_JOBS = 1000
 """Jobs whose runs a search finds at most."""
 MAX_ID = 2**63 - 1
 """The largest id that a database can be asked for."""
-UNINDEXED_SPAN = timedelta(days=7)
+UNINDEXED_SPAN = timedelta(hours=24)
 """How far back the runs are read one by one where no index helps."""
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import heapq
 import json
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from operator import add
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -23,6 +25,10 @@ HOUR = timedelta(hours=1)
 MICROSECOND = timedelta(microseconds=1)
 OFTEN = 200
 """A job with more fire times in a week is counted hour by hour, and is no part of a pile-up: it runs at any time."""
+RARE = 2 * (DAYS + 1)
+"""A job with at most so many fire times in a week is looked at for all of its days."""
+HOURS = 24 * (DAYS + 1)
+"""Hours that are counted, from midnight on (UTC)."""
 MANY = 5
 """Jobs that fire in one minute: from here on they are a pile-up."""
 NEEDED = ("id", "name", "trigger", "anchor", "next_run_time", "max_runs", "claimed_count")
@@ -99,17 +105,25 @@ def _has_left(job: Job, number: int) -> bool:
 
 def hours_of(jobs: Sequence[Job], now: datetime) -> Counter[datetime]:
     """Return how many fire times there are from `now` on in each hour of the week, by the beginning of the hour."""
-    start, found = _midnight(now), Counter[datetime]()
+    start = _midnight(now)
+    totals = [0] * HOURS
     for job, week in _weeks(jobs, start):
         assert job.next_run_time is not None  # noqa: S101
         first = max(job.next_run_time, now)
-        left = week.total if job.max_runs is None else max(job.max_runs - job.claimed_count, 0)
-        begin = max(int((first - start) / HOUR), 0)
-        for number in range(begin, len(week.hours)):
-            count = min(week.hours[number] if number > begin else week.after(first, start, begin), left)
-            if count:
-                found[start + HOUR * number] += count
-                left -= count
+        begin = min(int((first - start) / HOUR), HOURS - 1)
+        hours = [*[0] * begin, week.after(first, start, begin), *week.hours[begin + 1 :]]
+        if job.max_runs is not None:
+            hours = _limited(hours, max(job.max_runs - job.claimed_count, 0))
+        totals = list(map(add, totals, hours))
+    return Counter({start + HOUR * number: total for number, total in enumerate(totals) if total})
+
+
+def _limited(hours: Sequence[int], left: int) -> list[int]:
+    """Return the numbers of `hours` up to `left` in all."""
+    found = []
+    for number in hours:
+        found.append(min(number, left))
+        left -= found[-1]
     return found
 
 
@@ -119,9 +133,11 @@ def pile_ups(jobs: Sequence[Job], now: datetime, zone: ZoneInfo) -> list[PileUp]
     by_minute: dict[int, set[str]] = defaultdict(set)
     for job, week in _weeks(jobs, start):
         first = int(job.next_run_time.timestamp()) if job.next_run_time else 0
-        for instant in week.times:
-            if instant >= first:
-                by_minute[instant // 60].add(job.pk)
+        # Of jobs that fire every hour, a day tells as much as a week.
+        last = None if len(week.times) <= RARE else int((now + timedelta(days=1)).timestamp())
+        until = len(week.times) if last is None else bisect_left(week.times, last)
+        for instant in week.times[bisect_left(week.times, first) : until]:
+            by_minute[instant // 60].add(job.pk)
     by_clock: dict[tuple[int, int], list[tuple[int, set[str]]]] = defaultdict(list)
     for minute, names in by_minute.items():
         if len(names) >= MANY:
@@ -145,10 +161,6 @@ class _Week:
     hours: tuple[int, ...]
     times: tuple[int, ...]
 
-    @property
-    def total(self) -> int:
-        return sum(self.hours)
-
     def after(self, first: datetime, start: datetime, hour: int) -> int:
         """Return how many fire times of an hour are not before `first`."""
         end = start + HOUR * (hour + 1) - MICROSECOND
@@ -170,18 +182,17 @@ def _weeks(jobs: Sequence[Job], start: datetime) -> Iterator[tuple[Job, _Week]]:
 def _week(trigger_text: str, anchor: datetime, key: str, start: datetime, timezone: str) -> _Week:
     # Worked out once a day for each trigger: the hours of a week are far more work than the rest of the page.
     trigger = trigger_from(trigger_text, anchor=anchor, key=key)
-    hours = 24 * (DAYS + 1)
-    end = start + HOUR * hours - MICROSECOND
+    end = start + HOUR * HOURS - MICROSECOND
     if trigger.count(start - MICROSECOND, end) > OFTEN:
-        edges = [start + HOUR * number - MICROSECOND for number in range(hours + 1)]
-        counts = tuple(trigger.count(edges[number], edges[number + 1]) for number in range(hours))
+        edges = [start + HOUR * number - MICROSECOND for number in range(HOURS + 1)]
+        counts = tuple(trigger.count(edges[number], edges[number + 1]) for number in range(HOURS))
         return _Week(trigger, counts, ())
     times, at = [], trigger.next_after(start - MICROSECOND)
     while at is not None and at <= end:
         times.append(at)
         at = trigger.next_after(at)
     by_hour = Counter(int((at - start) / HOUR) for at in times)
-    return _Week(trigger, tuple(by_hour[number] for number in range(hours)), tuple(int(at.timestamp()) for at in times))
+    return _Week(trigger, tuple(by_hour[number] for number in range(HOURS)), tuple(int(at.timestamp()) for at in times))
 
 
 def _midnight(now: datetime) -> datetime:

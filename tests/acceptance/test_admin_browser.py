@@ -127,7 +127,7 @@ def test_a_row_is_paused_resumed_run_and_duplicated(tab):
     expect(tab.locator(".messagelist")).to_contain_text("Queued to run")
     shoot(tab, "jobs")
     tab.locator(".messagelist").get_by_role("link", name=re.compile("run")).click()
-    expect(tab.get_by_role("heading", name="Run")).to_be_visible()
+    expect(tab.get_by_role("heading", name="Run", level=1)).to_be_visible()
     assert Run.objects.get().actor == "ana"
 
 

@@ -159,15 +159,15 @@ def test_what_is_wrong_with_a_qualifier_is_said_and_nothing_is_shown(admin, quer
 
 
 def test_a_search_that_no_index_helps_looks_at_the_last_days_and_says_so(admin):
-    for number, days in enumerate((1, 8)):
-        at = NOW - timedelta(days=days)
+    for number, hours in enumerate((23, 25)):
+        at = NOW - timedelta(hours=hours)
         make_run(id=number + 1, status="succeeded", scheduled_time=at, started_at=at, finished_at=after(60, at))
     page = admin.read(RUNS, q="took:>30s")
     assert ids(page) == ["1"]
-    assert "The last 7 days are searched." in text(page)
+    assert "The last 24 hours are searched." in text(page)
     page = admin.read(RUNS, q="took:>30s since:30d")
     assert ids(page) == ["1", "2"]
-    assert "days are searched" not in text(page)
+    assert "are searched" not in text(page)
 
 
 def test_a_search_that_finds_very_many_jobs_shows_the_runs_of_some(admin, monkeypatch):
@@ -192,12 +192,20 @@ def test_a_strange_address_breaks_nothing(admin, query):
     assert admin.client.get(RUNS, query, follow=True).status_code == 200
 
 
-def test_the_tabs_have_counts_that_follow_the_other_filters(admin):
+def test_the_tabs_have_counts_that_follow_the_times(admin):
     for number, status in enumerate(("failed", "lost", "missed", "running", "succeeded", "cancelled")):
         make_run("a", status=status, scheduled_time=after(number), started_at=NOW)
     make_run("b", status="failed")
     assert tabs(admin.read(RUNS)) == "All 7 Running 1 Queued 0 Failed 3 Did not run 1 Cancelled 1 Succeeded"
-    assert tabs(admin.read(RUNS, job="a", status="running")).startswith("All 6 Running 1 Queued 0 Failed 2")
+    assert tabs(admin.read(RUNS, since="1h", status="running")).startswith("All 7 Running 1 Queued 0 Failed 3")
+
+
+def test_what_costs_as_much_as_the_list_is_counted_for_the_chosen_tab_alone(admin):
+    for number, status in enumerate(("failed", "lost", "missed")):
+        make_run("a", status=status, scheduled_time=after(number))
+    make_run("b", status="failed")
+    assert tabs(admin.read(RUNS, job="a", status="failures")).startswith("All Running Queued Failed 2 Did not run")
+    assert tabs(admin.read(RUNS, q="job:a")).startswith("All 3 Running Queued Failed Did")
     assert tabs(admin.read(RUNS, q="took:>1s")).startswith("All Running Queued Failed")
 
 

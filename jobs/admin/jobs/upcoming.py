@@ -25,7 +25,7 @@ from ..times import Times
 if TYPE_CHECKING:
     from .admin import JobAdmin
 
-SHOWN = 200
+SHOWN = 100
 """Jobs whose next fire times the list shows."""
 OF_HOUR = 500
 """Fire times of one hour that the list shows at most."""

@@ -35,6 +35,8 @@ TABS = (
     ("cancelled", "Cancelled"), ("succeeded", "Succeeded"),
 )  # fmt: skip
 """The tabs, by the values of the filter by status."""
+CHEAP = {"status", "since", "from", "to"}
+"""Filters beside which all tabs are counted off indexes."""
 UNCOUNTED = {"succeeded"}
 """Tabs whose runs no index tells apart."""
 ANNOUNCED = 100
@@ -135,11 +137,15 @@ def _news(changelist: RunChangeList, request: HttpRequest) -> tuple[int | None, 
 
 
 def _counts(changelist: RunChangeList, request: HttpRequest) -> dict[str, int]:
-    """Return how many runs the tabs have; nothing where rows would have to be read for it."""
-    search = changelist.search
-    if search.problems or search.reads_rows or search.error or search.longer or search.shorter or search.status:
+    """Return how many runs the tabs have: all of them, if nothing but times narrows the list; or the chosen one alone.
+
+    Nothing is counted where rows would have to be read for it.
+    """
+    search, runs = changelist.search, changelist.queryset
+    if search.problems or search.reads_rows or search.error or search.longer or search.shorter:
         return {}
-    runs = changelist.queryset
+    if changelist.query or not changelist.params.keys() <= CHEAP:
+        return capped_counts({changelist.params.get("status", ""): runs})
     if changelist.params.get("status"):
         runs = changelist.get_queryset(request, exclude_parameters=[StatusFilter.parameter_name])
     wanted = {name: runs if not name else with_status(cast(RunQuerySet, runs), name) for name, _ in TABS}
