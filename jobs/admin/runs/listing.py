@@ -53,7 +53,9 @@ class RunChangeList(RowActionChangeList):
     def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         """Keep what is no filter out of the links: another filter begins at the newest run, and shows new ones."""
         super().__init__(request, *args, **kwargs)
-        self.params = {name: value for name, value in self.params.items() if name not in self.own_params}
+        for name in self.own_params:
+            self.params.pop(name, None)
+            self.filter_params.pop(name, None)
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Run]:
         """Return the runs with the beginnings of their errors and reasons."""
