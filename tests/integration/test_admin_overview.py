@@ -132,7 +132,7 @@ def test_fire_times_that_did_not_run_are_told_by_reason(admin):
 def test_the_next_fire_times_come_up(admin):
     well("b", next_run_time=after(90))
     well("a", next_run_time=after(30))
-    assert "Coming up a in 30 s 12:00:30 b in 1 min 30 s 12:01:30" in text(admin.read(OVERVIEW))
+    assert "Coming up Next 7 days a in 30 s 12:00:30 b in 1 min 30 s 12:01:30" in text(admin.read(OVERVIEW))
 
 
 def test_recent_failures_name_the_attempt_and_whether_it_recovered(admin):
