@@ -23,6 +23,7 @@ from django.db import DataError, connection
 
 from .. import services
 from ..core.exceptions import InvalidFunction
+from ..core.secrets import KEY as SECRET
 from ..functions import registry
 from ..models import Job
 
@@ -109,6 +110,7 @@ class Statement(NamedTuple):
     converters: dict[int, tuple[list[Any], Any]]
     func: int
     paused_until: int
+    arguments: tuple[int, ...]
 
 
 Shown = tuple[bytes, str]
@@ -116,11 +118,11 @@ Shown = tuple[bytes, str]
 _shown: dict[tuple[object, ...], Shown] = {}
 
 
-def show_job(job_id: str, now: datetime, show: Callable[[Job, datetime], Shown]) -> Shown:
-    """Return what `show` makes of the job `job_id` at `now`. Raises `JobNotFound`."""
+def show_job(job_id: str, now: datetime, show: Callable[[Job, datetime], Shown], *, hides: bool) -> Shown:
+    """Return what `show` makes of the job `job_id` at `now`, with secrets masked or not. Raises `JobNotFound`."""
     statement = _statement(connection.vendor)
     row = _read(statement, job_id)
-    key = _key(statement, row, now)
+    key = _key(statement, row, now, hides)
     shown = None if key is None else _shown.get(key)
     if shown is None:
         shown = show(_job(statement, row), now)
@@ -131,15 +133,15 @@ def show_job(job_id: str, now: datetime, show: Callable[[Job, datetime], Shown])
     return shown
 
 
-def _key(statement: Statement, row: Row, now: datetime) -> tuple[object, ...] | None:
+def _key(statement: Statement, row: Row, now: datetime, hides: bool) -> tuple[object, ...] | None:
     """Return all that depends on: the row, the function, the time zone, and the day, on which warnings depend.
 
-    None if it depends on the instant too, or on what is missing.
+    None if it depends on the instant too, on what is missing, or on secrets, which may be there a moment later.
     """
-    if row[statement.paused_until] is not None:
+    if row[statement.paused_until] is not None or any(SECRET in str(row[place]) for place in statement.arguments):
         return None
     try:
-        return row, registry.lookup(row[statement.func]), settings.TIME_ZONE, now.date()
+        return row, registry.lookup(row[statement.func]), settings.TIME_ZONE, now.date(), hides
     except InvalidFunction:
         return None
 
@@ -170,4 +172,11 @@ def _statement(vendor: str) -> Statement:
     sql, _ = compiler.as_sql()
     columns: list[Any] = [column for column, *_ in compiler.select]
     names = [column.target.attname for column in columns]
-    return Statement(sql, names, compiler.get_converters(columns), names.index("func"), names.index("paused_until"))
+    return Statement(
+        sql,
+        names,
+        compiler.get_converters(columns),
+        names.index("func"),
+        names.index("paused_until"),
+        (names.index("args"), names.index("kwargs")),
+    )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
+from functools import partial
+from typing import Any
 
 from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
+from ..models import Job
 from ..models.job import JobQuerySet
 from ..selectors.job_list import Wanted, wanted_jobs
 from .rendering import to_json
@@ -19,29 +22,34 @@ JSON = "application/json"
 """The type of the response."""
 
 
-def list_in_full(wanted: Wanted, fields: Collection[str], *, now: datetime) -> tuple[HttpResponseBase, int]:
+def list_in_full(
+    wanted: Wanted, fields: Collection[str], *, now: datetime, hides: bool
+) -> tuple[HttpResponseBase, int]:
     """Return the response with the `fields` of the jobs that are `wanted`, by id, and how many are on all pages.
+
+    With `hides`, texts among the arguments that look secret are masked.
 
     A page with a limit is made as a whole, so that it has an entity tag. A list without one is streamed: it may be
     larger than the memory.
     """
     jobs = wanted_jobs(wanted, now)
     total = jobs.count()
+    show = partial(job_detail, now=now, fields=fields, hides=hides)
     if wanted.limit is None:
         left = max(total - wanted.offset, 0)
-        return StreamingHttpResponse(_array(jobs, wanted.offset, left, fields, now), content_type=JSON), total
-    body = b"".join(_array(jobs, wanted.offset, wanted.limit, fields, now))
+        return StreamingHttpResponse(_array(jobs, wanted.offset, left, show), content_type=JSON), total
+    body = b"".join(_array(jobs, wanted.offset, wanted.limit, show))
     return HttpResponse(body, content_type=JSON), total
 
 
-def _array(jobs: JobQuerySet, offset: int, left: int, fields: Collection[str], now: datetime) -> Iterator[bytes]:
+def _array(jobs: JobQuerySet, offset: int, left: int, show: Callable[[Job], dict[str, Any]]) -> Iterator[bytes]:
     yield b"["
     after, comma = "", b""
     while left > 0:
         part = list(jobs.filter(id__gt=after)[offset : offset + min(PART, left)])
         if not part:
             break
-        yield comma + b",".join(to_json(job_detail(job, now, fields)) for job in part)
+        yield comma + b",".join(to_json(show(job)) for job in part)
         after, offset, comma = part[-1].pk, 0, b","
         left -= len(part)
     yield b"]"

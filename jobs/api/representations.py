@@ -12,6 +12,7 @@ from typing import Any
 from ..core.exceptions import CronzimusError
 from ..core.output import read_from
 from ..core.runs import FINISHED
+from ..core.secrets import masked
 from ..core.triggers import TriggerWarning
 from ..definitions import validation
 from ..definitions.arguments import with_placeholders
@@ -46,10 +47,15 @@ RUN_COLUMNS = (
 """What is shown of a run in a list, in this order."""
 
 
-def job_detail(job: Job, now: datetime, fields: Collection[str] = JOB_FIELDS) -> dict[str, Any]:
-    """Return the `fields` of a job at `now`. Damaged values are shown as they are stored."""
+def job_detail(job: Job, now: datetime, fields: Collection[str] = JOB_FIELDS, *, hides: bool = False) -> dict[str, Any]:
+    """Return the `fields` of a job at `now`. Damaged values are shown as they are stored.
+
+    With `hides`, texts among the arguments that look secret are masked.
+    """
     state, error = job_state(job, now)
     args, kwargs = _arguments(job)
+    if hides:
+        args, kwargs = masked(args), masked(kwargs)
     shown = {
         "id": job.id,
         "name": job.name,

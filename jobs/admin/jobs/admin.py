@@ -17,9 +17,11 @@ from django.urls import URLPattern
 
 from ... import services
 from ...core.exceptions import CronzimusError, JobExists, JobNotFound
+from ...core.secrets import masked
 from ...models import Job
 from ...models.job import SEARCHED, JobQuerySet
 from ...selectors import states
+from ...selectors.warnings import secret_warnings
 from .. import export
 from ..lists import list_page
 from ..overview.views import overview
@@ -115,6 +117,13 @@ class JobAdmin(RowActionAdmin):
         self.require(request, "pause")
         return resume_dialog(self, request, self.get_object(request, unquote(object_id)))
 
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Job | None:
+        """Return one job; what looks secret of its arguments is masked for those who may not change it."""
+        job: Job | None = super().get_object(request, object_id, from_field)
+        if job is not None and not self.has_change_permission(request, job):
+            job.args, job.kwargs = masked(job.args), masked(job.kwargs)
+        return job
+
     def get_fieldsets(self, request: HttpRequest, obj: Job | None = None) -> Any:
         """Return the inputs of the form by section."""
         return form_sections(obj)
@@ -207,6 +216,8 @@ class JobAdmin(RowActionAdmin):
         else:
             obj.pk = services.add_job({**form.body, "paused": paused}, now=form.now).pk
         obj.refresh_from_db()
+        for warning in secret_warnings(obj.args, obj.kwargs):
+            self.message_user(request, warning.message, messages.WARNING)
         self.message_user(request, f"Schedule of {obj.pk}: {next_run(obj, form.now)}.")
         if "_saverun" in request.POST:
             perform(self, request, JOB_ACTIONS["run"], [obj.pk], self.logged_row, {})

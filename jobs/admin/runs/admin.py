@@ -13,6 +13,7 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.urls import URLPattern
 
+from ...core.secrets import masked
 from ...models import Job, Run
 from .. import export
 from ..base import ReadOnlyAdmin
@@ -40,10 +41,15 @@ class RunAdmin(ReadOnlyAdmin, RowActionAdmin):
     most_at_once = 1000
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Run | None:
-        """Return a run with whether its job still exists."""
+        """Return a run with whether its job still exists.
+
+        What looks secret of its arguments is masked for those who may not change jobs.
+        """
         run: Run | None = super().get_object(request, object_id, from_field)
         if run is not None:
             vars(run)["job_exists"] = Job.objects.filter(pk=run.job_id).exists()
+            if not request.user.has_perm("cronzimus.change_job"):
+                run.args, run.kwargs = masked(run.args), masked(run.kwargs)
         return run
 
     def has_cancel_permission(self, request: HttpRequest) -> bool:

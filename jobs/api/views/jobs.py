@@ -85,7 +85,8 @@ class JobViewSet(SchedulerView, ViewSet):
         wanted = Wanted(**given, reached=access_of(request).tags)
         response: HttpResponseBase
         if full or fields:
-            response, total = list_in_full(wanted, fields or JOB_FIELDS, now=self.now)
+            hides = not access_of(request).allows("change_job")
+            response, total = list_in_full(wanted, fields or JOB_FIELDS, now=self.now, hides=hides)
         else:
             page = list_jobs(wanted, now=self.now)
             response = HttpResponse(page.body, content_type="application/json", headers={"ETag": page.tag})
@@ -105,10 +106,11 @@ class JobViewSet(SchedulerView, ViewSet):
     def retrieve(self, request: Request, job_id: str) -> HttpResponse:
         """Show a job, or the fields of it that the query names."""
         fields = query.query_of(request, {"fields": query.names_of(JOB_FIELDS)})["fields"]
+        hides = not access_of(request).allows("change_job")
         if fields is None:
-            body, tag = show_job(job_id, self.now, _shown)
+            body, tag = show_job(job_id, self.now, partial(_shown, hides=hides), hides=hides)
         else:
-            body, tag = _shown(services.get_job(job_id), self.now, fields)
+            body, tag = _shown(services.get_job(job_id), self.now, fields, hides=hides)
         return HttpResponse(body, content_type="application/json", headers={"ETag": tag})
 
     def update(self, request: Request, job_id: str) -> Response:
@@ -208,8 +210,8 @@ class JobFallbackView(SchedulerView):
         raise Http404
 
 
-def _shown(job: Job, now: datetime, fields: Collection[str] = JOB_FIELDS) -> Shown:
-    body = to_json(job_detail(job, now, fields))
+def _shown(job: Job, now: datetime, fields: Collection[str] = JOB_FIELDS, *, hides: bool) -> Shown:
+    body = to_json(job_detail(job, now, fields, hides=hides))
     return body, job_tag(job.version, body)
 
 
