@@ -2,7 +2,16 @@
 
 import os
 import signal
+from pathlib import Path
 from typing import Any
+
+import dotenv
+
+dotenv.load_dotenv(Path(__file__).with_name(".env"))  # as the settings do: `make run` and a server read one file
+if os.environ.get("LOG_FORMAT") == "json":
+    from cronzimus_site.logs import gunicorn_configuration
+
+    logconfig_dict = gunicorn_configuration()
 
 # No thread waits for a client that sends nothing, or sends slowly.
 worker_class = "cronzimus_site.webworker.BufferingWorker"

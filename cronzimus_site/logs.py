@@ -1,12 +1,26 @@
-"""What the product's log leaves out."""
+"""The product's log: what each line has, as text or as JSON, and the ids of requests."""
 
 from __future__ import annotations
 
 import logging
+import re
+import secrets
+from collections.abc import Callable
 from typing import Any
 
+from django.core.signals import request_finished
+from django.http import HttpRequest, HttpResponse
+
+from jobs.core.log_context import AddContext, request_id
+
+FORMATS = ("text", "json")
+"""What LOG_FORMAT may be."""
 MAX_CHARACTERS = 300
 """Characters of one value in a line of the log, such as the path of a request."""
+HEADER = "X-Request-ID"
+"""The header with the id of a request, of the request itself and of its answer."""
+REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+"""What can be the id of a request. Any other is replaced: it comes from a client, and goes into the log."""
 
 
 class ShortValues(logging.Filter):
@@ -23,3 +37,78 @@ def _short(value: Any) -> Any:
     if isinstance(value, str) and len(value) > MAX_CHARACTERS:
         return f"{value[:MAX_CHARACTERS]}… ({len(value):,} characters)"
     return value
+
+
+def formatter(log_format: str) -> dict[str, Any]:
+    """Return the formatter of a format of `FORMATS`, as `logging.config` takes it."""
+    if log_format == "text":
+        return {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}
+    from pythonjsonlogger.core import RESERVED_ATTRS  # here: text needs none of it
+
+    return {
+        "()": "pythonjsonlogger.json.JsonFormatter",
+        "fmt": ["levelname", "name", "message"],
+        "rename_fields": {"levelname": "level", "name": "logger", "exc_info": "exception", "stack_info": "stack"},
+        "timestamp": "time",
+        # Django adds the object of the request, which its id replaces.
+        "reserved_attrs": [*RESERVED_ATTRS, "request"],
+    }
+
+
+def configuration(log_format: str, level: str) -> dict[str, Any]:
+    """Return Django's setting LOGGING: all lines go to standard error, from `level` on."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": formatter(log_format)},
+        "filters": {"short": {"()": ShortValues}, "context": {"()": AddContext}},
+        "handlers": {
+            "console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["short", "context"]}
+        },
+        "root": {"handlers": ["console"], "level": level},
+        "loggers": {"django": {"handlers": [], "level": "INFO", "propagate": True}},
+    }
+
+
+def gunicorn_configuration() -> dict[str, Any]:
+    """Return gunicorn's setting `logconfig_dict`, with which its own lines are JSON, too."""
+    return {
+        "formatters": {"line": formatter("json")},
+        "handlers": {
+            "errors": {"class": "logging.StreamHandler", "formatter": "line"},
+            "requests": {"class": "logging.StreamHandler", "formatter": "line", "stream": "ext://sys.stdout"},
+        },
+        "root": {"handlers": ["errors"], "level": "INFO"},
+        "loggers": {
+            "gunicorn.error": {"handlers": ["errors"], "level": "INFO", "propagate": False},
+            "gunicorn.access": {"handlers": ["requests"], "level": "INFO", "propagate": False},
+        },
+    }
+
+
+class RequestIdMiddleware:
+    """Gives each request an id, which the answer and all lines of the log about it have.
+
+    It is that of the header X-Request-ID where a proxy or the client sent one. It comes first of all middleware.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        """Keep what handles the request."""
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Answer, with the id in a header."""
+        given = request.headers.get(HEADER, "")
+        chosen = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+        request_id.set(chosen)
+        response = self.get_response(request)
+        response.headers[HEADER] = chosen
+        return response
+
+
+def _forget_request(**_: Any) -> None:
+    # Not when the middleware ends: after it Django logs a status of 400 and more.
+    request_id.set("")
+
+
+request_finished.connect(_forget_request, dispatch_uid="cronzimus_site.logs")

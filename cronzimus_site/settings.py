@@ -10,6 +10,7 @@ import dj_database_url
 from jobs.core.zone_data import use_newest_data
 
 from . import env as checks
+from . import logs
 
 # First of all, so that no process has read a zone from older data.
 use_newest_data()
@@ -32,6 +33,7 @@ CORS_ALLOWED_ORIGINS = env.texts("CORS_ALLOWED_ORIGINS", [], checks.are_named_or
 TIME_ZONE = env.text("TIME_ZONE", "UTC", checks.is_time_zone)
 PORT = env.number("PORT", 5000, checks.between(1, 65535))
 LOG_LEVEL = env.text("LOG_LEVEL", "INFO", checks.one_of(("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")))
+LOG_FORMAT = env.text("LOG_FORMAT", "text", checks.one_of(logs.FORMATS))
 # Lower case: it holds a password, and error pages of a development server show every setting.
 database_url = env.text("DATABASE_URL", "", checks.is_database_url) or f"sqlite:///{BASE_DIR / 'db.sqlite3'}"
 
@@ -119,6 +121,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "cronzimus_site.logs.RequestIdMiddleware",
     "cronzimus_site.csp.ContentSecurityPolicyMiddleware",
     "jobs.api.middleware.ErrorEnvelopeMiddleware",
     "jobs.api.middleware.ProbeMiddleware",
@@ -205,12 +208,4 @@ AUTH_PASSWORD_VALIDATORS = [
 
 # --- logging ---------------------------------------------------------------------------------------------------------
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "filters": {"short": {"()": "cronzimus_site.logs.ShortValues"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["short"]}},
-    "root": {"handlers": ["console"], "level": LOG_LEVEL},
-    "loggers": {"django": {"handlers": [], "level": "INFO", "propagate": True}},
-}
+LOGGING = logs.configuration(LOG_FORMAT, LOG_LEVEL)

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from .. import __version__
+from ..core import log_context
 from ..core.clock import Clock
 from ..core.zone_data import used_data
 from ..models import Scheduler
@@ -63,6 +64,7 @@ class Lease:
         beat, now = self._clock.monotonic(), self._clock.now()
         hostname = socket.gethostname()
         self.scheduler_id = f"{hostname[:100]}-{os.getpid()}-{secrets.token_hex(4)}"
+        log_context.set_for_process(scheduler=self.scheduler_id)
         Scheduler.objects.create(
             id=self.scheduler_id, hostname=hostname[:100], pid=os.getpid(), version=__version__,
             zone_data=used_data().version,

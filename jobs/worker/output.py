@@ -16,10 +16,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
-from typing import IO, Any, TextIO, cast
+from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
+from ..core import log_context
 from ..core.output import HEAD, LIMIT, TAIL, StoredOutput, mark
 from ..core.secrets import Masker
+
+if TYPE_CHECKING:
+    from ..scheduler.store.held import HeldRun
 
 MAX_PARTS = 1000
 """Pieces of text that are kept apart before they are joined: most are shorter than what Python needs to keep them."""
@@ -33,10 +37,11 @@ class Output:
     Secrets that the run was given are masked.
     """
 
-    __slots__ = ("_ended", "_head", "_head_size", "_lock", "_masker", "_size", "_tail", "_tail_size")
+    __slots__ = ("_ended", "_head", "_head_size", "_lock", "_masker", "_size", "_tail", "_tail_size", "run")
 
-    def __init__(self) -> None:
-        """Start empty."""
+    def __init__(self, run: HeldRun | None = None) -> None:
+        """Start empty. `run` is what lines of the log are said to be about."""
+        self.run = run
         self._head: list[str] = []
         self._tail: list[str] = []
         self._head_size = self._tail_size = self._size = 0
@@ -209,7 +214,8 @@ def capturing() -> Iterator[None]:
     handler.setFormatter(logging.Formatter("{levelname} {name}: {message}", style="{"))
     root = logging.getLogger()
     root.addHandler(handler)
-    with _threads_carry_output(), _records_are_masked(), open(os.devnull, "w") as nowhere:
+    context = log_context.asking(_run_of_line)
+    with context, _threads_carry_output(), _records_are_masked(), open(os.devnull, "w") as nowhere:
         # A stream is None where the process was started without it.
         sys.stdout, sys.stderr = (_Stream(stream or nowhere) for stream in streams)
         try:
@@ -219,10 +225,16 @@ def capturing() -> Iterator[None]:
             root.removeHandler(handler)
 
 
+def _run_of_line() -> dict[str, object]:
+    output = _current.get()
+    run = None if output is None else output.run
+    return {} if run is None else {"run": run.id, "job": run.job_id}
+
+
 @contextmanager
-def captured() -> Iterator[Output]:
+def captured(run: HeldRun | None = None) -> Iterator[Output]:
     """Keep what is printed and logged in this thread, and in those that it starts, in the `Output` returned."""
-    output = Output()
+    output = Output(run)
     token = _current.set(output)
     try:
         yield output

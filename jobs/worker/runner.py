@@ -89,7 +89,7 @@ def execute(
     arguments; None: references to secrets are still to be resolved. Never raises: whatever the function raises,
     `SystemExit` included, becomes the outcome.
     """
-    with captured() as output:
+    with captured(run) as output:
         activity = Activity(run, clock.now(), output)
         started(activity)
         before = prepare_connections()

@@ -1,10 +1,22 @@
-"""What the product's log leaves out."""
+"""What lines of the product's log have, and what they leave out."""
 
 from __future__ import annotations
 
+import io
+import json
 import logging
+import logging.config
+import threading
+from collections.abc import Iterator
+from typing import Any
 
-from cronzimus_site.logs import MAX_CHARACTERS, ShortValues
+import pytest
+
+from cronzimus_site.logs import MAX_CHARACTERS, ShortValues, formatter
+from jobs.core import log_context
+from jobs.core.log_context import AddContext
+from jobs.worker.output import captured, capturing
+from tests.fakes import held_run
 
 
 def line(*args: object) -> str:
@@ -25,3 +37,100 @@ def test_a_line_without_values_stays_as_it_is() -> None:
     record = logging.LogRecord("x", logging.INFO, "", 1, "started", None, None)
     assert ShortValues().filter(record)
     assert record.getMessage() == "started"
+
+
+# --- JSON ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def logger() -> Iterator[logging.Logger]:
+    """A logger whose lines are JSON with their context; `lines` reads them."""
+    dictionary = formatter("json")
+    made = logging.config.DictConfigurator({}).configure_formatter(dictionary)
+    handler = logging.StreamHandler(io.StringIO())
+    handler.setFormatter(made)
+    handler.addFilter(AddContext())
+    logger = logging.getLogger("test.json")
+    logger.addHandler(handler)
+    yield logger
+    logger.removeHandler(handler)
+
+
+def lines(logger: logging.Logger) -> list[dict[str, Any]]:
+    stream = logger.handlers[0].stream  # type: ignore[attr-defined]
+    return [json.loads(text) for text in stream.getvalue().splitlines()]
+
+
+def test_a_json_line_has_time_level_logger_and_message(logger: logging.Logger) -> None:
+    logger.warning("late by %d s", 5)
+    (found,) = lines(logger)
+    assert found.pop("time").endswith("+00:00")
+    assert found == {"level": "WARNING", "logger": "test.json", "message": "late by 5 s"}
+
+
+def test_a_json_line_has_the_fields_that_the_code_adds(logger: logging.Logger) -> None:
+    logger.warning("x", extra={"action": "run_queued", "run": 7})
+    (found,) = lines(logger)
+    assert (found["action"], found["run"]) == ("run_queued", 7)
+
+
+def test_an_exception_is_one_field_of_one_line(logger: logging.Logger) -> None:
+    try:
+        raise ValueError("no\nsuch thing")
+    except ValueError:
+        logger.exception("failed")
+    (found,) = lines(logger)
+    assert found["exception"].startswith("Traceback")
+
+
+@pytest.mark.parametrize("value", ["\udc80", "line\u2028break", object(), b"\xff", {1, 2}], ids=ascii)
+def test_any_value_can_be_logged(logger: logging.Logger, value: Any) -> None:
+    logger.warning("%s", value, extra={"value": value})
+    assert len(lines(logger)) == 1
+
+
+def test_the_object_of_a_request_is_left_out(logger: logging.Logger) -> None:
+    logger.warning("Not Found", extra={"request": object(), "status_code": 404})
+    (found,) = lines(logger)
+    assert "request" not in found
+    assert found["status_code"] == 404
+
+
+def test_what_a_function_logs_has_its_run_and_job(logger: logging.Logger) -> None:
+    with capturing(), captured(held_run(7, job_id="report")):
+        logger.warning("x")
+    (found,) = lines(logger)
+    assert (found["run"], found["job"]) == (7, "report")
+
+
+def test_what_a_thread_of_a_function_logs_has_its_run(logger: logging.Logger) -> None:
+    with capturing(), captured(held_run(7)):
+        thread = threading.Thread(target=logger.warning, args=["x"])
+        thread.start()
+        thread.join()
+    (found,) = lines(logger)
+    assert found["run"] == 7
+
+
+def test_between_runs_lines_have_no_run(logger: logging.Logger) -> None:
+    with capturing():
+        with captured(held_run(7)):
+            pass
+        logger.warning("x")
+    (found,) = lines(logger)
+    assert "run" not in found
+
+
+def test_the_scheduler_is_in_all_lines_of_its_process(logger: logging.Logger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_context, "_of_process", {})
+    log_context.set_for_process(scheduler="host-1")
+    logger.warning("x")
+    (found,) = lines(logger)
+    assert found["scheduler"] == "host-1"
+
+
+def test_what_a_line_says_of_itself_stays(logger: logging.Logger) -> None:
+    with capturing(), captured(held_run(7)):
+        logger.warning("x", extra={"run": 8})
+    (found,) = lines(logger)
+    assert found["run"] == 8

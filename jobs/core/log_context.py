@@ -1,0 +1,57 @@
+"""What a line of the log is about: the run, the job, the scheduler and the request that it comes from.
+
+Each part of the program that knows one of them is a source. `AddContext`, a filter for handlers of `logging`, asks the
+sources for each line; without it nothing is asked.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+Source = Callable[[], Mapping[str, object]]
+"""Returns the fields of a line that is logged now, in this thread: none where it knows of nothing."""
+
+request_id: ContextVar[str] = ContextVar("id of the current request", default="")
+"""The id of the request that is being answered; "" for none."""
+
+_of_process: dict[str, object] = {}
+_sources: list[Source] = []
+
+
+def set_for_process(**fields: object) -> None:
+    """Have all lines of this process from now on carry `fields`, such as the id of its scheduler."""
+    _of_process.update(fields)
+
+
+@contextmanager
+def asking(source: Source) -> Iterator[None]:
+    """Within this context lines carry the fields of `source`, too."""
+    _sources.append(source)
+    try:
+        yield
+    finally:
+        _sources.remove(source)
+
+
+def current() -> dict[str, object]:
+    """Return the fields of a line that is logged now."""
+    fields = dict(_of_process)
+    if request := request_id.get():
+        fields["request_id"] = request
+    for source in _sources:
+        fields.update(source())
+    return fields
+
+
+class AddContext(logging.Filter):
+    """Gives each record the fields `run`, `job`, `scheduler` and `request_id`, as far as they are known."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Add the fields that the record does not have."""
+        for name, value in current().items():
+            if name not in record.__dict__:
+                record.__dict__[name] = value
+        return True
