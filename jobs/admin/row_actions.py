@@ -16,6 +16,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from ..core.exceptions import CronzimusError
+from ..core.traces import traceparent_of
 from .base import actor_of, model_url
 from .request_time import request_now
 
@@ -25,12 +26,13 @@ NAMED = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """Who takes an action, when, on which site, and what the request says beside."""
+    """Who takes an action, when, on which site, in which trace (`core.traces`), and what the request says beside."""
 
     now: datetime
     actor: str
     site: AdminSite
     data: Mapping[str, Any] = field(default_factory=dict)
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +76,10 @@ def perform(
     """
     done: list[SafeString] = []
     refused: list[SafeString] = []
-    call = Call(now=request_now(request), actor=actor_of(request), site=admin.admin_site, data=data)
+    call = Call(
+        now=request_now(request), actor=actor_of(request), site=admin.admin_site, data=data,
+        traceparent=traceparent_of(request.headers.get("traceparent")),
+    )  # fmt: skip
     for key in keys:
         try:
             done.append(action.do(key, call))

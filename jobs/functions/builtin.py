@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command, get_commands
 from ..conf import conf
 from ..core.clock import SystemClock
 from .http import RequestFailed
-from .registry import Database, register
+from .registry import Database, RunContext, register
 
 if TYPE_CHECKING:
     from .http.client import Response
@@ -101,6 +101,8 @@ def http_request(
     expected_status: int | list[int] | None = None,
     timeout: float = 30,
     max_redirects: int = 5,
+    *,
+    context: RunContext | None = None,
 ) -> dict[str, Any]:
     """Make an HTTP request to a public address, or to one that JOB_HTTP_ALLOWED_NETWORKS allows.
 
@@ -113,17 +115,15 @@ def http_request(
 
     call = HttpCall(url, method, headers, body, json, expected_status, timeout, max_redirects)
     guard = _guard(timeout)
-    response = fetch(call.request(), guard, expected=call.expected, max_redirects=max_redirects)
+    request = call.request(context.traceparent if context else None)
+    response = fetch(request, guard, expected=call.expected, max_redirects=max_redirects)
     text = _text(response)
     kept = _shortened(text, MAX_KEPT)
     result = {
-        "status": response.status,
-        "elapsed": round(guard.elapsed(), 3),
-        "url": response.url.url,
-        "content_type": _content_type(response),
-        "body": kept,
+        "status": response.status, "elapsed": round(guard.elapsed(), 3), "url": response.url.url,
+        "content_type": _content_type(response), "body": kept,
         "truncated": len(kept) < len(text) or not response.complete,
-    }
+    }  # fmt: skip
     print(_line(call.method.upper(), response, result))  # noqa: T201 (what a job prints is its output)
     if response.status not in call.expected:
         answer = f"{response.status} {response.reason}".strip()

@@ -78,7 +78,8 @@ def shell(
     """Run a shell command; what it prints is the run's output, as it comes.
 
     `command` is a text for `shell -c`, or an array of words that runs without a shell. `env` is added to the
-    scheduler's environment. `cwd` is the folder; the default is the scheduler's. `stdin` is its standard input.
+    scheduler's environment, as is TRACEPARENT where a traced request asked for the run. `cwd` is the folder; the
+    default is the scheduler's. `stdin` is its standard input.
     Raises `CommandFailed` for an exit status other than 0, and for a signal. When the run is cancelled, the command and
     all that it started get SIGTERM, and SIGKILL 5 seconds later.
     """
@@ -88,7 +89,7 @@ def shell(
     own_group = context.executor != Executor.PROCESS
     process = subprocess.Popen(  # noqa: S603 (JOB_SHELL allows it)
         command if isinstance(command, list) else [shell, "-c", command],
-        env=os.environ | (env or {}), cwd=cwd, process_group=0 if own_group else None,
+        env=os.environ | _trace(context) | (env or {}), cwd=cwd, process_group=0 if own_group else None,
         stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
@@ -102,6 +103,10 @@ def shell(
         raise CommandFailed(f"the command was ended by {signal.Signals(-process.returncode).name}")
     if process.returncode:
         raise CommandFailed(f"the command exited with status {process.returncode}")
+
+
+def _trace(context: RunContext) -> dict[str, str]:
+    return {} if context.traceparent is None else {"TRACEPARENT": context.traceparent}
 
 
 def _converse(process: subprocess.Popen[bytes], data: bytes, context: RunContext) -> bool:

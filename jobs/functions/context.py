@@ -37,7 +37,8 @@ class RunContext:
     """The run that a function is called for.
 
     `scheduled_time` is the fire time, aware, in UTC. `attempt` counts from 1. `executor` names the executor that calls
-    the function. What is logged through `logger` is part of the run's output.
+    the function. What is logged through `logger` is part of the run's output. `traceparent` is the header that
+    continues the trace (W3C Trace Context) of the request that asked for the run; None where there is none.
     """
 
     run_id: int
@@ -45,6 +46,7 @@ class RunContext:
     scheduled_time: datetime
     attempt: int
     executor: str = Executor.THREAD
+    traceparent: str | None = None
     progress_made: tuple[int, int | None] | None = field(default=None, repr=False)
     on_progress: Callable[[int, int | None], None] | None = field(default=None, repr=False)
     noticed_cancel: bool = field(default=False, repr=False)

@@ -16,6 +16,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from ..core.runs import ACTIVE, EXCEPTIONAL, UNSCHEDULED, UNSUCCESSFUL, Executor, RunStatus, RunTrigger
+from ..core.traces import MAX_LENGTH
 from .fields import ActorField, StoredJSON
 
 
@@ -140,6 +141,8 @@ class Run(models.Model):
     output = models.TextField(blank=True, default="")
     # How many characters are left out after the head of a long output; null for none. `core.output` has the rules.
     output_omitted = models.PositiveBigIntegerField(null=True)
+    # That of the request that asked for the run (`core.traces`). Null and not "": runs of a schedule then take no room.
+    traceparent = models.CharField(max_length=MAX_LENGTH, null=True)  # noqa: DJ001
 
     objects = RunQuerySet.as_manager()
 

@@ -22,8 +22,18 @@ from .jobs import locked_job
 logger = logging.getLogger("cronzimus.services.runs")
 
 
-def run_job(job_id: str, *, now: datetime, actor: str = "", args: object = None, kwargs: object = None) -> Run:
+def run_job(
+    job_id: str,
+    *,
+    now: datetime,
+    actor: str = "",
+    args: object = None,
+    kwargs: object = None,
+    traceparent: str | None = None,
+) -> Run:
     """Queue a run of a job, paused or not, and return it. `args` and `kwargs` replace the job's own.
+
+    `traceparent` is that of the request that asks for it (`core.traces`).
 
     It starts at once, or when fewer than `max_instances` runs of the job are active. Raises `JobNotFound`, and
     `InvalidFunction` or `InvalidArguments` if it could not run.
@@ -36,7 +46,7 @@ def run_job(job_id: str, *, now: datetime, actor: str = "", args: object = None,
             job=job, func=job.func, status=RunStatus.QUEUED, trigger=RunTrigger.MANUAL, actor=actor,
             scheduled_time=_free_instant(job, now), queued_at=now, executor=executor_of(job),
             version=job.version, timeout=job.timeout, priority=job.priority, concurrency_group=job.concurrency_group,
-            args=given[0], kwargs=given[1],
+            args=given[0], kwargs=given[1], traceparent=traceparent,
         )  # fmt: skip
         run.save(force_insert=True)
         others = {name: (getattr(job, name), value) for name, value in (("args", args), ("kwargs", kwargs))
@@ -65,7 +75,7 @@ def cancel_run(run_id: int, *, now: datetime, actor: str = "") -> Run:
     return run
 
 
-def retry_run(run_id: int, *, now: datetime, actor: str = "") -> Run:
+def retry_run(run_id: int, *, now: datetime, actor: str = "", traceparent: str | None = None) -> Run:
     """Queue one more attempt of a run that has ended, with its arguments, and return it.
 
     A run whose scheduled time is damaged is tried again as a run of this instant. Raises `RunNotFound`, and `RunActive`
@@ -88,7 +98,7 @@ def retry_run(run_id: int, *, now: datetime, actor: str = "") -> Run:
             status=RunStatus.QUEUED, trigger=RunTrigger.RETRY, actor=actor, queued_at=now,
             attempt=max(numbers) + 1, fire_times=run.fire_times,
             executor=run.executor, version=run.version, timeout=run.timeout, priority=run.priority,
-            concurrency_group=run.concurrency_group,
+            concurrency_group=run.concurrency_group, traceparent=traceparent,
         )  # fmt: skip
         record(
             Action.RUN_RETRIED, now=now, job_id=run.job_id, object_id=again.pk,

@@ -14,12 +14,12 @@ from typing import Any
 from ..core.clock import Clock
 from ..core.exceptions import InvalidArguments
 from ..core.json import MAX_STORED_DEPTH, is_deeper
-from ..core.runs import RunStatus
+from ..core.runs import Executor, RunStatus
 from ..core.secrets import names_in
 from ..functions import registry, secrets
 from ..functions.context import Database, RunContext
 from ..scheduler.store.held import Called, HeldRun, Outcome
-from . import coroutines
+from . import coroutines, spans
 from .connections import look_again, prepare_connections, tidy_connections
 from .output import Output, captured, storable
 
@@ -50,6 +50,7 @@ class Activity:
             scheduled_time=run.scheduled_time,
             attempt=run.attempt,
             executor=run.executor,
+            traceparent=run.traceparent,
         )
 
     def cancel(self, reason: str) -> None:
@@ -122,9 +123,18 @@ def resolve(run: HeldRun) -> tuple[HeldRun, list[str]]:
 
 
 def _call(run: HeldRun, context: RunContext, *, check: bool) -> Any:
-    """Call the function. With `check` its own check comes before: it could not be asked while secrets were missing."""
     if not isinstance(run.args, list) or not isinstance(run.kwargs, dict):
         raise InvalidArguments("the stored arguments are damaged: args must be an array, and kwargs an object")
+    if spans.tracer() is None:
+        return _called(run, context, check)
+    with spans.span_of(run, context):
+        return _called(run, context, check)
+
+
+def _called(run: HeldRun, context: RunContext, check: bool) -> Any:
+    """Call the function. With `check` its own check comes before: it could not be asked while secrets were missing."""
+    if context.traceparent is not None and context.executor == Executor.PROCESS:
+        os.environ["TRACEPARENT"] = context.traceparent  # for what it starts; restored before the next run
     function = registry.lookup(run.func)
     if check:
         function.check(run.args, run.kwargs)

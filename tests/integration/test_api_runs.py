@@ -37,7 +37,7 @@ def test_a_run_that_succeeded(api: Api) -> None:
         "error": "",
     }  # fmt: skip
     assert api.get("/scheduler/runs")["results"] == [shown]
-    assert api.get(f"/scheduler/runs/{run.id}") == {**shown, "traceback": ""}
+    assert api.get(f"/scheduler/runs/{run.id}") == {**shown, "traceback": "", "traceparent": None}
 
 
 def test_a_run_that_waits(api: Api) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,11 +15,11 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def records(caplog: pytest.LogCaptureFixture) -> Iterator[list[logging.LogRecord]]:
+def lines(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
     """The lines of the log, with their context."""
     context = AddContext()
     caplog.handler.addFilter(context)
-    yield caplog.records
+    yield caplog
     caplog.handler.removeFilter(context)
 
 
@@ -48,9 +47,9 @@ def test_every_answer_has_the_id(path: str) -> None:
     assert answered(path, x_request_id="r1").headers[HEADER] == "r1"
 
 
-def test_the_line_about_a_refused_request_has_its_id(records: list[logging.LogRecord]) -> None:
+def test_the_line_about_a_refused_request_has_its_id(lines: pytest.LogCaptureFixture) -> None:
     answered("/nothing", x_request_id="r1")
-    assert [record.__dict__["request_id"] for record in records if record.name == "django.request"] == ["r1"]
+    assert [line.__dict__["request_id"] for line in lines.records if line.name == "django.request"] == ["r1"]
 
 
 def test_after_a_request_lines_have_no_id() -> None:

@@ -83,7 +83,11 @@ def test_an_exception_is_one_field_of_one_line(logger: logging.Logger) -> None:
     assert found["exception"].startswith("Traceback")
 
 
-@pytest.mark.parametrize("value", ["\udc80", "line\u2028break", object(), b"\xff", {1, 2}], ids=ascii)
+@pytest.mark.parametrize(
+    "value",
+    ["\udc80", "line\u2028break", object(), b"\xff", {1, 2}],
+    ids=["surrogate", "separator", "object", "bytes", "set"],
+)
 def test_any_value_can_be_logged(logger: logging.Logger, value: Any) -> None:
     logger.warning("%s", value, extra={"value": value})
     assert len(lines(logger)) == 1

@@ -58,7 +58,7 @@ def offered(job: Job) -> tuple[str, ...]:
 
 
 def _run(job_id: Any, call: Call) -> SafeString:
-    run = services.run_job(job_id, now=call.now, actor=call.actor)
+    run = services.run_job(job_id, now=call.now, actor=call.actor, traceparent=call.traceparent)
     return format_html("{} ({})", job_id, change_link(call.site, run, f"run {run.pk}"))
 
 

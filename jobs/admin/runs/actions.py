@@ -53,7 +53,7 @@ def _cancel(run_id: Any, call: Call) -> SafeString:
 
 
 def _retry(run_id: Any, call: Call) -> SafeString:
-    again = services.retry_run(_whole(run_id), now=call.now, actor=call.actor)
+    again = services.retry_run(_whole(run_id), now=call.now, actor=call.actor, traceparent=call.traceparent)
     return format_html(
         "run {} as {}", run_id, change_link(call.site, again, f"run {again.pk}, attempt {again.attempt}")
     )

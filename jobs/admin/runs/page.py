@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 
 from ...core.retries import attempts_allowed
 from ...core.runs import ACTIVE, UNSUCCESSFUL, Executor, RunStatus, RunTrigger
+from ...core.traces import trace_id
 from ...models import Job, Run, Scheduler
 from ...models.run import duration as length
 from ...selectors import states
@@ -255,6 +256,8 @@ def _facts(
         yield "Timeout", duration(timedelta(seconds=run.timeout)) if is_number else str(run.timeout)
     if run.concurrency_group:
         yield "Group", run.concurrency_group
+    if run.traceparent:
+        yield "Trace", trace_id(run.traceparent)
     if run.finished_at is not None:
         yield "Finished", times.ago(run.finished_at, zone)
     if run.reason:

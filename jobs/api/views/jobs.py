@@ -19,6 +19,7 @@ from ... import services
 from ...core.exceptions import InvalidArguments, InvalidRequest, JobExists, JobNotFound, PreconditionFailed
 from ...core.runs import JobState, Missed
 from ...core.times import parse_instant
+from ...core.traces import traceparent_of
 from ...definitions.validation import READ_ONLY_FIELDS, clean_job
 from ...models import Job
 from ...models.job import JOB_ID
@@ -184,7 +185,8 @@ class JobViewSet(SchedulerView, ViewSet):
             raise InvalidArguments(fields=wrong)
 
         def queue() -> dict[str, Any]:
-            run = services.run_job(job_id, now=self.now, actor=actor_of(request), **given)
+            traceparent = traceparent_of(request.headers.get("traceparent"))
+            run = services.run_job(job_id, now=self.now, actor=actor_of(request), traceparent=traceparent, **given)
             return _done(job_id, "queued", run_id=run.pk)
 
         return answer_once(request, given, self.now, queue)

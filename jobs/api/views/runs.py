@@ -20,6 +20,7 @@ from ... import services
 from ...core.exceptions import InvalidRequest, RunNotFound
 from ...core.output import HEAD
 from ...core.runs import Executor, RunStatus
+from ...core.traces import traceparent_of
 from ...models import Run
 from ...models.run import RunQuerySet
 from ...selectors.run_pages import Cursor, page_of, read_cursor
@@ -51,7 +52,7 @@ PAGE_PARAMETERS: dict[str, query.Reader] = {
     "format": query.one_of(("json", *EXPORTS)),
 }
 """What the query of each list of runs may have."""
-ONE_RUN = (*RUN_COLUMNS, "traceback")
+ONE_RUN = (*RUN_COLUMNS, "traceback", "traceparent")
 """What is shown of one run."""
 
 
@@ -77,8 +78,9 @@ class RunViewSet(SchedulerView, ViewSet):
     def retrieve(self, request: Request, run_id: str) -> Response:
         """Show a run without its output, or the fields of it that the query names."""
         fields = query.query_of(request, {"fields": query.names_of(ONE_RUN)})["fields"]
-        *row, traceback = _one(request, run_id, *RUN_FIELDS, "traceback")
-        return Response(picked({**representations.run(row), "traceback": traceback}, fields))
+        *row, traceback, traceparent = _one(request, run_id, *RUN_FIELDS, "traceback", "traceparent")
+        shown = {**representations.run(row), "traceback": traceback, "traceparent": traceparent}
+        return Response(picked(shown, fields))
 
     def log(self, request: Request, run_id: str) -> Response:
         """Show a run's output from a character on; ask again until it is finished."""
@@ -100,7 +102,8 @@ class RunViewSet(SchedulerView, ViewSet):
         body, number = optional_body_of(request), _number(request, run_id)
 
         def queue() -> dict[str, Any]:
-            run = services.retry_run(number, now=self.now, actor=actor_of(request))
+            traceparent = traceparent_of(request.headers.get("traceparent"))
+            run = services.retry_run(number, now=self.now, actor=actor_of(request), traceparent=traceparent)
             return {"id": number, "status": "queued", "run_id": run.pk, "attempt": run.attempt}
 
         return answer_once(request, body, self.now, queue)

@@ -47,10 +47,12 @@ class HttpCall:
             return range(200, 300)
         return self.expected_status if isinstance(self.expected_status, list) else [self.expected_status]
 
-    def request(self) -> Request:
-        """Return the request to send."""
+    def request(self, traceparent: str | None = None) -> Request:
+        """Return the request to send, with the header `traceparent` where it continues a trace."""
         given = self.headers or {}
         own = {"User-Agent": "Cronzimus", "Connection": "close"}
+        if traceparent is not None:
+            own["traceparent"] = traceparent
         body = None if self.body is None else self.body.encode()
         if self.json is not None:
             own["Content-Type"], body = "application/json", jsonlib.dumps(self.json).encode()

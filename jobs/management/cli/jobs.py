@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from ... import services
 from ...core.exceptions import CronzimusError
 from ...core.runs import FINISHED, JobState, RunStatus
 from ...core.times import parse_instant
+from ...core.traces import traceparent_of
 from ...definitions.triggers import trigger_of
 from ...models import Job, Run
 from ...selectors import states
@@ -59,7 +61,10 @@ def _show(options: dict[str, Any], out: Output) -> int:
 
 
 def _run(options: dict[str, Any], out: Output) -> int:
-    run = services.run_job(options["id"], now=now(), actor=actor(), args=options["positional"], kwargs=options["named"])
+    run = services.run_job(
+        options["id"], now=now(), actor=actor(), args=options["positional"], kwargs=options["named"],
+        traceparent=traceparent_of(os.environ.get("TRACEPARENT")),
+    )  # fmt: skip
     if not options["wait"]:
         out.json({"id": options["id"], "run_id": run.pk}) if out.as_json else out.line(f"run {run.pk} is queued")
         return 0

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ...core.runs import ACTIVE, RunStatus
 from . import bulk
 
-HELD_COLUMNS = "id, job_id, func, args, kwargs, scheduled_time, attempt, executor, timeout"
+HELD_COLUMNS = "id, job_id, func, args, kwargs, scheduled_time, attempt, executor, timeout, traceparent"
 """The columns of a run that `HeldRun.of` reads."""
 
 ACTIVE_SQL = ", ".join(f"'{status}'" for status in ACTIVE)
@@ -19,7 +19,7 @@ ACTIVE_SQL = ", ".join(f"'{status}'" for status in ACTIVE)
 class HeldRun(NamedTuple):
     """A run that a scheduler has claimed. It may start while `scheduler_id` is the id of the scheduler's lease.
 
-    `timeout` is in seconds, None for none.
+    `timeout` is in seconds, None for none. `traceparent` is that of the request that asked for the run.
     """
 
     id: int
@@ -32,15 +32,16 @@ class HeldRun(NamedTuple):
     executor: str
     timeout: int | None
     scheduler_id: str = ""
+    traceparent: str | None = None
 
     @classmethod
     def of(cls, row: Sequence[Any], scheduler_id: str) -> HeldRun:
         """Return the run of a raw row of `HELD_COLUMNS`, held by `scheduler_id`."""
-        run_id, job_id, func, args, kwargs, scheduled_time, attempt, executor, timeout = row
+        run_id, job_id, func, args, kwargs, scheduled_time, attempt, executor, timeout, traceparent = row
         return cls(
             id=run_id, job_id=job_id, func=func, args=bulk.from_json(args), kwargs=bulk.from_json(kwargs),
             scheduled_time=bulk.from_time(scheduled_time), attempt=attempt, executor=executor, timeout=timeout,
-            scheduler_id=scheduler_id,
+            scheduler_id=scheduler_id, traceparent=traceparent,
         )  # fmt: skip
 
 

@@ -1,0 +1,57 @@
+"""A span of OpenTelemetry for each run, in a process in which OpenTelemetry was set up."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+from ..functions.context import RunContext
+from ..scheduler.store.held import HeldRun
+
+
+@cache
+def tracer() -> Any:
+    """Return what makes spans; None where nobody has set OpenTelemetry up before the first run.
+
+    It is set up by `opentelemetry-instrument`, or by the project's own code. Nothing is imported here for it, so that
+    processes without it pay nothing.
+    """
+    api: Any = sys.modules.get("opentelemetry.trace")
+    if api is None or isinstance(api.get_tracer_provider(), api.ProxyTracerProvider):
+        return None
+    return api.get_tracer("cronzimus")
+
+
+@contextmanager
+def span_of(run: HeldRun, context: RunContext) -> Iterator[None]:
+    """Within this context a span of `run` is current: a child of the request's that asked for it, if one did.
+
+    `context.traceparent` is the span's from now on. The type of what is raised is on the span.
+    """
+    from opentelemetry.trace import SpanKind, Status, StatusCode
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    propagator = TraceContextTextMapPropagator()
+    parent = propagator.extract({"traceparent": run.traceparent} if run.traceparent else {})
+    attributes = {
+        "cronzimus.run.id": run.id, "cronzimus.job.id": run.job_id, "cronzimus.run.attempt": run.attempt,
+        "cronzimus.run.scheduled_time": run.scheduled_time.isoformat(), "cronzimus.scheduler.id": run.scheduler_id,
+        "code.function.name": run.func,
+    }  # fmt: skip
+    with tracer().start_as_current_span(
+        f"run {run.job_id}", parent, SpanKind.CONSUMER, attributes,
+        record_exception=False, set_status_on_exception=False,
+    ) as span:  # fmt: skip
+        carrier: dict[str, str] = {}
+        propagator.inject(carrier)
+        context.traceparent = carrier.get("traceparent", run.traceparent)
+        try:
+            yield
+        except BaseException as error:  # SystemExit fails a run as well
+            # Its message may hold secrets, which are masked in the record of the run alone.
+            span.add_event("exception", {"exception.type": type(error).__qualname__})
+            span.set_status(Status(StatusCode.ERROR, type(error).__qualname__))
+            raise
