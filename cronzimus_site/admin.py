@@ -62,7 +62,12 @@ class CronzimusAdminSite(AdminSite):
 
 
 def arrange(site: AdminSite) -> None:
-    """Leave out django-apscheduler's pages: ours show jobs and runs."""
+    """Leave out django-apscheduler's pages: ours show jobs and runs. Have the login say when it is locked."""
+    from axes.signals import user_locked_out
     from django_apscheduler.models import DjangoJob, DjangoJobExecution
 
+    from .lockout import LoginForm, log_lockout
+
     site.unregister([DjangoJob, DjangoJobExecution])
+    site.login_form = LoginForm
+    user_locked_out.connect(log_lockout, dispatch_uid="cronzimus_site.log_lockout")

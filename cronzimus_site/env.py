@@ -7,6 +7,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterable
 from importlib.util import find_spec
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -72,6 +73,10 @@ class Environment:
     def json(self, name: str, default: Any, check: Check | None = None) -> Any:
         """Return what a variable says in JSON."""
         return self._read(name, _json, default, check)
+
+    def refuse(self, name: str, problem: str) -> None:
+        """Note what is wrong with a variable that goes with others."""
+        self._wrong[name] = problem
 
     def close(self) -> None:
         """Raise `ImproperlyConfigured`, naming each variable that has a wrong value and what is wrong with it."""
@@ -196,6 +201,34 @@ def are_named_origins(values: list[str]) -> None:
         sent = value.lower().removesuffix(f":{usual}")
         if value != sent:
             raise ValueError(f"browsers send {value!r} as {sent!r}; write it so.")
+
+
+def are_networks(values: list[str]) -> None:
+    """Check that `values` are IP addresses or networks."""
+    for value in values:
+        try:
+            ip_network(value)
+        except ValueError:
+            raise ValueError(f"{value!r} is not an address or a network, such as 127.0.0.1 or 10.0.0.0/24.") from None
+
+
+def is_header(value: str) -> None:
+    """Check that `value` is the name of an HTTP header, or empty. Servers drop names with an underscore."""
+    if value and not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", value):
+        raise ValueError(f"{value!r} is not the name of a header, such as X-Auth-Request-User.")
+
+
+def are_roles(roles: Iterable[str]) -> Check:
+    """Return a check that a JSON object has names of groups, each with one of `roles`."""
+    allowed = tuple(roles)
+
+    def check(value: Any) -> None:
+        holds(dict)(value)
+        for group, role in value.items():
+            if role not in allowed:
+                raise ValueError(f"{group!r}: {role!r} is not one of {', '.join(allowed)}.")
+
+    return check
 
 
 def are_modules(values: list[str]) -> None:

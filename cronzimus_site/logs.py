@@ -66,7 +66,8 @@ def configuration(log_format: str, level: str) -> dict[str, Any]:
             "console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["short", "context"]}
         },
         "root": {"handlers": ["console"], "level": level},
-        "loggers": {"django": {"handlers": [], "level": "INFO", "propagate": True}},
+        # Of logins the product has lines of its own.
+        "loggers": {"django": {"handlers": [], "level": "INFO", "propagate": True}, "axes": {"level": "CRITICAL"}},
     }
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import dj_database_url
 
+from jobs.core.roles import ROLES
 from jobs.core.zone_data import use_newest_data
 
 from . import env as checks
@@ -34,6 +36,12 @@ TIME_ZONE = env.text("TIME_ZONE", "UTC", checks.is_time_zone)
 PORT = env.number("PORT", 5000, checks.between(1, 65535))
 LOG_LEVEL = env.text("LOG_LEVEL", "INFO", checks.one_of(("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")))
 LOG_FORMAT = env.text("LOG_FORMAT", "text", checks.one_of(logs.FORMATS))
+TRUSTED_PROXIES = env.texts("TRUSTED_PROXIES", [], checks.are_networks)
+PROXY_USER_HEADER = env.text("PROXY_USER_HEADER", "", checks.is_header)
+PROXY_GROUPS_HEADER = env.text("PROXY_GROUPS_HEADER", "", checks.is_header)
+PROXY_ROLES = env.json("PROXY_ROLES", {}, checks.are_roles(role.removeprefix("Cronzimus ") for role in ROLES))
+LOGIN_FAILURES = env.number("LOGIN_FAILURES", 5, checks.between(0, 1000))
+LOGIN_LOCK_MINUTES = env.number("LOGIN_LOCK_MINUTES", 15, checks.between(1, 1440))
 # Lower case: it holds a password, and error pages of a development server show every setting.
 database_url = env.text("DATABASE_URL", "", checks.is_database_url) or f"sqlite:///{BASE_DIR / 'db.sqlite3'}"
 
@@ -66,6 +74,10 @@ CRONZIMUS: dict[str, Any] = {
     "JOB_HTTP_ALLOWED_NETWORKS": env.texts("JOB_HTTP_ALLOWED_NETWORKS", []),
 }
 
+if PROXY_USER_HEADER and not TRUSTED_PROXIES:
+    env.refuse("PROXY_USER_HEADER", "name the address of the proxy in TRUSTED_PROXIES, such as 127.0.0.1.")
+if PROXY_GROUPS_HEADER and not (PROXY_USER_HEADER and PROXY_ROLES):
+    env.refuse("PROXY_GROUPS_HEADER", "goes with PROXY_USER_HEADER and PROXY_ROLES; set them, too.")
 env.close()
 
 # --- database --------------------------------------------------------------------------------------------------------
@@ -117,6 +129,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_apscheduler",
     "rest_framework",
+    "axes",
     "cronzimus_site",  # for `manage.py up`, and the cache's table
 ]
 
@@ -133,6 +146,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",  # the last one: it sees what the login answers
 ]
 
 if CORS_ALLOWED_ORIGINS:
@@ -205,6 +219,30 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
+
+# --- logins ----------------------------------------------------------------------------------------------------------
+
+AUTHENTICATION_BACKENDS = ["cronzimus_site.lockout.LockoutBackend", "django.contrib.auth.backends.ModelBackend"]
+if PROXY_USER_HEADER:
+    AUTHENTICATION_BACKENDS.insert(0, "cronzimus_site.proxy.ProxyUserBackend")
+    MIDDLEWARE.insert(
+        MIDDLEWARE.index("django.contrib.auth.middleware.AuthenticationMiddleware") + 1,
+        "cronzimus_site.proxy.ProxyUserMiddleware",
+    )
+
+# A name and an address together, so that nobody can lock a user out from elsewhere.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_ENABLED = LOGIN_FAILURES > 0
+AXES_FAILURE_LIMIT = LOGIN_FAILURES
+AXES_COOLOFF_TIME = timedelta(minutes=LOGIN_LOCK_MINUTES)
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # so that the time that the page names is right
+AXES_RESET_ON_SUCCESS = True
+AXES_CLIENT_IP_CALLABLE = "cronzimus_site.proxy.client_address"
+AXES_WHITELIST_CALLABLE = "cronzimus_site.proxy.is_login_of_proxy"
+AXES_LOCKOUT_CALLABLE = "cronzimus_site.lockout.locked_response"
+AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "csrfmiddlewaretoken"]
+AXES_DISABLE_ACCESS_LOG = True  # it would grow with each login
+AXES_ENABLE_ADMIN = AXES_VERBOSE = False
 
 # --- logging ---------------------------------------------------------------------------------------------------------
 
