@@ -1,6 +1,6 @@
 # `make run` and `make test` set up all that they need; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint unit integration acceptance embed lock dist bench soak clean
+.PHONY: help run test lint unit integration acceptance embed lock dist sbom bench soak clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -48,6 +48,10 @@ dist: $(VENV)/.dist ## the library as sdist and wheel, in dist/
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation
 	$(BIN)/python -m twine check --strict dist/*
+
+sbom: $(VENV)/.dist ## what a server installs, as CycloneDX JSON, in dist/
+	mkdir -p dist
+	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible -o dist/cronzimus.cdx.json requirements.txt
 
 bench: $(VENV)/.bench ## Cronzimus beside its peers, some twenty minutes (QUICK=--quick: one round)
 	$(BIN)/python -m benchmarks $(QUICK)

@@ -1,13 +1,19 @@
-"""The files in deploy/ name only series that /metrics has."""
+"""The files for a server name only what there is: series of /metrics, settings, paths, programs and addresses."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from django.urls import resolve
+
+from jobs import __version__
+from jobs.api.views.health import ProbeView
 
 ROOT = Path(__file__).parents[2]
 SERIES = set(re.findall(r'"(cronzimus_\w+)"', (ROOT / "jobs/selectors/metrics.py").read_text()))
@@ -36,3 +42,128 @@ def test_every_expression_names_series_that_there_are(expression: str) -> None:
 def test_every_series_is_documented() -> None:
     text = (ROOT / "docs/metrics.md").read_text()
     assert not [name for name in SERIES if name not in text]
+
+
+# --- containers ------------------------------------------------------------------------------------------------------
+
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())
+CHART = ROOT / "deploy" / "helm" / "cronzimus"
+VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
+TEMPLATES = sorted((CHART / "templates").iterdir())
+SETTINGS = set(re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "docs/settings.md").read_text(), flags=re.M))
+PROGRAMS = ["gunicorn", "python"]
+"""What the image has of its own: the virtual environment's programs."""
+
+
+def copied() -> list[str]:
+    """Return what the Dockerfile copies from the repository."""
+    lines = re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE, flags=re.M)
+    return [name for line in lines for name in line.split()[:-1]]
+
+
+@pytest.mark.parametrize("name", copied())
+def test_what_the_image_copies_is_there_and_in_its_context(name: str) -> None:
+    assert (ROOT / name).exists()
+    assert f"!{name}" in (ROOT / ".dockerignore").read_text().splitlines()
+
+
+def test_no_secret_and_no_database_gets_into_the_context_of_the_image() -> None:
+    assert (ROOT / ".dockerignore").read_text().splitlines()[1] == "*"
+
+
+def test_the_image_runs_as_a_user_who_is_nobody() -> None:
+    assert "USER 10001:10001" in DOCKERFILE
+    assert "--uid 10001" in DOCKERFILE
+
+
+def probed() -> set[str]:
+    """Return the addresses that containers are probed at."""
+    found = set(re.findall(r"127\.0\.0\.1:5000(/[\w/]+)", DOCKERFILE))
+    for template in TEMPLATES:
+        found |= set(re.findall(r"httpGet: \{path: (/[\w/]+),", template.read_text()))
+    return found
+
+
+@pytest.mark.parametrize("address", sorted(probed()))
+def test_probes_ask_addresses_that_answer_whatever_the_host_is(address: str) -> None:
+    assert issubclass(resolve(address).func.cls, ProbeView)  # type: ignore[attr-defined]
+
+
+def test_a_process_and_its_readiness_are_probed() -> None:
+    assert probed() == {"/api/health", "/api/health/live"}
+
+
+def commands() -> Iterator[list[str]]:
+    """Yield the command of each container."""
+    yield json.loads(re.findall(r"^CMD (\[.+\])$", DOCKERFILE, flags=re.M)[0])
+    yield from (service["command"] for service in COMPOSE["services"].values() if "command" in service)
+    yield VALUES["web"]["args"]
+    yield VALUES["scheduler"]["args"]
+
+
+@pytest.mark.parametrize("command", commands(), ids=" ".join)
+def test_containers_start_programs_that_the_image_has(command: list[str]) -> None:
+    assert command[0] in PROGRAMS
+    if command[0] == "python":
+        assert command[1] in copied()
+        assert command[2] in ("migrate", "runscheduler")
+
+
+def settings_of_containers() -> set[str]:
+    ours = [service for service in COMPOSE["services"].values() if service["image"] == "cronzimus"]
+    names = {name for service in ours for name in service["environment"]} | set(VALUES["env"])
+    return names | set(re.findall(r"\b[A-Z][A-Z_]{4,}\b", (CHART / "values.yaml").read_text()))
+
+
+def test_containers_are_given_settings_that_there_are() -> None:
+    assert settings_of_containers() <= SETTINGS
+    assert {"DATABASE_URL", "SECRET_KEY"} <= settings_of_containers()
+
+
+def test_the_compose_file_has_a_database_a_web_and_two_schedulers_on_a_read_only_system() -> None:
+    services = COMPOSE["services"]
+    assert services["scheduler"]["deploy"]["replicas"] == 2
+    for name in ("migrate", "web", "scheduler"):
+        assert services[name]["read_only"] is True
+        assert services[name]["cap_drop"] == ["ALL"]
+    assert services["web"]["ports"] == ["127.0.0.1:5000:5000"]
+
+
+def test_a_scheduler_is_given_time_to_stop() -> None:
+    assert COMPOSE["services"]["scheduler"]["stop_grace_period"] == "40s"
+    assert "terminationGracePeriodSeconds: 40" in (CHART / "templates/scheduler.yaml").read_text()
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
+def test_templates_name_values_that_the_chart_has(template: Path) -> None:
+    for path in re.findall(r"\$?\.Values\.([\w.]+)", template.read_text()):
+        found: Any = VALUES
+        for part in path.split("."):
+            assert part in found, f".Values.{path}"
+            found = found[part]
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
+def test_what_a_template_begins_it_ends(template: Path) -> None:
+    words = re.findall(r"\{\{-?\s*(if|with|range|define|end)\b", template.read_text())
+    assert words.count("end") == len(words) - words.count("end")
+    assert template.read_text().count("{{") == template.read_text().count("}}")
+
+
+@pytest.mark.parametrize("template", [path for path in TEMPLATES if path.suffix == ".yaml"], ids=lambda path: path.name)
+def test_a_template_is_yaml_with_its_parts_left_out(template: Path) -> None:
+    text = re.sub(r"^\s*\{\{.*\}\}\n", "", template.read_text(), flags=re.M)
+    for document in yaml.safe_load_all(re.sub(r"\{\{.*?\}\}", "x", text)):
+        assert {"apiVersion", "kind", "metadata", "spec"} <= document.keys()
+
+
+def test_templates_include_what_the_helpers_define() -> None:
+    texts = "\n".join(template.read_text() for template in TEMPLATES)
+    defined = set(re.findall(r'define "([\w.]+)"', texts))
+    assert set(re.findall(r'include "([\w.]+)"', texts)) == defined
+
+
+def test_the_chart_has_the_version_of_the_product() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert (chart["version"], chart["appVersion"]) == (__version__, __version__)

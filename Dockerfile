@@ -1,0 +1,24 @@
+# The web by default; `python manage.py runscheduler` in its place is a scheduler. docs/deployment.md says how to run both.
+FROM python:3.13-slim AS build
+WORKDIR /srv/cronzimus
+RUN python -m venv .venv
+COPY requirements.txt ./
+RUN .venv/bin/pip install --disable-pip-version-check --no-cache-dir -r requirements.txt
+COPY manage.py gunicorn.conf.py ./
+COPY jobs jobs
+COPY cronzimus_site cronzimus_site
+COPY templates templates
+RUN SECRET_KEY=of-the-build-alone .venv/bin/python manage.py collectstatic --noinput
+RUN .venv/bin/python -m compileall -q jobs cronzimus_site
+
+FROM python:3.13-slim
+RUN useradd --system --uid 10001 --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin cronzimus
+WORKDIR /srv/cronzimus
+# It belongs to root, and nothing in it is written to: the root file system may be read-only.
+COPY --from=build /srv/cronzimus /srv/cronzimus
+ENV PATH=/srv/cronzimus/.venv/bin:/usr/local/bin:/usr/bin:/bin PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+USER 10001:10001
+EXPOSE 5000
+HEALTHCHECK --interval=30s --timeout=5s --start-period=30s CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:5000/api/health/live', timeout=4)"]
+# gunicorn and runscheduler both reap what ends and pass signals on, as process 1 has to.
+CMD ["gunicorn", "--bind", "0.0.0.0:5000", "--workers", "2", "--threads", "4", "cronzimus_site.wsgi"]
