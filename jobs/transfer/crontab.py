@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..core.triggers.crontab import parse_crontab
 from .report import Entry, Ids, Import, without_empty
 
 ALIASES = {
@@ -111,8 +115,27 @@ def read_crontab(text: str, *, system: bool = False) -> Import:
         system: whether each line names a user before its command, as in /etc/crontab.
     """
     reader = _Reader(system)
-    entries = [reader.read(number, line) for number, line in enumerate(text.splitlines(), start=1)]
-    return Import(entries=[entry for entry in entries if entry is not None])
+    found = [reader.read(number, line) for number, line in enumerate(text.splitlines(), start=1)]
+    entries = [entry for entry in found if entry is not None]
+    number, at = _most_at_once(entry.job["trigger"]["crontab"] for entry in entries if entry.job is not None)
+    if number > 1:
+        note = (
+            f"up to {number} of these commands start at {at}. Each takes a thread while it runs: the schedulers need "
+            f"SCHEDULER_THREADS={number} in all, and more if commands run for long"
+        )
+        entries.append(Entry(source="the whole file", notes=[note]))
+    return Import(entries=entries)
+
+
+def _most_at_once(crontabs: Iterable[str]) -> tuple[int, str]:
+    """Return how many crontabs fire at the same minute of a day at most, and that minute. Days are not looked at."""
+    starts: Counter[tuple[int, int]] = Counter()
+    for crontab in crontabs:
+        with suppress(ValueError):  # applying the file says what is wrong with it
+            pattern = parse_crontab(crontab).pattern
+            starts.update((hour, minute) for hour in pattern.hours for minute in pattern.minutes)
+    (hour, minute), number = max(starts.items(), key=lambda found: found[1], default=((0, 0), 0))
+    return number, f"{hour:02}:{minute:02}"
 
 
 def _unquoted(value: str) -> str:

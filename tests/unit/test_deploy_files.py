@@ -102,7 +102,7 @@ def commands() -> Iterator[list[str]]:
     yield VALUES["scheduler"]["args"]
 
 
-@pytest.mark.parametrize("command", commands(), ids=" ".join)
+@pytest.mark.parametrize("command", [*commands()], ids=" ".join)
 def test_containers_start_programs_that_the_image_has(command: list[str]) -> None:
     assert command[0] in PROGRAMS
     if command[0] == "python":

@@ -101,3 +101,29 @@ def test_each_job_has_an_id_of_its_own() -> None:
 
 def test_entries_say_where_they_stand() -> None:
     assert [entry.source for entry in read_crontab("# x\n\n0 1 * * * a\n0 2 * * * b\n").entries] == ["line 3", "line 4"]
+
+
+# --- the threads that it takes ---------------------------------------------------------------------------------------
+
+
+def said_of_threads(text: str) -> str:
+    *_, last = read_crontab(text).entries
+    return last.notes[0] if last.source == "the whole file" else ""
+
+
+def test_the_report_says_how_many_threads_commands_of_one_minute_need() -> None:
+    said = said_of_threads("*/5 * * * * a\n0 2 * * * b\n0 2-4 * * * c\n30 2 * * * d\n")
+    assert "up to 3 of these commands start at 02:00" in said
+    assert "SCHEDULER_THREADS=3" in said
+
+
+def test_commands_of_different_minutes_need_no_word_about_threads() -> None:
+    assert said_of_threads("0 1 * * * a\n0 2 * * * b\n") == ""
+
+
+def test_the_days_of_commands_do_not_count() -> None:
+    assert "up to 2" in said_of_threads("0 1 * * 1 a\n0 1 1 * * b\n")
+
+
+def test_a_line_with_a_wrong_field_counts_for_nothing() -> None:
+    assert said_of_threads("0 1 * * * a\n0 99 * * * b\n") == ""
