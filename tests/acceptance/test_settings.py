@@ -19,6 +19,14 @@ WRONG = [
     ("PORT", "65536"),
     ("PORT", "http"),
     ("LOG_LEVEL", "LOUD"),
+    ("LOG_FORMAT", "xml"),
+    ("TRUSTED_PROXIES", "localhost"),
+    ("PROXY_USER_HEADER", "X_Auth_Request_User"),
+    ("PROXY_USER_HEADER", "X-Auth-Request-User"),  # and no TRUSTED_PROXIES
+    ("PROXY_GROUPS_HEADER", "X-Auth-Request-Groups"),  # and no PROXY_USER_HEADER
+    ("PROXY_ROLES", '{"ops": "root"}'),
+    ("LOGIN_FAILURES", "-1"),
+    ("LOGIN_LOCK_MINUTES", "0"),
     ("DATABASE_URL", "mysql://root@localhost/db"),
     ("DATABASE_URL", "db.sqlite3"),
     ("DATABASE_URL", "postgresql://localhost:99999/db"),
