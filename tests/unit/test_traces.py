@@ -74,6 +74,8 @@ Ran = Callable[..., tuple[Outcome, RunContext]]
 def ran(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> Ran:
     """Return what calls a function as a run's, and returns the outcome and what the function was told of its run."""
     monkeypatch.setattr(os, "environ", dict(os.environ))
+    monkeypatch.setattr(runner, "prepare_connections", lambda: None)  # no function here has a database
+    monkeypatch.setattr(runner, "tidy_connections", lambda before: False)
 
     def run(call: Callable[[], Any], **fields: Any) -> tuple[Outcome, RunContext]:
         told: list[RunContext] = []

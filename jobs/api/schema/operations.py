@@ -154,7 +154,8 @@ OPERATIONS: dict[str, Operation] = {
         refusals=("INVALID_REQUEST", *FOUND_JOB),
     ),
     "RunViewSet.retrieve": Operation(
-        name="showRun", group=RUNS, query={"fields": array(one_of([*RUN_COLUMNS, "traceback"]), minItems=1)},
+        name="showRun", group=RUNS,
+        query={"fields": array(one_of([*RUN_COLUMNS, "traceback", "traceparent"]), minItems=1)},
         answer={"anyOf": [ref("Run"), ref("SomeOfRun")]}, refusals=("INVALID_REQUEST", *FOUND_RUN),
     ),
     "RunViewSet.log": Operation(
