@@ -97,7 +97,7 @@ def test_every_code_of_an_error_is_described() -> None:
 
 def test_the_fields_are_those_of_the_code() -> None:
     assert set(SCHEMAS["Job"]["properties"]) == set(JOB_FIELDS)
-    assert set(SCHEMAS["Run"]["properties"]) == {*RUN_COLUMNS, "traceback"}
+    assert set(SCHEMAS["Run"]["properties"]) == {*RUN_COLUMNS, "traceback", "traceparent"}
     assert set(SCHEMAS["NewJob"]["properties"]) == set(validation.WRITABLE_FIELDS)
     assert set(SCHEMAS["JobPut"]["properties"]) == {*validation.WRITABLE_FIELDS, *validation.READ_ONLY_FIELDS}
     assert set(POLICIES) == set(policies.POLICIES)
