@@ -35,5 +35,6 @@ def test_every_line_of_the_web_is_json_and_has_the_id_of_its_request(sqlite_site
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(urllib.request.Request(f"{found[1]}/scheduler/jobs", headers=headers), timeout=20)  # noqa: S310
     assert refused.value.headers["X-Request-ID"] == "r1"
+    refused.value.close()
     until(lambda: process.logged("r1"), 10, "a line about the request")
     assert [line["logger"] for line in lines(process) if line.get("request_id") == "r1"]
