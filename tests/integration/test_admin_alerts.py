@@ -101,7 +101,7 @@ def test_a_secret_that_is_not_base64_is_refused(admin: Admin) -> None:
 def test_a_test_is_put_into_the_outbox(admin: Admin, channel: Channel) -> None:
     response = admin.send(CHANNELS, action="send_test", index=0, _selected_action=[channel.pk])
     assert Delivery.objects.get().reason == "test"
-    assert "on its way" in messages(response)[0]
+    assert "is queued" in messages(response)[0]
 
 
 def test_incidents_are_listed_and_acknowledged(admin: Admin) -> None:
