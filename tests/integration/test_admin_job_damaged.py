@@ -62,13 +62,13 @@ def damaged(fields):
 @pytest.mark.parametrize("fields", [*DAMAGES.values(), *OTHERS.values()], ids=[*DAMAGES, *OTHERS])
 def test_it_is_listed_and_so_are_the_others(admin, fields):
     damaged(fields)
-    assert ids(admin.read(JOBS)) == ["job", "well"]
+    assert sorted(ids(admin.read(JOBS))) == ["job", "well"]
 
 
 @pytest.mark.parametrize("fields", DAMAGES.values(), ids=DAMAGES)
 def test_it_is_shown_as_broken_with_the_reason(admin, fields):
     damaged(fields)
-    assert cell(admin.read(JOBS, q="job"), "state").startswith("broken ")
+    assert cell(admin.read(JOBS, q="job"), "state") == "broken"
     for path in (CHANGE, PAGE):
         assert "This job is broken and does not run." in text(admin.read(path))
 
@@ -139,6 +139,8 @@ def test_a_function_that_is_not_registered_is_still_shown_in_the_picker(admin):
 
 def test_a_job_that_the_scheduler_gave_up_is_broken_until_it_is_due_again(admin):
     make_job(next_run_time=None, error="its trigger raised")
-    assert cell(admin.read(JOBS), "state") == "broken its trigger raised"
+    page = admin.read(JOBS)
+    assert cell(page, "state") == "broken"
+    assert "its trigger raised" in page
     Job.objects.update(next_run_time=NOW)
     assert cell(admin.read(JOBS), "state") == "pending"
