@@ -59,6 +59,11 @@ def run_badge(status: str, *, pill: bool = False) -> SafeString:
     return badge(status, word, icon_name, pill=pill)
 
 
+def status_word(status: str) -> str:
+    """Return the word for a run's status; an unknown one as it stands."""
+    return RUN_LOOKS[RunStatus(status)][0] if status in RunStatus.__members__.values() else status
+
+
 def job_badge(state: JobState, *, pill: bool = False) -> SafeString:
     """Return the badge of a job's state."""
     word, icon_name = JOB_LOOKS[state]

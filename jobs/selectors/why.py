@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import cast
 
 from ..core.exceptions import CronzimusError
 from ..core.runs import ACTIVE, RunStatus, RunTrigger
@@ -126,7 +127,9 @@ def _around(trigger: Trigger | None, at: datetime) -> tuple[datetime | None, dat
 def _answer(run: Run) -> Answer:
     if run.status in ACTIVE:
         return Answer.ACTIVE
-    return {RunStatus.MISSED: Answer.MISSED, RunStatus.SKIPPED: Answer.SKIPPED}.get(RunStatus(run.status), Answer.RAN)
+    return {RunStatus.MISSED: Answer.MISSED, RunStatus.SKIPPED: Answer.SKIPPED}.get(
+        cast("RunStatus", run.status), Answer.RAN
+    )
 
 
 def _stands_for(job_id: str, fire: datetime, trigger: Trigger) -> Run | None:

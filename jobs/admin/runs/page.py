@@ -88,7 +88,7 @@ def _path(run: Run, attempts: Sequence[Run], times: Times) -> Iterator[SafeStrin
         return
     for other in attempts:
         if other.attempt < run.attempt:
-            yield f"attempt {other.attempt} {display.RUN_LOOKS[RunStatus(other.status)][0]}"
+            yield f"attempt {other.attempt} {display.status_word(other.status)}"
     if run.queued_at is not None and run.attempt == 1:
         yield f"queued {_plus(length(due, run.queued_at))}"
     if run.started_at is not None:

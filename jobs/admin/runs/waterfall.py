@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
@@ -87,7 +87,7 @@ def _steps(run: Run, attempts: Sequence[Run], now: datetime) -> Iterator[Step]:
             this = one.pk == run.pk
             name = f"Attempt {one.attempt}" if several else "Ran"
             name += ", this run" if this and several else ""
-            fill = charts.STATUS_FILL.get(RunStatus(one.status), charts.QUIET)
+            fill = charts.STATUS_FILL.get(cast("RunStatus", one.status), charts.QUIET)  # it may be damaged
             yield Step(name, one.started_at, one.finished_at or now, fill, this and several, work=True)
         ended = one.finished_at or now
 
