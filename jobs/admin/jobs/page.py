@@ -92,6 +92,7 @@ class _Page:
         failing = state in (JobState.PENDING, JobState.RUNNING) and job.last_status in counts.FAILURES
         return {
             "job": job,
+            "tags": job.tags if isinstance(job.tags, list) else [],
             "badges": [display.job_badge(state, pill=True), *([display.failing_badge(pill=True)] if failing else [])],
             "sentence": self.sentence(),
             "zone": self.zone.key,
