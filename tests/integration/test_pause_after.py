@@ -188,4 +188,4 @@ def test_what_the_api_shows_can_be_put_back(api: Api) -> None:
 def test_the_admin_shows_why(admin: Admin) -> None:
     make_job(pause_after=2)
     end("failed", "failed")
-    assert "it failed 2 times in a row" in admin.read(JOBS)
+    assert 'title="failed 2 times in a row"' in admin.read(JOBS)
