@@ -21,6 +21,8 @@ SOURCES = ("env", "env_prefix", "folder")
 class UnknownSecret(InvalidArguments):
     """The arguments refer to a secret that is not there."""
 
+    code = "UNKNOWN_SECRET"
+
 
 def read(name: str) -> str:
     """Return the value of the secret `name`.

@@ -44,7 +44,7 @@ ALLOWED = {
 }
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"}
 UNKNOWN = [
-    "/api", "/api/", "/api/nope", "/api/health/", "/api/health/ready/", "/api/schema", "/api/docs",
+    "/api", "/api/", "/api/nope", "/api/health/", "/api/health/ready/", "/api/schema/", "/api/docs/",
     "/scheduler/", "/scheduler/nope", "/scheduler/jobs/", "/scheduler/runs/", "/scheduler/pause/",
     "/scheduler/resume/x", "/scheduler/preview/",
     "/scheduler/jobs/job/", "/scheduler/jobs/job/nope", "/scheduler/jobs/job/pause/", "/scheduler/runs/1/cancel/",
