@@ -42,7 +42,7 @@ def reference_problem(value: object) -> str:
     for part in _mappings(value):
         if KEY in part and not is_reference(part):
             return (
-                f'holds a reference to a secret that is none: it is written {{"{KEY}": "NAME"}}, without other keys; '
+                f'has a wrong reference to a secret: write {{"{KEY}": "NAME"}}, without other keys; '
                 "a name has 1 to 128 letters, digits and _ . -, a letter or _ first"
             )
     return ""

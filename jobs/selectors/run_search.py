@@ -76,7 +76,7 @@ class RunSearch:
 
 
 def parse_search(text: str, now: datetime) -> RunSearch:
-    """Read a search. What is no qualifier is a word to look for."""
+    """Read a search: qualifiers such as `job:sync`, and words to look for."""
     search = RunSearch()
     for name, value, quoted, word in TERM.findall(text):
         read = QUALIFIERS.get(name)

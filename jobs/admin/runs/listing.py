@@ -51,7 +51,7 @@ class RunChangeList(RowActionChangeList):
     search: RunSearch
 
     def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
-        """Keep what is no filter out of the links: another filter begins at the newest run, and shows new ones."""
+        """Keep the place in the list out of the links: a list with another filter begins at the newest run."""
         super().__init__(request, *args, **kwargs)
         for name in self.own_params:
             self.params.pop(name, None)
