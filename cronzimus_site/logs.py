@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import secrets
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from django.core.signals import request_finished
 from django.http import HttpRequest, HttpResponse
 
-from jobs.core.log_context import AddContext, request_id
+from jobs.core.log_context import REQUEST_ID, AddContext, request_id
 
 FORMATS = ("text", "json")
 """What LOG_FORMAT may be."""
@@ -19,8 +18,6 @@ MAX_CHARACTERS = 300
 """Characters of one value in a line of the log, such as the path of a request."""
 HEADER = "X-Request-ID"
 """The header with the id of a request, of the request itself and of its answer."""
-REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
-"""What can be the id of a request. Any other is replaced: it comes from a client, and goes into the log."""
 
 
 class ShortValues(logging.Filter):

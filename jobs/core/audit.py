@@ -6,15 +6,13 @@ meanwhile reads it there. So services that change something need not pass on an 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,64}", re.ASCII)
-"""The form of an X-Request-ID that is kept."""
+from .log_context import REQUEST_ID, request_id
 
 
 class Door(StrEnum):
@@ -87,15 +85,14 @@ _origin: ContextVar[Origin] = ContextVar("origin of the current change", default
 def origin_of(meta: Mapping[str, str], door: Door, *, actor: str = "") -> Origin:
     """Return the origin of a request, from its WSGI environment.
 
-    What a proxy says of the client stands behind the proxy's own address: anybody could have written it.
+    What a proxy says of the client stands behind the proxy's own address: anybody could have written it. The id is that
+    of the log; in a project whose log knows no request, that of the header X-Request-ID.
     """
     address, forwarded = meta.get("REMOTE_ADDR", ""), meta.get("HTTP_X_FORWARDED_FOR", "").strip()
     if forwarded:
         address = f"{address or 'a proxy'}, for {forwarded.encode('ascii', 'replace').decode()[:60]}"
-    request_id = meta.get("HTTP_X_REQUEST_ID", "")
-    return Origin(
-        actor=actor, door=door, address=address, request_id=request_id if REQUEST_ID.fullmatch(request_id) else ""
-    )
+    known = request_id.get() or meta.get("HTTP_X_REQUEST_ID", "")
+    return Origin(actor=actor, door=door, address=address, request_id=known if REQUEST_ID.fullmatch(known) else "")
 
 
 def current_origin() -> Origin:

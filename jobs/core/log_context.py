@@ -7,6 +7,7 @@ sources for each line; without it nothing is asked.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,6 +15,8 @@ from contextvars import ContextVar
 Source = Callable[[], Mapping[str, object]]
 """Returns the fields of a line that is logged now, in this thread: none where it knows of nothing."""
 
+REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}", re.ASCII)
+"""What can be the id of a request. It comes from a client, and goes into the log and the audit."""
 request_id: ContextVar[str] = ContextVar("id of the current request", default="")
 """The id of the request that is being answered; "" for none."""
 

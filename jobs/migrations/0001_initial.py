@@ -527,7 +527,7 @@ class Migration(migrations.Migration):
                 ('door', models.CharField(choices=[('api', 'api'), ('admin', 'admin'), ('command', 'command'), ('file', 'file'), ('settings', 'settings'), ('scheduler', 'scheduler'), ('code', 'code')], max_length=16)),
                 ('token', models.CharField(blank=True, default='', max_length=16)),
                 ('address', models.CharField(blank=True, default='', max_length=120)),
-                ('request_id', models.CharField(blank=True, default='', max_length=64)),
+                ('request_id', models.CharField(blank=True, default='', max_length=128)),
                 ('action', models.CharField(max_length=32)),
                 ('job_id', models.CharField(blank=True, default='', max_length=64, verbose_name='job')),
                 ('object_id', models.CharField(blank=True, default='', max_length=100, verbose_name='object')),

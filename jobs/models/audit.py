@@ -22,7 +22,7 @@ class AuditEvent(models.Model):
     door = models.CharField(max_length=16, choices=[(door.value, door.value) for door in Door])
     token = models.CharField(max_length=16, blank=True, default="")
     address = models.CharField(max_length=120, blank=True, default="")
-    request_id = models.CharField(max_length=64, blank=True, default="")
+    request_id = models.CharField(max_length=128, blank=True, default="")
     action = models.CharField(max_length=32)
     job_id = models.CharField("job", max_length=64, blank=True, default="")
     object_id = models.CharField("object", max_length=100, blank=True, default="")

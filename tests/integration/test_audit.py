@@ -182,9 +182,14 @@ def test_the_command_line_files_and_declarations_are_doors(tmp_path: Any) -> Non
     assert events()[0].actor.endswith("(command line)")
 
 
-@pytest.mark.parametrize("value", ["", "a b", "x" * 65, "é", "a\nb"])
+@pytest.mark.parametrize("value", ["", "a b", "x" * 129, "é", "a\nb"])
 def test_a_request_id_of_another_form_is_left_out(value: str) -> None:
     assert origin_of({"HTTP_X_REQUEST_ID": value}, Door.API).request_id == ""
+
+
+def test_a_change_has_the_id_that_the_answer_and_the_log_have(api: Api) -> None:
+    answer = api.call("POST", "/scheduler/jobs", BODY)
+    assert events()[-1].request_id == answer.headers["X-Request-ID"] != ""
 
 
 def test_a_forged_address_stands_behind_the_real_one_and_is_short() -> None:
