@@ -31,7 +31,6 @@ class AuditEvent(models.Model):
     class Meta:
         ordering = ("-at", "-id")
         default_permissions = ("view",)
-        verbose_name_plural = "audit"
         indexes = (
             models.Index(F("at").desc(), F("id").desc(), name="cronzimus_audit_newest"),
             models.Index("actor", F("at").desc(), F("id").desc(), name="cronzimus_audit_by_actor"),

@@ -199,3 +199,7 @@ def test_only_a_superuser_makes_tokens_for_others(at_noon):
     assert not Token.objects.exists()
     token_of(ana)
     assert Token.objects.get().user == ana.user
+
+
+def test_a_search_without_a_hint_shows_none(admin):
+    assert 'id="searchbar_helptext"' not in admin.read(TOKENS)

@@ -236,9 +236,17 @@ def test_the_page_shows_what_each_version_changed_and_how_two_differ(admin: Admi
 
 def test_the_page_takes_any_numbers(admin: Admin) -> None:
     add()
+    services.update_job("job", {"args": [2]}, now=NOW)
     for query in ("?from=x&to=", "?from=99999999999&to=7", "?from=-1"):
-        assert "between version 1 and version 1" in text(admin.read(f"{JOBS}job/versions/{query}"))
+        assert "What differs between version" in text(admin.read(f"{JOBS}job/versions/{query}"))
     assert admin.client.get(f"{JOBS}nope/versions/").status_code == 404
+
+
+def test_one_version_is_compared_with_nothing(admin: Admin) -> None:
+    add()
+    shown = text(admin.read(f"{JOBS}job/versions/"))
+    assert "All versions" in shown
+    assert "What differs" not in shown
 
 
 def test_the_admin_reverts_once_it_is_confirmed(admin: Admin) -> None:
