@@ -24,7 +24,7 @@ FROM_END_TO_END = re.compile(r"^SCAN (cronzimus_\w+|[jr])\b", re.MULTILINE)
 
 
 @pytest.fixture
-def analysed(transactional_db: None) -> Iterator[None]:
+def analysed(sqlite_only: None, transactional_db: None) -> Iterator[None]:
     """ANALYZE has seen one job, one run and one user."""
     make_job()
     make_run(id=1, status=RunStatus.RUNNING, scheduler_id="s1")
