@@ -39,7 +39,7 @@ embed: $(VENV)/.dev $(VENV)/.dist ## the built wheel in a project of somebody el
 	$(PYTEST) tests/embed
 
 lock: $(VENV)/.dev ## requirements*.txt from requirements*.in
-	for part in "" -test -dev -bench -dist; do \
+	for part in "" -celery -test -dev -bench -dist; do \
 		$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
 			--custom-compile-command "make lock" requirements$$part.in -o requirements$$part.txt || exit 1; \
 	done

@@ -16,6 +16,7 @@ from zoneinfo import available_timezones
 import dotenv
 from django.core.exceptions import ImproperlyConfigured
 
+from jobs.core.brokers import broker_problem
 from jobs.core.json import parse_strict
 from jobs.core.rates import parse_rate
 from jobs.core.references import is_reference
@@ -261,6 +262,12 @@ def is_database_url(value: str) -> None:
         raise ValueError(f"not a database's URL. {ENCODE_PASSWORD}")
     if is_wrong:
         raise ValueError(f"not a database's URL, such as {DATABASE_EXAMPLES}, with a port from 1 to 65535.")
+
+
+def is_broker_url(value: str) -> None:
+    """Check that `value` is the URL of a broker that workers can use, or empty. No message shows a part of it."""
+    if problem := broker_problem(value):
+        raise ValueError(f"{problem}.")
 
 
 def holds(kind: type[list[Any] | dict[str, Any]], entries: type | None = None) -> Callable[[Any], None]:

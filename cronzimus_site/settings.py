@@ -70,6 +70,8 @@ CRONZIMUS: dict[str, Any] = {
     "ALERT_PING_URL": env.text("ALERT_PING_URL", ""),
     "JOB_SHELL": env.flag("JOB_SHELL", False),
     "CELERY_APP": env.text("CELERY_APP", ""),
+    # Jobs on workers of other machines; see docs/workers.md.
+    "CELERY_BROKER_URL": env.text("CELERY_BROKER_URL", "", checks.is_broker_url),
     "JOB_COMMANDS": env.texts("JOB_COMMANDS", ["check", "clearsessions"]),
     "JOB_HTTP_ALLOWED_NETWORKS": env.texts("JOB_HTTP_ALLOWED_NETWORKS", []),
 }

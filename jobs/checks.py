@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Collection, Iterator, Sequence
+from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
@@ -16,6 +18,7 @@ from django.core.management import get_commands
 from django.db import DEFAULT_DB_ALIAS, connection, router
 
 from .conf import conf, problems, wrong_values
+from .core.brokers import broker_problem
 from .core.rates import parse_rate
 from .core.zone_data import package_data, used_data
 from .definitions import policies
@@ -32,6 +35,8 @@ NEEDED_APPS = ("django.contrib.auth", "django.contrib.contenttypes", "django_aps
 """The apps whose models Cronzimus uses."""
 OWN_CACHES = (".LocMemCache", ".DummyCache")
 """How the caches are called that a process has for itself."""
+NEEDED_FOR_WORKERS = {"celery": "5.7", "kombu": "5.7"}
+"""The oldest versions with which runs are sent to workers: with kombu 5.6 a worker starts one to thirteen a second."""
 A_TEMPLATE, A_STATIC_FILE = "admin/cronzimus/change_list.html", "cronzimus/admin.css"
 """What the admin's pages load: if these are found, so are the others."""
 
@@ -40,7 +45,7 @@ def register_checks() -> None:
     """Register the checks of this module with Django."""
     for check in (
         check_installed_apps, check_time_zones, check_zone_data, check_databases, check_sqlite, check_body_limit,
-        check_secrets,
+        check_secrets, check_workers,
     ):  # fmt: skip
         register(check, "cronzimus")
     register(check_encoding, Tags.database)
@@ -77,6 +82,8 @@ def _wrong_values() -> Iterator[str]:
     for network in conf.JOB_HTTP_ALLOWED_NETWORKS:
         if not _is_network(network):
             yield f"JOB_HTTP_ALLOWED_NETWORKS: {network!r} is not a network, such as 10.1.0.0/16"
+    if problem := broker_problem(conf.CELERY_BROKER_URL):
+        yield f"CELERY_BROKER_URL: {problem}"
     for command in conf.JOB_COMMANDS:
         if command not in get_commands():
             yield f"JOB_COMMANDS: {command!r} is not a management command"
@@ -179,6 +186,42 @@ def check_sqlite(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
         return []
     wanted = ".".join(map(str, MIN_SQLITE))
     return [Error(f"SQLite {sqlite3.sqlite_version} is too old.", hint=f"Use {wanted} or later.", id="cronzimus.E001")]
+
+
+def check_workers(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """Find that what workers need is missing or too old (cronzimus.E008); warn of a file as database (W008)."""
+    if not conf.CELERY_BROKER_URL:
+        return []
+    found: list[CheckMessage] = [
+        Error(
+            f"CELERY_BROKER_URL is set, and {name} {version or 'is not installed'}{' is too old' if version else ''}.",
+            hint=f"Install cronzimus[celery], or requirements-celery.txt: {name} {wanted} or later.",
+            id="cronzimus.E008",
+        )
+        for name, wanted in NEEDED_FOR_WORKERS.items()
+        if _is_older(version := _installed(name), wanted)
+    ]
+    if connection.vendor == "sqlite":
+        found.append(
+            CheckWarning(
+                "CELERY_BROKER_URL is set, and the database is a file of this machine.",
+                hint="Workers on other machines cannot reach it: use PostgreSQL for them.",
+                id="cronzimus.W008",
+            )
+        )
+    return found
+
+
+def _installed(name: str) -> str:
+    """Return the version of a package, "" where it is missing. The package itself is not loaded."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _is_older(version: str, wanted: str) -> bool:
+    return [int(part) for part in re.findall(r"\d+", version)[:2]] < [int(part) for part in wanted.split(".")]
 
 
 def check_encoding(app_configs: Any, databases: Collection[str] | None = None, **kwargs: Any) -> Sequence[CheckMessage]:

@@ -16,6 +16,7 @@ DEFAULTS: Mapping[str, Any] = {
     "API_RATE_LIMIT": "",
     "AUDIT_DAYS": 365,
     "CELERY_APP": "",
+    "CELERY_BROKER_URL": "",
     "CRONZIMUS_ENV": "",
     "JOBS": [],
     "JOB_COMMANDS": ["check", "clearsessions"],

@@ -15,7 +15,7 @@ from jobs import services
 from jobs.core.runs import Executor, RunStatus, RunTrigger
 from jobs.core.triggers.definition import Trigger, build_trigger
 from jobs.core.zone_data import used_data
-from jobs.models import Job, Run, Scheduler
+from jobs.models import Job, Run, Scheduler, Worker
 from jobs.scheduler.executors import ExecutorFactory, Hooks, RunExecutor
 from jobs.scheduler.recorder import Recorder
 from jobs.scheduler.store.held import HeldRun, Outcome
@@ -199,6 +199,16 @@ def make_scheduler(scheduler_id: str = "s1", *, lease_until: datetime | None = N
     defaults["zone_data"] = used_data().version
     return Scheduler.objects.create(
         **{"id": scheduler_id, "lease_until": lease_until or after(15), **defaults, **fields}
+    )
+
+
+def make_worker(
+    worker_id: str = "w1", *, queues: Sequence[str] = ("reports",), slots: int = 2, **fields: Any
+) -> Worker:
+    """Write a Celery worker whose lease ends 15 seconds after `NOW`."""
+    defaults = {"name": worker_id, "hostname": "host", "pid": 1, "version": "0", "started_at": NOW, "heartbeat_at": NOW}
+    return Worker.objects.create(
+        **{"id": worker_id, "queues": list(queues), "slots": slots, "lease_until": after(15), **defaults, **fields}
     )
 
 

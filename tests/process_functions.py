@@ -250,3 +250,12 @@ def leave(path: str, *pids: int) -> None:
     part = Path(f"{path}.part")
     part.write_text(" ".join(map(str, pids)))
     part.rename(path)
+
+
+@register("tests:talk")
+def talk(times: int, context: RunContext) -> None:
+    """Say something twice a second, with progress."""
+    for number in range(1, times + 1):
+        print(f"said {number}", flush=True)
+        context.progress(number, times)
+        time.sleep(0.5)

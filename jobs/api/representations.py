@@ -11,7 +11,7 @@ from typing import Any
 
 from ..core.exceptions import CronzimusError
 from ..core.output import read_from
-from ..core.runs import FINISHED
+from ..core.runs import FINISHED, Executor
 from ..core.secrets import masked
 from ..core.triggers import TriggerWarning
 from ..definitions import validation
@@ -27,7 +27,7 @@ from ..selectors.warnings import job_warnings
 RUN_FIELDS = (
     "id", "job_id", "func", "status", "reason", "trigger", "actor", "scheduled_time", "queued_at", "started_at",
     "finished_at", "attempt", "fire_times", "scheduler_id", "executor", "version", "progress_done", "progress_total",
-    "result", "error",
+    "result", "error", "queue", "dispatches", "dispatched_at",
 )  # fmt: skip
 """The columns of a run that the list reads; `run` takes their values in this order."""
 
@@ -42,7 +42,7 @@ JOB_FIELDS = (
 RUN_COLUMNS = (
     "id", "job_id", "func", "status", "reason", "trigger", "actor", "scheduled_time", "queued_at", "started_at",
     "finished_at", "attempt", "fire_times", "executor", "version", "result", "error", "duration", "scheduler",
-    "progress",
+    "progress", "worker", "queue", "dispatches", "dispatched_at",
 )  # fmt: skip
 """What is shown of a run in a list, in this order."""
 
@@ -96,9 +96,13 @@ def run(row: Sequence[Any]) -> dict[str, Any]:
     shown = dict(zip(RUN_FIELDS, row, strict=True))
     done, total = shown.pop("progress_done"), shown.pop("progress_total")
     took = duration(shown["started_at"], shown["finished_at"])
-    shown |= {name: utc(shown[name]) for name in ("scheduled_time", "queued_at", "started_at", "finished_at")}
+    instants = ("scheduled_time", "queued_at", "started_at", "finished_at", "dispatched_at")
+    is_remote, has_started = shown["executor"] == Executor.CELERY, shown["started_at"] is not None
+    shown |= {name: utc(shown[name]) for name in instants}
     shown["duration"] = None if took is None else took.total_seconds()
-    shown["scheduler"] = shown.pop("scheduler_id")
+    holder = shown.pop("scheduler_id")
+    shown["scheduler"] = None if is_remote else holder
+    shown["worker"] = holder if is_remote and has_started else None
     shown["progress"] = None if done is None else {"done": done, "total": total}
     return shown
 

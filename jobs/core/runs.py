@@ -84,6 +84,17 @@ class Executor(StrEnum):
     """A thread of the scheduler: light, and it cannot be stopped from outside."""
     PROCESS = "process"
     """A process of its own, which can be stopped."""
+    CELERY = "celery"
+    """A process of a Celery worker, on any machine. It can be stopped, too."""
+
+
+REMOTE = f"{Executor.CELERY}:"
+"""What the name of a lane begins with that leads to workers."""
+
+
+def lane_of(executor: str, queue: str | None) -> str:
+    """Return what a run competes for: an executor of the scheduler, or a queue of workers, such as "celery:reports"."""
+    return f"{REMOTE}{queue}" if executor == Executor.CELERY else executor
 
 
 class JobState(StrEnum):

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from ..core.runs import ACTIVE, RunStatus, RunTrigger
 from ..models import Backfill, Job, Run
-from .policies import executor_of
+from .policies import executor_of, queue_of
 from .triggers import trigger_of
 
 MAX_FIRE_TIMES = 10_000
@@ -50,6 +50,6 @@ def backfill_run(backfill: Backfill, job: Job, at: datetime, attempts: Sequence[
         job_id=job.pk, func=job.func, args=job.args, kwargs=job.kwargs, status=RunStatus.QUEUED,
         trigger=RunTrigger.BACKFILL, actor=backfill.actor,
         attempt=max((number for number, _ in attempts), default=0) + 1,
-        scheduled_time=at, queued_at=now, executor=executor_of(job), version=job.version,
+        scheduled_time=at, queued_at=now, executor=executor_of(job), queue=queue_of(job), version=job.version,
         timeout=job.timeout, priority=job.priority, concurrency_group=job.concurrency_group, backfill=backfill,
     )  # fmt: skip

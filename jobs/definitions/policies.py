@@ -36,8 +36,17 @@ def policy_problems(policies: Mapping[str, Any]) -> dict[str, str]:
 
 
 def executor_of(job: Any) -> str:
-    """Return the executor of a job's runs. A job with a timeout needs a process, which can be stopped."""
-    return Executor.PROCESS if job.timeout is not None else str(job.executor)
+    """Return the executor of a job's runs. A job with a timeout needs a process, which can be stopped.
+
+    A worker's process can, too. For a due job, whose row has the lane in place of the executor, it is the lane.
+    """
+    is_local = job.timeout is not None and not str(job.executor).startswith(Executor.CELERY)
+    return Executor.PROCESS if is_local else str(job.executor)
+
+
+def queue_of(job: Any) -> str | None:
+    """Return the queue of a job's runs; None where no worker runs them."""
+    return str(job.queue) if job.executor == Executor.CELERY else None
 
 
 def _whole(low: int, high: int, what: str = "", *, null: str = "") -> Check:
@@ -50,6 +59,20 @@ def _whole(low: int, high: int, what: str = "", *, null: str = "") -> Check:
         return "" if is_whole(value, low, high) else right
 
     return check
+
+
+def _executor(value: Any) -> str:
+    if value == Executor.CELERY and not conf.CELERY_BROKER_URL:
+        return (
+            "celery needs the setting CELERY_BROKER_URL, the address of a Redis or RabbitMQ server, "
+            "such as redis://host:6379/0"
+        )
+    return _one_of(tuple(name for name in Executor if name != Executor.CELERY or conf.CELERY_BROKER_URL))(value)
+
+
+def _queue(value: Any) -> str:
+    right = "must be 1 to 64 letters, digits and _ . : -"
+    return "" if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", value) else right
 
 
 def _one_of(names: tuple[str, ...]) -> Check:
@@ -86,7 +109,8 @@ def _group(value: Any) -> str:
 
 
 POLICIES: dict[str, Check] = {
-    "executor": _one_of(tuple(Executor)),
+    "executor": _executor,
+    "queue": _queue,
     "misfire_grace_time": _whole(0, 10 * YEARS, " of seconds", null="any lateness"),
     "coalesce": lambda value: "" if isinstance(value, bool) else "must be true or false",
     "max_instances": _whole(1, 1000),

@@ -86,7 +86,7 @@ def shell(
     check_shell(command, env, cwd, stdin, shell)
     # In a worker the whole group is ended with the worker. In the scheduler's own process the command has a group of
     # its own: its group is the scheduler's otherwise.
-    own_group = context.executor != Executor.PROCESS
+    own_group = context.executor == Executor.THREAD
     process = subprocess.Popen(  # noqa: S603 (JOB_SHELL allows it)
         command if isinstance(command, list) else [shell, "-c", command],
         env=os.environ | _trace(context) | (env or {}), cwd=cwd, process_group=0 if own_group else None,

@@ -11,6 +11,7 @@ from .scheduler import Scheduler, announce
 from .statistics import RollUp, RunHour, RunTotal, Uncounted
 from .token import Token
 from .version import JobVersion
+from .worker import Worker
 
 __all__ = [
     "AlertRule",
@@ -30,5 +31,6 @@ __all__ = [
     "Scheduler",
     "Token",
     "Uncounted",
+    "Worker",
     "announce",
 ]

@@ -30,7 +30,8 @@ OWNER = re.compile(r'(?:^|(?<=\s))owner:(?:"([^"]*)"|(\S+))')
 """What a search has for the jobs of an owner: owner:ann, or owner:"Team A"; owner:"" for those of nobody."""
 PAUSE_FIELDS = ("paused", "paused_at", "paused_until", "pause_reason", "next_run_time", "updated_at", "version")
 """The fields that `Job.pause` and `Job.resume` change."""
-
+DEFAULT_QUEUE = "cronzimus"
+"""The queue of jobs that Celery workers run, unless a job names another one."""
 KEEP_DAYS = 90
 """The days for which a job keeps its runs unless it says otherwise: without a limit a history would grow for ever."""
 
@@ -111,6 +112,7 @@ class Job(models.Model):
     executor = models.CharField(
         max_length=20, default=Executor.THREAD, choices=[(name.value, name.value) for name in Executor]
     )
+    queue = models.CharField(max_length=64, default=DEFAULT_QUEUE)
     misfire_grace_time = models.PositiveIntegerField(null=True, blank=True)
     coalesce = models.BooleanField(default=True)
     max_instances = models.PositiveSmallIntegerField(default=1)
@@ -153,6 +155,8 @@ class Job(models.Model):
         indexes = (
             # Read to find due jobs, and when the next one is due. A job without a fire time has no entry.
             models.Index(F("next_run_time"), name="cronzimus_job_due", condition=Q(next_run_time__isnull=False)),
+            # Read by the admin and the API, to find queues without a worker. Other jobs have no entry.
+            models.Index("queue", name="cronzimus_job_of_queue", condition=Q(executor=Executor.CELERY)),
             # Read at every tick to find out whether priorities matter, and by claims that go by priority.
             models.Index(
                 F("next_run_time"),

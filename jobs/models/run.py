@@ -19,6 +19,9 @@ from ..core.runs import ACTIVE, EXCEPTIONAL, UNSCHEDULED, UNSUCCESSFUL, Executor
 from ..core.traces import MAX_LENGTH
 from .fields import ActorField, StoredJSON
 
+DISPATCHED = "celery"
+"""The holder of runs that are on their way to a worker: none has started them, and whoever dies loses none of them."""
+
 
 class OneOf(models.Func):
     """A column has one of a few values, written as literals: SQLite reads a partial index only for its condition."""
@@ -93,20 +96,22 @@ class RunQuerySet(models.QuerySet["Run"]):
     def cancel(self, reason: str, now: datetime) -> int:
         """Cancel the active runs, and return how many there were.
 
-        Runs that wait end at once; a run that a scheduler holds is ended by it. Lock the runs first: schedulers write
-        many at a time, in an order of their own.
+        Runs that wait end at once, those in a queue of workers too; a run that a scheduler or a worker holds is ended
+        by it. Lock the runs first: schedulers write many at a time, in an order of their own.
         """
-        held = self.active().filter(scheduler__isnull=False).update(cancel_requested_at=now, reason=reason)
-        ended = self.waiting().order_by().update(status=RunStatus.CANCELLED, reason=reason, finished_at=now)
+        waits = Q(status=RunStatus.QUEUED) & (Q(scheduler__isnull=True) | Q(executor=Executor.CELERY))
+        held = self.active().filter(~waits, scheduler__isnull=False).update(cancel_requested_at=now, reason=reason)
+        ended = self.active().filter(waits).update(status=RunStatus.CANCELLED, reason=reason, finished_at=now)
         return held + ended
 
 
 class Run(models.Model):
     """The record of one fire time of one job, or of one request of a person.
 
-    It outlives its job and its scheduler: it names both, and neither has to exist. `func`, `args` and `kwargs` are what
-    it is called with, even if the job changes. `fire_times` is how many fire times the row stands for: several that
-    were due at once and became one run, or several in a row that did not run.
+    It outlives its job and its scheduler: it names both, and neither has to exist. `scheduler` is who holds the run:
+    the scheduler that claimed it, or the worker that started it. `func`, `args` and `kwargs` are what it is called
+    with, even if the job changes. `fire_times` is how many fire times the row stands for: several that were due at once
+    and became one run, or several in a row that did not run.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -126,6 +131,11 @@ class Run(models.Model):
     scheduler = models.ForeignKey("Scheduler", models.DO_NOTHING, null=True, db_constraint=False, db_index=False)
     executor = models.CharField(max_length=20, default=Executor.THREAD, choices=_choices(Executor))
     version = models.PositiveIntegerField(null=True, help_text="The version of the job's definition that it ran.")
+    # Of runs that Celery workers run; null for all others. The one delivery that may start a run has `dispatch_id`.
+    queue = models.CharField(max_length=64, null=True)  # noqa: DJ001 (most runs have none, which costs nothing)
+    dispatch_id = models.CharField(max_length=32, null=True)  # noqa: DJ001
+    dispatches = models.PositiveSmallIntegerField(null=True)
+    dispatched_at = models.DateTimeField(null=True)
     timeout = models.PositiveIntegerField(null=True)
     priority = models.SmallIntegerField(default=0)
     concurrency_group = models.CharField(max_length=64, blank=True, default="")
@@ -219,6 +229,11 @@ class Run(models.Model):
     def __str__(self) -> str:
         # A damaged row of SQLite may have no scheduled time, and lists show it all the same.
         return f"{self.job_id} {self.scheduled_time:%Y-%m-%d %H:%M:%S}" if self.scheduled_time else self.job_id
+
+    @property
+    def worker(self) -> str | None:
+        """The id of the Celery worker that started it; None for runs without one."""
+        return self.scheduler_id if self.executor == Executor.CELERY and self.started_at else None
 
     @property
     def duration(self) -> timedelta | None:

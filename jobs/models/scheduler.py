@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection, models
 from django.db.models import F, Q
@@ -26,19 +27,23 @@ def announce() -> None:
             cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
 
 
-class SchedulerQuerySet(models.QuerySet["Scheduler"]):
-    """The questions about leases."""
+class LeaseQuerySet(models.QuerySet[Any]):
+    """The questions about the leases of schedulers, and of workers."""
 
-    def alive(self, now: datetime) -> SchedulerQuerySet:
-        """Return the schedulers that run and hold their lease at `now`."""
+    def alive(self, now: datetime) -> LeaseQuerySet:
+        """Return those that run and hold their lease at `now`."""
         return self.filter(stopped_at__isnull=True, lease_until__gt=now)
 
-    def dead(self, now: datetime) -> SchedulerQuerySet:
-        """Return the schedulers that did not stop, and whose lease is over at `now` or longer than any lease can be."""
+    def dead(self, now: datetime) -> LeaseQuerySet:
+        """Return those that did not stop, and whose lease is over at `now` or longer than any lease can be."""
         over = Q(lease_until__lte=now) | Q(lease_until__gt=now + FARTHEST)
         return self.filter(over, stopped_at__isnull=True)
 
-    def with_other_zone_data(self, now: datetime) -> SchedulerQuerySet:
+
+class SchedulerQuerySet(LeaseQuerySet):
+    """The questions about schedulers."""
+
+    def with_other_zone_data(self, now: datetime) -> LeaseQuerySet:
         """Return those alive at `now` whose time zone data differs from this process's: so may their fire times."""
         return self.alive(now).exclude(zone_data=used_data().version).order_by("pk")
 
@@ -74,5 +79,5 @@ class Scheduler(models.Model):
         return self.id
 
     def is_alive(self, now: datetime) -> bool:
-        """Tell whether it holds its lease at `now`, as `SchedulerQuerySet.alive` has it of one that has not stopped."""
+        """Tell whether it holds its lease at `now`, as `LeaseQuerySet.alive` has it of one that has not stopped."""
         return self.lease_until is not None and self.lease_until > now  # None: damaged, on SQLite

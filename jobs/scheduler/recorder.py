@@ -58,6 +58,10 @@ class Recorder:
         self._live[activity.run.id] = self._unwritten_starts[activity.run.id] = activity
         self._on_change(None)
 
+    def resumed(self, activity: Activity) -> None:
+        """Note that a run is running whose start is on record already."""
+        self._live[activity.run.id] = activity
+
     def finished(self, outcome: Outcome) -> None:
         """Note how a run ended."""
         self._ended.append(outcome)

@@ -19,6 +19,7 @@ from .executors import ExecutorFactory
 from .jobstore import JobStore
 from .store.clock import DatabaseClock
 from .store.connection import DatabaseReplaced, loop_connection
+from .store.due import has_work_in_reach
 from .store.pending import pending_work
 from .threads import start_all
 from .tick import FLUSH_SECONDS, Tick
@@ -170,13 +171,14 @@ class Scheduler(BlockingScheduler):
         if self.tick.at_work or self._backoff.failures:
             return True
         try:
-            pending = pending_work(self.tick.lease.scheduler_id)
+            pending, now = pending_work(self.tick.lease.scheduler_id), self.clock.now()
+            if self._draining or pending.paused:
+                return False
+            # A run that was claimed without a free slot has waited since its claim, and so since after the horizon.
+            is_left = pending.is_due(horizon) or pending.is_waiting(now)
+            return is_left and has_work_in_reach(horizon, now, self.tick.executors.lanes())
         except OperationalError:
             return True  # the next tick fails as well, and waits
-        if self._draining or pending.paused:
-            return False
-        # A run that was claimed without a free slot has waited since its claim, and so since after the horizon.
-        return pending.is_due(horizon) or pending.is_waiting(self.clock.now())
 
     # --- its end -----------------------------------------------------------------------------------------------------
 

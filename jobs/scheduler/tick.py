@@ -171,7 +171,7 @@ class Tick:
         pending, now = pending_work(self.lease.scheduler_id), self._clock.now()
         if pending.cancellations:
             self._cancel_requested(now)
-        capacity = self._capacity(pending, monotonic)
+        capacity = self._capacity(pending, monotonic, now)
         self._claim_replacements(capacity, pending, now)
         if self._flush_at <= monotonic:
             self._shorten_cooldowns()
@@ -208,11 +208,12 @@ class Tick:
         self._inspector.work(now)
         self._analysis.forget()
 
-    def _capacity(self, pending: PendingWork, monotonic: float) -> dict[str, int]:
-        """Return how many runs each executor may be given; nothing where nothing may be claimed."""
+    def _capacity(self, pending: PendingWork, monotonic: float, now: datetime) -> dict[str, int]:
+        """Return how many runs each lane may be given; nothing where nothing may be claimed."""
         if pending.paused or not self.lease.held or not self._may_claim():
             return {}
-        return self.executors.capacity(monotonic, pending.others)
+        has_work = pending.is_due(now) or pending.is_waiting(now)
+        return self.executors.capacity(monotonic, pending.others, has_work=has_work)
 
     def _idle_seconds(self, now: datetime, free: Sequence[str]) -> float:
         monotonic = self._clock.monotonic()
@@ -267,7 +268,7 @@ class Tick:
         self, capacity: dict[str, int], admitted: Sequence[HeldRun], pending: PendingWork, now: datetime
     ) -> claims.Claimed:
         began, left = self._clock.monotonic(), Counter(capacity)
-        left.subtract(run.executor for run in admitted if run.executor in capacity)
+        left.subtract(run.lane for run in admitted if run.lane in capacity)
         if not any(left.values()):
             return claims.Claimed()
         by_priority = pending.is_prioritised(now)

@@ -11,11 +11,13 @@ from typing import Any
 
 from django.db.models import Count, Max, Sum
 
+from ..conf import conf
 from ..core.alerts import DeliveryState, IncidentKind
 from ..core.runs import RunStatus
 from ..core.statistics import DELAYS, DURATIONS, added
-from ..models import Control, Delivery, Incident, Job, RunTotal, Scheduler
-from . import backlog
+from ..models import Control, Delivery, Incident, Job, Run, RunTotal, Scheduler
+from ..models.run import DISPATCHED
+from . import backlog, workers
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -40,6 +42,7 @@ class _Collector:
         """Yield the families of metrics."""
         yield from _runs()
         yield from _schedulers(self._now)
+        yield from _workers(self._now)
         yield from _backlog(self._now)
         yield from _alerts()
 
@@ -91,6 +94,21 @@ def _schedulers(now: datetime) -> Iterator[Any]:
     )
     paused = Control.objects.filter(paused=True).exists()
     yield _gauge("cronzimus_paused", "1 while all jobs are paused.", int(paused))
+
+
+def _workers(now: datetime) -> Iterator[Any]:
+    if not conf.CELERY_BROKER_URL:
+        return
+    found = workers.running_workers()
+    alive = [worker for worker in found if worker.is_alive(now)]
+    yield _gauge("cronzimus_workers_alive", "Celery workers that hold their lease.", len(alive))
+    yield _gauge("cronzimus_worker_slots", "Functions that they can run at once.", sum(w.slots for w in alive))
+    yield _gauge("cronzimus_worker_runs_running", "Runs that they have, by the last heartbeats.",
+                 sum(worker.running_runs for worker in alive))  # fmt: skip
+    without = len(workers.unserved_queues(found, now))
+    yield _gauge("cronzimus_queues_without_worker", "Queues of jobs that no living worker serves.", without)
+    on_their_way = Run.objects.active().filter(scheduler_id=DISPATCHED).count()
+    yield _gauge("cronzimus_runs_dispatched", "Runs that are on their way to a worker.", on_their_way)
 
 
 def _backlog(now: datetime) -> Iterator[Any]:

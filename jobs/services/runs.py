@@ -12,7 +12,7 @@ from ..core.audit import Action
 from ..core.exceptions import CronzimusError, RunActive, RunFinished, RunNotFound
 from ..core.runs import ACTIVE, RunStatus, RunTrigger
 from ..definitions.arguments import clean_arguments
-from ..definitions.policies import executor_of
+from ..definitions.policies import executor_of, queue_of
 from ..definitions.triggers import trigger_of
 from ..functions import registry
 from ..models import Job, Run, announce
@@ -44,7 +44,7 @@ def run_job(
         given = clean_arguments(function, job.args if args is None else args, job.kwargs if kwargs is None else kwargs)
         run = Run(
             job=job, func=job.func, status=RunStatus.QUEUED, trigger=RunTrigger.MANUAL, actor=actor,
-            scheduled_time=_free_instant(job, now), queued_at=now, executor=executor_of(job),
+            scheduled_time=_free_instant(job, now), queued_at=now, executor=executor_of(job), queue=queue_of(job),
             version=job.version, timeout=job.timeout, priority=job.priority, concurrency_group=job.concurrency_group,
             args=given[0], kwargs=given[1], traceparent=traceparent,
         )  # fmt: skip
@@ -97,8 +97,8 @@ def retry_run(run_id: int, *, now: datetime, actor: str = "", traceparent: str |
             job_id=run.job_id, func=run.func, args=run.args, kwargs=run.kwargs, scheduled_time=at,
             status=RunStatus.QUEUED, trigger=RunTrigger.RETRY, actor=actor, queued_at=now,
             attempt=max(numbers) + 1, fire_times=run.fire_times,
-            executor=run.executor, version=run.version, timeout=run.timeout, priority=run.priority,
-            concurrency_group=run.concurrency_group, traceparent=traceparent,
+            executor=run.executor, queue=run.queue, version=run.version, timeout=run.timeout,
+            priority=run.priority, concurrency_group=run.concurrency_group, traceparent=traceparent,
         )  # fmt: skip
         record(
             Action.RUN_RETRIED, now=now, job_id=run.job_id, object_id=again.pk,

@@ -86,6 +86,8 @@ class Site:
         self.folder = folder
         self.marks_file = folder / "marks"
         self.jobs = list(jobs)
+        self.variables: dict[str, str] = {}
+        """What its processes find in their environment beside the rest."""
         self.processes: list[Process] = []
 
     @property
@@ -102,6 +104,7 @@ class Site:
             "JOBS": json.dumps(self.jobs),
             "TIME_ZONE": "UTC",
             "PYTHONUNBUFFERED": "1",
+            **self.variables,
         }
 
     def job(self, job_id: str, seconds: float = 0, **trigger: Any) -> dict[str, Any]:

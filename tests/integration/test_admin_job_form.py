@@ -106,7 +106,14 @@ def test_the_form_of_a_new_job_has_the_default_policies(admin, settings):
     }
 
 
-def test_every_policy_has_an_input(admin):
+def test_without_a_broker_the_form_offers_neither_workers_nor_a_queue(admin):
+    form = admin.open(ADD).context["adminform"].form
+    assert "queue" not in form.fields
+    assert "celery" not in dict(form.fields["executor"].widget.choices)
+
+
+def test_every_policy_has_an_input(admin, settings):
+    settings.CRONZIMUS = settings.CRONZIMUS | {"CELERY_BROKER_URL": "redis://host/0"}
     shown = set(inputs(admin.open(ADD))) | set(admin.open(ADD).context["adminform"].form.fields)
     assert set(POLICIES) - {"retries"} <= shown
     assert {f"retries_{name}" for name in ("max", "delay", "backoff", "max_delay", "jitter")} <= shown
@@ -182,10 +189,11 @@ def test_what_is_wrong_with_retries_is_said_at_their_inputs(admin, given, wrong)
     [name for name in POLICIES if name not in ("coalesce", "retries")] + ["retries_max", "retries_delay"],
 )
 @pytest.mark.parametrize("value", ["-1.5", "9" * 30, "magic word", "<script>alert(1)</script>", "\0"])
-def test_a_wrong_policy_is_said_at_its_input_and_its_section_is_open(admin, name, value):
+def test_a_wrong_policy_is_said_at_its_input_and_its_section_is_open(admin, settings, name, value):
+    settings.CRONZIMUS = settings.CRONZIMUS | {"CELERY_BROKER_URL": "redis://host/0"}
     response = admin.send(ADD, id="new", **INTERVAL | {"retries_max": "1", name: value})
-    if name == "concurrency_group" and value in ("-1.5", "9" * 30):
-        assert Job.objects.get().concurrency_group == value
+    if name in ("concurrency_group", "queue") and value in ("-1.5", "9" * 30):
+        assert getattr(Job.objects.get(), name) == value
         return
     assert list(problems(response)) == [name]
     page = response.content.decode()

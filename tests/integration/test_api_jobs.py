@@ -82,7 +82,7 @@ def test_the_detail_has_everything(api: Api) -> None:
         "next_run_time_iso": "2030-01-02T09:00:00+00:00", "state": "pending", "args": [],
         "kwargs": {"value": 1, "database": "<Database instance>", "context": "<RunContext instance>"},
         "func": "tests:inspect", "description": "What it is for.", "owner": "ann", "paused": False, "version": 1,
-        "tags": ["mail", "daily"], "executor": "thread",
+        "tags": ["mail", "daily"], "executor": "thread", "queue": "cronzimus",
         "misfire_grace_time": 60, "coalesce": False, "max_instances": 2, "overlap": "skip", "queue_limit": 10,
         "timeout": None, "retries": None, "priority": 0, "concurrency_group": "", "concurrency_limit": 1,
         "max_runs": None, "pause_after": None, "keep_runs": None, "keep_days": 90, "keep_failed_days": None,

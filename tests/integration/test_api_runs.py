@@ -19,7 +19,7 @@ from .api_client import Api
 FIELDS = {
     "id", "job_id", "func", "status", "reason", "trigger", "actor", "scheduled_time", "queued_at", "started_at",
     "finished_at", "duration", "attempt", "fire_times", "scheduler", "executor", "version", "progress", "result",
-    "error",
+    "error", "worker", "queue", "dispatches", "dispatched_at",
 }  # fmt: skip
 
 
@@ -34,10 +34,29 @@ def test_a_run_that_succeeded(api: Api) -> None:
         "queued_at": "2030-01-01T12:00:00Z", "started_at": "2030-01-01T12:00:00.250000Z",
         "finished_at": "2030-01-01T12:00:02Z", "duration": 1.75, "attempt": 1, "fire_times": 4, "scheduler": "s1",
         "executor": "thread", "version": None, "progress": {"done": 3, "total": None}, "result": {"a": [1]},
-        "error": "",
+        "error": "", "worker": None, "queue": None, "dispatches": None, "dispatched_at": None,
     }  # fmt: skip
     assert api.get("/scheduler/runs")["results"] == [shown]
     assert api.get(f"/scheduler/runs/{run.id}") == {**shown, "traceback": "", "traceparent": None}
+
+
+def test_a_run_on_a_worker_names_it_and_its_way_there(api: Api) -> None:
+    run = make_run(
+        status="running", executor="celery", queue="reports", scheduler_id="w1", dispatches=2,
+        started_at=after(1), dispatched_at=after(0.5),
+    )  # fmt: skip
+    shown = api.get(f"/scheduler/runs/{run.id}")
+    wanted = {
+        "executor": "celery", "worker": "w1", "scheduler": None, "queue": "reports", "dispatches": 2,
+        "dispatched_at": "2030-01-01T12:00:00.500000Z",
+    }  # fmt: skip
+    assert {name: shown[name] for name in wanted} == wanted
+
+
+def test_a_run_on_its_way_has_no_worker_yet(api: Api) -> None:
+    run = make_run(executor="celery", queue="reports", scheduler_id="celery", dispatches=1)
+    shown = api.get(f"/scheduler/runs/{run.id}")
+    assert (shown["worker"], shown["scheduler"], shown["queue"]) == (None, None, "reports")
 
 
 def test_a_run_that_waits(api: Api) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from jobs.core.zone_data import used_data
 from jobs.models import Control
-from tests.fakes import NOW, FakeClock, after, make_job, make_run, make_scheduler, make_token
+from tests.fakes import NOW, FakeClock, after, make_job, make_run, make_scheduler, make_token, make_worker
 
 from .api_client import Api
 
@@ -32,6 +32,23 @@ def test_it_shows_the_schedulers_that_have_not_signed_off(api: Api) -> None:
         "zone_data": used_data().version,
     }  # fmt: skip
     assert (second["id"], second["alive"]) == ("dead", False)
+
+
+def test_with_a_broker_it_shows_the_workers_and_the_queues_that_none_serves(api: Api, settings: Any) -> None:
+    settings.CRONZIMUS = settings.CRONZIMUS | {"CELERY_BROKER_URL": "redis://host/0"}
+    make_job("served", executor="celery", queue="reports")
+    make_job("unserved", executor="celery", queue="mail")
+    make_worker("w1", name="reports@host", running_runs=1)
+    make_worker("stopped", stopped_at=NOW)
+    shown = api.get("/scheduler")
+    assert shown["queues_without_worker"] == ["mail"]
+    assert shown["workers"] == [
+        {
+            "id": "w1", "name": "reports@host", "hostname": "host", "pid": 1, "version": "0",
+            "started_at": "2030-01-01T12:00:00Z", "heartbeat_at": "2030-01-01T12:00:00Z", "alive": True,
+            "queues": ["reports"], "slots": 2, "running": 1,
+        }
+    ]  # fmt: skip
 
 
 def test_the_backlog_is_what_could_start_and_has_not(api: Api) -> None:

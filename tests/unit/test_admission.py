@@ -92,12 +92,12 @@ def test_no_limit_is_exceeded_and_every_run_that_fits_starts(
     ids = choose(waiting, rooms, by_job=by_job, by_group=by_group)
     jobs = Counter(by_job) + Counter(waiting[number].job_id for number in ids)
     groups = Counter(by_group) + Counter(waiting[number].group for number in ids if waiting[number].group)
-    executors = Counter(waiting[number].executor for number in ids)
+    executors = Counter(waiting[number].lane for number in ids)
     assert ids == sorted(set(ids))
     assert all(count <= rooms[name] for name, count in executors.items())
     assert all(count <= max(instances, by_job.get(name, 0)) for name, count in jobs.items())
     assert all(count <= max(limit, by_group.get(name, 0)) for name, count in groups.items())
     for run in waiting:
         if run.id not in ids:
-            full = jobs[run.job_id] >= instances or executors[run.executor] >= rooms[run.executor]
+            full = jobs[run.job_id] >= instances or executors[run.lane] >= rooms[run.lane]
             assert full or (run.group and groups[run.group] >= limit)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from jobs.core.durations import HUNG_SECONDS, MeanDuration
 from jobs.scheduler.executors import Executors
-from jobs.scheduler.executors.capacity import HUNG_SECONDS, MAX_AHEAD, MeanDuration
+from jobs.scheduler.executors.capacity import MAX_AHEAD
 from tests.fakes import NOW, after, held_run, inline_executors, make_hooks, outcome
 
 

@@ -71,9 +71,14 @@ def test_an_executor_is_taken(value: str) -> None:
     assert message("executor", value) == ""
 
 
-@pytest.mark.parametrize("value", ["", "celery", None, 1, ["thread"], "Thread"])
+@pytest.mark.parametrize("value", ["", "celeryd", None, 1, ["thread"], "Thread"])
 def test_an_unknown_executor_is_refused(value: Any) -> None:
     assert message("executor", value) == "must be one of thread, process"
+
+
+@pytest.mark.parametrize("value", ["", "x" * 65, "two words", None, 1, "naïve"])
+def test_a_wrong_queue_is_refused(value: Any) -> None:
+    assert message("queue", value) == "must be 1 to 64 letters, digits and _ . : -"
 
 
 @pytest.mark.parametrize("value", ["skip", "queue", "replace"])

@@ -17,6 +17,7 @@ from django.utils.text import capfirst
 
 from ...core.exceptions import CronzimusError, InvalidTrigger
 from ...core.json import parse_strict
+from ...core.runs import Executor
 from ...core.triggers import CRON_FIELDS, INTERVAL_UNITS
 from ...definitions import policies, validation
 from ...definitions.triggers import trigger_of
@@ -118,8 +119,12 @@ class JobForm(PolicyForm):
         if instance is not None:
             del self.fields["id"]
         self._offer("func", function_choices())
-        for name in ("executor", "overlap"):
-            self._offer(name, self.fields[name].widget.choices, "not known")
+        executors = self.fields["executor"].widget.choices
+        if not policy_inputs.offers_workers(str(self.initial.get("executor"))):
+            del self.fields["queue"]
+            executors = [choice for choice in executors if choice[0] != Executor.CELERY]
+        self._offer("executor", executors, "not known")
+        self._offer("overlap", self.fields["overlap"].widget.choices, "not known")
 
     def _offer(self, name: str, choices: list[tuple[str, str]], unknown: str = "not registered") -> None:
         stored = str(self.initial.get(name) or "")

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
 from ...core.runs import Executor, Overlap
 from ...definitions import policies
+from ...selectors import workers
 
 USUAL_RETRIES = policies.complete_retries({"max": 1}) or {}
 """What retries are where nothing but their number is given."""
@@ -15,6 +18,7 @@ USUAL_RETRIES = policies.complete_retries({"max": 1}) or {}
 EXECUTORS = {
     Executor.THREAD: "thread: light, and cannot be stopped from outside",
     Executor.PROCESS: "process: of its own, and can be stopped",
+    Executor.CELERY: "celery: a process of a Celery worker, on any machine",
 }
 """The executors, as the form offers them."""
 OVERLAPS = {
@@ -23,6 +27,18 @@ OVERLAPS = {
     Overlap.REPLACE: "replace: cancel the oldest run for it",
 }
 """The kinds of overlap, as the form offers them."""
+
+
+class QueueInput(forms.TextInput):
+    """A text input that offers the queues of the workers, and of other jobs."""
+
+    def render(self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: Any = None) -> SafeString:
+        """Return the input and the list of names that it offers."""
+        list_id = f"{name}-queues"
+        field = super().render(name, value, {**(attrs or {}), "list": list_id}, renderer)
+        queues = workers.known_queues(workers.running_workers())
+        options = format_html_join("", '<option value="{}"></option>', ((queue,) for queue in queues))
+        return format_html('{}<datalist id="{}">{}</datalist>', field, list_id, options)
 
 
 def text(label: str, help_text: str = "", widget: forms.Widget | None = None, **options: Any) -> forms.CharField:
@@ -48,6 +64,11 @@ class PolicyForm(forms.ModelForm):
         "Executor",
         "What calls the function.",
         forms.Select(choices=[(name.value, EXECUTORS[name]) for name in Executor]),
+    )
+    queue = text(
+        "Queue",
+        "Of the workers that run the job, where the executor is “celery”.",
+        QueueInput({"class": "vTextField"}),
     )
     timeout = whole_number(
         "Timeout", "Seconds after which a run is stopped; such a job always runs in a process. Empty: none.", least=1

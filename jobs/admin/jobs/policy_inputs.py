@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ...conf import conf
+from ...core.runs import Executor
 from ...definitions import policies
 from .trigger_inputs import number
 
@@ -38,9 +40,16 @@ def policies_of(inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Return the policies that `inputs` give, by name; nothing is validated."""
     given: dict[str, Any] = {name: whole(inputs.get(name, "")) for name in NUMBERS}
     given |= {name: inputs.get(name, "") for name in ("overlap", "executor", "concurrency_group")}
+    if "queue" in inputs:
+        given["queue"] = inputs["queue"]
     parts = {name: text for name in RETRIES if (text := inputs.get(f"retries_{name}", ""))}
     retries = {name: number(text) if name == "max" else _amount(text) for name, text in parts.items()}
     return {**given, "coalesce": bool(inputs.get("coalesce")), "retries": retries or None}
+
+
+def offers_workers(executor: str) -> bool:
+    """Tell whether the form of a job with this executor offers workers and their queues."""
+    return bool(conf.CELERY_BROKER_URL) or executor == Executor.CELERY
 
 
 def whole(text: str) -> int | str | None:

@@ -7,7 +7,7 @@ from typing import Any
 from ...core.triggers import CRON_FIELDS, INTERVAL_UNITS
 from ...definitions import policies
 from ...models import Job
-from .policy_inputs import RETRIES_INPUTS
+from .policy_inputs import RETRIES_INPUTS, offers_workers
 from .trigger_inputs import CALENDAR_INPUTS
 
 Sections = tuple[tuple[str, dict[str, Any]], ...]
@@ -40,7 +40,7 @@ WHEN: Sections = (
 )  # fmt: skip
 """The sections of the trigger."""
 HOW: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("How it runs", ("executor", "timeout", "priority")),
+    ("How it runs", ("executor", "queue", "timeout", "priority")),
     ("Late and overlapping runs", ("misfire_grace_time", "coalesce", "max_instances", "overlap", "queue_limit")),
     ("Retries", ("retries",)),
     ("Limit shared with other jobs", ("concurrency_group", "concurrency_limit")),
@@ -57,7 +57,12 @@ def form_sections(job: Job | None) -> Sections:
     A section is folded if all its policies are the defaults, so that what differs is seen at once.
     """
     what = WHAT if job is not None else ("id", *WHAT)
-    return (("What", {"fields": what}), *CALLED, *WHEN, *(_how(title, names, job) for title, names in HOW))
+    return (("What", {"fields": what}), *CALLED, *WHEN, *(_how(title, _shown(names, job), job) for title, names in HOW))
+
+
+def _shown(names: tuple[str, ...], job: Job | None) -> tuple[str, ...]:
+    executor = policies.default_policies()["executor"] if job is None else job.executor
+    return tuple(name for name in names if name != "queue" or offers_workers(executor))
 
 
 def _how(title: str, names: tuple[str, ...], job: Job | None) -> tuple[str, dict[str, Any]]:

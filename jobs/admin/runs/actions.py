@@ -33,9 +33,9 @@ def what_it_does(run: Run) -> str:
     """Return what the button of a run will do, in words."""
     if run.status not in ACTIVE:
         return AGAIN
-    if run.status == RunStatus.QUEUED and run.scheduler_id is None:
+    if run.status == RunStatus.QUEUED and (run.scheduler_id is None or run.executor == Executor.CELERY):
         return AT_ONCE
-    return STOPS if run.executor == Executor.PROCESS else ASKS
+    return ASKS if run.executor == Executor.THREAD else STOPS
 
 
 def offered(run: Run) -> tuple[str, ...]:
@@ -47,8 +47,8 @@ def _cancel(run_id: Any, call: Call) -> SafeString:
     run = services.cancel_run(_whole(run_id), now=call.now, actor=call.actor)
     if run.status not in ACTIVE:
         return change_link(call.site, run, f"run {run.pk}")
-    in_process = run.executor == Executor.PROCESS
-    to_come = "its process is being stopped" if in_process else "its function has been asked to stop"
+    in_thread = run.executor == Executor.THREAD
+    to_come = "its function has been asked to stop" if in_thread else "its process is being stopped"
     return format_html("{} ({})", change_link(call.site, run, f"run {run.pk}"), to_come)
 
 

@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 from ...core.retries import attempts_allowed
 from ...core.runs import ACTIVE, UNSUCCESSFUL, Executor, RunStatus, RunTrigger
 from ...core.traces import trace_id
-from ...models import Job, Run, Scheduler
+from ...models import Job, Run, Scheduler, Worker
 from ...models.run import duration as length
 from ...selectors import states
 from ...selectors.job_history import Usual, last_runs, usual
@@ -246,10 +246,7 @@ def _facts(
     if (text := _progress(run)) and run.status != RunStatus.RUNNING:
         yield "Progress", text
     if run.scheduler_id:
-        yield "Scheduler", run.scheduler_id
-        if run.status == RunStatus.RUNNING:
-            beat = Scheduler.objects.filter(pk=run.scheduler_id).values_list("heartbeat_at", flat=True).first()
-            yield "Heartbeat", times.ago(beat, zone) if beat else "none on record"
+        yield from _holder(run, times, zone)
     yield "Executor", run.executor
     if run.timeout is not None:
         is_number = isinstance(run.timeout, int)  # a damaged row of SQLite may hold anything
@@ -262,6 +259,26 @@ def _facts(
         yield "Finished", times.ago(run.finished_at, zone)
     if run.reason:
         yield "Reason", run.reason
+
+
+def _holder(run: Run, times: Times, zone: Any) -> Iterator[tuple[str, SafeString | str]]:
+    """Yield who holds the run, and for one of a worker how it got there."""
+    is_remote = run.executor == Executor.CELERY
+    if not is_remote:
+        yield "Scheduler", run.scheduler_id or ""
+    elif run.worker:
+        yield "Worker", run.worker
+    elif run.status == RunStatus.QUEUED:
+        yield "Worker", "waits for the broker" if run.dispatched_at is None else "waits for a free slot of a worker"
+    if run.status == RunStatus.RUNNING:
+        holders = (Worker if is_remote else Scheduler)._default_manager.filter(pk=run.scheduler_id)
+        beat = holders.values_list("heartbeat_at", flat=True).first()
+        yield "Heartbeat", times.ago(beat, zone) if beat else "none on record"
+    if run.queue:
+        yield "Queue", run.queue
+    if run.dispatched_at is not None:
+        often = f", {run.dispatches} times" if run.dispatches and run.dispatches > 1 else ""
+        yield "Sent to the queue", format_html("{}{}", times.ago(run.dispatched_at, zone), often)
 
 
 def _attempts(admin: Any, run: Run, job: Job | None, attempts: Sequence[Run]) -> SafeString:

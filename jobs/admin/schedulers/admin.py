@@ -18,7 +18,7 @@ from django.views.decorators.http import require_POST
 from ... import services
 from ...core.zone_data import used_data
 from ...models import Scheduler
-from ...selectors import backlog, counts
+from ...selectors import backlog, counts, workers
 from .. import display
 from ..base import ReadOnlyAdmin, actor_of
 from ..pausing import PauseAllForm
@@ -29,7 +29,7 @@ LOOKS = {"alive": "check", "dead": "cross", "stopped": "stop"}
 
 
 def life(scheduler: Scheduler, now: datetime) -> str:
-    """Return whether a scheduler is alive, dead or stopped at `now`, as `SchedulerQuerySet` has it."""
+    """Return whether a scheduler is alive, dead or stopped at `now`, as `LeaseQuerySet` has it."""
     if scheduler.stopped_at is not None:
         return "stopped"
     return "alive" if scheduler.is_alive(now) else "dead"
@@ -96,7 +96,7 @@ class SchedulerAdmin(ReadOnlyAdmin):
         now = request_now(request)
         context = {
             **(extra_context or {}),
-            "all_paused": counts.all_paused(), "backlog": figures(now),
+            "all_paused": counts.all_paused(), "backlog": figures(now), "workers": _worker_rows(now),
             "zone_data": used_data(), "other_zone_data": Scheduler.objects.with_other_zone_data(now),
         }  # fmt: skip
         if may_pause_all(request):
@@ -134,6 +134,20 @@ class SchedulerAdmin(ReadOnlyAdmin):
         self.log_change(request, control, "Resumed all.")
         self.message_user(request, "The schedulers claim again.")
         return HttpResponseRedirect(self.page_url("changelist"))
+
+
+def _worker_rows(now: datetime) -> list[dict[str, Any]]:
+    """Return the workers that have not signed off, as the page shows them."""
+    zone = ZoneInfo(settings.TIME_ZONE)
+    return [
+        {
+            "worker": worker, "queues": ", ".join(map(str, worker.queues)),
+            "state": display.badge(word, word, LOOKS[word]),
+            "heartbeat": display.instant(worker.heartbeat_at, now, zone),
+        }
+        for worker in workers.running_workers()
+        for word in ("alive" if worker.is_alive(now) else "dead",)
+    ]  # fmt: skip
 
 
 def figures(now: datetime) -> list[tuple[str, str]]:

@@ -10,7 +10,11 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from ...models import Control, Scheduler
+from ...selectors import workers
 from ..times import Times, duration
+
+CELERY_APP = f"{__package__.partition('.')[0]}.worker.app"
+"""The Celery application of the workers."""
 
 MIGRATIONS_KEPT = timedelta(seconds=30)
 """How long it is remembered that migrations are pending. That none are is remembered until the process ends."""
@@ -31,7 +35,7 @@ class Banner:
 
 def banners(found: list[Scheduler], control: Control | None, times: Times) -> list[Banner]:
     """Return what there is to know, the worst first."""
-    checks = (_pending(times.now), _no_scheduler(found, times), _all_paused(control, times))
+    checks = (_pending(times.now), _no_scheduler(found, times), _no_worker(times.now), _all_paused(control, times))
     return [banner for banner in checks if banner is not None]
 
 
@@ -46,6 +50,20 @@ def _no_scheduler(found: list[Scheduler], times: Times) -> Banner | None:
         "no-scheduler", "warning", "No scheduler is running: jobs will not fire.", text,
         code="python manage.py runscheduler",
     )  # fmt: skip
+
+
+def _no_worker(now: datetime) -> Banner | None:
+    queues = workers.unserved_queues(workers.running_workers(), now)
+    if not queues:
+        return None
+    return Banner(
+        "no-worker", "warning", f"No worker serves {', '.join(queues)}: jobs of {_it(queues)} stay due.", "Start one:",
+        code=f"celery -A {CELERY_APP} worker -Q {','.join(queues)}",
+    )  # fmt: skip
+
+
+def _it(queues: list[str]) -> str:
+    return "this queue" if len(queues) == 1 else "these queues"
 
 
 def _all_paused(control: Control | None, times: Times) -> Banner | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ...conf import conf
 from ...core.audit import Action, Door
 from ...core.runs import Executor, JobState, Missed, Overlap, RunStatus, RunTrigger
 from ...core.triggers import CRON_FIELDS, INTERVAL_UNITS, TRIGGER_FIELDS
@@ -120,7 +121,8 @@ RETRIES: Schema = {
     "description": "null, or a `max` of 0: nothing is tried again.",
 }  # fmt: skip
 POLICIES: dict[str, Schema] = {
-    "executor": one_of(Executor),
+    "executor": one_of(name for name in Executor if name != Executor.CELERY or conf.CELERY_BROKER_URL),
+    "queue": {"type": "string", "pattern": r"^[A-Za-z0-9_.:-]{1,64}$"},
     "misfire_grace_time": nullable(whole(0, 10 * YEARS)),
     "coalesce": FLAG,
     "max_instances": whole(1, 1000),
@@ -210,6 +212,10 @@ RUN_FIELDS: dict[str, Schema] = {
     "duration": nullable({"type": "number", "description": "Seconds."}),
     "scheduler": nullable(TEXT),
     "progress": nullable({**record({"done": COUNT, "total": nullable(COUNT)})}),
+    "worker": nullable(TEXT),
+    "queue": nullable(TEXT),
+    "dispatches": nullable(COUNT),
+    "dispatched_at": nullable(INSTANT),
 }
 
 
@@ -282,7 +288,13 @@ SCHEDULERS: Schema = record(
             "due_jobs": COUNT, "oldest_due_seconds": nullable(SECONDS), "waiting_runs": COUNT,
             "oldest_waiting_seconds": nullable(SECONDS),
         }),
-    }
+        "workers": array(record({
+            "id": TEXT, "name": TEXT, "hostname": TEXT, "pid": COUNT, "version": TEXT, "started_at": INSTANT,
+            "heartbeat_at": INSTANT, "alive": FLAG, "queues": array(TEXT), "slots": COUNT, "running": COUNT,
+        })),
+        "queues_without_worker": array(TEXT),
+    },
+    ["paused", "paused_at", "actor", "reason", "schedulers", "backlog"],
 )  # fmt: skip
 FUNCTION: Schema = record(
     {
@@ -296,7 +308,7 @@ FUNCTION: Schema = record(
 )  # fmt: skip
 READY: dict[str, Schema] = {
     "schedulers": COUNT, "heartbeat_age": nullable(SECONDS), "overdue_jobs": COUNT, "oldest_overdue": nullable(SECONDS),
-    "stuck_runs": COUNT, "oldest_stuck": nullable(SECONDS),
+    "stuck_runs": COUNT, "oldest_stuck": nullable(SECONDS), "workers": COUNT, "queues_without_worker": array(TEXT),
 }  # fmt: skip
 
 SCHEMAS: dict[str, Schema] = {

@@ -14,8 +14,9 @@ from rest_framework.exceptions import PermissionDenied as Forbidden
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from ...conf import conf
 from ...models import Control, Job, Scheduler
-from ...selectors import metrics
+from ...selectors import metrics, workers
 from ...selectors.backlog import MAX_OVERDUE, due_jobs, stuck_runs
 from ..access import Access, access_of
 from ..errors import RETRY_AFTER, envelope, lacks_tables
@@ -96,6 +97,7 @@ def _figures(now: datetime) -> dict[str, Any]:
     beat = Scheduler.objects.alive(now).aggregate(alive=Count("id"), at=Max("heartbeat_at"))
     due, stuck = due_jobs(now), stuck_runs(now)
     return {
+        **_workers(now),
         "schedulers": beat["alive"],
         "heartbeat_age": _seconds(now, beat["at"]),
         "overdue_jobs": due.overdue,
@@ -105,12 +107,23 @@ def _figures(now: datetime) -> dict[str, Any]:
     }
 
 
+def _workers(now: datetime) -> dict[str, Any]:
+    if not conf.CELERY_BROKER_URL:
+        return {}
+    found = workers.running_workers()
+    alive = sum(worker.is_alive(now) for worker in found)
+    return {"workers": alive, "queues_without_worker": workers.unserved_queues(found, now)}
+
+
 def _problem(figures: dict[str, Any]) -> str:
     if not figures["schedulers"]:
         return "No scheduler is alive, so no job runs; start one with 'manage.py runscheduler'."
     if (figures["overdue_jobs"] or figures["stuck_runs"]) and Control.objects.filter(paused=True).exists():
         return "Everything is paused, so no job runs."
     limit = f"{MAX_OVERDUE.total_seconds():.0f} s"
+    if (figures["overdue_jobs"] or figures["stuck_runs"]) and figures.get("queues_without_worker"):
+        queues = ", ".join(figures["queues_without_worker"])
+        return f"No worker serves the queue {queues}, so its jobs do not run; start one with 'celery worker -Q'."
     if figures["overdue_jobs"]:
         return f"Jobs are overdue by more than {limit}: the schedulers do not keep up."
     if figures["stuck_runs"]:

@@ -182,7 +182,7 @@ def _how(run: Run) -> str:
     """Return in words how a run is cancelled."""
     if run.status == RunStatus.CANCELLED:
         return "it had not started, and will not"
-    if run.executor == Executor.PROCESS:
+    if run.executor != Executor.THREAD:
         return "its process is stopped: SIGTERM, and SIGKILL for what is left after 5 s"
     return "its function is asked to return: a thread cannot be stopped, RunContext.cancelled is true from now on"
 

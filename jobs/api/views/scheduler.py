@@ -9,10 +9,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ... import services
+from ...conf import conf
 from ...core.exceptions import InvalidRequest
 from ...core.json import unstorable
-from ...models import Control, Scheduler
-from ...selectors import backlog
+from ...models import Control, Scheduler, Worker
+from ...selectors import backlog, workers
 from ..parsers import missed_of, optional_body_of
 from ..representations import utc
 from .base import SchedulerView, actor_of
@@ -30,7 +31,7 @@ class SchedulersView(SchedulerView):
         """Show whether all is paused, the schedulers that have not signed off, and what waits for them."""
         running = Scheduler.objects.filter(stopped_at__isnull=True)
         schedulers = [_scheduler(scheduler, self.now) for scheduler in running]
-        return Response({**_control(), "schedulers": schedulers, "backlog": _backlog(self.now)})
+        return Response({**_control(), "schedulers": schedulers, "backlog": _backlog(self.now), **_workers(self.now)})
 
 
 class PauseView(SchedulerView):
@@ -77,6 +78,33 @@ def _scheduler(scheduler: Scheduler, now: datetime) -> dict[str, Any]:
         "processes": scheduler.processes,
         "queued": scheduler.queued_runs,
         "running": scheduler.running_runs,
+    }
+
+
+def _workers(now: datetime) -> dict[str, Any]:
+    """Return the workers and the queues that none serves; nothing where runs are not sent to workers."""
+    if not conf.CELERY_BROKER_URL:
+        return {}
+    found = workers.running_workers()
+    return {
+        "workers": [_worker(worker, now) for worker in found],
+        "queues_without_worker": workers.unserved_queues(found, now),
+    }
+
+
+def _worker(worker: Worker, now: datetime) -> dict[str, Any]:
+    return {
+        "id": worker.id,
+        "name": worker.name,
+        "hostname": worker.hostname,
+        "pid": worker.pid,
+        "version": worker.version,
+        "started_at": utc(worker.started_at),
+        "heartbeat_at": utc(worker.heartbeat_at),
+        "alive": worker.is_alive(now),
+        "queues": worker.queues,
+        "slots": worker.slots,
+        "running": worker.running_runs,
     }
 
 

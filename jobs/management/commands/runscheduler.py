@@ -75,7 +75,7 @@ class Command(BaseCommand):
 def _run(signals: Signals, once: bool, threads: int, processes: int) -> int:
     """Run a scheduler; return how many runs it could not bring to an end."""
     # Imported here: without the apps that `require_settings` asks for, these modules cannot be imported.
-    from ...scheduler.executors import local_executors
+    from ...scheduler.executors import executors
     from ...scheduler.listeners import listening
     from ...scheduler.scheduler import Scheduler
     from ...scheduler.store.connection import DatabaseReplaced, loop_connection
@@ -90,7 +90,7 @@ def _run(signals: Signals, once: bool, threads: int, processes: int) -> int:
         startup.warn_of_connections(threads, processes)
         startup.warn_of_encoding()
         _banner(threads)
-    scheduler = Scheduler(local_executors(threads, processes))
+    scheduler = Scheduler(executors(threads, processes, conf.CELERY_BROKER_URL))
     signals.stop(scheduler)
     gc.collect()  # frees the memory that loading needed and runs do not
     gc.freeze()  # objects that are loaded by now stay: the collector need not look at them again

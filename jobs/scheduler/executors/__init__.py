@@ -1,4 +1,4 @@
-"""The executors: each takes runs and has their functions called, in threads or in processes."""
+"""The executors: each takes runs and has their functions called, in threads, in processes, or by workers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,21 @@ from .capacity import Executors
 from .process import ProcessExecutor
 from .thread import ThreadExecutor
 
-__all__ = ["ExecutorFactory", "Executors", "Hooks", "RunExecutor", "local_executors"]
+__all__ = ["ExecutorFactory", "Executors", "Hooks", "RunExecutor", "executors", "local_executors"]
+
+
+def executors(threads: int, processes: int, broker_url: str) -> ExecutorFactory:
+    """Return what makes the executors of a scheduler: with the URL of a broker, the one for workers too."""
+    make_local = local_executors(threads, processes)
+    return make_local if not broker_url else lambda hooks: {**make_local(hooks), **_remote(broker_url, hooks)}
+
+
+def _remote(broker_url: str, hooks: Hooks) -> dict[str, RunExecutor]:
+    # Here: a scheduler without workers does not pay for them.
+    from .celery import CeleryTransport
+    from .remote import RemoteExecutor
+
+    return {Executor.CELERY: RemoteExecutor(CeleryTransport(broker_url), hooks)}
 
 
 def local_executors(threads: int, processes: int) -> ExecutorFactory:

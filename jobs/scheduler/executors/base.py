@@ -81,6 +81,10 @@ class RunExecutor(BaseExecutor):
     def cancel(self, run_id: int, reason: str) -> None:
         """End the run `run_id`, which has started, as soon as possible."""
 
+    def lanes(self) -> dict[str, int]:
+        """Return how many runs each lane of workers may be given; nothing for an executor of this machine."""
+        return {}
+
     def abandon(self) -> None:
         """End at once the runs that are running, where that is possible."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
+from ...core.durations import MeanDuration
+from ...core.runs import Executor
 from ..store.held import HeldRun, Outcome
 from .base import RunExecutor
 
@@ -13,12 +15,6 @@ MAX_AHEAD = 500
 """Runs claimed ahead, at most."""
 WINDOW = 100
 """Window of the moving average, in runs: of a larger batch only the last ones are measured."""
-HALF_LIFE = 20
-"""Runs after which what was measured before counts for half."""
-HUNG_SECONDS = 1.0
-"""Time without an end after which busy slots are taken to hang."""
-MIN_DURATION = 1e-6
-"""Seconds that a run takes at least, to divide by."""
 
 
 class Executors:
@@ -28,6 +24,8 @@ class Executors:
         """Take the executors of a scheduler."""
         self.by_name = dict(by_name)
         self._durations = {name: MeanDuration() for name in self.by_name}
+        self._local = {name: executor for name, executor in self.by_name.items() if name != Executor.CELERY}
+        self._remote = [executor for name, executor in self.by_name.items() if name == Executor.CELERY]
 
     def slots(self, name: str) -> int:
         """Return how many runs the executor `name` can have running at once; 0 where there is no such executor."""
@@ -47,19 +45,26 @@ class Executors:
         """Return the ids of the runs that they have taken and not ended."""
         return set().union(*(executor.held() for executor in self.by_name.values()))
 
-    def capacity(self, at: float, others: int = 0) -> dict[str, int]:
-        """Return how many runs each may be given: its free slots, and what these end soon.
+    def capacity(self, at: float, others: int = 0, *, has_work: bool = True) -> dict[str, int]:
+        """Return how many runs each lane may be given: an executor's free slots, and what these end soon.
 
         `at` is the monotonic time in seconds. With `others`, the other schedulers, each claims its share ahead of what
-        one alone would, so that all get a part of what is due at once.
+        one alone would, so that all get a part of what is due at once. Without `has_work` no worker is asked for.
         """
         ahead = MAX_AHEAD // (1 + others)
-        return {name: self._capacity_of(name, executor, at, ahead) for name, executor in self.by_name.items()}
+        found = {name: self._capacity_of(name, executor, at, ahead) for name, executor in self._local.items()}
+        for executor in self._remote if has_work else ():
+            found |= executor.lanes()
+        return found
 
     def _capacity_of(self, name: str, executor: RunExecutor, at: float, max_ahead: int) -> int:
         slots, taken = executor.slots, executor.taken
         ahead = self._durations[name].ends_within(AHEAD_SECONDS, slots=slots, at=at, busy=taken >= slots)
         return max(slots + min(ahead, max_ahead) - taken, 0)
+
+    def lanes(self) -> list[str]:
+        """Return the lanes that may be given runs now or later: the executors, and the queues with a living worker."""
+        return [*self._local, *(lane for executor in self._remote for lane in executor.lanes())]
 
     def measure(self, outcomes: Sequence[Outcome], at: float) -> None:
         """Learn from `outcomes`, which were written at the monotonic time `at`, how long runs take."""
@@ -91,33 +96,3 @@ class Executors:
         """End at once what is running, where that is possible."""
         for executor in self.by_name.values():
             executor.abandon()
-
-
-class MeanDuration:
-    """The mean duration of an executor's runs, in which the latest count most.
-
-    It does not count how many runs end in a second: for an executor that was idle, that says little.
-    """
-
-    def __init__(self) -> None:
-        """Start without a measurement."""
-        self._mean: float | None = None
-        self._ended_at = 0.0
-
-    def add(self, durations: Sequence[float], at: float) -> None:
-        """Add runs that took `durations` seconds each and had ended by the monotonic time `at`."""
-        if not durations:
-            return
-        latest = max(sum(durations) / len(durations), MIN_DURATION)
-        weight = 0.0 if self._mean is None else 0.5 ** (len(durations) / HALF_LIFE)
-        self._mean = latest if self._mean is None else weight * self._mean + (1 - weight) * latest
-        self._ended_at = at
-
-    def ends_within(self, seconds: float, *, slots: int, at: float, busy: bool) -> int:
-        """Return how many runs `slots` slots end within `seconds` from the monotonic time `at`, as far as is known.
-
-        0 where all slots are `busy` and no run has ended for `HUNG_SECONDS`.
-        """
-        if self._mean is None or (busy and at - self._ended_at > HUNG_SECONDS):
-            return 0
-        return int(slots * seconds / self._mean)

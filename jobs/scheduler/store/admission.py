@@ -10,25 +10,29 @@ from typing import NamedTuple
 from django.db import connection, transaction
 from django.db.models import Count
 
-from ...core.runs import RunStatus
+from ...core.runs import REMOTE, Executor, RunStatus
 from ...models import Job, Run
 from . import bulk
+from .dispatch import take_for_workers
 from .held import ACTIVE_SQL, HELD_COLUMNS, HeldRun
+
+REMOTE_LANE_SQL = f"CASE WHEN r.executor = '{Executor.CELERY}' THEN '{REMOTE}' || r.queue ELSE r.executor END"
+"""The lane of a run, where some lanes are queues of workers."""
 
 
 class Candidate(NamedTuple):
-    """A waiting run and its limits; None for no limit, because its job was removed."""
+    """A waiting run, its lane and its limits; None for no limit, because its job was removed."""
 
     id: int
     job_id: str
-    executor: str
+    lane: str
     group: str
     max_instances: int | None
     group_limit: int | None
 
 
 def admit(scheduler_id: str, capacity: Mapping[str, int], now: datetime) -> list[HeldRun]:
-    """Take waiting runs that may start at `now`, up to the `capacity` of each executor.
+    """Take waiting runs that may start at `now`, up to the `capacity` of each lane.
 
     Over all schedulers, no job gets more than `max_instances` active runs, and no group more than its limit: the
     jobs and the groups are locked while their runs are counted.
@@ -39,7 +43,10 @@ def admit(scheduler_id: str, capacity: Mapping[str, int], now: datetime) -> list
             return []
         waiting = _lockable(waiting)
         chosen = choose(waiting, capacity, by_job=_held_by_job(waiting), by_group=_held_by_group(waiting))
-        return _take(scheduler_id, chosen)
+        lanes = {run.id: run.lane for run in waiting}
+        remote = [run_id for run_id in chosen if lanes[run_id].startswith(REMOTE)]
+        local = [run_id for run_id in chosen if run_id not in set(remote)] if remote else chosen
+        return _take(scheduler_id, local) + take_for_workers(remote)
 
 
 def choose(
@@ -54,10 +61,10 @@ def choose(
     for run in waiting:
         job_is_full = run.max_instances is not None and jobs[run.job_id] >= run.max_instances
         group_is_full = bool(run.group) and run.group_limit is not None and groups[run.group] >= run.group_limit
-        if job_is_full or group_is_full or left.get(run.executor, 0) <= 0:
+        if job_is_full or group_is_full or left.get(run.lane, 0) <= 0:
             continue
         chosen.append(run.id)
-        left[run.executor] -= 1
+        left[run.lane] -= 1
         jobs[run.job_id] += 1
         groups[run.group] += bool(run.group)
     return chosen
@@ -90,14 +97,15 @@ def held_runs(scheduler_id: str) -> set[int]:
 
 
 def _candidates(capacity: Mapping[str, int], now: datetime) -> list[Candidate]:
-    executors = [executor for executor, free in capacity.items() if free > 0]
-    marks = ", ".join(["%s"] * len(executors))
+    lanes = [lane for lane, free in capacity.items() if free > 0]
+    marks = ", ".join(["%s"] * len(lanes))
+    lane = REMOTE_LANE_SQL if any(lane.startswith(REMOTE) for lane in lanes) else "r.executor"
     lock = "FOR UPDATE OF r SKIP LOCKED" if connection.vendor == "postgresql" else ""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT r.id, r.job_id, r.executor, r.concurrency_group, j.max_instances, j.concurrency_limit "  # noqa: S608
+            f"SELECT r.id, r.job_id, {lane}, r.concurrency_group, j.max_instances, j.concurrency_limit "  # noqa: S608
             "FROM cronzimus_run r LEFT JOIN cronzimus_job j ON j.id = r.job_id "
-            f"WHERE r.status = 'queued' AND r.scheduler_id IS NULL AND r.executor IN ({marks}) "
+            f"WHERE r.status = 'queued' AND r.scheduler_id IS NULL AND {lane} IN ({marks}) "
             "AND (r.available_at IS NULL OR r.available_at <= %s) "
             # Full jobs are found once, among the few held runs: thousands of runs may wait for one of them.
             "AND r.job_id NOT IN (SELECT f.id FROM cronzimus_run a JOIN cronzimus_job f ON f.id = a.job_id "
@@ -108,7 +116,7 @@ def _candidates(capacity: Mapping[str, int], now: datetime) -> list[Candidate]:
             f"(SELECT count(*) FROM cronzimus_run a WHERE a.status IN ({ACTIVE_SQL}) AND a.scheduler_id IS NOT NULL "
             "AND NOT (a.concurrency_group = '') AND a.concurrency_group = r.concurrency_group)) "
             f"ORDER BY r.priority DESC, r.id LIMIT %s {lock}",
-            [*executors, bulk.instant(now), 2 * sum(capacity.values())],
+            [*lanes, bulk.instant(now), 2 * sum(capacity.values())],
         )
         return [Candidate(*row) for row in cursor.fetchall()]
 

@@ -7,15 +7,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from typing import Any
+from uuid import uuid4
 
 from django.db import connection, transaction
 from django.db.models import F
 
 from ...core.planning import PlannedRun
-from ...core.runs import RunStatus, RunTrigger
+from ...core.runs import REMOTE, Executor, RunStatus, RunTrigger
 from ...definitions.policies import executor_of
 from ...definitions.triggers import trigger_from
 from ...models import Job, Run
+from ...models.run import DISPATCHED
 from . import bulk
 from .due import Planned, plan_due_jobs
 from .held import HeldRun
@@ -25,6 +27,8 @@ INSERTED = {
     "job_id": "text", "status": "text", "reason": "text", "fire_times": "number", "scheduled_time": "time",
     "executor": "text", "waits": "number", "error": "text",
 }  # fmt: skip
+REMOTE_COLUMNS = {"queue": "text", "dispatch_id": "text"}
+"""What the first table has beside where some of its runs go to workers."""
 MOVED = {"id": "text", "next_run_time": "time", "error": "text", "queued": "number"}
 
 
@@ -43,13 +47,15 @@ class Claimed:
 def claim_due(scheduler_id: str, capacity: Mapping[str, int], now: datetime, *, by_priority: bool = True) -> Claimed:
     """Claim fire times that are due at `now` for the scheduler `scheduler_id`.
 
-    `capacity` is how many runs each executor may be given; at most as many jobs as the largest of them are claimed.
-    Without any capacity, only jobs that replace a held run of theirs are claimed, because that run may be what takes
-    the capacity. Without `by_priority`, jobs are claimed in the order in which they fell due.
+    `capacity` is how many runs each lane may be given (an executor, or a queue of workers); at most as many jobs as
+    the largest of them are claimed. Without any capacity, only jobs that replace a held run of theirs are claimed,
+    because that run may be what takes the capacity. Without `by_priority`, jobs are claimed in the order in which they
+    fell due.
 
     The jobs are moved on and their runs written in one transaction, so that a fire time is claimed once even if a
     process dies. Runs that have to wait, for their turn or for an executor, are written without an owner: any scheduler
-    may take them. A job whose row is damaged is taken off its schedule, and leaves a failed run that says why.
+    may take them. Those for workers belong to no scheduler either; see `dispatch`. A job whose row is damaged is taken
+    off its schedule, and leaves a failed run that says why.
     """
     with transaction.atomic(savepoint=False):
         planned = _replace(plan_due_jobs(capacity, now, by_priority=by_priority), now)
@@ -121,32 +127,35 @@ def _insert(
 ) -> tuple[list[HeldRun], Sequence[Planned]]:
     """Insert the planned runs; return those that may start now, and what was planned without what is on record already.
 
-    `left` is the capacity of each executor.
+    `left` is the capacity of each lane.
     """
     rows, startable = [], []
+    has_remote = False
     for found in planned:
-        executor = executor_of(found.job)
+        lane = executor_of(found.job)
+        has_remote |= lane.startswith(REMOTE)
         for run in found.plan.runs:
             waits = False
             if run.status is RunStatus.QUEUED:
                 # Runs of a group are admitted together with the others of their group.
-                waits = run.waits or bool(found.job.concurrency_group) or left.get(executor, 0) <= 0
-                if not waits:
-                    left[executor] -= 1
-                    startable.append((found, run, executor))
-            rows.append(_row(found, run, executor, waits=waits))
-    source, data = bulk.rows_as_table(INSERTED, rows)
+                waits = run.waits or bool(found.job.concurrency_group) or left.get(lane, 0) <= 0
+            rows.append(_row(found, run, lane, waits=waits))
+            if run.status is RunStatus.QUEUED and not waits:
+                left[lane] -= 1
+                startable.append((found, run, rows[-1]))
+    source, data = bulk.rows_as_table(INSERTED | REMOTE_COLUMNS if has_remote else INSERTED, rows)
     with connection.cursor() as cursor:
         at = bulk.instant(now)
-        cursor.execute(_insert_sql(connection.vendor, source), [RunTrigger.SCHEDULE, at, at, scheduler_id, data])
+        sql = _insert_sql(connection.vendor, source, has_remote)
+        cursor.execute(sql, [RunTrigger.SCHEDULE, at, at, scheduler_id, data])
         ids = {(job_id, bulk.from_time(at)): run_id for run_id, job_id, at in cursor.fetchall()}
     held = [
         HeldRun(
             id=run_id, job_id=found.job.id, func=found.job.func, args=found.args, kwargs=found.kwargs,
-            scheduled_time=run.scheduled_time, attempt=1, executor=executor, timeout=found.job.timeout,
-            scheduler_id=scheduler_id,
+            scheduled_time=run.scheduled_time, attempt=1, executor=row["executor"], timeout=found.job.timeout,
+            scheduler_id=scheduler_id, queue=row.get("queue", ""), dispatch_id=row.get("dispatch_id", ""),
         )
-        for found, run, executor in startable
+        for found, run, row in startable
         if (run_id := ids.get((found.job.id, run.scheduled_time))) is not None
     ]  # fmt: skip
     if len(ids) == len(rows):
@@ -168,31 +177,41 @@ def _without_duplicates(found: Planned, inserted: Container[tuple[str, datetime]
     return found._replace(plan=found.plan._replace(runs=runs, next_run_time=next_run_time))
 
 
-def _row(found: Planned, run: PlannedRun, executor: str, *, waits: bool) -> dict[str, Any]:
-    row = {"job_id": found.job.id, "scheduled_time": run.scheduled_time, "executor": executor}
+def _row(found: Planned, run: PlannedRun, lane: str, *, waits: bool) -> dict[str, Any]:
+    row = {"job_id": found.job.id, "scheduled_time": run.scheduled_time, "executor": lane}
     if waits:
         row["waits"] = 1
     if run.fire_times != 1:
         row["fire_times"] = run.fire_times
     if run.status is not RunStatus.QUEUED:
         row |= {"status": run.status, "reason": run.reason, "error": found.error}
+    if lane.startswith(REMOTE):
+        row |= {"executor": Executor.CELERY, "queue": lane.removeprefix(REMOTE)}
+        if run.status is RunStatus.QUEUED and not waits:
+            row["dispatch_id"] = uuid4().hex
     return row
 
 
 @cache
-def _insert_sql(vendor: str, source: str) -> str:
+def _insert_sql(vendor: str, source: str, has_remote: bool) -> str:
+    holder = "%s"
+    columns = values = ""
+    if has_remote:
+        columns = ", queue, dispatch_id, dispatches"
+        values = ", v.queue, v.dispatch_id, CASE WHEN v.dispatch_id IS NOT NULL THEN 1 END"
+        holder = f"CASE WHEN v.dispatch_id IS NULL THEN %s ELSE '{DISPATCHED}' END"
     at = "%s::timestamptz" if vendor == "postgresql" else "%s"
     # Function and arguments are copied from the job's row, which is locked; damaged arguments are not copied.
     # ON CONFLICT: the fire time was claimed before its job was removed and added again. It does not run twice.
     return (
         "INSERT INTO cronzimus_run (job_id, func, args, kwargs, status, reason, trigger, actor, attempt, fire_times, "  # noqa: S608
         "scheduled_time, queued_at, finished_at, scheduler_id, executor, version, timeout, priority, "
-        "concurrency_group, error, traceback, output) "
+        f"concurrency_group, error, traceback, output{columns}) "
         "SELECT v.job_id, j.func, CASE v.status WHEN 'failed' THEN '[]' ELSE j.args END, "
         "CASE v.status WHEN 'failed' THEN '{}' ELSE j.kwargs END, "
         "COALESCE(v.status, 'queued'), COALESCE(v.reason, ''), %s, '', 1, COALESCE(v.fire_times, 1), v.scheduled_time, "
-        f"{at}, CASE WHEN v.status IS NOT NULL THEN {at} END, CASE WHEN v.waits IS NULL THEN %s END, v.executor, "
-        "j.version, j.timeout, j.priority, j.concurrency_group, COALESCE(v.error, ''), '', '' "
+        f"{at}, CASE WHEN v.status IS NOT NULL THEN {at} END, CASE WHEN v.waits IS NULL THEN {holder} END, "
+        f"v.executor, j.version, j.timeout, j.priority, j.concurrency_group, COALESCE(v.error, ''), '', ''{values} "
         f"FROM {source} JOIN cronzimus_job j ON j.id = v.job_id WHERE true "
         "ON CONFLICT (job_id, scheduled_time, attempt) DO NOTHING RETURNING id, job_id, scheduled_time"
     )

@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from django.db import connection
+from django.db.models import Q
 
 from ...core.exceptions import CronzimusError, InvalidArguments
 from ...core.json import unstorable
 from ...core.planning import IDLE, Busy, Plan, PlannedRun, Policy, plan
-from ...core.runs import Executor, Overlap, RunStatus
+from ...core.runs import REMOTE, Executor, Overlap, RunStatus
 from ...definitions.policies import executor_of
 from ...definitions.triggers import trigger_from
+from ...models import Job, Run
 from . import bulk
 from .held import ACTIVE_SQL
 
 logger = logging.getLogger("cronzimus.scheduler.store.due")
 
+LANE_SQL = f"CASE WHEN executor = '{Executor.CELERY}' THEN '{REMOTE}' || queue ELSE executor END"
+"""The lane of a job, as `lane_of` says it: for a job of this machine's executors, its executor."""
+LOCAL_SQL = f"NOT (executor = '{Executor.CELERY}')"
+"""The jobs of this machine's executors."""
 EXECUTOR_SQL = f"CASE WHEN timeout IS NOT NULL THEN '{Executor.PROCESS}' ELSE executor END"
-"""The executor of a job's runs, as `executor_of` says it."""
+"""The executor of the runs of a job of this machine's executors, as `executor_of` says it."""
+LOCAL = {Executor.THREAD, Executor.PROCESS}
 REPLACING_SQL = (
     "(overlap = 'replace' AND EXISTS (SELECT 1 FROM cronzimus_run a WHERE a.job_id = cronzimus_job.id "  # noqa: S608
     f"AND a.status IN ({ACTIVE_SQL}) AND a.scheduler_id IS NOT NULL))"
@@ -53,7 +60,10 @@ index (`job_due`); sorted as a whole, every claim would read all due jobs."""
 
 
 class DueJob(NamedTuple):
-    """The row of a due job as raw SQL gives it: JSON as text, and on SQLite instants as text too."""
+    """The row of a due job as raw SQL gives it: JSON as text, and on SQLite instants as text too.
+
+    In `executor` stands the job's lane.
+    """
 
     id: str
     func: str
@@ -96,17 +106,39 @@ def plan_due_jobs(capacity: Mapping[str, int], now: datetime, *, by_priority: bo
     return [_plan(job, busy.get(job.id, IDLE), now) for job in jobs]
 
 
+def has_work_in_reach(horizon: datetime, now: datetime, lanes: Collection[str]) -> bool:
+    """Tell whether one of `lanes` has a job that is due at `horizon`, or a waiting run that may start at `now`.
+
+    What is due for other lanes waits for a worker.
+    """
+    in_reach = ~Q(executor=Executor.CELERY) | Q(queue__in=[lane.removeprefix(REMOTE) for lane in lanes])
+    may_start = Q(available_at__isnull=True) | Q(available_at__lte=now)
+    return (
+        Job.objects.due(horizon).filter(in_reach).exists() or Run.objects.waiting().filter(in_reach, may_start).exists()
+    )
+
+
 def _due_jobs(capacity: Mapping[str, int], now: datetime, *, by_priority: bool) -> list[DueJob]:
     jobs: list[DueJob] = []
     wanted = max(capacity.values(), default=0) or MAX_REPLACING
-    executors = tuple(sorted(name for name, runs in capacity.items() if runs))
+    executors, remote = _split(name for name, runs in capacity.items() if runs)
     with connection.cursor() as cursor:
         for rank in RANKS if by_priority else (ALL,):
             if len(jobs) < wanted:
                 sql = _due_sql(connection.vendor, rank, executors)
-                cursor.execute(sql, [bulk.instant(now), wanted - len(jobs)])
+                cursor.execute(sql, [bulk.instant(now), *remote, wanted - len(jobs)])
                 jobs += [DueJob._make(row) for row in cursor.fetchall()]
     return _within_capacity(jobs, capacity) if any(capacity.values()) else jobs
+
+
+def _split(lanes: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names of this machine's executors, with one empty name for each queue, and the lanes of the queues.
+
+    The statement's text depends on how many queues there are, and not on their names.
+    """
+    names = sorted(lanes)
+    remote = tuple(name for name in names if name.startswith(REMOTE))
+    return (*(name for name in names if name not in remote), *("" for _ in remote)), remote
 
 
 def _within_capacity(jobs: Sequence[DueJob], capacity: Mapping[str, int]) -> list[DueJob]:
@@ -123,8 +155,10 @@ def _within_capacity(jobs: Sequence[DueJob], capacity: Mapping[str, int]) -> lis
 @cache
 def _due_sql(vendor: str, rank: Rank, executors: tuple[str, ...]) -> str:
     # As text on SQLite: a damaged instant then fails its own job, and not the whole statement.
-    instants = {"anchor", "next_run_time"} if vendor == "sqlite" else set()
-    columns = ", ".join(bulk.as_text(name) if name in instants else f'"{name}"' for name in DueJob._fields)
+    read = {"executor": LANE_SQL}
+    if vendor == "sqlite":
+        read |= {name: bulk.as_text(name) for name in ("anchor", "next_run_time")}
+    columns = ", ".join(read.get(name, f'"{name}"') for name in DueJob._fields)
     # Schedulers do not wait for each other: each takes jobs that no other is taking.
     lock = "FOR UPDATE SKIP LOCKED" if vendor == "postgresql" else ""
     return (
@@ -137,9 +171,13 @@ def _fitting(executors: tuple[str, ...]) -> str:
     """Return the condition for jobs of `executors`, which have capacity; without any, for jobs that replace a run."""
     if not executors:
         return f"AND {REPLACING_SQL}"
-    if set(executors) == set(Executor):
-        return ""
-    return f"AND {EXECUTOR_SQL} IN ({', '.join(repr(str(name)) for name in executors)})"
+    if set(executors) == LOCAL:
+        return f"AND {LOCAL_SQL}"
+    local = f"{LOCAL_SQL} AND {EXECUTOR_SQL} IN ({', '.join(repr(str(name)) for name in executors if name)})"
+    remote = f"{LANE_SQL} IN ({', '.join('%s' for name in executors if not name)})"
+    if all(executors):
+        return f"AND {local}"
+    return f"AND ({local} OR {remote})" if any(executors) else f"AND {remote}"
 
 
 def _busy(job_ids: Sequence[str], now: datetime) -> dict[str, Busy]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from ...core.runs import ACTIVE, RunStatus
+from ...core.runs import ACTIVE, RunStatus, lane_of
 from . import bulk
 
 HELD_COLUMNS = "id, job_id, func, args, kwargs, scheduled_time, attempt, executor, timeout, traceparent"
@@ -19,7 +19,8 @@ ACTIVE_SQL = ", ".join(f"'{status}'" for status in ACTIVE)
 class HeldRun(NamedTuple):
     """A run that a scheduler has claimed. It may start while `scheduler_id` is the id of the scheduler's lease.
 
-    `timeout` is in seconds, None for none. `traceparent` is that of the request that asked for the run.
+    `timeout` is in seconds, None for none. `traceparent` is that of the request that asked for the run. A run that
+    goes to a worker has a queue, and the id of the one delivery that may start it.
     """
 
     id: int
@@ -33,6 +34,13 @@ class HeldRun(NamedTuple):
     timeout: int | None
     scheduler_id: str = ""
     traceparent: str | None = None
+    queue: str = ""
+    dispatch_id: str = ""
+
+    @property
+    def lane(self) -> str:
+        """What it competes for, as `lane_of` says it."""
+        return lane_of(self.executor, self.queue)
 
     @classmethod
     def of(cls, row: Sequence[Any], scheduler_id: str) -> HeldRun:

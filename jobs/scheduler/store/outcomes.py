@@ -52,8 +52,8 @@ FINISHED_SQL = (
     "output_omitted = v.output_omitted, " + PROGRESS_SQL
 )
 COPIED = (
-    "job_id, func, args, kwargs, scheduled_time, executor, version, timeout, priority, concurrency_group, backfill_id, "
-    "traceparent"
+    "job_id, func, args, kwargs, scheduled_time, executor, queue, version, timeout, priority, concurrency_group, "
+    "backfill_id, traceparent"
 )
 """The columns that an attempt takes over from the one before it."""
 

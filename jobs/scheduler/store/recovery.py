@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 
 from ... import alerts
-from ...core.runs import RunStatus
+from ...core.runs import Executor, RunStatus
 from ...models import Job, Run, Scheduler
 from .failing import pause_failing
 from .outcomes import queue_retries
@@ -45,7 +45,9 @@ def _bury_dead(now: datetime) -> int:
 def _lose_unowned(now: datetime) -> int:
     # A scheduler that froze in the middle of a claim commits it when it wakes, under a lease that others ended.
     owners = Scheduler.objects.filter(stopped_at__isnull=True).values("id")
-    unowned = Run.objects.active().filter(scheduler_id__isnull=False).exclude(scheduler_id__in=owners)
+    # The runs that workers hold, or that are on their way to one, are for `dispatch`.
+    unowned = Run.objects.active().filter(~Q(executor=Executor.CELERY), scheduler_id__isnull=False)
+    unowned = unowned.exclude(scheduler_id__in=owners)
     ids = list(unowned.order_by().values_list("scheduler_id", flat=True).distinct())
     return lose(ids, "its scheduler's lease had ended before", now, skip_locked=True) if ids else 0
 

@@ -1,0 +1,50 @@
+"""Celery workers: the processes that run jobs on other machines, each with a heartbeat and a lease."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import models
+from django.db.models import F, Q
+
+from .fields import StoredJSON
+from .scheduler import LeaseQuerySet
+
+
+class Worker(models.Model):
+    """One Celery worker of ours. Its hold on the runs that it started counts until `lease_until`.
+
+    `slots` is how many functions it runs at once, 0 once it was told to stop; `ahead` is how many more runs it wants to
+    find in its queues, because the ones that it has end soon.
+    """
+
+    id = models.CharField(primary_key=True, max_length=150)
+    name = models.CharField(max_length=150)
+    hostname = models.CharField(max_length=100)
+    pid = models.PositiveIntegerField()
+    version = models.CharField(max_length=40)
+    queues = StoredJSON(default=list)
+    slots = models.PositiveSmallIntegerField()
+    ahead = models.PositiveSmallIntegerField(default=0)
+    running_runs = models.PositiveIntegerField(default=0)
+    started_at = models.DateTimeField()
+    heartbeat_at = models.DateTimeField()
+    lease_until = models.DateTimeField()
+    stopped_at = models.DateTimeField(null=True, blank=True)
+
+    objects = LeaseQuerySet.as_manager()
+
+    class Meta:
+        default_permissions = ()  # they are shown beside the schedulers
+        ordering = ("-started_at",)
+        indexes = (
+            # Read by schedulers that send runs to workers, for each claim. Those that stopped have no entry.
+            models.Index(F("lease_until"), name="cronzimus_worker_lease", condition=Q(stopped_at__isnull=True)),
+        )
+
+    def __str__(self) -> str:
+        return self.id
+
+    def is_alive(self, now: datetime) -> bool:
+        """Tell whether it holds its lease at `now`, and takes runs."""
+        return self.lease_until is not None and self.lease_until > now and self.slots > 0

@@ -1,0 +1,171 @@
+"""Send runs to workers on other machines: after the claim, from a thread of its own, until a broker has them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Mapping, Sequence
+from math import inf
+from typing import Any, Protocol
+
+from django.db import DatabaseError, connection
+
+from ..lease import LEASE_SECONDS
+from ..store import dispatch
+from ..store.connection import dedicated_connection
+from ..store.dispatch import Dispatch
+from ..store.held import HeldRun
+from ..threads import start_all
+from .base import Hooks, RunExecutor
+
+logger = logging.getLogger("cronzimus.scheduler.executors.remote")
+
+LOOK_SECONDS = 2.0
+"""Time between two looks for messages that nobody published, or that are lost, and for workers that died."""
+AT_ONCE = 50
+"""Messages published before it is noted that they were."""
+FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.2, 5.0
+"""Time until a broker that does not answer is tried again: after the first failure, and at most."""
+LAST_SECONDS = 5.0
+"""Time for the last messages when the scheduler ends. Others publish what is left."""
+
+
+class Transport(Protocol):
+    """What carries messages to workers. It writes nothing to the database, and decides nothing."""
+
+    def publish(self, dispatches: Sequence[Dispatch]) -> Mapping[str, Exception]:
+        """Send a message for each dispatch; return why, by `dispatch_id`, for those that may not have been sent.
+
+        It returns within a few seconds, also where the other side is silent. A message may be sent twice.
+        """
+
+    def close(self) -> None:
+        """Give up the connection. Never raises."""
+
+
+class RemoteExecutor(RunExecutor):
+    """Publishes the runs that the loop has claimed for workers, and holds none of them.
+
+    The row of a run is the outbox (`store.dispatch`): what is not published stays there, and every scheduler looks for
+    it. Here too workers are found that died, so that a scheduler without workers has nothing to do with them.
+    """
+
+    def __init__(self, transport: Transport, hooks: Hooks) -> None:
+        """Publish through `transport`."""
+        super().__init__()
+        self._clock, self._transport = hooks.clock, transport
+        self._handed: deque[Dispatch] = deque()
+        self._pending: dict[str, Dispatch] = {}
+        self._seen: set[str] = set()
+        self._bell, self._stopped = threading.Event(), threading.Event()
+        self._failures = 0
+        self._retry_at = self._look_at = -inf
+        self._outage_at = self._clock.monotonic()
+        self._thread = threading.Thread(target=self._work, name="publisher", daemon=True)
+
+    # --- for the loop ------------------------------------------------------------------------------------------------
+
+    slots = queued = taken = 0
+
+    def held(self) -> set[int]:
+        return set()
+
+    def lanes(self) -> dict[str, int]:
+        return dispatch.queue_capacity(self._clock.now())
+
+    def start(self, scheduler: Any, alias: str) -> None:
+        """Start the thread. Raises `TooFewThreads` if the system has no room for it."""
+        super().start(scheduler, alias)
+        start_all([self._thread])
+
+    def submit_all(self, runs: Sequence[HeldRun]) -> None:
+        if runs:
+            self._handed.extend(Dispatch(run.id, run.queue, run.dispatch_id) for run in runs)
+            self._bell.set()
+
+    def take_back(self) -> list[HeldRun]:
+        return []
+
+    def take_back_one(self, run_id: int) -> HeldRun | None:
+        return None
+
+    def cancel(self, run_id: int, reason: str) -> None:
+        """Do nothing: its worker sees in the database that the run is to be cancelled."""
+
+    def shutdown(self, wait: Any = True) -> None:
+        self._stopped.set()
+        self._bell.set()
+        if self._thread.is_alive():
+            self._thread.join(LAST_SECONDS)
+
+    # --- the thread --------------------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        with dedicated_connection():
+            while not self._stopped.is_set():
+                self._bell.wait(self._wait_seconds())
+                self._bell.clear()
+                self.step()
+            self.step()
+        self._transport.close()
+
+    def _wait_seconds(self) -> float:
+        due = min(self._look_at, self._retry_at if self._pending else inf)
+        return max(0.0, due - self._clock.monotonic())
+
+    def step(self) -> None:
+        """Publish what there is to publish, and look around where it is time for that. Never raises."""
+        for _ in range(len(self._handed)):
+            one = self._handed.popleft()
+            self._pending[one.dispatch_id] = one
+        try:
+            while self._pending and self._clock.monotonic() >= self._retry_at:
+                self._publish(list(self._pending.values())[:AT_ONCE])
+            if self._clock.monotonic() >= self._look_at:
+                self._look_at = self._clock.monotonic() + LOOK_SECONDS
+                self._look()
+        except DatabaseError as error:
+            connection.close()
+            self._outage_at = self._clock.monotonic()
+            extra = {"action": "publisher_waits"}
+            logger.warning("runs for workers wait for the database: %s", " ".join(str(error).split()), extra=extra)
+        except Exception:
+            logger.exception("runs for workers could not be published", extra={"action": "publisher_failed"})
+
+    def _publish(self, dispatches: Sequence[Dispatch]) -> None:
+        failed = self._transport.publish(dispatches)
+        sent = [one for one in dispatches if one.dispatch_id not in failed]
+        for one in sent:
+            del self._pending[one.dispatch_id]
+        if failed:
+            self._failures += 1
+            wait = min(FIRST_RETRY_SECONDS * 2 ** min(self._failures - 1, 10), LAST_RETRY_SECONDS)
+            self._retry_at = self._clock.monotonic() + wait
+            error = next(iter(failed.values()))
+            level = logging.WARNING if self._failures == 1 else logging.DEBUG
+            message = "the broker takes no messages: %s: %s; %d runs wait for it"
+            extra = {"action": "broker_unreachable"}
+            logger.log(level, message, type(error).__name__, error, len(self._pending), extra=extra)
+        elif self._failures:
+            logger.info("the broker takes messages again", extra={"action": "broker_reached"})
+            self._failures = 0
+        if sent:
+            # Where this fails they are published once more, which does no harm.
+            dispatch.mark_published(sent, self._clock.now())
+
+    def _look(self) -> None:
+        """Take up what other schedulers, or an earlier process, have left unpublished, and what was lost on its way."""
+        now, monotonic = self._clock.now(), self._clock.monotonic()
+        jumped_at = getattr(self._clock, "jumped_at", -inf)
+        if monotonic - max(self._outage_at, jumped_at) > LEASE_SECONDS:
+            # After an outage every living worker has had the time to renew its lease.
+            dispatch.recover_workers(now)
+        dispatch.forget_stopped_workers(now)
+        # Whoever claimed a run publishes it within moments: what is seen twice is left behind.
+        found = {one.dispatch_id: one for one in dispatch.unpublished()}
+        self._pending |= {key: one for key, one in found.items() if key in self._seen}
+        self._seen = set(found)
+        self._pending |= {one.dispatch_id: one for one in dispatch.dispatch_again(now)}
+        if self._pending:
+            self._bell.set()

@@ -1,0 +1,211 @@
+"""Runs on workers: how many their queues may be given, their way there, their start, and what dead workers held.
+
+A run that is dispatched is held by nobody (`DISPATCHED`): its row is the outbox. Whoever finds it unpublished publishes
+it. It has the id of the one delivery that may start it, so that a message that comes twice starts nothing twice. With
+its start its holder becomes the worker, and from then on it is written as the runs of a scheduler are.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+from django.db import connection, transaction
+from django.db.models import Count, F, QuerySet
+
+from ...core.runs import REMOTE, Executor, RunStatus
+from ...models import Run, Worker
+from ...models.run import DISPATCHED
+from . import bulk
+from .held import HELD_COLUMNS, HeldRun
+from .recovery import KEEP_STOPPED, lose
+
+logger = logging.getLogger("cronzimus.scheduler.store.dispatch")
+
+PATIENCE = timedelta(seconds=60)
+"""Time after which a message counts as lost, where a worker of its queue has had room for it."""
+MAX_LOOKED_AT = 1000
+"""Dispatched runs that one look for lost messages takes up."""
+
+
+class Dispatch(NamedTuple):
+    """A delivery of a run to a worker: the run, the queue, and the id without which it starts nothing."""
+
+    run_id: int
+    queue: str
+    dispatch_id: str
+
+
+class Fleet(NamedTuple):
+    """A living worker: the queues that it serves, its slots, and how many runs it wants to find ahead."""
+
+    id: str
+    queues: frozenset[str]
+    slots: int
+    ahead: int
+
+
+def queue_capacity(now: datetime) -> dict[str, int]:
+    """Return how many runs each queue with a living worker may be given, by its lane."""
+    workers = _alive(now)
+    if not workers:
+        return {}
+    running, waiting = _taken(workers)
+    free = free_places(workers, running, waiting)
+    return {f"{REMOTE}{queue}": places for queue, places in free.items()}
+
+
+def free_places(workers: Sequence[Fleet], running: Mapping[str, int], waiting: Mapping[str, int]) -> dict[str, int]:
+    """Return how many more runs each queue can take.
+
+    `running` has the runs of each worker, `waiting` those on their way in each queue. A run that waits may take a slot
+    of any worker of its queue, so it counts against all queues that share a worker with its own.
+    """
+    free: dict[str, int] = {}
+    for queue in sorted({name for worker in workers for name in worker.queues}):
+        serving = [worker for worker in workers if queue in worker.queues]
+        slots = sum(max(worker.slots + worker.ahead - running.get(worker.id, 0), 0) for worker in serving)
+        rivals = {name for worker in serving for name in worker.queues}
+        free[queue] = max(slots - sum(waiting.get(name, 0) for name in rivals), 0)
+    return free
+
+
+def take_for_workers(run_ids: Sequence[int]) -> list[HeldRun]:
+    """Dispatch waiting runs, and return those that were still waiting."""
+    if not run_ids:
+        return []
+    source, data = bulk.rows_as_table(
+        {"id": "number", "dispatch_id": "text"}, [{"id": run_id, "dispatch_id": uuid4().hex} for run_id in run_ids]
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE cronzimus_run SET scheduler_id = '{DISPATCHED}', dispatch_id = v.dispatch_id, dispatches = 1, "  # noqa: S608
+            f"dispatched_at = NULL FROM {source} WHERE cronzimus_run.id = v.id AND cronzimus_run.status = 'queued' "
+            f"AND scheduler_id IS NULL RETURNING {_qualified(HELD_COLUMNS)}, {_qualified('queue, dispatch_id')}",
+            [data],
+        )
+        return [_held(row) for row in cursor.fetchall()]
+
+
+def unpublished() -> list[Dispatch]:
+    """Return the deliveries of which nobody has noted that they were published."""
+    found = _dispatched().filter(dispatched_at__isnull=True).order_by("id")
+    rows = found.values_list("id", "queue", "dispatch_id")[:MAX_LOOKED_AT]
+    return [Dispatch(run_id, queue or "", dispatch_id or "") for run_id, queue, dispatch_id in rows]
+
+
+def mark_published(dispatches: Iterable[Dispatch], now: datetime) -> None:
+    """Note that messages were published."""
+    rows = [{"id": one.run_id, "dispatch_id": one.dispatch_id} for one in dispatches]
+    source, data = bulk.rows_as_table({"id": "number", "dispatch_id": "text"}, rows)
+    at = "%s::timestamptz" if connection.vendor == "postgresql" else "%s"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE cronzimus_run SET dispatched_at = {at} FROM {source} WHERE cronzimus_run.id = v.id "  # noqa: S608
+            "AND cronzimus_run.dispatch_id = v.dispatch_id AND cronzimus_run.status = 'queued' "
+            "AND dispatched_at IS NULL",
+            [bulk.instant(now), data],
+        )
+
+
+def dispatch_again(now: datetime) -> list[Dispatch]:
+    """Give runs whose message seems to be lost a new one, and return these. The old message starts nothing any more.
+
+    Those are runs that were published `PATIENCE` ago, while a worker of their queue has a free slot. The others wait.
+    """
+    late = _dispatched().filter(dispatched_at__lt=now - PATIENCE).order_by("id")
+    rows = list(late.values_list("id", "queue", "dispatch_id")[:MAX_LOOKED_AT])
+    if not rows:
+        return []
+    workers = _alive(now)
+    running, _ = _taken(workers)
+    open_queues = {name for worker in workers if worker.slots > running.get(worker.id, 0) for name in worker.queues}
+    again: list[Dispatch] = []
+    for run_id, queue, old in rows:
+        if queue in open_queues:
+            new = Dispatch(run_id, queue or "", uuid4().hex)
+            found = _dispatched().filter(pk=run_id, dispatch_id=old)
+            if found.update(dispatch_id=new.dispatch_id, dispatches=F("dispatches") + 1, dispatched_at=None):
+                message = "the message of run %d seems to be lost: it is sent again to queue %s"
+                logger.warning(message, run_id, queue, extra={"action": "run_dispatched_again", "run": run_id})
+                again.append(new)
+    return again
+
+
+def start_runs(wanted: Collection[Dispatch], worker_id: str, now: datetime) -> list[HeldRun]:
+    """Start runs on the worker `worker_id`, and return those that may start: each at most once, whoever asks.
+
+    A delivery that is not the run's last one starts nothing, nor does one of a run that has started elsewhere, has
+    ended, or is to be cancelled. Where the answer of an earlier call was lost, the worker may ask again.
+    """
+    source, data = bulk.rows_as_table(
+        {"id": "number", "dispatch_id": "text"}, [{"id": one.run_id, "dispatch_id": one.dispatch_id} for one in wanted]
+    )
+    at = "%s::timestamptz" if connection.vendor == "postgresql" else "%s"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE cronzimus_run SET status = 'running', scheduler_id = %s, started_at = {at}, "  # noqa: S608
+            f"dispatched_at = COALESCE(dispatched_at, {at}) FROM {source} WHERE cronzimus_run.id = v.id "
+            "AND cronzimus_run.dispatch_id = v.dispatch_id AND cancel_requested_at IS NULL "
+            "AND (cronzimus_run.status = 'queued' OR (cronzimus_run.status = 'running' AND scheduler_id = %s)) "
+            f"RETURNING {_qualified(HELD_COLUMNS)}, {_qualified('queue, dispatch_id')}",
+            [worker_id, bulk.instant(now), bulk.instant(now), data, worker_id],
+        )
+        return [_held(row, worker_id) for row in cursor.fetchall()]
+
+
+def recover_workers(now: datetime) -> int:
+    """Mark the runs of workers whose lease is over at `now` as lost; return how many there were."""
+    with transaction.atomic():
+        dead = list(Worker.objects.dead(now).select_for_update(skip_locked=True).values_list("id", flat=True))
+        reason = f"its worker's lease ended at {now:%Y-%m-%d %H:%M:%S} UTC without a heartbeat"
+        lost = lose(dead, reason, now, skip_locked=True) if dead else 0
+        Worker.objects.filter(id__in=dead).update(stopped_at=now, running_runs=0, slots=0)
+    for worker_id in dead:
+        logger.warning("worker %s is dead", worker_id, extra={"action": "worker_dead"})
+    # A worker that froze while it started a run commits that when it wakes, under a lease that others ended.
+    living = Worker.objects.filter(stopped_at__isnull=True).values("id")
+    started = Run.objects.active().filter(executor=Executor.CELERY, status=RunStatus.RUNNING)
+    ids = list(started.exclude(scheduler_id__in=living).order_by().values_list("scheduler_id", flat=True).distinct())
+    return lost + (lose(ids, "its worker's lease had ended before", now, skip_locked=True) if ids else 0)
+
+
+def forget_stopped_workers(now: datetime) -> None:
+    """Delete the rows of workers that stopped long ago. Their runs keep the worker's id."""
+    Worker.objects.filter(stopped_at__lt=now - KEEP_STOPPED).delete()
+
+
+def _alive(now: datetime) -> list[Fleet]:
+    rows = Worker.objects.alive(now).values_list("id", "queues", "slots", "ahead")
+    return [Fleet(id_, frozenset(queues), slots, ahead) for id_, queues, slots, ahead in rows]
+
+
+def _taken(workers: Sequence[Fleet]) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the number of runs that each worker has, and that are on their way in each queue (index `run_held`)."""
+    holders = [DISPATCHED, *(worker.id for worker in workers)]
+    runs = Run.objects.active().filter(scheduler_id__in=holders).order_by()
+    running: Counter[str] = Counter()
+    waiting: Counter[str] = Counter()
+    for holder, queue, number in runs.values_list("scheduler_id", "queue").annotate(Count("id")):
+        if holder == DISPATCHED:
+            waiting[queue] += number
+        else:
+            running[holder] += number
+    return running, waiting
+
+
+def _dispatched() -> QuerySet[Run]:
+    return Run.objects.active().filter(scheduler_id=DISPATCHED, status=RunStatus.QUEUED)
+
+
+def _held(row: Sequence[Any], holder: str = DISPATCHED) -> HeldRun:
+    *columns, queue, dispatch_id = row
+    return HeldRun.of(columns, holder)._replace(queue=queue, dispatch_id=dispatch_id)
+
+
+def _qualified(columns: str) -> str:
+    return ", ".join(f"cronzimus_run.{name}" for name in columns.split(", "))

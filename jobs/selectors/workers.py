@@ -1,0 +1,34 @@
+"""The Celery workers, and the queues that none of them serves. Without a broker nothing is asked."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from ..conf import conf
+from ..core.runs import Executor
+from ..models import Job, Worker
+from ..models.job import DEFAULT_QUEUE
+
+
+def running_workers() -> list[Worker]:
+    """Return the workers that have not signed off: they live, or have died."""
+    return list(Worker.objects.filter(stopped_at__isnull=True)) if conf.CELERY_BROKER_URL else []
+
+
+def known_queues(workers: list[Worker]) -> list[str]:
+    """Return the queues of `workers`, and those that jobs name."""
+    served = {str(queue) for worker in workers for queue in worker.queues}
+    return sorted(served | _wanted_queues() | {DEFAULT_QUEUE})
+
+
+def unserved_queues(workers: list[Worker], now: datetime) -> list[str]:
+    """Return the queues of jobs to come that none of `workers` serves at `now`: these jobs stay due."""
+    if not conf.CELERY_BROKER_URL:
+        return []
+    alive = [worker for worker in workers if worker.is_alive(now)]
+    return sorted(_wanted_queues() - {str(queue) for worker in alive for queue in worker.queues})
+
+
+def _wanted_queues() -> set[str]:
+    jobs = Job.objects.filter(executor=Executor.CELERY, next_run_time__isnull=False)
+    return set(jobs.order_by().values_list("queue", flat=True).distinct())

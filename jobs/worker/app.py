@@ -1,0 +1,105 @@
+"""Our Celery application: `celery -A cronzimus.worker.app worker -Q reports -c 8`.
+
+It is for workers alone: it loads Django, and a worker of it has slots of ours.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from typing import Any
+
+import django
+from celery import bootsteps, signals
+from celery.concurrency.thread import TaskPool
+from celery.worker import state
+from django.apps import apps
+from django.core.exceptions import ImproperlyConfigured
+
+if not apps.ready:
+    django.setup()
+
+from .. import checks
+from ..conf import conf
+from ..db.connections import use_own_connections
+from .broker import PINNED, TASK, make_app
+from .console import log_to_console
+from .slots import Slots
+
+logger = logging.getLogger("cronzimus.worker")
+
+app = make_app(conf.CELERY_BROKER_URL)
+app.conf.update(worker_consumer=f"{__package__}.consumer:GatedConsumer")
+
+
+@app.task(name=TASK)
+def run(**message: Any) -> None:
+    """Stand for the task in Celery's list. It is never called: the consumer hands its messages to the slots."""
+    raise NotImplementedError("run it with a worker of this application")
+
+
+@signals.setup_logging.connect
+def _set_up_logging(**kwargs: Any) -> None:
+    # A receiver keeps Celery from setting up logging itself: the project has done so, or wants the console.
+    log_to_console()
+
+
+class SlotsStep(bootsteps.StartStopStep):
+    """Has a worker's slots start before its consumer, and stop after it."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def __init__(self, worker: Any, **options: Any) -> None:
+        """Refuse a worker whose settings would break the promise."""
+        super().__init__(worker, **options)
+        problems = [*_problems(worker), *(error.msg for error in checks.errors())]
+        if problems:
+            raise ImproperlyConfigured(" ".join(problems))
+
+    def create(self, worker: Any) -> Any:
+        """Return the slots."""
+        use_own_connections()
+        queues = sorted(worker.app.amqp.queues.consume_from)
+        worker.cronzimus_slots = Slots(worker.hostname, queues, worker.concurrency)
+        return worker.cronzimus_slots
+
+    def start(self, worker: Any) -> None:
+        """Start the slots, with a row of their own."""
+        worker.cronzimus_slots.start(_is_told_to_stop)
+
+    def stop(self, worker: Any) -> None:
+        """Warm shutdown: running runs get their time, and then end as lost."""
+        worker.cronzimus_slots.stop(_is_told_to_end)
+
+    def terminate(self, worker: Any) -> None:
+        """Cold shutdown."""
+        worker.cronzimus_slots.end_at_once()
+
+
+app.steps["worker"].add(SlotsStep)
+
+
+def _problems(worker: Any) -> list[str]:
+    if not conf.CELERY_BROKER_URL:
+        return ["CELERY_BROKER_URL is not set: a worker needs the address of a broker."]
+    problems = [
+        f"The setting {name} is {app.conf[name]!r}, and has to be {value!r}."
+        for name, value in PINNED.items()
+        if app.conf[name] != value and name not in ("worker_pool", "result_backend")
+    ]
+    if worker.pool_cls is not TaskPool:
+        problems.append("A worker of Cronzimus has slots of its own: leave out the option --pool.")
+    if worker.options.get("autoscale"):
+        problems.append("A worker of Cronzimus has a fixed number of slots: leave out the option --autoscale.")
+    return problems
+
+
+def _is_told_to_stop() -> bool:
+    return state.should_stop is not None or _is_told_to_end()
+
+
+def _is_told_to_end() -> bool:
+    return state.should_terminate is not None
+
+
+importlib.import_module(f"{__package__}.consumer")  # a mistake in it shows at the start

@@ -1,0 +1,71 @@
+"""The Celery application through which runs reach workers, and the one task that it has."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from celery import Celery
+
+from ..models.job import DEFAULT_QUEUE
+
+TASK = "cronzimus.run"
+"""The name of the task."""
+VERSION = 1
+"""The version of the messages."""
+TIMEOUT_SECONDS = 2.0
+"""Time after which a broker that does not answer counts as gone."""
+
+PINNED: dict[str, Any] = {
+    # A message is acknowledged before its run starts: who may start it, and what becomes of it, is in the database.
+    "task_acks_late": False, "task_reject_on_worker_lost": False, "task_ignore_result": True,
+    "task_publish_retry": False, "task_default_queue": DEFAULT_QUEUE, "task_create_missing_queues": True,
+    "task_time_limit": None, "task_soft_time_limit": None,
+    "task_serializer": "json", "accept_content": ["json"], "result_backend": "disabled",
+    # Slots of our own call the functions: Celery's pool never gets a task.
+    "worker_pool": "threads", "worker_prefetch_multiplier": 1, "worker_disable_prefetch": False,
+    "worker_cancel_long_running_tasks_on_connection_loss": False, "worker_enable_prefetch_count_reduction": False,
+    "worker_hijack_root_logger": False, "worker_redirect_stdouts": False,
+    # Whoever can write to the broker could end the workers, or have them load modules.
+    "worker_enable_remote_control": False, "worker_send_task_events": False,
+    "broker_connection_retry_on_startup": True, "broker_connection_max_retries": None,
+    "broker_heartbeat": 10, "broker_connection_timeout": TIMEOUT_SECONDS,
+}  # fmt: skip
+"""The settings of Celery that the promise rests on."""
+
+
+def make_app(url: str) -> Celery:
+    """Return an application on the broker at `url`. The project's own Celery application does not notice it."""
+    app = Celery("cronzimus", broker=url, set_as_current=False, fixups=[])
+    app.conf.update(PINNED, broker_transport_options=_transport_options(url))
+    return app
+
+
+def message_of(run_id: int, dispatch_id: str) -> dict[str, Any]:
+    """Return the arguments of the task that asks for a run. They hold no work: the database has it."""
+    return {"v": VERSION, "run": run_id, "dispatch": str(UUID(dispatch_id))}
+
+
+def read_message(headers: Any, body: Any) -> tuple[int, str]:
+    """Return the ids of the run and of the dispatch that a message names. Raises `ValueError` that says why."""
+    if not isinstance(headers, dict) or headers.get("task") != TASK:
+        raise ValueError(f"it does not ask for the task {TASK}")
+    if not isinstance(body, list | tuple) or len(body) != 3 or not isinstance(body[1], dict):
+        raise ValueError("its body is not [args, kwargs, embed]")
+    version, run_id, dispatch_id = (body[1].get(name) for name in ("v", "run", "dispatch"))
+    if version != VERSION:
+        raise ValueError(f"it has version {version!r:.40}, and this worker knows version {VERSION}")
+    if isinstance(run_id, bool) or not isinstance(run_id, int) or not 0 < run_id < 2**63:
+        raise ValueError("it names no run")
+    try:
+        return run_id, UUID(dispatch_id).hex
+    except (AttributeError, TypeError, ValueError):
+        raise ValueError("it names no dispatch") from None
+
+
+def _transport_options(url: str) -> dict[str, Any]:
+    if urlsplit(url).scheme.startswith("redis"):
+        return {"socket_timeout": TIMEOUT_SECONDS, "socket_connect_timeout": TIMEOUT_SECONDS}
+    # Confirmed: what a broker has not said to have counts as not sent. Without these two a silent one holds up a write.
+    return {"confirm_publish": True, "read_timeout": TIMEOUT_SECONDS, "write_timeout": TIMEOUT_SECONDS}

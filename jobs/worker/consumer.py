@@ -1,0 +1,122 @@
+"""What a Celery worker of ours does with messages: drop malformed ones, and take no more than it has slots for."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from contextlib import suppress
+from typing import Any
+
+from celery.worker.consumer import Consumer
+
+from ..scheduler.store.dispatch import Dispatch
+from .broker import read_message
+from .slots import Slots
+
+logger = logging.getLogger("cronzimus.worker")
+
+# Redis may hand over one more message when consuming stops. kombu gives it back, and warns of it each time.
+logging.getLogger("kombu.transport.virtual.base").addFilter(lambda record: "No consumers" not in str(record.msg))
+
+HOLD_SECONDS = 0.05
+"""Time for which a message without a slot is kept: short runs end meanwhile. Then other workers may have it."""
+
+
+class GatedConsumer(Consumer):
+    """A consumer whose messages go to our slots, past Celery's pool. A message of any shape ends no worker."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """Leave out what workers tell each other through the broker: our workers have rows."""
+        quiet = {"without_mingle": True, "without_gossip": True, "without_heartbeat": True}
+        super().__init__(*args, **{**options, **quiet})
+        self._loop: Any = self.loop
+        self.loop: Any = self._guarded_loop
+
+    def _guarded_loop(self, *args: Any) -> Any:
+        """Consume. What is in a queue of Redis and no message at all ends the connection, and not the worker.
+
+        Celery connects again after errors of a connection. It is off the queue by then.
+        """
+        try:
+            return self._loop(*args)
+        except (*self.connection_errors, *self.channel_errors):
+            raise
+        except Exception as error:
+            extra = {"action": "message_dropped"}
+            logger.exception("dropped a message that cannot be read: %s; connecting again", error, extra=extra)
+            raise ConnectionResetError("a message could not be read") from error
+
+    def create_task_handler(self, *args: Any, **options: Any) -> Any:
+        """Return what takes each message. Celery calls it for each connection: what the old one has held is void."""
+        self.gate = Gate(self, self.controller.cronzimus_slots)
+        return self.gate.on_message
+
+    def on_decode_error(self, message: Any, exc: Exception) -> None:
+        """Drop a message that cannot be read."""
+        drop(message, exc)
+
+
+class Gate:
+    """Takes messages while a slot is free. Otherwise it stops consuming, and gives back what came meanwhile.
+
+    With early acknowledgement Celery's own limit counts what is not acknowledged, so a busy worker would take messages
+    that an idle one could start at once.
+    """
+
+    def __init__(self, consumer: GatedConsumer, slots: Slots) -> None:
+        """Take messages of `consumer`'s connection for `slots`."""
+        self._consumer, self._slots = consumer, slots
+        self._waiting: deque[tuple[Any, Dispatch]] = deque()
+        self._is_open = True
+        slots.on_free = self._tell_free
+
+    def on_message(self, message: Any) -> None:
+        """Start the run that a message asks for, or keep the message for a moment."""
+        try:
+            run_id, dispatch_id = read_message(message.headers, message.decode())
+        except Exception as error:
+            drop(message, error)
+            return
+        dispatch = Dispatch(run_id, "", dispatch_id)
+        if self._waiting or not self._slots.offer(dispatch):
+            if not self._waiting:
+                self._consumer.hub.call_later(HOLD_SECONDS, self._close)
+            self._waiting.append((message, dispatch))
+        else:
+            message.ack_log_error(logger, self._consumer.connection_errors)
+
+    def _tell_free(self) -> None:
+        # Called by a slot's thread: the hub does it in its own.
+        with suppress(Exception):  # it has ended
+            self._consumer.hub.call_soon(self._on_free)
+
+    def _on_free(self) -> None:
+        if self._consumer.gate is not self:
+            return
+        while self._waiting and self._slots.offer(self._waiting[0][1]):
+            message, _ = self._waiting.popleft()
+            message.ack_log_error(logger, self._consumer.connection_errors)
+        if not self._is_open and not self._waiting:
+            self._is_open = True
+            self._consumer.task_consumer.consume()
+
+    def _close(self) -> None:
+        """Give back what no slot was free for, and take no more until one is."""
+        if self._consumer.gate is not self or not self._waiting:
+            return
+        if self._is_open:
+            self._is_open = False
+            self._consumer.task_consumer.cancel()
+        while self._waiting:
+            message, _ = self._waiting.popleft()
+            message.requeue()
+
+
+def drop(message: Any, error: Exception) -> None:
+    """Take a message off its queue for good, and log why."""
+    logger.error(
+        "dropped a message: %s; headers %.200r, body %.200r", error, message.headers, message.body,
+        extra={"action": "message_dropped"},
+    )  # fmt: skip
+    with suppress(Exception):  # the connection is gone: it comes again
+        message.reject()

@@ -1,0 +1,287 @@
+"""What a Celery worker reads and writes: starts, output so far, ends, its heartbeat. One thread, one connection.
+
+It is to a worker what the tick is to a scheduler: what comes together is written together, and the slots hold no
+connection of their own.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from math import inf
+from queue import SimpleQueue
+
+from django.db import connection, reset_queries, transaction
+
+from ..core.durations import MeanDuration
+from ..models import announce
+from ..scheduler.incidents import IncidentWatch
+from ..scheduler.recorder import Recorder
+from ..scheduler.store import outcomes, recovery
+from ..scheduler.store.clock import DatabaseClock
+from ..scheduler.store.connection import loop_connection, require_current_file
+from ..scheduler.store.dispatch import Dispatch, start_runs
+from ..scheduler.store.held import HeldRun, Outcome
+from ..scheduler.store.pending import cancel_requests
+from ..scheduler.store.refusals import REFUSALS, write_each_live, write_each_outcome
+from .membership import Membership
+
+logger = logging.getLogger("cronzimus.worker")
+
+SHOW_SECONDS = 1.0
+"""Time between two writes of what runs have written so far, and between two looks for runs to cancel."""
+AHEAD_SECONDS = 0.1
+"""Work that the worker wants to find in its queues, by the mean duration of its latest runs."""
+MAX_AHEAD = 500
+"""Runs that it wants to find there, at most."""
+FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.2, 2.0
+"""Time until a database that fails is tried again: after the first failure, and at most."""
+LAST_SECONDS = 10.0
+"""Time for the last writes when the worker ends."""
+
+
+LEASE_OVER = "its worker could not renew its lease"
+"""Why the runs of a worker are lost that could not reach the database in time."""
+
+
+class Wanted:
+    """A run that a slot wants to start; the slot waits for the answer."""
+
+    def __init__(self, dispatch: Dispatch) -> None:
+        """Ask for the run of `dispatch`."""
+        self.dispatch = dispatch
+        self.answer: SimpleQueue[HeldRun | None] = SimpleQueue()
+
+
+class Ledger:
+    """Writes what the slots do, and tells them what others want.
+
+    Where the database is away, what is to be written is kept, and written when it is back. When the worker's lease is
+    over meanwhile, every run is given up, because others may have done so: the worker joins again under a new id.
+    """
+
+    def __init__(
+        self,
+        clock: DatabaseClock,
+        membership: Membership,
+        *,
+        cancel: Callable[[int, str], None],
+        give_up: Callable[[str], None],
+    ) -> None:
+        """Write for the worker of `membership`.
+
+        `cancel` ends a run for a reason; `give_up` ends all runs at once, as lost for a reason.
+        """
+        self.clock, self.membership = clock, membership
+        self.recorder = Recorder(lambda ended: self._bell.set())
+        self._cancel, self._give_up = cancel, give_up
+        self._bell, self._joined, self._closing = threading.Event(), threading.Event(), threading.Event()
+        self._wanted: SimpleQueue[Wanted] = SimpleQueue()
+        self._asked: list[Wanted] = []
+        self._own: set[int] = set()
+        """The runs that it has started and whose end is not on record."""
+        self._incidents, self._durations = IncidentWatch(), MeanDuration()
+        self._failures = 0
+        self._show_at = 0.0
+        self._close_by = inf
+        self._reason = ""
+        self._thread = threading.Thread(target=self._work, name="ledger", daemon=True)
+
+    # --- for other threads -------------------------------------------------------------------------------------------
+
+    def start(self, is_told_to_stop: Callable[[], bool]) -> None:
+        """Start the thread, and return once the worker has joined the others, or `is_told_to_stop`."""
+        self._thread.start()
+        while not self._joined.wait(0.5) and not is_told_to_stop():
+            pass
+
+    def start_run(self, dispatch: Dispatch) -> HeldRun | None:
+        """Start the run of `dispatch`; None where it may not start: it has started or ended, or is to be cancelled.
+
+        It is on record as running when this returns.
+        """
+        wanted = Wanted(dispatch)
+        self._wanted.put(wanted)
+        self._bell.set()
+        return wanted.answer.get()
+
+    def may_call(self, run: HeldRun) -> bool:
+        """Tell whether the function of `run` may be called: the lease that it was started under is still held.
+
+        This process may have been frozen since. Others may have given the run up then.
+        """
+        return self.membership.held and run.scheduler_id == self.membership.worker_id
+
+    def close(self, reason: str) -> None:
+        """Write what is left, mark what is still running as lost for `reason`, and leave the workers."""
+        self._reason, self._close_by = reason, self.clock.monotonic() + LAST_SECONDS
+        self._closing.set()
+        self._bell.set()
+        self._thread.join(LAST_SECONDS + 5.0)
+
+    def drain(self) -> None:
+        """Tell the schedulers with the next step that this worker takes no more runs."""
+        self.membership.slots, self.membership.due = 0, 0.0
+        self._bell.set()
+
+    # --- the thread --------------------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        with loop_connection():
+            while not self._closing.is_set():
+                self._bell.wait(self._wait_seconds())
+                self._bell.clear()
+                self._step_safely()
+            self._leave()
+
+    def _wait_seconds(self) -> float:
+        if self._failures:
+            wait: float = min(FIRST_RETRY_SECONDS * 2 ** min(self._failures - 1, 10), LAST_RETRY_SECONDS)
+            return wait
+        show_at = self._show_at if self.recorder.running else inf
+        return max(0.0, min(self.membership.due, show_at) - self.clock.monotonic())
+
+    def _step_safely(self) -> None:
+        if self.membership.worker_id and not self.membership.held:
+            self._lose_all()
+        try:
+            self.step()
+        except Exception as error:
+            self._failures += 1
+            connection.close()
+            level = logging.ERROR if self._failures == 1 else logging.DEBUG
+            message = "the worker waits for the database: %s"
+            logger.log(level, message, " ".join(str(error).split()), extra={"action": "worker_step_failed"})
+            if self._failures > 1:
+                threading.Event().wait(self._wait_seconds())
+        else:
+            if self._failures:
+                logger.info("the worker goes on", extra={"action": "worker_step_recovered"})
+            self._failures = 0
+
+    def step(self) -> None:
+        """Join, or beat where that is due; start what is wanted; write what has ended, and what there is to show.
+
+        Raises what the database raises: nothing is forgotten then.
+        """
+        reset_queries()
+        if not self.membership.held:
+            self._rejoin()
+        elif self.clock.monotonic() >= self.membership.due:
+            self._beat()
+        self._start_wanted()
+        if self.recorder.dirty:
+            self._write(self.membership.worker_id)
+        if self.recorder.running and self.clock.monotonic() >= self._show_at:
+            self._show_at = self.clock.monotonic() + SHOW_SECONDS
+            self._show()
+
+    def _rejoin(self) -> None:
+        """Write what ended under the old lease, as far as others have not given it up, and take a new one."""
+        self.clock.synchronise()
+        if self.membership.worker_id:
+            if self.recorder.dirty:
+                self._write(self.membership.worker_id)
+            logger.error("the lease of %s was over", self.membership.worker_id, extra={"action": "worker_lease_lost"})
+            self._sign_off(LEASE_OVER)
+        self.membership.join()
+        self._incidents.refresh()
+        self._joined.set()
+        extra = {"action": "worker_ready"}
+        logger.info("ready; its id is %s", self.membership.worker_id, extra=extra)
+
+    def _beat(self) -> None:
+        require_current_file()
+        self.clock.synchronise()
+        ahead = self._durations.ends_within(
+            AHEAD_SECONDS, slots=self.membership.slots, at=self.clock.monotonic(), busy=False
+        )
+        if not self.membership.renew(running=self.recorder.running, ahead=min(ahead, MAX_AHEAD)):
+            self._lose_all()
+            self._rejoin()
+        self._incidents.refresh()
+
+    def _start_wanted(self) -> None:
+        while not self._wanted.empty():
+            self._asked.append(self._wanted.get())
+        if not self._asked:
+            return
+        # A message that comes twice must not find the run that it has started, and start it again.
+        first: dict[int, Wanted] = {}
+        for wanted in self._asked:
+            if wanted.dispatch.run_id not in self._own:
+                first.setdefault(wanted.dispatch.run_id, wanted)
+        runs = start_runs([one.dispatch for one in first.values()], self.membership.worker_id, self.clock.now())
+        # Where the lease ended meanwhile, others may have given the runs up.
+        started = {run.id: run for run in runs} if self.membership.held else {}
+        self._own |= started.keys()
+        for wanted in self._asked:
+            run_id = wanted.dispatch.run_id
+            wanted.answer.put(started.get(run_id) if first.get(run_id) is wanted else None)
+        self._asked = []
+
+    def _write(self, worker_id: str) -> None:
+        batch, now = self.recorder.batch(), self.clock.now()
+        refused = False
+        with transaction.atomic():
+            try:
+                written = outcomes.write_outcomes(batch.outcomes, worker_id, now)
+                self._incidents.ended(written, now)
+                announce()  # the schedulers may send more
+            except REFUSALS:
+                refused = True
+                transaction.set_rollback(True)
+        if refused:
+            written = write_each_outcome(batch.outcomes, worker_id, now, self._incidents.ended)
+            announce()
+        self._own -= {outcome.run_id for outcome in batch.outcomes}
+        self._measure(written)
+        self.recorder.forget(batch)
+
+    def _measure(self, written: Sequence[Outcome]) -> None:
+        took = [(one.finished_at - one.started_at).total_seconds() for one in written if one.started_at is not None]
+        self._durations.add(took, self.clock.monotonic())
+
+    def _show(self) -> None:
+        worker_id = self.membership.worker_id
+        updates = self.recorder.live_updates()
+        try:
+            outcomes.write_live(updates, worker_id)
+        except REFUSALS:
+            write_each_live(updates, worker_id)
+        self.recorder.shown(updates)
+        for run_id, _, reason in cancel_requests(worker_id):
+            self._cancel(run_id, reason)
+
+    # --- the end of a lease ------------------------------------------------------------------------------------------
+
+    def _lose_all(self) -> None:
+        self._give_up(LEASE_OVER)
+        while not self._wanted.empty():
+            self._asked.append(self._wanted.get())
+        for wanted in self._asked:
+            wanted.answer.put(None)
+        self._asked = []
+
+    def _sign_off(self, reason: str) -> None:
+        recovery.lose([self.membership.worker_id], reason, self.clock.now())
+        self.membership.leave()
+        self._own.clear()
+
+    def _leave(self) -> None:
+        while True:
+            try:
+                if self.membership.worker_id:
+                    if self.recorder.dirty:
+                        self._write(self.membership.worker_id)
+                    self._sign_off(self._reason)
+            except Exception as error:
+                connection.close()
+                if self.clock.monotonic() < self._close_by:
+                    threading.Event().wait(FIRST_RETRY_SECONDS)
+                    continue
+                message = "the worker could not sign off: %s; what is left is lost when its lease ends"
+                logger.error(message, " ".join(str(error).split()), extra={"action": "worker_sign_off_failed"})
+            self._lose_all()
+            return

@@ -1,0 +1,71 @@
+"""A worker's place among the others: its row, its heartbeat and its lease."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import Sequence
+from datetime import timedelta
+
+from .. import __version__
+from ..core.clock import Clock
+from ..models import Worker
+from ..scheduler.lease import HEARTBEAT_SECONDS, LEASE_SECONDS
+
+
+class Membership:
+    """The right of this process to run what it has started.
+
+    A lease that is over is over for good: others may have given its runs up. The worker joins again, under a new id.
+    """
+
+    def __init__(self, clock: Clock, name: str, queues: Sequence[str], slots: int) -> None:
+        """Take part as the worker `name` with so many slots for these queues, once `join` is called."""
+        self.worker_id = ""
+        self.name, self.queues, self.slots = name, list(queues), slots
+        self._clock = clock
+        self._until = self.due = 0.0
+        """`due`: when the next heartbeat is due, in seconds of the monotonic clock."""
+
+    @property
+    def held(self) -> bool:
+        """Whether the lease has not ended, by this process's own monotonic clock."""
+        return self._clock.monotonic() < self._until
+
+    def join(self) -> None:
+        """Write a row, with a new id, and hold the lease."""
+        beat, now = self._clock.monotonic(), self._clock.now()
+        hostname = socket.gethostname()[:100]
+        worker_id = f"{hostname}-{os.getpid()}-{secrets.token_hex(8)}"
+        Worker.objects.create(
+            id=worker_id, name=self.name[:150], hostname=hostname, pid=os.getpid(), version=__version__,
+            queues=self.queues, slots=self.slots, started_at=now, heartbeat_at=now,
+            lease_until=now + timedelta(seconds=LEASE_SECONDS),
+        )  # fmt: skip
+        self.worker_id = worker_id
+        self._extend(beat)
+
+    def renew(self, *, running: int, ahead: int) -> bool:
+        """Write a heartbeat; return whether the row was still this worker's. Otherwise the lease is over."""
+        beat, now = self._clock.monotonic(), self._clock.now()
+        kept = Worker.objects.filter(pk=self.worker_id, stopped_at__isnull=True).update(
+            heartbeat_at=now, lease_until=now + timedelta(seconds=LEASE_SECONDS), running_runs=running,
+            slots=self.slots, ahead=ahead,
+        )  # fmt: skip
+        if kept:
+            self._extend(beat)
+        else:
+            self._until = 0.0
+        return bool(kept)
+
+    def leave(self) -> None:
+        """Give the lease up."""
+        self._until = 0.0
+        Worker.objects.filter(pk=self.worker_id, stopped_at__isnull=True).update(
+            stopped_at=self._clock.now(), running_runs=0, slots=0
+        )
+
+    def _extend(self, beat: float) -> None:
+        # Counted from before the write, so that this process never holds the lease for longer than others think.
+        self._until, self.due = beat + LEASE_SECONDS, beat + HEARTBEAT_SECONDS

@@ -1,0 +1,181 @@
+"""The slots of a Celery worker: threads, each with a process of its own that calls functions."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from queue import SimpleQueue
+from typing import Any
+
+from ..core.exceptions import InvalidFunction
+from ..core.runs import RunStatus
+from ..functions import registry
+from ..scheduler.store.clock import DatabaseClock
+from ..scheduler.store.dispatch import Dispatch
+from ..scheduler.store.held import HeldRun
+from .launch import Launcher
+from .ledger import LEASE_OVER, Ledger
+from .membership import Membership
+from .output import Output
+from .parent import GRACE_SECONDS, Worker
+from .runner import Activity
+from .slot import Slot
+
+logger = logging.getLogger("cronzimus.worker")
+
+DRAIN_SECONDS = 30.0
+"""Time that running runs have to end once the worker was told to stop."""
+LOOK_SECONDS = 0.1
+"""Time between two looks whether they have ended."""
+
+
+class Slots:
+    """As many runs at once as there are slots. A run has a slot from its message on, so that none waits for one here.
+
+    A process is started by the thread of its slot: the kernel ends it with that thread, should this process be killed.
+    """
+
+    def __init__(
+        self, name: str, queues: list[str], count: int, start_worker: Callable[[], Worker] | None = None
+    ) -> None:
+        """Have `count` slots for runs of `queues`; `name` is the name of this worker for people."""
+        clock = DatabaseClock()
+        self.ledger = Ledger(
+            clock,
+            Membership(clock, name, queues, count),
+            cancel=self._cancel,
+            give_up=partial(self._stop, at_once=True),
+        )
+        self.on_free: Callable[[], None] = lambda: None
+        """Called by a slot's thread when the slot is free again."""
+        self._clock, self._name, self._count = clock, name, count
+        self._start_worker = start_worker or partial(Worker, Launcher.of_this_process())
+        self._queue: SimpleQueue[Dispatch | None] = SimpleQueue()
+        self._free = threading.Semaphore(count)
+        self._cold, self._are_warm = count, threading.Event()
+        self._busy: dict[int, Slot] = {}
+        # Held while all runs are ended, and while one comes or goes.
+        self._lock = threading.Lock()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"slot-{n}", daemon=True) for n in range(1, count + 1)
+        ]
+
+    def start(self, is_told_to_stop: Callable[[], bool]) -> None:
+        """Have all processes load Django, then join the workers.
+
+        Waits for slow processes and for a database that is away, unless `is_told_to_stop`.
+        """
+        for thread in self._threads:
+            thread.start()
+        while not self._are_warm.wait(LOOK_SECONDS) and not is_told_to_stop():
+            pass
+        self.ledger.start(is_told_to_stop)
+
+    def offer(self, dispatch: Dispatch) -> bool:
+        """Give a free slot the run of `dispatch`; return whether there was one."""
+        if not self._free.acquire(blocking=False):
+            return False
+        self._queue.put(dispatch)
+        return True
+
+    def stop(self, is_urgent: Callable[[], bool]) -> None:
+        """Let running runs end for `DRAIN_SECONDS`, or until `is_urgent`; end the others as lost, and leave."""
+        self.ledger.drain()
+        logger.info("draining, for at most %d s", DRAIN_SECONDS, extra={"action": "worker_draining"})
+        if self._all_free(DRAIN_SECONDS, is_urgent):
+            self._end(f"its worker was stopped, and it did not end within {DRAIN_SECONDS:.0f} s")
+        else:
+            self._stop(f"its worker was stopped, and it did not end within {DRAIN_SECONDS:.0f} s", at_once=is_urgent())
+            self._all_free(GRACE_SECONDS + 2.0, lambda: False)
+            self._end("its worker was stopped")
+
+    def end_at_once(self) -> None:
+        """End all runs as lost, without a chance for their functions to tidy up, and leave."""
+        self._stop("its worker was ended at once", at_once=True)
+        self._all_free(2.0, lambda: False)
+        self._end("its worker was ended at once")
+
+    def _end(self, reason: str) -> None:
+        self.ledger.close(reason)
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            thread.join(2.0)
+
+    def _all_free(self, seconds: float, is_urgent: Callable[[], bool]) -> bool:
+        """Wait until all slots are free, for at most so many seconds; return whether they are."""
+        deadline = time.monotonic() + seconds
+        taken = 0
+        try:
+            while taken < self._count and time.monotonic() < deadline and not is_urgent():
+                taken += self._free.acquire(timeout=LOOK_SECONDS)
+        finally:
+            if 0 < taken < self._count:
+                self._free.release(taken)
+        return taken == self._count
+
+    def _cancel(self, run_id: int, reason: str) -> None:
+        slot = self._busy.get(run_id)
+        if slot is not None:
+            slot.stop(run_id, RunStatus.CANCELLED, reason)
+
+    def _stop(self, reason: str, *, at_once: bool) -> None:
+        """End all runs as lost."""
+        with self._lock:
+            for run_id, slot in self._busy.items():
+                slot.stop(run_id, RunStatus.LOST, reason, at_once=at_once)
+
+    # --- the threads -------------------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        slot = Slot(self._start_worker)
+        slot.get_ready(Output())  # its first run need not wait for that; where it fails, that run says why
+        with self._lock:
+            self._cold -= 1
+            if not self._cold:
+                self._are_warm.set()
+        while (dispatch := self._queue.get()) is not None:
+            try:
+                self._run(slot, dispatch)
+            except Exception:
+                extra = {"action": "executor_failed", "run": dispatch.run_id}
+                logger.exception("run %d could not be executed", dispatch.run_id, extra=extra)
+            finally:
+                self._free.release()
+                self.on_free()
+        slot.replace()
+
+    def _run(self, slot: Slot, dispatch: Dispatch) -> None:
+        output = Output()
+        problem = slot.get_ready(output)
+        run = self.ledger.start_run(dispatch)
+        if run is None:
+            message = "run %d does not start here: it has started or ended, or is to be cancelled"
+            logger.debug(message, dispatch.run_id, extra={"action": "dispatch_void", "run": dispatch.run_id})
+            return
+        activity = Activity(run, self._clock.now(), output)
+        self.ledger.recorder.resumed(activity)
+        try:
+            ended = self._call(slot, run, activity, problem)
+        except Exception as error:
+            ended = {"status": RunStatus.FAILED, "error": f"its worker could not run it: {error}"}
+        self.ledger.recorder.finished(activity.outcome(self._clock.now(), **ended))
+
+    def _call(self, slot: Slot, run: HeldRun, activity: Activity, problem: Exception | None) -> dict[str, Any]:
+        try:
+            registry.lookup(run.func)
+        except InvalidFunction:
+            return {"status": RunStatus.FAILED, "error": f"worker {self._name} does not have {run.func}"}
+        slot.take(run.id)
+        with self._lock:
+            self._busy[run.id] = slot
+        try:
+            if not self.ledger.may_call(run):
+                return {"status": RunStatus.LOST, "reason": LEASE_OVER}
+            return slot.call(run, activity, problem)
+        finally:
+            with self._lock:
+                self._busy.pop(run.id, None)

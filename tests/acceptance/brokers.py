@@ -1,0 +1,158 @@
+"""Brokers for the tests of workers: queues of a test's own on a real Redis and RabbitMQ, and a proxy in between."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+from tests.conftest import skip_or_fail
+
+URLS = {
+    "redis": os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/9"),
+    "rabbitmq": os.environ.get("TEST_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672//"),
+}
+"""The brokers by name."""
+numbers = itertools.count(1)
+
+
+class Broker:
+    """A queue of its own on a broker."""
+
+    def __init__(self, url: str) -> None:
+        """Use the broker at `url`."""
+        self.url = url
+        self.queue = f"test-{os.getpid()}-{next(numbers)}-{uuid4().hex[:6]}"
+
+    def through(self, port: int) -> str:
+        """Return the URL through a proxy on `port`."""
+        parts = urlsplit(self.url)
+        user = f"{parts.username or ''}:{parts.password or ''}@" if parts.username or parts.password else ""
+        return urlunsplit(parts._replace(netloc=f"{user}127.0.0.1:{port}"))
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """The host and the port."""
+        parts = urlsplit(self.url)
+        return parts.hostname or "127.0.0.1", parts.port or (5672 if parts.scheme == "amqp" else 6379)
+
+    def send(self, body: Any, headers: Any = None, times: int = 1, **properties: Any) -> None:
+        """Put a message of any shape into the queue."""
+        with self._producer() as producer:
+            for _ in range(times):
+                producer.publish(body, routing_key=self.queue, exchange="", headers=headers or {}, **properties)
+
+    def ask_for(self, run_id: int, dispatch_id: str, times: int = 1) -> None:
+        """Put the message for a run into the queue, once more."""
+        from jobs.worker.broker import make_app, message_of
+
+        app = make_app(self.url)
+        with app.connection_for_write() as connection:
+            producer = app.amqp.Producer(connection)
+            for _ in range(times):
+                app.send_task(
+                    "cronzimus.run", kwargs=message_of(run_id, dispatch_id), queue=self.queue, producer=producer,
+                    task_id=dispatch_id,
+                )  # fmt: skip
+
+    def purge(self) -> int:
+        """Take all messages out of the queue; return how many there were."""
+        with self._connection() as connection:
+            found = connection.default_channel.queue_purge(self.queue)
+        return int(found or 0)
+
+    def drop(self) -> None:
+        """Remove the queue."""
+        with suppress(Exception), self._connection() as connection:
+            connection.default_channel.queue_delete(self.queue)
+
+    def _connection(self) -> Any:
+        from kombu import Connection
+
+        return Connection(self.url, connect_timeout=5)
+
+    @contextmanager
+    def _producer(self) -> Iterator[Any]:
+        from kombu import Queue
+
+        with self._connection() as connection:
+            Queue(self.queue, routing_key=self.queue, channel=connection.default_channel).declare()
+            yield connection.Producer()
+
+
+def broker(name: str) -> Broker:
+    """Return a queue on the broker `name`; the test is skipped where there is none."""
+    found = Broker(URLS[name])
+    try:
+        socket.create_connection(found.address, 2).close()
+    except OSError as error:
+        skip_or_fail(f"no {name} at {found.address[0]}:{found.address[1]}: {error}")
+    return found
+
+
+class Proxy:
+    """A TCP proxy on loopback that can be closed, or fall silent."""
+
+    def __init__(self, host: str, port: int) -> None:
+        """Pass on to `host`:`port`."""
+        self._target = host, port
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._server.getsockname()[1]
+        self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        self._passes = threading.Event()
+        self._passes.set()
+        self._refuses = False
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def silence(self) -> None:
+        """Take connections and bytes, and pass nothing on."""
+        self._passes.clear()
+
+    def refuse(self) -> None:
+        """End all connections, and end new ones at once."""
+        self._refuses = True
+        for pair in self._pairs:
+            for end in pair:
+                with suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+
+    def restore(self) -> None:
+        """Pass everything on again."""
+        self._refuses = False
+        self._passes.set()
+
+    def close(self) -> None:
+        """End."""
+        self.refuse()
+        self._passes.set()
+        self._server.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._server.accept()
+            except OSError:
+                return
+            if self._refuses:
+                client.close()
+                continue
+            try:
+                target = socket.create_connection(self._target)
+            except OSError:
+                client.close()
+                continue
+            self._pairs.append((client, target))
+            for source, sink in ((client, target), (target, client)):
+                threading.Thread(target=self._pass, args=(source, sink), daemon=True).start()
+
+    def _pass(self, source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError), closing(source), closing(sink):
+            while data := source.recv(65_536):
+                self._passes.wait()
+                sink.sendall(data)

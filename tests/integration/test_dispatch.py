@@ -1,0 +1,378 @@
+"""Runs on workers, in the database: what is claimed for them, who may start a run, and what is lost with a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.test import override_settings
+
+from jobs import services
+from jobs.core.exceptions import InvalidRequest
+from jobs.core.runs import Executor
+from jobs.models import Job, Run, Worker
+from jobs.models.run import DISPATCHED
+from jobs.scheduler.executors import Hooks, RunExecutor
+from jobs.scheduler.executors.remote import RemoteExecutor
+from jobs.scheduler.scheduler import Scheduler
+from jobs.scheduler.store import admission, claims, dispatch, outcomes, recovery
+from jobs.scheduler.store.dispatch import Dispatch, Fleet, free_places
+from tests.fakes import (
+    NOW,
+    FakeClock,
+    after,
+    inline_executors,
+    make_hooks,
+    make_job,
+    make_run,
+    make_scheduler,
+    make_worker,
+    outcome,
+)
+
+pytestmark = pytest.mark.django_db
+LANE = "celery:reports"
+BROKER = override_settings(CRONZIMUS={"CELERY_BROKER_URL": "redis://host/0"})
+
+
+def remote_job(job_id: str = "job", **fields: Any) -> Job:
+    """Write a due job of a queue."""
+    return make_job(job_id, **{"executor": Executor.CELERY, "queue": "reports", **fields})
+
+
+def dispatched(**fields: Any) -> tuple[Run, Dispatch]:
+    """Write a run that is on its way to a worker."""
+    dispatch_id = uuid4().hex
+    defaults = {"executor": Executor.CELERY, "queue": "reports", "scheduler_id": DISPATCHED, "dispatches": 1}
+    run = make_run(**{**defaults, "dispatch_id": dispatch_id, **fields})
+    return run, Dispatch(run.pk, "reports", dispatch_id)
+
+
+# --- the claim -------------------------------------------------------------------------------------------------------
+
+
+def test_a_claim_writes_the_run_of_a_queue_with_its_dispatch_and_without_a_scheduler() -> None:
+    remote_job()
+    make_job("local")
+    claimed = claims.claim_due("s1", {LANE: 2, "thread": 2}, NOW)
+    by_job = {run.job_id: run for run in claimed.runs}
+    run, local = Run.objects.get(job_id="job"), Run.objects.get(job_id="local")
+    assert (run.executor, run.queue, run.scheduler_id, run.dispatches) == ("celery", "reports", DISPATCHED, 1)
+    assert (by_job["job"].executor, by_job["job"].lane, by_job["job"].dispatch_id) == ("celery", LANE, run.dispatch_id)
+    assert (local.scheduler_id, local.queue, local.dispatch_id, local.dispatches) == ("s1", None, None, None)
+
+
+@pytest.mark.parametrize("capacity", [{"thread": 5, "process": 5}, {"thread": 5}, {"thread": 5, "celery:other": 5}])
+def test_jobs_of_a_queue_without_room_stay_due(capacity: Mapping[str, int]) -> None:
+    remote_job()
+    make_job("local")
+    assert [run.job_id for run in claims.claim_due("s1", capacity, NOW).runs] == ["local"]
+    assert Job.objects.get(pk="job").next_run_time == NOW
+
+
+def test_no_more_jobs_of_a_queue_are_claimed_than_it_has_room_for() -> None:
+    for number in range(3):
+        remote_job(f"job-{number}")
+    claimed = claims.claim_due("s1", {LANE: 2, "thread": 5}, NOW)
+    assert (len(claimed.runs), Run.objects.count()) == (2, 2)
+
+
+def test_a_timeout_keeps_a_job_on_its_workers() -> None:
+    remote_job(timeout=5)
+    (run,) = claims.claim_due("s1", {LANE: 1, "process": 1}, NOW).runs
+    assert (run.executor, run.timeout) == ("celery", 5)
+
+
+def test_a_run_that_waits_for_its_turn_is_dispatched_when_it_may_start() -> None:
+    run = make_run(executor=Executor.CELERY, queue="reports")
+    other = make_run("other", executor=Executor.CELERY, queue="other")
+    (taken,) = admission.admit("s1", {LANE: 1, "thread": 1}, NOW)
+    run.refresh_from_db()
+    other.refresh_from_db()
+    assert (taken.id, taken.dispatch_id, run.scheduler_id, run.dispatches) == (run.pk, run.dispatch_id, DISPATCHED, 1)
+    assert other.scheduler_id is None
+
+
+def test_a_run_on_its_way_counts_for_max_instances() -> None:
+    remote_job()
+    dispatched(scheduled_time=after(-10))
+    assert claims.claim_due("s1", {LANE: 1}, NOW).runs == []
+    assert Run.objects.latest("id").status == "skipped"
+
+
+def test_a_retry_stays_in_its_queue() -> None:
+    remote_job(retries={"max": 1, "delay": 0, "backoff": 1, "max_delay": 0, "jitter": 0})
+    run, one = dispatched()
+    make_worker()
+    dispatch.start_runs([one], "w1", NOW)
+    outcomes.write_outcomes([outcome(run.pk, executor="celery", status="failed")], "w1", NOW)
+    again = Run.objects.get(attempt=2)
+    assert (again.executor, again.queue, again.dispatch_id, again.scheduler_id) == ("celery", "reports", None, None)
+
+
+# --- the fence -------------------------------------------------------------------------------------------------------
+
+
+def test_a_delivery_starts_its_run_once() -> None:
+    run, one = dispatched()
+    (started,) = dispatch.start_runs([one], "w1", after(1))
+    run.refresh_from_db()
+    assert (started.id, started.func, started.scheduler_id) == (run.pk, run.func, "w1")
+    assert (run.status, run.scheduler_id, run.started_at, run.dispatched_at) == ("running", "w1", after(1), after(1))
+    assert dispatch.start_runs([one], "w2", after(2)) == []
+
+
+def test_a_worker_that_lost_the_answer_may_ask_again() -> None:
+    _, one = dispatched()
+    dispatch.start_runs([one], "w1", NOW)
+    assert [run.id for run in dispatch.start_runs([one], "w1", NOW)] == [one.run_id]
+
+
+@pytest.mark.parametrize("fields", [
+    {"status": "succeeded"}, {"status": "cancelled"}, {"cancel_requested_at": NOW}, {"dispatch_id": "0" * 32},
+    {"dispatch_id": None, "scheduler_id": None},
+])  # fmt: skip
+def test_a_delivery_that_is_void_starts_nothing(fields: dict[str, Any]) -> None:
+    run, one = dispatched()
+    Run.objects.filter(pk=run.pk).update(**fields, **({"finished_at": NOW} if "status" in fields else {}))
+    assert dispatch.start_runs([one], "w1", NOW) == []
+
+
+def test_a_run_that_is_cancelled_on_its_way_ends_at_once_and_never_starts() -> None:
+    run, one = dispatched()
+    services.cancel_run(run.pk, now=NOW, actor="anna")
+    run.refresh_from_db()
+    assert (run.status, run.reason) == ("cancelled", "cancelled by anna")
+    assert dispatch.start_runs([one], "w1", NOW) == []
+
+
+def test_a_run_that_runs_is_cancelled_by_its_worker() -> None:
+    run, one = dispatched()
+    dispatch.start_runs([one], "w1", NOW)
+    assert services.cancel_run(run.pk, now=NOW).status == "running"
+    run.refresh_from_db()
+    assert run.cancel_requested_at == NOW
+
+
+# --- capacity --------------------------------------------------------------------------------------------------------
+
+
+def test_a_queue_may_be_given_as_many_runs_as_its_living_workers_have_free_slots() -> None:
+    make_worker("w1", slots=3, ahead=1)
+    make_worker("dead", slots=5, lease_until=NOW)
+    make_worker("stopped", slots=5, stopped_at=NOW)
+    dispatched()
+    _, one = dispatched(scheduled_time=after(1))
+    dispatch.start_runs([one], "w1", NOW)
+    assert dispatch.queue_capacity(NOW) == {LANE: 2}
+
+
+def test_without_a_worker_no_queue_is_given_anything() -> None:
+    assert dispatch.queue_capacity(NOW) == {}
+
+
+def test_a_run_on_its_way_takes_room_from_queues_that_share_its_workers() -> None:
+    both = Fleet("w1", frozenset({"a", "b"}), 2, 0)
+    own = Fleet("w2", frozenset({"c"}), 2, 0)
+    assert free_places([both, own], {"w2": 1}, {"a": 1}) == {"a": 1, "b": 1, "c": 1}
+
+
+# --- what is lost ----------------------------------------------------------------------------------------------------
+
+
+def test_the_runs_of_a_dead_worker_are_lost_and_those_on_their_way_are_not() -> None:
+    make_scheduler()
+    make_worker(lease_until=after(15))
+    run, one = dispatched()
+    waiting, _ = dispatched(scheduled_time=after(1))
+    dispatch.start_runs([one], "w1", NOW)
+    assert dispatch.recover_workers(after(14)) == 0
+    assert dispatch.recover_workers(after(15)) == 1
+    run.refresh_from_db()
+    waiting.refresh_from_db()
+    assert (run.status, waiting.status) == ("lost", "queued")
+    assert Worker.objects.get().stopped_at == after(15)
+
+
+def test_a_run_that_was_started_under_a_dead_lease_is_lost() -> None:
+    make_worker("gone", stopped_at=NOW)
+    run, one = dispatched()
+    dispatch.start_runs([one], "gone", NOW)
+    assert dispatch.recover_workers(NOW) == 1
+    run.refresh_from_db()
+    assert run.status == "lost"
+
+
+def test_the_end_of_a_scheduler_loses_no_run_of_a_worker() -> None:
+    make_scheduler(lease_until=NOW)
+    make_worker()
+    dispatched()
+    _, one = dispatched(scheduled_time=after(1))
+    dispatch.start_runs([one], "w1", NOW)
+    assert recovery.recover(after(20)) == 0
+
+
+def test_a_late_outcome_of_a_run_that_was_given_up_is_refused() -> None:
+    make_job()
+    make_worker(lease_until=NOW)
+    run, one = dispatched()
+    dispatch.start_runs([one], "w1", NOW)
+    dispatch.recover_workers(NOW)
+    assert outcomes.write_outcomes([outcome(run.pk, executor="celery")], "w1", after(1)) == []
+    run.refresh_from_db()
+    assert run.status == "lost"
+
+
+def test_a_message_that_is_lost_is_replaced_while_a_worker_has_a_free_slot() -> None:
+    worker = make_worker(slots=1)
+    run, old = dispatched(dispatched_at=after(-61))
+    recent, _ = dispatched(dispatched_at=after(-59), scheduled_time=after(1))
+    worker.slots = 0
+    worker.save()
+    assert dispatch.dispatch_again(NOW) == []
+    worker.slots = 1
+    worker.save()
+    (new,) = dispatch.dispatch_again(NOW)
+    run.refresh_from_db()
+    assert (new.run_id, new.dispatch_id, run.dispatches, run.dispatched_at) == (run.pk, run.dispatch_id, 2, None)
+    assert dispatch.start_runs([old], "w1", NOW) == []
+    assert [started.id for started in dispatch.start_runs([new], "w1", NOW)] == [run.pk]
+    assert recent.dispatches == 1
+
+
+# --- the outbox ------------------------------------------------------------------------------------------------------
+
+
+class FakeTransport:
+    """A broker that notes what it gets, and refuses it while a test wants that."""
+
+    def __init__(self) -> None:
+        """Take messages."""
+        self.sent: list[Dispatch] = []
+        self.error: Exception | None = None
+
+    def publish(self, dispatches: Sequence[Dispatch]) -> Mapping[str, Exception]:
+        """Take them all, or none."""
+        if self.error is not None:
+            return dict.fromkeys((one.dispatch_id for one in dispatches), self.error)
+        self.sent += dispatches
+        return {}
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+@pytest.fixture
+def transport() -> FakeTransport:
+    return FakeTransport()
+
+
+@pytest.fixture
+def publisher(transport: FakeTransport, clock: FakeClock) -> RemoteExecutor:
+    return RemoteExecutor(transport, make_hooks(clock))
+
+
+def test_what_was_claimed_is_published_and_noted(publisher: RemoteExecutor, transport: FakeTransport) -> None:
+    remote_job()
+    publisher.submit_all(claims.claim_due("s1", {LANE: 1}, NOW).runs)
+    publisher.step()
+    run = Run.objects.get()
+    assert transport.sent == [Dispatch(run.pk, "reports", run.dispatch_id or "")]
+    assert run.dispatched_at == NOW
+
+
+def test_a_broker_that_takes_nothing_is_tried_again_later(
+    publisher: RemoteExecutor, transport: FakeTransport, clock: FakeClock
+) -> None:
+    remote_job()
+    transport.error = OSError("gone")
+    publisher.submit_all(claims.claim_due("s1", {LANE: 1}, NOW).runs)
+    publisher.step()
+    assert Run.objects.get().dispatched_at is None
+    transport.error = None
+    publisher.step()
+    assert transport.sent == [], "not at once"
+    clock.advance(0.3)
+    publisher.step()
+    assert len(transport.sent) == 1
+
+
+def test_what_another_scheduler_left_unpublished_is_published_after_two_looks(
+    publisher: RemoteExecutor, transport: FakeTransport, clock: FakeClock
+) -> None:
+    _, one = dispatched()
+    publisher.step()
+    assert transport.sent == [], "whoever claimed it may be about to"
+    clock.advance(2)
+    publisher.step()
+    publisher.step()
+    assert transport.sent == [one]
+
+
+def test_dead_workers_are_looked_for_once_every_living_one_has_had_the_time_to_beat(
+    publisher: RemoteExecutor, clock: FakeClock
+) -> None:
+    make_worker(lease_until=NOW)
+    publisher.step()
+    assert Worker.objects.get().stopped_at is None
+    clock.advance(15.1)
+    publisher.step()
+    assert Worker.objects.get().stopped_at is not None
+
+
+def test_the_loop_sends_runs_to_workers_and_holds_none_of_them(clock: FakeClock, transport: FakeTransport) -> None:
+    made: list[RemoteExecutor] = []
+
+    def make(hooks: Hooks) -> Mapping[str, RunExecutor]:
+        made.append(RemoteExecutor(transport, hooks))
+        made[0].start = lambda *args: None  # type: ignore[method-assign]
+        return {**inline_executors()(hooks), Executor.CELERY: made[0]}
+
+    make_worker()
+    remote_job()
+    loop = Scheduler(make, clock)  # type: ignore[arg-type]
+    loop.open()
+    loop.tick.run()
+    made[0].step()
+    assert [one.queue for one in transport.sent] == ["reports"]
+    assert not loop.tick.at_work
+    loop.force()
+
+
+def test_without_workers_the_loop_asks_for_none(make_loop: Any, statements: Any) -> None:
+    make_job()
+    loop = make_loop()
+    with statements() as found:
+        loop.tick.run()
+    assert not any("cronzimus_worker" in sql for sql in found)
+
+
+def test_once_does_not_wait_for_a_worker_that_is_not_there(make_loop: Any) -> None:
+    remote_job()
+    make_run("other", executor=Executor.CELERY, queue="reports")
+    loop = make_loop()
+    assert not loop._work_left(NOW)
+    make_job("local")
+    assert loop._work_left(NOW)
+
+
+# --- the definition --------------------------------------------------------------------------------------------------
+
+
+def test_a_job_for_workers_is_refused_without_a_broker_with_the_name_of_the_setting() -> None:
+    body = {"id": "x", "func": "tests:record", "trigger": "interval", "seconds": 10, "executor": "celery"}
+    with pytest.raises(InvalidRequest) as refused:
+        services.add_job(body, now=NOW)
+    assert "CELERY_BROKER_URL" in refused.value.fields["executor"]
+    with BROKER:
+        job = services.add_job(body, now=NOW)
+    assert (job.executor, job.queue) == ("celery", "cronzimus")
+
+
+@BROKER
+def test_a_request_for_a_run_goes_to_the_jobs_queue() -> None:
+    remote_job(next_run_time=None)
+    run = services.run_job("job", now=NOW)
+    assert (run.executor, run.queue) == ("celery", "reports")

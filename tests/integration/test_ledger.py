@@ -1,0 +1,184 @@
+"""What a Celery worker writes: starts, output, ends and its heartbeat, and what it gives up when its lease is over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+
+from jobs.models import Job, Run, Worker
+from jobs.scheduler.store.dispatch import Dispatch
+from jobs.worker.ledger import Ledger, Wanted
+from jobs.worker.membership import Membership
+from jobs.worker.output import Output
+from jobs.worker.runner import Activity
+from tests.fakes import NOW, FakeClock, after, make_job
+
+from .conftest import failing_database
+from .test_dispatch import dispatched
+
+pytestmark = pytest.mark.django_db
+
+
+class Told:
+    """What the slots are told."""
+
+    def __init__(self) -> None:
+        """Have been told nothing."""
+        self.cancelled: list[tuple[int, str]] = []
+        self.given_up: list[str] = []
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+@pytest.fixture
+def ledger(clock: FakeClock, told: Told) -> Ledger:
+    """A ledger that has joined."""
+    made = Ledger(
+        clock, Membership(clock, "w@host", ["reports"], 2),  # type: ignore[arg-type]
+        cancel=lambda run_id, reason: told.cancelled.append((run_id, reason)), give_up=told.given_up.append,
+    )  # fmt: skip
+    made.step()
+    return made
+
+
+def wanted(ledger: Ledger, dispatch: Dispatch) -> Wanted:
+    """Ask as a slot does, without waiting."""
+    asked = Wanted(dispatch)
+    ledger._wanted.put(asked)
+    return asked
+
+
+def started(ledger: Ledger, clock: FakeClock, **fields: Any) -> tuple[Run, Activity]:
+    """Start a run as a slot does."""
+    run, one = dispatched(**fields)
+    asked = wanted(ledger, one)
+    ledger.step()
+    held = asked.answer.get_nowait()
+    assert held is not None
+    activity = Activity(held, clock.now(), Output())
+    ledger.recorder.resumed(activity)
+    return run, activity
+
+
+def test_a_worker_joins_with_its_queues_and_slots(ledger: Ledger) -> None:
+    worker = Worker.objects.get()
+    assert (worker.id, worker.name, worker.queues, worker.slots) == (
+        ledger.membership.worker_id, "w@host", ["reports"], 2
+    )  # fmt: skip
+    assert (worker.heartbeat_at, worker.lease_until) == (NOW, after(15))
+
+
+def test_it_beats_every_five_seconds(ledger: Ledger, clock: FakeClock) -> None:
+    clock.advance(5)
+    ledger.step()
+    assert Worker.objects.get().lease_until == after(20)
+
+
+def test_a_run_is_on_record_as_running_before_its_function_is_called(ledger: Ledger, clock: FakeClock) -> None:
+    run, _ = started(ledger, clock)
+    run.refresh_from_db()
+    assert (run.status, run.scheduler_id, run.worker) == (
+        "running", ledger.membership.worker_id, ledger.membership.worker_id
+    )  # fmt: skip
+
+
+def test_a_message_that_comes_twice_starts_one_run(ledger: Ledger, clock: FakeClock) -> None:
+    _, one = dispatched()
+    first, second = wanted(ledger, one), wanted(ledger, one)
+    ledger.step()
+    third = wanted(ledger, one)
+    ledger.step()
+    answers = [asked.answer.get_nowait() for asked in (first, second, third)]
+    assert [answer is not None for answer in answers] == [True, False, False]
+
+
+def test_output_and_progress_are_written_while_a_run_runs(ledger: Ledger, clock: FakeClock) -> None:
+    run, activity = started(ledger, clock)
+    activity.output.write("half way\n")
+    activity.context.progress_made = (1, 2)
+    clock.advance(1)
+    ledger.step()
+    run.refresh_from_db()
+    assert (run.output, run.progress_done, run.progress_total) == ("half way\n", 1, 2)
+
+
+def test_a_request_to_cancel_reaches_the_slot(ledger: Ledger, clock: FakeClock, told: Told) -> None:
+    run, _ = started(ledger, clock)
+    Run.objects.filter(pk=run.pk).update(cancel_requested_at=NOW, reason="cancelled by anna")
+    clock.advance(1)
+    ledger.step()
+    assert told.cancelled == [(run.pk, "cancelled by anna")]
+
+
+def test_the_end_of_a_run_is_written_with_the_counters_of_its_job(ledger: Ledger, clock: FakeClock) -> None:
+    make_job()
+    run, activity = started(ledger, clock)
+    ledger.recorder.finished(activity.outcome(after(1), status="succeeded", result="5"))
+    ledger.step()
+    run.refresh_from_db()
+    assert (run.status, run.result, Job.objects.get().run_count) == ("succeeded", 5, 1)
+
+
+def test_what_the_database_does_not_take_is_kept(ledger: Ledger, clock: FakeClock) -> None:
+    run, activity = started(ledger, clock)
+    ledger.recorder.finished(activity.outcome(after(1), status="succeeded"))
+    with failing_database(OperationalError("gone")), pytest.raises(OperationalError):
+        ledger.step()
+    ledger.step()
+    run.refresh_from_db()
+    assert run.status == "succeeded"
+
+
+def test_a_start_that_the_database_does_not_take_is_asked_for_again(ledger: Ledger) -> None:
+    _, one = dispatched()
+    asked = wanted(ledger, one)
+    with failing_database(OperationalError("gone")), pytest.raises(OperationalError):
+        ledger.step()
+    assert asked.answer.empty()
+    ledger.step()
+    assert asked.answer.get_nowait() is not None
+
+
+def test_when_its_lease_is_over_a_worker_gives_up_its_runs_and_joins_under_a_new_id(
+    ledger: Ledger, clock: FakeClock, told: Told
+) -> None:
+    run, _ = started(ledger, clock)
+    old = ledger.membership.worker_id
+    clock.advance(15)
+    ledger._step_safely()
+    run.refresh_from_db()
+    assert told.given_up == ["its worker could not renew its lease"]
+    assert (run.status, ledger.membership.worker_id != old) == ("lost", True)
+    assert Worker.objects.get(pk=old).stopped_at is not None
+
+
+def test_an_outcome_under_an_old_lease_is_written_unless_the_run_was_given_up(ledger: Ledger, clock: FakeClock) -> None:
+    run, activity = started(ledger, clock)
+    gone, late = started(ledger, clock, scheduled_time=after(1))
+    Run.objects.filter(pk=gone.pk).update(status="lost", finished_at=NOW)
+    for one in (activity, late):
+        ledger.recorder.finished(one.outcome(after(1), status="succeeded"))
+    clock.advance(15)
+    ledger._step_safely()
+    run.refresh_from_db()
+    gone.refresh_from_db()
+    assert (run.status, gone.status) == ("succeeded", "lost")
+
+
+def test_a_worker_that_others_gave_up_joins_again(ledger: Ledger, clock: FakeClock, told: Told) -> None:
+    Worker.objects.update(stopped_at=NOW)
+    clock.advance(5)
+    ledger.step()
+    assert told.given_up != []
+    assert Worker.objects.filter(stopped_at__isnull=True).count() == 1
+
+
+def test_a_worker_that_drains_has_no_slots(ledger: Ledger) -> None:
+    ledger.drain()
+    ledger.step()
+    assert Worker.objects.get().slots == 0

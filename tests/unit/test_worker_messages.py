@@ -1,0 +1,183 @@
+"""Messages to workers: what is in one, which ones are dropped, and who takes one when slots are short."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from jobs.core.brokers import broker_problem
+from jobs.worker.broker import PINNED, TASK, make_app, message_of, read_message
+from jobs.worker.consumer import Gate
+
+DISPATCH = uuid4().hex
+HEADERS = {"task": TASK, "id": DISPATCH}
+
+
+def body(**message: Any) -> list[Any]:
+    return [[], {**message_of(7, DISPATCH), **message}, {}]
+
+
+def test_a_message_names_a_run_and_a_dispatch_and_holds_no_work() -> None:
+    assert message_of(7, DISPATCH).keys() == {"v", "run", "dispatch"}
+    assert read_message(HEADERS, body()) == (7, DISPATCH)
+
+
+@pytest.mark.parametrize(
+    ("headers", "content", "why"),
+    [
+        (None, body(), "does not ask for the task"),
+        ({"task": "os.system"}, body(), "does not ask for the task"),
+        (HEADERS, {}, "is not [args, kwargs, embed]"),
+        (HEADERS, [[], [], {}], "is not [args, kwargs, embed]"),
+        (HEADERS, body(v=2), "has version 2"),
+        (HEADERS, body(run="1"), "names no run"),
+        (HEADERS, body(run=True), "names no run"),
+        (HEADERS, body(run=-1), "names no run"),
+        (HEADERS, body(run=2**63), "names no run"),
+        (HEADERS, body(dispatch="; DROP TABLE"), "names no dispatch"),
+        (HEADERS, body(dispatch=None), "names no dispatch"),
+        (HEADERS, body(dispatch=[]), "names no dispatch"),
+    ],
+)
+def test_a_malformed_message_is_refused_with_the_reason(headers: Any, content: Any, why: str) -> None:
+    with pytest.raises(ValueError, match=why.replace("[", r"\[").replace("]", r"\]")):
+        read_message(headers, content)
+
+
+@pytest.mark.parametrize("url", ["", "redis://host:6379/0", "rediss://host", "amqp://user:secret@host:5672/vhost"])
+def test_these_brokers_will_do(url: str) -> None:
+    assert broker_problem(url) == ""
+
+
+@pytest.mark.parametrize("url", ["sqs://", "redis://", "host:6379", "redis://:secret@host:port/0", "redis://host:0/0"])
+def test_other_brokers_are_refused_without_their_password(url: str) -> None:
+    assert "such as redis://host:6379/0" in broker_problem(url)
+    assert "secret" not in broker_problem(url)
+
+
+@pytest.mark.parametrize("url", ["redis://host/0", "amqp://host"])
+def test_the_settings_that_the_promise_rests_on_are_pinned(url: str) -> None:
+    app = make_app(url)
+    assert {name: app.conf[name] for name in PINNED} == PINNED
+    assert 2.0 in app.conf.broker_transport_options.values(), "a silent broker is noticed"
+
+
+class Message:
+    """A message that notes what becomes of it."""
+
+    def __init__(self, run_id: int) -> None:
+        """Ask for a run."""
+        self.headers, self.fate = HEADERS, "kept"
+        self.run_id = run_id
+
+    def decode(self) -> Any:
+        """Return the body."""
+        return body(run=self.run_id)
+
+    def ack_log_error(self, logger: Any, errors: Any) -> None:
+        """Note it."""
+        self.fate = "taken"
+
+    def requeue(self) -> None:
+        """Note it."""
+        self.fate = "given back"
+
+
+class Slots:
+    """Slots that a test frees."""
+
+    def __init__(self, free: int) -> None:
+        """Have so many free slots."""
+        self.free = free
+        self.offered: list[int] = []
+        self.on_free: Any = None
+
+    def offer(self, dispatch: Any) -> bool:
+        """Take a run if a slot is free."""
+        if not self.free:
+            return False
+        self.free -= 1
+        self.offered.append(dispatch.run_id)
+        return True
+
+
+class Consumer:
+    """A consumer, and its own hub."""
+
+    connection_errors = ()
+
+    def __init__(self) -> None:
+        """Consume."""
+        self.hub = self.task_consumer = self
+        self.consuming = True
+        self.later: deque[Any] = deque()
+        self.gate: Any = None
+
+    def call_soon(self, call: Any) -> None:
+        """Call."""
+        call()
+
+    def call_later(self, seconds: float, call: Any) -> None:
+        """Call when the test says so."""
+        self.later.append(call)
+
+    def consume(self) -> None:
+        """Go on."""
+        self.consuming = True
+
+    def cancel(self) -> None:
+        """Stop."""
+        self.consuming = False
+
+
+def opened(free: int) -> tuple[Gate, Slots, Consumer]:
+    slots, consumer = Slots(free), Consumer()
+    consumer.gate = Gate(consumer, slots)  # type: ignore[arg-type]
+    return consumer.gate, slots, consumer
+
+
+def test_a_message_is_taken_while_a_slot_is_free() -> None:
+    gate, slots, consumer = opened(free=1)
+    message = Message(1)
+    gate.on_message(message)
+    assert (message.fate, slots.offered, consumer.consuming) == ("taken", [1], True)
+
+
+def test_a_message_without_a_slot_gets_the_one_that_is_free_a_moment_later() -> None:
+    gate, slots, consumer = opened(free=0)
+    message = Message(1)
+    gate.on_message(message)
+    assert message.fate == "kept"
+    slots.free = 1
+    slots.on_free()
+    assert (message.fate, consumer.consuming) == ("taken", True)
+    consumer.later.popleft()()
+    assert consumer.consuming, "there is nothing to give back"
+
+
+def test_messages_for_which_no_slot_is_free_are_given_back_and_no_more_are_taken_until_one_is() -> None:
+    gate, slots, consumer = opened(free=0)
+    messages = [Message(1), Message(2)]
+    for message in messages:
+        gate.on_message(message)
+    (close,) = consumer.later
+    close()
+    assert ([message.fate for message in messages], consumer.consuming) == (["given back"] * 2, False)
+    slots.free = 1
+    slots.on_free()
+    assert consumer.consuming
+    assert slots.offered == []
+
+
+def test_the_gate_of_an_old_connection_does_nothing() -> None:
+    gate, slots, consumer = opened(free=0)
+    message = Message(1)
+    gate.on_message(message)
+    consumer.gate = None
+    consumer.later.popleft()()
+    slots.free = 1
+    gate._on_free()
+    assert (message.fate, slots.offered, consumer.consuming) == ("kept", [], True)
