@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from django.db.models import Count, Q
+from django.db.models import BooleanField, Count, ExpressionWrapper, Q
 
 from ..core.runs import JobState, RunStatus
 from ..functions import registry
@@ -44,6 +44,8 @@ KINDS: dict[str, Kind] = {
     "broken": Kind((JobState.BROKEN,)),
 }
 """The kinds of jobs by their names. They overlap."""
+COUNTED = {name: kind for name, kind in KINDS.items() if name != "running"}
+"""Those that `job_counts` counts: which jobs are running is known from the active runs."""
 
 
 def known_functions() -> list[str]:
@@ -63,7 +65,7 @@ def jobs_of(kind: str, now: datetime) -> JobQuerySet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobCounts:
-    """How many jobs there are, in all and of each of `KINDS` but "running"."""
+    """How many jobs there are, in all and of each of `COUNTED`."""
 
     all: int
     active: int
@@ -80,10 +82,20 @@ def job_counts(now: datetime) -> JobCounts:
     Jobs that only a look at their definitions shows to be broken count as what they would be otherwise; lists and
     filters look (`job_list.in_states`).
     """
-    # The aliases may not be names of fields: the conditions would mean the counts.
-    counts = {f"{name}_jobs": Count("pk", filter=kind.condition) for name, kind in KINDS.items() if name != "running"}
-    found = judged(now).aggregate(all_jobs=Count("pk"), **counts)
-    return JobCounts(**{name.removesuffix("_jobs"): number for name, number in found.items()})
+    # By groups, not with a filter for each count: the state is one long CASE, and a filter would repeat it.
+    also = {f"is_{name}": ExpressionWrapper(kind.also, BooleanField()) for name, kind in COUNTED.items() if kind.also}
+    groups = judged(now).annotate(**also).values("state", *also).annotate(jobs=Count("pk")).order_by()
+    found = list(groups)
+
+    def total(name: str, kind: Kind) -> int:
+        return sum(
+            group["jobs"]
+            for group in found
+            if (not kind.states or group["state"] in kind.states) and group.get(f"is_{name}", True)
+        )
+
+    every = {name: total(name, kind) for name, kind in COUNTED.items()}
+    return JobCounts(all=sum(group["jobs"] for group in found), **every)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
