@@ -6,6 +6,7 @@ A file is YAML where PyYAML is installed, and JSON elsewhere.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from typing import Any
 from ..core.exceptions import InvalidRequest
 
 VERSION = 1
+STANDARD_INPUT = "-"
+"""The name of the standard input in place of a file's."""
 MAX_BYTES = 10_000_000
 HEADER = "# Jobs of Cronzimus. `manage.py cronzimus diff -f FILE` shows what applying this file would change.\n"
 
@@ -37,8 +40,11 @@ def load(text: str, *, name: str = "the file") -> list[dict[str, Any]]:
     if content.get("version") != VERSION:
         raise InvalidRequest(f"{name} has the version {content.get('version')!r}; this one reads version {VERSION}")
     jobs = content.get("jobs")
-    if not isinstance(jobs, list) or not all(isinstance(job, dict) for job in jobs):
-        raise InvalidRequest(f"{name}: 'jobs' must be a list of objects")
+    if not isinstance(jobs, list):
+        raise InvalidRequest(f"{name}: 'jobs' must be a list")
+    for index, job in enumerate(jobs):
+        if not isinstance(job, dict):
+            raise InvalidRequest(f"{name}: jobs[{index}] is not an object")
     return jobs
 
 
@@ -55,10 +61,21 @@ def dump(jobs: Iterable[Mapping[str, Any]]) -> str:
 def read(path: str) -> list[dict[str, Any]]:
     """Return the jobs of the file at `path`. Raises `InvalidRequest` as `load` does, and where it cannot be read."""
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidRequest(f"{path} cannot be read: {error}") from error
+        text = read_text(path)
+    except ValueError as error:
+        raise InvalidRequest(str(error)) from error
     return load(text, name=path)
+
+
+def read_text(path: str) -> str:
+    """Return the text of the file at `path`, of the standard input for "-". Raises `ValueError` that says why not."""
+    try:
+        data = sys.stdin.buffer.read() if path == STANDARD_INPUT else Path(path).read_bytes()
+        return data.decode("utf-8-sig")
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} cannot be read: it is not UTF-8") from error
 
 
 def _parse(text: str, name: str) -> Any:

@@ -13,6 +13,7 @@ from django.db import connection
 
 from . import apscheduler, apscheduler_export, celery
 from .crontab import read_crontab
+from .files import read_text
 from .report import Import
 
 TABLES = {
@@ -45,7 +46,7 @@ def exporter_source() -> str:
 
 
 def _crontab(source: str, now: datetime, system: bool) -> Import:
-    return read_crontab(_text(source), system=system)
+    return read_crontab(read_text(source), system=system)
 
 
 def _celery_beat(source: str | None, now: datetime, system: bool) -> Import:
@@ -105,16 +106,10 @@ def _rows(table: str) -> dict[Any, dict[str, Any]]:
     return {row["id"]: row for row in rows}
 
 
-def _text(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} cannot be read: {error}") from error
-
-
 def _json(path: str) -> Any:
+    text = read_text(path)
     try:
-        return json.loads(_text(path))
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON: {error}") from error
 

@@ -66,7 +66,8 @@ def test_jobs_are_listed_in_columns(job: Job) -> None:
 
 
 def test_an_empty_list_says_so() -> None:
-    assert command("jobs")[1] == "There are no such jobs.\n"
+    assert command("jobs")[1] == "There are no jobs.\n"
+    assert command("jobs", "--state", "broken")[1] == "There are no broken jobs.\n"
 
 
 def test_jobs_are_narrowed_by_state(job: Job) -> None:
@@ -83,6 +84,43 @@ def test_one_job_is_shown(job: Job) -> None:
 def test_a_job_that_is_not_there_is_an_error(words: list[str]) -> None:
     with pytest.raises(CommandError, match="there is no job 'gone'"):
         command(*words, "gone")
+
+
+def test_a_job_that_is_not_there_is_an_error_that_names_a_similar_one(job: Job) -> None:
+    services.add_job(BODY | {"id": "nightly"}, now=timezone.now())
+    with pytest.raises(CommandError, match=r"there is no job 'nighty'; did you mean 'nightly'\?"):
+        command("pause", "a", "nighty")
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume"])
+def test_of_several_jobs_all_are_changed_or_none(job: Job, verb: str) -> None:
+    if verb == "resume":
+        services.pause_job("a", now=timezone.now())
+    before = Job.objects.get().paused
+    with pytest.raises(CommandError, match="there is no job 'gone'"):
+        command(verb, "a", "gone")
+    assert Job.objects.get().paused is before
+
+
+def test_pauses_answer_as_json(job: Job) -> None:
+    assert answer("pause", "a") == [{"id": "a", "status": "paused"}]
+    assert answer("resume", "a") == [{"id": "a", "status": "resumed"}]
+
+
+def test_what_a_subcommand_does_is_printed_and_not_logged_beside(job: Job, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    command("run", "a")
+    assert not caplog.records
+
+
+def test_waiting_without_a_scheduler_says_so(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    def end(seconds: float) -> None:
+        Run.objects.update(status=RunStatus.SUCCEEDED, finished_at=timezone.now())
+
+    monkeypatch.setattr("time.sleep", end)
+    status, out, err = command("run", "a", "--wait")
+    assert (status, out) == (0, f"run {Run.objects.get().pk} succeeded\n")
+    assert "No scheduler is alive" in err
 
 
 def test_a_job_is_run_with_other_arguments(job: Job) -> None:
@@ -129,6 +167,24 @@ def test_runs_are_listed_and_narrowed(run: Run) -> None:
     assert answer("runs", "--job", "a", "--status", "succeeded") == []
 
 
+def test_fire_times_end_with_the_runs_that_a_job_has_left() -> None:
+    services.add_job(BODY | {"max_runs": 2}, now=timezone.now())
+    assert len(answer("next", "a")) == 2
+
+
+def test_the_runs_of_a_removed_job_are_listed(run: Run) -> None:
+    services.remove_job("a", now=timezone.now())
+    assert [row["id"] for row in answer("runs", "--job", "a")] == [run.pk]
+    with pytest.raises(CommandError, match="there is no job 'gone'"):
+        command("runs", "--job", "gone")
+
+
+def test_logs_answer_as_json(run: Run) -> None:
+    shown = json.loads(command("logs", "a", "--json")[1])
+    assert (shown["id"], shown["status"], shown["output"]) == (run.pk, "failed", "one\ntwo\n")
+    assert shown["traceback"].endswith("ValueError: no")
+
+
 @pytest.mark.parametrize("by", ["number", "job"])
 def test_logs_print_the_output_and_exit_with_1_for_a_failure(run: Run, by: str) -> None:
     status, out, err = command("logs", str(run.pk) if by == "number" else "a", "-f")
@@ -160,7 +216,8 @@ def test_a_dry_run_changes_nothing(job: Job, jobs_file: Path) -> None:
 
 
 def test_a_file_is_applied(job: Job, jobs_file: Path) -> None:
-    assert command("apply", "-f", str(jobs_file))[0] == 0
+    status, out, _ = command("apply", "-f", str(jobs_file))
+    assert (status, out.splitlines()[-1]) == (0, "1 changed")
     assert Job.objects.get().trigger["hours"] == 2
     assert command("diff", "-f", str(jobs_file))[0] == 0
 
@@ -171,6 +228,25 @@ def test_an_invalid_job_is_named_and_nothing_is_applied(jobs_file: Path) -> None
     with pytest.raises(CommandError, match="nothing was applied"):
         command("apply", "-f", str(jobs_file))
     assert not Job.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "cannot be read: No such file or directory"),
+        (b"\xff\xfe", "cannot be read: it is not UTF-8"),
+        (b"version: 1\njobs: [5]", r"jobs\[0\] is not an object"),
+        (b"version: 1\njobs: {}", "'jobs' must be a list"),
+        (b"version: 2\njobs: []", "this one reads version 1"),
+        (b"", "must be an object"),
+    ],
+)
+def test_a_file_of_another_form_is_an_error(tmp_path: Path, content: bytes | None, reason: str) -> None:
+    path = tmp_path / "jobs.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(CommandError, match=reason):
+        command("apply", "-f", str(path))
 
 
 def test_an_import_prints_a_file_and_a_report(tmp_path: Path) -> None:
@@ -237,6 +313,15 @@ def test_the_doctor_finds_that_no_scheduler_is_alive(job: Job) -> None:
     status, out, _ = command("doctor")
     assert status == 1
     assert "none is alive, so no job runs: start manage.py runscheduler" in out
+
+
+def test_the_doctor_names_some_of_many_missing_migrations(monkeypatch: pytest.MonkeyPatch) -> None:
+    from django.db.migrations.recorder import MigrationRecorder
+
+    monkeypatch.setattr(MigrationRecorder, "applied_migrations", lambda self: {})
+    (found,) = [row for row in answer("doctor") if row["check"] == "migrations"]
+    assert "cronzimus.0001_initial, " in found["finding"]
+    assert found["finding"].endswith(", …): run manage.py migrate")
 
 
 def test_the_doctor_names_a_broken_job(job: Job) -> None:

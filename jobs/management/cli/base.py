@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import getpass
 import json
-from collections.abc import Callable
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from difflib import get_close_matches
+from typing import Any, NoReturn
+
+from django.core.management.base import CommandError
 
 from ...core.clock import SystemClock
+from ...models import Job
 from .output import Output
 
 DIFFERENT = 2
 """Exit status of `diff` and of a dry run where something differs."""
+BROKEN_PIPE = 141
+"""Exit status where the reader of a pipe has gone, as shells have it for SIGPIPE."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +49,40 @@ def actor() -> str:
         return f"{getpass.getuser()} (command line)"
     except (KeyError, OSError):  # a user id without an entry in the system's list
         return "command line"
+
+
+def nearest(words: str | Sequence[str]) -> str:
+    """Return a hint at the jobs whose ids are most like those of `words` that are none; "" where there is none."""
+    wanted = [words] if isinstance(words, str) else words
+    ids = list(Job.objects.order_by("id").values_list("id", flat=True))
+    found = {near for word in wanted if word not in ids for near in get_close_matches(word, ids)}
+    return f"; did you mean {' or '.join(map(repr, sorted(found)))}?" if found else ""
+
+
+@contextmanager
+def quiet_log() -> Iterator[None]:
+    """Log no more than warnings: what a subcommand does, it prints."""
+    logger = logging.getLogger("cronzimus")
+    before = logger.level
+    logger.setLevel(max(before, logging.WARNING))
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def end_of_stream(error: OSError) -> NoReturn:
+    """End the command after an error of its standard output: quietly where nobody reads it any more, as in `| head`.
+
+    Raises `SystemExit` or `CommandError`; other errors are raised again.
+    """
+    if error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EIO):
+        raise error
+    # What is still buffered has nowhere to go, and Python would say so at its end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if error.errno == errno.EPIPE:
+        sys.exit(BROKEN_PIPE)
+    raise CommandError(f"the standard output cannot be written: {error.strerror}") from error
 
 
 def json_object(text: str) -> dict[str, Any]:

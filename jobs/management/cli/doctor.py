@@ -16,6 +16,9 @@ from ...selectors import backlog, states
 from .base import Subcommand, now
 from .output import Output
 
+MOST_NAMED = 3
+"""Missing migrations that are named."""
+
 
 class Finding(NamedTuple):
     """What a check found: "ok", "warning" or "error", and in a sentence what and what to do."""
@@ -27,7 +30,8 @@ class Finding(NamedTuple):
 
 def _doctor(options: dict[str, Any], out: Output) -> int:
     findings = list(_findings(now()))
-    out.table(("result", "check", "finding"), [finding._asdict() for finding in findings], empty="")
+    rows = [finding._asdict() for finding in findings]
+    out.table(("result", "check", "finding"), rows, empty="", wrap="finding")
     return 1 if any(finding.result == "error" for finding in findings) else 0
 
 
@@ -40,7 +44,8 @@ def _findings(at: datetime) -> Iterator[Finding]:
         return
     yield Finding("ok", "database", f"{connection.vendor} answers")
     if missing:
-        yield Finding("error", "migrations", f"{', '.join(missing)} not applied: run manage.py migrate")
+        some = ", ".join(missing[:MOST_NAMED]) + (", …" if len(missing) > MOST_NAMED else "")
+        yield Finding("error", "migrations", f"{len(missing)} not applied ({some}): run manage.py migrate")
         return
     yield Finding("ok", "migrations", "all are applied")
     yield from _settings()
@@ -51,7 +56,8 @@ def _findings(at: datetime) -> Iterator[Finding]:
 def _missing_migrations() -> list[str]:
     executor = MigrationExecutor(connection)
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    return [f"{migration.app_label}.{migration.name}" for migration, _ in plan]
+    names = [f"{migration.app_label}.{migration.name}" for migration, _ in plan]
+    return sorted(names, key=lambda name: not name.startswith("cronzimus."))
 
 
 def _settings() -> Iterator[Finding]:

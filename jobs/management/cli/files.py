@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,11 @@ from .base import DIFFERENT, Subcommand, now
 from .output import Output
 
 LONGEST_VALUE = 60
+TO_DO = {
+    "create": "to create", "change": "to change", "pause": "to pause", "unchanged": "unchanged", "invalid": "invalid",
+}  # fmt: skip
+DONE = TO_DO | {"create": "created", "change": "changed", "pause": "paused"}
+"""What has been done with jobs, by the kind of change."""
 
 
 def _export(options: dict[str, Any], out: Output) -> int:
@@ -44,7 +49,7 @@ def _apply(options: dict[str, Any], out: Output) -> int:
     if any(change.problems for change in changes):
         _show(changes, out)
         raise CommandError("nothing was applied: mend what is invalid first")
-    _show(sync.apply(bodies, now=now(), **_scope(options)), out)
+    _show(sync.apply(bodies, now=now(), **_scope(options)), out, DONE)
     return 0
 
 
@@ -58,7 +63,7 @@ def _status(changes: Sequence[sync.Change]) -> int:
     return DIFFERENT if any(change.kind != "unchanged" for change in changes) else 0
 
 
-def _show(changes: Sequence[sync.Change], out: Output) -> None:
+def _show(changes: Sequence[sync.Change], out: Output, words: Mapping[str, str] = TO_DO) -> None:
     if out.as_json:
         out.json([_as_json(change) for change in changes])
         return
@@ -73,13 +78,8 @@ def _show(changes: Sequence[sync.Change], out: Output) -> None:
         for name, message in change.problems.items():
             out.line(f"    {name}: {message}")
     kinds = [change.kind for change in changes]
-    counts = ", ".join(f"{kinds.count(kind)} {word}" for kind, word in WORDS.items() if kind in kinds)
+    counts = ", ".join(f"{kinds.count(kind)} {word}" for kind, word in words.items() if kind in kinds)
     out.line(counts or "the file has no jobs")
-
-
-WORDS = {
-    "create": "to create", "change": "to change", "pause": "to pause", "unchanged": "unchanged", "invalid": "invalid",
-}  # fmt: skip
 
 
 def _as_json(change: sync.Change) -> dict[str, Any]:
@@ -101,7 +101,7 @@ def _import(options: dict[str, Any], out: Output) -> int:
     _report(imported, out)
     if options["apply"]:
         source = Path(options["file"]).name if options["file"] else options["kind"]
-        _show(sync.apply(imported.jobs, now=now(), source=source), out)
+        _show(sync.apply(imported.jobs, now=now(), source=source), out, DONE)
     elif not out.as_json:
         out.write(files.dump(imported.jobs))
     return 0
@@ -138,7 +138,7 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _diff_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-f", "--file", required=True, help="a file with jobs")
+    parser.add_argument("-f", "--file", required=True, help="a file with jobs; - is the standard input")
     parser.add_argument(
         "--pause-missing", action="store_true", help="pause the jobs that came from this file and are no longer in it"
     )

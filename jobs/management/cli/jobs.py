@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from itertools import islice
 from typing import Any
+
+from django.db import transaction
 
 from ... import services
 from ...core.exceptions import CronzimusError
@@ -16,21 +16,26 @@ from ...core.runs import FINISHED, JobState, RunStatus
 from ...core.times import parse_instant
 from ...core.traces import traceparent_of
 from ...definitions.triggers import trigger_of
-from ...models import Job, Run
-from ...selectors import states
+from ...models import Job, Run, Scheduler
+from ...selectors import states, upcoming
 from ...transfer.export import definition_of
 from .base import Subcommand, actor, json_array, json_object, now, positive
 from .output import Output
 
 COLUMNS = ("id", "state", "schedule", "next_run_time", "last_status", "last_run_at")
+DROPPED = ("last_run_at", "last_status", "schedule")
 WAIT_SECONDS = 0.2
+FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 def _list(options: dict[str, Any], out: Output) -> int:
     at = now()
     rows = [_row(job, at) for job in Job.objects.order_by("id")]
     wanted = options["state"]
-    out.table(COLUMNS, [row for row in rows if wanted in (None, row["state"])], empty="There are no such jobs.")
+    out.table(
+        COLUMNS, [row for row in rows if wanted in (None, row["state"])], wrap="schedule", drop=DROPPED,
+        empty="There are no jobs." if wanted is None else f"There are no {wanted} jobs.",
+    )  # fmt: skip
     return 0
 
 
@@ -51,12 +56,8 @@ def _schedule(job: Job) -> str:
 
 def _show(options: dict[str, Any], out: Output) -> int:
     job = services.get_job(options["id"])
-    shown = {**_row(job, now()), **definition_of(job), "run_count": job.run_count, "failure_count": job.failure_count}
-    if out.as_json:
-        out.json(shown)
-    else:
-        for name, value in shown.items():
-            out.line(f"{name.replace('_', ' ')}: {'-' if value is None else value}")
+    counts = {"run_count": job.run_count, "failure_count": job.failure_count}
+    out.fields({**_row(job, now()), **definition_of(job), **counts})
     return 0
 
 
@@ -68,6 +69,8 @@ def _run(options: dict[str, Any], out: Output) -> int:
     if not options["wait"]:
         out.json({"id": options["id"], "run_id": run.pk}) if out.as_json else out.line(f"run {run.pk} is queued")
         return 0
+    if not Scheduler.objects.alive(now()).exists():
+        out.note("No scheduler is alive: the run waits until one is started.")
     while run.status not in FINISHED:
         time.sleep(WAIT_SECONDS)
         run.refresh_from_db()
@@ -84,38 +87,35 @@ def _why(run: Run) -> str:
 
 
 def _pause(options: dict[str, Any], out: Output) -> int:
-    for job_id in options["id"]:
-        zone = states.zone_of(services.get_job(job_id))
-        until = None if options["until"] is None else parse_instant(options["until"], zone)
-        services.pause_job(job_id, now=now(), until=until)
-        out.line(f"{job_id} is paused")
-    return 0
+    with transaction.atomic():
+        for job_id in options["id"]:
+            zone = states.zone_of(services.get_job(job_id))
+            until = None if options["until"] is None else parse_instant(options["until"], zone)
+            services.pause_job(job_id, now=now(), until=until)
+    return _tell(options["id"], "paused", out)
 
 
 def _resume(options: dict[str, Any], out: Output) -> int:
-    for job_id in options["id"]:
-        services.resume_job(job_id, now=now())
-        out.line(f"{job_id} is resumed")
+    with transaction.atomic():
+        for job_id in options["id"]:
+            services.resume_job(job_id, now=now())
+    return _tell(options["id"], "resumed", out)
+
+
+def _tell(job_ids: list[str], done: str, out: Output) -> int:
+    if out.as_json:
+        out.json([{"id": job_id, "status": done} for job_id in job_ids])
+    else:
+        out.write("".join(f"{job_id} is {done}\n" for job_id in job_ids))
     return 0
 
 
 def _next(options: dict[str, Any], out: Output) -> int:
-    jobs = [services.get_job(options["id"])] if options["id"] else list(Job.objects.exclude(next_run_time=None))
-    found = sorted((at, job.id) for job in jobs for at in islice(_fire_times(job), options["number"]))
-    rows = [{"fire_time": at, "id": job_id} for at, job_id in found[: options["number"]]]
+    jobs = [services.get_job(options["id"])] if options["id"] else upcoming.jobs_to_come(LAST)
+    found = upcoming.entries(jobs, FIRST, LAST, options["number"])
+    rows = [{"fire_time": entry.at, "id": entry.job.pk} for entry in found]
     out.table(("fire_time", "id"), rows, empty="No fire time is to come.")
     return 0
-
-
-def _fire_times(job: Job) -> Iterator[datetime]:
-    at = job.next_run_time
-    try:
-        trigger = trigger_of(job)
-    except CronzimusError:
-        return
-    while at is not None:
-        yield at
-        at = trigger.next_after(at)
 
 
 def _time(text: str) -> str:
@@ -146,7 +146,7 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _ids_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("id", nargs="+", help="the jobs' ids")
+    parser.add_argument("id", nargs="+", help="the jobs' ids; all of them are changed, or none")
 
 
 def _pause_arguments(parser: argparse.ArgumentParser) -> None:

@@ -16,18 +16,20 @@ from .base import Subcommand, positive
 from .output import Output
 
 COLUMNS = ("id", "job", "status", "scheduled_time", "seconds", "attempt", "reason")
+DROPPED = ("attempt", "seconds", "reason")
 POLL_SECONDS = 0.5
 
 
 def _list(options: dict[str, Any], out: Output) -> int:
     runs = Run.objects.order_by("-scheduled_time", "-id")
     if options["job"]:
-        runs = runs.filter(job_id=services.get_job(options["job"]).id)
+        runs = runs.filter(job_id=options["job"])
+        if not runs.exists():
+            services.get_job(options["job"])  # runs outlive their job
     if options["status"]:
         runs = runs.of_status(options["status"]).order_by("-scheduled_time", "-id")
-    out.table(
-        COLUMNS, [_row(run) for run in runs.defer("output")[: options["number"]]], empty="There are no such runs."
-    )
+    rows = [_row(run) for run in runs.defer("output", "traceback")[: options["number"]]]
+    out.table(COLUMNS, rows, wrap="reason", drop=DROPPED, empty="There are no such runs.")
     return 0
 
 
@@ -44,16 +46,20 @@ def _logs(options: dict[str, Any], out: Output) -> int:
     shown = 0
     while True:
         omitted = run.output_omitted or 0
-        text, shown = read_from(shown, run.output[position(shown, omitted) :], omitted)
-        out.write(text)
-        out.out.flush()
+        if not out.as_json:
+            text, shown = read_from(shown, run.output[position(shown, omitted) :], omitted)
+            out.write(text)
+            out.flush()
         if run.status in FINISHED or not options["follow"]:
             break
         time.sleep(POLL_SECONDS)
         run.refresh_from_db(fields=["output", "output_omitted", "status", "reason", "error", "traceback"])
-    if run.traceback:
-        out.note(run.traceback.rstrip())
-    out.note(f"run {run.pk} of {run.job_id}: {run.status.replace('_', ' ')}")
+    if out.as_json:
+        out.json({**_row(run), "output": run.output, "traceback": run.traceback})
+    else:
+        if run.traceback:
+            out.note(run.traceback.rstrip())
+        out.note(f"run {run.pk} of {run.job_id}: {run.status.replace('_', ' ')}")
     return 0 if run.status == RunStatus.SUCCEEDED or run.status not in FINISHED else 1
 
 
@@ -76,7 +82,7 @@ def _list_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _logs_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", help="a run's number, or a job's id for its newest run")
+    parser.add_argument("run", help="a run's number, or where there is no such run, a job's id for its newest run")
     parser.add_argument("-f", "--follow", action="store_true", help="go on until the run ends")
 
 

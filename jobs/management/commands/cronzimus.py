@@ -9,15 +9,19 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
 from ...core.audit import Door, Origin, acting
-from ...core.exceptions import CronzimusError
+from ...core.exceptions import CronzimusError, JobNotFound
 from ..cli import doctor, files, jobs, runs
-from ..cli.base import actor
+from ..cli.base import actor, end_of_stream, nearest, quiet_log
 from ..cli.output import Output
+from ..startup import one_line, require_tables
 
 SUBCOMMANDS = {one.name: one for module in (jobs, runs, files, doctor) for one in module.SUBCOMMANDS}
 
 FILES = frozenset(one.name for one in files.SUBCOMMANDS)
 """The subcommands that make jobs as a file has them."""
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it."""
 
 
 class Command(BaseCommand):
@@ -34,15 +38,44 @@ class Command(BaseCommand):
             own.add_argument("--json", action="store_true", help="print JSON")
             subcommand.arguments(own)
 
+    def run_from_argv(self, argv: list[str]) -> None:
+        """Run the command line. One that cannot be read exits with 1, not with argparse's 2: that says "differs"."""
+        self._is_read = False
+        try:
+            super().run_from_argv(argv)
+        except SystemExit as end:
+            if end.code and not self._is_read:
+                sys.exit(1)
+            raise
+
     def handle(self, *args: Any, subcommand: str, **options: Any) -> None:
         """Run the subcommand, and exit with its status. Raises `CommandError` if it fails."""
-        out = Output(cast(TextIO, self.stdout), cast(TextIO, self.stderr), as_json=options["json"])
+        self._is_read = True
+        if sys.stdout is None:
+            raise CommandError("the standard output is closed")
+        out = Output(
+            cast(TextIO, self.stdout), cast(TextIO, self.stderr), as_json=options["json"], colour=_colour(options)
+        )
         try:
-            with acting(Origin(actor=actor(), door=Door.FILE if subcommand in FILES else Door.COMMAND)):
+            with acting(Origin(actor=actor(), door=Door.FILE if subcommand in FILES else Door.COMMAND)), quiet_log():
                 status = SUBCOMMANDS[subcommand].run(options, out)
+            out.flush()
+        except JobNotFound as error:
+            raise CommandError(f"{error}{nearest(options.get('id') or options['job'])}") from error
         except CronzimusError as error:
             raise CommandError(str(error)) from error
         except DatabaseError as error:
-            raise CommandError(f"the database cannot be used ({' '.join(str(error).split())})") from error
+            require_tables()  # says that migrations are missing
+            raise CommandError(f"the database cannot be used ({one_line(error)})") from error
+        except OSError as error:
+            end_of_stream(error)
+        except KeyboardInterrupt as error:
+            raise CommandError("interrupted", returncode=INTERRUPTED) from error
         if status:
             sys.exit(status)
+
+
+def _colour(options: dict[str, Any]) -> bool | None:
+    if options.get("no_color"):
+        return False
+    return True if options.get("force_color") else None
