@@ -17,6 +17,7 @@ from django.urls import reverse
 from django.utils.text import capfirst
 
 from ..core.audit import Door, acting, origin_of
+from .pages import page_context
 from .request_time import attach_now
 
 NUL = "\0"
@@ -60,6 +61,8 @@ class BaseAdmin(admin.ModelAdmin):
     """Django's ModelAdmin, whose rows know the instant of the request and their site."""
 
     show_full_result_count = False
+    delete_confirmation_template = "cronzimus/delete.html"
+    object_history_template = "cronzimus/history.html"
 
     @property
     def urls(self) -> list[Any]:
@@ -93,6 +96,26 @@ class BaseAdmin(admin.ModelAdmin):
         if action and action not in self.get_actions(request):
             raise PermissionDenied
         return super().changelist_view(request, extra_context)
+
+    def delete_effects(self, request: HttpRequest, row: Any) -> list[str]:
+        """Return what it is to delete a row, in sentences."""
+        return ["This cannot be undone."]
+
+    def render_delete_form(self, request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
+        """Ask before a row is deleted, on a page of ours."""
+        row = context["object"]
+        context |= {
+            **page_context(self.admin_site, request), "live_url": "", "title": f"Delete {row}",
+            "effects": self.delete_effects(request, row), "back": self.page_url("change", row.pk),
+        }  # fmt: skip
+        return super().render_delete_form(request, context)
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show what people did with a row in the admin, on a page of ours."""
+        shared = {**page_context(self.admin_site, request), "live_url": "", "list_url": self.page_url("changelist")}
+        return super().history_view(request, object_id, {**shared, **(extra_context or {})})
 
     def page_url(self, page: str, *args: Any) -> str:
         """Return the address of one of the model's pages on this site: `page_url("change", row.pk)`."""

@@ -74,12 +74,12 @@ def is_narrowed(changelist: ChangeList) -> bool:
     return bool(changelist.query or changelist.has_active_filters)
 
 
-def numbered_pager(changelist: ChangeList, noun: str, order: str = "") -> Pager:
+def numbered_pager(changelist: ChangeList, noun: str, order: str = "", *, plural: str = "") -> Pager:
     """Return the pager of a list that is counted: "134 jobs", or which of them, and in which `order`."""
     size, number, total = changelist.list_per_page, changelist.page_num, changelist.result_count
     first = (number - 1) * size + 1
     last = min(number * size, total)
-    nouns = noun if total == 1 else f"{noun}s"
+    nouns = noun if total == 1 else plural or f"{noun}s"
     words = f"{total:,} {nouns}" if total <= size else f"{first:,}–{last:,} of {total:,} {nouns}"
     return Pager(
         f"{words}, {order}" if order and total > 1 else words,

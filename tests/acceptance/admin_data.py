@@ -10,6 +10,7 @@ from typing import Any
 from jobs import Database, register
 from jobs.core.runs import RunStatus
 from jobs.core.triggers.definition import build_trigger
+from jobs.core.zone_data import used_data
 from jobs.functions import registry
 from jobs.models import Job, Run, Scheduler
 from jobs.models.run import duration
@@ -131,7 +132,7 @@ def fill() -> None:
         Scheduler.objects.create(
             id=f"{name}:4121", hostname=name, pid=4121, version="0.2.0", threads=12, processes=4,
             started_at=NOW - timedelta(days=3), heartbeat_at=NOW - timedelta(seconds=2),
-            lease_until=NOW + timedelta(seconds=13), running_runs=running,
+            lease_until=NOW + timedelta(seconds=13), running_runs=running, zone_data=used_data().version,
         )  # fmt: skip
     runs: list[Run] = []
     jobs = []

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db.models import Model
 from playwright.sync_api import Browser, Page
 
 from jobs.admin import request_time
-from jobs.models import Run
-from tests.acceptance import admin_data
+from jobs.models import AlertRule, Delivery, Incident, Run
+from tests.acceptance import admin_data, admin_records
 from tests.acceptance.browser import chromium_fixture, inaccessible, log_in, watch  # noqa: F401
 from tests.fakes import FakeClock
 
@@ -53,7 +54,22 @@ def pages() -> dict[str, str]:
         "run-live": f"/admin/cronzimus/run/{_newest('rollup-metrics')}/change/",
         "run-skipped": f"/admin/cronzimus/run/{_newest('reindex-search')}/change/",
         "run-succeeded": f"/admin/cronzimus/run/{_newest('warm-cache')}/change/",
+        "incidents": "/admin/cronzimus/incident/",
+        "incident": f"/admin/cronzimus/incident/{_first(Incident)}/change/",
+        "rules": "/admin/cronzimus/alertrule/",
+        "rule": f"/admin/cronzimus/alertrule/{_first(AlertRule)}/change/",
+        "rule-delete": f"/admin/cronzimus/alertrule/{_first(AlertRule)}/delete/",
+        "channels": "/admin/cronzimus/channel/",
+        "channel-add": "/admin/cronzimus/channel/add/",
+        "deliveries": "/admin/cronzimus/delivery/",
+        "delivery": f"/admin/cronzimus/delivery/{_first(Delivery)}/change/",
+        "job-history": "/admin/cronzimus/job/sync-crm/history/",
     }
+
+
+def _first(model: type[Model]) -> int:
+    """Return the lowest key of the rows of a model."""
+    return model._default_manager.order_by("pk").values_list("pk", flat=True)[0]  # type: ignore[no-any-return]
 
 
 def _newest(job_id: str) -> int:
@@ -67,7 +83,8 @@ def filled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(request_time, "clock", FakeClock(admin_data.NOW))
     admin_data.register_functions()
     admin_data.fill()
-    User.objects.create_superuser("ana", password="secret", first_name="Ana", last_name="Meyer")
+    ana = User.objects.create_superuser("ana", password="secret", first_name="Ana", last_name="Meyer")
+    admin_records.fill_records(ana)
 
 
 @pytest.mark.parametrize(

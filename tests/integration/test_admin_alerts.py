@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from jobs.alerts import outbox
+from jobs.core.alerts import Reason
 from jobs.models import AlertRule, Channel, Delivery, Incident
-from tests.fakes import NOW, make_job
+from tests.fakes import NOW, make_job, make_run
 
-from .admin_support import Admin, admin_fixture, at_noon_fixture, cell, inputs, messages, problems  # noqa: F401
+from .admin_support import Admin, admin_fixture, at_noon_fixture, cell, ids, messages, problems, text  # noqa: F401
 
 RULES = "/admin/cronzimus/alertrule/"
 CHANNELS = "/admin/cronzimus/channel/"
@@ -99,15 +100,19 @@ def test_a_secret_that_is_not_base64_is_refused(admin: Admin) -> None:
 
 
 def test_a_test_is_put_into_the_outbox(admin: Admin, channel: Channel) -> None:
-    response = admin.send(CHANNELS, action="send_test", index=0, _selected_action=[channel.pk])
-    assert Delivery.objects.get().reason == "test"
-    assert "is queued" in messages(response)[0]
+    for response in (
+        admin.send(f"{CHANNELS}{channel.pk}/test/"),
+        admin.send(CHANNELS, action="test", index=0, _selected_action=[channel.pk]),
+    ):
+        assert messages(response) == ["A test is queued: mail; Deliveries shows whether it arrived."]
+    assert [one.reason for one in Delivery.objects.all()] == ["test", "test"]
+    assert cell(admin.read(CHANNELS), "last") == "pending now"
 
 
 def test_incidents_are_listed_and_acknowledged(admin: Admin) -> None:
     one = incident()
     page = admin.read(INCIDENTS)
-    assert (cell(page, "about"), cell(page, "error_line")) == ("a", "ValueError: no")
+    assert (cell(page, "about"), cell(page, "kind")) == ("a ValueError: no", "its runs fail")
     admin.send(INCIDENTS, action="acknowledge", index=0, _selected_action=[one.pk])
     one.refresh_from_db()
     assert (one.state, one.acknowledged_by) == ("acknowledged", "root")
@@ -122,7 +127,9 @@ def test_an_incident_that_is_over_is_not_acknowledged(admin: Admin) -> None:
 def test_who_only_sees_incidents_cannot_acknowledge_them(at_noon: Any) -> None:
     viewer = Admin("view_incident")
     one = incident()
-    assert 'value="acknowledge"' not in viewer.read(INCIDENTS)
+    assert "cknowledge<" not in viewer.read(INCIDENTS)
+    assert "cknowledge<" not in viewer.read(f"{INCIDENTS}{one.pk}/change/")
+    assert viewer.send(f"{INCIDENTS}{one.pk}/acknowledge/").status_code == 403
     assert viewer.send(INCIDENTS, action="acknowledge", index=0, _selected_action=[one.pk]).status_code == 403
     one.refresh_from_db()
     assert one.state == "open"
@@ -131,5 +138,70 @@ def test_who_only_sees_incidents_cannot_acknowledge_them(at_noon: Any) -> None:
 def test_a_delivery_is_shown_and_sent_again(admin: Admin, channel: Channel) -> None:
     delivery = outbox.put_test(channel, now=NOW)
     assert "This is a test" in admin.read(f"{DELIVERIES}{delivery.pk}/change/")
-    admin.send(DELIVERIES, action="send_again", index=0, _selected_action=[delivery.pk])
-    assert Delivery.objects.count() == 2
+    admin.send(DELIVERIES, action="again", index=0, _selected_action=[delivery.pk])
+    admin.send(f"{DELIVERIES}{delivery.pk}/again/")
+    assert Delivery.objects.count() == 3
+
+
+def test_the_page_of_an_incident_says_who_was_told_and_leads_to_the_last_run(admin: Admin, channel: Channel) -> None:
+    run = make_run(job_id="a", status="failed")
+    one = incident(last_run=run.pk, count=3)
+    AlertRule.objects.create(name="all", events=["failure"]).channels.add(channel)
+    outbox.put(one, AlertRule.objects.get(), Reason.OPENED, NOW)
+    page = admin.read(f"{INCIDENTS}{one.pk}/change/")
+    assert "mail · opened pending" in text(page)
+    assert f"/admin/cronzimus/run/{run.pk}/change/" in page
+    assert "ValueError: no" in page
+
+
+def test_who_may_not_see_messages_is_not_told_who_got_them(at_noon: Any) -> None:
+    one = incident()
+    assert "Messages" not in Admin("view_incident").read(f"{INCIDENTS}{one.pk}/change/")
+
+
+@pytest.mark.parametrize(("query", "shown"), [("state=open", ["a"]), ("state=recovered", []), ("kind=not_run", [])])
+def test_incidents_are_narrowed(admin: Admin, query: str, shown: list[str]) -> None:
+    incident()
+    page = admin.read(f"{INCIDENTS}?{query}")
+    assert [cell(page, "about")[:1] for _ in ids(page)] == shown
+    assert ("Nothing matches" in page) == (not shown)
+
+
+def test_the_tabs_lead_to_the_lists_that_one_may_see(at_noon: Any) -> None:
+    assert "/admin/cronzimus/channel/" not in Admin("view_incident").read(INCIDENTS)
+    page = Admin("view_channel", "view_delivery", name="bob").read(CHANNELS)
+    assert f'href="{DELIVERIES}"' in page
+    assert f'href="{RULES}"' not in page
+
+
+def test_the_list_of_channels_shows_no_secret(admin: Admin) -> None:
+    Channel.objects.create(name="h", kind="webhook", target="https://example.com/hook?key=abc", secret="whsec_YWJj")
+    page = admin.read(CHANNELS)
+    assert cell(page, "name") == "h https://example.com"
+    assert not [secret for secret in ("abc", "YWJj") if secret in page]
+
+
+@pytest.mark.parametrize("page", [RULES, CHANNELS, DELIVERIES])
+def test_more_rows_cost_no_more_queries(admin: Admin, channel: Channel, statements: Any, page: str) -> None:
+    def fill() -> None:
+        for number in range(Channel.objects.count(), Channel.objects.count() + 5):
+            made = Channel.objects.create(name=f"c{number}", kind="email", target="a@example.com")
+            rule = AlertRule.objects.create(name=f"r{number}", events=["failure"])
+            rule.channels.add(made, channel)
+            outbox.put_test(made, now=NOW)
+
+    counts = []
+    for _ in range(2):
+        fill()
+        with statements() as made:
+            admin.read(page)
+        counts.append(len(made))
+    assert counts[0] == counts[1] <= 12
+
+
+def test_deleting_a_channel_says_which_rules_lose_it(admin: Admin, channel: Channel) -> None:
+    AlertRule.objects.create(name="all", events=["failure"]).channels.add(channel)
+    path = f"{CHANNELS}{channel.pk}/delete/"
+    assert "Rules that tell it no more: all." in admin.read(path)
+    admin.send(path, post="yes")
+    assert not Channel.objects.exists()

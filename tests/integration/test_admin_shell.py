@@ -25,7 +25,8 @@ pytestmark = pytest.mark.any_database
 
 USERS = "/admin/auth/user/"
 LIVE = "/admin/live/"
-PAGES = ["/admin/", JOBS, f"{JOBS}add/", f"{JOBS}job/change/", RUNS, f"{RUNS}1/change/", SCHEDULERS, USERS]
+PAGES = ["/admin/", JOBS, f"{JOBS}add/", f"{JOBS}job/change/", RUNS, f"{RUNS}1/change/", SCHEDULERS, USERS,
+         "/admin/cronzimus/incident/", "/admin/cronzimus/alertrule/add/", "/admin/cronzimus/channel/"]  # fmt: skip
 
 
 @pytest.fixture

@@ -1,88 +1,36 @@
-"""Alerts in the admin: incidents, rules, channels, and the delivery of each message."""
+"""Alert rules and channels in the admin: who is told of what, and where messages go."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, ClassVar
-from zoneinfo import ZoneInfo
+from urllib.parse import urlsplit
 
-from django.conf import settings
-from django.contrib import admin, messages
 from django.db import transaction
-from django.db.models import Count, QuerySet
+from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from ... import services
-from ...core.alerts import IncidentState
 from ...core.audit import Action
-from ...core.exceptions import CronzimusError
-from ...models import AlertRule, Channel, Delivery, Incident
+from ...models import AlertRule, Channel, Delivery
 from .. import display
-from ..base import BaseAdmin, ReadOnlyAdmin, actor_of
-from ..filters import FieldFilter
-from ..request_time import request_now, row_now
+from ..request_time import request_now
+from ..row_action_views import bulk_actions
+from ..row_actions import Call, RowAction
+from ..tables import Column, Content, Empty
+from ..times import NOTHING, Times
+from .deliveries import DeliveryAdmin
 from .forms import EVENTS, ChannelForm, RuleForm
+from .incidents import IncidentAdmin
+from .tabs import AlertsAdmin, badge
+
+__all__ = ["AlertRuleAdmin", "ChannelAdmin", "DeliveryAdmin", "IncidentAdmin"]
 
 
-class StateFilter(FieldFilter):
-    """Incidents by their state."""
-
-    title = "State"
-    parameter_name = "state"
-    values = tuple(IncidentState)
-
-
-class IncidentAdmin(ReadOnlyAdmin):
-    """Incidents: a streak of failures is one. They open and recover by themselves; people acknowledge them."""
-
-    list_display = ("about", "kind", "state", "count", "error_line", "opened", "recovered", "acknowledged_by")
-    list_filter = (StateFilter,)
-    search_fields = ("job__id", "error__has_text")
-    actions = ("acknowledge",)
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Incident]:
-        """Return the incidents, the newest first."""
-        return super().get_queryset(request).order_by("-opened_at", "-id")
-
-    def has_change_incident_permission(self, request: HttpRequest) -> bool:
-        """Operators acknowledge incidents."""
-        return bool(request.user.has_perm("cronzimus.change_incident"))
-
-    @admin.action(description="Acknowledge", permissions=["change_incident"])
-    def acknowledge(self, request: HttpRequest, incidents: QuerySet[Incident]) -> None:
-        """Take incidents on: they are not repeated any more."""
-        for pk in incidents.values_list("pk", flat=True):
-            try:
-                services.acknowledge_incident(pk, now=request_now(request), actor=actor_of(request))
-            except CronzimusError as error:
-                self.message_user(request, str(error), messages.WARNING)
-
-    @admin.display(description="Job", ordering="job_id")
-    def about(self, row: Incident) -> str:
-        """Show which job an incident is about."""
-        return row.job_id or "all schedulers"
-
-    @admin.display(description="Error")
-    def error_line(self, row: Incident) -> str:
-        """Show the newest error."""
-        return display.first_line(row.error)
-
-    @admin.display(description="Opened", ordering="opened_at")
-    def opened(self, row: Incident) -> SafeString | str:
-        """Show since when."""
-        return _instant(row.opened_at, row)
-
-    @admin.display(description="Recovered", ordering="recovered_at")
-    def recovered(self, row: Incident) -> SafeString | str:
-        """Show until when."""
-        return _instant(row.recovered_at, row)
-
-
-class RecordedAdmin(BaseAdmin):
+class RecordedAdmin(AlertsAdmin):
     """Rows that only the admin writes: each change goes into the audit."""
 
     actions_on_record: ClassVar[tuple[Action, Action, Action]]
@@ -113,6 +61,11 @@ class RecordedAdmin(BaseAdmin):
             for row in queryset:
                 self.delete_model(request, row)
 
+    def row_links(self, request: HttpRequest, row: Any) -> Iterable[tuple[str, str]]:
+        """Lead to the form."""
+        if self.has_change_permission(request):
+            yield "Edit", self.page_url("change", row.pk)
+
 
 def _plain(value: Any) -> Any:
     """Return the value of a form's field as it is put on record: rows by their names."""
@@ -123,22 +76,61 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
+def _off(row: Any, times: Times) -> Content:
+    return row.name if row.enabled else format_html('{} <span class="tag">off</span>', row.name)
+
+
+def _about(row: AlertRule, times: Times) -> Content:
+    if row.tag:
+        return format_html('jobs with <span class="tag">{}</span>', row.tag)
+    return f"job {row.job_id}" if row.job_id else "all jobs"
+
+
+def _told_of(row: AlertRule, times: Times) -> str:
+    events = row.events if isinstance(row.events, list) else []
+    return ", ".join(str(event).replace("_", " ") for event in EVENTS if event.value in events)
+
+
+def _from_which_on(row: AlertRule, times: Times) -> str:
+    parts = [f"from {row.after} failures in a row"] if row.after > 1 else []
+    parts += [f"longer than {row.too_long_seconds:,} s"] if row.too_long_seconds else []
+    parts += [f"longer than {row.too_long_factor:g} × usual"] if row.too_long_factor else []
+    parts += [f"by {row.deadline:%H:%M}"] if row.deadline else []
+    return ", ".join(parts)
+
+
+def _quiet(row: AlertRule, times: Times) -> str:
+    if row.quiet_from is None or row.quiet_until is None:
+        return NOTHING
+    return f"{row.quiet_from:%H:%M} to {row.quiet_until:%H:%M}"
+
+
 class AlertRuleAdmin(RecordedAdmin):
     """Rules: who is told of what."""
 
     actions_on_record = (Action.RULE_ADDED, Action.RULE_UPDATED, Action.RULE_REMOVED)
 
     form = RuleForm
-    list_display = ("name", "enabled", "about", "told_of", "channel_names")
     search_fields = ("name__has_text", "tag__has_text")
-    filter_horizontal = ("channels",)
+    placeholder = "Name or tag"
+    add_label = "New rule"
+    empty = Empty(icon="bell", title="Nobody is told when jobs fail",
+                  text="A rule names what is told, of which jobs, and to which channels.")  # fmt: skip
+    columns = (
+        Column("name", "Rule", _off),
+        Column("about", "About", _about),
+        Column("told_of", "Tells of", _told_of, _from_which_on),
+        Column("channel_names", "To", lambda row, times: ", ".join(one.name for one in row.channels.all()) or NOTHING),
+        Column("quiet", "Quiet hours", _quiet, lambda row, times: row.timezone, "extra nowrap"),
+    )
     fieldsets = (
         (None, {"fields": ("name", "enabled")}),
         ("About", {"fields": ("job", "tag"), "description": "One job, the jobs with a tag, or without both all jobs."}),
         ("When", {"fields": ("events", "after", "too_long_seconds", "too_long_factor", "deadline")}),
         ("Who", {"fields": ("channels",)}),
-        ("Quiet hours", {"fields": ("quiet_from", "quiet_until", "timezone")}),
-    )
+        ("Quiet hours", {"fields": ("quiet_from", "quiet_until", "timezone"),
+                         "description": "Messages wait for their end. What recovers before is not told at all."}),
+    )  # fmt: skip
 
     def record(self, action: Action, name: str, *, now: datetime, changes: Any = None) -> None:
         """Put a change of a rule on record."""
@@ -148,21 +140,36 @@ class AlertRuleAdmin(RecordedAdmin):
         """Return the rules with their channels."""
         return super().get_queryset(request).prefetch_related("channels")
 
-    @admin.display(description="About")
-    def about(self, row: AlertRule) -> str:
-        """Show which jobs a rule is about."""
-        return f"job {row.job_id}" if row.job_id else f"tag {row.tag}" if row.tag else "all jobs"
+    def delete_effects(self, request: HttpRequest, row: AlertRule) -> list[str]:
+        """Say what is told no more."""
+        return [f"It tells of {_told_of(row, Times.of(request))} no more.", "Messages that are written already go out."]
 
-    @admin.display(description="Tells of")
-    def told_of(self, row: AlertRule) -> str:
-        """Show the events."""
-        events = row.events if isinstance(row.events, list) else []
-        return ", ".join(str(event).replace("_", " ") for event in EVENTS if event.value in events)
 
-    @admin.display(description="Channels")
-    def channel_names(self, row: AlertRule) -> str:
-        """Show the channels."""
-        return ", ".join(channel.name for channel in row.channels.all())
+def where(channel: Channel) -> str:
+    """Return where a channel leads, without what may be secret: the addresses, or the host."""
+    if channel.kind == Channel.EMAIL:
+        return display.first_line(channel.target.replace("\n", ", "))
+    parts = urlsplit(channel.target.strip())
+    host = (parts.hostname or "…") if channel.kind == Channel.WEBHOOK else "…"
+    return f"{parts.scheme}://{host}"
+
+
+def _rule_count(row: Channel, times: Times) -> Content:
+    number = int(vars(row)["rule_number"])
+    if not number:
+        return format_html('<span class="quiet">{}</span>', "no rule")
+    return "1 rule" if number == 1 else f"{number:,} rules"
+
+
+def _last(row: Channel, times: Times) -> Content:
+    state = vars(row)["last_state"]
+    return badge(state) if state else format_html('<span class="quiet">{}</span>', "no message yet")
+
+
+def _send_test(channel_id: Any, call: Call) -> SafeString:
+    channel = Channel.objects.get(pk=channel_id)
+    services.send_test(channel, now=call.now)
+    return format_html("{}; Deliveries shows whether it arrived", channel.name)
 
 
 class ChannelAdmin(RecordedAdmin):
@@ -171,78 +178,46 @@ class ChannelAdmin(RecordedAdmin):
     actions_on_record = (Action.CHANNEL_ADDED, Action.CHANNEL_UPDATED, Action.CHANNEL_REMOVED)
 
     form = ChannelForm
-    list_display = ("name", "kind", "enabled", "rule_count")
     search_fields = ("name__has_text",)
-    actions = ("send_test",)
+    placeholder = "Name"
+    add_label = "New channel"
+    empty = Empty(icon="bell", title="No channel yet", text="A channel is e-mail addresses, a webhook, or Apprise.")
+    columns = (
+        Column("name", "Channel", _off, lambda row, times: where(row)),
+        Column("kind", "Kind", lambda row, times: row.get_kind_display()),
+        Column("signed", "Signed", lambda row, times: "yes" if row.secret else NOTHING, look="extra"),
+        Column("rule_count", "Used by", _rule_count),
+        Column("last", "Last message", _last, lambda row, times: times.ago(vars(row)["last_at"]) if vars(row)[
+            "last_at"] else ""),
+    )  # fmt: skip
+    row_actions = {
+        "test": RowAction(label="Send a test", done="A test is queued", permissions=("change",), do=_send_test)
+    }
+    actions = bulk_actions(row_actions)
 
     def record(self, action: Action, name: str, *, now: datetime, changes: Any = None) -> None:
         """Put a change of a channel on record."""
         services.record_channel(action, name, now=now, changes=changes)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Channel]:
-        """Return the channels with the number of their rules."""
-        channels: QuerySet[Channel] = super().get_queryset(request).annotate(rule_number=Count("rules"))
-        return channels
+        """Return the channels, each with the number of its rules and its last message."""
+        newest = Delivery.objects.filter(channel=OuterRef("pk")).order_by("-id")
+        channels: QuerySet[Channel] = super().get_queryset(request)
+        return channels.annotate(
+            rule_number=Count("rules"), last_state=Subquery(newest.values("state")[:1]),
+            last_at=Subquery(newest.values("created_at")[:1]),
+        )  # fmt: skip
 
-    @admin.action(description="Send a test", permissions=["change"])
-    def send_test(self, request: HttpRequest, channels: QuerySet[Channel]) -> None:
-        """Send each channel a message that says that it is a test."""
-        for channel in channels:
-            services.send_test(channel, now=request_now(request))
-        self.message_user(request, "A test message is queued; Deliveries shows whether it arrived.")
+    def logged_row(self, key: Any) -> Channel | None:
+        """Return the channel whose log names an action."""
+        return Channel.objects.filter(pk=key).first()
 
-    @admin.display(description="Rules")
-    def rule_count(self, row: Channel) -> int:
-        """Show how many rules use a channel."""
-        return int(vars(row)["rule_number"])
+    def aside(self, request: HttpRequest, obj: Any) -> str:
+        """Show what a webhook is sent."""
+        return "cronzimus/alerts/webhook.html"
 
-
-class DeliveryAdmin(ReadOnlyAdmin):
-    """Deliveries: each message with its attempts."""
-
-    list_display = ("id", "reason", "text", "channel", "state", "attempts", "created", "delivered", "answer")
-    list_select_related = ("channel",)
-    search_fields = ("channel__name__has_text", "incident__job__id")
-    fields = ("channel", "incident", "reason", "state", "attempts", "response", "seconds", "created_at", "message")
-    readonly_fields = fields
-    actions = ("send_again",)
-
-    def has_change_delivery_permission(self, request: HttpRequest) -> bool:
-        """Administrators send messages again."""
-        return bool(request.user.has_perm("cronzimus.change_delivery"))
-
-    @admin.action(description="Send again", permissions=["change_delivery"])
-    def send_again(self, request: HttpRequest, deliveries: QuerySet[Delivery]) -> None:
-        """Send messages once more."""
-        for delivery in deliveries:
-            services.send_again(delivery, now=request_now(request))
-
-    @admin.display(description="Message")
-    def text(self, row: Delivery) -> str:
-        """Show what a message says."""
-        data = row.payload.get("data", {}) if isinstance(row.payload, dict) else {}
-        return display.first_line(str(data.get("text", "")))
-
-    @admin.display(description="Message")
-    def message(self, row: Delivery) -> SafeString:
-        """Show the whole message."""
-        return format_html("<pre class='block'>{}</pre>", json.dumps(row.payload, indent=2, ensure_ascii=False))
-
-    @admin.display(description="Created", ordering="created_at")
-    def created(self, row: Delivery) -> SafeString | str:
-        """Show when it was written."""
-        return _instant(row.created_at, row)
-
-    @admin.display(description="Delivered", ordering="delivered_at")
-    def delivered(self, row: Delivery) -> SafeString | str:
-        """Show when it arrived."""
-        return _instant(row.delivered_at, row)
-
-    @admin.display(description="Answer")
-    def answer(self, row: Delivery) -> str:
-        """Show what the last attempt came to."""
-        return display.first_line(row.response)
-
-
-def _instant(at: datetime | None, row: Any) -> SafeString | str:
-    return display.instant(at, row_now(row), ZoneInfo(settings.TIME_ZONE))
+    def delete_effects(self, request: HttpRequest, row: Channel) -> list[str]:
+        """Say what goes with it."""
+        rules = list(row.rules.values_list("name", flat=True))
+        named = f"Rules that tell it no more: {', '.join(rules)}." if rules else "No rule uses it."
+        return [named, "Its deliveries are deleted, too."]

@@ -9,10 +9,12 @@ from zoneinfo import ZoneInfo
 
 from django import forms
 from django.core.validators import validate_email
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
 from ...core.alerts import AlertEvent
 from ...functions.http.client import parse_target
-from ...models import AlertRule, Channel
+from ...models import AlertRule, Channel, Job
 
 EVENTS = {
     AlertEvent.FAILURE: "Runs fail, time out or are lost",
@@ -24,11 +26,61 @@ EVENTS = {
     AlertEvent.RECOVERY: "Recovery from what was told",
 }
 """What the form says of each event."""
+OFFERED = 500
+"""Ids of jobs that the form offers."""
+
+
+class JobInput(forms.TextInput):
+    """A text input that offers the ids of jobs."""
+
+    def render(self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: Any = None) -> SafeString:
+        """Return the input and the list of ids that it offers."""
+        list_id = f"{name}-offered"
+        field = super().render(name, value, {**(attrs or {}), "list": list_id}, renderer)
+        ids = Job.objects.order_by("pk").values_list("pk")[:OFFERED]
+        options = format_html_join("", '<option value="{}"></option>', ids)
+        return format_html('{}<datalist id="{}">{}</datalist>', field, list_id, options)
+
+
+class TimeInput(forms.TimeInput):
+    """An input for a time of day, of the browser's own."""
+
+    input_type = "time"
+
+    def __init__(self) -> None:
+        """Show hours and minutes."""
+        super().__init__({"class": "short"}, format="%H:%M")
 
 
 class RuleForm(forms.ModelForm):
     """Whom a rule tells, and of what."""
 
+    job = forms.ModelChoiceField(
+        Job.objects.all(), required=False, widget=JobInput({"autocomplete": "off"}), help_text="The id of one job.",
+        error_messages={"invalid_choice": "There is no job with this id."},
+    )  # fmt: skip
+    tag = forms.CharField(required=False, max_length=50, widget=forms.TextInput({"class": "short"}))
+    channels = forms.ModelMultipleChoiceField(Channel.objects.all(), widget=forms.CheckboxSelectMultiple)
+    deadline = forms.TimeField(
+        required=False, widget=TimeInput(), help_text="A run must have succeeded by this time of each day."
+    )
+    quiet_from = forms.TimeField(label="From", required=False, widget=TimeInput())
+    quiet_until = forms.TimeField(label="Until", required=False, widget=TimeInput())
+    timezone = forms.CharField(
+        label="Time zone", required=False, max_length=64, help_text="Of the deadline too. Empty: the site's."
+    )
+    too_long_seconds = forms.IntegerField(
+        label="Too long, seconds", required=False, min_value=0, widget=forms.NumberInput({"class": "short"}),
+        help_text="A run that takes longer is too long.",
+    )  # fmt: skip
+    too_long_factor = forms.FloatField(
+        label="Too long, times", required=False, widget=forms.NumberInput({"class": "short", "step": "any"}),
+        help_text="Times the 95th percentile of the job's last 50 successful runs.",
+    )  # fmt: skip
+    after = forms.IntegerField(
+        min_value=1, initial=1, widget=forms.NumberInput({"class": "short"}), help_text="Unsuccessful runs in a row.",
+        error_messages={"min_value": "Must be at least 1."},
+    )  # fmt: skip
     events = forms.MultipleChoiceField(
         choices=[(event.value, text) for event, text in EVENTS.items()],
         widget=forms.CheckboxSelectMultiple,
@@ -41,13 +93,6 @@ class RuleForm(forms.ModelForm):
             "name", "enabled", "job", "tag", "events", "after", "too_long_seconds", "too_long_factor", "deadline",
             "quiet_from", "quiet_until", "timezone", "channels",
         )  # fmt: skip
-
-    def clean_after(self) -> int:
-        """Refuse 0: an incident begins with the first failure."""
-        after: int = self.cleaned_data["after"]
-        if after < 1:
-            raise forms.ValidationError("must be at least 1")
-        return after
 
     def clean_too_long_factor(self) -> float | None:
         """Refuse a factor below 1: half of all runs would be too long."""

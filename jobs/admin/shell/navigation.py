@@ -11,7 +11,7 @@ from django.db.models import Model
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
-from ...models import AlertRule, AuditEvent, Incident, Job, Run, Scheduler, Token
+from ...models import AlertRule, AuditEvent, Channel, Delivery, Incident, Job, Run, Scheduler, Token
 from ..base import model_url
 from ..status import Status
 
@@ -47,12 +47,16 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page that the sidebar may offer: of a model, shown to those who may see its rows."""
+    """A page that the sidebar may offer: of a model, shown to those who may see its rows.
+
+    `also` are the models of pages beside it: who may not see the first is led to one of these.
+    """
 
     label: str
     icon: str
     model: type[Model]
     name: str
+    also: tuple[type[Model], ...] = ()
 
 
 def _pages() -> dict[str, tuple[Page, ...]]:
@@ -67,8 +71,7 @@ def _pages() -> dict[str, tuple[Page, ...]]:
             Page("Schedulers", "servers", Scheduler, "changelist"),
         ),
         "Manage": (
-            Page("Incidents", "flag", Incident, "changelist"),
-            Page("Alerts", "bell", AlertRule, "changelist"),
+            Page("Alerts", "bell", Incident, "changelist", (AlertRule, Channel, Delivery)),
             Page("Tokens", "key", Token, "changelist"),
             Page("Users", "user", get_user_model(), "changelist"),
             Page("Audit", "audit", AuditEvent, "changelist"),
@@ -99,15 +102,21 @@ def _items(
 ) -> Iterator[Item]:
     index = reverse(f"{site.name}:index")
     for page in pages:
-        admin = site._registry.get(page.model)
-        if admin is None or not admin.has_view_permission(request):
-            continue
-        try:
-            url = model_url(site, page.model, page.name)
-        except NoReverseMatch:
-            continue
-        current = _is_current(request.path, index, url, page)
-        yield Item(page.label, page.icon, url, current, counts.get(page.label, ()))
+        urls = [url for model in (page.model, *page.also) if (url := _url(site, request, model, page.name))]
+        if urls:
+            current = any(_is_current(request.path, index, url, page) for url in urls)
+            yield Item(page.label, page.icon, urls[0], current, counts.get(page.label, ()))
+
+
+def _url(site: AdminSite, request: HttpRequest, model: type[Model], name: str) -> str:
+    """Return the address of a page, "" if the site has none, or the user may not see the model's rows."""
+    admin = site._registry.get(model)
+    if admin is None or not admin.has_view_permission(request):
+        return ""
+    try:
+        return model_url(site, model, name)
+    except NoReverseMatch:
+        return ""
 
 
 def _is_current(path: str, index: str, url: str, page: Page) -> bool:

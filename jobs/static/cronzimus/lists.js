@@ -16,7 +16,7 @@
     const across = form.querySelector("[name=select_across]");
     if (across && !ticked) across.checked = false;
     const number = across?.checked ? Number(form.dataset.total) : ticked;
-    const noun = `${number.toLocaleString("en")} ${form.dataset.selection}${number === 1 ? "" : "s"}`;
+    const noun = `${number.toLocaleString("en")} ${number === 1 ? form.dataset.selection : form.dataset.plural || `${form.dataset.selection}s`}`;
     const place = form.querySelector("[data-selected]");
     if (place) place.textContent = `${number.toLocaleString("en")} of ${Number(form.dataset.total).toLocaleString("en")} selected`;
     for (const button of form.querySelectorAll("[data-words]")) button.textContent = button.dataset.words.replace("{}", noun);

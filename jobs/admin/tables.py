@@ -1,0 +1,245 @@
+"""Lists of rows of a model in the look of our pages: a table, its filters and pages, and what is done with a row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.functional import cached_property
+from django.utils.safestring import SafeString
+from django.utils.text import capfirst
+
+from . import lists
+from .base import ReadOnlyAdmin
+from .lists import Link
+from .pages import page, page_context
+from .row_action_views import RowActionAdmin, row_url
+from .row_actions import RowAction
+from .times import Times
+
+COUNTED = 10_000
+"""Rows that a list pages through: older ones are reached by its filters and its search."""
+
+Content = SafeString | str
+"""What a cell shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: its name in the style sheet, its heading, what it shows of a row, and what stands below that.
+
+    `look` is further classes: "num" for numbers, "extra" for what a phone leaves out.
+    """
+
+    name: str
+    label: str
+    shown: Callable[[Any, Times], Content]
+    sub: Callable[[Any, Times], Content] | None = None
+    look: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell of a row."""
+
+    column: Column
+    shown: Content
+    sub: Content
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableRow:
+    """A row: the address of its page, "" for none; its cells; its links; and the addresses and names of its actions."""
+
+    key: Any
+    title: str
+    url: str
+    first: Cell
+    cells: Sequence[Cell]
+    links: Sequence[tuple[str, str]]
+    buttons: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Empty:
+    """What is said where there are no rows."""
+
+    icon: str
+    title: str
+    text: str = ""
+
+
+class CappedPaginator(Paginator):
+    """Counts to `COUNTED` and no further."""
+
+    @cached_property
+    def count(self) -> int:
+        """How many rows there are to page through."""
+        found = self.object_list
+        return found.order_by().values("pk")[:COUNTED].count() if isinstance(found, QuerySet) else len(found)
+
+
+class TableAdmin(RowActionAdmin):
+    """A ModelAdmin whose list is a table of ours, and whose form is one of ours."""
+
+    change_list_template = "cronzimus/table.html"
+    change_form_template = "cronzimus/model_form.html"
+    show_facets = admin.ShowFacets.NEVER
+    paginator = CappedPaginator
+    list_per_page = 50
+    list_max_show_all = 0
+    sortable_by: ClassVar[Any] = ()
+    row_actions: ClassVar[Mapping[str, RowAction]] = {}
+    columns: ClassVar[tuple[Column, ...]]
+    heading: ClassVar[str] = ""
+    """The title of the list; the name of the model's rows if empty."""
+    about: ClassVar[str] = ""
+    """What the list is, in a sentence."""
+    add_label: ClassVar[str] = ""
+    empty: ClassVar[Empty] = Empty(icon="search", title="Nothing here")
+    placeholder: ClassVar[str] = ""
+    """What stands in the input of the search; "" for a list without one."""
+
+    def tabs(self, request: HttpRequest) -> list[Link]:
+        """Return the tabs above the list."""
+        return []
+
+    def row_title(self, row: Any) -> str:
+        """Return what a row is called where its buttons are read out."""
+        return str(row)
+
+    def row_page(self, request: HttpRequest, row: Any) -> str:
+        """Return the address of the page of a row, "" for none."""
+        return self.page_url("change", row.pk)
+
+    def row_links(self, request: HttpRequest, row: Any) -> Iterable[tuple[str, str]]:
+        """Return the words and the address of each link among the buttons of a row."""
+        return ()
+
+    def offered(self, row: Any) -> Iterable[str]:
+        """Return the names of the actions that make sense for a row."""
+        return self.row_actions
+
+    def button_names(self, row: Any) -> tuple[Iterable[str], str]:
+        """Return the names of the actions that make sense for a row, and its title."""
+        return self.offered(row), self.row_title(row)
+
+    def exports(self, request: HttpRequest) -> list[tuple[str, str]]:
+        """Return the kinds of files that the list can be had as, each with its address."""
+        return []
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """Show the list, or do what was chosen to be done with rows."""
+        response = super().changelist_view(request, extra_context)
+        changelist = getattr(response, "context_data", None) and response.context_data.get("cl")  # type: ignore[attr-defined]
+        if not changelist:
+            return response
+        return lists.list_page(request, response, site=self.admin_site, **self.table(request, changelist))
+
+    def table(self, request: HttpRequest, changelist: Any) -> dict[str, Any]:
+        """Return what the page shows."""
+        allowed, opts = self.allowed(request), self.opts
+        narrowed, rows = lists.is_narrowed(changelist), changelist.result_list
+        return {
+            "title": self.heading or capfirst(str(opts.verbose_name_plural)),
+            "about": self.about,
+            "tabs": self.tabs(request),
+            "add_url": self.page_url("add") if self.has_add_permission(request) else "",
+            "add_label": self.add_label,
+            "chips": lists.chips(changelist),
+            "hidden": list(lists.hidden(changelist)),
+            "query": changelist.query,
+            "placeholder": self.placeholder,
+            "plural": str(opts.verbose_name_plural),
+            "singular": str(opts.verbose_name),
+            "narrowed": narrowed,
+            "clear_url": self.page_url("changelist"),
+            "columns": self.columns,
+            "rows": [self._row(request, row, allowed) for row in rows],
+            "bulk": [(name, self.row_actions[name].label) for name in self.row_actions if name in allowed],
+            "total": changelist.result_count,
+            "pager": lists.numbered_pager(changelist, str(opts.verbose_name), plural=str(opts.verbose_name_plural)),
+            "exports": self.exports(request) if rows or narrowed else [],
+            "empty": self.empty,
+            "action_url": request.get_full_path(),
+            "filters": request.GET.urlencode(),
+            "times": Times.of(request),
+        }
+
+    def _row(self, request: HttpRequest, row: Any, allowed: set[str]) -> TableRow:
+        times = Times.of(request)
+        first, *cells = (
+            Cell(column, column.shown(row, times), column.sub(row, times) if column.sub else "")
+            for column in self.columns
+        )
+        names = [name for name in self.offered(row) if name in allowed]
+        return TableRow(
+            key=row.pk, title=self.row_title(row), url=self.row_page(request, row), first=first, cells=cells,
+            links=list(self.row_links(request, row)),
+            buttons=[(row_url(row, name), self.row_actions[name].label) for name in names],
+        )  # fmt: skip
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """Show the form as a page of ours."""
+        obj = kwargs.get("obj")
+        words = f"New {self.opts.verbose_name}" if obj is None else f"Edit {self.row_title(obj)}"
+        context |= {
+            **page_context(self.admin_site, request), "title": words, "live_url": "", "heading": self._heading(),
+            "list_url": self.page_url("changelist"), "tabs": self.tabs(request), "aside": self.aside(request, obj),
+            "delete_url": self.page_url("delete", obj.pk)
+            if obj is not None and self.has_delete_permission(request, obj)
+            else "",
+        }  # fmt: skip
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def aside(self, request: HttpRequest, obj: Any) -> str:
+        """Return the template of what stands beside the form, "" for nothing."""
+        return ""
+
+    def _heading(self) -> str:
+        return self.heading or capfirst(str(self.opts.verbose_name_plural))
+
+
+@dataclass(slots=True, kw_only=True)
+class Facts:
+    """What is known of one row: a badge, names and values, what to say of it, and long texts with their headings."""
+
+    badge: Content = ""
+    note: Content = ""
+    facts: list[tuple[str, Content]] = field(default_factory=list)
+    texts: Sequence[tuple[str, Content]] = ()
+
+
+class FactsAdmin(ReadOnlyAdmin, TableAdmin):
+    """Rows that nobody adds, changes or deletes here: a list, and a page that shows what is known of one."""
+
+    def facts(self, request: HttpRequest, row: Any, times: Times) -> Facts:
+        """Return what the page of a row shows."""
+        raise NotImplementedError
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show what is known of a row."""
+        if request.method != "GET" or not self.has_view_permission(request):
+            raise PermissionDenied
+        row = self.get_object(request, unquote(object_id))
+        if row is None:
+            name = capfirst(str(self.opts.verbose_name))
+            self.message_user(request, f"{name} {unquote(object_id)[:64]} doesn’t exist.", messages.WARNING)
+            return HttpResponseRedirect(self.page_url("changelist"))
+        buttons = self.page_buttons(request, row, self.offered(row))
+        return page(
+            self.admin_site, request, "cronzimus/facts.html", title=self.row_title(row), opts=self.opts,
+            heading=self._heading(), list_url=self.page_url("changelist"), buttons=buttons,
+            links=self.row_links(request, row), known=self.facts(request, row, Times.of(request)),
+        )  # fmt: skip
