@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -24,6 +24,12 @@ CI = os.environ.get("CI", "").lower() == "true"
 def examples(number: int) -> int:
     """Return how many examples of a property are tried: `number` with CI=true, a quarter of them without."""
     return number if CI else number // 4
+
+
+def thinned(values: Iterable[Any], *, every: int) -> list[Any]:
+    """Return the parameters of a test: each of `values` with CI=true, without it one of `every`."""
+    sets = (value if isinstance(value, tuple) else (value,) for value in values)
+    return [pytest.param(*each, marks=pytest.mark.slow if number % every else ()) for number, each in enumerate(sets)]
 
 
 hypothesis_settings.register_profile("shared machine", deadline=None, max_examples=examples(100))

@@ -11,6 +11,7 @@ from jobs.admin.jobs.form import JobForm
 from jobs.admin.jobs.policy_inputs import NO_MAX
 from jobs.definitions.policies import POLICIES
 from jobs.models import Job
+from tests.conftest import thinned
 from tests.fakes import NOW, after, make_job
 from tests.integration.admin_support import (  # noqa: F401
     INTERVAL,
@@ -106,6 +107,12 @@ def test_the_form_of_a_new_job_has_the_default_policies(admin, settings):
     }
 
 
+def test_an_empty_queue_is_the_usual_one(admin, settings):
+    settings.CRONZIMUS = settings.CRONZIMUS | {"CELERY_BROKER_URL": "redis://host/0"}
+    admin.send(ADD, id="new", **INTERVAL, queue="")
+    assert Job.objects.get().queue == "cronzimus"
+
+
 def test_without_a_broker_the_form_offers_neither_workers_nor_a_queue(admin):
     form = admin.open(ADD).context["adminform"].form
     assert "queue" not in form.fields
@@ -188,7 +195,7 @@ def test_what_is_wrong_with_retries_is_said_at_their_inputs(admin, given, wrong)
     "name",
     [name for name in POLICIES if name not in ("coalesce", "retries")] + ["retries_max", "retries_delay"],
 )
-@pytest.mark.parametrize("value", ["-1.5", "9" * 30, "magic word", "<script>alert(1)</script>", "\0"])
+@pytest.mark.parametrize("value", thinned(["-1.5", "magic word", "9" * 30, "<script>alert(1)</script>", "\0"], every=3))
 def test_a_wrong_policy_is_said_at_its_input_and_its_section_is_open(admin, settings, name, value):
     settings.CRONZIMUS = settings.CRONZIMUS | {"CELERY_BROKER_URL": "redis://host/0"}
     response = admin.send(ADD, id="new", **INTERVAL | {"retries_max": "1", name: value})
@@ -281,7 +288,9 @@ def test_a_trigger_that_is_none_or_never_fires_is_refused_at_its_field(admin, gi
 
 
 @pytest.mark.parametrize("name", ["id", "name", "description", "tags", "func", "args", "crontab", "timezone"])
-@pytest.mark.parametrize("value", ["\0", "\0" * 300_0, "🙂" * 300, "[" * 5000, "<script>alert(1)</script>"])
+@pytest.mark.parametrize(
+    "value", thinned(["\0", "🙂" * 300, "\0" * 3000, "<script>alert(1)</script>", "[" * 5000], every=3)
+)
 def test_strange_text_is_refused_or_kept_and_breaks_nothing(admin, name, value):
     response = admin.send(ADD, **{"id": "new", **INTERVAL, name: value})
     assert response.status_code == 200

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from jobs.definitions.validation import READ_ONLY_FIELDS
 from jobs.models import Job
-from tests.conftest import skip_or_fail
+from tests.conftest import examples, skip_or_fail
 from tests.fakes import NOW, FakeClock, after, make_job
 
 from .api_client import Api
@@ -265,7 +265,7 @@ def rewritten(shown: dict[str, Any], zone: ZoneInfo, draw: Callable[..., Any]) -
     return {name: value for name, value in body.items() if name not in dropped}
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(15), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_put_of_a_get_rewritten_by_a_client_changes_nothing(
     api: Api, clock: FakeClock, trigger: dict[str, Any], data: st.DataObject

@@ -9,6 +9,7 @@ from django.db import connection, models
 
 from jobs.core.runs import RunStatus
 from jobs.models import Job, Run, Scheduler
+from tests.conftest import CI
 from tests.fakes import NOW, after, make_job, make_run, make_scheduler
 
 from .admin_support import JOBS, RUNS, SCHEDULERS, Admin, admin_fixture, at_noon_fixture, ids  # noqa: F401
@@ -52,6 +53,7 @@ def test_runs_are_listed_and_shown(api: Api, admin: Admin, column: str) -> None:
     for run_id in everyone:
         assert api.get(f"/scheduler/runs/{run_id}")["id"] == run_id
         assert api.get(f"/scheduler/runs/{run_id}/log")["run_id"] == run_id
+    for run_id in sorted(everyone)[:: 1 if CI else 4]:
         admin.open(f"{RUNS}{run_id}/change/")
 
 
@@ -95,7 +97,7 @@ def test_schedulers_are_listed_and_shown(api: Api, admin: Admin, column: str) ->
         damage(Scheduler, column, f"s{number}", value)
     api.get("/scheduler")
     admin.open(SCHEDULERS)
-    for number in range(len(DAMAGE)):
+    for number in range(0, len(DAMAGE), 1 if CI else 4):
         admin.open(f"{SCHEDULERS}s{number}/change/")
 
 

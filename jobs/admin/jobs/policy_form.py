@@ -10,6 +10,7 @@ from django.utils.safestring import SafeString
 
 from ...core.runs import Executor, Overlap
 from ...definitions import policies
+from ...models.job import DEFAULT_QUEUE
 from ...selectors import workers
 
 USUAL_RETRIES = policies.complete_retries({"max": 1}) or {}
@@ -67,7 +68,7 @@ class PolicyForm(forms.ModelForm):
     )
     queue = text(
         "Queue",
-        "Of the workers that run the job, where the executor is “celery”.",
+        f"Of the workers that run the job, where the executor is “celery”. Empty: {DEFAULT_QUEUE}.",
         QueueInput({"class": "vTextField"}),
     )
     timeout = whole_number(

@@ -10,6 +10,7 @@ from typing import Any
 from ...conf import conf
 from ...core.runs import Executor
 from ...definitions import policies
+from ...models.job import DEFAULT_QUEUE
 from .trigger_inputs import number
 
 NUMBERS = (
@@ -41,7 +42,7 @@ def policies_of(inputs: Mapping[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {name: whole(inputs.get(name, "")) for name in NUMBERS}
     given |= {name: inputs.get(name, "") for name in ("overlap", "executor", "concurrency_group")}
     if "queue" in inputs:
-        given["queue"] = inputs["queue"]
+        given["queue"] = inputs["queue"] or DEFAULT_QUEUE
     parts = {name: text for name in RETRIES if (text := inputs.get(f"retries_{name}", ""))}
     retries = {name: number(text) if name == "max" else _amount(text) for name, text in parts.items()}
     return {**given, "coalesce": bool(inputs.get("coalesce")), "retries": retries or None}
