@@ -31,6 +31,8 @@ def parse_strict(text: str) -> Any:
             parse_int=_int,
         )
     except json.JSONDecodeError as error:
+        if text.startswith("\ufeff"):  # json's own message tells how Python would read it
+            raise ValueError("is not JSON: it begins with a byte order mark") from None
         raise ValueError(f"is not JSON: {error.msg}, at line {error.lineno}, column {error.colno}") from None
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None

@@ -170,6 +170,18 @@ def test_a_body_in_chunks_is_read(clients: Clients) -> None:
     assert answer(connection)[0] == 200
 
 
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        *(b"zz\r\n{}\r\n0\r\n\r\n", b"-1\r\n{}\r\n0\r\n\r\n", b"1\r\n{}\r\n0\r\n\r\n", b"2;;=\r\n{}\r\n0\r\n\r\n"),
+        *(b"2\r\n{}\r\n0\r\nContent-Length: 1\r\n\r\n", b"2\r\n{}\r\n0\r\nno trailer\r\n\r\n"),
+    ],
+)
+def test_chunks_that_are_none_are_refused(clients: Clients, chunks: bytes) -> None:
+    status, body = answer(clients.open(POST + b"Transfer-Encoding: chunked\r\n\r\n" + chunks))
+    assert (status, json.loads(body)["code"]) == (400, "INVALID_REQUEST")
+
+
 def test_a_client_that_asks_whether_to_send_its_body_is_told_so(clients: Clients) -> None:
     connection = clients.open(POST + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(BODY))
     assert answer(connection) == (100, b"")

@@ -10,6 +10,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied, SuspiciousOperation
 from django.db import DatabaseError, DataError, InterfaceError, OperationalError
 from django.http import Http404
+from gunicorn.http.errors import InvalidChunkSize
 from rest_framework import exceptions
 
 from jobs import services
@@ -237,9 +238,11 @@ def test_a_body_in_chunks_may_not_be_larger_than_another(api: Api) -> None:
     assert stream.tell() == 3 * 1024 * 1024
 
 
-def test_a_body_that_ends_early_is_refused(api: Api) -> None:
+@pytest.mark.parametrize("error", [OSError("the client is gone"), InvalidChunkSize(b"zz")], ids=["early", "chunk"])
+def test_a_body_that_cannot_be_read_is_refused(api: Api, error: Exception) -> None:
     class Broken(BytesIO):
         def read(self, size: int | None = -1) -> bytes:
-            raise OSError("the client is gone")
+            raise error
 
-    assert send_in_chunks(api, b"", Broken()).json()["code"] == "INVALID_REQUEST"
+    response = send_in_chunks(api, b"", Broken())
+    assert (response.status_code, response.json()["code"]) == (400, "INVALID_REQUEST")

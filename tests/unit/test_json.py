@@ -26,6 +26,7 @@ def test_strict_json_is_read(text: str, value: object) -> None:
     ("text", "said"),
     [
         ("", "is not JSON"), ("[1", "is not JSON"), ("[1] x", "is not JSON"), ("NaN", "holds NaN"),
+        ("\ufeff[]", "begins with a byte order mark"),
         ("[-Infinity]", "holds -Infinity"), ("1e400", "too large"), ("9" * 401, "more than 400 digits"),
         ('{"a": 1, "a": 1}', "has the name 'a' twice"), (nested(33), "nested deeper than 32"),
         ("[" * 100_000, "nested deeper than 32"), ('{"a":' * 33 + "1" + "}" * 33, "nested deeper than 32"),
