@@ -21,6 +21,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "dow": ("day_of_week",), "wday": ("day_of_week",), "weekday": ("day_of_week",), "weekdays": ("day_of_week",),
     "week_of_year": ("week",), "cron": ("crontab",), "cron_expression": ("crontab",), "cronspec": ("crontab",),
     "expression": ("crontab",), "schedule": ("crontab", "trigger"), "trigger_type": ("trigger",),
+    "crontab_expression": ("crontab",), "cron_expr": ("crontab",), "cron_string": ("crontab",),
     "every": ("seconds",), "period": ("seconds",), "interval": ("seconds",), "interval_seconds": ("seconds",),
     "sec": ("seconds", "second"), "secs": ("seconds", "second"), "s": ("seconds",), "repeat_interval": ("seconds",),
     "min": ("minutes", "minute"), "mins": ("minutes", "minute"), "m": ("minutes",), "h": ("hours",),
@@ -30,6 +31,8 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "timezone_name": ("timezone",), "cron_tz": ("timezone",), "zoneinfo": ("timezone",),
     "run_at": ("run_date",), "run_time": ("run_date",), "run_datetime": ("run_date",), "eta": ("run_date",),
     "clocked": ("run_date",), "clocked_time": ("run_date",), "at": ("run_date",), "date": ("run_date",),
+    "datetime": ("run_date",), "timestamp": ("run_date",), "when": ("run_date",), "scheduled_at": ("run_date",),
+    "scheduled_time": ("run_date",), "jitter_seconds": ("jitter",), "max_jitter": ("jitter",),
     "start": ("start_date",), "start_time": ("start_date",), "starts_at": ("start_date",),
     "not_before": ("start_date",),
     "end": ("end_date",), "end_time": ("end_date",), "ends_at": ("end_date",), "expires": ("end_date",),
@@ -43,6 +46,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "max_retries": ("retries",), "time_limit": ("timeout",), "repeat": ("max_runs",), "one_off": ("max_runs",),
 }  # fmt: skip
 """What fields are called in other schedulers, and here."""
+_PLAIN = {name.replace("_", ""): here for name, here in ELSEWHERE.items()}
 
 
 def is_whole(value: object, low: float = -inf, high: float = inf) -> TypeGuard[int]:
@@ -61,9 +65,9 @@ def did_you_mean(name: object, known: Iterable[str], *, likely: Iterable[str] = 
     Returns "" where none is.
     """
     text = str(name)[:MAX_NAME]
-    snake = re.sub(r"(?<=[a-z])(?=[A-Z])|[-\s]", "_", text).lower()
+    plain = re.sub(r"[-_\s]", "", text).lower()  # dayOfMonth, day-of-month and dayofmonth are day_of_month
     for names in (list(likely), list(known)):
-        meant = [here for here in ELSEWHERE.get(snake, ()) if here in names]
+        meant = [here for here in _PLAIN.get(plain, ()) if here in names]
         if near := meant or difflib.get_close_matches(text, names, n=1, cutoff=0.6):
             return f"; did you mean {near[0]!r}?"
     return ""

@@ -15,7 +15,8 @@ MONTH_NAMES = (
 UNITS = {"second": 60, "minute": 60, "hour": 24}
 
 Days = Callable[[date], bool]
-_PERIOD = re.compile(rf",? (?:in|from) (?=ISO|\d{{4}}|{'|'.join(MONTH_NAMES)})")
+_EVERY_NTH = r"every (\d+)\w\w (?:ISO week|year) from (\d+) through (\d+)"
+_PERIOD = re.compile(rf",? (?:in|from) (?=ISO|\d{{4}}|every \d+\w\w (?:ISO|year)|{'|'.join(MONTH_NAMES)})")
 _DATES = re.compile(rf" on | every day|{_PERIOD.pattern}")
 
 
@@ -139,7 +140,12 @@ def date_test(name: str) -> Days:
 
 def read_periods(text: str) -> Iterator[Days]:
     """Read " in ISO weeks 10 and 11 from June through August in 2027"."""
-    for word, rest in re.findall(r"(in|from) (.+?)(?=$| (?:in|from) )", text.removeprefix(",").strip()):
+    for word, rest in re.findall(r"(in|from) (.+?)(?=$| in |(?<!week)(?<!year) from )", text.removeprefix(",").strip()):
+        if every := re.fullmatch(_EVERY_NTH, rest):
+            values = range(int(every[2]), int(every[3]) + 1, int(every[1]))
+            number = number_of_week if "ISO" in rest else number_of_year
+            yield lambda day, values=values, number=number: number(day) in values  # type: ignore[misc]
+            continue
         names = [rest] if word == "from" else split(rest.removeprefix("ISO week").removeprefix("s ").strip())
         if "ISO" in rest:
             weeks = {week for item in names for week in span(item, int)}
@@ -150,6 +156,16 @@ def read_periods(text: str) -> Iterator[Days]:
         else:
             months = {month for item in names for month in span(item, lambda name: MONTH_NAMES.index(name) + 1)}
             yield lambda day, months=months: day.month in months  # type: ignore[misc]
+
+
+def number_of_week(day: date) -> int:
+    """Return the number of a day's ISO week."""
+    return day.isocalendar().week
+
+
+def number_of_year(day: date) -> int:
+    """Return the year of a day."""
+    return day.year
 
 
 def suffix(number: int) -> str:

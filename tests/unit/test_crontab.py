@@ -228,6 +228,15 @@ def test_what_debian_refuses_says_what_to_write(crontab: str, wanted: str) -> No
         # from a web page
         ("0–5 * * * *", "write 0-5"),
         ("0 9 * * 1−5", "write 1-5"),
+        ("0 9 * * １", "write 1"),
+        ("0\u00a09 * * *", 'write "0 9 * * *"'),
+        ("0 9 * * *\n", 'write "0 9 * * *"'),
+        ("0 9 * * *\n0 10 * * *", "each job has one crontab"),
+        # from a file of settings
+        ('"0 9 * * *"', 'write "0 9 * * *"'),
+        ("'@daily'", 'write "@daily"'),
+        ("“0 9 * * *”", 'write "0 9 * * *"'),
+        ('0 9 * * * echo "hello"', 'write "0 9 * * *" alone'),
     ],
 )
 def test_other_dialects_say_the_one_thing_to_change(crontab: str, wanted: str) -> None:

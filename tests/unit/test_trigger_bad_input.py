@@ -105,6 +105,18 @@ def test_a_field_of_another_type_is_refused() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("kind", "field", "here"),
+    [
+        *(("interval", "day", "days"), ("interval", "hour", "hours"), ("interval", "second", "seconds")),
+        *(("cron", "hours", "hour"), ("cron", "weeks", "week"), ("cron", "months", "month")),
+        *(("calendarinterval", "month", "months"), ("calendarinterval", "minutes", "minute")),
+    ],
+)
+def test_a_field_of_another_type_in_the_plural_or_singular_has_its_name_here(kind: str, field: str, here: str) -> None:
+    assert refusal(type=kind, **{field: 1})[field].endswith(f", not of {kind}; did you mean {here!r}?")
+
+
 def test_an_unknown_field_is_refused() -> None:
     assert refusal(type="interval", secnds=5, seconds=5) == {"secnds": "unknown field; did you mean 'seconds'?"}
     assert refusal(type="date", run_date="2030-01-01", colour=5) == {"colour": "unknown field"}

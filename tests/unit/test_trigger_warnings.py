@@ -39,7 +39,6 @@ def warnings(kind: str, *, now: datetime = NOW, **fields: object) -> dict[str, s
         ("cron", {"crontab": "0 0 28 * *"}),
         ("cron", {"crontab": "0 0 31 1,3,5 *"}),
         ("cron", {"crontab": "0 0 L * *"}),
-        ("cron", {"crontab": "0 0 1-31 * 5"}),
         ("cron", {"crontab": "0,30 9-17 * * *", "timezone": BERLIN}),
         ("cron", {"crontab": "*/30 * * * *", "timezone": BERLIN}),
         ("cron", {"crontab": "0 2 * * 1", "timezone": BERLIN}),
@@ -102,6 +101,17 @@ def test_day_or_weekday() -> None:
     assert message.startswith("Fires on the 13th of the month or on a Friday: one of the two is enough")
     assert "the fields day and day_of_week" in message
     assert warnings("cron", day=13, day_of_week="fri") == {}
+
+
+@pytest.mark.parametrize("crontab", ["0 0 13 * 0-6", "0 0 13 * 1-7", "0 0 1-31 * 5", "0 0 1-31 2 5"])
+def test_day_or_weekday_where_one_of_them_is_any(crontab: str) -> None:
+    message = warnings("cron", crontab=crontab)["day_or_weekday"]
+    assert message.startswith("Fires every day: the day of the month or the weekday is enough")
+
+
+def test_a_day_that_its_months_do_not_have_is_no_alternative() -> None:
+    assert warnings("cron", crontab="0 0 31 2 1") == {}
+    assert "on the 1st of the month or on" in warnings("cron", crontab="0 0 1,31 2 1")["day_or_weekday"]
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,10 @@ def words(**definition: object) -> str:
         ("0 0 */2 * *", "at 00:00 on every 2nd day from the 1st through the 31st of the month"),
         ("0 0 31 1,3 *", "at 00:00 on the 31st of January and March"),
         ("0 0 31 3-8 *", "at 00:00 on the 31st of the month from March through August"),
+        ("0 0 30 2,4 *", "at 00:00 on the 30th of April"),
+        ("0 0 1,31 2 *", "at 00:00 on the 1st of February"),
+        ("0 0 29-31 2,3 *", "at 00:00 on the 29th through 31st of the month in February and March"),
+        ("0 0 31 2 1", "at 00:00 on Monday in February"),
         ("0 0 13 * 5", "at 00:00 on the 13th of the month or on a Friday"),
         ("0 0 1,15 * 1-5", "at 00:00 on the 1st and 15th of the month or on a day from Monday through Friday"),
         ("0 0 1 6 2,4,6", "at 00:00 on the 1st of the month or on a Tuesday, Thursday or Saturday, in June"),
@@ -90,10 +94,17 @@ def test_a_crontab_in_words(crontab: str, sentence: str) -> None:
         ({"month": "jan-mar"}, "at 00:00 on the 1st of the month from January through March"),
         ({"year": "2027", "week": "10"}, "at 00:00 every day in ISO week 10 in 2027"),
         ({"year": "2027-2029", "hour": "9"}, "at 09:00 every day from 2027 through 2029"),
+        ({"year": "*/3"}, "at 00:00 on the 1st of January in every 3rd year from 1970 through 9998"),
+        ({"year": "*/2,*/3"}, "at 00:00 on the 1st of January in 5,353 of the years from 1970 through 9998"),
+        ({"week": "*/2", "day_of_week": "0"}, "at 00:00 on Monday in every 2nd ISO week from 1 through 53"),
     ],
 )
 def test_fields_in_words(fields: dict[str, str], sentence: str) -> None:
     assert words(**fields) == sentence
+
+
+def test_the_words_of_a_trigger_that_never_fires_say_what_is_written() -> None:
+    assert words(crontab="0 0 31 2 *") == "at 00:00 on the 31st of the month in February"
 
 
 def random_expression(rng: random.Random, low: int, high: int) -> str:
@@ -115,7 +126,9 @@ def random_definition(rng: random.Random) -> dict[str, object]:
     texts["day"] = rng.choice([texts["day"], texts["day"], "last,2nd tue", "last sun,5,6,7", "1st mon"])
     texts |= {"second": random_expression(rng, 0, 59)} if rng.random() < 0.3 else {}
     texts |= {"week": random_expression(rng, 1, 53)} if rng.random() < 0.1 else {}
-    texts |= {"year": rng.choice(["2027-2029", "2028", "2027,2030"])} if rng.random() < 0.1 else {}
+    texts |= (
+        {"year": rng.choice(["2027-2029", "2028", "2027,2030", "2027-2040/3", "*/2"])} if rng.random() < 0.1 else {}
+    )
     return {"type": "cron", **texts}
 
 

@@ -63,6 +63,9 @@ def test_a_name_that_utf_8_cannot_hold_is_shown_escaped() -> None:
         *(("sec", "cron", "second"), ("every", "interval", "seconds"), ("run_at", "date", "run_date")),
         *(("eta", "date", "run_date"), ("clocked", "date", "run_date"), ("until", "interval", "end_date")),
         *(("endTime", "cron", "end_date"), ("expires", "cron", "end_date"), ("splay", "interval", "jitter")),
+        *(("dayofmonth", "cron", "day"), ("dayOfMonth", "cron", "day"), ("dayofweek", "cron", "day_of_week")),
+        *(("monthofyear", "cron", "month"), ("jitter_seconds", "cron", "jitter"), ("timeZone", "cron", "timezone")),
+        *(("when", "date", "run_date"), ("scheduledAt", "date", "run_date"), ("timestamp", "date", "run_date")),
         *(("day-of-month", "cron", "day"), ("DOW", "cron", "day_of_week"), ("minut", "cron", "minute")),
     ],
 )

@@ -85,6 +85,8 @@ def read_field(field: Field, text: str) -> tuple[Term, ...]:
 
 
 def _split(text: str) -> list[str]:
+    if advice := dialects.of_pasted(text):
+        raise ValueError(advice)
     parts = NICKNAMES.get(text.lower(), text).split(" ")
     if len(parts) != 5 or text.startswith("@reboot"):
         raise ValueError(dialects.of_line(text) or _HELP)

@@ -7,6 +7,7 @@ here is asked only after an expression has been refused, and returns None where 
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from ..values import did_you_mean
 
@@ -35,6 +36,9 @@ _DURATION = re.compile(
     r"(\d+) ?(weeks?|w|days?|d|hours?|h|minutes?|mins?|m|seconds?|secs?|s)(?![a-z]) ?", re.ASCII | re.IGNORECASE
 )
 _UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
+_LINE_BREAK = re.compile(r"[\r\n]")
+_ODD_BLANKS = re.compile(r"[^\S ]+")
+_QUOTES = "\"'`\u2018\u2019\u201c\u201d"
 _DASHES = re.compile("[\u2010-\u2015\u2212\ufe58\ufe63\uff0d]")
 _STARS = re.compile("[\u2217\u22c6\u2731\uff0a]")
 
@@ -46,6 +50,17 @@ def of_line(text: str) -> str | None:
         if (advice := advise(line)) is not None:
             return advice
     return None
+
+
+def of_pasted(text: str) -> str | None:
+    """Return what to change in a text that holds a crontab expression, and more: quotes, line breaks, odd blanks."""
+    line = text[:LONGEST_LINE].strip()
+    if _LINE_BREAK.search(line):
+        return "has several lines; each job has one crontab"
+    plain = _ODD_BLANKS.sub(" ", line)
+    if len(line) > 1 and line[0] in _QUOTES and line[-1] in _QUOTES:
+        plain = plain[1:-1].strip()
+    return None if plain == text else f'has quotes or blanks that do not belong there; write "{plain[:100]}"'
 
 
 def of_whole_crontab(text: str) -> str | None:
@@ -66,7 +81,7 @@ def of_term(field: str, part: str) -> str | None:
     if not part:
         return f"the {field} has an empty part; write values with a comma between each two of them"
     if not part.isascii():
-        plain = _STARS.sub("*", _DASHES.sub("-", part))
+        plain = unicodedata.normalize("NFKC", _STARS.sub("*", _DASHES.sub("-", part)))
         return f"{part!r} is not plain ASCII; write {plain}" if plain.isascii() else None
     for advise in (_of_marks, _of_names, _of_quartz_days):
         if (advice := advise(field, part.lower())) is not None:

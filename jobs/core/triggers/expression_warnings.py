@@ -8,13 +8,11 @@ from typing import NamedTuple, cast
 from .calendar_dates import interval_of
 from .crontab import read_fields
 from .grammar import BOUNDS, Term, parse_field
-from .pattern import WEEKDAYS, Pattern
+from .pattern import LONGEST, WEEKDAYS, DayRule, Pattern
 from .types import CalendarIntervalTrigger, CronTrigger
 from .warning_codes import TriggerWarning, WarningCode
-from .words import MONTH_NAMES, date_words, listed, ordinal, weekday_words
+from .words import MONTH_NAMES, date_words, existing_days, listed, ordinal, weekday_words
 
-_LENGTHS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
-"""Days of the months, at most."""
 _ALL_DAYS = frozenset(range(1, 32))
 
 
@@ -58,13 +56,17 @@ def calendar_warnings(trigger: CalendarIntervalTrigger) -> Iterator[TriggerWarni
 
 
 def _day_or_weekday(pattern: Pattern) -> Iterator[TriggerWarning]:
-    rule = pattern.days
-    if rule.either and not (rule.days >= _ALL_DAYS or rule.weekdays.issuperset(WEEKDAYS)):
-        yield TriggerWarning(
-            WarningCode.DAY_OR_WEEKDAY,
-            f"Fires on {date_words(rule.days)} or on {weekday_words(rule.weekdays, 'sun')}: one of the two is enough "
-            "in a crontab. For days that are both, use the fields day and day_of_week.",
-        )
+    rule = existing_days(pattern.days)
+    if rule.either:
+        message = f"{_either_words(rule)} For days that are both, use the fields day and day_of_week."
+        yield TriggerWarning(WarningCode.DAY_OR_WEEKDAY, message)
+
+
+def _either_words(rule: DayRule) -> str:
+    if rule.days >= _ALL_DAYS or rule.weekdays.issuperset(WEEKDAYS):
+        return "Fires every day: the day of the month or the weekday is enough in a crontab, and one of them is any."
+    days, weekdays = date_words(rule.days), weekday_words(rule.weekdays, "sun")
+    return f"Fires on {days} or on {weekdays}: one of the two is enough in a crontab."
 
 
 def _missing_months(pattern: Pattern) -> Iterator[TriggerWarning]:
@@ -81,7 +83,7 @@ def _missing_months(pattern: Pattern) -> Iterator[TriggerWarning]:
 
 
 def _without_day(day: int, months: Collection[int]) -> Iterator[TriggerWarning]:
-    missing = [MONTH_NAMES[month - 1] for month in sorted(months) if _LENGTHS[month - 1] < day]
+    missing = [MONTH_NAMES[month - 1] for month in sorted(months) if LONGEST[month - 1] < day]
     if missing:
         many = f"{len(missing)} month{'s' if len(missing) > 1 else ''}"
         message = f"Does not fire in {many} of the year, without a {ordinal(day)}: {listed(missing)}."

@@ -149,8 +149,14 @@ def _read(kind: object, name: object, value: object) -> Any:
     if isinstance(kind, str) and kind in TRIGGER_FIELDS and kind not in owners:
         *most, last = owners
         triggers = f"{', '.join(most)} and {last} triggers" if most else f"{last} trigger"
-        raise ValueError(f"is a field of the {triggers}, not of {kind}")
+        raise ValueError(f"is a field of the {triggers}, not of {kind}{_in_the_other_number(kind, name)}")
     return (_CALENDAR_READERS if kind == "calendarinterval" else _READERS)[name](value)
+
+
+def _in_the_other_number(kind: str, name: str) -> str:
+    """Return a hint where the kind has the field in the plural, or in the singular: intervals count hours."""
+    here = [field for field in TRIGGER_FIELDS[kind] if field in (f"{name}s", name.removesuffix("s"))]
+    return f"; did you mean {here[0]!r}?" if here else ""
 
 
 def _hint(kind: object, name: object) -> str:

@@ -24,6 +24,8 @@ POSITIONS = ("1st", "2nd", "3rd", "4th", "5th", "last")
 """Which one of a month's Mondays, Tuesdays, … a day is."""
 LAST_DAY, LAST_WORKDAY = "last", "last workday"
 """The names of a month's last day, and of its last day from Monday to Friday."""
+LONGEST = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+"""Days of the months, at most."""
 
 DayName = int | str
 """A name of a day: 13, "fri", "2nd fri", "last fri", "last" (of its month), "last workday" (Monday to Friday)."""

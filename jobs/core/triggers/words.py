@@ -6,11 +6,12 @@ The tests read the sentences back and hold what they claim against fire times.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from itertools import pairwise, product
 
 from .calendar_dates import interval_of
-from .pattern import FIRST_YEAR, LAST_YEAR, WEEKDAYS, DayName, DayRule, Pattern
+from .pattern import FIRST_YEAR, LAST_YEAR, LONGEST, WEEKDAYS, DayName, DayRule, Pattern
 
 MONTH_NAMES = (
     *("January", "February", "March", "April", "May", "June"),
@@ -24,6 +25,8 @@ _ALL_DAYS, _ALL_MONTHS = frozenset(range(1, 32)), frozenset(range(1, 13))
 _FULL = {"second": 60, "minute": 60, "hour": 24}
 _MOST_TIMES = 4
 """Times of a day that are always listed; more are told by their rule where there is one."""
+_MOST_YEARS = 12
+"""Years and runs of years that are listed, at most: there may be thousands."""
 
 
 def cron_words(pattern: Pattern, *, first_weekday: str) -> str:
@@ -33,10 +36,11 @@ def cron_words(pattern: Pattern, *, first_weekday: str) -> str:
         pattern: the local times.
         first_weekday: the name in `WEEKDAYS` that lists of weekdays start with: crontabs count from Sunday.
     """
-    times, day, period = _time_words(pattern), _day_words(pattern.days, first_weekday), _period_words(pattern)
+    rule = existing_days(pattern.days)
+    times, day, period = _time_words(pattern), _day_words(rule, first_weekday), _period_words(pattern)
     if not day and (times.startswith("at ") or period) and len(pattern.hours) < 24:
         day = "every day"
-    elif months := _months_ofdate_words(pattern.days):
+    elif months := _months_ofdate_words(rule):
         day, period = day.replace("of the month", f"of {months}"), _period_words(pattern, months=False)
     comma = "," if period and " or on " in day else ""
     return " ".join(filter(None, (times, day + comma, period)))
@@ -156,10 +160,10 @@ def _every(unit: str, values: Sequence[int]) -> str:
 def _values(unit: str, values: Sequence[int]) -> str:
     """Return "every hour", "hour 9", "every hour from 9 through 17", "every 2nd hour from 0 through 22", …"""
     step = _step(values)
-    if step == 1:
+    if step == 1 and unit in _FULL:
         span = f" from {values[0]} through {values[-1]}" if len(values) < _FULL[unit] else ""
         return f"every {unit}{span}"
-    if step is not None:
+    if step is not None and step > 1:
         return f"every {ordinal(step)} {unit} from {values[0]} through {values[-1]}"
     return _numbers(unit, values)
 
@@ -195,6 +199,15 @@ def _day_words(rule: DayRule, first_weekday: str) -> str:
     if rule.either:
         return f"on {date_words(rule.days)} or on {weekday_words(rule.weekdays, first_weekday)}"
     return f"on {date_words(rule.days)} if it is {weekday_words(rule.weekdays, first_weekday)}"
+
+
+def existing_days(rule: DayRule) -> DayRule:
+    """Return a rule without the days that none of its months has: nothing fires on a 31 February."""
+    longest = max(LONGEST[month - 1] for month in rule.months)
+    days = frozenset(day for day in rule.days if isinstance(day, str) or day <= longest)
+    if not days:
+        return replace(rule, days=_ALL_DAYS, either=False) if rule.either else rule
+    return rule if rule.days >= _ALL_DAYS else replace(rule, days=days)
 
 
 def date_words(days: frozenset[DayName]) -> str:
@@ -261,20 +274,31 @@ def _months_ofdate_words(rule: DayRule) -> str:
     """Return "January" or "January and July" where dates can be told as "the 1st of January", else ""."""
     if rule.either or rule.days >= _ALL_DAYS or not rule.weekdays.issuperset(WEEKDAYS) or len(rule.months) > 3:
         return ""
-    runs = _runs(sorted(rule.months), _month)
-    return "" if " through " in runs[0] else listed(runs)
+    numbers = [day if isinstance(day, int) else 1 for day in rule.days]
+    months = [month for month in sorted(rule.months) if min(numbers) <= LONGEST[month - 1]]
+    runs = _runs(months, _month)
+    has_all = bool(months) and max(numbers) <= min(LONGEST[month - 1] for month in months)
+    return listed(runs) if has_all and " through " not in runs[0] else ""
 
 
 def _period_words(pattern: Pattern, *, months: bool = True) -> str:
     weeks = pattern.days.weeks
     words = []
     if weeks is not None and len(weeks) < 53:
-        words.append(f"in {_numbers('ISO week', sorted(weeks))}")
+        words.append(f"in {_values('ISO week', sorted(weeks))}")
     if months and pattern.days.months < _ALL_MONTHS:
         words.append(_span(sorted(pattern.days.months), _month))
     if len(pattern.years) <= LAST_YEAR - FIRST_YEAR:
-        words.append(_span(pattern.years, str))
+        words.append(_year_words(pattern.years))
     return " ".join(words)
+
+
+def _year_words(years: Sequence[int]) -> str:
+    if (step := _step(years)) and step > 1:
+        return f"in {_values('year', years)}"
+    if len(_runs(years, str)) > _MOST_YEARS:
+        return f"in {len(years):,} of the years from {years[0]} through {years[-1]}"
+    return _span(years, str)
 
 
 def _month(number: int) -> str:
