@@ -1,4 +1,4 @@
-"""The application: at the start its settings are checked, and its functions registered."""
+"""The Django application. On start it checks its settings and registers its functions."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from django.db.models.signals import post_migrate
 
 
 class JobsConfig(AppConfig):
-    """Cronzimus itself."""
+    """The configuration of the app."""
 
     name = __package__
     label = "cronzimus"
     verbose_name = "Cronzimus"
 
     def ready(self) -> None:
-        """Register the functions and the system checks. Raises `ImproperlyConfigured` for a wrong setting."""
+        """Register functions and system checks. Raises `ImproperlyConfigured` for a wrong setting."""
         from . import checks
         from .db import connections, file_identity
         from .functions import builtin, commands, registry  # noqa: F401 (the first two register their functions)

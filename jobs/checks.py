@@ -1,4 +1,4 @@
-"""System checks: what the settings have to say for Cronzimus to work. Each problem has an id and a hint."""
+"""System checks of the settings and of the database. Each problem has an id and a hint."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from .core.zone_data import package_data, used_data
 from .definitions import policies
 from .functions import secrets
 
-if TYPE_CHECKING:  # the checks of a site's pages load what they need themselves: a scheduler has no use for it
+if TYPE_CHECKING:  # imported by the checks that need it: a scheduler has no URLs
     from django.urls import URLResolver
 
 MIN_SQLITE = (3, 38)
-"""The oldest version of SQLite that has the statements of the scheduler."""
+"""The oldest version of SQLite that can run the statements of the scheduler."""
 VENDORS = ("sqlite", "postgresql")
 """The databases that Cronzimus runs on, by Django's names."""
 NEEDED_APPS = ("django.contrib.auth", "django.contrib.contenttypes", "django_apscheduler")
 """The apps whose models Cronzimus uses."""
 OWN_CACHES = (".LocMemCache", ".DummyCache")
-"""How the caches are called that a process has for itself."""
+"""The caches that each process has for itself, by the ends of their names."""
 NEEDED_FOR_WORKERS = {"celery": "5.7", "kombu": "5.7"}
-"""The oldest versions with which runs are sent to workers: with kombu 5.6 a worker starts one to thirteen a second."""
+"""The oldest versions that can send runs to workers: with kombu 5.6 a worker starts only 1 to 13 runs a second."""
 A_TEMPLATE, A_STATIC_FILE = "admin/cronzimus/change_list.html", "cronzimus/admin.css"
-"""What the admin's pages load: if these are found, so are the others."""
+"""A template and a static file of the admin's pages: if these are found, so are the others."""
 
 
 def register_checks() -> None:
@@ -65,9 +65,9 @@ def require_valid_settings() -> None:
 
 
 def errors() -> list[CheckMessage]:
-    """Return the errors that keep a scheduler from working: those that `manage.py check` shows, without the warnings.
+    """Return the errors that `manage.py check` shows, without its warnings.
 
-    For commands that run no system checks, because these load all that the web consists of.
+    For commands that skip Django's system checks, because these load the whole web application.
     """
     return [message for message in run_checks(tags=["cronzimus"]) if message.is_serious() and not message.is_silenced()]
 
@@ -90,7 +90,7 @@ def _wrong_values() -> Iterator[str]:
 
 
 def check_installed_apps(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
-    """Find the apps that are missing (cronzimus.E002)."""
+    """Report apps that are missing (cronzimus.E002)."""
     return [
         Error(f"{name} is not installed.", hint=f"Add '{name}' to INSTALLED_APPS.", id="cronzimus.E002")
         for name in NEEDED_APPS
@@ -99,14 +99,14 @@ def check_installed_apps(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessa
 
 
 def check_time_zones(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
-    """Find that instants are stored without a time zone (cronzimus.E003)."""
+    """Report that instants are stored without a time zone (cronzimus.E003)."""
     if settings.USE_TZ:
         return []
     return [Error("USE_TZ is False: fire times would be ambiguous.", hint="Set USE_TZ = True.", id="cronzimus.E003")]
 
 
 def check_zone_data(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
-    """Find that older time zone data is used than there is (cronzimus.W005)."""
+    """Warn that newer time zone data is installed than the data in use (cronzimus.W005)."""
     used, package = used_data(), package_data()
     if package is None or package.version <= used.version:
         return []
@@ -120,7 +120,7 @@ def check_zone_data(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
 
 
 def check_databases(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
-    """Find a router that sends the app elsewhere (cronzimus.E004), and a database that will not do (cronzimus.E005)."""
+    """Report a router that sends the app elsewhere (cronzimus.E004), and an unsupported database (cronzimus.E005)."""
     found: list[CheckMessage] = []
     elsewhere = sorted({alias for alias in _aliases() if alias != DEFAULT_DB_ALIAS})
     if elsewhere:
@@ -143,7 +143,7 @@ def check_databases(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
 
 
 def check_body_limit(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
-    """Find that bodies of any size would be read (cronzimus.E006)."""
+    """Report that the size of request bodies is not limited (cronzimus.E006)."""
     if settings.DATA_UPLOAD_MAX_MEMORY_SIZE is not None:
         return []
     hint = "Set it to a number of bytes, such as Django's default of 2621440."
@@ -160,7 +160,7 @@ def check_secrets(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
 
 
 def check_templates(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
-    """Find that the templates of the admin's pages cannot be loaded (cronzimus.E007)."""
+    """Report that the templates of the admin's pages cannot be loaded (cronzimus.E007)."""
     if not apps.is_installed("django.contrib.admin"):
         return []
     from django.template import TemplateDoesNotExist
@@ -177,10 +177,10 @@ def check_templates(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
 
 
 def check_sqlite(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
-    """Find a SQLite too old for the statements of the scheduler (cronzimus.E001)."""
+    """Report a SQLite that is too old for the statements of the scheduler (cronzimus.E001)."""
     if connection.vendor != "sqlite":
         return []
-    import sqlite3  # here: on PostgreSQL nobody loads it
+    import sqlite3  # here: PostgreSQL does not need it
 
     if sqlite3.sqlite_version_info >= MIN_SQLITE:
         return []
@@ -189,7 +189,7 @@ def check_sqlite(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
 
 
 def check_workers(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
-    """Find that what workers need is missing or too old (cronzimus.E008); warn of a file as database (W008)."""
+    """Report missing and outdated packages of workers (cronzimus.E008); warn of a database in a file (W008)."""
     if not conf.CELERY_BROKER_URL:
         return []
     found: list[CheckMessage] = [

@@ -34,7 +34,7 @@ DEFAULTS: Mapping[str, Any] = {
 }
 """The value of each key that `CRONZIMUS` leaves out, and the type that a value has; docs/settings.md describes them."""
 CHOICES: Mapping[str, tuple[str, ...]] = {"API_AUTH": ("", "none", "token")}
-"""The values of the keys that have only a few."""
+"""The allowed values of keys that have a fixed set."""
 BOUNDS: Mapping[str, tuple[int, int]] = {
     "ALERT_DAYS": (1, 36_500), "AUDIT_DAYS": (1, 36_500), "JOB_VERSIONS": (1, 1000), "SCHEDULER_PROCESSES": (1, 100),
     "SCHEDULER_THREADS": (1, 1000),
@@ -43,14 +43,14 @@ BOUNDS: Mapping[str, tuple[int, int]] = {
 ANY_NUMBER = (0, 2**31 - 1)
 """The bounds of a number that `BOUNDS` leaves out."""
 ENTRIES: Mapping[str, type] = {"JOBS": Mapping}
-"""What each entry of a list is, where it is not a text."""
+"""The type of a list's entries, where they are not texts."""
 
 
 class Conf:
     """The settings by name: `conf.JOB_DEFAULTS`. Raises `AttributeError` for a name that is not in `DEFAULTS`."""
 
     def __getattr__(self, name: str) -> Any:
-        """Return what the project says, or the default."""
+        """Return the project's value, or the default."""
         if name not in DEFAULTS:
             raise AttributeError(f"CRONZIMUS has no setting {name!r}")
         given: Mapping[str, Any] = getattr(settings, "CRONZIMUS", {})
@@ -62,7 +62,7 @@ conf = Conf()
 
 
 def problems() -> dict[str, str]:
-    """Return, by key, what is wrong with the form of `CRONZIMUS`. No message shows a value: it may hold a secret."""
+    """Return the errors in the form of `CRONZIMUS`, by key. No message shows a value: it may hold a secret."""
     given = getattr(settings, "CRONZIMUS", {})
     if not isinstance(given, Mapping):
         return {"CRONZIMUS": f"must be a dictionary, not {_type_name(given)}"}
@@ -71,7 +71,7 @@ def problems() -> dict[str, str]:
 
 
 def wrong_values(problems: Iterable[str]) -> ImproperlyConfigured:
-    """Return the error that stops the start: each of `problems` begins with the key that it is about."""
+    """Return the error that stops the start. Each of `problems` begins with its key."""
     where = "wrong value in CRONZIMUS, or in the environment variable of that name"
     return ImproperlyConfigured("\n  ".join([where, *problems]))
 

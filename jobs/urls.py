@@ -40,7 +40,7 @@ urlpatterns = [
     path("scheduler/pause", PauseView.as_view(), name="pause"),
     path("scheduler/resume", ResumeView.as_view(), name="resume"),
     path("scheduler/jobs", jobs({"get": "list", "post": "create"}), name="jobs"),
-    # A job may be called "bulk": all methods but POST are about it.
+    # A job may have the id "bulk": all methods but POST act on it.
     path("scheduler/jobs/bulk", jobs({"post": "bulk", **ONE_JOB}), {"job_id": "bulk"}, name="jobs-bulk"),
     path("scheduler/jobs/<str:job_id>", jobs(ONE_JOB), name="job"),
     path("scheduler/jobs/<str:job_id>/pause", jobs({"post": "pause"}), name="job-pause"),

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef
 
-from ..core.alerts import AlertEvent, IncidentKind, IncidentState, Reason, Told, fingerprint_of, reason_to_tell
+from ..core.alerts import AlertEvent, IncidentKind, IncidentState, Notified, Reason, fingerprint_of, reason_to_notify
 from ..core.exceptions import InvalidRequest
 from ..core.runs import RunStatus
 from ..models import AlertRule, Incident, Job, Run
@@ -185,8 +185,8 @@ def _tell(incident: Incident, rules: _Rules, now: datetime, *, lost: bool = Fals
     for rule in rules.of(incident):
         if not (rule.wants(event) or (lost and rule.wants(AlertEvent.LOST))):
             continue
-        reason = reason_to_tell(
-            count=incident.count, after=rule.after, fingerprint=incident.fingerprint, told=_last(told, rule),
+        reason = reason_to_notify(
+            count=incident.count, after=rule.after, fingerprint=incident.fingerprint, last=_last(told, rule),
             acknowledged=incident.state == IncidentState.ACKNOWLEDGED, now=now,
         )  # fmt: skip
         if reason is not None:
@@ -197,9 +197,9 @@ def _tell(incident: Incident, rules: _Rules, now: datetime, *, lost: bool = Fals
         incident.save(update_fields=["told"])
 
 
-def _last(told: dict[str, Any], rule: AlertRule) -> Told | None:
+def _last(told: dict[str, Any], rule: AlertRule) -> Notified | None:
     entry = told.get(str(rule.pk))
-    return None if entry is None else Told(datetime.fromisoformat(entry["at"]), entry["fingerprint"])
+    return None if entry is None else Notified(datetime.fromisoformat(entry["at"]), entry["fingerprint"])
 
 
 def _recover(incident: Incident, end: End, rules: _Rules, now: datetime) -> None:

@@ -1,4 +1,4 @@
-"""Decide when people are told of an incident, without a database and without a clock."""
+"""Decide when to notify people of an incident. Nothing here uses a database or a clock."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 REPEAT = timedelta(days=1)
-"""An open incident that nobody has acknowledged is told again after this time."""
+"""Time after which people are notified again of an open incident that nobody has acknowledged."""
 BACKOFF_SECONDS = (10, 60, 300, 900, 3600, 3 * 3600, 6 * 3600, 12 * 3600)
 """Waits between two attempts to deliver; the last attempt follows the last wait."""
 
 
 class IncidentKind(StrEnum):
-    """What an incident is about. A job has at most one open incident of each kind."""
+    """The subject of an incident. A job has at most one open incident of each kind."""
 
     FAILURE = "failure"
     """Its runs fail, time out or are lost."""
@@ -32,7 +32,7 @@ class IncidentKind(StrEnum):
 
 
 class IncidentState(StrEnum):
-    """Where an incident stands."""
+    """The state of an incident."""
 
     OPEN = "open"
     ACKNOWLEDGED = "acknowledged"
@@ -41,7 +41,7 @@ class IncidentState(StrEnum):
 
 
 class AlertEvent(StrEnum):
-    """The events that a rule may tell."""
+    """The events of which a rule can notify people."""
 
     FAILURE = "failure"
     LOST = "lost"
@@ -53,61 +53,61 @@ class AlertEvent(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why people are told."""
+    """The reason for a notification."""
 
     OPENED = "opened"
     CHANGED = "changed"
-    """Its error has changed since people were told."""
+    """The error has changed since the last notification."""
     REPEATED = "repeated"
     RECOVERED = "recovered"
     TEST = "test"
 
 
 class DeliveryState(StrEnum):
-    """Where a delivery stands."""
+    """The state of a delivery."""
 
     PENDING = "pending"
     DELIVERED = "delivered"
     FAILED = "failed"
-    """It was given up after its last attempt."""
+    """Its last attempt failed."""
     DROPPED = "dropped"
-    """Its incident recovered before quiet hours were over."""
+    """Its incident recovered before the quiet hours were over."""
 
 
-class Told(NamedTuple):
-    """What a rule told last of an incident: when, and with which fingerprint."""
+class Notified(NamedTuple):
+    """A rule's last notification of an incident: its time, and the fingerprint of the error."""
 
     at: datetime
     fingerprint: str
 
 
-def reason_to_tell(
-    *, count: int, after: int, fingerprint: str, told: Told | None, acknowledged: bool, now: datetime
+def reason_to_notify(
+    *, count: int, after: int, fingerprint: str, last: Notified | None, acknowledged: bool, now: datetime
 ) -> Reason | None:
-    """Return why a rule tells of an incident at `now`, or None where it does not.
+    """Return the reason for which a rule notifies people of an incident at `now`, or None if it does not.
 
     Args:
         count: unsuccessful runs of the incident so far.
-        after: unsuccessful runs in a row from which on the rule tells.
-        fingerprint: of its newest error.
-        told: what the rule told of this incident last; None for nothing yet.
-        acknowledged: whether somebody has taken the incident on.
+        after: unsuccessful runs in a row from which on the rule notifies.
+        fingerprint: of the incident's newest error.
+        last: the rule's last notification of this incident; None for none yet.
+        acknowledged: whether somebody has acknowledged the incident.
     """
     if count < after:
         return None
-    if told is None:
+    if last is None:
         return Reason.OPENED
-    if fingerprint != told.fingerprint:
+    if fingerprint != last.fingerprint:
         return Reason.CHANGED
-    if not acknowledged and now - told.at >= REPEAT:
+    if not acknowledged and now - last.at >= REPEAT:
         return Reason.REPEATED
     return None
 
 
 def fingerprint_of(error: str) -> str:
-    """Return what errors of one kind have in common, as 16 hexadecimal digits.
+    """Return the fingerprint that errors of one kind share, as 16 hexadecimal digits.
 
-    Numbers, addresses and quoted texts differ from one occurrence to the next, so they do not count.
+    Numbers, addresses and quoted texts differ from one occurrence to the next, so they are left out.
     """
     line = error.strip().partition("\n")[0]
     line = re.sub(r"'[^']*'|\"[^\"]*\"", "…", line)
@@ -116,9 +116,9 @@ def fingerprint_of(error: str) -> str:
 
 
 def quiet_until(now: datetime, start: time | None, end: time | None, zone: ZoneInfo) -> datetime | None:
-    """Return when the quiet hours end that `now` lies in; None where it lies in none.
+    """Return the end of the quiet hours, or None if `now` does not lie in them.
 
-    `start` and `end` are times of day in `zone`; quiet hours may pass midnight. Without both there are none.
+    `start` and `end` are times of day in `zone`, and may pass midnight. Without both there are no quiet hours.
     """
     if start is None or end is None or start == end:
         return None
@@ -138,7 +138,7 @@ def deadline_on(now: datetime, at: time, zone: ZoneInfo) -> tuple[datetime, date
 
 
 def next_attempt(attempts: int, now: datetime) -> datetime | None:
-    """Return when a delivery is tried again after `attempts` failed attempts; None where it is given up."""
+    """Return the time of the next attempt after `attempts` failed ones; None after the last attempt."""
     if attempts > len(BACKOFF_SECONDS):
         return None
     return now + timedelta(seconds=BACKOFF_SECONDS[attempts - 1])

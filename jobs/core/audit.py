@@ -1,7 +1,7 @@
-"""Who does something, by which door, and what it is called on record.
+"""The audit: the names of actions, and the origin of a change (who acts, and through which door).
 
-The doors keep the origin of a request or a command in a context variable while it is served; what is put on record
-meanwhile reads it there. So services that change something need not pass on an address that only the record shows.
+Each door keeps the origin of a request or a command in a context variable while it is served, and the audit reads it
+there. So services need not pass on an address that only the audit records.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from .log_context import REQUEST_ID, request_id
 
 
 class Door(StrEnum):
-    """How a change comes in."""
+    """The interface through which a change is made."""
 
     API = "api"
     ADMIN = "admin"
     COMMAND = "command"
     """The command line."""
     FILE = "file"
-    """A file of jobs that is applied, or an import."""
+    """An applied file of jobs, or an import."""
     SETTINGS = "settings"
     """The jobs that the settings declare."""
     SCHEDULER = "scheduler"
     """The scheduler by itself, or through APScheduler's interface."""
     CODE = "code"
-    """Python code that calls the services, such as that of the project."""
+    """Python code that calls the services, such as the project's."""
 
 
 class Action(StrEnum):
-    """What people do."""
+    """An action that the audit records."""
 
     JOB_ADDED = "job_added"
     JOB_UPDATED = "job_updated"
@@ -69,12 +69,12 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Who does something, and from where. Unknown parts are empty."""
+    """Who acts, and from where. Unknown parts are empty."""
 
     actor: str = ""
     door: Door = Door.CODE
     token: str = ""
-    """The first characters of the token that was shown."""
+    """The first characters of the token that was used."""
     address: str = ""
     request_id: str = ""
 
@@ -85,8 +85,8 @@ _origin: ContextVar[Origin] = ContextVar("origin of the current change", default
 def origin_of(meta: Mapping[str, str], door: Door, *, actor: str = "") -> Origin:
     """Return the origin of a request, from its WSGI environment.
 
-    What a proxy says of the client stands behind the proxy's own address: anybody could have written it. The id is that
-    of the log; in a project whose log knows no request, that of the header X-Request-ID.
+    The client's address that a proxy reports follows the proxy's own address, because anybody could have written it.
+    The request's id is the one in the log, or else the header X-Request-ID.
     """
     address, forwarded = meta.get("REMOTE_ADDR", ""), meta.get("HTTP_X_FORWARDED_FOR", "").strip()
     if forwarded:
@@ -96,13 +96,13 @@ def origin_of(meta: Mapping[str, str], door: Door, *, actor: str = "") -> Origin
 
 
 def current_origin() -> Origin:
-    """Return the origin of what is done now."""
+    """Return the origin of the current change."""
     return _origin.get()
 
 
 @contextmanager
 def acting(origin: Origin) -> Iterator[None]:
-    """Within this context, what is put on record has this origin."""
+    """Give this origin to all that the audit records within the context."""
     token = _origin.set(origin)
     try:
         yield
@@ -111,5 +111,5 @@ def acting(origin: Origin) -> Iterator[None]:
 
 
 def identify(actor: str, *, token: str = "") -> None:
-    """Say who acts, once that is known. Call it within `acting`, which forgets it again."""
+    """Set who acts, once that is known. Call it within `acting`, which resets it at its end."""
     _origin.set(replace(_origin.get(), actor=actor, token=token))

@@ -1,4 +1,4 @@
-"""The clock. Nothing else reads the time: other code is given a `Clock`, or the instant itself."""
+"""The clock. Nothing else reads the time: other code gets a `Clock`, or the instant itself."""
 
 from __future__ import annotations
 

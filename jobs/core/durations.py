@@ -1,21 +1,21 @@
-"""How long runs take: a moving average, from which follows how many end within a time."""
+"""The mean duration of runs, and a forecast of how many end within a time."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 HALF_LIFE = 20
-"""Runs after which what was measured before counts for half."""
+"""Runs after which earlier measurements have half their weight."""
 HUNG_SECONDS = 1.0
-"""Time without an end after which busy slots are taken to hang."""
+"""Seconds without an end of a run after which busy slots count as hung."""
 MIN_DURATION = 1e-6
-"""Seconds that a run takes at least, to divide by."""
+"""Seconds that a run takes at least, so that the mean can be a divisor."""
 
 
 class MeanDuration:
-    """The mean duration of an executor's runs, in which the latest count most.
+    """The moving average of the durations of an executor's runs.
 
-    It does not count how many runs end in a second: for an executor that was idle, that says little.
+    The number of runs that end in a second is not used: after idle times it says little.
     """
 
     def __init__(self) -> None:
@@ -33,9 +33,9 @@ class MeanDuration:
         self._ended_at = at
 
     def ends_within(self, seconds: float, *, slots: int, at: float, busy: bool) -> int:
-        """Return how many runs `slots` slots end within `seconds` from the monotonic time `at`, as far as is known.
+        """Return how many runs `slots` slots probably end within `seconds` from the monotonic time `at`.
 
-        0 where all slots are `busy` and no run has ended for `HUNG_SECONDS`.
+        It is 0 without a measurement, and where all slots are `busy` and no run has ended for `HUNG_SECONDS`.
         """
         if self._mean is None or (busy and at - self._ended_at > HUNG_SECONDS):
             return 0

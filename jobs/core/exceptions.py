@@ -1,4 +1,4 @@
-"""What can be wrong with a request. `jobs.api.errors` maps each class to an HTTP status."""
+"""The errors of requests. `jobs.api.errors` maps each class to an HTTP status."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ class CronzimusError(Exception):
     code = "ERROR"
 
     def __init__(self, message: str | None = None, *, fields: Mapping[str, str] | None = None) -> None:
-        """Keep `message` and `fields`, which has a message for each bad field by its name.
+        """Keep the message, and a message for each bad field by its name.
 
-        Without `message`, that of the fields or the class's docstring is shown.
+        Without `message`, the messages of the fields or the class's docstring are shown.
         """
         self.fields: dict[str, str] = dict(fields or {})
         super().__init__(message or _summary(self.fields) or type(self).__doc__)

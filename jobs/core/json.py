@@ -1,4 +1,4 @@
-"""JSON: read strictly where people send it, and leniently where the database has it."""
+"""JSON: parsed strictly from people, and leniently from the database."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any, NoReturn
 MAX_DEPTH = 32
 """Levels of arrays and objects that people may send."""
 MAX_STORED_DEPTH = 100
-"""Levels that are read from the database. How many Python's parser could read differs from version to version, and
-parsing takes less of the stack than what is done with the value afterwards."""
+"""Levels that are read from the database. The limit of Python's parser differs from version to version, and later
+work on the value needs more of the stack than parsing."""
 MAX_DIGITS = 400
 """Digits of a number. PostgreSQL's jsonb returns 1e308 as 309 digits; a float holds no larger number."""
 
 
 def parse_strict(text: str) -> Any:
-    """Parse JSON as RFC 8259 has it, and refuse what `json.loads` lets through.
+    """Parse JSON strictly by RFC 8259; `json.loads` accepts more.
 
-    Raises `ValueError`, saying what is wrong, for text that is not JSON, NaN and Infinity, numbers that a float cannot
-    hold or of more than `MAX_DIGITS` digits, objects with a name twice, and nesting deeper than `MAX_DEPTH`.
+    Raises `ValueError`, with the error as text, for text that is not JSON, NaN and Infinity, numbers that a float
+    cannot hold or of more than `MAX_DIGITS` digits, objects with a name twice, and nesting deeper than `MAX_DEPTH`.
     """
     try:
         value = json.loads(
@@ -84,7 +84,7 @@ def is_deeper(value: Any, levels: int) -> bool:
 
 
 def unstorable(value: object) -> str:
-    """Return what PostgreSQL cannot store of the texts in a JSON value: NUL and lone surrogates. "" means nothing."""
+    """Return the error in a JSON value whose texts PostgreSQL cannot store (NUL, lone surrogates), "" for none."""
     stack: list[object] = [value]
     while stack:
         item = stack.pop()

@@ -1,7 +1,7 @@
-"""What a line of the log is about: the run, the job, the scheduler and the request that it comes from.
+"""The context of a line of the log: the run, the job, the scheduler and the request that it comes from.
 
 Each part of the program that knows one of them is a source. `AddContext`, a filter for handlers of `logging`, asks the
-sources for each line; without it nothing is asked.
+sources for each line.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 Source = Callable[[], Mapping[str, object]]
-"""Returns the fields of a line that is logged now, in this thread: none where it knows of nothing."""
+"""Returns the fields of a line that this thread logs now; empty if it knows none."""
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}", re.ASCII)
-"""What can be the id of a request. It comes from a client, and goes into the log and the audit."""
+"""The form of a request's id, which comes from a client and goes into the log and the audit."""
 request_id: ContextVar[str] = ContextVar("id of the current request", default="")
-"""The id of the request that is being answered; "" for none."""
+"""The id of the current request; "" for none."""
 
 _of_process: dict[str, object] = {}
 _sources: list[Source] = []
 
 
 def set_for_process(**fields: object) -> None:
-    """Have all lines of this process from now on carry `fields`, such as the id of its scheduler."""
+    """Add `fields`, such as the id of its scheduler, to all further lines of this process."""
     _of_process.update(fields)
 
 
 @contextmanager
 def asking(source: Source) -> Iterator[None]:
-    """Within this context lines carry the fields of `source`, too."""
+    """Add the fields of `source` to the lines that are logged within the context."""
     _sources.append(source)
     try:
         yield

@@ -1,8 +1,8 @@
-"""Long outputs: the part of them that is kept, and the offsets at which readers go on.
+"""Long outputs: the part that is kept, and the offsets at which readers go on.
 
 Of an output longer than `LIMIT` the first `HEAD` and the last `TAIL` characters are kept, with a mark between that says
-how many were left out. An offset counts the characters that a run has written, kept or not; so an offset that a reader
-was given stays right while more is written and the middle is dropped.
+how many were left out. An offset counts all characters that a run has written, kept or not, so a reader's offset stays
+right while more is written and the middle is dropped.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 LIMIT = 256 * 1024
 """Characters kept of one run's output, the mark included."""
 HEAD = LIMIT // 2
-"""Characters kept of the start of an output that is longer."""
+"""Characters kept of the start of a longer output."""
 TAIL = LIMIT - HEAD - 64
 """Characters kept of its end: 64 are left for the mark."""
 
@@ -30,17 +30,17 @@ class StoredOutput(NamedTuple):
 
 
 def mark(omitted: int) -> str:
-    """Return the line that stands for so many characters that are left out."""
+    """Return the line that stands for the characters left out."""
     return f"\n[{omitted:,} characters left out]\n"
 
 
 def position(offset: int, omitted: int) -> int:
-    """Return where in a stored output `read_from` needs the text from, to read it from the character `offset` on."""
+    """Return the position in a stored output from which `read_from` needs the text to read from `offset` on."""
     return offset if offset <= HEAD else max(HEAD, offset - omitted)
 
 
 def read_from(offset: int, text: str, omitted: int) -> tuple[str, int]:
-    """Return what a run has written from the character `offset` on, and the offset of what it writes next.
+    """Return the output of a run from the character `offset` on, and the offset at which it goes on.
 
     `text` is the stored output from `position` on, in which `omitted` characters are left out after the head. Where the
     offset is one of these, the text begins with a mark.

@@ -17,7 +17,7 @@ MICROSECOND = timedelta(microseconds=1)
 
 
 class Policy(NamedTuple):
-    """The policies of a job for fire times that are late, that are several, or that come while it is active.
+    """The policies of a job for late fire times, for several at once, and for fire times while it is active.
 
     `misfire_grace_time` is in seconds; None allows any lateness. `queue_limit` is how many runs may wait with the
     overlap `queue`. `runs_left` is how many more runs the job may have; None allows any number.
@@ -32,10 +32,10 @@ class Policy(NamedTuple):
 
 
 class Busy(NamedTuple):
-    """The ids of a job's active runs, oldest first: those that a scheduler holds, and those that wait for one.
+    """The ids of a job's active runs, oldest first: `held` by a scheduler, or `waiting` for one.
 
-    `later` has the retries whose delay is not over. They take no instance and no place in the queue, so that the
-    schedule goes on meanwhile. A newer run replaces them like any other.
+    `later` has the retries whose delay is not over. They take no instance and no place in the queue, so the schedule
+    goes on meanwhile. A newer run replaces them like any other.
     """
 
     held: Sequence[int] = ()
@@ -77,9 +77,9 @@ class Plan(NamedTuple):
 def plan(trigger: Trigger, due_at: datetime, policy: Policy, *, busy: Busy, now: datetime) -> Plan:
     """Plan the fire times of a job from `due_at`, the earliest that is not claimed, to `now`.
 
-    `busy` has the job's active runs. Each fire time up to `now` is in exactly one planned run, except those beyond
-    `CATCH_UP` that may run: they stay due. Time, memory and rows do not grow with the number of fire times: all those
-    that may not run are one row.
+    `busy` has the job's active runs. Each fire time up to `now` is in exactly one planned run, except runnable ones
+    beyond `CATCH_UP`, which stay due. Time, memory and rows do not grow with the number of fire times: all fire times
+    that may not run share one row.
     """
     following = trigger.next_after(due_at)
     if following is None or following > now:
@@ -210,12 +210,12 @@ def _missed(at: datetime, policy: Policy, now: datetime, *, fire_times: int) -> 
 def _skipped(
     fired: _Fired, in_time: Sequence[datetime], queued: Sequence[PlannedRun], ended: bool, policy: Policy, busy: Busy
 ) -> list[PlannedRun]:
-    """Return one run for all fire times that could have run and do not; [] if there are none."""
+    """Return one skipped run for all fire times that were in time and do not run; [] if there are none."""
     taken = {run.scheduled_time for run in queued}
     passed = [at for at in in_time if at not in taken]
     rest = fired.rest
     if ended:
-        # The job's schedule ends with its last run: later times are no fire times.
+        # The job's schedule ends with its last run, so later times are not fire times.
         passed = [at for at in passed if taken and at < max(taken)]
         rest = rest if taken and fired.rest_from is None else 0
     latest = [*passed, *([fired.rest_until] if rest and fired.rest_until is not None else [])]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 """The seconds of each period."""
 FORM = re.compile(rf"([1-9][0-9]{{0,8}})/({'|'.join(SECONDS)})")
-"""How a rate is written."""
+"""The form of a rate."""
 
 
 class Rate(NamedTuple):
@@ -21,7 +21,7 @@ class Rate(NamedTuple):
 
 @lru_cache(maxsize=8)
 def parse_rate(text: str) -> Rate | None:
-    """Return the rate that a text such as "100/minute" stands for; None for "", which is no limit.
+    """Return the rate of a text such as "100/minute"; None for "", which means no limit.
 
     Raises `ValueError` for anything else.
     """

@@ -12,14 +12,14 @@ _DOTTED = r"[^\W\d]\w*(\.[^\W\d]\w*)*"
 
 
 def is_reference(text: str) -> bool:
-    """Return whether `text` has the form `module:name`."""
+    """Tell whether `text` has the form `module:name`."""
     return re.fullmatch(f"{_DOTTED}:{_DOTTED}", text) is not None
 
 
 def resolve(reference: str) -> Any:
     """Import the module of `reference`, and return the object that it names.
 
-    Raises `ValueError`, whose message says what is wrong, but does not repeat the reference.
+    Raises `ValueError`, whose message does not repeat the reference.
     """
     if not is_reference(reference):
         raise ValueError("is not of the form 'module:name', such as shop.tasks:send")

@@ -35,7 +35,7 @@ class Retries:
 
 
 def attempts_allowed(definition: object) -> int:
-    """Return how often a run is tried with the stored retries `definition`; 1 where these are damaged."""
+    """Return the number of attempts that the stored retries `definition` allow; 1 if they are missing or damaged."""
     most = definition.get("max") if isinstance(definition, Mapping) else 0
     return 1 + (most if isinstance(most, int) and not isinstance(most, bool) else 0)
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class Scope(StrEnum):
-    """What a token may do, if its user may do it too."""
+    """The actions that a token allows, if its user may do them too."""
 
     READ = "read"
     """See jobs, runs and schedulers."""
@@ -40,7 +40,7 @@ ROLES: Mapping[str, Scope] = {
     "Cronzimus editor": Scope.WRITE,
     "Cronzimus admin": Scope.ADMIN,
 }
-"""The groups that are made for people, each with the level up to which its members have the permissions."""
+"""The groups that the app creates, each with the highest level of its members."""
 
 _LADDER = tuple(Scope)
 _SCOPE_OF = {permission: scope for scope, permissions in GAINED.items() for permission in permissions}
@@ -58,6 +58,6 @@ def scope_of(permission: str) -> Scope:
 
 
 def allows(scopes: Iterable[str], permission: str) -> bool:
-    """Tell whether one of `scopes` has a permission. A scope that is unknown has none."""
+    """Tell whether one of `scopes` has a permission. An unknown scope has none."""
     needed = _LADDER.index(scope_of(permission))
     return any(scope in _LADDER and _LADDER.index(Scope(scope)) >= needed for scope in scopes)

@@ -9,7 +9,7 @@ class RunStatus(StrEnum):
     """The status of a run."""
 
     QUEUED = "queued"
-    """Claimed, or asked for by a person, and not started."""
+    """Not started: it was claimed, or a person asked for it."""
     RUNNING = "running"
     """Its function is being called."""
     SUCCEEDED = "succeeded"
@@ -19,7 +19,7 @@ class RunStatus(StrEnum):
     TIMED_OUT = "timed_out"
     """It was stopped because it took longer than its job allows."""
     CANCELLED = "cancelled"
-    """It was stopped, or never started: a person asked for that, its job was removed, or a newer run replaced it."""
+    """Stopped, or never started: a person cancelled it, its job was removed, or a newer run replaced it."""
     LOST = "lost"
     """Its scheduler or worker died, so nobody knows how it ended."""
     MISSED = "missed"
@@ -35,7 +35,7 @@ FINISHED = tuple(status for status in RunStatus if status not in ACTIVE)
 UNSUCCESSFUL = (RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.CANCELLED, RunStatus.LOST)
 """Runs that were taken by a scheduler and did not succeed."""
 EXCEPTIONAL = tuple(status for status in FINISHED if status is not RunStatus.SUCCEEDED)
-"""Runs that ended in any other way than with success."""
+"""Runs that ended without success, whether they started or not."""
 
 
 class RunTrigger(StrEnum):
@@ -56,7 +56,7 @@ UNSCHEDULED = (RunTrigger.MANUAL, RunTrigger.RETRY, RunTrigger.BACKFILL)
 
 
 class Overlap(StrEnum):
-    """What happens at a fire time while the job has `max_instances` active runs."""
+    """The policy for a fire time while the job has `max_instances` active runs."""
 
     SKIP = "skip"
     """Its run is skipped."""
@@ -78,7 +78,7 @@ class Missed(StrEnum):
 
 
 class Executor(StrEnum):
-    """What calls the function of a run."""
+    """The kind of thread or process that calls the function of a run."""
 
     THREAD = "thread"
     """A thread of the scheduler: light, and it cannot be stopped from outside."""
@@ -89,11 +89,11 @@ class Executor(StrEnum):
 
 
 REMOTE = f"{Executor.CELERY}:"
-"""What the name of a lane begins with that leads to workers."""
+"""The prefix of the lanes that lead to workers."""
 
 
 def lane_of(executor: str, queue: str | None) -> str:
-    """Return what a run competes for: an executor of the scheduler, or a queue of workers, such as "celery:reports"."""
+    """Return the lane of a run: an executor of the scheduler, or a queue of workers such as "celery:reports"."""
     return f"{REMOTE}{queue}" if executor == Executor.CELERY else executor
 
 

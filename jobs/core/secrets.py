@@ -1,7 +1,7 @@
 """Secrets by reference: `{"$secret": "NAME"}` stands in arguments for a value that is read when the job runs.
 
-The value itself is in no row. `Masker` takes it out of what a run writes; `masked` takes out of arguments what looks
-like a secret that was written in plain text.
+The value itself is in no row. `Masker` hides it in the output of a run; `masked` hides probable secrets that stand in
+arguments as plain text.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from urllib.parse import quote, quote_plus
 KEY = "$secret"
 """The one key of a reference."""
 MASK = "***"
-"""What stands in place of a secret."""
+"""The text shown in place of a secret."""
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}", re.ASCII)
-"""What may be the name of a secret: of an environment variable, or of a file."""
+"""The form of a secret's name: it names an environment variable or a file."""
 LEAST_LINE = 8
-"""Characters of a line of a secret with several lines from which the line is masked by itself."""
+"""Characters from which on a line of a secret with several lines is masked by itself."""
 _SECRET_WORDS = re.compile(
     r"(?<![a-z])(pass|passwd|pwd|pw)(?![a-z])|passw|passphrase|secret|token|credential|authorization|cookie|bearer"
     r"|(api|access|private|signing|encryption)[_-]?key|(?<![a-z])dsn(?![a-z])"
@@ -38,7 +38,7 @@ def _is_name(name: object) -> bool:
 
 
 def reference_problem(value: object) -> str:
-    """Return what is wrong with the references in a JSON value, "" if nothing."""
+    """Return the error in the references of a JSON value, "" if there is none."""
     for part in _mappings(value):
         if KEY in part and not is_reference(part):
             return (
@@ -79,9 +79,9 @@ def plain_secrets(value: object) -> list[str]:
 
 
 def masked(value: Any, *, hide: bool = False) -> Any:
-    """Return a JSON value without the texts that look secret, by the names before them, and passwords in URLs.
+    """Return a JSON value with `MASK` for texts whose names look secret, and for passwords in URLs.
 
-    References stay: they tell nothing. With `hide` every text is taken for a secret.
+    References stay: they reveal nothing. With `hide` every text is masked.
     """
     if isinstance(value, Mapping):
         if is_reference(value):
@@ -141,7 +141,7 @@ class Masker:
         return "".join([*parts, text[place:end]])
 
     def flush(self) -> str:
-        """Return what is held back, masked: the text has ended."""
+        """Return the held-back end of the text, masked."""
         text, self._held = self.mask(self._held), ""
         return text
 

@@ -1,4 +1,4 @@
-"""Histograms of runs: their buckets, and how they are added up."""
+"""Histograms of runs: buckets, sums and quantiles."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 
 DURATIONS = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0)
-"""Upper bounds of the buckets of durations, in seconds; a last bucket has what is longer."""
+"""Upper bounds of the buckets of durations, in seconds; the last bucket has longer ones."""
 DELAYS = (0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 60.0, 300.0)
 """Upper bounds of the buckets of start delays, in seconds."""
 

@@ -1,4 +1,4 @@
-"""Tables as CSV (RFC 4180), in which no spreadsheet takes a text of people for a formula."""
+"""Tables as CSV (RFC 4180), whose texts no spreadsheet runs as formulas."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""How a text begins that a spreadsheet may take for a formula (OWASP, CSV Injection)."""
+"""The first characters of a formula in a spreadsheet (OWASP, CSV Injection)."""
 
 
 def csv_text(rows: Iterable[Iterable[Any]]) -> str:
@@ -20,7 +20,7 @@ def csv_text(rows: Iterable[Iterable[Any]]) -> str:
 
 
 def cell(value: Any) -> Any:
-    """Return a value as it stands in a cell. A text that would be a formula begins with an apostrophe."""
+    """Return a value for a cell. A text that would be a formula gets an apostrophe before it."""
     if isinstance(value, dict | list | bool):
         value = json.dumps(value, ensure_ascii=False)
     if isinstance(value, str) and value.startswith(FORMULA):

@@ -10,9 +10,9 @@ import re
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 
 EXAMPLES = "2027-06-01, 2027-06-01 12:00:00 or 2027-06-01T12:00:00+02:00"
-"""What messages show."""
+"""Examples for messages."""
 FIRST_YEAR = 1970
-"""Nothing lies before this year."""
+"""The first year of valid times."""
 LAST_LOCAL_DAY = date(9999, 12, 30)
 """The last day whose local times are instants in every zone: `datetime` ends with the year 9999."""
 
@@ -64,7 +64,7 @@ def first_instant(value: date | datetime, zone: tzinfo) -> datetime:
 def end_instant(value: date | datetime, zone: tzinfo) -> datetime:
     """Return the first instant after a date's day, or the instant of a parsed time, in UTC.
 
-    Later than the year 9999 is the last instant that there is: people write such ends to say "for ever".
+    An end after the year 9999 becomes the last instant: people write such ends for "for ever".
     """
     try:
         return first_instant(value if isinstance(value, datetime) else value + timedelta(days=1), zone)
@@ -90,7 +90,7 @@ def parse_instant(text: object, zone: tzinfo, *, end: bool = False) -> datetime:
         The aware instant in UTC.
 
     Raises:
-        ValueError: the text is none, or lies before 1970 or at the very end of the year 9999.
+        ValueError: the text is neither a date nor a time, or lies before 1970 or at the very end of the year 9999.
     """
     value = parse_time(text)
     if isinstance(value, datetime) and value.tzinfo:

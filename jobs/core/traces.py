@@ -1,4 +1,4 @@
-"""The header `traceparent` (W3C Trace Context): where in a trace the request that asked for a run stands."""
+"""The header `traceparent` (W3C Trace Context): the place in a trace of the request that asked for a run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 MAX_LENGTH = 55
-"""Characters of a traceparent of version 00, which is the one that is kept and passed on."""
+"""Characters of a traceparent of version 00, the version that is stored and passed on."""
 _FORM = re.compile(
     r"(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<parent>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})(?P<more>-.*)?"
 )
@@ -16,9 +16,9 @@ _KNOWN_FLAGS = 0b11
 
 
 def parse_traceparent(header: str | None) -> str | None:
-    """Return a header as a traceparent of version 00; None for none, and for one that the specification has ignored.
+    """Return a header as a traceparent of version 00; None if it is missing, or invalid by the specification.
 
-    Of a later version the part that version 00 has is read (Trace Context, "Versioning of traceparent").
+    Of a later version the fields of version 00 are read (Trace Context, "Versioning of traceparent").
     """
     found = _FORM.fullmatch((header or "").strip(" \t"))
     if found is None or found["version"] == "ff" or (found["version"] == "00" and found["more"]):
@@ -29,11 +29,11 @@ def parse_traceparent(header: str | None) -> str | None:
 
 
 def traceparent_of(header: str | None) -> str | None:
-    """Return the traceparent of what happens now: of OpenTelemetry's current span, else of the request's `header`.
+    """Return the current traceparent: that of OpenTelemetry's current span, or else of the request's `header`.
 
-    A web that OpenTelemetry instruments has a span of its own for each request, which follows that of the header.
+    With OpenTelemetry, a web process has a span of its own for each request, below that of the header.
     """
-    api: Any = sys.modules.get("opentelemetry.trace")  # who has set it up has imported it; nobody else pays for it
+    api: Any = sys.modules.get("opentelemetry.trace")  # a project that uses it has imported it
     if api is not None:
         span = api.get_current_span().get_span_context()
         if span.is_valid:
@@ -42,5 +42,5 @@ def traceparent_of(header: str | None) -> str | None:
 
 
 def trace_id(traceparent: str) -> str:
-    """Return the id of the trace, which is what people search for."""
+    """Return the id of the trace, by which people search."""
     return traceparent.split("-")[1] if traceparent.count("-") == 3 else traceparent

@@ -1,4 +1,4 @@
-"""Checks that many kinds of input share: whole numbers, and names that are not known."""
+"""Checks that many kinds of input share: numbers, and unknown names."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "starting_deadline_seconds": ("misfire_grace_time",), "concurrency_policy": ("overlap",), "retry": ("retries",),
     "max_retries": ("retries",), "time_limit": ("timeout",), "repeat": ("max_runs",), "one_off": ("max_runs",),
 }  # fmt: skip
-"""What fields are called in other schedulers, and here."""
+"""The names of fields in other schedulers, and here."""
 _PLAIN = {name.replace("_", ""): here for name, here in ELSEWHERE.items()}
 
 
@@ -78,7 +78,7 @@ def unknown_names(
 ) -> dict[str, str]:
     """Return a message for each of the first `MAX_UNKNOWN` names in `given` that are not `known`.
 
-    `what` is what the names are of, in the singular: "field", "parameter". `likely` are those that come first to mind.
+    `what` is the kind of the names, in the singular: "field", "parameter". Names in `likely` are suggested first.
     """
     known_words = f"; the {what}s here are {', '.join(known)}" if known else f"; no {what} is needed here"
     unknown = islice((name for name in given if name not in known), MAX_UNKNOWN)

@@ -1,4 +1,4 @@
-"""The time zone data that `zoneinfo` reads: the system's or the package tzdata's, and which of them is newer.
+"""The time zone data of the system and of the package tzdata: which is in use, and which is newer.
 
 Governments change their clocks at short notice. A process with old data computes other fire times than one with new
 data, so all processes of a site should use the newest that is there.
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 UNKNOWN = ""
-"""The version of data that does not say it. It counts as older than any other."""
+"""The version of data that does not state one. It counts as older than any other."""
 
 _VERSION_LINE = re.compile(r"#\s*version\s+(\d{4}[a-z]{0,2})\b")
 _VERSION = re.compile(r"(\d{4}[a-z]{0,2})\b")
@@ -33,7 +33,7 @@ class ZoneData(NamedTuple):
 
 
 def system_data() -> ZoneData | None:
-    """Return the system's data, in the first folder of `zoneinfo.TZPATH` that has some; None where none has."""
+    """Return the system's data, from the first folder of `zoneinfo.TZPATH` that has any; None if there is none."""
     for folder in map(Path, zoneinfo.TZPATH):
         if (folder / "Etc" / "UTC").is_file() or (folder / "UTC").is_file():
             return ZoneData(f"the system's, in {folder}", _version_in(folder))

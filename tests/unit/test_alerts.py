@@ -10,14 +10,14 @@ import pytest
 from jobs.alerts.channels import signature
 from jobs.core.alerts import (
     BACKOFF_SECONDS,
+    Notified,
     Reason,
-    Told,
     deadline_on,
     fingerprint_of,
     next_attempt,
     percentile,
     quiet_until,
-    reason_to_tell,
+    reason_to_notify,
 )
 
 NOW = datetime(2027, 3, 1, 12, tzinfo=UTC)
@@ -25,9 +25,9 @@ BERLIN = ZoneInfo("Europe/Berlin")
 
 
 def reason(
-    count: int = 1, after: int = 1, told: Told | None = None, print_: str = "a", ack: bool = False
+    count: int = 1, after: int = 1, last: Notified | None = None, print_: str = "a", ack: bool = False
 ) -> Reason | None:
-    return reason_to_tell(count=count, after=after, fingerprint=print_, told=told, acknowledged=ack, now=NOW)
+    return reason_to_notify(count=count, after=after, fingerprint=print_, last=last, acknowledged=ack, now=NOW)
 
 
 def test_the_first_failure_is_told() -> None:
@@ -40,24 +40,24 @@ def test_a_rule_may_wait_for_several_failures_in_a_row(count: int, told: Reason 
 
 
 def test_the_same_error_is_told_once() -> None:
-    assert reason(count=9, told=Told(NOW - timedelta(hours=1), "a")) is None
+    assert reason(count=9, last=Notified(NOW - timedelta(hours=1), "a")) is None
 
 
 def test_another_error_is_told_again() -> None:
-    assert reason(count=9, told=Told(NOW - timedelta(hours=1), "b")) is Reason.CHANGED
+    assert reason(count=9, last=Notified(NOW - timedelta(hours=1), "b")) is Reason.CHANGED
 
 
 @pytest.mark.parametrize(("hours", "told"), [(23, None), (24, Reason.REPEATED), (50, Reason.REPEATED)])
 def test_an_open_incident_is_repeated_after_a_day(hours: int, told: Reason | None) -> None:
-    assert reason(told=Told(NOW - timedelta(hours=hours), "a")) is told
+    assert reason(last=Notified(NOW - timedelta(hours=hours), "a")) is told
 
 
 def test_an_acknowledged_incident_is_not_repeated() -> None:
-    assert reason(told=Told(NOW - timedelta(days=2), "a"), ack=True) is None
+    assert reason(last=Notified(NOW - timedelta(days=2), "a"), ack=True) is None
 
 
 def test_an_acknowledged_incident_with_another_error_is_told() -> None:
-    assert reason(told=Told(NOW - timedelta(hours=1), "b"), ack=True) is Reason.CHANGED
+    assert reason(last=Notified(NOW - timedelta(hours=1), "b"), ack=True) is Reason.CHANGED
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from .warning_codes import TriggerWarning, WarningCode
 from .words import interval_words
 
 AHEAD = 400 * 86_400
-"""Seconds for which changes are looked for, so that each zone's changes of a year are among them."""
+"""Seconds ahead in which changes are looked for: more than a year, so that all yearly changes are among them."""
 
 _DAY = timedelta(days=1)
 
@@ -67,7 +67,7 @@ def _of_local_times(trigger: LocalTimeTrigger, change: OffsetPeriod) -> TriggerW
 
 
 def _has_own_hours(trigger: LocalTimeTrigger) -> bool:
-    """Tell whether a trigger fires in some hours of the day only. One that fires in each goes on as if nothing was."""
+    """Tell whether a trigger fires in some hours of the day only. A change does not affect one that fires in each."""
     return isinstance(trigger, CronTrigger) and len(cast("Pattern", trigger.schedule.pattern).hours) < 24
 
 

@@ -34,7 +34,7 @@ NICKNAMES = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
-"""What the nicknames stand for."""
+"""The expressions of the nicknames."""
 
 _TERM = re.compile(r"(?:\*|([a-z]+|\d+)(?:-([a-z]+|\d+))?)(?:/(\d+))?", re.ASCII)
 _NTH_WEEKDAY = re.compile(r"([a-z]+|\d+)#([1-5])", re.ASCII)

@@ -87,7 +87,7 @@ def recipe_of(definition: object, *, default_timezone: str) -> Recipe:
     """
     if not isinstance(definition, Mapping):
         raise InvalidTrigger(fields={"trigger": f"must be an object with a type, not {shown(definition)}"})
-    # A date is looked up once or twice. In the cache it would only push out triggers that are needed again and again.
+    # A date is used once or twice. In the cache it would only push out triggers that are used often.
     make = _recipe.__wrapped__ if definition.get("type") == "date" else _recipe
     try:
         return make(default_timezone, *definition, *definition.values())
@@ -98,7 +98,7 @@ def recipe_of(definition: object, *, default_timezone: str) -> Recipe:
 
 @lru_cache(maxsize=4096, typed=True)
 def _recipe(default_timezone: str, *names_and_values: Any) -> Recipe:
-    # Flat arguments, because the cache tells only those apart by type: 1 is valid where True is not.
+    # Flat arguments: the cache tells only these apart by type, and 1 is valid where True is not.
     half = len(names_and_values) // 2
     clean = canonical(dict(zip(names_and_values[:half], names_and_values[half:], strict=True)))
     window = _window(clean, default_timezone)

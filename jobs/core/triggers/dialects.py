@@ -1,4 +1,4 @@
-"""What to change in an expression that another scheduler accepts, and this one refuses.
+"""Advice on expressions that another scheduler accepts, and this one refuses.
 
 Sources: Quartz, Spring, AWS EventBridge, Jenkins, robfig/cron (Go), cronie, and lines pasted from a crontab. Everything
 here is asked only after an expression has been refused, and returns None where it has no advice.
@@ -12,9 +12,9 @@ import unicodedata
 from ..values import did_you_mean
 
 LONGEST_LINE = 1000
-"""Characters of a refused line that are looked at."""
+"""Characters of a refused line that are examined."""
 MAX_SHOWN = 64
-"""Characters of what was given that a message repeats."""
+"""Characters of the input that a message repeats."""
 
 NICKNAMES = ("hourly", "daily", "midnight", "weekly", "monthly", "yearly", "annually")
 
@@ -44,7 +44,7 @@ _STARS = re.compile("[\u2217\u22c6\u2731\uff0a]")
 
 
 def of_line(text: str) -> str | None:
-    """Return what to change in a crontab expression that does not have five fields."""
+    """Return advice on a crontab expression that does not have five fields."""
     line = text[:LONGEST_LINE].strip()
     for advise in (_of_zone, _of_nickname, _of_interval, _of_call, _of_clock, _of_list_with_blanks, _of_more_fields):
         if (advice := advise(line)) is not None:
@@ -64,7 +64,7 @@ def of_pasted(text: str) -> str | None:
 
 
 def of_whole_crontab(text: str) -> str | None:
-    """Return what to change where a single field holds all five fields of a crontab."""
+    """Return advice on a single field that holds all five fields of a crontab."""
     fields = text.split()
     if text.startswith("@") or (len(fields) > 4 and all(map(_LIKE_A_FIELD.fullmatch, fields[:5]))):
         return f'is a whole crontab; write "crontab": "{text[:MAX_SHOWN]}" in place of the single fields'
@@ -72,11 +72,11 @@ def of_whole_crontab(text: str) -> str | None:
 
 
 def of_term(field: str, part: str) -> str | None:
-    """Return what to change in one part of a field.
+    """Return advice on one part of a field.
 
     Args:
         field: minute, hour, day, month, or weekday of a crontab; day_of_week, second and so on by fields.
-        part: what stands between two commas.
+        part: the text between two commas.
     """
     if not part:
         return f"the {field} has an empty part; write values with a comma between each two of them"

@@ -1,4 +1,4 @@
-"""Warnings that an expression gives by itself: steps, days that months lack, day of the month or weekday."""
+"""Warnings about expressions: steps, days that months lack, day of the month or weekday."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ALL_DAYS = frozenset(range(1, 32))
 
 
 class _Unit(NamedTuple):
-    """What a field counts: the field's whole, how many of it that has, and the trigger for every n of it."""
+    """The unit of a field: the whole that it divides and its size, and the trigger and field for every n units."""
 
     whole: str
     size: int
@@ -43,7 +43,7 @@ def cron_warnings(trigger: CronTrigger) -> Iterator[TriggerWarning]:
     yield from _day_or_weekday(pattern)
     yield from _missing_months(pattern)
     for name, low, high, terms in _fields(trigger):
-        # "*/100,1-7" is a known way to have day AND weekday in a crontab: a step is looked at where it stands alone.
+        # "*/100,1-7" is a known way to have day AND weekday in a crontab, so only a step that stands alone is checked.
         if len(terms) == 1 and isinstance(terms[0], range) and terms[0].step > 1 and name in _UNITS:
             yield from _step(name, low, high, terms[0], pattern)
 

@@ -1,4 +1,4 @@
-"""Read the fields of a trigger's definition strictly, and name every bad one at once."""
+"""Read the fields of a trigger's definition strictly, and report all bad ones at once."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ INTERVAL_UNITS = {"weeks": 604_800, "days": 86_400, "hours": 3_600, "minutes": 6
 CRON_FIELDS = tuple(BOUNDS)
 """The fields of a cron trigger."""
 CALENDAR_UNITS = {"years": 100, "months": 1_200, "weeks": 5_217, "days": 36_525}
-"""The units of a calendar interval, with as many of each as a hundred years have."""
+"""The units of a calendar interval, with the number of each in a hundred years."""
 CLOCK_FIELDS = ("hour", "minute", "second")
-"""The fields of a calendar interval that are the time of the day."""
+"""The fields of a calendar interval that give the time of the day."""
 TRIGGER_FIELDS: dict[str, tuple[str, ...]] = {
     "interval": (*INTERVAL_UNITS, "start_date", "end_date", "jitter", "timezone"),
     "cron": (*CRON_FIELDS, "crontab", "start_date", "end_date", "jitter", "timezone"),
@@ -47,7 +47,7 @@ _TYPES_ELSEWHERE = {
     "weekly": "'calendarinterval', with weeks", "monthly": "'calendarinterval', with months",
     "yearly": "'calendarinterval', with years",
 }  # fmt: skip
-"""What types are called elsewhere, without _ and -."""
+"""The names of types in other schedulers, without _ and -, and the types here."""
 _ZONE = re.compile(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*", re.ASCII)
 # Files beside the zones: the machine's own zone, "unknown", and clocks that count leap seconds.
 _NO_ZONES = ("localtime", "posixrules", "Factory", "posix/", "right/")
@@ -63,7 +63,7 @@ def canonical(definition: object) -> dict[str, Any]:
         {"type": …} and its fields in the order of `TRIGGER_FIELDS`: texts without outer blanks, times in one form.
 
     Raises:
-        InvalidTrigger: `fields` says for every bad field what would be right; "trigger" stands for the type.
+        InvalidTrigger: `fields` has a message for every bad field; "trigger" stands for the type.
     """
     if not isinstance(definition, Mapping):
         raise InvalidTrigger(fields={"trigger": f"must be an object with a type, not {shown(definition)}"})
@@ -110,7 +110,7 @@ def time_zone(name: str) -> ZoneInfo:
 
 
 def shown(value: object) -> str:
-    """Return a value for a message: short, printable, and in JSON's words."""
+    """Return a value for a message: short, printable, and written as in JSON."""
     if isinstance(value, str):
         return repr(value if len(value) <= 40 else value[:40] + "…")
     if value is None or isinstance(value, bool):
@@ -165,7 +165,7 @@ def _hint(kind: object, name: object) -> str:
 
 
 def _missing(kind: str, values: Mapping[str, Any]) -> dict[str, str]:
-    """Return what is missing, or wrong with fields together that are right one by one."""
+    """Return the errors of missing fields, and of fields that are right alone and wrong together."""
     if kind == "date":
         return {} if "run_date" in values else {"run_date": "is missing; write YYYY-MM-DD HH:MM:SS"}
     needed = {"interval": tuple(INTERVAL_UNITS), "cron": CRON_FIELDS, "calendarinterval": tuple(CALENDAR_UNITS)}[kind]

@@ -21,7 +21,7 @@ FIRST_YEAR, LAST_YEAR = 1970, 9999  # APScheduler's bounds; the last is Python's
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 """The names of weekdays, from 0."""
 POSITIONS = ("1st", "2nd", "3rd", "4th", "5th", "last")
-"""Which one of a month's Mondays, Tuesdays, … a day is."""
+"""The positions of a weekday in its month."""
 LAST_DAY, LAST_WORKDAY = "last", "last workday"
 """The names of a month's last day, and of its last day from Monday to Friday."""
 LONGEST = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
@@ -38,7 +38,7 @@ def year_start(year: int) -> int:
 
 
 def year_of(local: int) -> int:
-    """Return the year of a local time or an instant in seconds: 0 and 10000 for all that `date` cannot hold."""
+    """Return the year of a local time or an instant in seconds: 0 or 10000 outside the range of `date`."""
     day = local // DAY
     if day < 1:
         return 0

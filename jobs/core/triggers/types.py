@@ -208,7 +208,7 @@ class JitteredTrigger(Trigger):
         return None if behind is None else self._delayed(behind)
 
     def count(self, after: datetime, until: datetime) -> int:
-        """Return the other trigger's count, put right for a time under way at either end."""
+        """Return the other trigger's count, corrected for a delayed time at either end."""
         if until <= after:
             return 0
         return self.base.count(after, until) + self._under_way(after) - self._under_way(until)

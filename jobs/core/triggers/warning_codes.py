@@ -1,4 +1,4 @@
-"""What warnings of jobs are: most are about triggers."""
+"""The warnings about jobs, most of which concern triggers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class WarningCode(StrEnum):
-    """What a warning is about."""
+    """The subject of a warning."""
 
     TOO_OFTEN = "too_often"
     MISSING_MONTHS = "missing_months"

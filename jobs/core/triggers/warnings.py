@@ -1,4 +1,4 @@
-"""What a valid trigger does that its author may not expect, and what to write for what was probably meant."""
+"""Warnings about valid triggers: effects that the author may not expect, and the trigger that was probably meant."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from .words import interval_words
 __all__ = ["TriggerWarning", "WarningCode", "warnings_of"]
 
 OFTEN = 60
-"""Fire times within an hour from which on a trigger fires often."""
+"""Fire times within an hour from which on a trigger fires too often."""
 SAMPLE = 50
-"""Fire times among which the shortest distance is looked for."""
+"""Fire times whose shortest distance is taken."""
 SHORT = 1.0
-"""Seconds up to which a run overlaps with nothing: triggers name whole seconds."""
+"""Seconds of the longest run that cannot overlap: triggers name whole seconds."""
 _HOUR = timedelta(hours=1)
 
 
 def warnings_of(
     trigger: Trigger, *, now: datetime, usual_duration: float | None = None, max_instances: int = 1
 ) -> list[TriggerWarning]:
-    """Return what the author of a trigger should know.
+    """Return the warnings about a trigger.
 
     Args:
         trigger: the trigger.
-        now: aware; fire times after it are looked at.
-        usual_duration: seconds that a run of the trigger's job takes; None if that is not known.
+        now: aware; fire times after it are examined.
+        usual_duration: seconds that a run of the trigger's job usually takes; None if unknown.
         max_instances: runs of its job that may be active at a time.
     """
     base = trigger.base if isinstance(trigger, JitteredTrigger) else trigger

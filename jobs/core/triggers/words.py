@@ -1,6 +1,6 @@
 """Triggers in plain English. The words of cron come from the sets that fire, so they say what the clock will do.
 
-The tests read the sentences back and hold what they claim against fire times.
+The tests read the sentences back and compare them with fire times.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ WEEKDAY_NAMES = dict(
 _ALL_DAYS, _ALL_MONTHS = frozenset(range(1, 32)), frozenset(range(1, 13))
 _FULL = {"second": 60, "minute": 60, "hour": 24}
 _MOST_TIMES = 4
-"""Times of a day that are always listed; more are told by their rule where there is one."""
+"""Times of a day that are always listed; more are described by their rule, if they have one."""
 _MOST_YEARS = 12
 """Years and runs of years that are listed, at most: there may be thousands."""
 
 
 def cron_words(pattern: Pattern, *, first_weekday: str) -> str:
-    """Return what a pattern means: "every 20 seconds", "at 09:00 on the 13th of the month or on a Friday".
+    """Return a pattern in English: "every 20 seconds", "at 09:00 on the 13th of the month or on a Friday".
 
     Args:
         pattern: the local times.
@@ -40,7 +40,7 @@ def cron_words(pattern: Pattern, *, first_weekday: str) -> str:
     times, day, period = _time_words(pattern), _day_words(rule, first_weekday), _period_words(pattern)
     if not day and (times.startswith("at ") or period) and len(pattern.hours) < 24:
         day = "every day"
-    elif months := _months_ofdate_words(rule):
+    elif months := _months_of_dates(rule):
         day, period = day.replace("of the month", f"of {months}"), _period_words(pattern, months=False)
     comma = "," if period and " or on " in day else ""
     return " ".join(filter(None, (times, day + comma, period)))
@@ -63,11 +63,11 @@ def interval_words(interval: timedelta) -> str:
 
 
 def calendar_words(parts: Mapping[str, int], start: date, second: int) -> str:
-    """Return what a calendar interval means: "at 09:00 every 2 weeks on Monday".
+    """Return a calendar interval in English: "at 09:00 every 2 weeks on Monday".
 
     Args:
         parts: numbers above 0 of "years", "months", "weeks", "days".
-        start: the first date, which says on which day the others are.
+        start: the first date, which gives the day of the others.
         second: the second of the day.
     """
     hour, rest = divmod(second, 3600)
@@ -270,8 +270,8 @@ def _position(name: str) -> str:
 # Months, weeks and years
 
 
-def _months_ofdate_words(rule: DayRule) -> str:
-    """Return "January" or "January and July" where dates can be told as "the 1st of January", else ""."""
+def _months_of_dates(rule: DayRule) -> str:
+    """Return "January" or "January and July" where dates can read "the 1st of January", else ""."""
     if rule.either or rule.days >= _ALL_DAYS or not rule.weekdays.issuperset(WEEKDAYS) or len(rule.months) > 3:
         return ""
     numbers = [day if isinstance(day, int) else 1 for day in rule.days]
