@@ -23,7 +23,7 @@ def clean_arguments(function: registry.Function, args: object, kwargs: object) -
 
 
 def argument_problems(args: object, kwargs: object) -> dict[str, str]:
-    """Return what is wrong with arguments, by field, whatever their function is."""
+    """Return the errors in the form of arguments, by field; their function does not matter."""
     problems = {}
     if not isinstance(args, list):
         problems["args"] = "must be an array of the positional arguments"
@@ -36,14 +36,14 @@ def argument_problems(args: object, kwargs: object) -> dict[str, str]:
 
 
 def placeholder(kind: type) -> str:
-    """Return what the API shows in place of an injected argument: "<Database instance>"."""
+    """Return the text that the API shows for an injected argument: "<Database instance>"."""
     return f"<{kind.__name__} instance>"
 
 
 def with_placeholders(
     function: registry.Function, args: list[Any], kwargs: dict[str, Any]
 ) -> tuple[list[Any], dict[str, Any]]:
-    """Return arguments as the API shows them: a placeholder stands where each injected parameter does."""
+    """Return arguments as the API shows them, with a placeholder for each injected parameter."""
     return function.bind(args, kwargs, {kind: placeholder(kind) for kind in registry.INJECTED})
 
 

@@ -1,4 +1,4 @@
-"""Which fire times a backfill is about, and the runs that it queues."""
+"""The fire times of a backfill, and the runs that it queues."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def fire_times_of(job: Job, start: datetime, end: datetime) -> Iterator[datetime
 
 
 def attempts_at(job: Job, instants: Sequence[datetime]) -> dict[datetime, list[tuple[int, str]]]:
-    """Return the attempts of each of some fire times that has any: their numbers and statuses."""
+    """Return the attempts (number, status) at each of `instants` that has any."""
     found: dict[datetime, list[tuple[int, str]]] = defaultdict(list)
     runs = Run.objects.filter(job_id=job.pk, scheduled_time__in=instants)
     for at, attempt, status in runs.values_list("scheduled_time", "attempt", "status"):
@@ -45,7 +45,7 @@ def is_active(attempts: Sequence[tuple[int, str]]) -> bool:
 
 
 def backfill_run(backfill: Backfill, job: Job, at: datetime, attempts: Sequence[tuple[int, str]], now: datetime) -> Run:
-    """Return the run of a fire time, to be saved: its next attempt, with the job's arguments of now."""
+    """Return the next attempt at a fire time, not saved, with the job's current arguments."""
     return Run(
         job_id=job.pk, func=job.func, args=job.args, kwargs=job.kwargs, status=RunStatus.QUEUED,
         trigger=RunTrigger.BACKFILL, actor=backfill.actor,

@@ -1,4 +1,4 @@
-"""The policies of a job: the values that each may have, and the defaults."""
+"""The policies of a job: their valid values, and the defaults."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ YEARS = 366 * 86400
 """Seconds in the longest year."""
 
 Check = Callable[[Any], str]
-"""Takes a value and returns what would be right instead; "" if the value is right."""
+"""Takes a value and returns what a right value is; "" if the value is right."""
 
 
 def default_policies() -> dict[str, Any]:
@@ -36,9 +36,9 @@ def policy_problems(policies: Mapping[str, Any]) -> dict[str, str]:
 
 
 def executor_of(job: Any) -> str:
-    """Return the executor of a job's runs. A job with a timeout needs a process, which can be stopped.
+    """Return the executor of a job's runs. A job with a timeout needs one that can be stopped: a process or a worker.
 
-    A worker's process can, too. For a due job, whose row has the lane in place of the executor, it is the lane.
+    The row of a due job has the lane in place of the executor, and the lane is returned.
     """
     is_local = job.timeout is not None and not str(job.executor).startswith(Executor.CELERY)
     return Executor.PROCESS if is_local else str(job.executor)
@@ -50,7 +50,7 @@ def queue_of(job: Any) -> str | None:
 
 
 def _whole(low: int, high: int, what: str = "", *, null: str = "") -> Check:
-    """Return a check for whole numbers from `low` to `high`. Null is right where `null` says what it means."""
+    """Return a check for whole numbers from `low` to `high`, and for null if `null` says its meaning."""
     right = f"must be {f'null ({null}) or ' if null else ''}a whole number{what} from {low} to {high}"
 
     def check(value: Any) -> str:
@@ -138,7 +138,7 @@ def is_same_policy(name: str, value: Any, stored: Any) -> bool:
 
 
 def complete_retries(value: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Return checked retries with a value for every field; None where nothing is tried again."""
+    """Return checked retries with a value for every field; None for no retries."""
     if value is None or value["max"] == 0:
         return None
     whole = Retries(**value)

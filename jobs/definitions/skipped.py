@@ -1,4 +1,4 @@
-"""Skipped runs: each fire time that was due and that no scheduler will claim any more leaves a row with the reason."""
+"""Skipped runs: each due fire time that no scheduler will claim any more leaves a row with the reason."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from .triggers import trigger_of
 def skip_due(job: Job, now: datetime, *, what: str = "", reason: str = "") -> Run | None:
     """Return a skipped run, not saved, for the fire times of `job` that are due at `now`; None if there are none.
 
-    One row stands for all of them. `what` says what happened to the job, "paused", unless there is another `reason`.
-    Lock the job first, so that no scheduler claims its fire times meanwhile.
+    One row stands for all of them. `what` is the change of the job ("paused") from which the reason is made, if no
+    `reason` is given. Lock the job first, so that no scheduler claims its fire times meanwhile.
     """
     if job.next_run_time is None or job.next_run_time > now:
         return None
@@ -42,7 +42,7 @@ def skipped_run(
 
 
 def save_skipped(run: Run | None) -> None:
-    """Save a skipped run, unless its fire time is on record already. None: there is nothing to save."""
+    """Save a skipped run, unless its fire time has a row already. Does nothing for None."""
     if run is not None:
         # A removed job of the same name, or a skip before a resume, may have left a row for this fire time.
         Run.objects.bulk_create([run], ignore_conflicts=True)

@@ -1,4 +1,4 @@
-"""The triggers of jobs: their definitions as requests give them, and the triggers that stored jobs have."""
+"""The triggers of jobs: definitions in requests, and the triggers of stored jobs."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from ..models.job import Job
 ALL_TRIGGER_FIELDS = tuple(dict.fromkeys(name for names in TRIGGER_FIELDS.values() for name in names))
 """The fields of all kinds of triggers."""
 FIRST_TIME = datetime(1969, 12, 30, tzinfo=UTC)
-"""An instant before all times that a trigger may name: fire times begin in 1970, in every time zone."""
+"""An instant before all fire times, which begin in 1970 in every time zone."""
 DATES = ("run_date", "start_date", "end_date")
-"""The fields of triggers that are times."""
+"""The fields of triggers that hold times."""
 
 
 def flat_trigger(trigger: object, fields: Mapping[str, Any], job: Job | None = None) -> dict[str, Any]:
     """Return a trigger's definition, `{"type": …, …}`, from the ways in which a request may give it.
 
-    `trigger` is the type, with the trigger's `fields` beside it as the contract has it, or an object as a GET shows it.
-    `fields` alone change those of `job`'s own trigger. Raises `InvalidTrigger` for a mix of the two.
+    `trigger` is the type, with the trigger's `fields` beside it as in the contract, or an object as a GET shows it.
+    `fields` alone change the trigger of `job`. Raises `InvalidTrigger` for an object with fields beside it.
     """
     if isinstance(trigger, Mapping):
         if fields:
@@ -51,7 +51,7 @@ def flat_trigger(trigger: object, fields: Mapping[str, Any], job: Job | None = N
 
 
 def likely_fields(body: Mapping[str, Any], job: Job | None = None) -> tuple[str, ...]:
-    """Return the fields of the kind of trigger that `body` names, or else `job` has; a misspelt name is one of them."""
+    """Return the fields of the trigger type of `body`, or else of `job`: a misspelt name probably means one of them."""
     trigger = body.get("trigger", job.trigger if job else None)
     kind = trigger.get("type") if isinstance(trigger, Mapping) else trigger
     return TRIGGER_FIELDS.get(kind, ()) if isinstance(kind, str) else ()
@@ -60,14 +60,14 @@ def likely_fields(body: Mapping[str, Any], job: Job | None = None) -> tuple[str,
 def clean_definition(definition: Mapping[str, Any], *, now: datetime, grace: object) -> dict[str, Any]:
     """Return the canonical form of a definition. Raises `InvalidTrigger` if it is wrong, or never fires after `now`.
 
-    `grace` is the `misfire_grace_time` of its job, by which a date may lie in the past; a wrong value counts as none.
+    `grace` is the `misfire_grace_time` of its job, by which a date may lie in the past; a wrong value counts as 0.
     """
     seconds = grace if is_whole(grace) else None
     return clean_trigger(definition, now=now, default_timezone=settings.TIME_ZONE, grace=seconds)
 
 
 def is_over(job: Job, now: datetime) -> bool:
-    """Tell whether the trigger of a job, valid as it is, does not fire any more."""
+    """Tell whether the trigger of a job is valid and does not fire after `now`."""
     try:
         clean_definition(job.trigger, now=now, grace=job.misfire_grace_time)
     except InvalidTrigger:
@@ -76,9 +76,9 @@ def is_over(job: Job, now: datetime) -> bool:
 
 
 def is_same_trigger(definition: Mapping[str, Any], stored: object) -> bool:
-    """Tell whether two definitions of triggers say the same, however they write it.
+    """Tell whether two definitions of triggers have the same values, however they are written.
 
-    2 is 2.0, …Z is +00:00, a local time is the instant that it names, null and a unit of 0 are as if not given. Other
+    2 equals 2.0, …Z equals +00:00, a local time equals its instant, and null and a unit of 0 count as not given. Other
     ways to the same fire times, such as 60 seconds for a minute, are not the same.
     """
     given = {name: value for name, value in definition.items() if value is not None}
@@ -117,8 +117,8 @@ def trigger_from(text: str, *, anchor: datetime, key: str) -> Trigger:
 
     Raises `InvalidTrigger` where it is damaged.
     """
-    # A date fires once: `recipe_of` does not keep it, and neither does this. (Another text that holds "date" is built
-    # each time, which costs a little and changes nothing.)
+    # A date fires once, so it is not cached, as in `recipe_of`. (Another text that holds "date" is built each time,
+    # which costs a little and changes nothing.)
     make = _recipe_from.__wrapped__ if '"date"' in text else _recipe_from
     return make(text, settings.TIME_ZONE)(anchor, key)
 

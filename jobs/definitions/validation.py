@@ -30,13 +30,13 @@ DEFINITION_FIELDS = ("name", "description", "owner", "tags", "func", "args", "kw
 POLICY_FIELDS = tuple(POLICIES)
 """The fields of a job that are policies."""
 WRITABLE_FIELDS = ("id", "trigger", *DEFINITION_FIELDS, "paused", *POLICY_FIELDS, *ALL_TRIGGER_FIELDS)
-"""The fields of a job that people write."""
+"""The fields of a job that people can set."""
 
 READ_ONLY_FIELDS = (
     "next_run_time", "next_run_time_iso", "state", "paused_until", "pause_reason", "trigger_description", "warnings",
     "error", "run_count", "failure_count", "last_status", "last_run_at", "created_at", "updated_at", "version",
 )  # fmt: skip
-"""The fields of a job that a GET shows and nobody writes."""
+"""The fields of a job that a GET shows and nobody can set."""
 
 MAX_NAME = 200
 """Characters of a job's name."""
@@ -51,14 +51,14 @@ MAX_TAGS = 20
 def clean_job(
     body: Mapping[str, Any], *, now: datetime, job: Job | None = None, allow_past: bool = False
 ) -> dict[str, Any]:
-    """Validate `body`, a job as people write it, flat as in the contract; return the model's fields that it gives.
+    """Validate `body`, a job as people write it, flat as in the contract, and return its fields of the model.
 
-    Without `job` it is a new one: fields that are left out get their defaults. With `job` only the fields that `body`
+    Without `job` the body is a new job, and missing fields get their defaults. With `job` only the fields that `body`
     names are returned, checked against the rest of `job`. With `allow_past` a trigger need not fire after `now`.
-    Nothing is written.
+    Nothing is saved.
 
-    Raises a subclass of `InvalidRequest` that names every bad field. Its code is that of the first one in the order
-    request, function, arguments, trigger, policies.
+    Raises a subclass of `InvalidRequest` that names every bad field. Its code is that of the first bad field in the
+    order request, function, arguments, trigger, policies.
     """
     return Validation(body, now=FIRST_TIME if allow_past else now, job=job).result()
 
@@ -71,7 +71,7 @@ def changed(job: Job, cleaned: Mapping[str, Any]) -> list[str]:
 def problem(job: Job, *, arguments: bool = True) -> str:
     """Return why a stored job cannot run: its function is not registered, or its row is damaged. "" if it can.
 
-    Without `arguments`, those are not looked at.
+    Without `arguments`, the arguments are not checked.
     """
     try:
         trigger_of(job)
@@ -84,10 +84,10 @@ def problem(job: Job, *, arguments: bool = True) -> str:
 
 
 class Validation:
-    """The judgement of one body: the model's fields that it gives, and what is wrong, by field."""
+    """The validation of one body: the cleaned fields of the model, and the errors by field."""
 
     def __init__(self, body: Mapping[str, Any], *, now: datetime, job: Job | None) -> None:
-        """Take what `clean_job` takes; a trigger must fire after `now`."""
+        """Validate with the arguments of `clean_job`; a trigger must fire after `now`."""
         self.body = body
         self.now = now
         self.job = job
@@ -114,7 +114,7 @@ class Validation:
         self.errors[field] = kind(message)
 
     def _value(self, field: str, default: Any) -> Any:
-        """Return the value of a field: the body's, the job's, or that of a new job."""
+        """Return the value of a field: the body's, or else the job's, or else `default`."""
         stored = default if self.job is None else getattr(self.job, field)
         return self.body.get(field, stored)
 
@@ -216,7 +216,7 @@ class Validation:
 
 
 def tag_problem(tag: object) -> str:
-    """Return what is wrong with a tag; "" means nothing."""
+    """Return the error in a tag, "" if there is none."""
     return "" if _is_tag(tag) else "must be words of letters, digits and _ . : -, of at most 50 characters"
 
 

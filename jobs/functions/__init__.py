@@ -1,1 +1,1 @@
-"""What jobs may call."""
+"""The functions that jobs may call, and their arguments."""

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from .http.guard import Guard
 
 CHARSETS = ("iso-8859-1", "latin1", "us-ascii", "utf-16", "windows-1252")
-"""The character sets that are read beside UTF-8. Not all of Python's codecs will do: the server chooses."""
+"""The character sets that are read beside UTF-8. The server chooses one, so not all of Python's codecs are safe."""
 MAX_KEPT = 60_000
-"""Characters of JSON kept of a body: the whole result must stay below the limit of results, 64 K."""
+"""Characters of JSON kept of a body: the whole result must stay below the limit of 64 K."""
 MAX_QUOTED = 500
 """Characters of a body that an error quotes."""
 
@@ -39,7 +39,7 @@ class UnexpectedStatus(RequestFailed):
 def task(database: Database) -> str:
     """Ask the database for its time. The sample job calls it."""
     ((now,),) = database.execute("SELECT CURRENT_TIMESTAMP")
-    print(f"The database's time is {now}.")  # noqa: T201 (what a job prints is its output)
+    print(f"The database's time is {now}.")  # noqa: T201 (it is the run's output)
     return str(now)
 
 

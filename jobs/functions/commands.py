@@ -1,4 +1,4 @@
-"""The built-in functions that hand work to others: a shell command, and a task of a team's own Celery."""
+"""The built-in functions that start other programs' work: a shell command, and a task of a team's own Celery."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from .process_groups import end_group
 from .registry import register
 
 GRACE_SECONDS = 5.0
-"""Time between SIGTERM and SIGKILL when a command is cancelled."""
+"""Seconds between SIGTERM and SIGKILL when a command is cancelled."""
 LOOK_SECONDS = 0.2
-"""How often a command that prints nothing is looked at."""
+"""Seconds between two checks of a command that prints nothing."""
 CHUNK_BYTES = 65_536
 
 
@@ -84,8 +84,8 @@ def shell(
     all that it started get SIGTERM, and SIGKILL 5 seconds later.
     """
     check_shell(command, env, cwd, stdin, shell)
-    # In a worker the whole group is ended with the worker. In the scheduler's own process the command has a group of
-    # its own: its group is the scheduler's otherwise.
+    # A worker's whole group is ended with the worker. In the scheduler's process the command needs a group of its own:
+    # otherwise its group would be the scheduler's.
     own_group = context.executor == Executor.THREAD
     process = subprocess.Popen(  # noqa: S603 (JOB_SHELL allows it)
         command if isinstance(command, list) else [shell, "-c", command],
@@ -110,7 +110,7 @@ def _trace(context: RunContext) -> dict[str, str]:
 
 
 def _converse(process: subprocess.Popen[bytes], data: bytes, context: RunContext) -> bool:
-    """Feed the command and print what it prints until it ends; return whether the run was cancelled before."""
+    """Feed the command and print its output until it ends; return whether the run was cancelled before."""
     assert process.stdout is not None  # noqa: S101 (it is a pipe)
     decode = codecs.getincrementaldecoder("utf-8")("replace").decode
     with selectors.DefaultSelector() as selector:
@@ -129,12 +129,12 @@ def _converse(process: subprocess.Popen[bytes], data: bytes, context: RunContext
                     process.wait()
                     return False
             elif not ready and process.poll() is not None:
-                return False  # what it left in the background still holds its output
+                return False  # a process that it left in the background still holds its output open
     return True
 
 
 def _feed(process: subprocess.Popen[bytes], data: bytes, selector: selectors.BaseSelector) -> bytes:
-    """Write some of `data` to the command, and return the rest; its input is closed once there is none."""
+    """Write some of `data` to the command, and return the rest. The input is closed after the last of it."""
     assert process.stdin is not None  # noqa: S101 (it is a pipe)
     try:
         data = data[os.write(process.stdin.fileno(), data[:CHUNK_BYTES]) :]
@@ -147,7 +147,7 @@ def _feed(process: subprocess.Popen[bytes], data: bytes, selector: selectors.Bas
 
 
 def _end(process: subprocess.Popen[bytes], *, own_group: bool) -> None:
-    """End the command where it still runs, and close its pipes."""
+    """End the command if it still runs, and close its pipes."""
     if process.poll() is None:
         if own_group:
             end_group(process, GRACE_SECONDS)
@@ -200,15 +200,15 @@ def celery_task(
 ) -> str:
     """Send a task to a team's own Celery workers, and return its id.
 
-    The application is the one that CELERY_APP names. The run succeeds once the broker has the message; Celery
-    records how the task ends. Raises what the broker's client raises.
+    CELERY_APP names the application. The run succeeds once the broker has the message; Celery records how the task
+    ends. Raises the errors of the broker's client.
     """
     options = {
         "queue": queue, "exchange": exchange, "routing_key": routing_key, "priority": priority, "headers": headers,
     }  # fmt: skip
     check_celery_task(task, args, kwargs, **options)
     given = {name: value for name, value in options.items() if value is not None}
-    # Without `retry=False` a broker that does not answer holds the run up for longer than most timeouts.
+    # Without `retry=False` a broker that does not answer holds up the run for longer than most timeouts.
     result = _celery_app().send_task(task, args=args or [], kwargs=kwargs or {}, retry=False, **given)
     print(f"sent {task} as {result.id}")  # noqa: T201 (it is the run's output)
     return str(result.id)

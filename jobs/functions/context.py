@@ -22,19 +22,19 @@ class Database:
         self.alias = alias
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Run one statement with `params` in place of its `%s`. Returns its rows; an empty list where it has none."""
+        """Run one statement with `params` for its `%s`. Returns its rows; an empty list if it returns none."""
         with connections[self.alias].cursor() as cursor:
             cursor.execute(sql, params)
             return cursor.fetchall() if cursor.description else []
 
     def atomic(self) -> AbstractContextManager[None]:
-        """Return a context manager: what is done within it is committed as a whole, or not at all."""
+        """Return a context manager whose changes are committed as a whole, or not at all."""
         return transaction.atomic(using=self.alias)
 
 
 @dataclass(slots=True, kw_only=True)
 class RunContext:
-    """The run that a function is called for.
+    """The run for which a function is called.
 
     `scheduled_time` is the fire time, aware, in UTC. `attempt` counts from 1. `executor` names the executor that calls
     the function. What is logged through `logger` is part of the run's output. `traceparent` is the header that
@@ -55,7 +55,7 @@ class RunContext:
 
     @property
     def logger(self) -> logging.Logger:
-        """A logger named after the job. It is created on demand: Python keeps every logger for ever."""
+        """A logger named after the job, created on demand: Python keeps every logger for ever."""
         return logging.getLogger(f"job.{self.job_id}")
 
     @property
@@ -72,13 +72,13 @@ class RunContext:
             on_cancel()
 
     def when_cancelled(self, call: Callable[[], None] | None) -> None:
-        """Have `call` called when the function is asked to end, at once where it has been asked; None for no call."""
+        """Call `call` when the function is asked to end, or at once if it has been asked; None unsets it."""
         self._on_cancel = call
         if call is not None and self._cancel_requested:
             call()
 
     def progress(self, done: int, total: int | None = None) -> None:
-        """Record the progress of the run: `done` of `total` (None where that is not known).
+        """Record the progress of the run: `done` of `total` (None if unknown).
 
         Raises `ValueError` unless both are whole numbers from 0 to 2**63 - 1.
         """

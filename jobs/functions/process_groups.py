@@ -1,4 +1,4 @@
-"""Process groups: whether anything in one still runs, and how to end it."""
+"""Process groups: end one, and tell whether any of its processes still runs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import time
 from contextlib import suppress
 
 FIRST_LOOK_SECONDS, LONGEST_LOOK_SECONDS = 0.01, 0.1
-"""The pauses between two looks while a group ends: each is twice the one before, up to the longest."""
+"""Seconds between two checks while a group ends: each pause is twice the one before, up to the longest."""
 
 
 def end_group(leader: subprocess.Popen[bytes], grace_seconds: float) -> None:
-    """End the process group that `leader` leads: SIGTERM, then SIGKILL for what is left after `grace_seconds`.
+    """End the process group of `leader`: SIGTERM, then SIGKILL for processes left after `grace_seconds`.
 
     `leader` has been reaped when this returns.
     """
@@ -32,7 +32,7 @@ def _lives(leader: subprocess.Popen[bytes]) -> bool:
 
 
 def signal_group(group: int, number: signal.Signals) -> None:
-    """Send a signal to all processes of a group, where there are any."""
+    """Send a signal to all processes of a group, if there are any."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(group, number)
 
@@ -52,7 +52,7 @@ def group_lives(group: int) -> bool:
 
 
 def _has_only_zombies(group: int) -> bool:
-    # /proc/PID/stat of proc(5). A /proc of another PID namespace has other numbers: it tells nothing of the group.
+    # /proc/PID/stat of proc(5). The /proc of another PID namespace has other numbers, so it is of no use.
     try:
         if os.readlink("/proc/self") != str(os.getpid()):
             return False
@@ -63,7 +63,7 @@ def _has_only_zombies(group: int) -> bool:
 
 
 def _state_in(group: int, pid: str) -> str | None:
-    """Return the state of the process `pid` where it belongs to `group`, None where it does not."""
+    """Return the state of the process `pid` if it belongs to `group`, else None."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             # The name, in parentheses, may hold anything; after it come the state, the parent and the group.

@@ -1,4 +1,4 @@
-"""The functions that jobs may call. They are registered and looked up by name; a name of a job is never imported."""
+"""The functions that jobs may call, registered and looked up by name. A name in a job is never imported."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ INJECTED: tuple[type, ...] = (Database, RunContext)
 """The types of the parameters that the runner fills in."""
 
 MAX_REFUSAL = 500
-"""Characters of what a function's own check says."""
+"""Characters kept of the message of a function's own check."""
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 """A function; `register` returns it unchanged."""
 
@@ -42,8 +42,8 @@ AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 class Function:
     """A registered function.
 
-    Jobs know it by its `reference`, `module:name`; `call` is the callable itself. `own_check`, where there is one, is
-    called with a job's arguments, and raises `ValueError` where the function cannot be called with them.
+    Jobs name it by its `reference`, `module:name`; `call` is the callable itself. `own_check`, if there is one, is
+    called with a job's arguments, and raises `ValueError` if the function cannot be called with them.
     """
 
     reference: str
@@ -52,7 +52,7 @@ class Function:
 
     @property
     def name(self) -> str:
-        """The last part of its reference, which is the name of jobs that are given none."""
+        """The last part of its reference: the name of jobs that give none."""
         return self.reference.replace(":", ".").rpartition(".")[2]
 
     @property
@@ -62,7 +62,7 @@ class Function:
 
     @cached_property
     def signature(self) -> inspect.Signature:
-        """Its whole signature. Annotations that were written as strings are resolved to types where possible."""
+        """Its whole signature. Annotations written as strings are resolved to types if possible."""
         signature = inspect.signature(self.call)
         scope = getattr(inspect.unwrap(self.call), "__globals__", {})
         resolved = [p.replace(annotation=_resolved(p.annotation, scope)) for p in signature.parameters.values()]
@@ -76,14 +76,14 @@ class Function:
 
     @cached_property
     def arguments(self) -> inspect.Signature:
-        """The signature without the injected parameters: what a job has to provide."""
+        """The signature without the injected parameters, for the arguments of jobs."""
         kept = [p for p in self.signature.parameters.values() if p.name not in self.injected]
         return self.signature.replace(parameters=kept)
 
     def check(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         """Raise `InvalidArguments` unless `args` and `kwargs` fit the signature and pass the function's own check.
 
-        The own check waits until the job runs where the arguments refer to secrets: it would see no values.
+        If the arguments refer to secrets, whose values are not known yet, the own check waits until the job runs.
         """
         taken = sorted(self.injected.keys() & kwargs.keys())
         if taken:
@@ -102,8 +102,8 @@ class Function:
     ) -> tuple[list[Any], dict[str, Any]]:
         """Return the arguments of the call: `args` and `kwargs` with the injected parameters filled in.
 
-        `injected` has the values by type. They are passed by position, or by name where a parameter before them is left
-        to its default or given in `kwargs`.
+        `injected` has the values by type. They are passed by position, or by name if a parameter before them has its
+        default or is given in `kwargs`.
         """
         positional, named = list(args), dict(kwargs)
         for index, name, kind in self._places:
@@ -134,11 +134,11 @@ class Function:
             return f"({', '.join(self.arguments.parameters)})"
 
     def _refusal(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
-        """Return what the function's own check says against the arguments, "" if nothing; it may raise anything."""
+        """Return why the own check refuses the arguments, "" if it accepts them. It may raise anything."""
         if self.own_check is None:
             return ""
         try:
-            # A statement of the check that fails makes PostgreSQL refuse all others of the transaction around it.
+            # After a failed statement of the check, PostgreSQL would refuse all others of the transaction around it.
             with transaction.atomic() if connection.in_atomic_block else nullcontext():
                 self.own_check(*deepcopy(args), **deepcopy(dict(kwargs)))
         except KeyboardInterrupt:
@@ -156,7 +156,7 @@ def _described(reference: str, error: BaseException) -> str:
 
 
 def _resolved(annotation: Any, scope: dict[str, Any]) -> Any:
-    # One annotation at a time: a name that is imported for the type checker alone must not hide the other types.
+    # One annotation at a time: a name that only the type checker imports must not hide the other types.
     if annotation is inspect.Parameter.empty:
         return annotation
     try:
@@ -190,7 +190,7 @@ def register(reference: Any = None, *, check: Callable[..., object] | None = Non
 
     `@register` names it `module:qualname`, `@register("other.name:func")` gives it that name. `check` is called with a
     job's arguments whenever the job is saved, and raises `ValueError` to refuse them. Returns the function itself.
-    Raises `ImproperlyConfigured` where another function has the name, or where jobs cannot call the function.
+    Raises `ImproperlyConfigured` if another function has the name, or jobs cannot call the function.
     """
     if callable(reference):
         return _register(None, reference, check)
@@ -211,7 +211,7 @@ def _register(
 
 
 def _add(function: Function) -> str:
-    """Add `function` to the registry. Returns why that cannot be, "" where it was added."""
+    """Add `function` to the registry. Returns the reason if it cannot be added, else ""."""
     problem = _problem(function)
     known = _functions.get(function.reference)
     if not problem and known is not None and _origin(known.call) != _origin(function.call):
@@ -222,7 +222,7 @@ def _add(function: Function) -> str:
 
 
 def _problem(function: Function) -> str:
-    """Return why jobs cannot call `function`; "" where they can."""
+    """Return the reason if jobs cannot call `function`, else ""."""
     call = function.call
     if not inspect.isroutine(inspect.unwrap(call)):
         return "is not a function: call it from one, and register that"
@@ -249,7 +249,7 @@ def _parameter_problem(parameter: inspect.Parameter) -> str:
 
 
 def _origin(call: Callable[..., Any]) -> object:
-    # Where it was defined. A module that is imported again defines the same functions in the same places.
+    # A module that is imported again defines the same functions in the same places.
     code = getattr(inspect.unwrap(call), "__code__", None)
     return (code.co_filename, code.co_firstlineno, code.co_qualname) if code else call
 
@@ -257,7 +257,7 @@ def _origin(call: Callable[..., Any]) -> object:
 def lookup(reference: object) -> Function:
     """Return the function registered as `reference`.
 
-    Raises `InvalidFunction` for anything else; nothing is imported to find out.
+    Raises `InvalidFunction` for any other value. Nothing is imported.
     """
     function = _functions.get(reference) if isinstance(reference, str) else None
     if function is None:
@@ -292,7 +292,7 @@ def discover() -> None:
 
 
 def _import(module: str) -> str:
-    """Import a module that a setting names. Returns why that cannot be, "" where it was imported."""
+    """Import a module that a setting names. Returns the reason if it cannot be imported, else ""."""
     try:
         importlib.import_module(module)
     except ModuleNotFoundError as error:
@@ -301,8 +301,8 @@ def _import(module: str) -> str:
 
 
 def _add_named(reference: str) -> str:
-    """Add the function that a setting names. Returns why that cannot be, "" where it is there."""
-    if reference in _functions:  # it registers itself, or comes with Cronzimus
+    """Add the function that a setting names. Returns the reason if it cannot be added, else ""."""
+    if reference in _functions:  # it registers itself, or is built in
         return ""
     try:
         call = resolve(reference)

@@ -1,4 +1,4 @@
-"""Where the values of secrets come from: environment variables and the files of a folder, as SECRETS says."""
+"""The values of secrets, from the environment variables and the folder of files that SECRETS names."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ..core.secrets import NAME, names_in, replaced
 from ..core.values import did_you_mean
 
 MAX_BYTES = 64 * 1024
-"""Bytes of a secret in a file."""
+"""Bytes of a secret in a file, at most."""
 SOURCES = ("env", "env_prefix", "folder")
 """The keys of SECRETS."""
 
 
 class UnknownSecret(InvalidArguments):
-    """The arguments refer to a secret that is not there."""
+    """The arguments refer to a secret that does not exist."""
 
     code = "UNKNOWN_SECRET"
 
@@ -34,7 +34,7 @@ def read(name: str) -> str:
     if value is None:
         value = _from_folder(name)
     if value is None:
-        raise UnknownSecret(f"there is no secret {name!r}: {_looked_at()}")
+        raise UnknownSecret(f"there is no secret {name!r}: {_places()}")
     return value
 
 
@@ -48,13 +48,13 @@ def exists(name: str) -> bool:
 
 
 def resolve(args: list[Any], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any], list[str]]:
-    """Return the arguments with the values in place of references, and the values. Raises `UnknownSecret`."""
+    """Return the arguments with the values of their secrets, and these values. Raises `UnknownSecret`."""
     values = {name: read(name) for name in names_in(args, kwargs)}
     return replaced(args, values.__getitem__), replaced(kwargs, values.__getitem__), list(values.values())
 
 
 def setting_problems(setting: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is wrong with the form of SECRETS. No message shows a value."""
+    """Yield the errors in the form of SECRETS. No message shows a value."""
     for key in setting:
         if key not in SOURCES:
             hint = did_you_mean(str(key), SOURCES) or f"; its keys are {', '.join(SOURCES)}"
@@ -100,7 +100,7 @@ def _from_folder(name: str) -> str | None:
         raise UnknownSecret(f"the secret {name!r} cannot be read from its file: {why}") from None
 
 
-def _looked_at() -> str:
+def _places() -> str:
     setting = conf.SECRETS
     places = []
     if setting.get("env"):
@@ -109,4 +109,4 @@ def _looked_at() -> str:
         places.append(f"those that begin with {prefix}")
     if setting.get("folder"):
         places.append(f"the folder {setting['folder']}")
-    return f"it is neither in {' nor in '.join(places)}" if places else "SECRETS names no place to look at"
+    return f"it is not in {' or in '.join(places)}" if places else "SECRETS names no place for it"

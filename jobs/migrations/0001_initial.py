@@ -421,7 +421,7 @@ class Migration(migrations.Migration):
                 ('next_attempt_at', models.DateTimeField(null=True)),
                 ('attempts', models.PositiveSmallIntegerField(default=0)),
                 ('delivered_at', models.DateTimeField(null=True)),
-                ('response', models.TextField(blank=True, default='', help_text='What the last attempt came to.')),
+                ('response', models.TextField(blank=True, default='', help_text='The answer to the last attempt, or its error.')),
                 ('seconds', models.FloatField(help_text='How long the last attempt took.', null=True)),
                 ('channel', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='deliveries', to='cronzimus.channel')),
                 ('rule', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, to='cronzimus.alertrule')),

@@ -1,4 +1,4 @@
-"""The rows: what people define (`Job`), what happened (`Run`), who made it happen (`Scheduler`), and the rest."""
+"""The tables: definitions (`Job`), the record of runs (`Run`), the processes that run them (`Scheduler`), and more."""
 
 from .alerts import AlertRule, Channel, Delivery, Incident
 from .audit import AuditEvent

@@ -1,4 +1,4 @@
-"""Alerts: incidents, the rules that say who is told of them, the channels, and each delivery."""
+"""Alerts: incidents, the rules that say who is notified, the channels, and each delivery."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ def _choices(names: type[StrEnum]) -> list[tuple[str, str]]:
 
 
 class IncidentQuerySet(models.QuerySet["Incident"]):
-    """Incidents, by whether they are over."""
+    """Queries for incidents."""
 
     def open(self) -> IncidentQuerySet:
-        """Return those that have not recovered, acknowledged or not (index `incident_open`)."""
+        """Return the incidents that have not recovered, acknowledged or not (index `incident_open`)."""
         return self.exclude(state=IncidentState.RECOVERED)
 
 
 class Incident(models.Model):
-    """A streak of unsuccessful runs of one job, or another state of it that people want to know of, until it recovers.
+    """A streak of unsuccessful runs of one job, or another bad state of it, until it recovers.
 
-    It outlives its job. `told` has, by the id of a rule, when the rule last told of it and with which fingerprint.
+    It outlives its job. `told` has, by the id of a rule, the time and fingerprint of the rule's last notification.
     """
 
     job = models.ForeignKey(
@@ -40,7 +40,7 @@ class Incident(models.Model):
     last_run = models.BigIntegerField(null=True)
     last_at = models.DateTimeField()
     count = models.PositiveIntegerField(default=1)
-    # Those of `count` that came before its job was resumed last: `pause_after` does not count them again.
+    # Runs in `count` from before its job was last resumed: `pause_after` does not count them again.
     forgiven = models.PositiveIntegerField(default=0)
     fingerprint = models.CharField(max_length=64, blank=True, default="")
     error = models.TextField(blank=True, default="")
@@ -56,11 +56,11 @@ class Incident(models.Model):
         indexes = (
             models.Index("job", F("opened_at").desc(), name="cronzimus_incident_of_job"),
             models.Index(F("opened_at").desc(), name="cronzimus_incident_newest"),
-            # Read by the pruner. Those that are open have no entry.
+            # Read by the pruner. Open incidents have no entry.
             models.Index("recovered_at", name="cronzimus_incident_over", condition=Q(recovered_at__isnull=False)),
         )
         constraints = (
-            # The last guard of "one per incident"; its index finds the open ones.
+            # The last guard of "one open incident of a kind"; its index finds the open ones.
             models.UniqueConstraint(
                 "job", "kind", name="cronzimus_incident_open", condition=~Q(state=IncidentState.RECOVERED)
             ),
@@ -73,7 +73,7 @@ class Incident(models.Model):
 
 
 class Channel(models.Model):
-    """Where alerts go. `target` is an e-mail address or several, a URL, or an Apprise URL; it may hold a secret."""
+    """A recipient of alerts. `target` has e-mail addresses, a URL, or an Apprise URL; it may hold a secret."""
 
     EMAIL, WEBHOOK, APPRISE = "email", "webhook", "apprise"
 
@@ -94,7 +94,7 @@ class Channel(models.Model):
 
 
 class AlertRule(models.Model):
-    """Who is told of what: events of one job, of the jobs with a tag, or of all jobs, to some channels."""
+    """A rule that sends events of one job, of the jobs with a tag, or of all jobs, to some channels."""
 
     name = models.CharField(max_length=100, unique=True)
     enabled = models.BooleanField(default=True)
@@ -138,15 +138,15 @@ class AlertRule(models.Model):
 
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
-    """Deliveries, by what is to be done with them."""
+    """Queries for deliveries."""
 
     def due(self, now: datetime) -> DeliveryQuerySet:
-        """Return those that are to be tried at `now`, the longest due first (index `delivery_due`)."""
+        """Return the deliveries to attempt at `now`, the longest due first (index `delivery_due`)."""
         return self.filter(state=DeliveryState.PENDING, next_attempt_at__lte=now).order_by("next_attempt_at")
 
 
 class Delivery(models.Model):
-    """One message to one channel: an outbox row, written in the transaction of what it tells of, and its attempts."""
+    """One message to one channel, with its attempts: an outbox row, written in the transaction of its event."""
 
     channel = models.ForeignKey(Channel, models.CASCADE, related_name="deliveries")
     incident = models.ForeignKey(Incident, models.CASCADE, null=True, related_name="deliveries")
@@ -158,7 +158,7 @@ class Delivery(models.Model):
     next_attempt_at = models.DateTimeField(null=True)
     attempts = models.PositiveSmallIntegerField(default=0)
     delivered_at = models.DateTimeField(null=True)
-    response = models.TextField(blank=True, default="", help_text="What the last attempt came to.")
+    response = models.TextField(blank=True, default="", help_text="The answer to the last attempt, or its error.")
     seconds = models.FloatField(null=True, help_text="How long the last attempt took.")
 
     objects = DeliveryQuerySet.as_manager()
@@ -167,7 +167,7 @@ class Delivery(models.Model):
         ordering = ("-id",)
         verbose_name_plural = "deliveries"
         indexes = (
-            # Read by the thread that delivers: those that are done cost nothing.
+            # Read by the thread that delivers. Finished deliveries have no entry.
             models.Index("next_attempt_at", name="cronzimus_delivery_due", condition=Q(state=DeliveryState.PENDING)),
             # Read by the pruner.
             models.Index("created_at", name="cronzimus_delivery_oldest"),

@@ -1,4 +1,4 @@
-"""The audit: what people do, by every door. Rows are added and pruned, and never changed."""
+"""The audit: the actions of people, through every door. Rows are added and pruned, and never changed."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from .fields import ActorField, StoredJSON
 
 
 class AuditEvent(models.Model):
-    """One thing that somebody did. A trigger of the database refuses every UPDATE.
+    """One action of somebody. A trigger of the database refuses every UPDATE.
 
-    The actor is a text: it stays readable when the account is gone. `job_id` is the job that it is about, "" for none;
-    `object_id` names what else it is about: a run, a backfill, a token. `changes` has, by field, the value before and
-    the value after, secrets masked.
+    The actor is a text: it stays readable when the account is gone. `job_id` is the job of the action, "" for none;
+    `object_id` is its other object: a run, a backfill, a token. `changes` has the values before and after, by field,
+    with secrets masked.
     """
 
     at = models.DateTimeField()

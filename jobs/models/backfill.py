@@ -13,8 +13,8 @@ RUNNING, DONE, CANCELLED = "running", "done", "cancelled"
 class Backfill(models.Model):
     """Runs of one job for its fire times from `start` to `end`.
 
-    `queued_until` is the last fire time that was looked at. `only_missing` leaves out the fire times that have a run
-    that succeeded or is active.
+    `queued_until` is the last fire time that was handled. `only_missing` leaves out fire times with a run that
+    succeeded or is active.
     """
 
     job = models.ForeignKey("Job", models.DO_NOTHING, db_constraint=False, db_index=False, related_name="backfills")
@@ -37,7 +37,7 @@ class Backfill(models.Model):
         ordering = ("-id",)
         indexes = (
             models.Index("job", "id", name="cronzimus_backfill_of_job"),
-            # Read by the schedulers: those that have ended cost nothing.
+            # Read by the schedulers. Ended backfills have no entry.
             models.Index("id", name="cronzimus_backfill_running", condition=Q(state=RUNNING)),
         )
         constraints = (

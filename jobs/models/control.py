@@ -1,4 +1,4 @@
-"""The pause of all schedulers."""
+"""The pause of all schedulers, and the time zone data of the fire times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Model fields: JSON that reads damaged columns, and the names of people."""
+"""Model fields: JSON that can read damaged columns, and the names of actors."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ..core.json import parse_stored
 
 
 class StoredJSON(models.JSONField):
-    """A JSON column. Text that is not JSON is read as it is, so that one damaged row stops no query."""
+    """A JSON column. Text that is not JSON is read unchanged, so that one damaged row stops no query."""
 
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
-        """Return the value of the stored JSON, or the stored text where it is not JSON."""
+        """Return the value of the stored JSON, or the stored text if it is not JSON."""
         return parse_stored(value)
 
     def deconstruct(self) -> Any:
@@ -23,7 +23,7 @@ class StoredJSON(models.JSONField):
 
 
 class ActorField(models.CharField):  # type: ignore[type-arg]
-    """The name of who did something, cut to the length of the column: a host's user model may have longer ones."""
+    """The name of an actor, cut to the length of the column: a host's user model may have longer names."""
 
     def __init__(self, **options: Any) -> None:
         """Make a column that holds any e-mail address (RFC 3696, erratum 1690)."""

@@ -27,17 +27,17 @@ SEARCHED = ("id", "name", "func", "description")
 """The fields in which people search for jobs."""
 
 OWNER = re.compile(r'(?:^|(?<=\s))owner:(?:"([^"]*)"|(\S+))')
-"""What a search has for the jobs of an owner: owner:ann, or owner:"Team A"; owner:"" for those of nobody."""
+"""The part of a search that names an owner: owner:ann, owner:"Team A"; owner:"" finds jobs without one."""
 PAUSE_FIELDS = ("paused", "paused_at", "paused_until", "pause_reason", "next_run_time", "updated_at", "version")
 """The fields that `Job.pause` and `Job.resume` change."""
 DEFAULT_QUEUE = "cronzimus"
 """The queue of jobs that Celery workers run, unless a job names another one."""
 KEEP_DAYS = 90
-"""The days for which a job keeps its runs unless it says otherwise: without a limit a history would grow for ever."""
+"""Days for which a job keeps its runs by default: without a limit a history would grow for ever."""
 
 
 class JobQuerySet(models.QuerySet["Job"]):
-    """The questions that the scheduler and the lists ask."""
+    """The queries of the scheduler and of lists."""
 
     def due(self, now: datetime) -> JobQuerySet:
         """Return the jobs with an unclaimed fire time at `now`, the longest due first (index `job_due`)."""
@@ -46,8 +46,8 @@ class JobQuerySet(models.QuerySet["Job"]):
     def with_state(self, now: datetime | Value, *, functions: Collection[str] | None = None) -> JobQuerySet:
         """Annotate each job with its `state` at `now`: the rule of `selectors.states.job_state` in SQL.
 
-        `functions` are the registered ones: a job of any other is broken. Definitions that are broken otherwise, by a
-        damaged trigger or by arguments that do not fit, cannot be told in SQL.
+        A job whose function is not in `functions`, the registered ones, is broken. SQL cannot find definitions that are
+        broken by a damaged trigger or by arguments that do not fit.
         """
         is_broken = Q(next_run_time=None) & ~Q(error="")
         if functions is not None:
@@ -67,9 +67,9 @@ class JobQuerySet(models.QuerySet["Job"]):
         return self.filter(reduce(or_, (Q(HasTag("tags", tag)) for tag in tags))) if tags else self.none()
 
     def search(self, words: str) -> JobQuerySet:
-        """Return the jobs whose id, name, function or description holds `words`, whatever the case.
+        """Return the jobs whose id, name, function or description contains `words`, ignoring case.
 
-        Each `owner:…` in `words` asks for jobs of that owner instead.
+        Each `owner:…` in `words` finds the jobs of that owner instead.
         """
         jobs, words = self.of_owners(words)
         return jobs.containing(words) if words else jobs
@@ -83,15 +83,15 @@ class JobQuerySet(models.QuerySet["Job"]):
         return jobs, OWNER.sub("", words).strip()
 
     def containing(self, words: str) -> JobQuerySet:
-        """Return the jobs whose id, name, function or description holds `words`, whatever the case."""
+        """Return the jobs whose id, name, function or description contains `words`, ignoring case."""
         return self.filter(reduce(or_, (Q(**{f"{name}__has_text": words}) for name in SEARCHED)))
 
 
 class Job(models.Model):
     """A function, its arguments, the trigger that says when to call it, and the policies that say how.
 
-    People write the first fields, the scheduler writes `next_run_time` and those after it. The two parts are written
-    separately, so that an edit never overwrites a claim.
+    People write the first fields; the scheduler writes `next_run_time` and the fields after it. The two parts are
+    written separately, so that an edit never overwrites a claim.
     """
 
     id = models.CharField(

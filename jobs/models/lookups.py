@@ -1,4 +1,4 @@
-"""Conditions that Django's lookups do not have on every database."""
+"""Conditions that Django does not offer on every database."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..db.connections import CASEFOLD
 
 
 class HasTag(models.Func):
-    """Whether a JSON column holds a list with a text in it. A damaged value holds nothing."""
+    """Whether a JSON column is a list that contains a text. A damaged value contains none."""
 
     output_field = models.BooleanField()
     conditional = True
@@ -37,7 +37,7 @@ class HasTag(models.Func):
 
 
 class JSONText(models.Func):
-    """A text under a key of a JSON column; null where there is none, or where the value is damaged."""
+    """The text under a key of a JSON column; null if there is none, or if the value is damaged."""
 
     output_field = models.TextField()
 
@@ -59,7 +59,7 @@ class JSONText(models.Func):
 
 
 class IsAmong(models.Func):
-    """Whether a column of texts has one of many values: as one parameter, of which there may be any number."""
+    """Whether a column of texts has one of any number of values, which are one parameter of the query."""
 
     output_field = models.BooleanField()
     conditional = True
@@ -81,9 +81,9 @@ class IsAmong(models.Func):
 
 
 class HasText(models.Lookup):
-    """Whether a column holds a text, whatever the case of both: `name__has_text="überweisung"`.
+    """Whether a column contains a text, ignoring case: `name__has_text="überweisung"`.
 
-    As `icontains`, but beyond ASCII on SQLite too, whose own LIKE does not fold other letters.
+    As `icontains`, but beyond ASCII on SQLite too, whose LIKE folds only ASCII letters.
     """
 
     lookup_name = "has_text"

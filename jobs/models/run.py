@@ -1,4 +1,4 @@
-"""Runs: the record of what ran, and of what did not and why.
+"""Runs: the record of each fire time, run or not, with the reason.
 
 Docstrings name indexes without their prefix `cronzimus_`.
 """
@@ -20,7 +20,7 @@ from ..core.traces import MAX_LENGTH
 from .fields import ActorField, StoredJSON
 
 DISPATCHED = "celery"
-"""The holder of runs that are on their way to a worker: none has started them, and whoever dies loses none of them."""
+"""The holder of runs in the queues of workers: nobody has started them, so no dead process loses them."""
 
 
 class OneOf(models.Func):
@@ -30,7 +30,7 @@ class OneOf(models.Func):
     template = "%(expressions)s IN (%(values)s)"
 
     def __init__(self, column: str, values: Iterable[StrEnum]) -> None:
-        """Take `column`, and the values of the index's condition."""
+        """Compare `column` with the values of the index's condition."""
         super().__init__(F(column), values=", ".join(repr(value.value) for value in values))
 
 
@@ -70,11 +70,12 @@ class RunQuerySet(models.QuerySet["Run"]):
     def of_status(self, status: str) -> RunQuerySet:
         """Return the runs of one status.
 
-        Nearly all runs have succeeded. They are read from the index of all runs (`run_newest`). The others have indexes
-        without these (`run_by_status`, `run_unsuccessful`, `run_active_of_job`), which cost a successful run nothing.
+        Nearly all runs have succeeded; these are read from the index of all runs (`run_newest`). The others have
+        indexes of their own (`run_by_status`, `run_unsuccessful`, `run_active_of_job`), which cost a successful run
+        nothing.
         """
         if status in ACTIVE:
-            # As a subquery: they are few, and SQLite would otherwise read all runs in the order of the list.
+            # A subquery, because SQLite would otherwise read all runs in the order of the list to find a few.
             return self.filter(pk__in=RunQuerySet(self.model).active().filter(status=status).values("pk"))
         implied = [NoneOf("status", others) for others in (USUAL, NO_FAILURE) if status not in others]
         return self.filter(*implied, status=status)
@@ -96,8 +97,8 @@ class RunQuerySet(models.QuerySet["Run"]):
     def cancel(self, reason: str, now: datetime) -> int:
         """Cancel the active runs, and return how many there were.
 
-        Runs that wait end at once, those in a queue of workers too; a run that a scheduler or a worker holds is ended
-        by it. Lock the runs first: schedulers write many at a time, in an order of their own.
+        Waiting runs end at once, also in a queue of workers; the scheduler or worker that holds a run ends it. Lock the
+        runs first: schedulers write many at a time, in an order of their own.
         """
         waits = Q(status=RunStatus.QUEUED) & (Q(scheduler__isnull=True) | Q(executor=Executor.CELERY))
         held = self.active().filter(~waits, scheduler__isnull=False).update(cancel_requested_at=now, reason=reason)
@@ -108,10 +109,10 @@ class RunQuerySet(models.QuerySet["Run"]):
 class Run(models.Model):
     """The record of one fire time of one job, or of one request of a person.
 
-    It outlives its job and its scheduler: it names both, and neither has to exist. `scheduler` is who holds the run:
-    the scheduler that claimed it, or the worker that started it. `func`, `args` and `kwargs` are what it is called
-    with, even if the job changes. `fire_times` is how many fire times the row stands for: several that were due at once
-    and became one run, or several in a row that did not run.
+    It outlives its job and its scheduler: it names both, and neither has to exist. `scheduler` is the holder of the
+    run: the scheduler that claimed it, or the worker that started it. `func`, `args` and `kwargs` are those of the
+    call, even if the job changes. `fire_times` is the number of fire times for which the row stands: several that were
+    due at once and became one run, or several in a row that did not run.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -149,9 +150,9 @@ class Run(models.Model):
     error = models.TextField(blank=True, default="")
     traceback = models.TextField(blank=True, default="")
     output = models.TextField(blank=True, default="")
-    # How many characters are left out after the head of a long output; null for none. `core.output` has the rules.
+    # Characters left out after the head of a long output; null for none (`core.output`).
     output_omitted = models.PositiveBigIntegerField(null=True)
-    # That of the request that asked for the run (`core.traces`). Null and not "": runs of a schedule then take no room.
+    # Of the request that asked for the run (`core.traces`). Null and not "", so that scheduled runs take no room.
     traceparent = models.CharField(max_length=MAX_LENGTH, null=True)  # noqa: DJ001
 
     objects = RunQuerySet.as_manager()
@@ -161,7 +162,7 @@ class Run(models.Model):
         permissions = (("cancel_run", "Can cancel run"), ("retry_run", "Can retry run"))
         indexes = (
             models.Index(F("scheduled_time").desc(), F("id").desc(), name="cronzimus_run_newest"),
-            # Read by filtered lists. None has an entry for a scheduled run that succeeded.
+            # Read by filtered lists. A scheduled run that succeeded has no entry in any of them.
             models.Index(
                 "status",
                 F("scheduled_time").desc(),
@@ -214,7 +215,7 @@ class Run(models.Model):
             models.Index("backfill", "id", name="cronzimus_run_of_backfill", condition=Q(backfill__isnull=False)),
         )
         constraints = (
-            # The last guard of the promise: a fire time is claimed once, and each attempt is made once.
+            # The last guard of the guarantee: a fire time is claimed once, and each attempt is made once.
             models.UniqueConstraint("job", "scheduled_time", "attempt", name="cronzimus_run_once"),
             models.CheckConstraint(condition=Q(status__in=list(RunStatus)), name="run_status_known"),
             models.CheckConstraint(condition=Q(trigger__in=list(RunTrigger)), name="run_trigger_known"),
@@ -227,17 +228,17 @@ class Run(models.Model):
         )
 
     def __str__(self) -> str:
-        # A damaged row of SQLite may have no scheduled time, and lists show it all the same.
+        # Lists show damaged rows of SQLite, too, which may have no scheduled time.
         return f"{self.job_id} {self.scheduled_time:%Y-%m-%d %H:%M:%S}" if self.scheduled_time else self.job_id
 
     @property
     def worker(self) -> str | None:
-        """The id of the Celery worker that started it; None for runs without one."""
+        """The id of the Celery worker that started the run; None for none."""
         return self.scheduler_id if self.executor == Executor.CELERY and self.started_at else None
 
     @property
     def duration(self) -> timedelta | None:
-        """How long its function took; None if it did not start or has not ended."""
+        """The duration of the call; None if it did not start or has not ended."""
         return duration(self.started_at, self.finished_at)
 
 

@@ -28,23 +28,23 @@ def announce() -> None:
 
 
 class LeaseQuerySet(models.QuerySet[Any]):
-    """The questions about the leases of schedulers, and of workers."""
+    """Queries for the leases of schedulers and workers."""
 
     def alive(self, now: datetime) -> LeaseQuerySet:
-        """Return those that run and hold their lease at `now`."""
+        """Return the rows that run and hold their lease at `now`."""
         return self.filter(stopped_at__isnull=True, lease_until__gt=now)
 
     def dead(self, now: datetime) -> LeaseQuerySet:
-        """Return those that did not stop, and whose lease is over at `now` or longer than any lease can be."""
+        """Return the rows that did not stop, and whose lease is over at `now` or longer than any lease can be."""
         over = Q(lease_until__lte=now) | Q(lease_until__gt=now + FARTHEST)
         return self.filter(over, stopped_at__isnull=True)
 
 
 class SchedulerQuerySet(LeaseQuerySet):
-    """The questions about schedulers."""
+    """Queries for schedulers."""
 
     def with_other_zone_data(self, now: datetime) -> LeaseQuerySet:
-        """Return those alive at `now` whose time zone data differs from this process's: so may their fire times."""
+        """Return schedulers alive at `now` with other time zone data than this process: fire times may differ."""
         return self.alive(now).exclude(zone_data=used_data().version).order_by("pk")
 
 
@@ -71,7 +71,7 @@ class Scheduler(models.Model):
         default_permissions = ("view",)
         ordering = ("-started_at",)
         indexes = (
-            # Read at every heartbeat, to find dead schedulers. Those that stopped have no entry.
+            # Read at every heartbeat, to find dead schedulers. Stopped ones have no entry.
             models.Index(F("lease_until"), name="cronzimus_scheduler_lease", condition=Q(stopped_at__isnull=True)),
         )
 
@@ -79,5 +79,5 @@ class Scheduler(models.Model):
         return self.id
 
     def is_alive(self, now: datetime) -> bool:
-        """Tell whether it holds its lease at `now`, as `LeaseQuerySet.alive` has it of one that has not stopped."""
+        """Tell whether it holds its lease at `now`: the rule of `LeaseQuerySet.alive`, if it has not stopped."""
         return self.lease_until is not None and self.lease_until > now  # None: damaged, on SQLite

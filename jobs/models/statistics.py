@@ -1,4 +1,4 @@
-"""Statistics of runs that outlive them: what was counted stays counted when runs are pruned."""
+"""Statistics of runs, which stay when the runs are pruned."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from .fields import StoredJSON
 
 
 class RunTotal(models.Model):
-    """How many runs of a job ended with a status since the beginning, and how long they took.
+    """The number of runs of a job that ended with a status since the beginning, and their durations.
 
-    `durations` and `delays` are histograms: how many runs fell into each bucket of `core.statistics`.
+    `durations` and `delays` are histograms: the number of runs in each bucket of `core.statistics`.
     """
 
     job_id = models.CharField(max_length=64)
@@ -31,7 +31,7 @@ class RunTotal(models.Model):
 
 
 class RunHour(models.Model):
-    """The same for the fire times of one hour, for charts; hours that are long past are pruned."""
+    """The same numbers for the fire times of one hour, for charts; old hours are pruned."""
 
     job_id = models.CharField(max_length=64)
     hour = models.DateTimeField()
@@ -51,9 +51,9 @@ class RunHour(models.Model):
 
 
 class RollUp(models.Model):
-    """The one row that says which runs are in the statistics: those up to `counted`, but for the `Uncounted` ones.
+    """The one row that says which runs the statistics have: all up to `counted`, except the `Uncounted` ones.
 
-    `seen` is the newest run at the instant `seen_at`: what comes after it may still be part of an open transaction.
+    `seen` is the newest run at the instant `seen_at`: later runs may still be part of an open transaction.
     """
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
@@ -69,7 +69,7 @@ class RollUp(models.Model):
 
 
 class Uncounted(models.Model):
-    """A run that had not ended when the statistics passed it: it is added once it has."""
+    """A run that had not ended when the statistics passed it, and is added once it has."""
 
     run_id = models.BigIntegerField(primary_key=True)
 

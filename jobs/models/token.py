@@ -1,4 +1,4 @@
-"""Tokens: what programs show to the API in place of a person who logs in."""
+"""Tokens, with which programs authenticate at the API."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from .fields import StoredJSON
 class Token(models.Model):
     """A token of a user. It may do what its user may do, within its scopes and tags, until it expires.
 
-    The secret itself is not kept: `digest` is its SHA-256, in hexadecimal digits, and `prefix` its first characters, by
-    which people tell their tokens apart.
+    The secret itself is not stored: `digest` is its SHA-256, in hexadecimal digits, and `prefix` its first characters,
+    by which people tell their tokens apart.
     """
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")

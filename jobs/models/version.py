@@ -1,4 +1,4 @@
-"""Versions: what the definition of a job was before, and who changed it."""
+"""Versions: the earlier definitions of a job, and who changed them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from .fields import ActorField, StoredJSON
 class JobVersion(models.Model):
     """The whole definition of a job after one change. It outlives its job, until `expires_at`.
 
-    `number` is the `version` of the job then. A job that is added again under the same id goes on counting, so that a
-    run's job and version name one definition. `reverted_to` is the version whose definition was taken again.
+    `number` is the `version` of the job at that time. A job that is added again under the same id goes on counting, so
+    that a run's job and version name one definition. `reverted_to` is the version whose definition was restored.
     """
 
     job = models.ForeignKey("Job", models.DO_NOTHING, db_constraint=False, db_index=False, related_name="versions")
@@ -30,7 +30,7 @@ class JobVersion(models.Model):
         ordering = ("job", "-number")
         default_permissions = ()
         indexes = (
-            # Read by the pruner. Versions of jobs that are there have no entry.
+            # Read by the pruner. Versions of existing jobs have no entry.
             models.Index("expires_at", name="cronzimus_version_expiry", condition=Q(expires_at__isnull=False)),
         )
         constraints = (models.UniqueConstraint("job", "number", name="cronzimus_version_once"),)

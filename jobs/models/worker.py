@@ -14,8 +14,8 @@ from .scheduler import LeaseQuerySet
 class Worker(models.Model):
     """One Celery worker of ours. Its hold on the runs that it started counts until `lease_until`.
 
-    `slots` is how many functions it runs at once, 0 once it was told to stop; `ahead` is how many more runs it wants to
-    find in its queues, because the ones that it has end soon.
+    `slots` is the number of functions that it runs at once, 0 once it was told to stop; `ahead` is the number of
+    further runs that it wants in its queues, because its own end soon.
     """
 
     id = models.CharField(primary_key=True, max_length=150)
@@ -35,10 +35,10 @@ class Worker(models.Model):
     objects = LeaseQuerySet.as_manager()
 
     class Meta:
-        default_permissions = ()  # they are shown beside the schedulers
+        default_permissions = ()  # the page of schedulers shows them
         ordering = ("-started_at",)
         indexes = (
-            # Read by schedulers that send runs to workers, for each claim. Those that stopped have no entry.
+            # Read by schedulers that send runs to workers, for each claim. Stopped workers have no entry.
             models.Index(F("lease_until"), name="cronzimus_worker_lease", condition=Q(stopped_at__isnull=True)),
         )
 

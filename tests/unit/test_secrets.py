@@ -109,12 +109,12 @@ def test_a_file_that_is_no_secret_is_named(folder: Path, content: bytes, why: st
 
 
 def test_an_unknown_secret_is_named_with_the_places_that_were_looked_at(folder: Path) -> None:
-    with pytest.raises(UnknownSecret, match=f"there is no secret 'crm': it is neither in the folder {folder}"):
+    with pytest.raises(UnknownSecret, match=f"there is no secret 'crm': it is not in the folder {folder}"):
         secrets.read("crm")
 
 
 def test_without_a_setting_there_are_no_secrets() -> None:
-    with pytest.raises(UnknownSecret, match="SECRETS names no place to look at"):
+    with pytest.raises(UnknownSecret, match="SECRETS names no place for it"):
         secrets.read("HOME")
 
 

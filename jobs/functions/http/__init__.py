@@ -1,6 +1,6 @@
 """HTTP requests of jobs: their arguments, the client, and the guard that keeps them off private networks.
 
-Importing this package alone does not load the HTTP client, which costs 5 MB.
+Importing this package does not load the HTTP client, which costs 5 MB.
 """
 
 

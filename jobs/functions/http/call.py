@@ -1,4 +1,4 @@
-"""The arguments of an HTTP request: they are checked, and turned into the request."""
+"""The arguments of an HTTP request: their validation, and the request made of them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class HttpCall:
     max_redirects: int = 5
 
     def __post_init__(self) -> None:
-        """Check them."""
+        """Check the arguments."""
         problems = [*self._problems()]
         if problems:
             raise ValueError("; ".join(problems))

@@ -1,4 +1,4 @@
-"""One HTTP request and its redirects. `guard` decides where it may go, and for how long."""
+"""One HTTP request and its redirects. `guard` limits their addresses and their time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MAX_READ = 1024 * 1024
 REDIRECTS = (301, 302, 303, 307, 308)
 """The statuses of redirects."""
 HARMLESS_HEADERS = ("accept", "accept-language", "content-type", "user-agent")
-"""The headers that go along on a redirect to another server; any other may be a secret."""
+"""The headers that are sent on after a redirect to another server; any other may be a secret."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ class Response:
 
 
 def parse_target(url: str) -> Url:
-    """Return the parts of `url`. Raises `ValueError` for a URL that no request can be made for."""
+    """Return the parts of `url`. Raises `ValueError` for a URL that cannot be requested."""
     if len(url) > MAX_URL or re.search(r"[\x00-\x20\x7f\\]", url):
         raise ValueError(f"must have at most {MAX_URL:,} characters, and neither blanks nor backslashes")
     server = re.match(r"https?://([^/?#]*)", url, re.IGNORECASE)
@@ -71,7 +71,7 @@ def parse_target(url: str) -> Url:
 
 
 def fetch(request: Request, guard: Guard, *, expected: Container[int], max_redirects: int) -> Response:
-    """Return the answer to `request`, after at most `max_redirects` redirects. An `expected` one is not followed.
+    """Return the answer to `request`, after at most `max_redirects` redirects. An `expected` redirect is not followed.
 
     Nothing is tried again. Raises `RequestFailed`, or its subclass `AddressRefused` or `RequestTimedOut`.
     """

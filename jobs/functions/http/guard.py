@@ -66,12 +66,12 @@ def system_resolver(host: str) -> list[str]:
 
 
 class Guard:
-    """Where one request may go, and until when. Redirects count, and so does every byte of the answer."""
+    """The limits of one request: its addresses, and the time for all redirects and every byte of the answer."""
 
     def __init__(
         self, *, allowed: Iterable[str], timeout: float, clock: Clock, resolver: Resolver = system_resolver
     ) -> None:
-        """Start the time limit of `timeout` seconds. `allowed` are networks that may be reached although not public."""
+        """Start the time limit of `timeout` seconds. `allowed` are private networks that may be reached."""
         self.allowed = [ip_network(network) for network in allowed]
         self.timeout = timeout
         self._clock = clock
@@ -83,7 +83,7 @@ class Guard:
         return self._clock.monotonic() - self._start
 
     def left(self) -> float:
-        """Return the seconds that are left. Raises `TimeoutError` where none are left."""
+        """Return the seconds that are left. Raises `TimeoutError` if none are left."""
         left = self.timeout - self.elapsed()
         if left <= 0:
             raise TimeoutError
@@ -150,7 +150,7 @@ class Guard:
 
 
 class TimedSocket(socket.socket):
-    """A socket whose timeout is the time left until a deadline, whatever number of calls it takes."""
+    """A socket with one deadline for all its calls: the timeout of each is the time left."""
 
     left: Callable[[], float] | None = None
 
@@ -165,7 +165,7 @@ class TimedSocket(socket.socket):
         return super().send(*args)
 
     def sendall(self, *args: Any) -> None:
-        """Send all of it."""
+        """Send all of the data."""
         self._limit()
         super().sendall(*args)
 
