@@ -1,4 +1,4 @@
-"""The backlog: how many jobs and runs wait, and for how long."""
+"""The backlog: the jobs and runs that wait."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from django.db.models.functions import Coalesce
 from ..models import Job, Run
 
 COUNTED = 10_000
-"""Counts stop here: a count of 10,000 means that many or more."""
+"""Counts stop here: 10,000 means "or more"."""
 MAX_OVERDUE = timedelta(seconds=60)
-"""A job that is due for longer without being claimed is overdue: the schedulers do not keep up."""
+"""A job that is due for longer is overdue: the schedulers do not keep up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Queue:
-    """How many wait (at most `COUNTED`), for how many seconds the longest one waits, and how many wait too long."""
+    """The number of waiting jobs or runs (at most `COUNTED`), the longest wait in seconds, and the number overdue."""
 
     number: int
     oldest: float
@@ -26,9 +26,9 @@ class Queue:
 
 
 def due_jobs(now: datetime) -> Queue:
-    """Return how many jobs have a fire time at `now` that nobody has claimed (a range of the index `job_due`)."""
+    """Return the jobs with an unclaimed fire time at `now` (a range of the index `job_due`)."""
     late = Count("next_run_time", filter=Q(next_run_time__lt=now - MAX_OVERDUE))
-    # Nothing but what the index has: no row is read.
+    # Only columns of the index, so that no row is read.
     due = Job.objects.due(now).values("next_run_time")[:COUNTED]
     found = due.aggregate(number=Count("next_run_time"), oldest=Min("next_run_time"), overdue=late)
     return Queue(number=found["number"], oldest=_seconds(now, found["oldest"]), overdue=found["overdue"])
@@ -46,9 +46,9 @@ def waiting_runs(now: datetime) -> Queue:
 
 
 def stuck_runs(now: datetime) -> Queue:
-    """Return the runs that have waited longer than `MAX_OVERDUE` for no reason of their own.
+    """Return the runs that have waited longer than `MAX_OVERDUE` without a reason.
 
-    A run that waits behind another one of its job or of its group has a reason.
+    A run that waits behind another run of its job or of its group has a reason.
     """
     since = Run.objects.waiting().annotate(since=Coalesce("available_at", "queued_at"))
     held = Run.objects.active().filter(scheduler__isnull=False).order_by()

@@ -1,4 +1,4 @@
-"""How many jobs are in which state, how many runs are active, and which schedulers live: one query each."""
+"""Counts of jobs by state and of active runs, and the schedulers that are alive: one query each."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ..models import Control, Job, Run, Scheduler
 from ..models.job import JobQuerySet
 
 FAILURES = (RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.LOST)
-"""Statuses after which an active job counts as failing. A run that a person cancelled is no failure."""
+"""Statuses after which an active job counts as failing. A run that a person cancelled is not a failure."""
 MAX_ROWS = 10_000_000
-"""The last place in a list that a page may begin at: a database takes no number of any size."""
+"""The last offset of a page, because databases limit the size of numbers."""
 DEAD_FOR = timedelta(hours=24)
-"""How long a scheduler that died is shown beside those that live."""
+"""Time for which a dead scheduler is shown beside the living ones."""
 
 
 class Kind(NamedTuple):
-    """Jobs as people count and filter them: those in one of `states` (any, if there are none) that match `also`."""
+    """A kind of jobs that people count and filter: in one of `states` (any, if empty), and matching `also`."""
 
     states: tuple[JobState, ...] = ()
     also: Q = Q()
@@ -45,7 +45,7 @@ KINDS: dict[str, Kind] = {
 }
 """The kinds of jobs by their names. They overlap."""
 COUNTED = {name: kind for name, kind in KINDS.items() if name != "running"}
-"""Those that `job_counts` counts: which jobs are running is known from the active runs."""
+"""The kinds that `job_counts` counts. Running jobs are counted by their active runs."""
 
 
 def known_functions() -> list[str]:
@@ -54,18 +54,18 @@ def known_functions() -> list[str]:
 
 
 def judged(now: datetime) -> JobQuerySet:
-    """Return all jobs with their state at `now`, as far as the database can tell it: see `JobQuerySet.with_state`."""
+    """Return all jobs with their state at `now`, as far as SQL can find it: see `JobQuerySet.with_state`."""
     return Job.objects.with_state(now, functions=known_functions())
 
 
 def jobs_of(kind: str, now: datetime) -> JobQuerySet:
-    """Return the jobs of one of `KINDS`, as they are counted."""
+    """Return the jobs of one of `KINDS`, by the same rule as the counts."""
     return judged(now).filter(KINDS[kind].condition)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobCounts:
-    """How many jobs there are, in all and of each of `COUNTED`."""
+    """The number of jobs, in all and of each kind in `COUNTED`."""
 
     all: int
     active: int
@@ -79,10 +79,10 @@ class JobCounts:
 def job_counts(now: datetime) -> JobCounts:
     """Count the jobs at `now`, in one query.
 
-    Jobs that only a look at their definitions shows to be broken count as what they would be otherwise; lists and
-    filters look (`job_list.in_states`).
+    SQL does not find every broken definition: such jobs count by their other state. Lists and filters read the
+    definitions (`job_list.in_states`).
     """
-    # By groups, not with a filter for each count: the state is one long CASE, and a filter would repeat it.
+    # By groups, not with a filter for each count, which would repeat the long CASE of the state.
     also = {f"is_{name}": ExpressionWrapper(kind.also, BooleanField()) for name, kind in COUNTED.items() if kind.also}
     groups = judged(now).annotate(**also).values("state", *also).annotate(jobs=Count("pk")).order_by()
     found = list(groups)
@@ -100,7 +100,7 @@ def job_counts(now: datetime) -> JobCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunCounts:
-    """How many runs are queued and running, and how many jobs have a running run."""
+    """The numbers of queued runs, of running runs, and of jobs with a running run."""
 
     queued: int
     running: int
@@ -119,11 +119,11 @@ def run_counts() -> RunCounts:
 
 
 def schedulers(now: datetime) -> list[Scheduler]:
-    """Return the schedulers that have not stopped and whose last heartbeat is recent, the living ones first."""
+    """Return the schedulers that have not stopped and have a recent heartbeat, the living ones first."""
     recent = Scheduler.objects.filter(stopped_at__isnull=True, heartbeat_at__gt=now - DEAD_FOR).order_by("id")
     return sorted(recent, key=lambda scheduler: not scheduler.is_alive(now))
 
 
 def all_paused() -> Control | None:
-    """Return who paused all claiming, when and why. None: nobody has."""
+    """Return the pause of all claiming (who, when and why), or None."""
     return Control.objects.filter(pk=1, paused=True).first()

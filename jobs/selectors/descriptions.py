@@ -1,4 +1,4 @@
-"""Descriptions of jobs' definitions for lists, computed once for each definition and not for each row."""
+"""Descriptions of jobs' definitions for lists, computed once for each definition rather than for each row."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from ..models import Job
 from .states import short_form, zone_of
 
 ANY_ANCHOR = datetime(2000, 1, 1, tzinfo=UTC)
-"""An anchor for triggers of which only the form matters."""
+"""An anchor for triggers whose fire times do not matter."""
 EMPTY = "''"
-"""The SQL of a text without characters."""
+"""The SQL of an empty text."""
 SEPARATOR = "\n"
 """Stands between the parts of a definition. JSON in a column has no line breaks."""
 MAX_ARGUMENTS = 8192
-"""Bytes of arguments that lists read. Larger ones are judged when a job is read alone, and when it is due."""
+"""Bytes of arguments that lists read. Larger ones are checked when a job is read alone, and when it is due."""
 MAX_COMPRESSED = 96
 """Bytes of compressed arguments that lists read."""
 MAX_KEY = 256
-"""Characters of a definition that is kept as it is; of a longer one a hash is kept."""
+"""Characters of a definition that is a key itself; the key of a longer one is its hash."""
 MAX_KEPT = 65_536
 """Descriptions that are kept; each takes some 500 bytes."""
 
@@ -42,7 +42,7 @@ class Definition(Func):
     output_field = TextField()
 
     def __init__(self) -> None:
-        """Take the columns of a job."""
+        """Use the columns of a job."""
         super().__init__(*map(F, ("func", "trigger", "args", "kwargs")))
 
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, tuple[Any, ...]]:
@@ -51,9 +51,9 @@ class Definition(Func):
         return _sql(columns, [f"length({column}) <= {MAX_ARGUMENTS}" for column in columns[2:]]), ()
 
     def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, tuple[Any, ...]]:
-        """Return the SQL for PostgreSQL, which tells the stored size of a value without fetching it.
+        """Return the SQL for PostgreSQL, which knows the stored size of a value without fetching it.
 
-        A value that is compressed may be a hundred times as large.
+        A compressed value may be a hundred times as large.
         """
         columns = [compiler.compile(column)[0] for column in self.source_expressions]
         limit = "CASE WHEN pg_column_compression({0}) IS NULL THEN {1} ELSE {2} END"
@@ -72,12 +72,12 @@ def _sql(columns: list[str], are_small: list[str]) -> str:
 
 
 DEFINITION = Definition()
-"""The text that `Descriptions.of` takes."""
+"""The column that `Descriptions.of` takes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """A definition in a list: its trigger's short form, its time zone, and why it cannot run."""
+    """A definition in a list: its trigger's short form, its time zone, and the problem that keeps it from running."""
 
     trigger: str
     zone: ZoneInfo
@@ -85,14 +85,14 @@ class Described:
 
 
 class Descriptions:
-    """Descriptions by definition, each made when it is first looked up, and kept.
+    """A cache of descriptions by definition.
 
-    To build a trigger and check a signature takes a hundred times as long as to find the answer here again. All of them
-    hold for the functions that are registered, and for the time zone of the site: both are in `key`.
+    To build a trigger and check a signature takes a hundred times as long as a lookup here. The descriptions depend on
+    the registered functions and on the time zone of the site: both are in `key`.
     """
 
     def __init__(self, key: object) -> None:
-        """Have none yet."""
+        """Start empty."""
         self.key = key
         self._kept: dict[str | bytes, Described] = {}
 
@@ -109,7 +109,7 @@ class Descriptions:
 
 
 def descriptions() -> Descriptions:
-    """Return the descriptions that hold for the functions registered now, and the site's time zone."""
+    """Return the descriptions for the functions registered now, and for the site's time zone."""
     return _descriptions(frozenset(registry.functions()), settings.TIME_ZONE)
 
 
@@ -119,7 +119,7 @@ def _descriptions(known: frozenset[registry.Function], timezone: str) -> Descrip
 
 
 def words_of(definition: str) -> str:
-    """Return what the trigger of a `DEFINITION` means, without its time zone; the short form of a damaged one."""
+    """Return the trigger of a `DEFINITION` in English, without its time zone; the short form if it is damaged."""
     return _words(definition.split(SEPARATOR)[1], settings.TIME_ZONE)
 
 

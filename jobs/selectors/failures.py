@@ -1,4 +1,4 @@
-"""Runs that failed in the last seven days, by job and kind of error: how many in which time, and whether it is over."""
+"""Runs that failed in the last seven days, grouped by job and kind of error, with counts and state."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ WINDOWS = {
     "1h": timedelta(hours=1), "3h": timedelta(hours=3), "24h": timedelta(hours=24), "3d": timedelta(days=3),
     "7d": timedelta(days=7),
 }  # fmt: skip
-"""The columns of the matrix, by the names that the filter of the list of runs has for them."""
+"""The columns of the matrix, by their names in the filter of the list of runs."""
 DAYS = 7
 LINE = 200
-"""Characters of an error that tell its kind."""
+"""Characters of an error that decide its kind."""
 MOST_KINDS = 5000
-"""Kinds of errors that are read at most, the latest first."""
+"""Kinds of errors that are read, at most, the latest first."""
 VARIABLE = re.compile(r"'[^']*'|\"[^\"]*\"|\b0x[0-9a-fA-F]+\b|\d+")
-"""What differs from one occurrence of an error to the next."""
+"""The parts that differ from one occurrence of an error to the next."""
 
 
 class By(StrEnum):
-    """What failures are grouped by."""
+    """The grouping of failures."""
 
     JOB_ERROR = "job-error"
     ERROR = "error"
@@ -50,12 +50,12 @@ class FailureState(StrEnum):
     RECOVERED = "recovered"
     """Its job has succeeded since."""
     REMOVED = "removed"
-    """Its job is not there any more."""
+    """Its job was removed."""
 
 
 @dataclass(slots=True)
 class Failures:
-    """Failures of one kind. `counts` are those of `WINDOWS`; `days` begin with the earliest of the last seven."""
+    """Failures of one kind: `counts` for each of `WINDOWS`, and `days` for the last seven days, the earliest first."""
 
     key: str
     job_id: str
@@ -72,12 +72,12 @@ class Failures:
 
     @property
     def needle(self) -> str:
-        """The longest part of the error that all of its occurrences have."""
+        """The longest part of the error that is the same in all its occurrences."""
         return max((part.strip() for part in VARIABLE.split(self.error)), key=len, default="")[:80]
 
 
 def failures(now: datetime, by: By = By.JOB_ERROR) -> list[Failures]:
-    """Return the failures of the last seven days, the kind that was seen last first. Three queries."""
+    """Return the failures of the last seven days, the latest kind first. Three queries."""
     groups: dict[str, Failures] = {}
     for row in _rows(now, by):
         job_id = row["job_id"] if by in (By.JOB, By.JOB_ERROR) else ""
@@ -98,7 +98,7 @@ def failures(now: datetime, by: By = By.JOB_ERROR) -> list[Failures]:
 def to_retry(now: datetime, by: By, keys: Iterable[str], most: int) -> list[int]:
     """Return the runs of the kinds `keys` whose fire times have not succeeded since, the newest first; at most `most`.
 
-    Only the last attempt of a fire time counts, and none of it is active.
+    Only the last attempt of a fire time counts, and fire times with an active attempt are left out.
     """
     later = Run.objects.filter(
         job_id=OuterRef("job_id"), scheduled_time=OuterRef("scheduled_time"), attempt__gt=OuterRef("attempt")

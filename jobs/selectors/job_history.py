@@ -1,4 +1,4 @@
-"""What became of the fire times of one job: mark by mark for the last ones, by day for the last months."""
+"""The history of one job's fire times: each of the last ones, and counts by day for the last months."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REASON = 60
 
 
 class Mark(NamedTuple):
-    """A run as charts show it. `seconds` is how long it took, `delay` how long after its fire time it started."""
+    """A run in a chart. `seconds` is its duration, `delay` the seconds from its fire time to its start."""
 
     id: int
     status: str
@@ -54,7 +54,7 @@ def _seconds(since: datetime | None, until: datetime | None) -> float | None:
 
 
 class Usual(NamedTuple):
-    """How long the runs of a job that succeeded took, in seconds. None: none of them did."""
+    """The durations of a job's successful runs, in seconds; None without one."""
 
     median: float | None
     p95: float | None
@@ -62,13 +62,13 @@ class Usual(NamedTuple):
 
 
 def usual(marks: Iterable[Mark]) -> Usual:
-    """Return how long runs usually take."""
+    """Return the usual durations of runs."""
     took = sorted(mark.seconds for mark in marks if mark.seconds is not None and mark.status == RunStatus.SUCCEEDED)
     return Usual(percentile(took, 0.5), percentile(took, 0.95), took[-1] if took else None)
 
 
 def start_delays(marks: Iterable[Mark]) -> list[float]:
-    """Return how long after their fire times the first attempts of scheduled runs started, the shortest first."""
+    """Return the seconds from fire time to start of the first attempts of scheduled runs, the shortest first."""
     return sorted(
         mark.delay
         for mark in marks
@@ -77,7 +77,7 @@ def start_delays(marks: Iterable[Mark]) -> list[float]:
 
 
 def fire_times(marks: Sequence[Mark]) -> list[Mark]:
-    """Return the last attempt of each fire time among `marks`, the newest first. What people ask for is none."""
+    """Return the last attempt of each fire time among `marks`, the newest first. Manual runs have no fire time."""
     by_time: dict[datetime, Mark] = {}
     asked: set[datetime] = set()
     for mark in marks:
@@ -89,7 +89,7 @@ def fire_times(marks: Sequence[Mark]) -> list[Mark]:
 
 @dataclass(slots=True)
 class Counted:
-    """Fire times, or runs, by what became of them."""
+    """Numbers of fire times, or of runs, by outcome."""
 
     succeeded: int = 0
     failed: int = 0
@@ -104,22 +104,22 @@ class Counted:
 
     @property
     def ran(self) -> int:
-        """How many succeeded or failed."""
+        """The number that succeeded or failed."""
         return self.succeeded + self.failed
 
     @property
     def not_run(self) -> int:
-        """How many did not run."""
+        """The number that did not run."""
         return self.missed + self.skipped
 
     @property
     def all(self) -> int:
-        """How many there are."""
+        """The number of all."""
         return self.ran + self.not_run + self.other
 
     @property
     def rate(self) -> float | None:
-        """The share of those that ran that succeeded. None: none ran."""
+        """The share of successes among those that ran; None if none ran."""
         return self.succeeded / self.ran if self.ran else None
 
 
@@ -135,9 +135,9 @@ def counted(marks: Iterable[Mark]) -> Counted:
 
 
 def hours(job_id: str, since: datetime) -> list[tuple[datetime, str, int]]:
-    """Return how many runs of a job ended with which status, by hour (index `run_hour_once`).
+    """Return the ended runs of a job as (hour, status, number) (index `run_hour_once`).
 
-    They come from the statistics, which follow the runs by at most two minutes.
+    They come from the statistics, which lag behind the runs by at most two minutes.
     """
     rows = RunHour.objects.filter(job_id=job_id, hour__gte=since).order_by("hour")
     return list(rows.values_list("hour", "status", "count"))

@@ -1,4 +1,4 @@
-"""The rows of a list of jobs: which jobs, in which parts, and only the columns that a list shows."""
+"""The rows of a list of jobs, read in parts, with only the columns that a list shows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ..models.lookups import IsAmong
 from .descriptions import DEFINITION, descriptions
 
 PART = 1000
-"""Rows that are read at a time. No more are in memory beside what is shown of them."""
+"""Rows that are read at a time. No more are in memory."""
 Row = tuple[str, str, str, str | None, str]
 """The columns of a job in a list, as texts: id, name, definition, next fire time, state."""
 Params = tuple[Any, ...]
@@ -35,12 +35,12 @@ ARRAYS = {
     "sqlite": "CAST(json_group_array(json_array(id, name, definition, next_run_time, state)) AS BLOB)",
     "postgresql": "array_to_json(array_agg(ARRAY[id, name, definition, next_run_time, state]))::text",
 }
-"""Many rows as one text, an array of arrays: row by row, SQLite's driver would let go of the interpreter each time."""
+"""Many rows as one text, an array of arrays: SQLite's driver releases the interpreter's lock for each row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Which jobs are asked for. None means any."""
+    """The filters and the page of a list of jobs. None means any."""
 
     state: str | None = None
     q: str | None = None
@@ -49,24 +49,24 @@ class Wanted:
     limit: int | None = None
     offset: int = 0
     reached: tuple[str, ...] | None = None
-    """Only jobs with one of these tags can be seen."""
+    """Only jobs with one of these tags are visible."""
 
     @property
     def is_cut_by_database(self) -> bool:
-        """Tell whether the database counts and cuts. A state is judged again once the rows are read."""
+        """Tell whether the database counts and cuts the pages. With a state it cannot: some states need the rows."""
         return self.state is None and (self.limit is not None or self.offset > 0)
 
     @property
     def end(self) -> int | None:
-        """Return where the page ends."""
+        """Return the offset at which the page ends."""
         return None if self.limit is None else self.offset + self.limit
 
 
 def read_rows(wanted: Wanted, now: datetime) -> Iterator[tuple[list[Row], Any]]:
     """Yield the rows of the wanted jobs by id, in parts, each with the end of the first pause that it shows.
 
-    Instants come as the database has them. The state is the database's: it is `broken` as well if the description of
-    the definition has a problem.
+    Instants have the form of the database. The state is the database's: a job is `broken` as well if the description of
+    its definition has a problem.
     """
     instant = connection.ops.adapt_datetimefield_value(now)
     sql, params = _statement_of(wanted)
@@ -90,7 +90,7 @@ def read_rows(wanted: Wanted, now: datetime) -> Iterator[tuple[list[Row], Any]]:
 
 
 def count_rows(wanted: Wanted, now: datetime) -> int:
-    """Return how many jobs are wanted, on all pages. Only for pages that the database cuts."""
+    """Return the number of wanted jobs on all pages. Only for pages that the database cuts."""
     return _filtered(wanted, now).count()
 
 
@@ -101,10 +101,10 @@ def wanted_jobs(wanted: Wanted, now: datetime) -> JobQuerySet:
 
 
 def in_states(jobs: JobQuerySet, states: Collection[JobState], now: datetime) -> JobQuerySet:
-    """Narrow `jobs` to those that `job_state` finds in one of `states` at `now`.
+    """Return the jobs among `jobs` whose `job_state` at `now` is one of `states`.
 
-    Unknown functions and pauses are told by the database. Other definitions that are broken are found by reading them,
-    in parts; there are few.
+    The database finds unknown functions and pauses. Other broken definitions are found by reading them, in parts; there
+    are few.
     """
     known = [function.reference for function in registry.functions()]
     judged = jobs.with_state(now, functions=known)
@@ -123,7 +123,7 @@ def _broken_ids(jobs: JobQuerySet) -> list[str]:
 
 
 def _statement_of(wanted: Wanted) -> tuple[str, Params]:
-    # Kept for the few ways in which most requests differ. The texts of clients could be any.
+    # Only statements without clients' texts are cached: those are few, and most requests have one of them.
     is_common = all(text is None for text in (wanted.q, wanted.tag, wanted.owner, wanted.reached))
     kind = replace(wanted, limit=None, offset=0)
     return (_statement if is_common else _statement.__wrapped__)(kind)

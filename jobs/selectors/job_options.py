@@ -1,4 +1,4 @@
-"""What the filters of the list of jobs offer: the tags, functions, triggers, zones, executors and owners in use."""
+"""The options of the filters of the list of jobs: the tags, functions, triggers, zones, executors and owners in use."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ..models import Job
 from ..models.lookups import JSONText
 
 TRIGGER_TYPE, TRIGGER_ZONE = JSONText("trigger", "type"), JSONText("trigger", "timezone")
-"""The type of a job's trigger, and its time zone where it names one."""
+"""The type of a job's trigger, and its time zone if it names one."""
 OFFERED = 200
-"""Values that a filter offers at most; the search finds the others."""
+"""Values that a filter offers, at most; the search finds the others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobOptions:
-    """The values that jobs have, each in the order of the alphabet."""
+    """The values that jobs have, in alphabetical order."""
 
     tags: tuple[str, ...]
     functions: tuple[str, ...]

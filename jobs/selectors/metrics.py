@@ -1,6 +1,6 @@
-"""The figures of /metrics, read from the database at each scrape: right with any number of processes.
+"""The figures of /metrics, read from the database at each scrape, so that they are right for any number of processes.
 
-Runs are counted from the statistics: they do not fall when runs are pruned, and follow the runs by at most two minutes.
+Runs are counted from the statistics, which do not fall when runs are pruned, and lag behind by at most two minutes.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _runs() -> Iterator[Any]:
 
 
 def _cumulative(bounds: Sequence[float], counts: Sequence[int]) -> list[tuple[str, int]]:
-    """Return a histogram as Prometheus has it: each bucket counts those below it too."""
+    """Return a histogram in Prometheus's form: each bucket includes those below it."""
     names, total, shown = [*map(str, bounds), "+Inf"], 0, []
     for index, name in enumerate(names):
         total += counts[index] if index < len(counts) else 0
@@ -147,7 +147,7 @@ def _gauge(name: str, text: str, value: float) -> Any:
 
 
 def _job_series() -> Iterator[str]:
-    """Yield the series by job as text: with 10,000 jobs prometheus-client would take most of a scrape for them."""
+    """Yield the series by job as text: for 10,000 jobs prometheus-client would take most of a scrape."""
     totals = list(RunTotal.objects.order_by("job_id").values_list("job_id", "status", "count", "last_at"))
     known = dict(Job.objects.values_list("id", "last_status"))
     yield from _family(

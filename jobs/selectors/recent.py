@@ -1,4 +1,4 @@
-"""The last runs of jobs: what the bars show, how long a job usually takes, and how long it has been failing."""
+"""The last runs of jobs: bars of runs, usual durations, and streaks of failures."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from .counts import FAILURES
 from .statistics import DID_NOT_RUN, Why, percentile, why_not
 
 SHOWN = 40
-"""Runs of a job that its bars show."""
+"""Runs of a job that are shown as bars."""
 REASON = 30
-"""Characters of a reason that are read: they tell one kind from another."""
+"""Characters of a reason that are read: enough to tell the kinds apart."""
 NOT_RUN = ", ".join(f"'{status}'" for status in DID_NOT_RUN)
 """The statuses of fire times that did not run, as SQL."""
 
 
 class Recent(NamedTuple):
-    """One of the last runs of a job. `seconds` is how long it took; None: it did not start, or has not ended.
+    """One of the last runs of a job. `seconds` is its duration; None if it did not start, or has not ended.
 
-    `started` is there for a run that is going, and the beginning of the `reason` for fire times that did not run.
+    Only running runs have `started`, and only fire times that did not run have `reason`, the beginning of it.
     """
 
     id: int
@@ -58,7 +58,7 @@ def recent_runs(job_ids: Sequence[str], limit: int = SHOWN) -> dict[str, list[Re
 
 
 def _instant(value: Any) -> datetime | None:
-    """Return an instant as the database gives it; None for one that is damaged, as any value of SQLite may be."""
+    """Return an instant of a row; None if it is damaged, as any value of SQLite may be."""
     if value is None or isinstance(value, datetime):
         return value
     try:
@@ -78,7 +78,7 @@ def _statement(job_ids: Sequence[str], limit: int) -> tuple[str, list[Any]]:
             "ORDER BY scheduled_time DESC, attempt DESC LIMIT %s) AS r",
             [list(job_ids), limit],
         )
-    # SQLite has no LATERAL. A cast keeps its driver from parsing the times of thousands of rows.
+    # SQLite has no LATERAL. The cast keeps its driver from parsing the times of thousands of rows.
     names = ", ".join(["(%s)"] * len(job_ids))
     return (
         f"WITH j(id) AS (VALUES {names}) SELECT r.job_id, r.id, r.status, CAST(r.scheduled_time AS TEXT), r.attempt, "  # noqa: S608
@@ -93,23 +93,23 @@ def _statement(job_ids: Sequence[str], limit: int) -> tuple[str, list[Any]]:
 
 @dataclass(frozen=True, slots=True)
 class Usual:
-    """How long the last runs of a job that succeeded took, in seconds. None: none of them did."""
+    """The durations of a job's last successful runs, in seconds; None without one."""
 
     median: float | None
     p95: float | None
 
 
 def usual(runs: Sequence[Recent]) -> Usual:
-    """Return how long `runs` usually take."""
+    """Return the usual durations of `runs`."""
     took = sorted(run.seconds for run in runs if run.seconds is not None and run.status == RunStatus.SUCCEEDED)
     return Usual(percentile(took, 0.5), percentile(took, 0.95))
 
 
 @dataclass(frozen=True, slots=True)
 class Streak:
-    """The fire times in a row that failed, up to the latest: how many, since when, and the run that failed last.
+    """The fire times in a row that failed, up to the latest: their number, the first one, and the last failed run.
 
-    `more` tells that all the runs that were looked at failed, so that there may be more.
+    With `more`, all the runs that were read failed, so that there may be more.
     """
 
     fire_times: int
@@ -119,9 +119,10 @@ class Streak:
 
 
 def streak(runs: Sequence[Recent]) -> Streak | None:
-    """Return the streak that `runs`, the newest first, begin with. None: the latest that ended did not fail.
+    """Return the streak of failures at the beginning of `runs`, the newest first; None if the latest run did not fail.
 
-    The attempts of one fire time count as one. What is active, or did not run, neither ends a streak nor counts.
+    The attempts of one fire time count as one. Active runs, and fire times that did not run, neither end a streak nor
+    count.
     """
     failed: list[Recent] = []
     for run in runs:
@@ -142,7 +143,7 @@ def _streak(failed: list[Recent], *, more: bool) -> Streak | None:
 
 @dataclass(frozen=True, slots=True)
 class Gaps:
-    """How many of the last fire times of a job did not run, of how many, and the reason that most of them have."""
+    """The last fire times of a job that did not run: their number, the number of all, and the most frequent reason."""
 
     number: int
     fire_times: int
@@ -150,7 +151,7 @@ class Gaps:
 
 
 def gaps(runs: Sequence[Recent]) -> Gaps | None:
-    """Return the fire times among `runs` that did not run. None: all ran."""
+    """Return the fire times among `runs` that did not run; None if all ran."""
     reasons: Counter[Why] = Counter()
     fire_times: dict[datetime, int] = {}
     for run in runs:

@@ -1,4 +1,4 @@
-"""What belongs to a run: the other attempts of its fire time, and the runs that failed in the same way."""
+"""The runs related to a run: other attempts of its fire time, and runs that failed in the same way."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ..core.alerts import fingerprint_of
 from ..models import Run
 
 ATTEMPTS = 100
-"""Attempts of a fire time that are read. A job retries at most as often."""
+"""Attempts of a fire time that are read: a job cannot have more."""
 LOOKED_AT = 1000
 """Unsuccessful runs that are compared."""
 WITHIN = timedelta(days=7)
-"""How far back runs are compared."""
+"""Age of the oldest runs that are compared."""
 FIRST_LINE = 200
 """Characters of an error that are compared."""
 
@@ -38,19 +38,19 @@ class Failed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SameError:
-    """The runs of a job that failed in one way, the newest first. `more` tells that there may be more of them."""
+    """The runs of a job that failed in one way, the newest first. With `more` there may be more of them."""
 
     runs: list[Failed]
     more: bool
 
     @property
     def first(self) -> datetime:
-        """When the first of them was due."""
+        """The fire time of the first of them."""
         return self.runs[-1].at
 
 
 def same_error(job_id: str, error: str, now: datetime) -> SameError:
-    """Return the runs of the last seven days that failed as `error` tells (index `run_unsuccessful`).
+    """Return the runs of the last seven days that failed with `error` (index `run_unsuccessful`).
 
     Numbers and quoted texts may differ.
     """

@@ -1,4 +1,4 @@
-"""Pages of runs, and of the audit, by cursor, so that the thousandth costs what the first does."""
+"""Pages of runs, and of the audit, by cursor: the thousandth costs as little as the first."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from django.db.models import Q, QuerySet
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """The instant from which cursors count."""
 MICROSECOND = timedelta(microseconds=1)
-"""What cursors count."""
+"""The unit in which cursors count."""
 CURSOR = re.compile(r"([on])(-?\d{1,18})_(\d{1,18})", re.ASCII)
 """The form of a cursor."""
 
 
 class Cursor(NamedTuple):
-    """A place in a list, newest first: just after the row of this time and id, or just before it (`newer`)."""
+    """A position in a list, newest first: just after the row of this time and id, or just before it (`newer`)."""
 
     newer: bool
     time: datetime
@@ -33,7 +33,7 @@ class Cursor(NamedTuple):
 
 
 def read_cursor(value: str) -> Cursor:
-    """Read a cursor of a link. Raises `ValueError` for anything else."""
+    """Read the cursor of a link. Raises `ValueError` for any other text."""
     try:
         text = urlsafe_b64decode(value.encode() + b"=" * (-len(value) % 4)).decode("ascii")
         match = CURSOR.fullmatch(text)
@@ -45,11 +45,11 @@ def read_cursor(value: str) -> Cursor:
 
 
 FIRST = Cursor(False, datetime.max.replace(tzinfo=UTC), 0)
-"""The place before all rows."""
+"""The position before all rows."""
 
 
 class Page(NamedTuple):
-    """Rows, newest first, and the cursors of the pages on either side (None: there is none)."""
+    """Rows, newest first, and the cursors of the pages on either side, None without one."""
 
     rows: list[tuple[Any, ...]]
     older: Cursor | None
@@ -59,9 +59,9 @@ class Page(NamedTuple):
 def page_of(
     source: QuerySet[Any], fields: Sequence[str], cursor: Cursor | None, limit: int, *, time: str = "scheduled_time"
 ) -> Page:
-    """Return a page of `limit` rows at `cursor`, each the values of `fields`, "id" and the field `time` among them.
+    """Return a page of `limit` rows at `cursor`, with the values of `fields`, which include "id" and the field `time`.
 
-    One row more is read than shown, to know whether there is another page: nothing is counted.
+    One row more than the page has is read, to know without a count whether there is another page.
     """
     backward = cursor is not None and cursor.newer
     order = (time, "id") if backward else (f"-{time}", "-id")
@@ -71,7 +71,7 @@ def page_of(
         rows.reverse()
     at, row_id = fields.index(time), fields.index("id")
     places = [(row[at], row[row_id]) for row in rows if row[at] is not None]
-    if not places:  # none, or on SQLite damaged ones alone: they come before all others, or after them
+    if not places:  # no rows, or only damaged ones of SQLite, which come before all others or after them
         return Page(rows, FIRST if more and cursor is None else None, None)
     older = Cursor(False, *places[-1]) if backward or more else None
     newer = Cursor(True, *places[0]) if (more if backward else cursor) else None

@@ -25,34 +25,34 @@ GROUPS: dict[str, str] = {
     "not_run": "missed or skipped",
     "unsuccessful": "not succeeded",
 }
-"""Names that stand for several statuses, and what they are."""
+"""Names that stand for several statuses, with their meaning."""
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 """The units of lengths of time, in seconds."""
 TERM = re.compile(r'([a-z]+):("[^"]*"|\S+)|"([^"]*)"|(\S+)')
 LENGTH = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)(ms|s|min|m|h|d|w)", re.ASCII)
 COMPARED = re.compile(r"([<>])=?(.*)", re.DOTALL)
 MAX_JOBS = 1000
-"""Jobs whose runs a search finds at most."""
+"""Jobs whose runs a search finds, at most."""
 MAX_ID = 2**63 - 1
-"""The largest id that a database can be asked for."""
+"""The largest id of a database."""
 UNINDEXED_SPAN = timedelta(hours=24)
-"""How far back the runs are read one by one where no index helps."""
+"""Age of the oldest runs that are read one by one if no index helps."""
 
 
 class Took(Func):
-    """How many seconds a run took; null for one that has not ended or did not start."""
+    """The duration of a run in seconds; null if it did not start or has not ended."""
 
     output_field = FloatField()
     template = "EXTRACT(EPOCH FROM cronzimus_run.finished_at - cronzimus_run.started_at)::float"
 
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        """Return the SQL for SQLite. Django's own calls a function of Python for each row."""
+        """Return the SQL for SQLite. Django's own SQL calls a Python function for each row."""
         return "((julianday(cronzimus_run.finished_at) - julianday(cronzimus_run.started_at)) * 86400.0)", ()
 
 
 @dataclass(slots=True)
 class RunSearch:
-    """What a search asks for. `problems` says of each qualifier that is wrong what would be right."""
+    """A parsed search. `problems` has a message for each wrong qualifier."""
 
     words: list[str] = field(default_factory=list)
     jobs: list[str] = field(default_factory=list)
@@ -70,7 +70,7 @@ class RunSearch:
 
     @property
     def reads_rows(self) -> bool:
-        """Whether no index helps: then only runs of the last days are looked at, unless a time or a job is given."""
+        """Whether no index helps: the search is then limited to recent runs, unless it names a time or a job."""
         unindexed = self.host or self.error or self.attempt or self.longer is not None or self.shorter is not None
         return bool(unindexed) and self.since is None and not self.jobs
 
@@ -91,7 +91,7 @@ def parse_search(text: str, now: datetime) -> RunSearch:
 
 
 def narrowed(runs: RunQuerySet, search: RunSearch, now: datetime) -> RunQuerySet:
-    """Return those of `runs` that `search` asks for; none if a part of it is wrong."""
+    """Return the runs among `runs` that match `search`; none if a part of it is wrong."""
     if search.problems:
         return runs.none()
     if search.status:
@@ -130,7 +130,7 @@ def with_status(runs: RunQuerySet, name: str) -> RunQuerySet:
 
 
 def run_number(text: str) -> int | None:
-    """Return the id of a run that `text` may be, None if it is no whole number that a database can be asked for."""
+    """Return `text` as the id of a run; None if it is not a whole number, or too large."""
     number = int(text[:20]) if text.isascii() and text.isdigit() else MAX_ID + 1
     return number if number <= MAX_ID else None
 
@@ -222,4 +222,4 @@ QUALIFIERS: dict[str, Callable[[RunSearch, str, datetime], None]] = {
     "job": _job, "status": _status, "state": _status, "trigger": _trigger, "host": _host, "error": _error,
     "since": _since, "until": _until, "took": _took, "attempt": _attempt,
 }  # fmt: skip
-"""What reads each qualifier; it raises `ValueError`, which says what would be right."""
+"""The parser of each qualifier; it raises `ValueError` with a message for the user."""

@@ -1,4 +1,4 @@
-"""The state of a job, and the short form of its trigger. `JobQuerySet.with_state` is the same rule in SQL."""
+"""The state of a job, and the short form of its trigger. `JobQuerySet.with_state` is the rule of the state in SQL."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from ..models import Job
 
 
 def job_state(job: Job, now: datetime) -> tuple[JobState, str]:
-    """Return the state of a job at `now`, and why it is broken ("" if it is not).
+    """Return the state of a job at `now`, and the reason if it is broken (else "").
 
-    An error that a scheduler wrote when it took the job off its schedule counts until the job is on it again.
+    The error with which a scheduler took the job off its schedule counts until the job is on it again.
     """
     return state_with(job, now, validation.problem(job))
 
 
 def state_with(job: Job, now: datetime, problem: str) -> tuple[JobState, str]:
-    """Return what `job_state` does, for a job whose definition has `problem`, or "" if it has none."""
+    """Return the same as `job_state` for a job whose definition has `problem` ("" for none)."""
     error = problem or (job.error if job.next_run_time is None else "")
     if error:
         return JobState.BROKEN, error

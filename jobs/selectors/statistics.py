@@ -1,7 +1,7 @@
 """Figures for a period of time: runs by status, and the fire times that did not run.
 
-Nearly all runs succeed. Those are counted off the index `run_newest` and never read; the partial index `run_by_status`
-has every run that did not succeed.
+Nearly all runs succeed. They are counted in the index `run_newest` without being read; the partial index
+`run_by_status` has every run that did not succeed.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from .counts import FAILURES
 
 HOUR = timedelta(hours=1)
 SAMPLE = 500
-"""Runs from which the delay of starts is computed."""
+"""Runs from which the delays of starts are computed."""
 DID_NOT_RUN = (RunStatus.MISSED, RunStatus.SKIPPED)
 """The statuses of fire times that did not run."""
 
 
 class Why(StrEnum):
-    """Why a fire time did not run."""
+    """The reason for which a fire time did not run."""
 
     OVERLAP = "overlap"
     """A run of its job was still active."""
@@ -56,7 +56,7 @@ _REASONS = (
 
 @dataclass(slots=True)
 class Bucket:
-    """The runs of a period by status, and how many of its fire times did not run."""
+    """The runs of a period by status, and the number of its fire times that did not run."""
 
     since: datetime
     until: datetime
@@ -65,32 +65,32 @@ class Bucket:
 
     @property
     def failed(self) -> int:
-        """How many runs failed."""
+        """The number of failed runs."""
         return sum(self.by_status[status] for status in FAILURES)
 
     @property
     def succeeded(self) -> int:
-        """How many runs succeeded."""
+        """The number of successful runs."""
         return self.by_status[RunStatus.SUCCEEDED]
 
     @property
     def missed(self) -> int:
-        """How many rows stand for fire times that were seen too late."""
+        """The number of rows for fire times that were seen too late."""
         return self.by_status[RunStatus.MISSED]
 
     @property
     def skipped(self) -> int:
-        """How many rows stand for fire times that were skipped."""
+        """The number of rows for skipped fire times."""
         return self.by_status[RunStatus.SKIPPED]
 
     @property
     def ran(self) -> int:
-        """How many runs there were, without those that stand for fire times that did not run."""
+        """The number of runs, without the rows for fire times that did not run."""
         return sum(self.by_status.values()) - self.missed - self.skipped
 
     @property
     def success_rate(self) -> float | None:
-        """The share of the ended runs that succeeded, from 0 to 1. None: no run has ended."""
+        """The share of the ended runs that succeeded, from 0 to 1; None if no run has ended."""
         ended = self.succeeded + self.failed
         return self.succeeded / ended if ended else None
 
@@ -98,7 +98,7 @@ class Bucket:
 def buckets(until: datetime, length: timedelta, count: int) -> list[Bucket]:
     """Return the runs of the last `count` periods of `length`, a whole number of hours; the last one is not over.
 
-    The periods begin at whole hours of UTC, or at midnight where they are days.
+    The periods begin at whole hours of UTC, or at midnight if they are days.
     """
     end = _ceiling(until, length)
     edges = [end - length * number for number in range(count, -1, -1)]
@@ -123,15 +123,15 @@ def total(parts: Sequence[Bucket]) -> Bucket:
 
 
 def unscheduled(since: datetime, until: datetime) -> int:
-    """Return how many runs people and retries made (index `run_unscheduled`)."""
+    """Return the number of manual runs, retries and runs of backfills (index `run_unscheduled`)."""
     runs = Run.objects.filter(scheduled_time__gte=since, scheduled_time__lt=until)
     return sum(runs.made_by(trigger).count() for trigger in UNSCHEDULED)
 
 
 def start_delays(until: datetime) -> list[float]:
-    """Return how many seconds after their fire times the latest runs before `until` started, the shortest first.
+    """Return the seconds from fire time to start of the latest runs before `until`, the shortest first.
 
-    Only runs of schedules count: nobody waits for a fire time of a manual run or of a retry.
+    Only scheduled runs count: a manual run or a retry has no fire time of its own.
     """
     newest = Run.objects.filter(scheduled_time__lt=until).order_by("-scheduled_time", "-id")
     rows = newest.values_list("scheduled_time", "started_at", "trigger", "attempt")[:SAMPLE]
@@ -144,7 +144,7 @@ def start_delays(until: datetime) -> list[float]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotRun:
-    """Fire times that did not run for one reason: how many, of which jobs (most first), and the latest one."""
+    """Fire times that did not run for one reason: their number, their jobs (most first), and the latest one."""
 
     why: Why
     number: int
@@ -179,18 +179,18 @@ WHY = Case(
     default=Value(Why.CHANGED.value),
     output_field=CharField(),
 )
-"""Why the fire time of a run did not run, in SQL."""
+"""The `Why` of a run, in SQL."""
 
 
 def why_not(status: str, reason: str) -> Why:
-    """Return why the fire time of a run with this status and reason did not run."""
+    """Return the `Why` of a run with this status and reason."""
     if status == RunStatus.MISSED:
         return Why.LATE
     return next((why for why, text in _REASONS if reason.startswith(text)), Why.CHANGED)
 
 
 def percentile(ordered: Sequence[float], share: float) -> float | None:
-    """Return the value below which `share` of the `ordered` values lie. None: there are none."""
+    """Return the value below which `share` of the `ordered` values lie; None for no values."""
     return ordered[min(int(len(ordered) * share), len(ordered) - 1)] if ordered else None
 
 
@@ -222,7 +222,7 @@ def _active(edges: Sequence[datetime]) -> Iterable[tuple[str, datetime, int, int
 
 def _by_hour(runs: QuerySet[Run], edges: Sequence[datetime]) -> Iterable[tuple[str, datetime, int, int]]:
     """Return the numbers of rows and of fire times by status and hour."""
-    # Not TruncHour: on SQLite that is a Python function, called for each row.
+    # Not TruncHour, which on SQLite calls a Python function for each row.
     hour = "substr(scheduled_time, 1, 13)"
     if connection.vendor == "postgresql":
         hour = "to_char(scheduled_time AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24')"

@@ -1,4 +1,4 @@
-"""Counts beside the tabs of a list that is too large to be counted."""
+"""Counts for the tabs of a list that is too large to be counted."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from django.db import connection
 from django.db.models import QuerySet
 
 COUNTED = 10_000
-"""So far rows are counted, and no further."""
+"""Counts stop here."""
 
 
 def capped_counts(lists: Mapping[str, QuerySet[Any]]) -> dict[str, int]:
-    """Return how many rows each of `lists` has, in one query: at most `COUNTED` and one more."""
+    """Return the number of rows in each of `lists`, up to `COUNTED` + 1, in one query."""
     found = dict.fromkeys(lists, 0)
     parts: list[tuple[str, str]] = []
     params: list[Any] = []

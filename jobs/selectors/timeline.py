@@ -1,4 +1,4 @@
-"""What ran, runs and will run in a stretch of time: run by run, or by the hour where there are too many runs."""
+"""The runs and the fire times to come of a period: run by run, or by the hour if there are too many runs."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ MOST_BARS = 2000
 MOST_TO_COME = 200
 """Fire times to come of one job that are drawn."""
 LOOK_BACK = timedelta(hours=6)
-"""How long before the stretch a run may have been due that reaches into it."""
+"""Time before the period in which a run that reaches into it may have been due."""
 
 
 class Bar(NamedTuple):
-    """A run on the timeline. `since` is when it started, or was due if it did not; `until` is None while it runs."""
+    """A run on the timeline. `since` is its start, or else its fire time; `until` is None while it runs."""
 
     id: int
     job_id: str
@@ -36,7 +36,7 @@ class Bar(NamedTuple):
 
 
 def jobs_between(jobs: JobQuerySet, since: datetime, until: datetime) -> JobQuerySet:
-    """Return those of `jobs` that may have run since `since`, or are due before `until`."""
+    """Return the jobs among `jobs` that may have run since `since`, or are due before `until`."""
     active = Run.objects.active().values("job_id")
     return jobs.filter(Q(last_run_at__gte=since) | Q(next_run_time__lt=until) | Q(pk__in=active)).order_by("id")
 
@@ -74,7 +74,7 @@ def _bars(rows: Iterable[tuple[Any, ...]], since: datetime) -> list[Bar]:
 
 
 class Hour(NamedTuple):
-    """How many runs of a job that were due in an hour ended with one status."""
+    """The number of a job's runs that were due in an hour and ended with one status."""
 
     job_id: str
     hour: datetime

@@ -1,4 +1,4 @@
-"""The fire times to come: the next ones, how many there are in each hour of a week, and where many jobs run at once."""
+"""The fire times to come: the next ones, the number in each hour of a week, and the minutes in which many jobs fire."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ DAYS = 7
 HOUR = timedelta(hours=1)
 MICROSECOND = timedelta(microseconds=1)
 OFTEN = 200
-"""A job with more fire times in a week is counted hour by hour, and is no part of a pile-up: it runs at any time."""
+"""Jobs with more fire times in a week are counted by the hour, and do not count for pile-ups: they fire at any time."""
 RARE = 2 * (DAYS + 1)
-"""A job with at most so many fire times in a week is looked at for all of its days."""
+"""Jobs with at most so many fire times in a week are examined for all days of the week."""
 HOURS = 24 * (DAYS + 1)
 """Hours that are counted, from midnight on (UTC)."""
 MANY = 5
-"""Jobs that fire in one minute: from here on they are a pile-up."""
+"""Jobs in one minute that make a pile-up."""
 NEEDED = ("id", "name", "trigger", "anchor", "next_run_time", "max_runs", "claimed_count")
-"""The columns that are read of a job."""
+"""The columns of a job that are read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PileUp:
-    """Jobs that fire in the same minute of a local day: which, on how many days, and the first time."""
+    """Jobs that fire in the same minute of a local day: their ids, the number of days, and the first time."""
 
     jobs: tuple[str, ...]
     days: int
@@ -60,7 +60,7 @@ def jobs_to_come(until: datetime) -> list[Job]:
 
 
 def next_of_each(jobs: Sequence[Job], most: int) -> list[Entry]:
-    """Return the next fire times of the first `most` of `jobs`, which come in their order."""
+    """Return the next fire times of the first `most` of `jobs`, which are in order."""
     found = ((job, _first(job, job.next_run_time)) for job in jobs[:most] if job.next_run_time is not None)
     return [Entry(at=first[0], job=job, zone=first[2].timezone, is_next=True) for job, first in found if first]
 
@@ -86,7 +86,7 @@ def entries(jobs: Sequence[Job], since: datetime, until: datetime, most: int) ->
 
 
 def _first(job: Job, since: datetime) -> tuple[datetime, int, Trigger] | None:
-    """Return the first fire time from `since` on, how many come before it, and the trigger; None for none."""
+    """Return the first fire time from `since` on, the number of earlier ones, and the trigger; None for none."""
     at = job.next_run_time
     try:
         trigger = trigger_of(job)
@@ -104,7 +104,7 @@ def _has_left(job: Job, number: int) -> bool:
 
 
 def hours_of(jobs: Sequence[Job], now: datetime) -> Counter[datetime]:
-    """Return how many fire times there are from `now` on in each hour of the week, by the beginning of the hour."""
+    """Return the number of fire times from `now` on in each hour of the week, by the beginning of the hour."""
     start = _midnight(now)
     totals = [0] * HOURS
     for job, week in _weeks(jobs, start):
@@ -119,7 +119,7 @@ def hours_of(jobs: Sequence[Job], now: datetime) -> Counter[datetime]:
 
 
 def _limited(hours: Sequence[int], left: int) -> list[int]:
-    """Return the numbers of `hours` up to `left` in all."""
+    """Return the numbers of `hours`, cut so that their sum is at most `left`."""
     found = []
     for number in hours:
         found.append(min(number, left))
@@ -128,12 +128,12 @@ def _limited(hours: Sequence[int], left: int) -> list[int]:
 
 
 def pile_ups(jobs: Sequence[Job], now: datetime, zone: ZoneInfo) -> list[PileUp]:
-    """Return where many jobs fire in the same minute of the day, in the clock of `zone`; the largest first."""
+    """Return the minutes of the day, in local time of `zone`, in which many jobs fire; the largest first."""
     start = _midnight(now)
     by_minute: dict[int, set[str]] = defaultdict(set)
     for job, week in _weeks(jobs, start):
         first = int(job.next_run_time.timestamp()) if job.next_run_time else 0
-        # Of jobs that fire every hour, a day tells as much as a week.
+        # For jobs that fire every hour, one day is enough.
         last = None if len(week.times) <= RARE else int((now + timedelta(days=1)).timestamp())
         until = len(week.times) if last is None else bisect_left(week.times, last)
         for instant in week.times[bisect_left(week.times, first) : until]:
@@ -162,7 +162,7 @@ class _Week:
     times: tuple[int, ...]
 
     def after(self, first: datetime, start: datetime, hour: int) -> int:
-        """Return how many fire times of an hour are not before `first`."""
+        """Return the number of fire times of an hour that are not before `first`."""
         end = start + HOUR * (hour + 1) - MICROSECOND
         begin = max(first, start + HOUR * hour)
         return self.trigger.count(begin - MICROSECOND, end) if begin <= end else 0
@@ -180,7 +180,7 @@ def _weeks(jobs: Sequence[Job], start: datetime) -> Iterator[tuple[Job, _Week]]:
 
 @lru_cache(maxsize=4096)
 def _week(trigger_text: str, anchor: datetime, key: str, start: datetime, timezone: str) -> _Week:
-    # Worked out once a day for each trigger: the hours of a week are far more work than the rest of the page.
+    # Computed once a day for each trigger: the hours of a week are far more work than the rest of the page.
     trigger = trigger_from(trigger_text, anchor=anchor, key=key)
     end = start + HOUR * HOURS - MICROSECOND
     if trigger.count(start - MICROSECOND, end) > OFTEN:

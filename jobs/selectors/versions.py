@@ -12,23 +12,23 @@ from ..definitions.validation import DEFINITION_FIELDS, POLICY_FIELDS
 from ..models import Job, JobVersion
 
 FIELDS = (*DEFINITION_FIELDS, "trigger", "paused", *POLICY_FIELDS)
-"""What a version has of a job: all that people write."""
+"""The fields of a job that a version has: all that people can set."""
 
 Definition = dict[str, Any]
 """The values of `FIELDS`."""
 Differences = dict[str, tuple[Any, Any]]
-"""By field, the older value and the newer one; None where a version has no such field."""
+"""The older value and the newer one, by field; None if a version does not have the field."""
 
 
 def whole_definition(job: Job) -> Definition:
-    """Return what people have written of a job."""
+    """Return the definition of a job: all fields that people can set."""
     return {name: getattr(job, name) for name in FIELDS}
 
 
 def versions_of(job_id: str) -> list[JobVersion]:
     """Return the versions of a job, or of one that was removed, the newest first.
 
-    The first is the present definition, also of a job that was changed without the services, as by a fixture.
+    The first is the current definition, even of a job that was changed without the services, as by a fixture.
     """
     found = list(JobVersion.objects.filter(job_id=job_id).order_by("-number"))
     job = Job.objects.filter(pk=job_id).first()

@@ -19,7 +19,7 @@ RECENT = 40
 
 
 def usual_duration(job_id: str) -> float | None:
-    """Return how many seconds the job's recent runs that succeeded took, their median; None if there are none."""
+    """Return the median duration of the job's recent successful runs, in seconds; None without one."""
     rows = (
         Run.objects.filter(job_id=job_id)
         .order_by("-scheduled_time", "-id")
@@ -31,12 +31,12 @@ def usual_duration(job_id: str) -> float | None:
 
 
 def job_warnings(job: Job, now: datetime) -> list[TriggerWarning]:
-    """Return the warnings of a stored job. Its trigger has none where it is damaged, or where nothing is to come."""
+    """Return the warnings of a stored job. A trigger that is damaged, or has no fire time to come, has none."""
     return [*_trigger_warnings(job, now), *secret_warnings(job.args, job.kwargs)]
 
 
 def secret_warnings(args: object, kwargs: object) -> list[TriggerWarning]:
-    """Return warnings of arguments: secrets that are not found, and names that look secret with a plain text."""
+    """Return warnings of arguments: secrets that are not found, and plain texts whose names look secret."""
     found = [
         TriggerWarning(
             WarningCode.UNKNOWN_SECRET,

@@ -1,4 +1,4 @@
-"""Why a fire time of a job ran, or did not: what is on record of it, and what its trigger and its policies say."""
+"""Explain why a job ran, or did not run, at an instant, from its runs, its trigger and its policies."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from .run_history import ATTEMPTS
 MICROSECOND = timedelta(microseconds=1)
 SECOND = timedelta(seconds=1)
 EARLIEST, LATEST = datetime(1, 1, 3, tzinfo=UTC), datetime(9999, 12, 29, tzinfo=UTC)
-"""Instants beyond these are taken for these: there is no room for the fire times around them."""
+"""The bounds of instants: beyond them there is no room for the fire times around an instant."""
 NEARBY = 20
-"""Runs after an instant among which the one is looked for that stands for it."""
+"""Runs after an instant that may stand for it."""
 LONG = ("args", "kwargs", "result", "error", "traceback", "output")
-"""The columns that are left in the database."""
+"""The columns that are not read."""
 _IN_THE_WAY = re.compile(r"run (\d{1,18}) was active")
 
 
@@ -52,15 +52,14 @@ class Answer(StrEnum):
     NO_FIRE_TIME = "no fire time"
     """The trigger does not name it."""
     UNKNOWN = "unknown"
-    """Nothing is on record."""
+    """No run was recorded for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
     """The answer for the instant `at` of a job.
 
-    `runs` are the attempts on record, the first one first. `before` and `after` are the fire times around `at`, as far
-    as the trigger names any.
+    `runs` are its attempts, the first one first. `before` and `after` are the fire times around `at`, if there are any.
     """
 
     answer: Answer

@@ -1,4 +1,4 @@
-"""The Celery workers, and the queues that none of them serves. Without a broker nothing is asked."""
+"""The Celery workers, and the queues that none of them serves. Without a broker there are no queries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..models.job import DEFAULT_QUEUE
 
 
 def running_workers() -> list[Worker]:
-    """Return the workers that have not signed off: they live, or have died."""
+    """Return the workers that have not signed off: they are alive, or died."""
     return list(Worker.objects.filter(stopped_at__isnull=True)) if conf.CELERY_BROKER_URL else []
 
 

@@ -1,4 +1,4 @@
-"""The writes that people ask for, in the admin, over the API or by commands: each is one transaction."""
+"""The writes of people, through the admin, the API or commands. Each is one transaction."""
 
 from .alerts import acknowledge_incident, record_channel, record_rule, send_again, send_test
 from .backfills import cancel_backfill, plan_backfill, start_backfill

@@ -17,7 +17,7 @@ logger = logging.getLogger("cronzimus.services.alerts")
 
 
 def acknowledge_incident(incident_id: int, *, now: datetime, actor: str = "") -> Incident:
-    """Acknowledge an incident: it is not repeated any more. Raises `InvalidRequest` if it is over."""
+    """Acknowledge an incident, which stops its repetition. Raises `InvalidRequest` if it is over."""
     with transaction.atomic():
         incident = alerts.acknowledge(incident_id, actor=actor, now=now)
         changes = {"kind": (None, str(incident.kind))}
@@ -30,18 +30,18 @@ def acknowledge_incident(incident_id: int, *, now: datetime, actor: str = "") ->
 
 
 def record_rule(action: Action, name: str, *, now: datetime, changes: Changes | None = None) -> None:
-    """Put on record that a rule was added, changed or removed. Call it in the transaction that does it."""
+    """Record that a rule was added, changed or removed. Call it in the transaction of the change."""
     record(action, now=now, object_id=name, changes=changes)
 
 
 def record_channel(action: Action, name: str, *, now: datetime, changes: Changes | None = None) -> None:
-    """Put on record that a channel was added, changed or removed; its target may hold a secret, and is masked."""
+    """Record that a channel was added, changed or removed. Its target is masked: it may hold a secret."""
     record(action, now=now, object_id=name, changes=changes, hide=("target", "secret", "previous_secret"))
 
 
 @transaction.atomic
 def send_test(channel: Channel, *, now: datetime) -> Delivery:
-    """Put a message into the outbox that says that it is a test; a scheduler delivers it within seconds."""
+    """Put a test message into the outbox; a scheduler delivers it within seconds."""
     record(Action.TEST_SENT, now=now, object_id=channel.name)
     return outbox.put_test(channel, now=now)
 

@@ -1,4 +1,4 @@
-"""Put on record what people do, in the transaction that does it."""
+"""Record the actions of people, each in its own transaction."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ..core.secrets import MASK, masked
 from ..models import AuditEvent
 
 MAX_TEXT = 10_000
-"""Characters of one text that the record keeps."""
+"""Characters kept of one text."""
 
 Changes = Mapping[str, tuple[Any, Any]]
-"""By field, the value before and the value after."""
+"""The value before and the value after, by field."""
 
 
 def record(
@@ -31,17 +31,16 @@ def record(
     hide: Iterable[str] = (),
     actor: str = "",
 ) -> None:
-    """Put on record that somebody did something. Call it in the transaction of the change.
+    """Record an action. Call it in the transaction of the change.
 
     Args:
-        action: what was done.
-        now: aware; when.
-        job_id: the job that it is about, "" for none.
-        object_id: what else it is about, such as a run.
-        changes: by field, the value before and the value after; None stands for no value. What looks like a secret is
-            masked.
-        hide: the fields whose values are secrets whatever they are called.
-        actor: who did it, where the caller knows it; otherwise the origin's (`core.audit`).
+        action: the action.
+        now: its instant, aware.
+        job_id: its job, "" for none.
+        object_id: its other object, such as a run.
+        changes: the value before and the value after, by field; None stands for no value. Probable secrets are masked.
+            hide: the fields whose values are always masked.
+        actor: the person, if the caller knows it; otherwise that of the origin (`core.audit`).
     """
     origin = current_origin()
     hidden = set(hide)
@@ -64,7 +63,7 @@ def record(
 
 @cache
 def _insert_sql(columns: tuple[str, ...]) -> str:
-    # Plain SQL: Django takes longer to build this statement than the database to carry it out, and each POST has one.
+    # Plain SQL: Django takes longer to build this statement than the database to run it, and each POST has one.
     places = ", ".join(["%s"] * len(columns))
     return f"INSERT INTO {AuditEvent._meta.db_table} ({', '.join(columns)}) VALUES ({places})"  # noqa: S608
 

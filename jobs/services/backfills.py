@@ -1,4 +1,4 @@
-"""Start a backfill, and cancel what is left of it."""
+"""Plan, start and cancel backfills."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ MAX_ACTIVE = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackfillPlan:
-    """The plan of a backfill: the fire times that would run, and how many would be left out."""
+    """The fire times that a backfill would run, and the number that it would leave out."""
 
     fire_times: list[datetime]
     left_out: int
 
 
 def plan_backfill(job_id: str, *, start: datetime, end: datetime, only_missing: bool, now: datetime) -> BackfillPlan:
-    """Return what a backfill of a job would do; nothing is written.
+    """Return the plan of a backfill of a job. Nothing is saved.
 
     Args:
         job_id: the job's id.
@@ -70,8 +70,8 @@ def start_backfill(
 ) -> Backfill:
     """Start a backfill: the schedulers queue its runs, at most `max_active` of them at a time. Return it.
 
-    Raises as `plan_backfill` does, `InvalidRequest` where there is nothing to run, and `InvalidFunction` or
-    `InvalidArguments` where the job could not run.
+    Raises as `plan_backfill` does, `InvalidRequest` if there is nothing to run, and `InvalidFunction` or
+    `InvalidArguments` if the job could not run.
     """
     if not 1 <= max_active <= MAX_ACTIVE:
         raise InvalidRequest(fields={"max_active": f"must be a whole number from 1 to {MAX_ACTIVE}"})
@@ -96,9 +96,9 @@ def start_backfill(
 
 
 def cancel_backfill(backfill_id: int, *, now: datetime, actor: str = "") -> Backfill:
-    """Queue no more runs of a backfill, and cancel those that have not ended; return it.
+    """Stop a backfill from queueing runs, cancel its active runs, and return it.
 
-    Raises `BackfillNotFound`, and `InvalidRequest` where it has ended.
+    Raises `BackfillNotFound`, and `InvalidRequest` if it has ended.
     """
     with transaction.atomic():
         backfill = Backfill.objects.select_for_update().filter(pk=backfill_id).first()

@@ -23,7 +23,7 @@ logger = logging.getLogger("cronzimus.services.control")
 def pause_all(*, now: datetime, actor: str = "", reason: str = "") -> Control:
     """Stop all schedulers from claiming fire times and starting runs, until `resume_all`. Active runs go on.
 
-    If everything is paused already, the first pause stays on record with its reason. Return the record.
+    If everything is paused already, the first pause and its reason stay. Return the row.
     """
     control, _ = _set(paused=True, now=now, actor=actor, reason=reason)
     return control
@@ -33,9 +33,9 @@ def resume_all(*, now: datetime, actor: str = "", missed: Missed | None = None) 
     """Let the schedulers claim again.
 
     Without `missed`, fire times that became due meanwhile are late, and their jobs' policies apply. With it, the fire
-    times that it chooses run, and those of a job that none of them is run for are saved as skipped. A damaged job, and
-    one that could not run, are left to the schedulers, which say what is wrong. Raises `InvalidRequest` for a job with
-    more fire times than a backfill may have.
+    times that it chooses run; if it chooses none of a job, they are saved as skipped. Damaged jobs, and jobs that could
+    not run, are left to the schedulers, which record the error. Raises `InvalidRequest` for a job with more fire times
+    than a backfill may have.
     """
     with transaction.atomic():
         control, was_paused = _set(paused=False, now=now, actor=actor, reason="")
@@ -62,7 +62,7 @@ def _catch_up(job: Job, missed: Missed, now: datetime, actor: str) -> None:
 
 
 def _set(*, paused: bool, now: datetime, actor: str, reason: str) -> tuple[Control, bool]:
-    """Write the pause or its end; return the record, and whether everything was paused before."""
+    """Save the pause or its end; return the row, and whether everything was paused before."""
     with transaction.atomic():
         Control.objects.get_or_create(pk=1)
         control = Control.objects.select_for_update().get(pk=1)

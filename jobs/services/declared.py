@@ -24,11 +24,11 @@ logger = logging.getLogger("cronzimus.services.declared")
 
 @transaction.atomic
 def sync_declared_jobs(declarations: Iterable[Mapping[str, Any]], *, now: datetime) -> None:
-    """Make the jobs that conf.JOBS declares: add new ones, and change those whose declaration has changed.
+    """Add the jobs that conf.JOBS declares, and change those whose declaration has changed.
 
-    A job whose declaration is the one that it was last made from stays as people have edited, paused or let it run.
-    Otherwise the fields that the declaration names are set. A field that it no longer names gets its default again,
-    unless somebody has edited it since. A job whose time has passed is completed, with a warning.
+    A job whose declaration has not changed stays as people have left it. Otherwise the fields that the declaration
+    names are set. A field that it no longer names gets its default again, unless somebody has edited it since. A job
+    whose time has passed is completed, with a warning.
 
     Raises a subclass of `InvalidRequest` that names every bad field of every declaration, with its place in the list;
     nothing is changed then.
@@ -68,7 +68,7 @@ def _sync_declared_job(declaration: dict[str, Any], now: datetime) -> None:
             named = {name: declaration[name] for name in declaration if name != "id"}
             job = update_job(job.id, _defaults_again(job, declaration, now) | named, now=now, allow_past=True)
     except JobExists:
-        return  # another scheduler that starts at the same time was first
+        return  # another scheduler that starts at the same time has added it
     Job.objects.filter(pk=job.pk).update(declaration=declaration)
     if job.next_run_time is None and not job.paused and is_over(job, now):
         logger.warning(
@@ -88,7 +88,7 @@ def _defaults_again(job: Job, declaration: Mapping[str, Any], now: datetime) -> 
     try:
         made = validation.clean_job({name: before[name] for name in dropped}, now=now, job=job)
     except CronzimusError:
-        return {}  # the last declaration is not valid any more, so nobody can tell what was edited
+        return {}  # the last declaration is no longer valid, so edits cannot be found
     return {name: defaults[name] for name in dropped if is_same(getattr(job, name), made[name])}
 
 

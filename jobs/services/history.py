@@ -1,4 +1,4 @@
-"""Each change of a job on record: the version with its whole definition, and the entry of the audit."""
+"""The record of each change of a job: a version with its whole definition, and an entry in the audit."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from . import audit
 
 
 def first_version(job: Job, *, now: datetime) -> int:
-    """Keep the definition of a new job, and return the version that it has.
+    """Save the definition of a new job as a version, and return the version's number.
 
     It is 1, or one more than the last version of a job that had the id before. Call it in the transaction that adds the
-    job, before the job's row is written.
+    job, before the job's row is saved.
     """
     number = _insert(job.pk, None, whole_definition(job), at=now, origin=current_origin(), action=Action.JOB_ADDED)
     if number > 1:
@@ -31,7 +31,7 @@ def first_version(job: Job, *, now: datetime) -> int:
 
 
 def record_added(job: Job, *, now: datetime) -> None:
-    """Put on record that a job was added, with what it has beside the defaults."""
+    """Record that a job was added, with its values other than the defaults."""
     defaults = _defaults()
     changes = {name: (None, value) for name, value in whole_definition(job).items() if value != defaults[name]}
     audit.record(Action.JOB_ADDED, now=now, job_id=job.pk, changes=changes)
@@ -47,19 +47,19 @@ def record_change(
     more: audit.Changes | None = None,
     actor: str = "",
 ) -> None:
-    """Keep the definition of a changed job as the version that it has now, and put the change on record.
+    """Save the definition of a changed job as its current version, and record the change.
 
     Args:
-        job: as it is stored now.
-        before: its definition before the change.
-        now: aware.
-        action: what was done.
-        reverted_to: the version whose definition it was given, if it was.
-        more: further changes to put on record, by field: the value before and the value after.
-        actor: who did it, where the caller knows it.
+            job: the job, as it is stored after the change.
+            before: its definition before the change.
+            now: aware.
+            action: the action.
+            reverted_to: the version whose definition was restored, if one was.
+            more: further changes to record, by field: the value before and the value after.
+            actor: the person, if the caller knows it.
     """
     origin = current_origin()
-    # A job that no service has written, such as one of a fixture, has no version on record yet.
+    # A job that no service has saved, such as one of a fixture, has no version yet.
     _insert(job.pk, job.version - 1, before, at=job.created_at or now, origin=Origin(), action=Action.JOB_ADDED)
     after = whole_definition(job)
     who = Origin(actor=actor or origin.actor, door=origin.door)
@@ -72,7 +72,7 @@ def record_change(
 
 
 def record_removed(job_id: str, before: Mapping[str, Any], *, now: datetime) -> None:
-    """Put on record that a job was removed. Its versions are kept as long as the entry of the audit is."""
+    """Record that a job was removed. Its versions are kept as long as the entry of the audit."""
     expires_at = now + timedelta(days=conf.AUDIT_DAYS)
     JobVersion.objects.filter(job_id=job_id).update(expires_at=expires_at)
     defaults = _defaults()
@@ -95,7 +95,7 @@ def _insert(
     action: Action,
     reverted_to: int | None = None,
 ) -> int:
-    """Insert a version and return its number; with a `number` that is taken, what is there stays."""
+    """Insert a version and return its number. A version that has the `number` already stays."""
     values: dict[str, Any] = {
         "at": connection.ops.adapt_datetimefield_value(at), "actor": origin.actor[:254], "door": origin.door.value,
         "action": action.value, "reverted_to": reverted_to, "definition": json.dumps(definition, default=str),

@@ -1,4 +1,4 @@
-"""Do the work of a request once, however often the client sends it."""
+"""Do the work of a request once, even if the client sends it again."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ..core.exceptions import CronzimusError
 from ..models import IdempotencyKey
 
 KEY_LIFETIME = timedelta(hours=24)
-"""How long an answer is kept for a repeated request."""
+"""Time for which an answer is kept for a repeated request."""
 BATCH = 100
-"""Expired keys that are deleted, at most, when a new one is written."""
+"""Expired keys that are deleted, at most, when a new one is saved."""
 
 Answer = dict[str, Any]
 """The body of an answer."""
@@ -29,7 +29,7 @@ class IdempotencyKeyReused(CronzimusError):
 def once(key: str, *, actor: str, digest: str, now: datetime, work: Callable[[], Answer]) -> tuple[Answer, bool]:
     """Do `work`, and return its answer and False; or the answer that `actor` got with `key` before, and True.
 
-    `digest` stands for the request. The key is written in the transaction of the work: if the work raises, nothing is
+    `digest` identifies the request. The key is saved in the transaction of the work: if the work raises, nothing is
     kept, and a request that waits for the same key does it. Raises `IdempotencyKeyReused` if `key` came with another
     request before.
     """
@@ -45,7 +45,7 @@ def once(key: str, *, actor: str, digest: str, now: datetime, work: Callable[[],
 
 
 def _take(key: str, actor: str, digest: str, now: datetime) -> IdempotencyKey | None:
-    """Write the key and return None, or return its row if another request has done the work."""
+    """Save the key and return None, or return its row if another request has done the work."""
     try:
         with transaction.atomic():
             # On PostgreSQL this waits for the end of a transaction that writes the same key. On SQLite the outer

@@ -25,11 +25,11 @@ from .schedule import anchor_at, first_fire_time, has_runs_left, next_after
 logger = logging.getLogger("cronzimus.services.jobs")
 
 UNIQUE_VIOLATION = "23505"
-"""PostgreSQL's code where a row has the key of another one (its manual, appendix A)."""
+"""PostgreSQL's error code for a key that another row has (its manual, appendix A)."""
 KEY_TAKEN = ("SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE")
-"""SQLite's names of the same."""
+"""SQLite's names of the same error."""
 Check = Callable[[int], None]
-"""Takes the version of a job, locked and about to be changed, and raises if it must not be."""
+"""Takes the version of a locked job before a change, and raises if the job must not be changed."""
 MENDING = {"func", "args", "kwargs", "max_runs"}
 """The fields, beside the trigger, whose change can put a job back on its schedule."""
 
@@ -37,7 +37,7 @@ MENDING = {"func", "args", "kwargs", "max_runs"}
 def add_job(body: Mapping[str, Any], *, now: datetime, allow_past: bool = False) -> Job:
     """Add the job that `body` defines, flat as in the contract, and return it.
 
-    With `allow_past` its time may have passed: then it is completed from the start. Raises a subclass of
+    With `allow_past` its time may have passed; the job is then completed at once. Raises a subclass of
     `InvalidRequest` that names every bad field, or `JobExists`.
     """
     cleaned = validation.clean_job(body, now=now, allow_past=allow_past)
@@ -70,10 +70,10 @@ def update_job(
 ) -> Job:
     """Change the fields that `body` names, and return the job. Only another trigger and a pause change the schedule.
 
-    Fire times that are due and not claimed are saved as skipped where the trigger changes, or the job is paused. With
-    `allow_past` the time of the new trigger may have passed: then the job is completed. `reverted_to` is the version
-    whose definition `body` is, for the record. Raises `JobNotFound`, a subclass of `InvalidRequest` that names every
-    bad field, and what `check` raises.
+    Fire times that are due and not claimed are saved as skipped if the trigger changes, or the job is paused. With
+    `allow_past` the time of the new trigger may have passed; the job is then completed. `reverted_to`, for the record,
+    is the version whose definition `body` is. Raises `JobNotFound`, a subclass of `InvalidRequest` that names every
+    bad field, and the errors of `check`.
     """
     with transaction.atomic():
         job = locked_job(job_id)
@@ -101,9 +101,9 @@ def update_job(
 
 
 def remove_job(job_id: str, *, now: datetime, check: Check | None = None) -> None:
-    """Remove a job. Its runs stay on record; those that no scheduler has taken are cancelled.
+    """Remove a job. Its runs stay; those that no scheduler has taken are cancelled.
 
-    Fire times that are due and not claimed are saved as skipped. Raises `JobNotFound`, and what `check` raises.
+    Fire times that are due and not claimed are saved as skipped. Raises `JobNotFound`, and the errors of `check`.
     """
     with transaction.atomic():
         job = locked_job(job_id)
@@ -112,7 +112,7 @@ def remove_job(job_id: str, *, now: datetime, check: Check | None = None) -> Non
         save_skipped(skip_due(job, now, what="removed"))
         history.record_removed(job_id, whole_definition(job), now=now)
         job.delete()
-        # Active as well: SQLite then finds them among the active runs, and not among all runs of the job.
+        # With `active`, SQLite looks for them among the active runs, and not among all runs of the job.
         Run.objects.active().waiting().filter(job_id=job_id).order_by().update(
             status=RunStatus.CANCELLED, reason="its job was removed", finished_at=now
         )
@@ -161,17 +161,17 @@ def job_not_found(job_id: str) -> JobNotFound:
 
 
 def _is_taken(error: IntegrityError) -> bool:
-    """Tell whether the database refused a row because another one has its key, and not for a wrong value."""
+    """Tell whether the database refused a row because another one has its key."""
     cause = error.__cause__
     return getattr(cause, "sqlstate", None) == UNIQUE_VIOLATION or getattr(cause, "sqlite_errorname", None) in KEY_TAKEN
 
 
 def _reschedule(job: Job, names: Collection[str], now: datetime, allow_past: bool) -> list[str]:
-    """Set when a job is due next where a change of the fields `names` asks for it; return the fields that this sets."""
+    """Set the next fire time of a job if a change of the fields `names` affects it; return the fields set."""
     if "paused" not in names:
         return _follow(job, names, now, allow_past)
     if job.paused:
-        job.paused = False  # as it was, so that an earlier pause until an instant counts from its start
+        job.paused = False  # as before, so that an earlier pause until an instant counts from its start
         job.pause(now)
     else:
         job.resume(now, next_run_time=None)

@@ -1,4 +1,4 @@
-"""Run fire times that fell into a pause."""
+"""Run the fire times of a pause."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .backfills import plan_backfill, start_backfill
 def run_missed(job: Job, after: datetime, *, missed: Missed, now: datetime, actor: str) -> Backfill | None:
     """Start a backfill of the fire times after the aware `after` and up to `now` that `missed` chooses.
 
-    A fire time that has succeeded already, or is running, is left out. Return None if there is nothing to run. Raises
+    Fire times with a run that succeeded or is active are left out. Return None if there is nothing to run. Raises
     `InvalidRequest` for too many fire times, and `InvalidFunction` or `InvalidArguments` if the job could not run.
     """
     if missed is Missed.NONE:

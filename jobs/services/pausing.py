@@ -1,4 +1,4 @@
-"""Stop and restart the trigger of one job, and leave out its next fire time."""
+"""Stop and restart the trigger of one job, and skip its next fire time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def pause_job(job_id: str, *, now: datetime, until: datetime | None = None) -> J
     """Stop a job's trigger, for good or `until` an instant, and return the job. Its active runs go on.
 
     Fire times that are due and not claimed are saved as skipped. A paused job stays paused, until the instant that was
-    given last. Raises `JobNotFound`, and `InvalidRequest` if `until` is not in the future.
+    given last. Raises `JobNotFound`, and `InvalidRequest` if `until` does not lie in the future.
     """
     if until is not None and until <= now:
         raise InvalidRequest(fields={"until": "lies in the past"})
@@ -34,7 +34,7 @@ def pause_job(job_id: str, *, now: datetime, until: datetime | None = None) -> J
         before, definition = (job.paused, job.paused_until), whole_definition(job)
         if before != (until is None, until):
             save_skipped(skip_due(job, now, what="paused"))
-            # A job that is paused until an instant is due after it like any other: nobody has to wake it up.
+            # The end of a pause needs no action: the job is simply due after it.
             job.pause(now, until=until, next_run_time=None if until is None else next_after(job, until))
             job.save(update_fields=PAUSE_FIELDS)
             until_when = {} if until == before[1] else {"paused_until": (before[1], until)}
@@ -46,7 +46,7 @@ def pause_job(job_id: str, *, now: datetime, until: datetime | None = None) -> J
 def resume_job(job_id: str, *, now: datetime) -> Job:
     """Restart a paused job's trigger from `now`, and return the job. Fire times during the pause do not run.
 
-    For `pause_after`, what failed before counts no more.
+    Failures before the resume no longer count for `pause_after`.
     A job that is not paused stays as it is. Raises `JobNotFound`, and `InvalidTrigger` if its row is damaged.
     """
     job, _ = resume_with(job_id, missed=Missed.NONE, now=now)
@@ -75,7 +75,7 @@ def resume_with(job_id: str, *, missed: Missed, now: datetime, actor: str = "") 
 
 
 def skip_next(job_id: str, *, now: datetime, actor: str = "") -> Job:
-    """Leave out the next fire time of a job, save a skipped run for it, and return the job.
+    """Skip the next fire time of a job, save a skipped run for it, and return the job.
 
     Raises `JobNotFound`, and `InvalidRequest` if the job has no fire time to come.
     """

@@ -14,9 +14,9 @@ from ..core.roles import ROLES, permissions_of
 
 
 def make_roles(sender: Any, *, using: str = DEFAULT_DB_ALIAS, apps: Any = installed_apps, **kwargs: Any) -> None:
-    """Make the group of each role that does not exist yet (a receiver of `post_migrate`).
+    """Make the missing groups of the roles (a receiver of `post_migrate`).
 
-    A group that exists keeps the permissions that it has: people may have changed them.
+    A group that exists keeps its permissions: people may have changed them.
     """
     if using != DEFAULT_DB_ALIAS or not _are_migrated(apps, sender.label):
         return
@@ -32,7 +32,7 @@ def make_roles(sender: Any, *, using: str = DEFAULT_DB_ALIAS, apps: Any = instal
 
 
 def _are_migrated(apps: Any, label: str) -> bool:
-    """Tell whether the tables are there: `migrate … zero` sends the signal too."""
+    """Tell whether the tables exist: `migrate … zero` sends the signal too."""
     try:
         apps.get_model("auth", "Group"), apps.get_model(label, "Token")
     except LookupError:

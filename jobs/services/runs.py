@@ -33,9 +33,9 @@ def run_job(
 ) -> Run:
     """Queue a run of a job, paused or not, and return it. `args` and `kwargs` replace the job's own.
 
-    `traceparent` is that of the request that asks for it (`core.traces`).
+    `traceparent` comes from the request (`core.traces`).
 
-    It starts at once, or when fewer than `max_instances` runs of the job are active. Raises `JobNotFound`, and
+    The run starts as soon as fewer than `max_instances` runs of the job are active. Raises `JobNotFound`, and
     `InvalidFunction` or `InvalidArguments` if it could not run.
     """
     with transaction.atomic():
@@ -58,10 +58,10 @@ def run_job(
 
 
 def cancel_run(run_id: int, *, now: datetime, actor: str = "") -> Run:
-    """Cancel a run, and return it: one that waits ends at once, one that a scheduler holds as its executor can end it.
+    """Cancel a run, and return it. A waiting run ends at once.
 
-    A process is stopped. A thread cannot be: its function sees `RunContext.cancelled`, if it looks. Raises
-    `RunNotFound`, and `RunFinished` if the run has ended.
+    A run in a process is stopped. One in a thread cannot be stopped: its function has to look at
+    `RunContext.cancelled`. Raises `RunNotFound`, and `RunFinished` if the run has ended.
     """
     with transaction.atomic():
         run = _found(Run.objects.select_for_update(), run_id)
@@ -78,15 +78,15 @@ def cancel_run(run_id: int, *, now: datetime, actor: str = "") -> Run:
 def retry_run(run_id: int, *, now: datetime, actor: str = "", traceparent: str | None = None) -> Run:
     """Queue one more attempt of a run that has ended, with its arguments, and return it.
 
-    A run whose scheduled time is damaged is tried again as a run of this instant. Raises `RunNotFound`, and `RunActive`
-    if the run, or another attempt of its fire time, has not ended.
+    If the scheduled time is damaged, the attempt is for this instant. Raises `RunNotFound`, and `RunActive` if the run,
+    or another attempt of its fire time, has not ended.
     """
     with transaction.atomic():
         run = _found(Run.objects.all(), run_id)
         at = now if run.scheduled_time is None else run.scheduled_time
         attempts = Run.objects.filter(job_id=run.job_id, scheduled_time=at).order_by("attempt")
-        # All attempts are locked in one order, so that of two requests for a fire time one waits for the other. Then
-        # they are read again: PostgreSQL's first statement does not see the attempt that the other one has added.
+        # All attempts are locked in one order, so that one of two requests for a fire time waits for the other. Then
+        # they are read again: PostgreSQL's first statement does not see the attempt that the other request has added.
         list(attempts.select_for_update().values_list("pk"))
         numbers = [0]
         for attempt in attempts:
@@ -117,8 +117,8 @@ def _found(runs: QuerySet[Run], run_id: int) -> Run:
 
 
 def _free_instant(job: Job, now: datetime) -> datetime:
-    # Two people may ask within one microsecond; under the job's lock the next free instant stays free. A fire time that
-    # is still to be claimed is not free: its own run could not be written beside this one.
+    # Two people may ask within one microsecond; under the job's lock the next free instant stays free. An unclaimed
+    # fire time is not free: its own run could not be saved beside this one.
     while _is_due_at(job, now) or Run.objects.filter(job_id=job.id, scheduled_time=now).exists():
         now += timedelta(microseconds=1)
     return now

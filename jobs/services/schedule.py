@@ -1,4 +1,4 @@
-"""When a job is due next: by its trigger, by its pause, by its runs on record and by how many it may have."""
+"""The next fire time of a job, from its trigger, its pause, its earlier runs and its `max_runs`."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def has_runs_left(job: Job) -> bool:
 
 
 def next_after(job: Job, instant: datetime) -> datetime | None:
-    """Return the first fire time after `instant` that is not on record yet; a skipped one is.
+    """Return the first fire time after `instant` that has no run yet, not even a skipped one.
 
-    Raises `InvalidTrigger` where the job's row is damaged.
+    Raises `InvalidTrigger` if the job's row is damaged.
     """
     if not has_runs_left(job):
         return None
@@ -34,14 +34,14 @@ def next_after(job: Job, instant: datetime) -> datetime | None:
 
 def first_fire_time(job: Job, now: datetime) -> datetime | None:
     """Return the first fire time of a trigger that the job got at `now`."""
-    # A date that was accepted although it has just gone by is due at once.
+    # A date that was accepted although it has just passed is due at once.
     return next_after(job, BEFORE_ALL if job.trigger["type"] == "date" else now)
 
 
 def anchor_at(now: datetime) -> datetime:
     """Return the anchor of a trigger that a job gets at `now`.
 
-    Whole seconds: fire times are easier to read, and every database stores them exactly.
+    It has whole seconds: fire times are easier to read, and every database stores them exactly.
     """
     return now.replace(microsecond=0)
 

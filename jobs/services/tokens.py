@@ -1,4 +1,4 @@
-"""Make tokens, find the token of a secret, and note when it was used."""
+"""Make tokens, find the token of a secret, and record its use."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from .audit import record
 logger = logging.getLogger("cronzimus.services.tokens")
 
 PREFIX = "czm_"
-"""How every secret begins, so that scanners for leaked secrets find it."""
+"""The prefix of every secret, by which scanners for leaked secrets find it."""
 SHOWN = 12
-"""Characters of a secret that are kept, by which people tell their tokens apart."""
+"""Characters of a secret that are stored, by which people tell their tokens apart."""
 SECRET = re.compile(r"czm_[A-Za-z0-9_-]{43}", re.ASCII)
 """The form of a secret: 32 random bytes in Base64."""
 USE_NOTED = timedelta(minutes=1)
-"""The last use of a token is written at most once in this time."""
+"""Shortest time between two updates of a token's last use."""
 
 
 def create_token(
@@ -39,10 +39,10 @@ def create_token(
     tags: Iterable[str] = (),
     expires_at: datetime | None = None,
 ) -> tuple[Token, str]:
-    """Make a token of `user`; return its row and its secret, which is kept nowhere.
+    """Make a token of `user`; return its row and its secret, which is not stored.
 
-    It may do what its user may do, within `scopes` (default: all). With `tags` it reaches only the jobs that have one
-    of them.
+    It has the permissions of its user, within `scopes` (default: all). With `tags` it reaches only the jobs that have
+    one of them.
     """
     secret = PREFIX + secrets.token_urlsafe(32)
     with transaction.atomic():
@@ -64,7 +64,7 @@ def create_token(
 
 
 def revoke_token(token: Token, *, now: datetime) -> None:
-    """Delete a token: its secret opens nothing any more."""
+    """Delete a token, whose secret is then worthless."""
     with transaction.atomic():
         changes = {"user": (token.user.get_username(), None), "name": (token.name, None)}
         record(Action.TOKEN_REVOKED, now=now, object_id=f"{token.prefix}…", changes=changes)
@@ -75,8 +75,8 @@ def revoke_token(token: Token, *, now: datetime) -> None:
 def find_token(secret: str, *, now: datetime) -> Token | None:
     """Return the valid token of `secret`, with its user; None if there is none.
 
-    A wrong secret costs the same work as a right one: one hash, and one look into one index. The index holds hashes, so
-    the time of the look tells nothing about the secrets.
+    A wrong secret costs the same work as a right one: one hash, and one lookup in an index. The index holds hashes, so
+    the time of the lookup reveals nothing about the secrets.
     """
     if not SECRET.fullmatch(secret):
         return None
@@ -88,12 +88,12 @@ def find_token(secret: str, *, now: datetime) -> Token | None:
 
 
 def shown(secret: str) -> str:
-    """Return what logs may show of a secret: its first characters, and nothing of a text that is not one of ours."""
+    """Return the first characters of a secret, for logs; "" for a text that is not a secret of ours."""
     return f"{secret[:SHOWN]}…" if SECRET.fullmatch(secret) else ""
 
 
 def digest_of(secret: str) -> str:
-    """Return what is kept of a secret. One hash is enough: nobody can guess 256 random bits."""
+    """Return the stored digest of a secret. One hash is enough: nobody can guess 256 random bits."""
     return sha256(secret.encode()).hexdigest()
 
 
@@ -105,5 +105,5 @@ def _note_use(token: Token, now: datetime) -> None:
     try:
         with transaction.atomic():
             Token.objects.filter(unnoted, pk=token.pk).update(last_used_at=now)
-    except DatabaseError:  # a request that only reads must not fail because nothing can be written
+    except DatabaseError:  # a read must not fail because the database refuses writes
         logger.debug("the use of token %s… could not be noted", token.prefix, exc_info=True)

@@ -1,4 +1,4 @@
-"""Go back to a version of a job's definition."""
+"""Restore a version of a job's definition."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from .jobs import Check, add_job, update_job
 
 
 def revert_job(job_id: str, number: int, *, now: datetime, check: Check | None = None) -> Job:
-    """Give a job the definition of its version `number` again, as a new version, and return the job.
+    """Restore the definition that a job had as version `number`, as a new version, and return the job.
 
-    Whether it is paused stays as it is. A job that was removed is added again, paused. Its time may have passed: then
-    it is completed. Raises `VersionNotFound`, a subclass of `InvalidRequest` where the definition is not valid any
-    more, and what `check` raises.
+    A pause stays as it is. A removed job is added again, paused. If its time has passed, it is completed. Raises
+    `VersionNotFound`, a subclass of `InvalidRequest` if the definition is no longer valid, and the errors of `check`.
     """
     kept = version_of(job_id, number).definition
     body: dict[str, Any] = {name: kept[name] for name in FIELDS if name in kept and name != "paused"}

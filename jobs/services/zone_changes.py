@@ -1,4 +1,4 @@
-"""Compute next fire times again when the site's time zone, or the time zone data, has changed."""
+"""Recompute next fire times after a change of the site's time zone or of the time zone data."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from .schedule import first_fire_time
 logger = logging.getLogger("cronzimus.services.zone_changes")
 
 BATCH = 500
-"""Jobs that one transaction looks at."""
+"""Jobs of one transaction."""
 
 
 def follow_time_zones(*, now: datetime) -> int:
     """Move the next fire times that were computed with another `TIME_ZONE` or other time zone data.
 
-    Call it when a scheduler starts. A fire time that is due already stays due: it was right when it came. Return how
-    many moved; 0 where nothing has changed since the last call.
+    Call it when a scheduler starts. A fire time that is due already stays due: it was right when it came. Return the
+    number of moved fire times, 0 if nothing has changed since the last call.
     """
     zone, data = settings.TIME_ZONE, used_data().version
     control, _ = Control.objects.get_or_create(pk=1, defaults={"time_zone": zone, "zone_data": data})
     before = (control.time_zone, control.zone_data)
     if before == (zone, data):
         return 0
-    # "" is a database that no scheduler has run on: the processes that saved the jobs computed their fire times.
+    # "" means that no scheduler has run on this database: the processes that saved the jobs computed the fire times.
     moved = _move_all(now) if before != ("", "") else 0
     Control.objects.filter(pk=1).update(time_zone=zone, zone_data=data)
     if before != ("", ""):
