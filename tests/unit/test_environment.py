@@ -33,11 +33,26 @@ def test_another_wrong_url_is_not_shown_either(url: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        *(("sqlite://", "names no file"), ("sqlite:///", "names no file"), ("sqlite:///:memory:", "names no file")),
+        *(("sqlite://db.sqlite3", "write three slashes"), ("sqlite://srv/db.sqlite3", "write three slashes")),
+        *((f"postgresql://user:{HIDDEN}@host", "names no database"), ("postgresql://host:5432/", "names no database")),
+    ],
+)
+def test_a_url_that_names_no_database_is_refused(url: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as refused:
+        env.is_database_url(url)
+    assert HIDDEN not in str(refused.value)
+
+
+@pytest.mark.parametrize(
     "url",
     [
         "postgresql://user:p%2Fw%23x%40y@host:5432/name",
         "postgresql://user@host/name?sslmode=require",
         "postgresql://%2Fvar%2Frun%2Fpostgresql/name",
+        "postgresql://?service=cronzimus",
         "sqlite:////srv/people@example.com/db.sqlite3",
     ],
 )
