@@ -266,7 +266,9 @@ def is_database_url(value: str) -> None:
         # Such a database lives in the memory of one process: no other would see its jobs.
         raise ValueError("names no file: write three slashes and a file, such as sqlite:///db.sqlite3.")
     if scheme != "sqlite" and not parts.path.strip("/") and "service=" not in parts.query:
-        raise ValueError("names no database: write its name behind the host, postgresql://user:password@host:5432/name.")
+        raise ValueError(
+            "names no database: write its name behind the host, postgresql://user:password@host:5432/name."
+        )
 
 
 def is_broker_url(value: str) -> None:

@@ -48,8 +48,10 @@ def load(references: Sequence[str]) -> list[Listener]:
 def _checked(listener: Any) -> Listener:
     if not callable(listener):
         raise ValueError("is not a function")
-    if inspect.iscoroutinefunction(listener):
+    if inspect.iscoroutinefunction(listener) or inspect.isasyncgenfunction(listener):
         raise ValueError("is async: a listener must be a plain function")
+    if inspect.isgeneratorfunction(listener):
+        raise ValueError("is a generator: calling it would do nothing")
     try:
         inspect.signature(listener).bind(None)
     except (TypeError, ValueError) as error:
@@ -116,6 +118,8 @@ def _call(listener: Listener, event: Any) -> None:
         listener(event)
     except BaseException:
         name = getattr(listener, "__qualname__", listener)
-        logger.exception("listener %s raised on %s", name, event, extra={"action": "listener_failed"})
+        # An event's own text does not say what it is (APScheduler 3.11).
+        message, kind = "listener %s raised on %s with code %s", type(event).__name__
+        logger.exception(message, name, kind, getattr(event, "code", ""), extra={"action": "listener_failed"})
     finally:
         tidy_connections(before)

@@ -206,9 +206,46 @@ class _OutputHandler(logging.Handler):
                 self.handleError(record)
 
 
+class _Guard:
+    """Puts back the standard streams and the log handler that a function has replaced and left so.
+
+    All threads see what one puts in their place, which a function may do for a while (`contextlib.redirect_stdout`).
+    So the streams are put back when every run has ended that may have done it.
+    """
+
+    def __init__(self, streams: tuple[Any, Any], handler: logging.Handler) -> None:
+        self._streams = streams
+        self._handler = handler
+        self._active: set[Output] = set()
+        self._suspects: set[Output] | None = None
+        self._lock = threading.Lock()
+
+    def began(self, output: Output) -> None:
+        root = logging.getLogger()
+        with self._lock:
+            self._active.add(output)
+            if self._handler not in root.handlers:
+                root.addHandler(self._handler)
+
+    def ended(self, output: Output) -> None:
+        with self._lock:
+            self._active.discard(output)
+            if (sys.stdout, sys.stderr) == self._streams:
+                self._suspects = None
+                return
+            self._suspects = self._active & (self._active if self._suspects is None else self._suspects)
+            if not self._suspects:
+                sys.stdout, sys.stderr = self._streams
+                self._suspects = None
+
+
+_guard: _Guard | None = None
+
+
 @contextmanager
 def capturing() -> Iterator[None]:
     """Within this context `captured` works: the standard streams, the root logger and new threads know the runs."""
+    global _guard
     streams = sys.stdout, sys.stderr
     handler = _OutputHandler()
     handler.setFormatter(logging.Formatter("{levelname} {name}: {message}", style="{"))
@@ -217,10 +254,12 @@ def capturing() -> Iterator[None]:
     context = log_context.asking(_run_of_line)
     with context, _threads_carry_output(), _records_are_masked(), open(os.devnull, "w") as nowhere:
         # A stream is None where the process was started without it.
-        sys.stdout, sys.stderr = (_Stream(stream or nowhere) for stream in streams)
+        sys.stdout, sys.stderr = ours = _Stream(streams[0] or nowhere), _Stream(streams[1] or nowhere)
+        _guard = _Guard(ours, handler)
         try:
             yield
         finally:
+            _guard = None
             sys.stdout, sys.stderr = streams
             root.removeHandler(handler)
 
@@ -234,12 +273,16 @@ def _run_of_line() -> dict[str, object]:
 @contextmanager
 def captured(run: HeldRun | None = None) -> Iterator[Output]:
     """Keep what is printed and logged in this thread, and in those that it starts, in the `Output` returned."""
-    output = Output(run)
+    output, guard = Output(run), _guard
     token = _current.set(output)
+    if guard is not None:
+        guard.began(output)
     try:
         yield output
     finally:
         _current.reset(token)
+        if guard is not None:
+            guard.ended(output)
 
 
 @contextmanager

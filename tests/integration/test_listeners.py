@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -25,6 +26,11 @@ def hear(event: Any) -> None:
 
 
 async def hear_async(event: Any) -> None: ...
+
+
+def generate(event: Any) -> Iterator[Any]:
+    """Yield the event."""
+    yield event
 
 
 def deaf() -> None: ...
@@ -62,6 +68,7 @@ def test_listeners_are_loaded_by_their_names() -> None:
         (f"{__name__}:heer", "has no 'heer'; did you mean 'hear'?"),
         (f"{__name__}:not_callable", "is not a function"),
         (f"{__name__}:hear_async", "is async: a listener must be a plain function"),
+        (f"{__name__}:generate", "is a generator: calling it would do nothing"),
         (f"{__name__}:deaf", "must take one argument, the event"),
     ],
 )

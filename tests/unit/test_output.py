@@ -193,6 +193,45 @@ def test_what_others_made_of_threads_meanwhile_stays(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_streams_that_a_function_replaced_are_put_back_when_its_run_has_ended(name: str) -> None:
+    with capturing():
+        with captured():
+            setattr(sys, name, io.StringIO())
+        with captured() as output:
+            print("next", file=getattr(sys, name))
+    assert output.stored().text == "next\n"
+
+
+def test_streams_are_not_put_back_while_a_run_may_still_need_its_own() -> None:
+    own = io.StringIO()
+    with capturing():
+        with captured():
+            with captured():
+                sys.stdout = own  # from this run or from the one around it: nobody can tell
+            print("own")
+            with captured():
+                print("own too")
+        with captured() as output:
+            print("next")
+    assert (own.getvalue(), output.stored().text) == ("own\nown too\n", "next\n")
+
+
+def test_a_log_handler_that_a_function_removed_is_put_back() -> None:
+    root = logging.getLogger()
+    handlers = root.handlers[:]
+    with capturing():
+        try:
+            with captured():
+                root.handlers = []
+            with captured() as output:
+                logger.warning("next")
+        finally:
+            root.handlers = [*handlers, *root.handlers]
+    assert output.stored().text == "WARNING job.test: next\n"
+    assert root.handlers == handlers
+
+
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
 def test_a_run_may_print_where_the_process_has_no_standard_streams(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(sys, name, None)
     with capturing():
