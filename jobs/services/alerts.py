@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import transaction
@@ -10,7 +11,7 @@ from django.db import transaction
 from .. import alerts
 from ..alerts import outbox
 from ..core.audit import Action
-from ..models import Channel, Delivery, Incident
+from ..models import AlertRule, Channel, Delivery, Incident
 from .audit import Changes, record
 
 logger = logging.getLogger("cronzimus.services.alerts")
@@ -37,6 +38,26 @@ def record_rule(action: Action, name: str, *, now: datetime, changes: Changes | 
 def record_channel(action: Action, name: str, *, now: datetime, changes: Changes | None = None) -> None:
     """Record that a channel was added, changed or removed. Its target is masked: it may hold a secret."""
     record(action, now=now, object_id=name, changes=changes, hide=("target", "secret", "previous_secret"))
+
+
+@transaction.atomic
+def save_mail_rule(
+    name: str, *, tag: str, events: Sequence[str], recipients: str, now: datetime, changes: Changes
+) -> AlertRule:
+    """Make or change the rule `name`, which mails `recipients` about the jobs with `tag`, and its channel `name`.
+
+    Whatever else people have set on the rule stays. `changes` are for the record.
+    """
+    channel, is_new = Channel.objects.get_or_create(name=name, defaults={"kind": Channel.EMAIL, "target": recipients})
+    if is_new or channel.target != recipients:
+        channel.target = recipients
+        channel.save(update_fields=["target"])
+        action = Action.CHANNEL_ADDED if is_new else Action.CHANNEL_UPDATED
+        record_channel(action, name, now=now, changes={"target": (None, recipients)})
+    rule, is_new = AlertRule.objects.update_or_create(name=name, defaults={"tag": tag, "events": list(events)})
+    rule.channels.add(channel)
+    record_rule(Action.RULE_ADDED if is_new else Action.RULE_UPDATED, name, now=now, changes=changes)
+    return rule
 
 
 @transaction.atomic

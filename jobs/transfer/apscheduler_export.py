@@ -22,9 +22,15 @@ FORMAT = "apscheduler 3 jobs, 1"
 
 def export(scheduler: Any) -> dict[str, Any]:
     """Return the jobs of `scheduler` as what JSON can hold."""
-    scheduler = getattr(scheduler, "scheduler", scheduler)  # Flask-APScheduler wraps one
+    from apscheduler.schedulers.background import BackgroundScheduler
+    from apscheduler.schedulers.base import BaseScheduler
+
+    if not isinstance(scheduler, BaseScheduler):
+        scheduler = scheduler.scheduler  # Flask-APScheduler wraps one
     if scheduler.state == 0:
-        scheduler.start(paused=True)  # a scheduler reads its stores once it has started
+        # A scheduler reads its stores once it has started. `start` of the other classes blocks, or wants an event loop.
+        kind = BackgroundScheduler if isinstance(scheduler, BackgroundScheduler) else BaseScheduler
+        kind.start(scheduler, paused=True)
     return {"format": FORMAT, "jobs": [_job(job) for job in scheduler.get_jobs()]}
 
 
@@ -33,9 +39,9 @@ def _job(job: Any) -> dict[str, Any]:
         "id": job.id,
         "name": job.name,
         "func": job.func_ref,
-        "args": _plain(list(job.args)),
-        "kwargs": _plain(dict(job.kwargs)),
-        "trigger": _trigger(job.trigger),
+        "args": to_json(list(job.args)),
+        "kwargs": to_json(dict(job.kwargs)),
+        "trigger": trigger_as_json(job.trigger),
         "executor": job.executor,
         "misfire_grace_time": job.misfire_grace_time,
         "coalesce": job.coalesce,
@@ -44,7 +50,8 @@ def _job(job: Any) -> dict[str, Any]:
     }
 
 
-def _trigger(trigger: Any) -> dict[str, Any]:
+def trigger_as_json(trigger: Any) -> dict[str, Any]:
+    """Return a trigger by its type and its fields."""
     kind = type(trigger).__name__
     shown: dict[str, Any] = {"type": kind}
     if kind == "CronTrigger":
@@ -58,7 +65,7 @@ def _trigger(trigger: Any) -> dict[str, Any]:
             shown[name] = getattr(trigger, name)
         shown["time"] = trigger._time.isoformat()
     elif hasattr(trigger, "triggers"):
-        shown["triggers"] = [_trigger(part) for part in trigger.triggers]
+        shown["triggers"] = [trigger_as_json(part) for part in trigger.triggers]
     for name in ("start_date", "end_date"):
         value = getattr(trigger, name, None)
         if value is not None:
@@ -70,7 +77,7 @@ def _trigger(trigger: Any) -> dict[str, Any]:
     return shown
 
 
-def _plain(value: Any) -> Any:
+def to_json(value: Any) -> Any:
     """Return `value` where JSON can hold it, and {"repr": …} where it cannot."""
     try:
         json.dumps(value, allow_nan=False)

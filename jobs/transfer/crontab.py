@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.triggers.crontab import parse_crontab
+from .mail_rules import is_address, mail_rule
 from .report import Entry, Ids, Import, without_empty
 
 ALIASES = {
@@ -18,8 +19,12 @@ ALIASES = {
 }  # fmt: skip
 _ASSIGNMENT = re.compile(r"""\s*(?P<quote>["']?)(?P<name>[A-Za-z_]\w*)(?P=quote)\s*=\s*(?P<value>.*?)\s*""")
 _SCHEDULE = re.compile(r"\s*(?P<when>@\w+|(?:\S+\s+){4}\S+)\s+(?P<rest>\S.*)")
+_COMMAND = re.compile(r"(?P<line>(?:\\.|[^%\\]|\\$)*)(?:%(?P<input>.*))?")
 WRAPPERS = ("sudo", "nice", "ionice", "env", "exec", "time", "test", "nohup")
-SPECIAL = ("MAILTO", "MAILFROM", "CRON_TZ", "TZ", "SHELL")
+ELSEWHERE = (
+    "cron starts a command in the home folder of its user, with PATH=/usr/bin:/bin: here it starts in the scheduler's "
+    "folder and environment, unless the job's cwd and env say otherwise"
+)
 
 
 @dataclass(slots=True)
@@ -29,7 +34,10 @@ class _Reader:
     system: bool
     ids: Ids = field(default_factory=Ids)
     environment: dict[str, str] = field(default_factory=dict)
-    special: dict[str, str] = field(default_factory=dict)
+    zone: str = ""
+    shell: str = ""
+    rule: dict[str, Any] | None = None
+    """The alert rule that tells the address of MAILTO of failures."""
 
     def read(self, number: int, line: str) -> Entry | None:
         """Return what a line is; None for a blank line or a comment."""
@@ -38,68 +46,89 @@ class _Reader:
         entry = Entry(source=f"line {number}", text=line.strip())
         assignment = _ASSIGNMENT.fullmatch(line)
         if assignment:
-            self._assign(assignment["name"], _unquoted(assignment["value"]), entry)
+            entry.notes.append(self._assign(assignment["name"], _unquoted(assignment["value"])))
         else:
             self._schedule(line, entry)
         return entry
 
-    def _assign(self, name: str, value: str, entry: Entry) -> None:
-        if name not in SPECIAL:
-            self.environment[name] = value
-            entry.notes.append(f"{name} is in the environment of the commands below")
-            return
-        self.special[name] = value
-        if name in ("CRON_TZ", "TZ"):
-            entry.notes.append(f"the jobs below have the time zone {value}")
-        elif name == "SHELL":
-            entry.notes.append(f"the commands below run in {value}")
-        elif name == "MAILTO" and value:
-            entry.notes.append(f"cron mailed all output to {value}: make an alert rule with this address for failures")
-        else:
-            entry.notes.append("Cronzimus sends no mail for output: it is kept with the run")
+    def _assign(self, name: str, value: str) -> str:
+        """Take an assignment, and return what the report says of it."""
+        if name == "MAILTO":
+            return self._mail_to(value)
+        if name == "MAILFROM":
+            return "alerts have the sender of DEFAULT_FROM_EMAIL"
+        if name == "CRON_TZ":
+            self.zone = value
+            return f"the jobs below have the time zone {value}"
+        if name == "SHELL":
+            self.shell = value
+            return f"the commands below run in {value}"
+        self.environment[name] = value
+        if name == "TZ":
+            return "TZ is in the environment of the commands below: as in cron, it does not change when they start"
+        if name == "HOME":
+            return "HOME is in the environment of the commands below, and the folder in which they start"
+        return f"{name} is in the environment of the commands below"
+
+    def _mail_to(self, value: str) -> str:
+        addresses = [one for one in value.replace(",", " ").split() if one]
+        self.rule = None
+        if not addresses:
+            return "cron mailed nothing: what the commands below print is kept with their runs"
+        if not all(map(is_address, addresses)):
+            return (
+                f"cron mailed all output to {value}, which is not an e-mail address: make an alert rule for the "
+                "commands below"
+            )
+        self.rule = mail_rule(addresses)
+        return (
+            f"the alert rule {self.rule['name']!r} mails failures of the commands below; what they print is kept with "
+            "their runs (cron mailed all of it)"
+        )
 
     def _schedule(self, line: str, entry: Entry) -> None:
+        if line.lstrip().startswith("-"):  # as in cronie's crontab(5)
+            line = line.lstrip()[1:]
+            entry.notes.append("the leading '-' kept the command out of the system's log: it has no meaning here")
         found = _SCHEDULE.fullmatch(line)
         if found is None:
-            entry.problem = "is not a crontab line: five fields and a command are expected"
+            entry.refuse("is not a crontab line: five fields and a command are expected")
             return
         when, command = found["when"], found["rest"]
-        if when == "@reboot":
+        if when.lower() == "@reboot":
             entry.problem = "@reboot has no fire time: let the service manager start it, for example a systemd unit"
             return
         if when.startswith("@") and when.lower() not in ALIASES:
-            entry.problem = f"{when} is not a schedule of crontab(5)"
+            entry.refuse(f"{when} is not a schedule of crontab(5)")
             return
         if self.system:
-            user, _, command = command.partition(" ")
-            if not command.strip():
-                entry.problem = "has no command: a line of a system crontab has a user before it"
+            user, command = [*command.split(maxsplit=1), ""][:2]
+            if not command:
+                entry.refuse("has no command: a line of a system crontab has a user before it")
                 return
             entry.notes.append(f"ran as {user}: it runs as the scheduler's user now")
         entry.job = self._job(ALIASES.get(when.lower(), " ".join(when.split())), command.strip(), entry)
 
     def _job(self, crontab: str, command: str, entry: Entry) -> dict[str, Any]:
-        if command.startswith("-"):  # cron: do not log this command
-            command = command[1:].lstrip()
-            entry.notes.append("the leading '-' kept the command out of the system's log: it has no meaning here")
         line, stdin = _split_input(command)
         if stdin is not None:
             entry.notes.append("the text after the first % is the command's standard input")
+        home = self.environment.get("HOME", "")
         kwargs = without_empty(
-            {"env": dict(self.environment), "stdin": stdin, "shell": self.special.get("SHELL")}
+            {
+                "env": dict(self.environment), "cwd": home if home.startswith("/") else None, "stdin": stdin,
+                "shell": self.shell,
+            }
         )  # fmt: skip
         return without_empty(
             {
                 "id": self.ids.of(_name_of(line)),
-                "name": line[:200],
+                "name": " ".join(line.split())[:200],
+                "tags": [self.rule["tag"]] if self.rule else [],
                 "func": "cronzimus.functions:shell",
                 "args": [line],
                 "kwargs": kwargs,
-                "trigger": {
-                    "type": "cron",
-                    "crontab": crontab,
-                    **without_empty({"timezone": self.special.get("CRON_TZ") or self.special.get("TZ")}),
-                },
+                "trigger": {"type": "cron", "crontab": crontab, **without_empty({"timezone": self.zone})},
                 # cron starts a command whether or not the one before has ended.
                 "max_instances": 10,
                 "misfire_grace_time": 60,
@@ -114,17 +143,25 @@ def read_crontab(text: str, *, system: bool = False) -> Import:
         text: the whole file.
         system: whether each line names a user before its command, as in /etc/crontab.
     """
-    reader = _Reader(system)
-    found = [reader.read(number, line) for number, line in enumerate(text.splitlines(), start=1)]
-    entries = [entry for entry in found if entry is not None]
-    number, at = _most_at_once(entry.job["trigger"]["crontab"] for entry in entries if entry.job is not None)
+    reader, entries = _Reader(system), []
+    rules: dict[str, dict[str, Any]] = {}
+    for number, line in enumerate(re.split(r"\r?\n", text), start=1):
+        entry = reader.read(number, line)
+        if entry is None:
+            continue
+        entries.append(entry)
+        if entry.job is not None and reader.rule is not None:
+            rules[reader.rule["name"]] = reader.rule
+    imported = Import(entries=entries, alerts=list(rules.values()))
+    number, at = _most_at_once(job["trigger"]["crontab"] for job in imported.jobs)
     if number > 1:
-        note = (
+        imported.notes.append(
             f"up to {number} of these commands start at {at}. Each takes a thread while it runs: the schedulers need "
             f"SCHEDULER_THREADS={number} in all, and more if commands run for long"
         )
-        entries.append(Entry(source="the whole file", notes=[note]))
-    return Import(entries=entries)
+    if imported.jobs:
+        imported.notes.append(ELSEWHERE)
+    return imported
 
 
 def _most_at_once(crontabs: Iterable[str]) -> tuple[int, str]:
@@ -144,9 +181,17 @@ def _unquoted(value: str) -> str:
 
 
 def _split_input(command: str) -> tuple[str, str | None]:
-    """Return a command and its standard input: crontab(5) splits at each % that has no backslash before it."""
-    line, *rest = (part.replace("\\%", "%") for part in re.split(r"(?<!\\)%", command))
-    return line.rstrip(), "\n".join(rest) + "\n" if rest else None
+    """Return a command and its standard input, as cron splits them: at the first % without a backslash before it.
+
+    In the input each further % is a line break, and the last line ends with one (Debian's do_command.c).
+    """
+    found = _COMMAND.fullmatch(command)
+    assert found is not None  # noqa: S101 (it takes every text)
+    line = found["line"].replace("\\%", "%").rstrip()
+    if found["input"] is None:
+        return line, None
+    text = re.sub(r"\\?%", lambda sign: "\n" if sign[0] == "%" else "%", found["input"])
+    return line, text if text.endswith("\n") else text + "\n"
 
 
 def _name_of(command: str) -> str:

@@ -1,4 +1,4 @@
-"""Jobs in files: `version: 1`, and under `jobs` the bodies that the API takes.
+"""Jobs in files: `version: 1`, under `jobs` the bodies that the API takes, and under `alerts` rules (`mail_rules`).
 
 A file is YAML where PyYAML is installed, and JSON elsewhere.
 """
@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..core.exceptions import InvalidRequest
 
@@ -20,8 +20,15 @@ MAX_BYTES = 10_000_000
 HEADER = "# Jobs of Cronzimus. `manage.py cronzimus diff -f FILE` shows what applying this file would change.\n"
 
 
-def load(text: str, *, name: str = "the file") -> list[dict[str, Any]]:
-    """Return the jobs of a file.
+class Content(NamedTuple):
+    """What a file has, as it stands there."""
+
+    jobs: Sequence[Mapping[str, Any]]
+    alerts: Sequence[Mapping[str, Any]] = ()
+
+
+def load(text: str, *, name: str = "the file") -> Content:
+    """Return the jobs and alert rules of a file.
 
     Args:
         text: the file's content, YAML or JSON (which is YAML as well).
@@ -34,23 +41,29 @@ def load(text: str, *, name: str = "the file") -> list[dict[str, Any]]:
     content = _parse(text, name)
     if not isinstance(content, Mapping):
         raise InvalidRequest(f"{name} must be an object with the keys 'version' and 'jobs'")
-    unknown = sorted(str(key) for key in content.keys() - {"version", "jobs"})
+    unknown = sorted(str(key) for key in content.keys() - {"version", "jobs", "alerts"})
     if unknown:
-        raise InvalidRequest(f"{name} has the unknown key {unknown[0]!r}; its keys are 'version' and 'jobs'")
+        raise InvalidRequest(f"{name} has the unknown key {unknown[0]!r}; its keys are 'version', 'jobs' and 'alerts'")
     if content.get("version") != VERSION:
         raise InvalidRequest(f"{name} has the version {content.get('version')!r}; this one reads version {VERSION}")
-    jobs = content.get("jobs")
-    if not isinstance(jobs, list):
-        raise InvalidRequest(f"{name}: 'jobs' must be a list")
-    for index, job in enumerate(jobs):
-        if not isinstance(job, dict):
-            raise InvalidRequest(f"{name}: jobs[{index}] is not an object")
-    return jobs
+    return Content(_objects(content, "jobs", name), _objects({"alerts": [], **content}, "alerts", name))
 
 
-def dump(jobs: Iterable[Mapping[str, Any]]) -> str:
-    """Return a file with `jobs`: YAML where PyYAML is installed, else JSON, which YAML readers take as well."""
-    content = {"version": VERSION, "jobs": [dict(job) for job in jobs]}
+def _objects(content: Mapping[str, Any], key: str, name: str) -> list[dict[str, Any]]:
+    values = content.get(key)
+    if not isinstance(values, list):
+        raise InvalidRequest(f"{name}: {key!r} must be a list")
+    for index, value in enumerate(values):
+        if not isinstance(value, dict):
+            raise InvalidRequest(f"{name}: {key}[{index}] is not an object")
+    return values
+
+
+def dump(jobs: Iterable[Mapping[str, Any]], alerts: Iterable[Mapping[str, Any]] = ()) -> str:
+    """Return a file with these: YAML where PyYAML is installed, else JSON, which YAML readers take as well."""
+    content: dict[str, Any] = {"version": VERSION, "jobs": [dict(job) for job in jobs]}
+    if rules := [dict(rule) for rule in alerts]:
+        content["alerts"] = rules
     try:
         import yaml
     except ImportError:
@@ -58,8 +71,8 @@ def dump(jobs: Iterable[Mapping[str, Any]]) -> str:
     return HEADER + str(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120))
 
 
-def read(path: str) -> list[dict[str, Any]]:
-    """Return the jobs of the file at `path`. Raises `InvalidRequest` as `load` does, and where it cannot be read."""
+def read(path: str) -> Content:
+    """Return what the file at `path` has. Raises `InvalidRequest` as `load` does, and where it cannot be read."""
     try:
         text = read_text(path)
     except ValueError as error:

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from django.db import connection
 
+from ..core.exceptions import CronzimusError
+from ..definitions import validation
+from ..definitions.triggers import is_over
+from ..models import Job
 from . import apscheduler, apscheduler_export, celery
 from .crontab import read_crontab
 from .files import read_text
-from .report import Import
+from .report import Entry, Import
 
 TABLES = {
     "periodictask": "django_celery_beat_periodictask", "intervalschedule": "django_celery_beat_intervalschedule",
     "crontabschedule": "django_celery_beat_crontabschedule", "clockedschedule": "django_celery_beat_clockedschedule",
     "solarschedule": "django_celery_beat_solarschedule",
 }  # fmt: skip
+LATER = ("func", "args", "kwargs")
+"""The fields that may be wrong only because a function or a setting is not there yet."""
 RELATIONS = ("interval", "crontab", "clocked", "solar")
 
 
@@ -33,11 +41,41 @@ def read(kind: str, source: str | None, *, now: datetime, system: bool = False) 
         now: aware; what was due once before it is left out.
         system: for a crontab, whether each line names a user.
 
-    Raises `ValueError` where the source cannot be read, or is something else.
+    An entry whose job the validator refuses is invalid. What only keeps it from being applied yet, such as a function
+    that is not registered or a setting, is a note. Raises `ValueError` where the source cannot be read, or is something
+    else.
     """
     if source is None and kind != "celery-beat":
         raise ValueError(f"{kind} needs a file, or MODULE:NAME of a setting")
-    return KINDS[kind](source, now, system)
+    imported = KINDS[kind](source, now, system)
+    not_yet: Counter[str] = Counter()
+    for entry in imported.entries:
+        not_yet.update(_validate(entry, now))
+    imported.notes += [f"not to be applied yet, {number} jobs: {reason}" for reason, number in not_yet.items()]
+    return imported
+
+
+def _validate(entry: Entry, now: datetime) -> set[str]:
+    """Refuse the entry if its job is wrong; return why the job cannot be applied yet."""
+    if entry.job is None:
+        return set()
+    try:
+        json.dumps(entry.job, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        entry.refuse(f"its arguments are not JSON: {error}")
+        return set()
+    try:
+        cleaned = validation.clean_job(entry.job, now=now, allow_past=True)
+    except CronzimusError as error:
+        wrong = {name: text for name, text in error.fields.items() if name not in LATER}
+        if wrong:
+            entry.refuse("; ".join(f"{name}: {text}" for name, text in wrong.items()))
+            return set()
+        # The report names the functions that are not registered.
+        return {text for name, text in error.fields.items() if name != "func"}
+    if is_over(Job(**cleaned), now):
+        entry.notes.append("its time has passed: it is completed")
+    return set()
 
 
 def exporter_source() -> str:
@@ -55,7 +93,8 @@ def _celery_beat(source: str | None, now: datetime, system: bool) -> Import:
     dumped = _json(source)
     if not isinstance(dumped, list):
         raise ValueError(f"{source} is not the output of manage.py dumpdata django_celery_beat")
-    return celery.read_dump(dumped, now=now)
+    with _named(source):
+        return celery.read_dump(dumped, now=now)
 
 
 def _beat_schedule(source: str, now: datetime, system: bool) -> Import:
@@ -66,7 +105,18 @@ def _beat_schedule(source: str, now: datetime, system: bool) -> Import:
 
 
 def _apscheduler(source: str, now: datetime, system: bool) -> Import:
-    return apscheduler.read_export(_json(source))
+    exported = _json(source)
+    with _named(source):
+        return apscheduler.read_export(exported)
+
+
+@contextmanager
+def _named(source: str) -> Iterator[None]:
+    """Name the file in the message of a `ValueError`."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{source} {error}") from error
 
 
 def _flask(source: str, now: datetime, system: bool) -> Import:
@@ -101,8 +151,7 @@ def _rows(table: str) -> dict[Any, dict[str, Any]]:
         rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
     for row in rows:
         row.update({name: row[f"{name}_id"] for name in RELATIONS if f"{name}_id" in row})
-        if "enabled" in row:
-            row["enabled"] = bool(row["enabled"])
+        row.update({name: bool(row[name]) for name in ("enabled", "one_off") if name in row})
     return {row["id"]: row for row in rows}
 
 
@@ -122,6 +171,6 @@ def _setting(source: str) -> Any:
         value: Any = importlib.import_module(module)
         for part in name.split("."):
             value = getattr(value, part)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"{source} cannot be imported: {error}") from error
+    except Exception as error:  # a module of somebody else's may raise anything
+        raise ValueError(f"{source} cannot be imported: {type(error).__name__}: {error}") from error
     return value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ class Entry:
 
     `source` says where it stands, for example "line 4". `job` is the body of the job that it became, flat as in the
     contract, or None where it became none; `problem` then says why. `notes` name what was mapped to something else, or
-    was left out.
+    was left out. `is_invalid` means that the entry is wrong, and not only without a counterpart.
     """
 
     source: str
@@ -24,20 +24,29 @@ class Entry:
     job: dict[str, Any] | None = None
     notes: list[str] = field(default_factory=list)
     problem: str = ""
+    is_invalid: bool = False
 
     @property
     def outcome(self) -> str:
-        """Return one word for its outcome: "mapped", "left out" or "noted" (a line that is not a job)."""
+        """Return its outcome: "mapped", "left out", "invalid" or "noted" (a line that is not a job)."""
         if self.job is not None:
             return "mapped"
+        if self.is_invalid:
+            return "invalid"
         return "left out" if self.problem else "noted"
+
+    def refuse(self, problem: str) -> None:
+        """Note that the entry is wrong: it becomes no job."""
+        self.job, self.problem, self.is_invalid = None, problem, True
 
 
 @dataclass(slots=True, kw_only=True)
 class Import:
-    """The entries of a whole configuration."""
+    """The entries of a whole configuration, and the alert rules that it asks for. `notes` are about all of it."""
 
     entries: list[Entry] = field(default_factory=list)
+    alerts: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def jobs(self) -> list[dict[str, Any]]:
@@ -48,6 +57,28 @@ class Import:
         """Return the functions that the jobs name, sorted, without those that Cronzimus brings."""
         named = {str(job["func"]) for job in self.jobs}
         return sorted(name for name in named if not name.startswith("cronzimus."))
+
+
+class LeftOut(Exception):
+    """An entry without a counterpart. Its text says why."""
+
+
+def read_entry(source: str, text: str, read: Callable[[Entry], dict[str, Any]]) -> Entry:
+    """Return the entry of which `read` makes a job.
+
+    `read` adds its notes to the entry. It raises `LeftOut` where there is no counterpart, and anything else where the
+    entry is wrong: what other programs wrote may have any form.
+    """
+    entry = Entry(source=source, text=text)
+    try:
+        entry.job = read(entry)
+    except LeftOut as reason:
+        entry.problem = str(reason)
+    except ValueError as error:
+        entry.refuse(str(error))
+    except Exception as error:
+        entry.refuse(f"cannot be read: {type(error).__name__}: {error}")
+    return entry
 
 
 class Ids:
@@ -76,4 +107,5 @@ def without_empty(job: Mapping[str, Any]) -> dict[str, Any]:
 def summary(entries: Iterable[Entry]) -> str:
     """Return in one line how many entries became jobs, and how many did not."""
     outcomes = [entry.outcome for entry in entries]
-    return f"{outcomes.count('mapped')} mapped, {outcomes.count('left out')} left out"
+    invalid = f", {outcomes.count('invalid')} invalid" if "invalid" in outcomes else ""
+    return f"{outcomes.count('mapped')} mapped, {outcomes.count('left out')} left out{invalid}"

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from django.db import transaction
 
@@ -18,31 +17,19 @@ from ..definitions.policies import default_policies
 from ..definitions.triggers import is_over
 from ..functions import registry
 from ..models import Job
+from . import mail_rules
+from .changes import Change
 from .export import EMPTY
 
-Kind = Literal["create", "change", "unchanged", "pause", "invalid"]
-
-
-@dataclass(slots=True, kw_only=True)
-class Change:
-    """What applying a file does to one job. `fields` has, by name, the value before and the value after.
-
-    `notes` say what the author of the file may not expect.
-    """
-
-    kind: Kind
-    id: str
-    fields: dict[str, tuple[Any, Any]] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    problems: dict[str, str] = field(default_factory=dict)
+Bodies = Sequence[Mapping[str, Any]]
 
 
 def compare(
-    bodies: Sequence[Mapping[str, Any]], *, now: datetime, source: str = "", pause_missing: bool = False
+    bodies: Bodies, *, now: datetime, source: str = "", pause_missing: bool = False, alerts: Bodies = ()
 ) -> list[Change]:
-    """Return what applying `bodies` would do, in their order; nothing is written.
+    """Return what applying a file would do, its jobs in their order and then its alert rules; nothing is written.
 
-    A field that a body leaves out has its default, except `paused`: a job stays paused or not, as it is. The time of a
+    A field that a job leaves out has its default, except `paused`: a job stays paused or not, as it is. The time of a
     job may have passed: the file is applied again and again, also to an empty database. Such a job is completed.
 
     Args:
@@ -50,6 +37,7 @@ def compare(
         now: aware.
         source: the name of the file; jobs that came from it and are not in it are missing.
         pause_missing: whether missing jobs are to be paused.
+        alerts: the alert rules of the file.
     """
     known = Job.objects.in_bulk([body["id"] for body in bodies if isinstance(body.get("id"), str)])
     times = Counter(str(body.get("id")) for body in bodies)
@@ -64,24 +52,27 @@ def compare(
         changes += [
             Change(kind="pause", id=job.id, fields={"paused": (False, True)}) for job in _missing(source, bodies)
         ]
-    return changes
+    return [*changes, *mail_rules.compare(alerts)]
 
 
 def apply(
-    bodies: Sequence[Mapping[str, Any]], *, now: datetime, source: str = "", pause_missing: bool = False
+    bodies: Bodies, *, now: datetime, source: str = "", pause_missing: bool = False, alerts: Bodies = ()
 ) -> list[Change]:
-    """Make the database as `bodies` say, all of it or nothing; return what was done. Arguments as for `compare`.
+    """Make the database as a file says, all of it or nothing; return what was done. Arguments as for `compare`.
 
-    Raises `InvalidRequest` that names every bad field of every job; nothing is changed then.
+    Raises `InvalidRequest` that names every bad field of every job and rule; nothing is changed then.
     """
     with transaction.atomic():
-        changes = compare(bodies, now=now, source=source, pause_missing=pause_missing)
+        changes = compare(bodies, now=now, source=source, pause_missing=pause_missing, alerts=alerts)
         refused = {f"{change.id}.{name}": text for change in changes for name, text in change.problems.items()}
         if refused:
             raise InvalidRequest(fields=refused)
         by_id = {str(body["id"]): body for body in bodies}
+        rules = {body["name"]: body for body in alerts}
         for change in changes:
-            if change.kind == "pause":
+            if change.what == "alert rule":
+                mail_rules.apply(rules[change.id], change, now=now)
+            elif change.kind == "pause":
                 services.pause_job(change.id, now=now)
             elif change.kind != "unchanged":
                 _apply(by_id[change.id], change, now)

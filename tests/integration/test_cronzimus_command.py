@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from jobs import services
 from jobs.core.runs import RunStatus
-from jobs.models import Job, Run
+from jobs.models import AlertRule, Job, Run
 
 pytestmark = pytest.mark.django_db
 
@@ -259,6 +259,67 @@ def test_an_import_prints_a_file_and_a_report(tmp_path: Path) -> None:
     assert "JOB_FUNCTIONS=tests:record" in err
 
 
+CRONTAB = "MAILTO=ops@example.com\n0 2 * * * backup\n@reboot start\n"
+
+
+def test_an_imported_crontab_is_applied_with_its_alert_rule(tmp_path: Path, settings: Any) -> None:
+    settings.CRONZIMUS = settings.CRONZIMUS | {"JOB_SHELL": True}
+    path = tmp_path / "crontab"
+    path.write_text(CRONTAB)
+    status, out, err = command("import", "crontab", str(path))
+    assert (status, err.splitlines()[-1]) == (0, "1 mapped, 1 left out")
+    (tmp_path / "jobs.yaml").write_text(out)
+    assert command("apply", "-f", str(tmp_path / "jobs.yaml"))[0] == 0
+    assert AlertRule.objects.get().tag == Job.objects.get().tags[0]
+    assert command("import", "crontab", str(path), "--apply")[1] == "2 unchanged\n"
+
+
+def test_an_import_says_what_keeps_its_jobs_from_being_applied_yet(tmp_path: Path) -> None:
+    path = tmp_path / "crontab"
+    path.write_text(CRONTAB)
+    status, _, err = command("import", "crontab", str(path))
+    assert status == 0
+    assert "not to be applied yet, 1 jobs: command: shell commands are off; set JOB_SHELL=true" in err
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("0 0 * * fri-sun a", "runs backwards; write 5-7"),
+        ("99 * * * * a", "out of range"),
+        ("CRON_TZ=Mars/Phobos\n0 0 * * * a", "is not an IANA time zone"),
+        ("not a line", "is not a crontab line"),
+    ],
+)
+def test_an_invalid_entry_is_reported_and_keeps_all_others_from_being_applied(
+    tmp_path: Path, settings: Any, line: str, reason: str
+) -> None:
+    settings.CRONZIMUS = settings.CRONZIMUS | {"JOB_SHELL": True}
+    path = tmp_path / "crontab"
+    path.write_text(CRONTAB + line + "\n")
+    status, out, err = command("import", "crontab", str(path))
+    assert status == 1
+    assert f"invalid: {'timezone: ' if 'TZ' in line else ''}" in err
+    assert reason in err
+    assert "id: backup" in out
+    with pytest.raises(CommandError, match="nothing was applied"):
+        command("import", "crontab", str(path), "--apply")
+    assert not Job.objects.exists()
+
+
+def test_an_import_of_what_is_over_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.json"
+    path.write_text('[{"id": "a", "func": "tests:record", "trigger": "date", "run_date": "2020-01-01"}]')
+    assert "its time has passed: it is completed" in command("import", "flask-apscheduler", str(path))[2]
+
+
+def test_a_setting_whose_module_raises_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "raises_at_import.py").write_text("1 / 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(CommandError, match="cannot be imported: ZeroDivisionError"):
+        command("import", "beat-schedule", "raises_at_import:X")
+
+
 def test_an_import_can_be_applied_at_once(tmp_path: Path) -> None:
     path = tmp_path / "schedule.json"
     path.write_text('[{"id": "a", "func": "tests:record", "trigger": "interval", "hours": 1}]')
@@ -297,7 +358,8 @@ def test_the_tables_of_celery_beat_are_read_from_this_database() -> None:
         cursor.execute(
             "INSERT INTO django_celery_beat_periodictask VALUES (1, 'x', 'shop.send', 3, '[]', '{}', true, false)"
         )
-    (entry,) = answer("import", "celery-beat")
+    entry, whole = answer("import", "celery-beat")
+    assert "CELERY_APP" in whole["notes"][0]
     assert entry["job"]["trigger"] == {"type": "interval", "minutes": 10}
     assert "paused" not in entry["job"]
 

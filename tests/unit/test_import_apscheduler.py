@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.schedulers.blocking import BlockingScheduler
 from apscheduler.triggers.combining import OrTrigger
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
@@ -93,6 +95,33 @@ def test_an_id_with_blanks_becomes_one_without() -> None:
     assert "its id becomes" in entry.notes[0]
 
 
+@pytest.mark.parametrize("kind", [BlockingScheduler, AsyncIOScheduler])
+def test_a_scheduler_that_blocks_or_needs_an_event_loop_is_exported_as_well(kind: Any) -> None:
+    scheduler = kind(timezone="UTC")
+    scheduler.add_job(send, "interval", hours=1, id="a")
+    assert [job["id"] for job in export(scheduler)["jobs"]] == ["a"]
+
+
+def test_a_function_without_a_name_is_left_out() -> None:
+    scheduler = BackgroundScheduler(timezone="UTC")
+    scheduler.add_job(lambda: None, "interval", hours=1, id="a")
+    (entry,) = read_export(export(scheduler)).entries
+    assert "has no name to call it by" in entry.problem
+    assert entry.outcome == "left out"
+
+
+@pytest.mark.parametrize("job", [{}, {"id": "a", "func": "b:c"}, {"id": "a", "func": "b:c", "trigger": 5}])
+def test_a_damaged_job_is_invalid(job: dict[str, Any]) -> None:
+    (entry,) = read_export({"format": "apscheduler 3 jobs, 1", "jobs": [job]}).entries
+    assert entry.outcome == "invalid"
+
+
+@pytest.mark.parametrize("jobs", [None, [5]])
+def test_a_file_without_jobs_is_refused(jobs: Any) -> None:
+    with pytest.raises(ValueError, match="not a list of objects"):
+        read_export({"format": "apscheduler 3 jobs, 1", "jobs": jobs})
+
+
 @pytest.mark.parametrize("content", [{}, [], {"format": "other", "jobs": []}, None])
 def test_another_file_is_refused(content: Any) -> None:
     with pytest.raises(ValueError, match="format"):
@@ -105,6 +134,25 @@ def test_the_jobs_of_flask_apscheduler_are_read_in_both_forms() -> None:
     first, second = read_flask_jobs([flat, nested]).jobs
     assert (first["trigger"], first["args"]) == ({"type": "interval", "seconds": 10}, [1, 2])
     assert second["trigger"] == {"type": "cron", "hour": 3}
+
+
+def test_triggers_of_apscheduler_itself_are_read_from_flask_apscheduler() -> None:
+    given = {"id": "a", "func": send, "trigger": CronTrigger(hour=3, timezone="Asia/Tokyo"), "next_run_time": None}
+    (job,) = read_flask_jobs([given]).jobs
+    assert job["trigger"] == {"type": "cron", "hour": "3", "timezone": "Asia/Tokyo"}
+    assert job["func"].endswith("test_import_apscheduler:send")
+    assert job["paused"] is True
+
+
+@pytest.mark.parametrize("arguments", [{"args": (object(),)}, {"args": object()}, {"kwargs": {"x": object()}}])
+def test_arguments_of_flask_apscheduler_that_json_cannot_hold_are_left_out(arguments: dict[str, Any]) -> None:
+    given = {"id": "a", "func": "app:send", "trigger": "interval", "hours": 1, **arguments}
+    (entry,) = read_flask_jobs([given]).entries
+    assert "not JSON" in entry.problem
+
+
+def test_the_report_names_the_settings_that_are_not_read_from_flask_apscheduler() -> None:
+    assert "SCHEDULER_JOB_DEFAULTS" in read_flask_jobs([]).notes[0]
 
 
 def test_a_trigger_that_is_unknown_is_left_out() -> None:

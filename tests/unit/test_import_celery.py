@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -47,7 +48,7 @@ def test_solar_schedules_are_left_out() -> None:
 
 def test_a_clock_time_becomes_a_date() -> None:
     entry = dump({"clocked_time": "2027-02-01T10:00:00Z"}, "clockedschedule", one_off=True)
-    assert entry.job["trigger"] == {"type": "date", "run_date": "2027-02-01T10:00:00Z"}
+    assert entry.job["trigger"] == {"type": "date", "run_date": "2027-02-01T10:00:00+00:00"}
     assert "max_runs" not in entry.job
 
 
@@ -71,16 +72,41 @@ def test_start_and_end_bound_the_trigger() -> None:
     trigger = dump(
         {"every": 1, "period": "days"}, start_time="2027-03-01T00:00:00Z", expires="2028-01-01T00:00:00Z"
     ).job["trigger"]
-    assert (trigger["start_date"], trigger["end_date"]) == ("2027-03-01T00:00:00Z", "2028-01-01T00:00:00Z")
+    assert (trigger["start_date"], trigger["end_date"]) == ("2027-03-01T00:00:00+00:00", "2028-01-01T00:00:00+00:00")
+
+
+def test_an_instant_without_an_offset_as_sqlite_has_it_is_in_utc() -> None:
+    trigger = dump({"every": 1, "period": "days"}, start_time="2027-03-01 00:00:00").job["trigger"]
+    assert trigger["start_date"] == "2027-03-01T00:00:00+00:00"
 
 
 @pytest.mark.parametrize("arguments", [{"args": "{"}, {"args": "{}"}, {"kwargs": "[1]"}])
-def test_damaged_arguments_are_left_out(arguments: dict[str, str]) -> None:
-    assert "arguments" in dump({"every": 1, "period": "days"}, **arguments).problem
+def test_damaged_arguments_are_invalid(arguments: dict[str, str]) -> None:
+    entry = dump({"every": 1, "period": "days"}, **arguments)
+    assert entry.is_invalid
+    assert "arguments" in entry.problem
 
 
-def test_a_task_without_its_schedule_is_left_out() -> None:
-    assert "is missing" in dump({"every": 1, "period": "days"}, interval=8).problem
+@pytest.mark.parametrize(
+    ("task", "reason"),
+    [
+        ({"interval": 8}, "is missing"),
+        ({"interval": None}, "has no schedule"),
+        ({"headers": "{"}, "its headers are not JSON"),
+        ({"task": None}, "names no task"),
+        ({"start_time": "soon"}, "soon"),
+    ],
+)
+def test_a_damaged_task_is_invalid(task: dict[str, Any], reason: str) -> None:
+    entry = dump({"every": 1, "period": "days"}, **task)
+    assert entry.outcome == "invalid"
+    assert reason in entry.problem
+
+
+@pytest.mark.parametrize("objects", [[5], [{"model": "django_celery_beat.periodictask"}]])
+def test_another_file_is_refused(objects: list[Any]) -> None:
+    with pytest.raises(ValueError, match="not the output of dumpdata"):
+        read_dump(objects, now=NOW)
 
 
 def test_celerys_own_housekeeping_is_left_out() -> None:
@@ -150,6 +176,33 @@ def test_each_kind_of_schedule_in_the_setting_becomes_a_trigger(schedule: Any, t
     (job,) = read_schedule({"send mail": {"task": "shop.tasks.send", "schedule": schedule}}, now=NOW).jobs
     assert job["trigger"] == trigger
     assert (job["id"], job["name"]) == ("send-mail", "send mail")
+
+
+def test_a_crontab_of_the_setting_fires_in_the_time_zone_of_its_application() -> None:
+    schedule = crontab(minute="0", hour="7")
+    schedule.tz = ZoneInfo("Europe/Berlin")
+    (entry,) = read_schedule({"x": {"task": "t", "schedule": schedule}}, now=NOW).entries
+    assert entry.job["trigger"]["timezone"] == "Europe/Berlin"
+    assert entry.notes == []
+
+
+def test_a_crontab_whose_application_is_not_there_has_the_zone_of_the_site_and_says_so() -> None:
+    (entry,) = read_schedule({"x": {"task": "t", "schedule": crontab(minute="0")}}, now=NOW).entries
+    assert "timezone" not in entry.job["trigger"]
+    assert "this site's time zone" in entry.notes[0]
+
+
+def test_options_that_no_message_has_here_are_named() -> None:
+    given = {"task": "t", "schedule": 5, "options": {"queue": "q", "countdown": 3, "expires": timedelta(minutes=1)}}
+    (entry,) = read_schedule({"x": given}, now=NOW).entries
+    assert entry.notes == ["left out: the options countdown"]
+    assert (entry.job["kwargs"], entry.job["misfire_grace_time"]) == ({"queue": "q"}, 60)
+
+
+@pytest.mark.parametrize("given", [5, {}, {"task": "t"}, {"schedule": 5}, {"task": "t", "schedule": 5, "args": 7}])
+def test_a_damaged_entry_of_the_setting_is_invalid(given: Any) -> None:
+    (entry,) = read_schedule({"x": given}, now=NOW).entries
+    assert entry.is_invalid
 
 
 @pytest.mark.parametrize("schedule", [0.5, 1.5, object(), None, True, timedelta(milliseconds=5)])

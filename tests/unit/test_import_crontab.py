@@ -28,19 +28,48 @@ def test_assignments_hold_for_the_lines_below_them() -> None:
     assert second["kwargs"]["env"] == {"PATH": "/opt/bin", "X": "two words"}
 
 
-@pytest.mark.parametrize("name", ["CRON_TZ", "TZ"])
-def test_the_time_zone_is_the_triggers(name: str) -> None:
-    assert only(f"{name}=Asia/Tokyo\n0 9 * * * report\n")["trigger"]["timezone"] == "Asia/Tokyo"
+def test_the_time_zone_of_cron_is_the_triggers() -> None:
+    assert only("CRON_TZ=Asia/Tokyo\n0 9 * * * report\n")["trigger"]["timezone"] == "Asia/Tokyo"
+
+
+def test_a_time_zone_in_the_environment_does_not_change_when_a_command_starts() -> None:
+    job = only("TZ=Asia/Tokyo\n0 9 * * * report\n")
+    assert "timezone" not in job["trigger"]
+    assert job["kwargs"] == {"env": {"TZ": "Asia/Tokyo"}}
+
+
+def test_a_home_of_the_file_is_where_its_commands_start() -> None:
+    assert only("HOME=/srv/app\n0 9 * * * report\n")["kwargs"] == {"env": {"HOME": "/srv/app"}, "cwd": "/srv/app"}
 
 
 def test_the_shell_of_the_file_is_the_jobs() -> None:
     assert only("SHELL=/bin/bash\n0 9 * * * report\n")["kwargs"] == {"shell": "/bin/bash"}
 
 
-def test_mailto_is_pointed_to_an_alert_rule() -> None:
-    (entry,) = read_crontab("MAILTO=ops@example.com\n").entries
-    assert "alert rule" in entry.notes[0]
-    assert "ops@example.com" in entry.notes[0]
+def test_mailto_becomes_an_alert_rule_about_the_commands_below_it() -> None:
+    imported = read_crontab("0 1 * * * a\nMAILTO=ops@example.com, dev@example.com\n0 2 * * * b\n0 3 * * * c\n")
+    (rule,) = imported.alerts
+    assert (rule["email"], rule["events"]) == ("ops@example.com, dev@example.com", ["failure", "recovery"])
+    assert [job.get("tags") for job in imported.jobs] == [None, [rule["tag"]], [rule["tag"]]]
+    assert f"the alert rule {rule['name']!r} mails failures" in imported.entries[1].notes[0]
+
+
+def test_mailto_holds_until_the_next_one() -> None:
+    imported = read_crontab(
+        "MAILTO=a@example.com\n0 1 * * * a\nMAILTO=\n0 2 * * * b\nMAILTO='b@example.com'\n0 3 * * * c\n"
+    )
+    assert [rule["email"] for rule in imported.alerts] == ["a@example.com", "b@example.com"]
+    assert [bool(job.get("tags")) for job in imported.jobs] == [True, False, True]
+
+
+def test_mailto_of_no_command_becomes_nothing() -> None:
+    assert read_crontab("0 1 * * * a\nMAILTO=a@example.com\n").alerts == []
+
+
+def test_mailto_of_a_user_of_the_machine_is_pointed_to_an_alert_rule() -> None:
+    imported = read_crontab("MAILTO=root\n0 1 * * * a\n")
+    assert imported.alerts == []
+    assert "root, which is not an e-mail address: make an alert rule" in imported.entries[0].notes[0]
 
 
 @pytest.mark.parametrize(
@@ -50,6 +79,9 @@ def test_mailto_is_pointed_to_an_alert_rule() -> None:
         (r"date +\%F", "date +%F", None),
         (r"echo 100\% done%now", "echo 100% done", "now\n"),
         ("cat%", "cat", "\n"),
+        ("mail joe%Hi,%%bye%", "mail joe", "Hi,\n\nbye\n"),
+        (r"cat%50\%%\n", "cat", "50%\n\\n\n"),
+        (r"echo a\\%b", r"echo a\\", "b\n"),
     ],
 )
 def test_a_percent_sign_starts_the_standard_input(command: str, line: str, stdin: str | None) -> None:
@@ -65,6 +97,24 @@ def test_a_line_of_a_system_crontab_names_its_user() -> None:
     assert entry.notes == ["ran as www-data: it runs as the scheduler's user now"]
 
 
+@pytest.mark.parametrize("blanks", ["\t", "  \t "])
+def test_tabs_stand_between_the_fields_of_a_system_crontab(blanks: str) -> None:
+    line = blanks.join(["25", "6", "*", "*", "*", "root", "test -x /usr/sbin/anacron || run-parts /etc/cron.daily"])
+    (entry,) = read_crontab(line + "\n", system=True).entries
+    assert entry.job["args"] == ["test -x /usr/sbin/anacron || run-parts /etc/cron.daily"]
+    assert entry.notes == ["ran as root: it runs as the scheduler's user now"]
+
+
+def test_a_hyphen_before_the_minute_only_kept_the_command_out_of_the_log() -> None:
+    (entry,) = read_crontab("-*/15 * * * * -a\n").entries
+    assert (entry.job["trigger"]["crontab"], entry.job["args"]) == ("*/15 * * * *", ["-a"])
+    assert "has no meaning here" in entry.notes[0]
+
+
+def test_line_ends_of_windows_are_no_part_of_a_command() -> None:
+    assert [job["args"] for job in read_crontab("0 1 * * * a\r\n0 2 * * * b\r\n").jobs] == [["a"], ["b"]]
+
+
 @pytest.mark.parametrize(
     ("alias", "crontab"),
     [("@daily", "0 0 * * *"), ("@midnight", "0 0 * * *"), ("@hourly", "0 * * * *"), ("@weekly", "0 0 * * 0"),
@@ -74,23 +124,30 @@ def test_aliases_become_their_five_fields(alias: str, crontab: str) -> None:
     assert only(f"{alias} run\n")["trigger"]["crontab"] == crontab
 
 
+@pytest.mark.parametrize("line", ["@reboot start", "@Reboot start"])
+def test_a_start_at_boot_is_left_out_with_the_reason(line: str) -> None:
+    (entry,) = read_crontab(line + "\n").entries
+    assert entry.outcome == "left out"
+    assert "service manager" in entry.problem
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("@reboot start", "service manager"),
         ("@fortnightly run", "is not a schedule"),
         ("* * * * *", "is not a crontab line"),
         ("hello", "is not a crontab line"),
     ],
 )
-def test_what_is_not_a_job_is_left_out_with_the_reason(line: str, reason: str) -> None:
+def test_a_line_that_cron_refuses_is_invalid(line: str, reason: str) -> None:
     (entry,) = read_crontab(line + "\n").entries
-    assert entry.outcome == "left out"
+    assert entry.outcome == "invalid"
     assert reason in entry.problem
 
 
-def test_a_system_line_without_a_command_is_left_out() -> None:
+def test_a_system_line_without_a_command_is_invalid() -> None:
     (entry,) = read_crontab("* * * * * root\n", system=True).entries
+    assert entry.outcome == "invalid"
     assert "has no command" in entry.problem
 
 
@@ -107,8 +164,7 @@ def test_entries_say_where_they_stand() -> None:
 
 
 def said_of_threads(text: str) -> str:
-    *_, last = read_crontab(text).entries
-    return last.notes[0] if last.source == "the whole file" else ""
+    return next((note for note in read_crontab(text).notes if "SCHEDULER_THREADS" in note), "")
 
 
 def test_the_report_says_how_many_threads_commands_of_one_minute_need() -> None:

@@ -13,25 +13,25 @@ JOBS = [
 
 
 def test_what_is_written_is_read_again() -> None:
-    assert load(dump(JOBS)) == JOBS
+    assert load(dump(JOBS)).jobs == JOBS
 
 
 def test_a_file_without_jobs_is_fine() -> None:
-    assert load("version: 1\njobs: []\n") == []
+    assert load("version: 1\njobs: []\n").jobs == []
 
 
 def test_json_is_read_too() -> None:
-    assert load('{"version": 1, "jobs": [{"id": "a"}]}') == [{"id": "a"}]
+    assert load('{"version": 1, "jobs": [{"id": "a"}]}').jobs == [{"id": "a"}]
 
 
 @pytest.mark.parametrize("value", ["2031-01-01", "2031-01-01 10:00:00", "2031-01-01T10:00:00Z"])
 def test_dates_stay_texts(value: str) -> None:
-    assert load(f"version: 1\njobs:\n- run_date: {value}\n") == [{"run_date": value}]
+    assert load(f"version: 1\njobs:\n- run_date: {value}\n").jobs == [{"run_date": value}]
 
 
 def test_anchors_save_writing() -> None:
     text = "version: 1\njobs:\n- &a {id: a, trigger: {type: interval, hours: 1}}\n- {<<: *a, id: b}\n"
-    assert [job["id"] for job in load(text)] == ["a", "b"]
+    assert [job["id"] for job in load(text).jobs] == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_anchors_save_writing() -> None:
         ("jobs: []", "version None"),
         ("version: 1", "must be a list"),
         ("version: 1\njobs: {}", "must be a list"),
-        ("version: 1\njobs: [a]", "list of objects"),
+        ("version: 1\njobs: [a]", "jobs.0. is not an object"),
         ("version: 1\njob: []\njobs: []", "unknown key 'job'"),
         ("version: 1\njobs: [", "line 2"),
         ("version: 1\njobs:\n- id: a\n  id: b\n", "stands twice"),
@@ -76,4 +76,4 @@ def test_a_file_that_is_not_there_is_named(tmp_path) -> None:
 def test_a_byte_order_mark_is_skipped(tmp_path) -> None:
     path = tmp_path / "jobs.yaml"
     path.write_bytes(b"\xef\xbb\xbfversion: 1\njobs: []\n")
-    assert read(str(path)) == []
+    assert read(str(path)).jobs == []

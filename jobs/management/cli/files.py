@@ -13,8 +13,9 @@ from django.core.management.base import CommandError
 from ... import services
 from ...models import Job
 from ...transfer import files, importers, sync
+from ...transfer.changes import Change
 from ...transfer.export import definitions_of
-from ...transfer.report import Import, summary
+from ...transfer.report import Entry, Import, summary
 from .base import DIFFERENT, Subcommand, now
 from .output import Output
 
@@ -36,7 +37,7 @@ def _export(options: dict[str, Any], out: Output) -> int:
 
 
 def _diff(options: dict[str, Any], out: Output) -> int:
-    changes = sync.compare(files.read(options["file"]), now=now(), **_scope(options))
+    changes = _compare(files.read(options["file"]), options)
     _show(changes, out)
     return _status(changes)
 
@@ -44,32 +45,36 @@ def _diff(options: dict[str, Any], out: Output) -> int:
 def _apply(options: dict[str, Any], out: Output) -> int:
     if options["dry_run"]:
         return _diff(options, out)
-    bodies = files.read(options["file"])
-    changes = sync.compare(bodies, now=now(), **_scope(options))
+    content = files.read(options["file"])
+    changes = _compare(content, options)
     if any(change.problems for change in changes):
         _show(changes, out)
         raise CommandError("nothing was applied: mend what is invalid first")
-    _show(sync.apply(bodies, now=now(), **_scope(options)), out, DONE)
+    _show(sync.apply(content.jobs, now=now(), alerts=content.alerts, **_scope(options)), out, DONE)
     return 0
+
+
+def _compare(content: files.Content, options: dict[str, Any]) -> list[Change]:
+    return sync.compare(content.jobs, now=now(), alerts=content.alerts, **_scope(options))
 
 
 def _scope(options: dict[str, Any]) -> dict[str, Any]:
     return {"source": Path(options["file"]).name, "pause_missing": options["pause_missing"]}
 
 
-def _status(changes: Sequence[sync.Change]) -> int:
+def _status(changes: Sequence[Change]) -> int:
     if any(change.problems for change in changes):
         return 1
     return DIFFERENT if any(change.kind != "unchanged" for change in changes) else 0
 
 
-def _show(changes: Sequence[sync.Change], out: Output, words: Mapping[str, str] = TO_DO) -> None:
+def _show(changes: Sequence[Change], out: Output, words: Mapping[str, str] = TO_DO) -> None:
     if out.as_json:
         out.json([_as_json(change) for change in changes])
         return
     for change in changes:
         if change.kind != "unchanged":
-            out.line(f"{change.kind} {change.id}")
+            out.line(f"{change.kind} {change.label}")
         for name, (before, after) in change.fields.items():
             shown = _short(after) if change.kind == "create" else f"{_short(before)} → {_short(after)}"
             out.line(f"    {name}: {shown}")
@@ -82,9 +87,9 @@ def _show(changes: Sequence[sync.Change], out: Output, words: Mapping[str, str] 
     out.line(counts or "the file has no jobs")
 
 
-def _as_json(change: sync.Change) -> dict[str, Any]:
+def _as_json(change: Change) -> dict[str, Any]:
     fields = {name: {"before": before, "after": after} for name, (before, after) in change.fields.items()}
-    return {"id": change.id, "change": change.kind, "fields": fields, "notes": change.notes,
+    return {"id": change.id, "what": change.what, "change": change.kind, "fields": fields, "notes": change.notes,
             "problems": change.problems}  # fmt: skip
 
 
@@ -99,26 +104,34 @@ def _import(options: dict[str, Any], out: Output) -> int:
     except ValueError as error:
         raise CommandError(str(error)) from error
     _report(imported, out)
+    is_invalid = any(entry.is_invalid for entry in imported.entries)
     if options["apply"]:
+        if is_invalid:
+            raise CommandError("nothing was applied: mend what is invalid first")
         source = Path(options["file"]).name if options["file"] else options["kind"]
-        _show(sync.apply(imported.jobs, now=now(), source=source), out, DONE)
+        changes = sync.apply(imported.jobs, now=now(), alerts=imported.alerts, source=source)
+        if not out.as_json:
+            _show(changes, out, DONE)
     elif not out.as_json:
-        out.write(files.dump(imported.jobs))
-    return 0
+        out.write(files.dump(imported.jobs, imported.alerts))
+    return 1 if is_invalid else 0
 
 
 def _report(imported: Import, out: Output) -> None:
     """Report on each entry, on standard error: standard output is the file."""
+    entries = [*imported.entries]
+    if imported.notes:
+        entries.append(Entry(source="the whole of it", notes=imported.notes))
     if out.as_json:
         out.json(
             [
                 {"source": entry.source, "text": entry.text, "outcome": entry.outcome, "job": entry.job,
                  "notes": entry.notes, "problem": entry.problem or None}
-                for entry in imported.entries
+                for entry in entries
             ]
         )  # fmt: skip
         return
-    for entry in imported.entries:
+    for entry in entries:
         became = f" as {entry.job['id']}" if entry.job else ""
         out.note(f"{entry.source}: {entry.outcome}{became}{': ' + entry.problem if entry.problem else ''}")
         for note in entry.notes:
