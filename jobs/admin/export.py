@@ -49,6 +49,8 @@ def _json(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
 def _cell(value: Any) -> Any:
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return ", ".join(value)
+    if isinstance(value, dict | list):
+        return json.dumps(value, default=_plain, ensure_ascii=False)
     return _plain(value) if isinstance(value, datetime) else value
 
 

@@ -59,6 +59,7 @@ class Action(StrEnum):
     TEST_SENT = "test_sent"
     MESSAGE_SENT_AGAIN = "message_sent_again"
     TOKEN_MADE = "token_made"  # noqa: S105 (a name)
+    TOKEN_ROTATED = "token_rotated"  # noqa: S105 (a name)
     TOKEN_REVOKED = "token_revoked"  # noqa: S105 (a name)
 
     @property

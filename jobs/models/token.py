@@ -26,6 +26,7 @@ class Token(models.Model):
     created_at = models.DateTimeField(editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, editable=False)
+    last_address = models.CharField(max_length=120, blank=True, default="", editable=False)
 
     class Meta:
         ordering = ("-created_at", "-id")

@@ -15,7 +15,7 @@ from .jobs import (
 )
 from .pausing import pause_job, resume_job, resume_with, skip_next
 from .runs import cancel_run, retry_run, run_job
-from .tokens import create_token, find_token, revoke_token, shown
+from .tokens import create_token, find_token, revoke_token, rotate_token, shown
 from .versions import revert_job
 from .zone_changes import follow_time_zones
 
@@ -42,6 +42,7 @@ __all__ = [
     "retry_run",
     "revert_job",
     "revoke_token",
+    "rotate_token",
     "run_job",
     "save_mail_rule",
     "send_again",

@@ -13,7 +13,7 @@ from typing import Any
 from django.db import DatabaseError, transaction
 from django.db.models import Q
 
-from ..core.audit import Action
+from ..core.audit import Action, current_origin
 from ..core.roles import Scope
 from ..models import Token
 from .audit import record
@@ -44,23 +44,38 @@ def create_token(
     It has the permissions of its user, within `scopes` (default: all). With `tags` it reaches only the jobs that have
     one of them.
     """
-    secret = PREFIX + secrets.token_urlsafe(32)
     with transaction.atomic():
-        token = Token.objects.create(
-            user=user,
-            name=name,
-            prefix=secret[:SHOWN],
-            digest=digest_of(secret),
-            scopes=[scope.value for scope in Scope if scope in set(scopes)],
-            tags=sorted(set(tags)),
-            created_at=now,
-            expires_at=expires_at,
-        )
+        wanted = [scope.value for scope in Scope if scope in set(scopes)]
+        token, secret = _insert(user, now=now, name=name, scopes=wanted, tags=sorted(set(tags)), expires_at=expires_at)
         made = {"user": user.get_username(), "name": name, "scopes": token.scopes, "tags": token.tags}
         changes = {name: (None, value) for name, value in {**made, "expires_at": expires_at}.items() if value}
         record(Action.TOKEN_MADE, now=now, object_id=f"{token.prefix}…", changes=changes)
     logger.info("token %s… of %s made", token.prefix, user.get_username(), extra={"action": "token_made"})
     return token, secret
+
+
+def rotate_token(token: Token, *, now: datetime, keep: timedelta) -> tuple[Token, str]:
+    """Make a token that may do the same, and let the old one expire after `keep`; return its row and its secret.
+
+    It lives as long as the old one was to live when it was made.
+    """
+    life = None if token.expires_at is None else token.expires_at - token.created_at
+    with transaction.atomic():
+        made, secret = _insert(token.user, now=now, name=token.name, scopes=token.scopes, tags=token.tags,
+                               expires_at=None if life is None else now + life)  # fmt: skip
+        before, until = token.expires_at, now + keep
+        token.expires_at = until if before is None else min(before, until)
+        token.save(update_fields=["expires_at"])
+        changes = {"prefix": (token.prefix, made.prefix), "expires_at": (before, token.expires_at)}
+        record(Action.TOKEN_ROTATED, now=now, object_id=f"{token.prefix}…", changes=changes)
+    logger.info("token %s… rotated: %s…", token.prefix, made.prefix, extra={"action": "token_rotated"})
+    return made, secret
+
+
+def _insert(user: Any, *, now: datetime, **fields: Any) -> tuple[Token, str]:
+    secret = PREFIX + secrets.token_urlsafe(32)
+    shown = {"prefix": secret[:SHOWN], "digest": digest_of(secret)}
+    return Token.objects.create(user=user, created_at=now, **shown, **fields), secret
 
 
 def revoke_token(token: Token, *, now: datetime) -> None:
@@ -104,6 +119,10 @@ def _note_use(token: Token, now: datetime) -> None:
     unnoted = Q(last_used_at=None) | Q(last_used_at__lte=limit)
     try:
         with transaction.atomic():
-            Token.objects.filter(unnoted, pk=token.pk).update(last_used_at=now)
+            Token.objects.filter(unnoted, pk=token.pk).update(last_used_at=now, last_address=_address())
     except DatabaseError:  # a read must not fail because the database refuses writes
         logger.debug("the use of token %s… could not be noted", token.prefix, exc_info=True)
+
+
+def _address() -> str:
+    return current_origin().address[:120].replace("\x00", "")

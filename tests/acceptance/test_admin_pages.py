@@ -13,7 +13,7 @@ from django.db.models import Model
 from playwright.sync_api import Browser, Page
 
 from jobs.admin import request_time
-from jobs.models import AlertRule, Delivery, Incident, Run
+from jobs.models import AlertRule, AuditEvent, Delivery, Incident, Run, Token
 from tests.acceptance import admin_data, admin_records
 from tests.acceptance.browser import chromium_fixture, inaccessible, log_in, watch  # noqa: F401
 from tests.fakes import FakeClock
@@ -63,6 +63,11 @@ def pages() -> dict[str, str]:
         "channel-add": "/admin/cronzimus/channel/add/",
         "deliveries": "/admin/cronzimus/delivery/",
         "delivery": f"/admin/cronzimus/delivery/{_first(Delivery)}/change/",
+        "tokens": "/admin/cronzimus/token/",
+        "token-add": "/admin/cronzimus/token/add/",
+        "token-rotate": f"/admin/cronzimus/token/{_first(Token)}/rotate/",
+        "audit": "/admin/cronzimus/auditevent/?since=7d",
+        "audit-entry": f"/admin/cronzimus/auditevent/{_first(AuditEvent) + 1}/change/",
         "job-history": "/admin/cronzimus/job/sync-crm/history/",
     }
 

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 
 from jobs.models import Scheduler, Token
 from jobs.selectors import backlog
-from jobs.services.tokens import digest_of
+from jobs.services.tokens import digest_of, find_token
 from tests.fakes import NOW, after, make_job, make_jobs, make_run, make_scheduler, make_token
 from tests.integration.admin_support import (  # noqa: F401
     JOBS,
@@ -143,11 +143,8 @@ def test_a_token_has_a_name_a_scope_and_tags(admin):
     token = Token.objects.get()
     assert (token.name, token.scopes, token.tags) == ("nightly deploy", ["run"], ["reports", "shop"])
     page = admin.read(TOKENS)
-    assert [cell(page, name) for name in ("name", "scope_list", "tag_list")] == [
-        "nightly deploy",
-        "run",
-        "reports, shop",
-    ]
+    shown = [cell(page, name) for name in ("name", "scope_list", "tag_list")]
+    assert shown == [f"nightly deploy {token.prefix}…", "run", "reports shop"]
 
 
 @pytest.mark.parametrize(("field", "value"), [("scope", "root"), ("scope", ""), ("name", "x" * 101)])
@@ -159,15 +156,52 @@ def test_a_wrong_limit_of_a_token_is_refused(admin, field, value):
 def test_the_list_of_tokens_names_them_by_their_first_characters(admin):
     make_token(admin.user)
     page = admin.read(TOKENS)
-    shown = [cell(page, name) for name in ("prefix", "user", "used", "expires")]
-    assert shown == [Token.objects.get().prefix, "root", "never", "never"]
+    shown = [cell(page, name) for name in ("name", "user", "used", "expires")]
+    assert shown == [f"{Token.objects.get().prefix}…", "root", "never", "never"]
     assert Token.objects.get().digest not in page
 
 
 def test_the_list_of_tokens_shows_the_last_use(admin):
     make_token(admin.user)
-    Token.objects.update(last_used_at=after(-90))
-    assert cell(admin.read(TOKENS), "used") == "2030-01-01 11:58:30 UTC 1 min ago"
+    Token.objects.update(last_used_at=after(-90), last_address="192.0.2.1")
+    assert cell(admin.read(TOKENS), "used") == "1 min ago 192.0.2.1"
+
+
+@pytest.mark.parametrize(
+    ("fields", "state"),
+    [
+        ({"created_at": NOW}, "valid"),
+        ({"created_at": NOW, "expires_at": after(-1)}, "expired"),
+        ({"created_at": after(-91 * 86_400)}, "unused for 90 days"),
+        ({"created_at": after(-91 * 86_400), "last_used_at": after(-60)}, "valid"),
+    ],
+)
+def test_the_list_of_tokens_says_which_are_of_no_use(admin, fields, state):
+    make_token(admin.user)
+    Token.objects.update(**fields)
+    assert cell(admin.read(TOKENS), "state") == state
+
+
+def test_a_token_is_rotated_and_the_old_one_stays_valid_for_a_while(admin):
+    _, secret = make_token(admin.user, name="deploy", scopes=["run"], expires_at=NOW + timedelta(days=30)).split()
+    old = Token.objects.get()
+    address = f"{TOKENS}{old.pk}/rotate/"
+    assert address in admin.read(TOKENS)
+    response = admin.send(address, hours="24")
+    new = find_token(response.context["token"], now=NOW)
+    assert (new.name, new.scopes, new.expires_at) == ("deploy", ["run"], NOW + timedelta(days=30))
+    assert find_token(secret, now=NOW + timedelta(hours=23)) == old
+    assert find_token(secret, now=NOW + timedelta(hours=24)) is None
+    assert "no-store" in response["Cache-Control"]
+
+
+def test_nobody_is_shown_the_secret_of_somebody_elses_token(at_noon):
+    make_token(User.objects.create_superuser("bob"))
+    ana = Admin("add_token", "view_token")
+    address = f"{TOKENS}{Token.objects.get().pk}/rotate/"
+    assert address not in ana.read(TOKENS)
+    assert ana.client.post(address, {"hours": "0"}).status_code == 403
+    assert Token.objects.count() == 1
 
 
 def test_a_token_may_expire(admin):
@@ -202,4 +236,4 @@ def test_only_a_superuser_makes_tokens_for_others(at_noon):
 
 
 def test_a_search_without_a_hint_shows_none(admin):
-    assert 'id="searchbar_helptext"' not in admin.read(TOKENS)
+    assert 'id="searchbar_helptext"' not in admin.read("/admin/auth/group/")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from datetime import timedelta
+from io import StringIO
 from typing import Any
 
 import pytest
@@ -287,6 +289,46 @@ def test_the_page_has_filters_and_a_search_for_whole_names(admin: Admin) -> None
     assert "job-0" not in admin.read(AUDIT, q="ben")
     assert "job-0" not in admin.read(AUDIT, action="all_paused")
     assert "job-0" in admin.read(AUDIT, door="code")
+
+
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ({"since": "24h"}, ["new"]),
+        ({"from": "2029-12-01"}, ["new"]),
+        ({"from": "2029-12-01", "to": "2029-12-31"}, []),
+        ({"to": "2029-11-01"}, ["old"]),
+        ({"since": "7d", "to": "2029-11-01"}, []),
+    ],
+)
+def test_the_page_shows_the_entries_of_a_time(admin: Admin, query: dict[str, str], shown: list[str]) -> None:
+    for name, at in (("new", NOW), ("old", NOW - timedelta(days=90))):
+        audit.record(Action.JOB_PAUSED, now=at, job_id=name)
+    page = admin.read(AUDIT, **query)
+    assert [name for name in ("new", "old") if f">{name}<" in page] == shown
+
+
+def test_a_time_that_is_none_is_refused(admin: Admin) -> None:
+    assert admin.client.get(AUDIT, {"from": "soon"})["Location"].endswith("?e=1")
+    assert admin.client.get(f"{AUDIT}export/csv/", {"from": "soon"}).status_code == 400
+
+
+def test_the_page_is_exported_with_its_filters(admin: Admin) -> None:
+    audit.record(Action.JOB_PAUSED, now=NOW, job_id="a", changes={"paused": (False, True)})
+    audit.record(Action.JOB_RESUMED, now=NOW, job_id="b")
+    rows = list(csv.DictReader(StringIO(body(admin.open(f"{AUDIT}export/csv/", action="job_paused")))))
+    assert [(row["job_id"], row["changes"]) for row in rows] == [("a", '{"paused": [false, true]}')]
+    (one,) = json.loads(body(admin.open(f"{AUDIT}export/json/", action="job_resumed")))
+    assert (one["job_id"], one["changes"]) == ("b", {})
+    assert f'href="{AUDIT}export/csv/?action=job_paused"' in admin.read(AUDIT, action="job_paused")
+
+
+def test_who_may_not_see_the_audit_cannot_export_it(at_noon: Any) -> None:
+    assert Admin("view_job").client.get(f"{AUDIT}export/csv/").status_code == 403
+
+
+def body(response: Any) -> str:
+    return b"".join(response.streaming_content).decode()
 
 
 def test_nobody_adds_changes_or_deletes_an_entry_in_the_admin(admin: Admin) -> None:

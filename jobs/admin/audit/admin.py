@@ -3,90 +3,143 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
+from functools import partial
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.contrib import admin
-from django.core.paginator import Paginator
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.core.exceptions import BadRequest
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.http import HttpRequest
-from django.utils.functional import cached_property
+from django.http import HttpRequest, StreamingHttpResponse
+from django.urls import URLPattern
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
 
 from ...core.audit import Action, Door
+from ...core.times import parse_instant
 from ...models import AuditEvent, Job
-from .. import display
-from ..base import ReadOnlyAdmin, model_url, row_site
-from ..filters import FieldFilter
-from ..request_time import row_now
+from .. import display, export
+from ..base import model_url, row_site
+from ..filters import BarFilter, FieldFilter
+from ..request_time import request_now
+from ..tables import Column, Content, Empty, Facts, FactsAdmin
+from ..times import Times
 
-COUNTED = 10_000
-"""Entries that the list pages through."""
 MAX_SHOWN = 200
 """Characters of one value in the list; the page of an entry shows all of it."""
+SPANS = {
+    "1h": ("past hour", timedelta(hours=1)), "24h": ("past 24 hours", timedelta(hours=24)),
+    "7d": ("past 7 days", timedelta(days=7)), "30d": ("past 30 days", timedelta(days=30)),
+}  # fmt: skip
+"""The choices of the filter by time."""
+EXPORTED = (
+    "id", "at", "actor", "door", "token", "address", "request_id", "action", "job_id", "object_id", "changes",
+)  # fmt: skip
+"""The columns of an export."""
 
 
 class ActionFilter(FieldFilter):
     """Entries by what was done."""
 
-    title = "Action"
-    parameter_name = "action"
+    title = parameter_name = "action"
     values = tuple(Action)
 
 
 class DoorFilter(FieldFilter):
     """Entries by how the change came in."""
 
-    title = "Door"
-    parameter_name = "door"
+    title = parameter_name = "door"
     values = tuple(Door)
 
 
-@admin.display(description="When")
-def when(event: AuditEvent) -> SafeString | str:
-    """Return when it was done."""
-    return display.instant(event.at, row_now(event), ZoneInfo(settings.TIME_ZONE))
+class TimeFilter(BarFilter):
+    """Entries of a time up to now."""
+
+    title = "when"
+    parameter_name = "since"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the spans."""
+        return [(name, label) for name, (label, _) in SPANS.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[AuditEvent]) -> QuerySet[AuditEvent]:
+        """Narrow the entries to the chosen span."""
+        chosen = SPANS.get(self.value() or "")
+        return queryset.filter(at__gte=request_now(request) - chosen[1]) if chosen else queryset
 
 
-@admin.display(description="Who")
-def who(event: AuditEvent) -> SafeString:
-    """Return who did it, by which door, with which token, and from where."""
+class InstantFilter(BarFilter):
+    """Entries on one side of an instant. The form below the list's search names it."""
+
+    is_tab = True  # it is an input, and no chip
+    lookup: ClassVar[str]
+    end: ClassVar[bool] = False
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the value that the address names."""
+        return [(named, named)] if (named := request.GET.get(str(self.parameter_name))) else []
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[AuditEvent]) -> QuerySet[AuditEvent]:
+        """Narrow the entries by the named instant; a local time is one of the site's zone."""
+        if not (text := self.value()):
+            return queryset
+        try:
+            at = parse_instant(text, ZoneInfo(settings.TIME_ZONE), end=self.end)
+        except ValueError as error:
+            raise IncorrectLookupParameters from error
+        return queryset.filter(**{self.lookup: at})
+
+
+class FromFilter(InstantFilter):
+    """Entries of an instant or later."""
+
+    title = parameter_name = "from"
+    lookup = "at__gte"
+
+
+class ToFilter(InstantFilter):
+    """Entries before an instant; a date alone is that whole day."""
+
+    title = parameter_name = "to"
+    lookup = "at__lt"
+    end = True
+
+
+def _when(event: AuditEvent, times: Times) -> Content:
+    return times.ago(event.at)
+
+
+def _who(event: AuditEvent, times: Times | None = None) -> Content:
+    return event.actor or "unknown"
+
+
+def _door(event: AuditEvent, times: Times | None = None) -> str:
+    """Return by which door it came, with which token, and from where."""
     by = f"{event.door}, token {event.token}…" if event.token else event.door
-    where = f" from {event.address}" if event.address else ""
-    return format_html('{} <span class="quiet">{}{}</span>', event.actor or "unknown", by, where)
+    return f"{by} from {event.address}" if event.address else by
 
 
-@admin.display(description="What")
-def what(event: AuditEvent) -> str:
-    """Return what was done."""
+def _what(event: AuditEvent, times: Times | None = None) -> str:
     return Action(event.action).words if event.action in list(Action) else event.action
 
 
-@admin.display(description="Job")
-def about(event: AuditEvent) -> SafeString | str:
+def _job(event: AuditEvent, times: Times | None = None) -> Content:
     """Return the job that it is about; what was removed since has no page."""
-    if not event.job_id:
-        return display.NOTHING
-    if not vars(event).get("job_exists"):
+    if not event.job_id or not vars(event).get("job_exists"):
         return event.job_id
     return format_html('<a href="{}">{}</a>', model_url(row_site(event), Job, "change", event.job_id), event.job_id)
 
 
-@admin.display(description="Changes")
-def changes_in_brief(event: AuditEvent) -> SafeString | str:
-    """Return the changes, long values cut."""
-    return changes_table(event.changes, MAX_SHOWN)
+def _about(event: AuditEvent, times: Times | None = None) -> Content:
+    return _job(event) or event.object_id or display.NOTHING
 
 
-@admin.display(description="Changes")
-def changes_in_full(event: AuditEvent) -> SafeString | str:
-    """Return the changes."""
-    return changes_table(event.changes, None)
+def _object(event: AuditEvent, times: Times | None = None) -> str:
+    return event.object_id if event.job_id else ""
 
 
-def changes_table(changes: Any, longest: int | None) -> SafeString | str:
+def changes_table(changes: Any, longest: int | None) -> Content:
     """Return changes as a list of fields, each with the value before and the value after."""
     if not isinstance(changes, dict) or not changes:
         return display.NOTHING
@@ -104,30 +157,28 @@ def _value(value: Any, longest: int | None) -> str:
     return text if longest is None or len(text) <= longest else f"{text[:longest]}…"
 
 
-class CappedPaginator(Paginator):
-    """Counts to `COUNTED` and no further: older entries are reached by filters and the search."""
-
-    @cached_property
-    def count(self) -> int:
-        """How many entries there are to page through."""
-        found = self.object_list
-        return found.order_by().values("pk")[:COUNTED].count() if isinstance(found, QuerySet) else len(found)
-
-
-class AuditEventAdmin(ReadOnlyAdmin):
+class AuditEventAdmin(FactsAdmin):
     """The list of entries, the newest first, and the page of one."""
 
-    list_display: Any = (when, who, what, about, "object_id", changes_in_brief)
-    list_filter = (ActionFilter, DoorFilter)
+    change_list_template = "cronzimus/audit.html"
+    heading = "Audit"
+    about = "What people did, by every door. Nobody changes or deletes an entry."
+    placeholder = "Exact name of a person, or id of a job"
+    empty = Empty(
+        icon="audit",
+        title="Nothing on record yet",
+        text="Each change of a job and each run that somebody asked for leaves an entry.",
+    )
+    list_filter = (TimeFilter, ActionFilter, DoorFilter, FromFilter, ToFilter)
     search_fields = ("actor", "job_id")
-    search_help_text = "Search for the exact name of a person or the id of a job."
-    fields: ClassVar[Any] = (when, who, what, about, "object_id", changes_in_full, "request_id")
     ordering = ("-at", "-id")
-    sortable_by: ClassVar[Any] = ()
-    show_facets = admin.ShowFacets.NEVER
-    paginator = CappedPaginator
-    list_per_page = 50
-    list_max_show_all = 0
+    columns = (
+        Column("what", "What", _what),
+        Column("about", "About", _about, _object),
+        Column("who", "Who", _who, _door),
+        Column("changes", "Changes", lambda event, times: changes_table(event.changes, MAX_SHOWN), look="full"),
+        Column("when", "When", _when, lambda event, times: times.at(event.at), "nowrap"),
+    )
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[AuditEvent], search_term: str
@@ -141,3 +192,49 @@ class AuditEventAdmin(ReadOnlyAdmin):
         jobs = Job.objects.filter(pk=OuterRef("job_id"))
         events: QuerySet[AuditEvent] = super().get_queryset(request).annotate(job_exists=Exists(jobs))
         return events
+
+    def row_title(self, row: AuditEvent) -> str:
+        """Return what was done to what."""
+        return f"{_what(row)}: {row.job_id or row.object_id}".removesuffix(": ")
+
+    def own_urls(self) -> list[URLPattern]:
+        """Return the addresses of the exports."""
+        return [
+            *(self.get(f"export/{kind}/", partial(self.export_view, kind=kind), f"export_{kind}")
+              for kind in export.KINDS),
+            *super().own_urls(),
+        ]  # fmt: skip
+
+    def exports(self, request: HttpRequest) -> list[tuple[str, str]]:
+        """Return the kinds of files, with the filters of the list."""
+        query = request.GET.urlencode()
+        return [(kind.upper(), f"{self.page_url(f'export_{kind}')}?{query}") for kind in export.KINDS]
+
+    def export_view(self, request: HttpRequest, kind: str) -> StreamingHttpResponse:
+        """Answer with all entries that the list's filters leave, as a file."""
+        self.require(request, "view")
+        try:
+            found = self.get_changelist_instance(request).queryset
+        except IncorrectLookupParameters as error:
+            raise BadRequest from error
+        rows = found.values(*EXPORTED).iterator(chunk_size=1000)
+        return export.download(kind, "audit", EXPORTED, rows, request_now(request))
+
+    def table(self, request: HttpRequest, changelist: Any) -> dict[str, Any]:
+        """Add the inputs of the two instants."""
+        given = {name: request.GET.get(name, "") for name in ("from", "to")}
+        found = super().table(request, changelist)
+        hidden = [pair for pair in found["hidden"] if pair[0] not in given]
+        return {**found, "hidden": hidden, "given_from": given["from"], "given_to": given["to"]}
+
+    def facts(self, request: HttpRequest, row: AuditEvent, times: Times) -> Facts:
+        """Return the whole entry."""
+        changes = format_html('<div class="panel-body">{}</div>', changes_table(row.changes, None))
+        facts: list[tuple[str, Content]] = [
+            ("When", times.exact(row.at)), ("Who", _who(row)), ("Door", row.door),
+            *([("Token", f"{row.token}…")] if row.token else []), *([("Address", row.address)] if row.address else []),
+            ("What", _what(row)), *([("Job", _job(row))] if row.job_id else []),
+            *([("About", row.object_id)] if row.object_id else []),
+            *([("Request", row.request_id)] if row.request_id else []),
+        ]  # fmt: skip
+        return Facts(facts=facts, texts=[("Changes", changes)])

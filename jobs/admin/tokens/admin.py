@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django import forms
-from django.conf import settings
-from django.contrib import admin
+from django.contrib.admin.utils import unquote
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractUser
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
-from django.utils.safestring import SafeString
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import URLPattern
+from django.utils.html import format_html, format_html_join
 
 from ... import services
 from ...core.roles import Scope
 from ...models import Token
 from .. import display
-from ..base import BaseAdmin
-from ..request_time import request_now, row_now
+from ..pages import page
+from ..request_time import request_now
+from ..tables import Column, Content, Empty, TableAdmin
+from ..times import Times
 
 MAX_DAYS = 3650
 """Days after which a token can expire, at most."""
@@ -32,13 +34,19 @@ SCOPES = {
     Scope.ADMIN: "admin: also pause everything, and manage tokens",
 }
 """What the form says of each scope."""
+UNUSED = timedelta(days=90)
+"""A token that nobody has used for so long is worth a question."""
+KEEPING = ((0, "no longer"), (1, "1 hour"), (24, "1 day"), (168, "7 days"))
+"""For how many hours a token may stay valid beside the one that takes its place."""
 
 
 class TokenForm(forms.ModelForm):
     """Whose token, what it may do, and how long it lasts."""
 
+    name = forms.CharField(required=False, max_length=100, help_text="What it is for.")
     scope = forms.ChoiceField(
         label="Scope",
+        widget=forms.RadioSelect,
         choices=[(scope.value, text) for scope, text in SCOPES.items()],
         initial=Scope.ADMIN.value,
         help_text="It may never do more than its user.",
@@ -51,6 +59,7 @@ class TokenForm(forms.ModelForm):
         min_value=1,
         max_value=MAX_DAYS,
         required=False,
+        widget=forms.NumberInput({"class": "short"}),
         help_text="It expires after so many. Empty: never.",
     )
 
@@ -59,41 +68,126 @@ class TokenForm(forms.ModelForm):
         fields = ("user", "name")
 
 
-class TokenAdmin(BaseAdmin):
+class RotateForm(forms.Form):
+    """How long the old token still opens the API."""
+
+    hours = forms.TypedChoiceField(
+        label="The old token is valid for", choices=KEEPING, coerce=int, initial=24, widget=forms.RadioSelect,
+    )  # fmt: skip
+
+
+def _name(token: Token, times: Times) -> Content:
+    return token.name or format_html("<code>{}…</code>", token.prefix)
+
+
+def _prefix(token: Token, times: Times) -> Content:
+    return format_html("<code>{}…</code>", token.prefix) if token.name else ""
+
+
+def _state(token: Token, times: Times) -> Content:
+    """Return whether it opens the API, and whether anybody needs it."""
+    if not token.is_valid(times.now):
+        return display.badge("cancelled", "expired", "clock")
+    if not token.user.is_active:
+        return display.badge("cancelled", "user is inactive", "stop")
+    if times.now - (token.last_used_at or token.created_at) > UNUSED:
+        return display.badge("missed", f"unused for {UNUSED.days} days", "hourglass")
+    return display.badge("succeeded", "valid", "check")
+
+
+def _ago(at: datetime | None, times: Times) -> Content:
+    return times.ago(at) if at else "never"
+
+
+def _texts(value: Any) -> Content:
+    words = ((str(one),) for one in value) if isinstance(value, list) else ()
+    return format_html_join(" ", '<span class="tag">{}</span>', words)
+
+
+class TokenAdmin(TableAdmin):
     """The list of tokens by their first characters: the secret itself is not kept, only its hash."""
 
     form = TokenForm
     fields = ("user", "name", "scope", "tag_list", "days")
-    list_display = ("prefix", "name", "user", "scope_list", "tag_list", "made", "used", "expires")
     list_select_related = ("user",)
-    list_display_links = None
     ordering = ("-created_at",)
     search_fields = ("prefix", "name__has_text", f"user__{get_user_model().USERNAME_FIELD}")
+    placeholder = "Name, user or first characters"
+    about = "What programs show to the API. Each may do what its user may do, within its scope, until it expires."
+    add_label = "New token"
+    empty = Empty(icon="key", title="No token yet", text="A program needs one to use the API without a browser.")
+    columns = (
+        Column("name", "Token", _name, _prefix),
+        Column("state", "State", _state),
+        Column("user", "User", lambda token, times: token.user.get_username()),
+        Column("scope_list", "Scope", lambda token, times: _texts(token.scopes)),
+        Column("tag_list", "Jobs", lambda token, times: _texts(token.tags) or "all"),
+        Column("used", "Last used", lambda token, times: _ago(token.last_used_at, times),
+               lambda token, times: token.last_address, "nowrap"),
+        Column("expires", "Expires", lambda token, times: _ago(token.expires_at, times),
+               lambda token, times: times.at(token.expires_at, seconds=False) if token.expires_at else "", "nowrap"),
+        Column("made", "Created", lambda token, times: times.day(token.created_at), look="extra nowrap"),
+    )  # fmt: skip
+
+    def own_urls(self) -> list[URLPattern]:
+        """Return the address at which a token is rotated."""
+        return [self.both("<path:object_id>/rotate/", self.rotate_view, "rotate"), *super().own_urls()]
+
+    def row_page(self, request: HttpRequest, row: Token) -> str:
+        """A token has no page."""
+        return ""
+
+    def row_title(self, row: Token | None) -> str:
+        """Return its name, or its first characters."""
+        return str(row)
+
+    def row_links(self, request: HttpRequest, row: Token) -> Iterable[tuple[str, str]]:
+        """Lead to the questions before it is rotated or revoked."""
+        if self._may_rotate(request, row):
+            yield "Rotate…", self.page_url("rotate", row.pk)
+        if self.has_delete_permission(request):
+            yield "Revoke…", self.page_url("delete", row.pk)
+
+    def delete_effects(self, request: HttpRequest, row: Token) -> list[str]:
+        """Say that it is revoked."""
+        used = f"It was used last {display.relative(row.last_used_at, request_now(request))}" if row.last_used_at else (
+            "It was never used")  # fmt: skip
+        return ["Programs that show it get 401 from now on.", f"{used}. This cannot be undone."]
+
+    def _may_rotate(self, request: HttpRequest, token: Token) -> bool:
+        """Say whether the user may be shown a new secret: a token acts as its user."""
+        own = token.user_id == request.user.pk or request.user.is_superuser
+        return self.has_add_permission(request) and own and token.is_valid(request_now(request))
+
+    def rotate_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask for how long the old token stays valid, make the new one, and show its secret."""
+        self.require(request, "add", "view")
+        token: Token | None = self.get_object(request, unquote(object_id))
+        if token is None:
+            raise Http404
+        if not self._may_rotate(request, token):
+            raise PermissionDenied
+        form = RotateForm(request.POST if request.method == "POST" else None)
+        if form.is_valid():
+            keep = timedelta(hours=form.cleaned_data["hours"])
+            made, secret = services.rotate_token(token, now=request_now(request), keep=keep)
+            return self._shown_once(request, made, secret, "Token rotated")
+        return page(
+            self.admin_site, request, "cronzimus/tokens/rotate.html", title=f"Rotate {token}", live_url="", token=token,
+            form=form, back=self.page_url("changelist"), opts=self.opts,
+        )  # fmt: skip
 
     def has_change_permission(self, request: HttpRequest, obj: Token | None = None) -> bool:
         """A token is as it was made, until it is revoked."""
         return False
 
-    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """Offer other people's names to superusers alone: a token acts as its user."""
-        if db_field.name == "user":
-            kwargs |= {"queryset": _users(request), "initial": request.user.pk}
-        return super().formfield_for_foreignkey(db_field, request, **kwargs)
-
     def get_form(self, request: HttpRequest, obj: Token | None = None, change: bool = False, **kwargs: Any) -> Any:
-        """Return the form without the buttons that would lead away to the users' own pages."""
+        """Return the form. It offers other people's names to superusers alone: a token acts as its user."""
         form = super().get_form(request, obj, change, **kwargs)
-        if "user" in form.base_fields:
-            widget = form.base_fields["user"].widget
-            widget.can_add_related = widget.can_change_related = widget.can_view_related = False
+        form.base_fields["user"] = forms.ModelChoiceField(
+            _users(request), initial=request.user.pk, help_text="The token may do what its user may do."
+        )
         return form
-
-    def render_change_form(
-        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
-    ) -> HttpResponse:
-        """Offer one button: every token is shown on a page of its own."""
-        context |= {"show_save_and_add_another": False, "show_save_and_continue": False}
-        return super().render_change_form(request, context, *args, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Token, form: Any, change: bool) -> None:
         """Make the token, and keep its secret for the one page that shows it."""
@@ -118,47 +212,19 @@ class TokenAdmin(BaseAdmin):
             services.revoke_token(token, now=request_now(request))
 
     def response_add(self, request: HttpRequest, obj: Token, post_url_continue: str | None = None) -> HttpResponse:
+        """Show the secret."""
+        return self._shown_once(request, obj, vars(obj)["secret"], "Token added")
+
+    def _shown_once(self, request: HttpRequest, token: Token, secret: str, title: str) -> HttpResponse:
         """Show the secret, this once. It goes into no cookie, no session and no log."""
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "Token added",
-            "opts": self.opts,
-            "token": vars(obj)["secret"],
-            "token_user": obj.user,
-            "expiry": _instant(obj.expires_at, request_now(request)),
-        }
-        response = TemplateResponse(request, "cronzimus/tokens/added.html", context)
+        times = Times.of(request)
+        response = page(
+            self.admin_site, request, "cronzimus/tokens/added.html", title=title, live_url="", opts=self.opts,
+            token=secret, token_user=token.user, list_url=self.page_url("changelist"),
+            expiry=times.at(token.expires_at) if token.expires_at else "never",
+        )  # fmt: skip
         response["Cache-Control"] = "no-store"
         return response
-
-    @admin.display(description="Scopes")
-    def scope_list(self, token: Token) -> str:
-        """Return its scopes."""
-        return ", ".join(map(str, token.scopes)) if isinstance(token.scopes, list) else ""
-
-    @admin.display(description="Tags")
-    def tag_list(self, token: Token) -> str:
-        """Return the tags to which it is limited."""
-        return ", ".join(map(str, token.tags)) if isinstance(token.tags, list) else ""
-
-    @admin.display(description="Created", ordering="created_at")
-    def made(self, token: Token) -> SafeString | str:
-        """Return when it was made."""
-        return _instant(token.created_at, row_now(token))
-
-    @admin.display(description="Last used", ordering="last_used_at")
-    def used(self, token: Token) -> SafeString | str:
-        """Return when it was used last, to the minute."""
-        return _instant(token.last_used_at, row_now(token))
-
-    @admin.display(description="Expires", ordering="expires_at")
-    def expires(self, token: Token) -> SafeString | str:
-        """Return when it expires, or expired."""
-        return _instant(token.expires_at, row_now(token))
-
-
-def _instant(at: Any, now: Any) -> SafeString | str:
-    return display.instant(at, now, ZoneInfo(settings.TIME_ZONE)) if at else "never"
 
 
 def _users(request: HttpRequest) -> QuerySet[AbstractUser]:
