@@ -1,4 +1,4 @@
-"""Give connections what Cronzimus needs: case folding beyond ASCII on SQLite, and more with Django's own backends."""
+"""Prepare connections for Cronzimus: case folding beyond ASCII on SQLite, and more with Django's own backends."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.signals import connection_created
 
 CASEFOLD = "cronzimus_casefold"
-"""The SQL function that folds a text as Python's `str.casefold` does: SQLite's own know the letters of ASCII alone."""
+"""The SQL function that folds case as Python's `str.casefold`: SQLite's own functions fold only ASCII letters."""
 
 
 def adapt_connections() -> None:
-    """Give each new connection to SQLite the function `CASEFOLD`, and Django's own backend most of what ours does."""
+    """Give each new connection to SQLite the function `CASEFOLD`, and Django's own backend most features of ours."""
     connection_created.connect(_add_casefold, dispatch_uid=f"{__name__}.casefold")
     connection_created.connect(_adapt, dispatch_uid=__name__)
 
@@ -20,8 +20,8 @@ def adapt_connections() -> None:
 def use_own_connections() -> None:
     """Give each thread of this process a connection of its own, in place of one from Django's pool.
 
-    For processes that run functions: these have a fixed number of threads. In a pool, four by default, functions that
-    hold their connections would keep the scheduler from its own, and so from its heartbeats.
+    For processes that run functions, which have a fixed number of threads. With a pool (four connections by default),
+    functions that hold connections would keep the scheduler from its own, and so from its heartbeats.
     """
     settings = connections.settings[DEFAULT_DB_ALIAS]
     if not settings["OPTIONS"].get("pool"):
@@ -54,8 +54,8 @@ def _adapt(sender: Any, connection: Any, **kwargs: Any) -> None:
     if isinstance(connection, base.DatabaseWrapper):
         return
     if connection.transaction_mode is None:
-        # A transaction that reads first, and writes after another has written, fails at once in SQLite's own mode: the
-        # busy timeout holds where a transaction begins, and not for the lock that it asks for later.
+        # In SQLite's own mode, a transaction that reads first and writes after another has written fails at once: the
+        # busy timeout applies at the beginning of a transaction, and not to a lock that it takes later.
         connection.transaction_mode = "IMMEDIATE"
     connection.connection.text_factory = operations.decoded
     if type(connection.ops) is DatabaseOperations:

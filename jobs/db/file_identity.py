@@ -1,4 +1,4 @@
-"""Notice that SQLite's file was replaced or deleted under an open connection: what is written there is lost."""
+"""Notice that SQLite's file was replaced or deleted under an open connection, whose writes would be lost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.db.backends.signals import connection_created
 
 
 def watch_files() -> None:
-    """Have each connection remember its file, and each request leave a file that is no longer there."""
+    """Make each connection remember its file, and each request close connections to files that are gone."""
     connection_created.connect(_remember, dispatch_uid=__name__)
     request_started.connect(_leave_old_files, dispatch_uid=__name__)
 
@@ -34,7 +34,7 @@ def _leave_old_files(sender: Any, **kwargs: Any) -> None:
 
 
 def _identity(connection: Any) -> tuple[int, int] | None:
-    """Return what tells a file from another one at the same path; None where there is no file."""
+    """Return the device and the inode of a connection's file, or None without one."""
     try:
         status = os.stat(connection.settings_dict["NAME"])
     except (OSError, TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""A scheduler's tasks beside running jobs, in a thread of their own: a slow task never delays a run."""
+"""A scheduler's tasks other than running jobs, in a thread of their own: a slow task never delays a run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ IDLE_SECONDS = 1.0
 
 @dataclass(slots=True)
 class Task:
-    """Something to be done every `seconds`. `run` returns whether there is more to be done at once."""
+    """A task that is done every `seconds`. `run` returns whether there is more to do at once."""
 
     name: str
     seconds: float
@@ -32,12 +32,12 @@ class Task:
 
 
 class Background:
-    """A thread that does tasks in turn, each when it is due. A task that fails is logged and tried again."""
+    """A thread that does each task when it is due. A task that fails is logged and tried again."""
 
     def __init__(self, clock: Clock, tasks: Sequence[Task]) -> None:
         """Prepare the thread; `start` starts it.
 
-        No task is done at once: the runs that were due while no scheduler was there come first.
+        No task is done at once: overdue runs come first.
         """
         self._clock = clock
         self._tasks = tasks
@@ -52,7 +52,7 @@ class Background:
         self._thread.start()
 
     def stop(self, timeout: float = 5.0) -> None:
-        """Stop after the task that is going on, and wait for it up to `timeout` seconds."""
+        """Stop after the current task, and wait for it up to `timeout` seconds."""
         self._stopped.set()
         if self._thread is not None:
             self._thread.join(timeout)

@@ -1,4 +1,4 @@
-"""Keep the loop from repeated looks for work that cannot be taken yet."""
+"""Keep the loop from looking again and again for work that it cannot take yet."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from datetime import datetime
 from math import inf
 
 COOLDOWN_SECONDS = 0.1
-"""Time until work is looked for again, unless a run ends before."""
+"""Time until the loop looks for work again, unless a run ends before."""
 
 
 class Cooldown:
-    """Pauses the look for one kind of work, due jobs or waiting runs, by executor.
+    """Pauses the search for one kind of work, due jobs or waiting runs, by executor.
 
-    The work is there, and the executor has capacity, and yet it could take nothing: a job or a group is full, the work
-    is for another executor, or another scheduler is taking it.
+    An executor with capacity may be unable to take the work: a job or a group is full, the work is for another
+    executor, or another scheduler is taking it.
     """
 
     def __init__(self) -> None:
@@ -24,9 +24,9 @@ class Cooldown:
         self._earliest = 0.0
 
     def ready(self, capacity: Mapping[str, int], since: datetime | None, now: datetime, at: float) -> dict[str, int]:
-        """Return the part of `capacity` for which a look is worthwhile at `now`, which is the monotonic time `at`.
+        """Return the part of `capacity` for which to look at `now`, which is the monotonic time `at`.
 
-        The oldest work has been there `since` then; None for no work. A different job or run at the front means that
+        `since` is the instant of the oldest work, None for no work. A different job or run at the front means that
         there is new work, which ends the pause.
         """
         if since != self._since:
@@ -47,7 +47,7 @@ class Cooldown:
         self._until = {name: min(until, self._earliest) for name, until in self._until.items()}
 
     def wait(self, names: Collection[str], now: datetime, at: float) -> float:
-        """Return the seconds from `at`, which is `now`, until one of `names` is worth a look; 0 or less: now."""
+        """Return the seconds from `at`, which is `now`, until to look for one of `names`; 0 or less for now."""
         if self._since is None or not names:
             return inf
         ahead = (self._since - now).total_seconds()

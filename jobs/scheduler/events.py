@@ -1,4 +1,4 @@
-"""Report what happens to runs: to the log, and to APScheduler's listeners."""
+"""Report starts and ends of runs to the log and to APScheduler's listeners."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class RunEvent(JobExecutionEvent):
     """APScheduler's event of a function that returned or raised, with the id and the status of its run."""
 
     def __init__(self, outcome: Outcome, **fields: Any) -> None:
-        """Tell of `outcome`; `fields` are further arguments of `JobExecutionEvent`."""
+        """Make the event of `outcome`; `fields` are further arguments of `JobExecutionEvent`."""
         code = EVENT_JOB_EXECUTED if outcome.status is RunStatus.SUCCEEDED else EVENT_JOB_ERROR
         super().__init__(code, outcome.job_id, "default", outcome.scheduled_time, **fields)
         self.run_id = outcome.run_id
@@ -37,10 +37,10 @@ class RunEvent(JobExecutionEvent):
 
 
 class Events:
-    """Writes a line to the log, and tells the listeners of an APScheduler scheduler."""
+    """Writes lines to the log, and calls the listeners of an APScheduler scheduler."""
 
     def __init__(self, scheduler: BaseScheduler) -> None:
-        """Tell the listeners of `scheduler`."""
+        """Call the listeners of `scheduler`."""
         self._scheduler = scheduler
 
     def submitted(self, runs: Sequence[HeldRun]) -> None:
@@ -50,7 +50,7 @@ class Events:
                 self._dispatch(JobSubmissionEvent(EVENT_JOB_SUBMITTED, run.job_id, "default", [run.scheduled_time]))
 
     def finished(self, outcome: Outcome) -> None:
-        """Report how a run ended."""
+        """Report the end of a run."""
         succeeded = outcome.status is RunStatus.SUCCEEDED
         level = logging.INFO if succeeded else logging.WARNING
         if logger.isEnabledFor(level):
@@ -75,9 +75,10 @@ class Events:
 
 
 def _ended_event(outcome: Outcome) -> RunEvent:
-    """Return the event of an outcome. Objects of another process are not here: JSON and a `RuntimeError` replace them.
+    """Return the event of an outcome.
 
-    Neither are those of a run that no function was called for, or that others stopped.
+    JSON and a `RuntimeError` replace objects that this process does not have: those of another process, and of a run
+    that was stopped or whose function was not called.
     """
     value, error = outcome.called or (None, None)
     if outcome.status is RunStatus.SUCCEEDED:

@@ -1,4 +1,4 @@
-"""Tell the incidents how runs end, in the transactions that record it, and pause jobs that keep failing."""
+"""Update incidents in the transactions that record the ends of runs, and pause jobs that keep failing."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class IncidentWatch:
     """Observes runs that did not succeed, and the successes of jobs with an open incident. Other runs cost nothing."""
 
     def __init__(self) -> None:
-        """Begin without an open incident; `refresh` reads them."""
+        """Start without open incidents; `refresh` reads them."""
         self._open: frozenset[str] = frozenset()
 
     def refresh(self) -> None:
-        """Read which jobs have an open incident."""
+        """Read the ids of the jobs with an open incident."""
         self._open = alerts.jobs_with_incidents()
 
     def ended(self, outcomes: Sequence[Outcome], now: datetime) -> None:

@@ -1,4 +1,4 @@
-"""Wait for writes to a file, where the system can tell of them: inotify(7), on Linux."""
+"""Wait for writes to a file with inotify(7), on Linux."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 IN_MODIFY = 0x2
-"""The event of inotify(7) for a file that was written to."""
+"""The event of a write to a file."""
 READ_BYTES = 65_536
-"""Events read at a time."""
+"""Bytes of events read at a time."""
 
 
 class FileWatch:
@@ -35,7 +35,7 @@ class FileWatch:
 
 @contextmanager
 def watch_file(path: str) -> Iterator[FileWatch | None]:
-    """Watch the file `path` within this context; None where the system cannot, or where there is no such file."""
+    """Watch the file `path` within this context; gives None if the system cannot, or there is no such file."""
     descriptor = _open_watch(os.fsencode(path))
     try:
         yield None if descriptor is None else FileWatch(descriptor)

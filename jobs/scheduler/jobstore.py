@@ -19,23 +19,23 @@ from ..models import Job
 class JobStore(DjangoJobStore):
     """A `DjangoJobStore` on Cronzimus's rows.
 
-    Nothing is pickled, damaged rows are left out, and no listener records runs: the claims and the recorder do. Jobs
-    are added, changed and removed in the admin, over the API or with the app's services, which check what they write.
-    APScheduler's calls for it are refused.
+    Nothing is pickled, damaged rows are left out, and no listener records runs: the claims and the recorder do.
+    APScheduler's calls that add, change or remove jobs are refused: the admin, the API and the app's services do that,
+    with validation.
     """
 
     def register_event_listeners(self) -> None:
-        """Register none: every run has its row."""
+        """Register no listener: every run has its row already."""
 
     @retry_on_db_operational_error
     def lookup_job(self, job_id: str) -> APSchedulerJob | None:
-        """Return the job `job_id`; None where there is no such job, or its row is damaged."""
+        """Return the job `job_id`; None if there is no such job, or its row is damaged."""
         job = Job.objects.filter(pk=job_id).first()
         return None if job is None else self._apscheduler_job(job)
 
     @retry_on_db_operational_error
     def get_next_run_time(self) -> datetime | None:
-        """Return when the next job is due."""
+        """Return the next fire time of all jobs."""
         due = Job.objects.filter(next_run_time__isnull=False).order_by("next_run_time")
         return due.values_list("next_run_time", flat=True).first()
 

@@ -23,7 +23,7 @@ logger = logging.getLogger("cronzimus.scheduler.lease")
 HEARTBEAT_SECONDS = 5.0
 """Time between two heartbeats."""
 LEASE_SECONDS = 15.0
-"""How long a scheduler's hold on its runs counts without a new heartbeat."""
+"""Time for which a scheduler holds its runs without a new heartbeat."""
 
 
 class Lease:
@@ -34,7 +34,7 @@ class Lease:
     """
 
     def __init__(self, clock: Clock, threads: int, processes: int) -> None:
-        """Take part as a scheduler with so many threads and processes, once `acquire` is called."""
+        """Prepare the lease of a scheduler with so many threads and processes; `acquire` takes it."""
         self.scheduler_id = ""
         self._clock = clock
         self._threads = threads
@@ -49,11 +49,11 @@ class Lease:
 
     @property
     def due(self) -> float:
-        """When the next heartbeat is due, in seconds of the monotonic clock."""
+        """The monotonic time of the next heartbeat, in seconds."""
         return self._due
 
     def covers(self, run: HeldRun) -> bool:
-        """Tell whether `run` may start: the lease that it was claimed under is still held.
+        """Tell whether `run` may start: the lease under which it was claimed is still held.
 
         A later lease of this process does not count: others may have marked the run as lost in between.
         """
@@ -74,9 +74,9 @@ class Lease:
         self._extend(beat)
 
     def renew(self, *, queued: int, running: int) -> bool:
-        """Write a heartbeat with how many runs this process has queued and running; return whether the row was its own.
+        """Write a heartbeat with the numbers of queued and running runs; return whether the lease is still its own.
 
-        False means that another scheduler ended the lease and marked its runs as lost: `acquire` a new one.
+        False means that another scheduler ended the lease and marked the runs as lost: `acquire` a new one.
         """
         beat, now = self._clock.monotonic(), self._clock.now()
         kept = Scheduler.objects.filter(pk=self.scheduler_id, stopped_at__isnull=True).update(
@@ -88,21 +88,21 @@ class Lease:
         return bool(kept)
 
     def release(self) -> None:
-        """Note that this process has stopped."""
+        """Record that this process has stopped."""
         self._until = 0.0
         Scheduler.objects.filter(pk=self.scheduler_id, stopped_at__isnull=True).update(
             stopped_at=self._clock.now(), queued_runs=0, running_runs=0
         )
 
     def _extend(self, beat: float) -> None:
-        # From before the write: the lease ends here no later than others think.
+        # From before the write, so that the lease ends here no later than in the eyes of others.
         self._until, self._due = beat + LEASE_SECONDS, beat + HEARTBEAT_SECONDS
 
 
 class Releases:
     """Runs that the scheduler took and cannot start: it gives them back, for any scheduler to take.
 
-    Any thread may `add` runs. The loop empties it once the database knows.
+    Any thread may `add` runs. The loop gives them back, and forgets them once that is written.
     """
 
     def __init__(self) -> None:
@@ -110,15 +110,15 @@ class Releases:
         self._runs: deque[HeldRun] = deque()
 
     def __len__(self) -> int:
-        """Return how many runs there are."""
+        """Return the number of runs."""
         return len(self._runs)
 
     def add(self, runs: Iterable[HeldRun]) -> None:
-        """Have `runs` given back."""
+        """Add runs to be given back."""
         self._runs.extend(runs)
 
     def give_back(self, scheduler_id: str, now: datetime) -> None:
-        """Give the runs back. Raises what the database raises, and keeps the runs then."""
+        """Give the runs back. If the database raises an error, it is raised, and the runs are kept."""
         runs = list(self._runs)
         if runs:
             admission.give_back(scheduler_id, [run.id for run in runs], now)
@@ -126,9 +126,9 @@ class Releases:
             self._runs.popleft()
 
     def give_back_orphans(self, scheduler_id: str, known: set[int], now: datetime) -> None:
-        """Give back what a claim took whose answer was lost with the connection: nobody would start it.
+        """Give back runs of a claim whose answer was lost with the connection: nobody would start them.
 
-        `known` is the ids of the runs that the scheduler knows it holds.
+        `known` has the ids of the runs that the scheduler knows to be its own.
         """
         known = known | {run.id for run in self._runs}
         admission.give_back(scheduler_id, list(admission.held_runs(scheduler_id) - known), now)

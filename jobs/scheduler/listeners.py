@@ -1,7 +1,7 @@
 """The listeners that `CRONZIMUS["LISTENERS"]` names: functions of the project that are called with its events.
 
-They are called in a thread of their own, one event after the other. A slow one does not delay the scheduler, and one
-that raises or breaks its database connection harms nothing.
+They are called in a thread of their own, one event after the other, so that a slow or failing listener does not harm
+the scheduler.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ DRAIN_SECONDS = 10.0
 
 
 def load(references: Sequence[str]) -> list[Listener]:
-    """Return the functions that `references` name. Raises `ValueError`, which names all that cannot be listeners."""
+    """Return the functions that `references` name. Raises `ValueError`, which names all wrong ones."""
     found, problems = list[Listener](), list[str]()
     for reference in references:
         try:
@@ -61,7 +61,7 @@ def _checked(listener: Any) -> Listener:
 
 @contextmanager
 def listening(scheduler: BaseScheduler, listeners: Sequence[Listener]) -> Iterator[None]:
-    """Within this context, `listeners` hear of the events of `scheduler`."""
+    """Within this context, call `listeners` with the events of `scheduler`."""
     if not listeners:
         yield
         return
@@ -85,7 +85,7 @@ class _ListenerThread(threading.Thread):
         self._ended = threading.Event()
 
     def put(self, event: Any) -> None:
-        """Have the listeners called with `event`. Never blocks."""
+        """Queue `event` for the listeners. Never blocks."""
         try:
             self._events.put_nowait(event)
         except queue.Full:
@@ -93,7 +93,7 @@ class _ListenerThread(threading.Thread):
             logger.warning(message, MAX_WAITING, extra={"action": "event_dropped"})
 
     def stop(self) -> None:
-        """Return when the listeners have had all events, or after `DRAIN_SECONDS`."""
+        """Wait until the listeners have handled all events, at most `DRAIN_SECONDS`."""
         self._ended.set()
         self.put(None)
         self.join(DRAIN_SECONDS)

@@ -16,11 +16,11 @@ from .store.retention import MAX_BATCH, Page, jobs_with_oldest_run, limited_jobs
 logger = logging.getLogger("cronzimus.scheduler.pruner")
 
 ROUND_SECONDS = 5.0
-"""Time between two rounds; each looks at the next jobs."""
+"""Time between two rounds, each of which handles the next jobs."""
 REST_SECONDS = 60.0
 """Least time between two passes through all jobs."""
 SLICE_SECONDS = 0.02
-"""Time that one call may take: the loop claims nothing meanwhile."""
+"""Time that one call may take, in which the loop claims nothing."""
 RESCAN_SECONDS = 3600.0
 """Time after which the failures that a job keeps are read again: a run that ended late may lie among them."""
 TIME_SHARE = 0.2
@@ -28,17 +28,17 @@ TIME_SHARE = 0.2
 FIRST_BATCH = 200
 """Runs deleted in the first transaction."""
 MIN_BATCH = 50
-"""Runs deleted in one transaction where deleting is slow."""
+"""Runs deleted in one transaction if deleting is slow."""
 JOBS_PER_ROUND = 50
-"""Jobs looked at in one round."""
+"""Jobs of one round."""
 RECORDS_SECONDS = 600.0
-"""Time between two looks at the audit, the versions of removed jobs, incidents and messages."""
+"""Time between two prunings of the audit, the versions of removed jobs, incidents and messages."""
 IDS_PER_ROUND = 200
-"""Job ids of runs looked at in one round, to find runs whose job was removed."""
+"""Job ids that one round reads from the runs, to find runs whose job was removed."""
 
 
 class Pruner:
-    """Deletes the runs that jobs no longer keep, and those of removed jobs, by the limits of JOB_DEFAULTS.
+    """Deletes the runs that jobs no longer keep, and runs of removed jobs, by the limits of JOB_DEFAULTS.
 
     A job that has more to delete than one batch gets its next turn after the other waiting jobs.
     """
@@ -55,14 +55,14 @@ class Pruner:
         self._batch = min(FIRST_BATCH, MAX_BATCH)
 
     def work(self) -> int:
-        """Prune for about `SLICE_SECONDS` if it is time; return how many runs were deleted.
+        """Prune for about `SLICE_SECONDS` if it is time; return the number of deleted runs.
 
-        `due` is the monotonic time, in seconds, at which there is more to do.
+        `due` is the monotonic time, in seconds, of the next work.
         """
         started = self._clock.monotonic()
         if started < self.due:
             return 0
-        self.due = started + ROUND_SECONDS  # should the database fail, the loop must not come straight back here
+        self.due = started + ROUND_SECONDS  # first: if the database fails, the loop must not come straight back here
         if started >= self._rescan_at:
             self._rescan_at = started + RESCAN_SECONDS
             self._pruned_until.clear()
@@ -84,7 +84,7 @@ class Pruner:
 
     def _prune(self, now: datetime, until: float) -> int:
         deleted = 0
-        # The jobs are read again here: a person may have raised their limits since they were found.
+        # The jobs are read again, because a person may have raised their limits since they were found.
         for job in jobs_with_oldest_run(list(self._waiting)[:JOBS_PER_ROUND]):
             del self._waiting[job.pk]
             began, batch = self._clock.monotonic(), self._batch

@@ -1,4 +1,4 @@
-"""Keep what the executors' threads report until it is written: starts, output and outcomes of runs."""
+"""Keep starts, output and outcomes of runs, which the executors' threads report, until they are written."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..worker.runner import Activity
 from .store.held import LiveUpdate, Outcome, Start
 
 MAX_LIVE_CHARACTERS = 4_000_000
-"""Output that one live update may come to: the database rewrites all of a run's output, and the loop waits for it."""
+"""Characters of one live update: the database rewrites all output of a run, and the loop waits for it."""
 
 
 class Batch(NamedTuple):
@@ -22,7 +22,7 @@ class Batch(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """The part of a running run that is on record: characters of output, progress, and the turn that wrote them."""
+    """The stored part of a running run: characters of output, progress, and the turn that wrote them."""
 
     size: int = 0
     progress: tuple[int, int | None] | None = None
@@ -35,8 +35,8 @@ NOTHING_SHOWN = Shown()
 class Recorder:
     """Keeps starts and outcomes in memory until the loop has written them.
 
-    The executors' threads add to it, the loop takes from it. All that they share are single operations on a deque and
-    on dicts, so that no thread holds a lock. What cannot be written, because the database is gone, is kept.
+    The executors' threads add to it, the loop takes from it. They share only single operations on a deque and on dicts,
+    so that no thread holds a lock. While the database is gone, everything is kept.
     """
 
     def __init__(self, on_change: Callable[[int | None], None]) -> None:
@@ -59,13 +59,13 @@ class Recorder:
         self._on_change(None)
 
     def resumed(self, activity: Activity) -> None:
-        """Note that a run is running whose start is on record already."""
+        """Note a running run whose start is stored already."""
         self._live[activity.run.id] = activity
 
     def finished(self, outcome: Outcome) -> None:
-        """Note how a run ended."""
+        """Note the outcome of a run."""
         self._ended.append(outcome)
-        # A run that ends before its start was written is written once.
+        # A run that ends before its start was written needs one write only.
         self._unwritten_starts.pop(outcome.run_id, None)
         self._live.pop(outcome.run_id, None)
         self._on_change(outcome.run_id)
@@ -85,7 +85,7 @@ class Recorder:
 
     @property
     def running(self) -> int:
-        """How many runs are running now."""
+        """The number of running runs."""
         return len(self._live)
 
     def activities(self) -> list[Activity]:
@@ -97,13 +97,13 @@ class Recorder:
         return {outcome.run_id for outcome in (*self._outcomes, *self._ended.copy())}
 
     def batch(self) -> Batch:
-        """Return everything that is to be written. It is kept until `forget`."""
+        """Return everything to write. It is kept until `forget`."""
         self._outcomes += [self._ended.popleft() for _ in range(len(self._ended))]
         starts = self._unwritten_starts.copy().values()
         return Batch([Start(activity.run.id, activity.started_at) for activity in starts], self._outcomes)
 
     def forget(self, batch: Batch) -> None:
-        """Forget what `batch` returned last, because it is written."""
+        """Forget the last batch, because it is written."""
         for start in batch.starts:
             self._unwritten_starts.pop(start.run_id, None)
         for outcome in batch.outcomes:
@@ -111,9 +111,9 @@ class Recorder:
         self._outcomes = []
 
     def live_updates(self) -> list[LiveUpdate]:
-        """Return what running runs wrote, and how far they came, since it was last `shown`.
+        """Return the new output and progress of running runs since the last `shown`.
 
-        At most `MAX_LIVE_CHARACTERS` of output: the runs whose turn was longest ago come first.
+        At most `MAX_LIVE_CHARACTERS` of output are returned; the runs whose turn was longest ago come first.
         """
         room, updates = MAX_LIVE_CHARACTERS, list[LiveUpdate]()
         for activity in sorted(self.activities(), key=lambda activity: self._shown_of(activity).turn):
@@ -127,7 +127,7 @@ class Recorder:
         return updates
 
     def shown(self, updates: Sequence[LiveUpdate]) -> None:
-        """Note that `updates` are written."""
+        """Note that `updates` were written."""
         self._turn += 1
         for update in updates:
             self._shown[update.run_id] = Shown(update.size, update.progress, self._turn)
@@ -138,7 +138,7 @@ class Recorder:
 
 def _live_update(activity: Activity, shown: Shown, progress: tuple[int, int | None] | None) -> LiveUpdate:
     output = activity.output.stored()
-    # Where characters are left out, the end of what is on record is replaced: the tail has moved.
+    # Where characters are left out, the stored end is replaced: the tail has moved.
     kept = min(shown.size, HEAD) if output.omitted else shown.size
     text = output.text[kept:] if output.size > shown.size else ""
     return LiveUpdate(activity.run.id, kept, text, output.size, progress, output.omitted)

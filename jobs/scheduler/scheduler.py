@@ -28,7 +28,7 @@ from .wakeup import Bell, Watcher
 logger = logging.getLogger("cronzimus.scheduler.scheduler")
 
 GAP_SECONDS = 0.002
-"""Least time between two ticks of a loop that keeps up: changes in between are handled together."""
+"""Least time between two ticks of a loop that keeps up, so that changes in between are handled together."""
 DRAIN_SECONDS = 30.0
 """Time that running runs have to end once the scheduler was told to stop."""
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.2, 5.0
@@ -36,7 +36,7 @@ FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.2, 5.0
 
 
 class Scheduler(BlockingScheduler):
-    """One of the schedulers on a database: it takes a place among them, ticks until it is told to stop, and leaves."""
+    """One of the schedulers on a database: it takes its lease, ticks until it is told to stop, and signs off."""
 
     def __init__(self, make_executors: ExecutorFactory, clock: DatabaseClock | None = None) -> None:
         """Prepare a scheduler with the executors that `make_executors` makes; see `executors.local_executors`."""
@@ -56,7 +56,7 @@ class Scheduler(BlockingScheduler):
     # --- its life ----------------------------------------------------------------------------------------------------
 
     def start(self, paused: bool = False) -> None:
-        """Run until `drain` or `force` ends it. Return when every outcome is on record, or given up."""
+        """Run until `drain` or `force` ends it. Return when every outcome is stored, or given up."""
         with loop_connection():
             watcher = Watcher(self.wakeup)
             background = Background(self.clock, background_tasks(self.clock))
@@ -70,7 +70,7 @@ class Scheduler(BlockingScheduler):
                 watcher.stop()
 
     def run_once(self) -> None:
-        """Claim and run everything that is due now, and return when it is on record."""
+        """Claim and run everything that is due now, and return when its outcomes are stored."""
         with loop_connection():
             self.open()
             horizon = self.clock.now()
@@ -83,12 +83,12 @@ class Scheduler(BlockingScheduler):
                 self._close()
 
     def open(self, paused: bool = False) -> None:
-        """Take a place among the schedulers, and start the executors; `paused`, claim nothing until `resume`.
+        """Take a lease, and start the executors. With `paused`, claim nothing until `resume`.
 
         Wait for a database that is gone, or that another process has locked, until `drain` or `force`. Raises
         `TooFewThreads`.
         """
-        # The executors first: where they cannot start, no scheduler goes on record that is dead.
+        # The executors first: if they cannot start, no row of a dead scheduler is left.
         BaseScheduler.start(self, paused=paused)
         while not self._joined() and not self._draining:
             self._event.clear()
@@ -110,12 +110,12 @@ class Scheduler(BlockingScheduler):
         self.drain() if wait else self.force()
 
     def wakeup(self) -> None:
-        """Have the loop look at the database at once."""
+        """Make the loop look at the database at once."""
         self.tick.wake_up()
 
     @property
     def unfinished(self) -> int:
-        """How many runs were given up at the end, or are still running."""
+        """The number of runs that were given up at the end, or are still running."""
         return max(self._given_up, self.tick.executors.taken)
 
     # --- the loop ----------------------------------------------------------------------------------------------------
@@ -127,7 +127,7 @@ class Scheduler(BlockingScheduler):
             due = look_at if self._backoff.failures else min(look_at, self.tick.write_at)
             self._event.wait(max(due - self.clock.monotonic(), 0.0))
             if self._backoff.failures and not self._draining and self.clock.monotonic() < due:
-                self._event.clear()  # woken by something else than the end of its wait
+                self._event.clear()  # woken before the end of its wait
                 continue
             if self.tick.woken and not self.tick.wanted:
                 time.sleep(max(0.0, self.tick.began_at + GAP_SECONDS - self.clock.monotonic()))
@@ -140,7 +140,7 @@ class Scheduler(BlockingScheduler):
     def _process_jobs(self) -> float:
         """Tick; return the seconds until the next tick, if nothing wakes the loop.
 
-        Raises `DatabaseReplaced`, and nothing else.
+        Raises only `DatabaseReplaced`.
         """
         try:
             wait = self.tick.run()
@@ -197,7 +197,7 @@ class Scheduler(BlockingScheduler):
         logger.info("draining %d runs, for at most %d s", self.tick.executors.taken, DRAIN_SECONDS, extra=extra)
 
     def _close(self) -> None:
-        """Give up what has not ended, leave the schedulers, and stop the executors."""
+        """Give up the runs that have not ended, sign off, and stop the executors."""
         self.tick.take_back()
         if self.tick.lease.scheduler_id:
             self._sign_off()
@@ -209,7 +209,7 @@ class Scheduler(BlockingScheduler):
         try:
             self._given_up = self.tick.leave(f"its scheduler was {how}")
         except Exception as error:
-            # Other schedulers see the lease end, and mark what is left as lost. Where nothing is left, nothing is lost.
+            # Other schedulers see the lease end, and mark the runs that are left as lost.
             unsaved = self.tick.unsaved
             self._given_up = max(self._given_up, unsaved)
             what = f"{unsaved} runs are lost when its lease ends" if unsaved else "nothing is lost"
@@ -219,7 +219,7 @@ class Scheduler(BlockingScheduler):
 
 
 class Backoff:
-    """Counts the ticks that failed in a row, and says how long to wait after each."""
+    """Counts the ticks that failed in a row, and gives the wait after each."""
 
     def __init__(self) -> None:
         """Start without failures."""

@@ -1,4 +1,4 @@
-"""Start threads, and say what to do where the system refuses."""
+"""Start threads, with a helpful error if the system refuses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class TooFewThreads(Exception):
 
 
 class Startable(Protocol):
-    """A thread, or what has one."""
+    """A thread, or an object with one."""
 
     def start(self) -> None:
         """Start it. Raises `RuntimeError` if the system refuses."""

@@ -31,22 +31,22 @@ from .wakeup import Bell
 logger = logging.getLogger("cronzimus.scheduler.tick")
 
 POLL_SECONDS = 1.0
-"""Time after which the loop looks at the database although nothing has woken it."""
+"""Time after which the loop looks at the database without being woken."""
 FLUSH_SECONDS = 0.05
 """Time that a start or an outcome waits, at most, for others to be written with it."""
 LIVE_SECONDS = 0.5
-"""Time between two writes of what running runs have written so far."""
+"""Time between two writes of the output of running runs."""
 STALL_SECONDS = 1.0
-"""Time without a start after which an executor's queued runs are given back, for other schedulers to start."""
+"""Time without a start after which an executor's queued runs are given back, for other schedulers."""
 REPLACE_SECONDS = 1.0
-"""Time between two looks for replacing jobs while an executor is full: such a look reads all due jobs."""
+"""Time between two searches for replacing jobs while an executor is full: each reads all due jobs."""
 
 
 class Tick:
-    """One step of the loop: it beats, looks, claims, hands out and writes.
+    """One step of the loop: heartbeat, search for work, claim, hand out, and write.
 
-    Everything is written by the thread that ticks; the executors' threads only run functions. The heartbeat is part
-    of the tick, so that others see a loop that hangs as dead.
+    The thread that ticks writes everything; the executors' threads only run functions. The heartbeat is part of the
+    tick, so that others see a loop that hangs as dead.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Tick:
         bell: Bell,
         may_claim: Callable[[], bool],
     ) -> None:
-        """Prepare a tick of the loop that waits on `bell`; it claims only while `may_claim` says so."""
+        """Prepare the ticks of a loop that waits on `bell`. They claim only while `may_claim` returns true."""
         self.recorder = Recorder(self._something_to_write)
         self.releases = Releases()
         self.executors = Executors(make_executors(Hooks(clock, self.recorder, self._may_start, self._running_low)))
@@ -67,7 +67,7 @@ class Tick:
         self.wanted: frozenset[str] = frozenset()
         """The executors for which there was more work than capacity."""
         self.began_at = 0.0
-        """When the last tick began, in monotonic seconds."""
+        """The monotonic time at which the last tick began, in seconds."""
         self._clock, self._events, self._bell, self._may_claim = clock, events, bell, may_claim
         self._pruner, self._inspector, self._incidents = Pruner(clock), Inspector(), IncidentWatch()
         self._analysis = Analysis()
@@ -83,12 +83,12 @@ class Tick:
     # --- for any thread ----------------------------------------------------------------------------------------------
 
     def wake_up(self) -> None:
-        """Have the loop look at once: something changed in the database, or an executor has capacity again."""
+        """Make the loop look at once: something changed in the database, or an executor has capacity again."""
         self.woken = True
         self._bell.set()
 
     def _something_to_write(self, ended: int | None) -> None:
-        # The loop need not look, only know until when to wait. What other runs wait for is written at once.
+        # The loop need not look, only know until when to wait. Ends for which other runs wait are written at once.
         at = self._clock.monotonic() + (0.0 if ended in self._awaited else FLUSH_SECONDS)
         if at < self._flush_at:
             self._flush_at = at
@@ -108,7 +108,7 @@ class Tick:
     # --- the life of the loop ----------------------------------------------------------------------------------------
 
     def join(self) -> None:
-        """Take a place among the schedulers."""
+        """Take a lease."""
         self._clock.synchronise()
         self._analysis.forget()
         recovery.recover(self._clock.now())
@@ -122,13 +122,13 @@ class Tick:
         self._unsettled = True
 
     def take_back(self) -> None:
-        """Have the runs given back that the executors have not started."""
+        """Give back the runs that the executors have not started."""
         self.releases.add(self.executors.take_back())
 
     def leave(self, reason: str) -> int:
-        """Write what is known, mark the runs that are still running as lost for `reason`, and give up the lease.
+        """Write all outcomes, mark the runs that are still running as lost for `reason`, and give up the lease.
 
-        Return how many runs are lost.
+        Return the number of lost runs.
         """
         self._give_back_orphans()
         self.releases.give_back(self.lease.scheduler_id, self._clock.now())
@@ -139,18 +139,18 @@ class Tick:
 
     @property
     def at_work(self) -> bool:
-        """Whether a run is queued, running, or not on record yet."""
-        # In this order a run passes through them: one that moves on meanwhile is still seen.
+        """Whether a run is queued, running, or not written yet."""
+        # A run passes through them in this order, so that one that moves on meanwhile is still seen.
         return bool(self.executors.taken or self.recorder.dirty or self.releases)
 
     @property
     def unsaved(self) -> int:
-        """How many runs the scheduler holds, or has ended, that the database does not know of."""
+        """The number of runs that are held, ended and not written, or to be given back."""
         return len(self.executors.held() | self.recorder.unwritten()) + len(self.releases)
 
     @property
     def write_at(self) -> float:
-        """The monotonic time at which there is something to write."""
+        """The monotonic time of the next write."""
         if self.recorder.dirty and self._flush_at == float("inf"):  # it came while the last batch was being written
             self._flush_at = self._clock.monotonic() + FLUSH_SECONDS
         return min(self._flush_at, self._live_at + LIVE_SECONDS if self.recorder.running else float("inf"))
@@ -160,7 +160,7 @@ class Tick:
     def run(self) -> float:
         """Do one step; return the seconds until the next tick, if nothing wakes the loop.
 
-        Raises what the database raises; call `settle` then.
+        Raises the errors of the database; call `settle` then.
         """
         reset_queries()  # with DEBUG, Django keeps the text of every statement until a request ends, and none does here
         self.began_at = monotonic = self._clock.monotonic()
@@ -180,7 +180,7 @@ class Tick:
         if (due or waiting) and monotonic >= self._rest_until and self._claim(due, waiting, pending, now):
             self._write(monotonic)
             return self._rest(pending, monotonic)
-        # Where there is more work than capacity, the loop goes on as soon as there is some.
+        # With more work than capacity, the loop goes on as soon as there is capacity.
         more = pending.is_due(now) or pending.is_waiting(now)
         self.wanted = frozenset(name for name, free in capacity.items() if more and not free)
         if self.write_at <= monotonic:
@@ -190,11 +190,11 @@ class Tick:
     def _beat(self, monotonic: float) -> None:
         require_current_file()
         self._clock.synchronise()
-        if not self.lease.held:  # what kept this scheduler from its heartbeat may have kept the others from theirs
+        if not self.lease.held:  # the cause of the late heartbeat may have delayed the others', too
             self._late_at = monotonic
         if not self.lease.renew(queued=self.executors.queued, running=self.recorder.running):
             logger.error("others ended the lease of %s", self.lease.scheduler_id, extra={"action": "lease_lost"})
-            # Runs that it claimed too late for the others to see are still there for any scheduler to take.
+            # Runs that it claimed too late for the others to see can still be given back.
             self.take_back()
             self.releases.give_back(self.lease.scheduler_id, self._clock.now())
             self.lease.acquire()
@@ -209,7 +209,7 @@ class Tick:
         self._analysis.forget()
 
     def _capacity(self, pending: PendingWork, monotonic: float, now: datetime) -> dict[str, int]:
-        """Return how many runs each lane may be given; nothing where nothing may be claimed."""
+        """Return the number of runs that each lane may be given; empty if nothing may be claimed."""
         if pending.paused or not self.lease.held or not self._may_claim():
             return {}
         has_work = pending.is_due(now) or pending.is_waiting(now)
@@ -222,9 +222,9 @@ class Tick:
         return max(min(work, POLL_SECONDS, self.lease.due - monotonic, self._pruner.due - monotonic), 0.0)
 
     def _rest(self, pending: PendingWork, began: float) -> float:
-        """Leave the database to other schedulers after a claim, where its lock is not fair; return for how long.
+        """Return the seconds for which to leave SQLite to other schedulers after a claim: its lock is not fair.
 
-        A scheduler that waits for SQLite's lock looks once a millisecond; the one that had it would be back before.
+        A waiting scheduler tries to get the lock once a millisecond; without a rest, this one would be faster.
         """
         if connection.vendor != "sqlite" or not pending.others:
             return 0.0
@@ -237,7 +237,7 @@ class Tick:
     def _claim(self, due: dict[str, int], waiting: dict[str, int], pending: PendingWork, now: datetime) -> bool:
         """Take waiting runs, then due jobs, up to the capacity for each; return whether there were any.
 
-        What has ended is written first, in the same transaction: a job whose run has just ended may have the next one.
+        Outcomes are written first, in the same transaction: a job whose run has just ended may have the next one.
         """
         with self._writing(now) as written:
             if written:
@@ -278,9 +278,9 @@ class Tick:
         return claimed
 
     def _claim_replacements(self, capacity: dict[str, int], pending: PendingWork, now: datetime) -> None:
-        """Claim for due jobs that replace their own runs although an executor is full: such a run may be what fills it.
+        """Claim due jobs that replace their own runs although an executor is full: such a run may fill it.
 
-        The new runs wait without an owner. The first scheduler with a free slot takes them, most likely this one.
+        The new runs wait without an owner, for the first scheduler with a free slot, most likely this one.
         """
         monotonic = self._clock.monotonic()
         is_full = bool(capacity) and not all(capacity.values())
@@ -299,7 +299,7 @@ class Tick:
     # --- giving back and cancelling ----------------------------------------------------------------------------------
 
     def _give_back(self) -> None:
-        """Let other schedulers have the runs that cannot be started here soon."""
+        """Give back the runs that cannot start here soon, for other schedulers."""
         if self.executors.queued:
             since = self._clock.monotonic() - STALL_SECONDS
             stalled = [name for name, at in self._started_at.items() if at < since]
@@ -310,12 +310,12 @@ class Tick:
             self._unsettled = False
 
     def _give_back_orphans(self) -> None:
-        """Let others have the runs that a claim took whose answer was lost with the connection."""
+        """Give back runs of a claim whose answer was lost with the connection."""
         known = self.executors.held() | self.recorder.unwritten()
         self.releases.give_back_orphans(self.lease.scheduler_id, known, self._clock.now())
 
     def _cancel_requested(self, now: datetime) -> None:
-        """Cancel the runs that people asked to cancel: at once if they have not started, or as their executor can."""
+        """Cancel the runs that people asked to cancel: at once if not started, or else through the executor."""
         for run_id, executor, reason in cancel_requests(self.lease.scheduler_id):
             run = self.executors.cancel(run_id, executor, reason)
             if run is not None:
@@ -340,10 +340,10 @@ class Tick:
 
     @contextmanager
     def _writing(self, now: datetime) -> Iterator[list[Outcome]]:
-        """Open a transaction and write all starts and outcomes in it; gives the outcomes that are on record then.
+        """Open a transaction, write all starts and outcomes in it, and give the outcomes that are stored.
 
-        Raises what the database raises. Nothing is forgotten then, and what the block wrote is undone with the rest.
-        Outcomes that the database refuses are written before, each alone.
+        Raises the errors of the database; the whole transaction is then undone, and nothing is forgotten. Outcomes that
+        the database refuses are written before, each alone.
         """
         batch, refused = self.recorder.batch(), False
         with transaction.atomic():

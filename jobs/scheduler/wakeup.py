@@ -12,7 +12,7 @@ from .store import changes
 logger = logging.getLogger("cronzimus.scheduler.wakeup")
 
 RECONNECT_SECONDS = 1.0
-"""Time until a lost connection is tried again. Meanwhile the loop looks for itself, once a second."""
+"""Time until a lost connection is tried again. Meanwhile the loop looks at the database once a second."""
 
 
 class Bell:
@@ -23,7 +23,7 @@ class Bell:
     """
 
     def __init__(self) -> None:
-        """Start silent."""
+        """Start without a ring."""
         self._rings: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def set(self) -> None:
@@ -32,7 +32,7 @@ class Bell:
             self._rings.put(None)
 
     def is_set(self) -> bool:
-        """Return whether it was set and not cleared."""
+        """Tell whether it was set and not cleared."""
         return not self._rings.empty()
 
     def clear(self) -> None:

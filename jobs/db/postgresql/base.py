@@ -8,14 +8,14 @@ from django.db.backends.postgresql import base
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """A connection that knows from its socket whether the server is still there."""
+    """A connection that sees from its socket whether the server is still there."""
 
     def is_usable(self) -> bool:
         """Tell whether the connection can be used.
 
-        Django asks this before the first query of each request, at the price of a round trip. But a server that goes
-        away sends a last message and closes the connection, and keepalives find that its machine has died. Both show on
-        the socket: if there is nothing to read, and no query has failed, the server is there.
+        Django asks this before the first query of each request, at the price of a round trip. But a server that stops
+        sends a last message and closes the connection, and keepalives notice that its machine has died. Both make the
+        socket readable: if there is nothing to read, and no query has failed, the server is there.
         """
         is_open = self.connection is not None and not self.connection.closed
         if is_open and not self.errors_occurred and not _has_news(self.connection.fileno()):

@@ -1,4 +1,4 @@
-"""Find out whether a pooler stands between us and PostgreSQL, and what it pools."""
+"""Find out whether a pooler between us and PostgreSQL pools transactions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from django.db import connection
 
 TRIES = 3
-"""How often a pooler gets the chance to show that it pools transactions."""
+"""Attempts to find that a pooler pools transactions."""
 
 
 def pools_transactions() -> bool:
@@ -32,7 +32,7 @@ def _share_a_server(first: Any, second: Any) -> bool:
     before = _server_process(first)
     second.set_autocommit(False)
     try:
-        # Looked at first: with a single server connection, `first` would have to wait for the end of the transaction.
+        # `second` first: with a single server connection, `first` would have to wait for the end of the transaction.
         return _server_process(second) == before or _server_process(first) != before
     finally:
         second.rollback()

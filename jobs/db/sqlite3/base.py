@@ -26,7 +26,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     transaction_mode: str | None
 
     def get_new_connection(self, conn_params: Any) -> Any:
-        """Return a connection of the driver. It reads invalid UTF-8; a new file is readable by its user alone."""
+        """Return a connection of the driver. It reads invalid UTF-8; only its user can read a new file."""
         if not str(conn_params["database"]).startswith((":", "file:")):
             with suppress(FileExistsError, OSError):
                 os.close(os.open(conn_params["database"], os.O_CREAT | os.O_EXCL, 0o600))
@@ -35,7 +35,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return connection
 
     def _start_transaction_under_autocommit(self) -> None:
-        """Begin a transaction, with the lock at once where its mode is IMMEDIATE.
+        """Begin a transaction, in the mode IMMEDIATE with the lock at once.
 
         SQLite itself looks for the lock at ever longer intervals, up to a tenth of a second: among busy writers, the
         longest waiting would be the last to get it (sqliteDefaultBusyCallback in SQLite's main.c).

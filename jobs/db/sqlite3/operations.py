@@ -1,4 +1,4 @@
-"""How values are read: a value that does not fit its column is read as NULL, or as the column's default.
+"""Read values that do not fit their column as NULL, or as the column's default.
 
 SQLite keeps any value in any column, and Django raises on a value that it cannot convert. One such value would end each
 statement that reads it, and with it the list of all rows. PostgreSQL refuses such values when they are written.
@@ -20,11 +20,11 @@ TEXTS = {"CharField", "TextField", "JSONField"}
 """The fields whose columns hold texts."""
 
 decoded: Callable[[bytes], str] = partial(str, encoding="utf-8", errors="replace")
-"""Decodes bytes; what is not UTF-8 becomes U+FFFD."""
+"""Decodes bytes; invalid UTF-8 becomes U+FFFD."""
 
 
 class DatabaseOperations(operations.DatabaseOperations):
-    """Reads every row, whatever its columns hold."""
+    """Reads every row, even with damaged values."""
 
     def get_db_converters(self, expression: Any) -> list[Any]:
         """Return the functions that turn the column's value into the field's, in this order."""
@@ -46,7 +46,7 @@ class DatabaseOperations(operations.DatabaseOperations):
 
 
 class GuestOperations(DatabaseOperations):
-    """Reads every row of Cronzimus, and those of other apps as Django does: for a database that we share."""
+    """Reads every row of Cronzimus, and rows of other apps as Django does: for a shared database."""
 
     def get_db_converters(self, expression: Any) -> list[Any]:
         """Return the functions that turn the column's value into the field's, in this order."""
@@ -76,5 +76,5 @@ def _as_number(field: Any, least: int, most: int) -> Callable[[Any, Any, Any], A
     return convert
 
 
-# Takes the place of Django's own converter, which raises: the driver calls it for each column of the type datetime.
+# Replaces Django's converter, which raises. The driver calls it for each column of the type datetime.
 sqlite3.register_converter("datetime", _instant)

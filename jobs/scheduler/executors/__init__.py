@@ -1,4 +1,4 @@
-"""The executors: each takes runs and has their functions called, in threads, in processes, or by workers."""
+"""The executors: each takes runs and calls their functions in threads, in processes, or through workers."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ __all__ = ["ExecutorFactory", "Executors", "Hooks", "RunExecutor", "executors", 
 
 
 def executors(threads: int, processes: int, broker_url: str) -> ExecutorFactory:
-    """Return what makes the executors of a scheduler: with the URL of a broker, the one for workers too."""
+    """Return the factory of a scheduler's executors; with the URL of a broker, it makes the one for workers too."""
     make_local = local_executors(threads, processes)
     return make_local if not broker_url else lambda hooks: {**make_local(hooks), **_remote(broker_url, hooks)}
 
 
 def _remote(broker_url: str, hooks: Hooks) -> dict[str, RunExecutor]:
-    # Here: a scheduler without workers does not pay for them.
+    # Imported here, so that a scheduler without workers does not load it.
     from .celery import CeleryTransport
     from .remote import RemoteExecutor
 
@@ -26,7 +26,7 @@ def _remote(broker_url: str, hooks: Hooks) -> dict[str, RunExecutor]:
 
 
 def local_executors(threads: int, processes: int) -> ExecutorFactory:
-    """Return a factory of this machine's executors, with so many slots in threads and in processes."""
+    """Return a factory of this machine's executors, with `threads` and `processes` slots."""
     return lambda hooks: {
         Executor.THREAD: ThreadExecutor(threads, hooks),
         Executor.PROCESS: ProcessExecutor(processes, hooks),

@@ -15,10 +15,10 @@ from ..store.held import HeldRun
 
 
 class Hooks(NamedTuple):
-    """What an executor gets from its scheduler. All of it may be used by any thread.
+    """The callbacks that an executor gets from its scheduler, for use by any thread.
 
-    The executor calls `may_start` before it starts a run; where that is false, the scheduler gives the run back. It
-    tells the `recorder` how the others start and end, and calls `on_low` with its own name when its queue runs low.
+    The executor calls `may_start` before it starts a run; if that is false, the scheduler gives the run back. It
+    reports starts and ends to the `recorder`, and calls `on_low` with its own name when its queue runs low.
     """
 
     clock: Clock
@@ -40,7 +40,7 @@ class RunExecutor(BaseExecutor):
 
     @property
     def has_listeners(self) -> bool:
-        """Whether listeners of APScheduler want to hear what functions return and raise."""
+        """Whether APScheduler has listeners, which get the objects that functions return and raise."""
         return self._scheduler is not None and bool(self._scheduler._listeners)
 
     def _do_submit_job(self, job: HeldRun, run_times: Sequence[datetime]) -> None:
@@ -49,17 +49,17 @@ class RunExecutor(BaseExecutor):
     @property
     @abstractmethod
     def slots(self) -> int:
-        """How many runs it can run at once."""
+        """The number of runs that it can run at once."""
 
     @property
     @abstractmethod
     def queued(self) -> int:
-        """How many runs it has taken and not started."""
+        """The number of runs that it has taken and not started."""
 
     @property
     @abstractmethod
     def taken(self) -> int:
-        """How many runs it has taken that have not ended, started or not."""
+        """The number of runs that it has taken and that have not ended."""
 
     @abstractmethod
     def held(self) -> set[int]:
@@ -75,22 +75,22 @@ class RunExecutor(BaseExecutor):
 
     @abstractmethod
     def take_back_one(self, run_id: int) -> HeldRun | None:
-        """Return the run `run_id` and forget it; None where it has started, or is not here."""
+        """Return the run `run_id` and forget it; None if it has started, or is not here."""
 
     @abstractmethod
     def cancel(self, run_id: int, reason: str) -> None:
         """End the run `run_id`, which has started, as soon as possible."""
 
     def lanes(self) -> dict[str, int]:
-        """Return how many runs each lane of workers may be given; nothing for an executor of this machine."""
+        """Return the number of runs that each lane of workers may be given; empty for an executor of this machine."""
         return {}
 
     def abandon(self) -> None:
-        """End at once the runs that are running, where that is possible."""
+        """End the running runs at once, if possible."""
 
     @abstractmethod
     def shutdown(self, wait: Any = True) -> None:
-        """Start no more runs. With `wait`, return when those that are running have ended."""
+        """Start no more runs. With `wait`, return when the running ones have ended."""
 
 
 ExecutorFactory = Callable[[Hooks], Mapping[str, RunExecutor]]

@@ -1,4 +1,4 @@
-"""The executors of a scheduler taken together, and how many runs each may be given."""
+"""The executors of a scheduler taken together, and their capacity."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..store.held import HeldRun, Outcome
 from .base import RunExecutor
 
 AHEAD_SECONDS = 0.1
-"""Work that is claimed ahead, by the mean duration of the latest runs."""
+"""Seconds of work that is claimed ahead, by the mean duration of the latest runs."""
 MAX_AHEAD = 500
 """Runs claimed ahead, at most."""
 WINDOW = 100
@@ -28,28 +28,28 @@ class Executors:
         self._remote = [executor for name, executor in self.by_name.items() if name == Executor.CELERY]
 
     def slots(self, name: str) -> int:
-        """Return how many runs the executor `name` can have running at once; 0 where there is no such executor."""
+        """Return the number of runs that the executor `name` can run at once; 0 if there is no such executor."""
         return self.by_name[name].slots if name in self.by_name else 0
 
     @property
     def queued(self) -> int:
-        """How many runs they have taken and not started."""
+        """The number of runs that they have taken and not started."""
         return sum(executor.queued for executor in self.by_name.values())
 
     @property
     def taken(self) -> int:
-        """How many runs they have taken and not ended."""
+        """The number of runs that they have taken and that have not ended."""
         return sum(executor.taken for executor in self.by_name.values())
 
     def held(self) -> set[int]:
-        """Return the ids of the runs that they have taken and not ended."""
+        """Return the ids of the runs that they have taken and that have not ended."""
         return set().union(*(executor.held() for executor in self.by_name.values()))
 
     def capacity(self, at: float, others: int = 0, *, has_work: bool = True) -> dict[str, int]:
-        """Return how many runs each lane may be given: an executor's free slots, and what these end soon.
+        """Return the number of runs that each lane may be given: an executor's free slots, and runs that end soon.
 
-        `at` is the monotonic time in seconds. With `others`, the other schedulers, each claims its share ahead of what
-        one alone would, so that all get a part of what is due at once. Without `has_work` no worker is asked for.
+        `at` is the monotonic time in seconds. `others` is the number of other schedulers: each claims only its share
+        ahead, so that all get a part of many jobs due at once. Without `has_work` the lanes of workers are left out.
         """
         ahead = MAX_AHEAD // (1 + others)
         found = {name: self._capacity_of(name, executor, at, ahead) for name, executor in self._local.items()}
@@ -67,7 +67,7 @@ class Executors:
         return [*self._local, *(lane for executor in self._remote for lane in executor.lanes())]
 
     def measure(self, outcomes: Sequence[Outcome], at: float) -> None:
-        """Learn from `outcomes`, which were written at the monotonic time `at`, how long runs take."""
+        """Add the durations of `outcomes`, which were written at the monotonic time `at`, to the means."""
         durations: dict[str, list[float]] = {name: [] for name in self.by_name}
         for outcome in outcomes[-WINDOW:]:
             if outcome.started_at is not None:
@@ -86,13 +86,13 @@ class Executors:
         return [run for name in chosen for run in self.by_name[name].take_back()]
 
     def cancel(self, run_id: int, name: str, reason: str) -> HeldRun | None:
-        """Cancel a run of the executor `name`: return it if it was not started, or end it as the executor can."""
+        """Cancel a run of the executor `name`: return it if it has not started, or else try to end it."""
         unstarted = self.by_name[name].take_back_one(run_id)
         if unstarted is None:
             self.by_name[name].cancel(run_id, reason)
         return unstarted
 
     def abandon(self) -> None:
-        """End at once what is running, where that is possible."""
+        """End the running runs at once, if possible."""
         for executor in self.by_name.values():
             executor.abandon()

@@ -25,9 +25,9 @@ class ProcessExecutor(ThreadExecutor):
     """
 
     def __init__(self, slots: int, hooks: Hooks, start_worker: Callable[[], Worker] | None = None) -> None:
-        """Have `slots` slots.
+        """Prepare `slots` slots.
 
-        `start_worker` starts a worker process; without it, one that imports what this process can import.
+        `start_worker` starts a worker process; the default can import the same modules as this process.
         """
         super().__init__(slots, hooks)
         self._start_worker = start_worker or partial(Worker, Launcher.of_this_process())

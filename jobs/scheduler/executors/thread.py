@@ -30,7 +30,7 @@ class ThreadExecutor(RunExecutor):
     """
 
     def __init__(self, slots: int, hooks: Hooks) -> None:
-        """Have `slots` threads."""
+        """Prepare `slots` threads."""
         super().__init__()
         self.hooks = hooks
         self._slots = slots
@@ -95,7 +95,7 @@ class ThreadExecutor(RunExecutor):
         return next((run for run in runs if run.id == run_id), None)
 
     def cancel(self, run_id: int, reason: str) -> None:
-        """Tell the function, which may look: a thread cannot be ended from outside."""
+        """Set the flag that the function may look at: a thread cannot be ended from outside."""
         self.hooks.recorder.cancel(run_id, reason)
 
     def shutdown(self, wait: Any = True) -> None:
@@ -119,8 +119,8 @@ class ThreadExecutor(RunExecutor):
             connections.close_all()
 
     def _tell_low(self) -> None:
-        # Once when half of a batch has been taken, so that the next batch arrives before the last run ends; and
-        # whenever the queue is empty.
+        # Called once when half of a batch has been taken, so that the next batch arrives before the last run ends,
+        # and whenever the queue is empty.
         left = self._queue.qsize()
         if left <= self._low_mark or not left:
             self._low_mark = -1
@@ -130,7 +130,7 @@ class ThreadExecutor(RunExecutor):
         try:
             self._run(run)
         except BaseException:
-            # The runner catches what functions raise. Should it fail itself, the thread goes on with the next run.
+            # The runner catches the errors of functions. If it fails itself, the thread goes on with the next run.
             logger.exception("run %d could not be executed", run.id, extra={"action": "executor_failed"})
 
     def _run(self, run: HeldRun) -> None:
@@ -139,4 +139,4 @@ class ThreadExecutor(RunExecutor):
             recorder.finished(execute(run, clock, recorder.started, keep_called=self.has_listeners))
 
     def _tidy_thread(self) -> None:
-        """Free what belongs to this thread, when it ends."""
+        """Free the resources of this thread, when it ends."""

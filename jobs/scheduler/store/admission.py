@@ -1,4 +1,4 @@
-"""Take the runs that wait for a scheduler: requested by people, retried, given back, or queued behind others."""
+"""Take waiting runs: requested by people, retried, given back, or queued behind others."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from .dispatch import take_for_workers
 from .held import ACTIVE_SQL, HELD_COLUMNS, HeldRun
 
 REMOTE_LANE_SQL = f"CASE WHEN r.executor = '{Executor.CELERY}' THEN '{REMOTE}' || r.queue ELSE r.executor END"
-"""The lane of a run, where some lanes are queues of workers."""
+"""The lane of a run in SQL, if some lanes are queues of workers."""
 
 
 class Candidate(NamedTuple):
-    """A waiting run, its lane and its limits; None for no limit, because its job was removed."""
+    """A waiting run, its lane and its limits, which are None if its job was removed."""
 
     id: int
     job_id: str
@@ -52,7 +52,7 @@ def admit(scheduler_id: str, capacity: Mapping[str, int], now: datetime) -> list
 def choose(
     waiting: Sequence[Candidate], capacity: Mapping[str, int], *, by_job: Mapping[str, int], by_group: Mapping[str, int]
 ) -> list[int]:
-    """Return the ids of the `waiting` runs, in order, that may start together beside the active ones.
+    """Return the ids of the `waiting` runs, in order, that may start beside the active ones.
 
     `by_job` and `by_group` count the active runs of jobs and of groups.
     """
@@ -71,7 +71,7 @@ def choose(
 
 
 def awaited_runs(scheduler_id: str) -> set[int]:
-    """Return the ids of the runs of `scheduler_id` whose end other runs may wait for, in their job or their group."""
+    """Return the ids of the runs of `scheduler_id` for whose end runs of their job or group may wait."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT a.id FROM cronzimus_run a WHERE a.scheduler_id = %s AND a.status IN ({ACTIVE_SQL}) "  # noqa: S608
@@ -83,15 +83,15 @@ def awaited_runs(scheduler_id: str) -> set[int]:
 
 
 def give_back(scheduler_id: str, run_ids: Sequence[int], now: datetime) -> None:
-    """Let any scheduler take runs that `scheduler_id` holds and did not start; end those that are to be cancelled."""
+    """Let any scheduler take runs that `scheduler_id` holds and did not start; end those with a request to cancel."""
     runs = Run.objects.filter(id__in=run_ids, scheduler_id=scheduler_id, status=RunStatus.QUEUED)
-    # In this order: a run that is cancelled in between is waiting by then, and the one who cancels it ends it.
+    # In this order: a run that is cancelled in between is waiting by then, so that its cancellation ends it.
     runs.filter(cancel_requested_at__isnull=True).update(scheduler=None)
     runs.filter(cancel_requested_at__isnull=False).update(status=RunStatus.CANCELLED, finished_at=now)
 
 
 def held_runs(scheduler_id: str) -> set[int]:
-    """Return the ids of the runs that `scheduler_id` holds and whose start is not on record."""
+    """Return the ids of the runs that `scheduler_id` holds and whose start is not stored."""
     queued = Run.objects.active().filter(scheduler_id=scheduler_id, status=RunStatus.QUEUED)
     return set(queued.values_list("id", flat=True))
 
@@ -122,9 +122,9 @@ def _candidates(capacity: Mapping[str, int], now: datetime) -> list[Candidate]:
 
 
 def _lockable(waiting: Sequence[Candidate]) -> list[Candidate]:
-    """Lock the jobs and the groups of `waiting` and return the runs for which both are locked now.
+    """Lock the jobs and the groups of `waiting`, and return the runs for which both could be locked.
 
-    Another scheduler is counting the runs of the others. On SQLite the transaction itself is the lock.
+    Another scheduler is counting the runs of the rest. On SQLite the transaction itself is the lock.
     """
     if connection.vendor != "postgresql":
         return list(waiting)

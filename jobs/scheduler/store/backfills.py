@@ -1,4 +1,4 @@
-"""Queue the runs of backfills: as many at a time as each may have active."""
+"""Queue the runs of backfills, up to the number that each may have active."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ...models import Backfill, Job, Run, announce
 from ...models.backfill import CANCELLED, DONE, RUNNING
 
 CHUNK = 100
-"""Fire times that one step of a backfill looks at."""
+"""Fire times of one step of a backfill."""
 
 
 def advance(now: datetime) -> bool:
-    """Take each running backfill a step further; return whether one of them has another step to take at once."""
+    """Take each running backfill a step further; return whether one of them can take another step at once."""
     has_more = False
     for pk in Backfill.objects.filter(state=RUNNING).order_by("pk").values_list("pk", flat=True):
         with transaction.atomic():
@@ -39,7 +39,7 @@ def _advance(backfill: Backfill, now: datetime) -> bool:
     try:
         following = fire_times_of(job, _start(backfill), backfill.end)
         instants = list(islice(following, CHUNK))
-    except CronzimusError:  # its trigger was damaged since
+    except CronzimusError:  # its trigger has been damaged
         return _end(backfill, CANCELLED, now)
     if not instants:
         return _end(backfill, DONE, now) if not active else False
@@ -59,7 +59,7 @@ def _start(backfill: Backfill) -> datetime:
 
 
 def _choose(backfill: Backfill, job: Job, instants: list[datetime], room: int, now: datetime) -> tuple[list[Run], int]:
-    """Return the runs to queue, at most `room` of them, and how many of `instants` were looked at for it."""
+    """Return the runs to queue, at most `room`, and the number of `instants` that were handled."""
     attempts = attempts_at(job, instants)
     runs: list[Run] = []
     for index, at in enumerate(instants):

@@ -1,4 +1,4 @@
-"""Pass many rows to one statement: as one JSON parameter, which the database reads as a table. Convert raw values."""
+"""Pass many rows to one statement as one JSON parameter, which the database reads as a table. Convert raw values."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ POSTGRESQL_TYPES = {"text": "text", "number": "bigint", "time": "timestamptz", "
 
 
 def rows_as_table(columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> tuple[str, str]:
-    """Return SQL for a table `v` of `rows`, to stand after FROM, and its one parameter.
+    """Return SQL for a table `v` of `rows`, for use after FROM, and its one parameter.
 
     `columns` maps names to kinds: "number", "text", "json" (an `orjson.Fragment`) or "time" (an aware datetime in
-    UTC). A column that a row leaves out is null. json_to_recordset and json_each (the manuals of PostgreSQL and
-    SQLite) read the JSON: no limit on the number of parameters applies, and the statement's text is the same for any
+    UTC). A column that a row leaves out is null. json_to_recordset and json_each (manuals of PostgreSQL and SQLite)
+    read the JSON, so that no limit on the number of parameters applies, and the statement's text is the same for any
     number of rows.
     """
     data = orjson.dumps(list(rows), option=orjson.OPT_UTC_Z).decode()
@@ -45,14 +45,14 @@ def _read(name: str, kind: str) -> str:
 
 
 def instant(value: datetime) -> str:
-    """Return an aware instant as the text that the database compares its own instants with, for raw SQL."""
+    """Return an aware instant as text that raw SQL can compare with the database's own instants."""
     if connection.vendor == "postgresql":
         return value.isoformat()
     return value.astimezone(UTC).isoformat(" ")[: -len("+00:00")]
 
 
 def as_text(column: str) -> str:
-    """Return SQL that reads a column of instants on SQLite as text, whatever it holds; null for a blob."""
+    """Return SQL that reads a column of instants on SQLite as text, even a damaged value; null for a blob."""
     return f"CASE typeof({column}) WHEN 'blob' THEN NULL ELSE {column} || '' END"
 
 
@@ -68,7 +68,7 @@ def from_json(value: Any) -> Any:
 def from_time(value: Any) -> datetime:
     """Return an instant, aware and in UTC. Raw SQL on SQLite gives it naive, or as text.
 
-    Raises `TypeError` or `ValueError` where a damaged row holds something else.
+    Raises `TypeError` or `ValueError` for a damaged value.
     """
     moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -14,11 +14,11 @@ from ..inotify import FileWatch, watch_file
 from .connection import own_connection
 
 LOOK_SECONDS = 0.025
-"""Time between two looks at SQLite's data version, where the system cannot watch the write-ahead log."""
+"""Time between two reads of SQLite's data version, if the system cannot watch the write-ahead log."""
 COMMIT_SECONDS = 0.01
-"""Time between a write to the log and the look: the transaction is committed by then, and others are seen with it."""
+"""Time from a write to the log to the read, in which the transaction is committed, and others join it."""
 LOOKS = 4
-"""How often a write is looked for that is not committed yet."""
+"""Reads after a write that is not committed yet."""
 STOP_CHECK_SECONDS = 0.25
 """Time without a write to the log after which the watcher checks whether it has to stop."""
 LISTEN_SECONDS = 1.0
@@ -28,7 +28,7 @@ LISTEN_SECONDS = 1.0
 def watch(on_change: Callable[[], None], stopped: threading.Event) -> None:
     """Call `on_change` after every change that another connection commits, until `stopped` is set.
 
-    It is called once at the beginning, because a change may have come before. Raises what the database raises.
+    It is called once at the beginning, because a change may have come before. Raises the errors of the database.
     """
     if connection.vendor == "postgresql":
         _watch_postgresql(on_change, stopped)
@@ -67,7 +67,7 @@ def _watch_sqlite(on_change: Callable[[], None], stopped: threading.Event) -> No
 
 
 def _changes(watcher: Any, on_change: Callable[[], None]) -> Iterator[bool]:
-    """Yield whether another connection has committed since the last time; call `on_change` if it has."""
+    """Yield whether another connection has committed since the last read; call `on_change` if it has."""
     seen = None
     while True:
         (version,) = watcher.execute("PRAGMA data_version").fetchone()
@@ -82,7 +82,7 @@ def _wait_for_commit(log: FileWatch, changes: Iterator[bool]) -> None:
         return
     # A transaction is written to the log before it is committed.
     for _ in range(LOOKS):
-        log.clear()  # before the look, so that a write that comes after it is looked for again
+        log.clear()  # before the read, so that a later write is noticed
         time.sleep(COMMIT_SECONDS)
         if next(changes):
             return

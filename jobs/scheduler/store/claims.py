@@ -28,13 +28,13 @@ INSERTED = {
     "executor": "text", "waits": "number", "error": "text",
 }  # fmt: skip
 REMOTE_COLUMNS = {"queue": "text", "dispatch_id": "text"}
-"""What the first table has beside where some of its runs go to workers."""
+"""Further columns of the first table, if some of its runs go to workers."""
 MOVED = {"id": "text", "next_run_time": "time", "error": "text", "queued": "number"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed:
-    """What one claim took: the runs to start, how many jobs it moved on, and the runs that were born finished.
+    """The result of a claim: the runs to start, the number of jobs moved on, and the runs that were born finished.
 
     The latter (missed, skipped, or failed because the job is damaged) come with the ids of their jobs.
     """
@@ -47,15 +47,15 @@ class Claimed:
 def claim_due(scheduler_id: str, capacity: Mapping[str, int], now: datetime, *, by_priority: bool = True) -> Claimed:
     """Claim fire times that are due at `now` for the scheduler `scheduler_id`.
 
-    `capacity` is how many runs each lane may be given (an executor, or a queue of workers); at most as many jobs as
-    the largest of them are claimed. Without any capacity, only jobs that replace a held run of theirs are claimed,
-    because that run may be what takes the capacity. Without `by_priority`, jobs are claimed in the order in which they
-    fell due.
+    `capacity` is the number of runs that each lane (an executor, or a queue of workers) may be given; at most as many
+    jobs as the largest of them are claimed. Without any capacity, only jobs that replace a held run of theirs are
+    claimed, because that run may take up the capacity. Without `by_priority`, jobs are claimed in the order in which
+    they fell due.
 
     The jobs are moved on and their runs written in one transaction, so that a fire time is claimed once even if a
-    process dies. Runs that have to wait, for their turn or for an executor, are written without an owner: any scheduler
-    may take them. Those for workers belong to no scheduler either; see `dispatch`. A job whose row is damaged is taken
-    off its schedule, and leaves a failed run that says why.
+    process dies. Runs that have to wait, for their turn or for an executor, are written without an owner, for any
+    scheduler to take. Runs for workers belong to no scheduler either; see `dispatch`. A job whose row is damaged is
+    taken off its schedule, and gets a failed run with the reason.
     """
     with transaction.atomic(savepoint=False):
         planned = _replace(plan_due_jobs(capacity, now, by_priority=by_priority), now)
@@ -73,7 +73,7 @@ def claim_due(scheduler_id: str, capacity: Mapping[str, int], now: datetime, *, 
 def _replace(planned: Sequence[Planned], now: datetime) -> Sequence[Planned]:
     """Cancel the runs that newer ones replace, and return the jobs for which that was possible.
 
-    A job stays due while somebody else is writing such a run.
+    A job stays due while somebody else is writing the run that would be replaced.
     """
     replaced = _replaced(planned)
     if not replaced:
@@ -89,10 +89,10 @@ def _replaced(planned: Sequence[Planned]) -> list[int]:
 
 
 def _locked(run_ids: Sequence[int]) -> set[int]:
-    """Lock those of the runs that nobody else is writing, and return their ids. SQLite's transaction is a lock."""
+    """Lock the runs that nobody else is writing, and return their ids. SQLite's transaction is the lock."""
     if not connection.features.has_select_for_update_skip_locked:
         return set(run_ids)
-    # Not waited for: the end of a run is written under a lock on the run and then on its job, which is locked here.
+    # No wait for locks: an outcome is written under a lock on the run and then on its job, which is locked here.
     runs = Run.objects.filter(id__in=run_ids).select_for_update(skip_locked=True)
     return set(runs.values_list("id", flat=True))
 
@@ -125,9 +125,9 @@ def _count_failed(planned: Sequence[Planned], now: datetime) -> None:
 def _insert(
     planned: Sequence[Planned], scheduler_id: str, left: dict[str, int], now: datetime
 ) -> tuple[list[HeldRun], Sequence[Planned]]:
-    """Insert the planned runs; return those that may start now, and what was planned without what is on record already.
+    """Insert the planned runs; return the runs that may start now, and the plans without runs that existed already.
 
-    `left` is the capacity of each lane.
+    `left` is the remaining capacity of each lane.
     """
     rows, startable = [], []
     has_remote = False
@@ -137,7 +137,7 @@ def _insert(
         for run in found.plan.runs:
             waits = False
             if run.status is RunStatus.QUEUED:
-                # Runs of a group are admitted together with the others of their group.
+                # Runs of a group wait: only the admission counts the active runs of groups.
                 waits = run.waits or bool(found.job.concurrency_group) or left.get(lane, 0) <= 0
             rows.append(_row(found, run, lane, waits=waits))
             if run.status is RunStatus.QUEUED and not waits:
@@ -164,13 +164,13 @@ def _insert(
 
 
 def _without_duplicates(found: Planned, inserted: Container[tuple[str, datetime]]) -> Planned:
-    """Return what was planned for a job without the runs that were not inserted: they count for no `max_runs`."""
+    """Return a plan without the runs that were not inserted, which do not count for `max_runs`."""
     runs = tuple(run for run in found.plan.runs if (found.job.id, run.scheduled_time) in inserted)
     if len(runs) == len(found.plan.runs):
         return found
     next_run_time = found.plan.next_run_time
     if next_run_time is None and not found.error:
-        # `max_runs` may have ended the schedule with a run that was not inserted. Then it goes on after the last one.
+        # If `max_runs` ended the schedule with a run that was not inserted, it goes on after the last one.
         last = max(run.scheduled_time for run in found.plan.runs)
         trigger = trigger_from(found.job.trigger, anchor=bulk.from_time(found.job.anchor), key=found.job.id)
         next_run_time = trigger.next_after(last)

@@ -1,4 +1,4 @@
-"""The clock that every scheduler on a database goes by: the database server's, where there is a server."""
+"""The clock of all schedulers on a database: that of the database server, if there is one."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from ...core.clock import SystemClock
 logger = logging.getLogger("cronzimus.scheduler.store.clock")
 
 MIN_JUMP = timedelta(seconds=2)
-"""A clock that leaves the monotonic one by more than this between two readings was set, and not just corrected."""
+"""A clock that differs by more than this from the monotonic one between two readings was set, not just corrected."""
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class DatabaseClock(SystemClock):
-    """The database server's clock: schedulers on machines whose clocks differ agree on what is due.
+    """The database server's clock, so that schedulers on machines with different clocks agree on what is due.
 
     Between two calls of `synchronise` it follows the machine's monotonic clock, so that a jump of the machine's wall
-    clock has no effect. SQLite has no server: there, all schedulers share the machine's clock.
+    clock has no effect. On SQLite, all schedulers share the machine's clock.
     """
 
     def __init__(self) -> None:
-        """Start on the machine's clock."""
+        """Start with the machine's clock."""
         self._offset: timedelta | None = None
         self._last_read: timedelta | None = None
         self.jumped_at = float("-inf")
-        """When the last jump was noticed, in seconds of the monotonic clock."""
+        """The monotonic time at which the last jump was noticed, in seconds."""
 
     def now(self) -> datetime:
         """Return the current time, aware, in UTC."""
@@ -42,7 +42,7 @@ class DatabaseClock(SystemClock):
         return time.clock_gettime(_CLOCK)
 
     def synchronise(self) -> None:
-        """Read the clock of the database server, or on SQLite the machine's, and notice whether it was set."""
+        """Read the clock of the database server, or on SQLite the machine's, and check whether it was set."""
         offset, before = self._read(), self._last_read
         if before is not None and abs(offset - before) > MIN_JUMP:
             self.jumped_at = self.monotonic()
@@ -54,11 +54,11 @@ class DatabaseClock(SystemClock):
             self._offset = offset
 
     def _read(self) -> timedelta:
-        """Return how far the clock is ahead of the monotonic one."""
+        """Return the difference of the clock from the monotonic one."""
         before = self.monotonic()
         if connection.vendor == "postgresql":
             with connection.cursor() as cursor:
-                before = self.monotonic()  # not before: connecting takes time, and is no part of the answer's
+                before = self.monotonic()  # not earlier: the time to connect is no part of the answer's
                 cursor.execute("SELECT clock_timestamp()")
                 (time_shown,) = cursor.fetchone()
         else:

@@ -1,4 +1,4 @@
-"""The connections of the scheduler itself: outside of any pool, and the loop's tuned for what it does."""
+"""The connections of the scheduler itself: outside of any pool, and with tuning for the loop."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ POSTGRESQL_DEFAULTS = {
     "connect_timeout": 5, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }  # fmt: skip
-"""Options of libpq that hold unless the project sets its own: they notice a server that is gone without a word."""
+"""Default options of libpq, which notice that a server is gone without a word. The project may set its own."""
 TUNING = {
-    # All that the loop does are look-ups by index, in batches. Where a table has grown since it was last analysed,
-    # PostgreSQL would read all of it for each batch. Waiting longer for another's lock would cost a heartbeat.
+    # The loop only looks up rows by index, in batches. If a table has grown since it was last analysed, PostgreSQL
+    # would read all of it for each batch. A longer wait for another's lock would cost a heartbeat.
     "postgresql": ("SET enable_seqscan = off", "SET jit = off", "SET lock_timeout = '3s'"),
-    # A batch changes more pages than fit into the default cache of 2 MB (here 8 MB), and each of them many times
+    # A batch changes more pages than fit into the default cache of 2 MB (here 8 MB), and changes each many times
     # before the log has to be copied to the database (here every 16 MB instead of 4).
     "sqlite": ("PRAGMA cache_size = -8000", "PRAGMA wal_autocheckpoint = 4000"),
 }
 """The first statements of the loop's connection, by database."""
 
 invalid_utf8_seen = threading.Event()
-"""Set once a text on SQLite was not valid UTF-8. The loop then decodes all texts itself, which is slower."""
+"""Set after a text on SQLite was not valid UTF-8. The loop then decodes all texts itself, which is slower."""
 
 _decode = partial(str, encoding="utf-8", errors="replace")
 
 
 class DatabaseReplaced(Exception):
-    """SQLite's file was replaced or deleted: this scheduler would go on in a file that nobody else sees."""
+    """SQLite's file was replaced or deleted: this scheduler would work in a file that nobody else sees."""
 
 
 def require_current_file() -> None:
-    """Raise `DatabaseReplaced` where SQLite's file is no longer the one that the loop's connection has open."""
+    """Raise `DatabaseReplaced` if SQLite's file is no longer the one that the loop's connection has open."""
     own = connections[DEFAULT_DB_ALIAS]
     if not is_current(own):
         raise DatabaseReplaced(f"the database file {own.settings_dict['NAME']} was replaced or deleted: start again")
@@ -62,7 +62,7 @@ def own_connection() -> BaseDatabaseWrapper:
 
 @contextmanager
 def dedicated_connection() -> Iterator[BaseDatabaseWrapper]:
-    """Within this context, this thread's default connection is one of the scheduler's own, which is given."""
+    """Make one of the scheduler's own connections this thread's default within the context, and give it."""
     before = connections[DEFAULT_DB_ALIAS]
     before.close()
     own = connections[DEFAULT_DB_ALIAS] = own_connection()
@@ -75,7 +75,7 @@ def dedicated_connection() -> Iterator[BaseDatabaseWrapper]:
 
 @contextmanager
 def loop_connection() -> Iterator[None]:
-    """Within this context, this thread's default connection is one of the scheduler's own, tuned for the loop."""
+    """Make a connection tuned for the loop this thread's default within the context."""
     with dedicated_connection() as own:
 
         def tune(connection: BaseDatabaseWrapper, **kwargs: Any) -> None:

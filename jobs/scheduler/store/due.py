@@ -25,19 +25,19 @@ from .held import ACTIVE_SQL
 logger = logging.getLogger("cronzimus.scheduler.store.due")
 
 LANE_SQL = f"CASE WHEN executor = '{Executor.CELERY}' THEN '{REMOTE}' || queue ELSE executor END"
-"""The lane of a job, as `lane_of` says it: for a job of this machine's executors, its executor."""
+"""The lane of a job, the rule of `lane_of` in SQL."""
 LOCAL_SQL = f"NOT (executor = '{Executor.CELERY}')"
-"""The jobs of this machine's executors."""
+"""The condition for jobs of this machine's executors."""
 EXECUTOR_SQL = f"CASE WHEN timeout IS NOT NULL THEN '{Executor.PROCESS}' ELSE executor END"
-"""The executor of the runs of a job of this machine's executors, as `executor_of` says it."""
+"""The executor of such a job's runs, the rule of `executor_of` in SQL."""
 LOCAL = {Executor.THREAD, Executor.PROCESS}
 REPLACING_SQL = (
     "(overlap = 'replace' AND EXISTS (SELECT 1 FROM cronzimus_run a WHERE a.job_id = cronzimus_job.id "  # noqa: S608
     f"AND a.status IN ({ACTIVE_SQL}) AND a.scheduler_id IS NOT NULL))"
 )
-"""The jobs that have a held run which a newer one replaces."""
+"""The condition for jobs that have a held run which a newer one replaces."""
 MAX_REPLACING = 100
-"""Jobs claimed at once, at most, that replace a run although no executor has capacity."""
+"""Jobs without capacity that are claimed at once, at most, to replace their runs."""
 
 
 class Rank(NamedTuple):
@@ -51,18 +51,18 @@ ALL = Rank("", "next_run_time")
 """All due jobs, in the order in which they fell due."""
 RANKS = (
     Rank("AND NOT (priority = 0) AND priority > 0", "priority DESC, next_run_time"),
-    # Not `priority = 0` alone: without statistics PostgreSQL takes that for rare, and sorts all due jobs.
+    # Not `priority = 0` alone, which PostgreSQL takes for rare without statistics, and sorts all due jobs.
     Rank("AND COALESCE(priority = 0, false)", "next_run_time"),
     Rank("AND NOT (priority = 0) AND priority < 0", "priority DESC, next_run_time"),
 )
 """The due jobs by priority. Few jobs have one (index `job_prioritised`), and all others come in the order of their
-index (`job_due`); sorted as a whole, every claim would read all due jobs."""
+index (`job_due`). If they were sorted together, every claim would read all due jobs."""
 
 
 class DueJob(NamedTuple):
-    """The row of a due job as raw SQL gives it: JSON as text, and on SQLite instants as text too.
+    """The row of a due job from raw SQL: JSON as text, and on SQLite instants as text too.
 
-    In `executor` stands the job's lane.
+    `executor` has the job's lane.
     """
 
     id: str
@@ -85,7 +85,7 @@ class DueJob(NamedTuple):
 
 
 class Planned(NamedTuple):
-    """A due job, its arguments and its plan. `error` says why its row is invalid; "" where it is valid."""
+    """A due job, its arguments and its plan. `error` has the reason if its row is invalid, else ""."""
 
     job: DueJob
     args: list[Any]
@@ -95,7 +95,7 @@ class Planned(NamedTuple):
 
 
 def plan_due_jobs(capacity: Mapping[str, int], now: datetime, *, by_priority: bool) -> list[Planned]:
-    """Lock the jobs to be claimed at `now` and plan each of them; see `claims.claim_due` for which these are.
+    """Lock the jobs to claim at `now`, which `claims.claim_due` describes, and plan each of them.
 
     Their rows stay locked until the transaction ends.
     """
@@ -109,7 +109,7 @@ def plan_due_jobs(capacity: Mapping[str, int], now: datetime, *, by_priority: bo
 def has_work_in_reach(horizon: datetime, now: datetime, lanes: Collection[str]) -> bool:
     """Tell whether one of `lanes` has a job that is due at `horizon`, or a waiting run that may start at `now`.
 
-    What is due for other lanes waits for a worker.
+    Jobs and runs of other lanes wait for a worker.
     """
     in_reach = ~Q(executor=Executor.CELERY) | Q(queue__in=[lane.removeprefix(REMOTE) for lane in lanes])
     may_start = Q(available_at__isnull=True) | Q(available_at__lte=now)
@@ -134,7 +134,7 @@ def _due_jobs(capacity: Mapping[str, int], now: datetime, *, by_priority: bool) 
 def _split(lanes: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the names of this machine's executors, with one empty name for each queue, and the lanes of the queues.
 
-    The statement's text depends on how many queues there are, and not on their names.
+    So the statement's text depends on the number of queues, and not on their names.
     """
     names = sorted(lanes)
     remote = tuple(name for name in names if name.startswith(REMOTE))
@@ -154,7 +154,7 @@ def _within_capacity(jobs: Sequence[DueJob], capacity: Mapping[str, int]) -> lis
 
 @cache
 def _due_sql(vendor: str, rank: Rank, executors: tuple[str, ...]) -> str:
-    # As text on SQLite: a damaged instant then fails its own job, and not the whole statement.
+    # As text on SQLite, so that a damaged instant fails its own job, and not the whole statement.
     read = {"executor": LANE_SQL}
     if vendor == "sqlite":
         read |= {name: bulk.as_text(name) for name in ("anchor", "next_run_time")}
@@ -181,7 +181,7 @@ def _fitting(executors: tuple[str, ...]) -> str:
 
 
 def _busy(job_ids: Sequence[str], now: datetime) -> dict[str, Busy]:
-    # The rows of the jobs are locked: no other scheduler inserts runs of theirs between this look and our insert.
+    # The rows of the jobs are locked: no other scheduler inserts runs of theirs between this query and our insert.
     found: dict[str, dict[str, list[int]]] = defaultdict(lambda: {"held": [], "waiting": [], "later": []})
     source, data = bulk.rows_as_table({"id": "text"}, [{"id": job_id} for job_id in job_ids])
     with connection.cursor() as cursor:
@@ -220,7 +220,7 @@ def _plan(job: DueJob, busy: Busy, now: datetime) -> Planned:
         trigger = trigger_from(job.trigger, anchor=bulk.from_time(job.anchor), key=job.id)
         return Planned(job, args, kwargs, plan(trigger, due_at, _policy_of(job), busy=busy, now=now))
     except Exception as error:
-        # One damaged row must not stop the others, whatever the damage is.
+        # One damaged row must not stop the others.
         if not isinstance(error, CronzimusError):
             logger.exception("job %s cannot be planned", job.id, extra={"action": "job_broken", "job": job.id})
         what = "arguments are" if isinstance(error, InvalidArguments) else "trigger is"

@@ -1,4 +1,4 @@
-"""Pause the jobs that have failed as often in a row as their policy `pause_after` says."""
+"""Pause jobs that have failed `pause_after` times in a row."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ logger = logging.getLogger("cronzimus.scheduler.store.failing")
 
 
 def pause_failing(ends: Iterable[End], now: datetime) -> None:
-    """Pause the failing jobs among those of `ends`, which the incidents have counted in this transaction already.
+    """Pause the failing jobs of `ends`, which the incidents have counted in this transaction already.
 
-    One statement where something has failed, none otherwise. A job that somebody else is changing is left alone: its
-    next failure pauses it.
+    One statement if something has failed, none otherwise. A job that somebody else is changing is left alone: its next
+    failure pauses it.
     """
     failed = {end.job_id for end in ends if end.is_final and end.status in RETRIED}
     streaks = alerts.failures_in_row(failed) if failed else {}

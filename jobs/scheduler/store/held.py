@@ -1,4 +1,4 @@
-"""The values that the parts of a scheduler exchange: a held run, its start, its output so far, its outcome."""
+"""The values that the parts of a scheduler exchange: held runs, starts, output so far, and outcomes."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ HELD_COLUMNS = "id, job_id, func, args, kwargs, scheduled_time, attempt, executo
 """The columns of a run that `HeldRun.of` reads."""
 
 ACTIVE_SQL = ", ".join(f"'{status}'" for status in ACTIVE)
-"""The statuses of active runs as SQL: a partial index is used only where the statement's own text names them."""
+"""The statuses of active runs as SQL: a partial index is used only if the statement's own text names them."""
 
 
 class HeldRun(NamedTuple):
     """A run that a scheduler has claimed. It may start while `scheduler_id` is the id of the scheduler's lease.
 
-    `timeout` is in seconds, None for none. `traceparent` is that of the request that asked for the run. A run that
+    `timeout` is in seconds, None for none. `traceparent` comes from the request that asked for the run. A run that
     goes to a worker has a queue, and the id of the one delivery that may start it.
     """
 
@@ -39,7 +39,7 @@ class HeldRun(NamedTuple):
 
     @property
     def lane(self) -> str:
-        """What it competes for, as `lane_of` says it."""
+        """Its lane; see `lane_of`."""
         return lane_of(self.executor, self.queue)
 
     @classmethod
@@ -61,10 +61,10 @@ class Start(NamedTuple):
 
 
 class LiveUpdate(NamedTuple):
-    """What a running run has written since the last update, and how far it has come.
+    """The output of a running run since the last update, and its progress.
 
-    `text` follows the first `kept` characters of the output that is on record. The run has written `size` characters in
-    all, of which `omitted` are left out; see `core.output`.
+    `text` follows the first `kept` characters of the stored output. The run has written `size` characters in all, of
+    which `omitted` are left out; see `core.output`.
     """
 
     run_id: int
@@ -83,9 +83,9 @@ class Called(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """How a run ended. `result` is JSON, "" for none; the texts can be stored as they are.
+    """The end of a run. `result` is JSON, "" for none; the texts can be stored as they are.
 
-    `called` is there for APScheduler's listeners alone, and only where there are any.
+    `called` is only for APScheduler's listeners, and None without any.
     """
 
     run_id: int

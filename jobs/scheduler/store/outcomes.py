@@ -1,4 +1,4 @@
-"""Write starts, output so far and outcomes of runs, the jobs' counters, and the next attempts."""
+"""Write starts, live output and outcomes of runs, the jobs' counters, and the next attempts."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ TEXTS = ("reason", "error", "traceback", "output")
 """The texts of an outcome."""
 PROGRESS_SQL = "progress_done = v.progress_done, progress_total = v.progress_total"
 LIVE_SQL = (
-    # Cut to what was known to be on record: after a lost answer, nothing is appended twice.
+    # Cut to the length that was known to be stored, so that nothing is appended twice after a lost answer.
     "output = CASE WHEN v.text = '' THEN cronzimus_run.output "
     "ELSE substr(cronzimus_run.output, 1, CAST(v.kept AS integer)) || v.text END, "
     "output_omitted = v.output_omitted, " + PROGRESS_SQL
 )
 FINISHED_SQL = (
     "status = v.status, started_at = v.started_at, finished_at = v.finished_at, result = v.result, "
-    # The reason of a cancellation stays on record where the function ended in another way.
+    # The reason of a cancellation stays even if the function ended in another way.
     "reason = COALESCE(v.reason, cronzimus_run.reason), error = COALESCE(v.error, ''), "
     "traceback = COALESCE(v.traceback, ''), output = COALESCE(v.output, ''), "
     "output_omitted = v.output_omitted, " + PROGRESS_SQL
@@ -55,7 +55,7 @@ COPIED = (
     "job_id, func, args, kwargs, scheduled_time, executor, queue, version, timeout, priority, concurrency_group, "
     "backfill_id, traceparent"
 )
-"""The columns that an attempt takes over from the one before it."""
+"""The columns that an attempt copies from the one before."""
 
 
 def write_starts(starts: Sequence[Start], scheduler_id: str) -> None:
@@ -79,10 +79,10 @@ def write_live(updates: Sequence[LiveUpdate], scheduler_id: str) -> None:
 
 
 def write_outcomes(outcomes: Sequence[Outcome], scheduler_id: str, now: datetime) -> list[Outcome]:
-    """Write how runs ended, count them for their jobs, and queue retries; return the outcomes that are on record.
+    """Write the outcomes of runs, count them for their jobs, and queue retries; return the outcomes that are stored.
 
-    Those are the outcomes of runs that `scheduler_id` still held, and those written earlier whose answer was lost. A
-    run that was given up as lost stays lost.
+    These are the outcomes of runs that `scheduler_id` still held, and outcomes written earlier whose answer was lost.
+    A run that was given up as lost stays lost.
     """
     if not outcomes:
         return []
@@ -115,7 +115,7 @@ def _finished_row(outcome: Outcome) -> dict[str, object]:
         "id": outcome.run_id, "status": outcome.status, "started_at": outcome.started_at,
         "finished_at": outcome.finished_at,
     }  # fmt: skip
-    # Most runs have none of the rest, and a column that is left out costs nothing.
+    # Most runs have no other values, and a column that is left out costs nothing.
     texts = zip(TEXTS, (outcome.reason, outcome.error, outcome.traceback, outcome.output), strict=True)
     row |= {name: text for name, text in texts if text}
     if outcome.output_omitted:
@@ -143,7 +143,7 @@ def _count(outcomes: Sequence[Outcome]) -> None:
         for job_id, outcome in last.items()
     ]  # fmt: skip
     source, data = bulk.rows_as_table(COUNTED, rows)
-    # Two schedulers may count the same jobs: both lock them in the order of their ids, so that there is no deadlock.
+    # Two schedulers may count the same jobs. Both lock them in the order of their ids, which avoids deadlocks.
     lock = 'ORDER BY j.id COLLATE "C" FOR NO KEY UPDATE OF j' if connection.vendor == "postgresql" else ""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -155,7 +155,7 @@ def _count(outcomes: Sequence[Outcome]) -> None:
 
 
 def _written_before(outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """Return the outcomes that are on record already, and log that the other runs had been given up."""
+    """Return the outcomes that are stored already, and log that the other runs had been given up."""
     on_record = _on_record(outcomes) if outcomes else set()
     for outcome in outcomes:
         if outcome.run_id not in on_record:
@@ -202,7 +202,7 @@ def _retry_delay(definition: Any, attempt: int, run_id: int) -> timedelta | None
     try:
         return retry_delay(Retries.of(definition), attempt, key=str(run_id))
     except (TypeError, ValueError, OverflowError):
-        # One damaged row must not keep the ends of other runs from being written.
+        # One damaged row must not keep the outcomes of other runs from being written.
         logger.exception("run %s: the retries of its job are invalid", run_id, extra={"action": "job_broken"})
         return None
 

@@ -1,4 +1,4 @@
-"""Read what there is to do: the one query of every tick."""
+"""Read whether there is work: the one query of every tick."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .held import ACTIVE_SQL
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingWork:
-    """What there is to do, now or later.
+    """The work to do, now or later.
 
-    `due_at` is when the next job is due, `prioritised_at` when the next one with a priority is, and `waiting_at` when
-    the next waiting run may start; None where there is none. `cancellations`: a run of this scheduler is to be
-    cancelled. `paused`: all jobs are paused. `others`: how many other schedulers there are.
+    `due_at` is the next fire time of all jobs, `prioritised_at` that of the jobs with a priority, and `waiting_at` the
+    instant at which the next waiting run may start; None for none. `cancellations` tells whether a run of this
+    scheduler is to be cancelled, and `paused` whether all jobs are paused. `others` is the number of other schedulers.
     """
 
     due_at: datetime | None
@@ -43,7 +43,7 @@ class PendingWork:
 
 
 def pending_work(scheduler_id: str) -> PendingWork:
-    """Return what there is to do for `scheduler_id`: one statement of a few index look-ups."""
+    """Return the work for `scheduler_id`, in one statement of a few index look-ups."""
     with connection.cursor() as cursor:
         cursor.execute(_pending_sql(connection.vendor), [scheduler_id, scheduler_id])
         *instants, cancellations, paused, others = cursor.fetchone()
@@ -62,7 +62,7 @@ def cancel_requests(scheduler_id: str) -> list[tuple[int, str, str]]:
 
 @cache
 def _pending_sql(vendor: str) -> str:
-    # As text on SQLite: Django reads a damaged instant as None, and the jobs that are due after it would not be seen.
+    # As text on SQLite: Django reads a damaged instant as None, which would hide the jobs that are due after it.
     next_run_time = bulk.as_text("next_run_time") if vendor == "sqlite" else "next_run_time"
     return (
         f"SELECT (SELECT {next_run_time} FROM cronzimus_job WHERE next_run_time IS NOT NULL "  # noqa: S608
@@ -82,5 +82,5 @@ def _instant(value: object) -> datetime | None:
     try:
         return None if value is None else bulk.from_time(value)
     except (TypeError, ValueError):
-        # A damaged instant that sorts before all others: the claim deals with its row.
+        # A damaged instant sorts before all others, so that the claim repairs its row.
         return datetime.min.replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""Delete what people's doings and alerts leave behind, once it is old: the audit, versions, incidents, deliveries."""
+"""Delete old records of people's actions and of alerts: the audit, versions, incidents and deliveries."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def prune_records(now: datetime, limit: int = BATCH) -> bool:
 
 
 def _old(now: datetime) -> Iterator[QuerySet[Any]]:
-    """Yield what is too old at `now`, table by table, each in the order of an index."""
+    """Yield the rows of each table that are too old at `now`, in the order of an index."""
     told_before, done_before = now - timedelta(days=conf.ALERT_DAYS), now - timedelta(days=conf.AUDIT_DAYS)
     yield AuditEvent.objects.filter(at__lt=done_before).order_by("at", "id")
     yield JobVersion.objects.filter(expires_at__lt=now).order_by("expires_at")
-    # Messages first: those of an incident go before it, so that one transaction deletes few rows.
+    # Messages first: an incident would take all its messages with it in one large transaction.
     yield (
         Delivery.objects.filter(created_at__lt=told_before).exclude(state=DeliveryState.PENDING).order_by("created_at")
     )
@@ -39,7 +39,7 @@ def _old(now: datetime) -> Iterator[QuerySet[Any]]:
 def _delete(rows: QuerySet[Any], limit: int) -> int:
     with transaction.atomic():
         if connection.features.has_select_for_update_skip_locked:
-            # What another scheduler is deleting is left to it.
+            # Rows that another scheduler is deleting are left to it.
             rows = rows.select_for_update(skip_locked=True)
         ids = list(rows.values_list("pk", flat=True)[:limit])
         if ids:

@@ -19,11 +19,11 @@ from .outcomes import queue_retries
 logger = logging.getLogger("cronzimus.scheduler.store.recovery")
 
 KEEP_STOPPED = timedelta(days=7)
-"""How long the row of a stopped scheduler is kept."""
+"""Time for which the row of a stopped scheduler is kept."""
 
 
 def recover(now: datetime) -> int:
-    """Mark the runs of schedulers whose lease is over at `now` as lost; return how many there were."""
+    """Mark the runs of schedulers whose lease is over at `now` as lost; return their number."""
     return _bury_dead(now) + _lose_unowned(now)
 
 
@@ -45,7 +45,7 @@ def _bury_dead(now: datetime) -> int:
 def _lose_unowned(now: datetime) -> int:
     # A scheduler that froze in the middle of a claim commits it when it wakes, under a lease that others ended.
     owners = Scheduler.objects.filter(stopped_at__isnull=True).values("id")
-    # The runs that workers hold, or that are on their way to one, are for `dispatch`.
+    # `dispatch` recovers the runs that workers hold, or that are on their way to one.
     unowned = Run.objects.active().filter(~Q(executor=Executor.CELERY), scheduler_id__isnull=False)
     unowned = unowned.exclude(scheduler_id__in=owners)
     ids = list(unowned.order_by().values_list("scheduler_id", flat=True).distinct())
@@ -54,19 +54,18 @@ def _lose_unowned(now: datetime) -> int:
 
 @transaction.atomic
 def lose(scheduler_ids: Sequence[str], reason: str, now: datetime, *, skip_locked: bool = False) -> int:
-    """Mark the active runs that `scheduler_ids` hold as lost for `reason`; return how many there were.
+    """Mark the active runs that `scheduler_ids` hold as lost for `reason`; return their number.
 
     With `skip_locked`, runs that somebody else is writing are left as they are.
     """
     held = Run.objects.active().filter(scheduler_id__in=scheduler_ids)
-    # Locked, so that an outcome that is being written just now comes first and its run is not counted twice. One
-    # scheduler must not wait for another's locks on runs, because each could wait for the other. It finds the runs
-    # that it skips with its next heartbeat.
+    # Locked, so that an outcome that is being written comes first, and its run is not counted twice. Schedulers must
+    # not wait for each other's locks on runs, which could deadlock; skipped runs are found with the next heartbeat.
     lost = list(held.order_by("id").select_for_update(skip_locked=skip_locked).values_list("id", "job_id"))
     ids = [run_id for run_id, _ in lost]
     Run.objects.filter(id__in=ids).update(status=RunStatus.LOST, reason=reason, finished_at=now)
     queue_retries(ids, now)
-    # The jobs before the incidents, and in the order of their ids, as where outcomes are written: no deadlock.
+    # The jobs before the incidents, and by id, in the same order as the outcomes: this avoids deadlocks.
     for job_id, count in sorted(Counter(job_id for _, job_id in lost).items()):
         Job.objects.filter(pk=job_id).update(
             run_count=F("run_count") + count,

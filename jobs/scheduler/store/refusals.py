@@ -19,15 +19,15 @@ from .outcomes import write_live, write_outcomes
 logger = logging.getLogger("cronzimus.scheduler.store.refusals")
 
 REFUSALS = (DataError, IntegrityError, TypeError, ValueError)
-"""The errors that are due to what is written. The last two are raised while it is encoded."""
+"""The errors that are due to the values. The last two are raised while the values are encoded."""
 
 
 def write_each_outcome(
     outcomes: Sequence[Outcome], scheduler_id: str, now: datetime, observe: Callable[[list[Outcome], datetime], None]
 ) -> list[Outcome]:
-    """Write each outcome in a transaction of its own; `observe` is called in it with what was written.
+    """Write each outcome in a transaction of its own, and call `observe` with it there.
 
-    An outcome that the database refuses is written as failed, with the reason. Returns the outcomes that are on record.
+    An outcome that the database refuses is written as failed, with the reason. Returns the outcomes that are stored.
     """
     written: list[Outcome] = []
     for outcome in outcomes:
@@ -52,7 +52,7 @@ def _write_alone(
 
 
 def _candidates(outcome: Outcome) -> Iterator[Outcome]:
-    """Yield the outcome, then its replacements if it is refused: in ASCII, and at last without its texts."""
+    """Yield the outcome, and its replacements if it is refused: in ASCII, and at last without its texts."""
     yield outcome
     reason = f"the database refused to store its outcome, which was {outcome.status}"
     failed = outcome._replace(status=RunStatus.FAILED, result="", reason=_ascii(outcome.reason))
@@ -65,7 +65,7 @@ def _candidates(outcome: Outcome) -> Iterator[Outcome]:
 
 
 def write_each_live(updates: Sequence[LiveUpdate], scheduler_id: str) -> None:
-    """Write each live update alone: where the database refuses its text, in ASCII, and at last without it."""
+    """Write each live update alone; if the database refuses its text, in ASCII, and at last without it."""
     for update in updates:
         for text in (update.text, _question_marks(update.text), ""):
             try:
@@ -81,5 +81,5 @@ def _ascii(text: str) -> str:
 
 
 def _question_marks(text: str) -> str:
-    # As many characters as before: readers who follow the output go on at an offset in it.
+    # The number of characters stays: readers who follow the output go on at an offset.
     return text.encode("ascii", "replace").decode()

@@ -25,14 +25,14 @@ Field: TypeAlias = "models.Field[Any, Any]"
 BATCH = 100
 """Rows repaired at a time."""
 JOBS_PER_ROUND = 1000
-"""Jobs that the `Inspector` looks at in one round, which takes some milliseconds."""
+"""Jobs that the `Inspector` checks in one round, which takes some milliseconds."""
 
 
 def repair(now: datetime) -> int:
-    """Repair jobs and active runs that hold values of the wrong type; return how many there were.
+    """Repair jobs and active runs that hold values of the wrong type; return their number.
 
     Such a value becomes null, or its column's default. The job is taken off its schedule, the run ends as failed, and
-    the `error` of both says what was found.
+    the `error` of both names the values found.
     """
     return _repair_jobs("true", now) + _repair_active_runs(now) if connection.vendor == "sqlite" else 0
 
@@ -51,14 +51,14 @@ def repair_after(error: Exception, now: datetime) -> None:
 
 
 class Inspector:
-    """Repairs jobs that no claim reads, some in each round, because lists read them too."""
+    """Repairs jobs that no claim reads, some in each round, because lists read them."""
 
     def __init__(self) -> None:
         """Start with the first job."""
         self._after = 0
 
     def work(self, now: datetime) -> None:
-        """Repair the damaged ones of the next `JOBS_PER_ROUND` jobs."""
+        """Repair damaged jobs among the next `JOBS_PER_ROUND`."""
         if connection.vendor != "sqlite":
             return
         with connection.cursor() as cursor:

@@ -15,17 +15,17 @@ from ...models import Job, Run
 from .statistics import prunable
 
 MAX_BATCH = 1000
-"""Runs deleted in one transaction, at most: on SQLite, every other writer waits for it."""
+"""Runs deleted in one transaction, at most: on SQLite every other writer waits for it."""
 FAILURES = (RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.LOST)
-"""The statuses that `keep_failed_days` is about."""
+"""The statuses that `keep_failed_days` limits."""
 OTHERS = tuple(status for status in FINISHED if status not in FAILURES)
-"""The finished statuses that only `keep_runs` and `keep_days` are about."""
+"""The finished statuses that only `keep_runs` and `keep_days` limit."""
 LIMITS = ("keep_runs", "keep_days")
 """A job that sets neither of these keeps all of its runs."""
 LIMITED = Q(keep_runs__isnull=False) | Q(keep_days__isnull=False)
-"""The jobs that do not keep all of their runs."""
-# Each step is one look-up in the index `run_once`, from one job's runs to the next job's: there are far more runs
-# than jobs.
+"""The condition for jobs that do not keep all of their runs."""
+# Each step is one look-up in the index `run_once`, from one job's runs to the next job's, because there are far more
+# runs than jobs.
 RUN_OWNERS_SQL = (
     "WITH RECURSIVE owners(job_id) AS (SELECT min(job_id) FROM cronzimus_run WHERE job_id > %s UNION ALL "
     "SELECT (SELECT min(job_id) FROM cronzimus_run WHERE cronzimus_run.job_id > owners.job_id) FROM owners "
@@ -36,17 +36,17 @@ RUN_OWNERS_SQL = (
 """The next job ids that runs have, and whether each job still exists."""
 
 Page = tuple[list[str], str | None]
-"""The ids found on one page, and the last id that was looked at (None: there are no more pages)."""
+"""The ids found on one page, and the last id that was read (None after the last page)."""
 
 
 def limited_jobs(after: str, size: int) -> Page:
-    """Return the ids of the next jobs that do not keep all of their runs, looking at `size` of them."""
+    """Return the ids of the next `size` jobs that do not keep all of their runs."""
     ids = list(Job.objects.filter(LIMITED, pk__gt=after).order_by("pk").values_list("pk", flat=True)[:size])
     return ids, ids[-1] if len(ids) == size else None
 
 
 def removed_jobs(after: str, size: int) -> Page:
-    """Return the ids of removed jobs whose runs JOB_DEFAULTS limits, looking at the next `size` ids that runs have."""
+    """Return the ids of removed jobs, whose runs JOB_DEFAULTS limits, among the next `size` job ids of runs."""
     if not _default_limits():
         return [], None
     with connection.cursor() as cursor:
@@ -81,12 +81,12 @@ def prune_job(
     oldest: datetime | None = None,
     pruned_until: dict[str, datetime] | None = None,
 ) -> int:
-    """Delete up to `limit` of the runs that `job` does not keep at `now`, oldest first; return how many were deleted.
+    """Delete up to `limit` of the runs that `job` does not keep at `now`, oldest first; return the number deleted.
 
-    Active runs stay. Where `keep_failed_days` is set beside another limit, it alone decides about failed runs.
-    `oldest` is the scheduled time of the job's oldest run, if the caller knows it: usually no query is needed then.
+    Active runs stay. If `keep_failed_days` is set beside another limit, it alone decides about failed runs.
+    `oldest` is the scheduled time of the job's oldest run, if the caller knows it; usually this saves all queries.
     `pruned_until` maps job ids to the time before which only kept failures are left. It is updated here, so that
-    they are not read again with every call.
+    these failures are not read with every call.
     """
     cutoff = max((found for found in (_age_cutoff(job.keep_days, now), _count_cutoff(job)) if found), default=None)
     if cutoff is None:
@@ -94,7 +94,7 @@ def prune_job(
     failed_cutoff = cutoff if job.keep_failed_days is None else now - timedelta(days=job.keep_failed_days)
     if oldest is not None and oldest >= max(cutoff, failed_cutoff):
         return 0
-    # Ordered by all columns of `run_once`: ordered by time alone, PostgreSQL may read the runs of all jobs from
+    # By all columns of `run_once`: if ordered by time alone, PostgreSQL may read the runs of all jobs from
     # `run_newest`.
     runs = Run.objects.filter(job_id=job.pk).order_by("scheduled_time", "attempt")
     deleted = _delete(runs.filter(scheduled_time__lt=min(cutoff, failed_cutoff), status__in=FINISHED), limit)
@@ -132,8 +132,8 @@ def _age_cutoff(days: int | None, now: datetime) -> datetime | None:
 def _count_cutoff(job: Job) -> datetime | None:
     if job.keep_runs is None:
         return None
-    # Answered by the index `run_once` alone. Active runs do not count. The attempts of one fire time stay together,
-    # so that never fewer runs are kept than the job asks for.
+    # The index `run_once` is enough. Active runs do not count. The attempts of one fire time stay together, so that
+    # never fewer runs are kept than the job asks for.
     runs = Run.objects.filter(job_id=job.pk)
     place = job.keep_runs - 1 + runs.active().count()
     return runs.order_by("-scheduled_time").values_list("scheduled_time", flat=True)[place : place + 1].first()

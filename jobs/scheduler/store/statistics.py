@@ -1,8 +1,7 @@
 """Add ended runs to the statistics: each of them once, and before it is pruned.
 
-Runs are taken in the order of their ids. A step adds those that have ended and notes the others as uncounted; they are
-added by a later step, once they have ended. `prunable` keeps the pruner from what is not counted yet. Nothing is
-written where runs are claimed or recorded.
+Runs are taken in the order of their ids. A step adds those that have ended, and notes the others as uncounted, for a
+later step. `prunable` keeps uncounted runs from the pruner. The statistics cost claims and outcomes nothing.
 """
 
 from __future__ import annotations
@@ -19,16 +18,16 @@ from ...core.statistics import DELAYS, DURATIONS, added, bucket
 from ...models import RollUp, Run, RunHour, RunTotal, Uncounted
 
 BEHIND = timedelta(seconds=30)
-"""A run is counted this long after it was seen first: no transaction that writes runs takes that long."""
+"""A run is counted this long after it was first seen: no transaction that writes runs takes as long."""
 MOST_RUNS = 20_000
 """Runs that one step takes."""
 HOURS_KEPT = timedelta(days=100)
-"""How long hours are kept for charts."""
+"""Time for which hours are kept, for charts."""
 COLUMNS = ("job_id", "status", "scheduled_time", "started_at", "finished_at")
 
 
 class Ended(NamedTuple):
-    """An ended run, as far as statistics go."""
+    """The columns of an ended run that the statistics need."""
 
     job_id: str
     status: str
@@ -38,7 +37,7 @@ class Ended(NamedTuple):
 
 
 class _Sum:
-    """Runs added up."""
+    """A sum of runs."""
 
     __slots__ = ("count", "delay_seconds", "delays", "durations", "last_at", "seconds")
 
@@ -63,7 +62,7 @@ class _Sum:
 
 
 def roll_up(now: datetime) -> bool:
-    """Add the next runs to the statistics; return whether there are more to be added at once."""
+    """Add the next runs to the statistics; return whether there are more to add at once."""
     with transaction.atomic():
         row = _locked(now)
         if row is None:
@@ -91,14 +90,14 @@ def _until(row: RollUp) -> int:
 
 
 def _locked(now: datetime) -> RollUp | None:
-    """Return the row, locked; None while another scheduler has it."""
+    """Return the locked row; None while another scheduler has it."""
     RollUp.objects.get_or_create(pk=1, defaults={"seen_at": now - BEHIND})
     skip = connection.features.has_select_for_update_skip_locked
     return RollUp.objects.select_for_update(skip_locked=skip).filter(pk=1).first()
 
 
 def _add_ended() -> None:
-    """Add the uncounted runs that have ended since; forget those that are gone."""
+    """Add the uncounted runs that have ended since; forget deleted ones."""
     waiting = Uncounted.objects.all()
     ended = Run.objects.filter(pk__in=waiting.values("run_id"), status__in=FINISHED)
     numbers = list(ended.values_list("pk", flat=True)[:MOST_RUNS])
@@ -108,7 +107,7 @@ def _add_ended() -> None:
 
 
 def prunable(runs: QuerySet[Run]) -> QuerySet[Run]:
-    """Return those of `runs` that are in the statistics, or all where there are none yet."""
+    """Return the runs among `runs` that are in the statistics, or all if there are no statistics yet."""
     counted = RollUp.objects.values_list("counted", flat=True).first()
     if counted is None:
         return runs
