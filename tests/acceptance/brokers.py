@@ -6,13 +6,15 @@ import itertools
 import os
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 from tests.conftest import skip_or_fail
+from tests.waiting import until
 
 URLS = {
     "redis": os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/9"),
@@ -48,6 +50,12 @@ class Broker:
             for _ in range(times):
                 producer.publish(body, routing_key=self.queue, exchange="", headers=headers or {}, **properties)
 
+    def push(self, *items: bytes) -> None:
+        """Put what is no message at all into a queue of Redis."""
+        with self._connection() as connection:
+            for item in items:
+                connection.default_channel.client.lpush(self.queue, item)
+
     def ask_for(self, run_id: int, dispatch_id: str, times: int = 1) -> None:
         """Put the message for a run into the queue, once more."""
         from jobs.worker.broker import make_app, message_of
@@ -67,15 +75,32 @@ class Broker:
             found = connection.default_channel.queue_purge(self.queue)
         return int(found or 0)
 
+    @contextmanager
+    def held(self) -> Iterator[Callable[[], None]]:
+        """Take a message off a queue of Redis and keep it, unacknowledged; yield what has Redis deliver it again.
+
+        That is what each consumer does now and then with what is older than the visibility timeout, an hour.
+        """
+        with self._connection() as connection:
+            channel = connection.default_channel
+            message = until(lambda: channel.basic_get(self.queue), 10, "a message to hold")
+
+            def redeliver() -> None:
+                made_old = {message.delivery_tag: time.time() - channel.visibility_timeout - 1}
+                channel.client.zadd(channel.unacked_index_key, made_old)
+                channel.qos.restore_visible(num=None, interval=1)
+
+            yield redeliver
+
     def drop(self) -> None:
         """Remove the queue."""
         with suppress(Exception), self._connection() as connection:
             connection.default_channel.queue_delete(self.queue)
 
-    def _connection(self) -> Any:
+    def _connection(self, **options: Any) -> Any:
         from kombu import Connection
 
-        return Connection(self.url, connect_timeout=5)
+        return Connection(self.url, connect_timeout=5, **options)
 
     @contextmanager
     def _producer(self) -> Iterator[Any]:
@@ -86,14 +111,14 @@ class Broker:
             yield connection.Producer()
 
 
-def broker(name: str) -> Broker:
-    """Return a queue on the broker `name`; the test is skipped where there is none."""
+def reached(name: str) -> str:
+    """Return the URL of the broker `name`; the test is skipped where there is none."""
     found = Broker(URLS[name])
     try:
         socket.create_connection(found.address, 2).close()
     except OSError as error:
         skip_or_fail(f"no {name} at {found.address[0]}:{found.address[1]}: {error}")
-    return found
+    return found.url
 
 
 class Proxy:
@@ -156,3 +181,13 @@ class Proxy:
             while data := source.recv(65_536):
                 self._passes.wait()
                 sink.sendall(data)
+
+
+@contextmanager
+def proxy(host: str, port: int) -> Iterator[Proxy]:
+    """Have a proxy in front of a server."""
+    made = Proxy(host, port)
+    try:
+        yield made
+    finally:
+        made.close()

@@ -17,8 +17,10 @@ import pytest
 
 from tests.conftest import skip_or_fail
 
+from .brokers import reached
 from .cluster import Cluster, own_cluster
 from .support import ROOT, Site
+from .worker_site import WorkerSite, stop
 
 SERVER = os.environ.get("TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 numbers = itertools.count(1)
@@ -148,3 +150,42 @@ def cluster() -> Iterator[Cluster]:
     """A PostgreSQL of the test's own."""
     with own_cluster() as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def worker_sites(make_shared_site: MakeSite) -> Iterator[dict[str, WorkerSite]]:
+    """The sites of `fleet`, by the names of their brokers; their schedulers end well in the end."""
+    made: dict[str, WorkerSite] = {}
+    yield made
+    for one in made.values():
+        stop(one.running_scheduler)
+        one.end()
+
+
+@pytest.fixture
+def fleet(request: pytest.FixtureRequest, worker_sites: dict[str, WorkerSite], make_shared_site: MakeSite) -> Any:
+    """A site with a scheduler, on PostgreSQL and the broker that the test is parametrized with, or Redis.
+
+    The tests of a module share it; a test has a queue, workers and names of jobs of its own.
+    """
+    name = getattr(request, "param", "redis")
+    if name not in worker_sites:
+        worker_sites[name] = WorkerSite(make_shared_site("postgresql"), reached(name))
+        worker_sites[name].start_scheduler()
+    worker_sites[name].begin()
+    yield worker_sites[name]
+    worker_sites[name].finish()
+
+
+@pytest.fixture
+def make_fleet(make_site: MakeSite) -> Iterator[Callable[..., WorkerSite]]:
+    """Return a function that makes a site of one test's own, without a scheduler."""
+    made: list[WorkerSite] = []
+
+    def make(name: str = "redis", vendor: str = "postgresql") -> WorkerSite:
+        made.append(WorkerSite(make_site(vendor), reached(name)))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.end()

@@ -1,39 +1,132 @@
-"""A site whose jobs run on Celery workers."""
+"""A site whose jobs run on Celery workers. Tests share it: each has a queue and names of jobs of its own."""
 
 from __future__ import annotations
 
+import itertools
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from typing import Any
 
-from .brokers import Broker, Proxy
+from .brokers import Broker, proxy
+from .checker import Mark, Row, problems
+from .hands import Hands
 from .support import Process, Site, until
 
 STARTED = 40.0
 """Seconds in which a worker is ready on a busy machine."""
 LOST_SECONDS = 25.0
 """Seconds in which the runs of a dead worker are lost."""
+MODULES = "tests.job_functions,tests.process_functions"
+COLUMNS = (
+    "id, status, reason, error, output, scheduler_id, dispatch_id, dispatches, dispatched_at, started_at, finished_at, "
+    "progress_done"
+)
+"""What a test reads of a run."""
 
 
 class WorkerSite:
-    """A site, a queue on a broker, and the workers that serve it."""
+    """A site, a broker with a queue, and the workers that serve it."""
 
-    def __init__(self, site: Site, broker: Broker) -> None:
-        """Have the schedulers of `site` send runs to workers through `broker`."""
-        self.site, self.broker = site, broker
-        site.variables["CELERY_BROKER_URL"] = broker.url
+    def __init__(self, site: Site, url: str) -> None:
+        """Have the schedulers of `site` send runs to workers over the broker at `url`."""
+        self.site, self.url = site, url
+        site.variables |= {"CELERY_BROKER_URL": url, "JOB_MODULES": MODULES}
+        self.hands = Hands(site.environment, site.folder / "hands.log")
+        self._numbers = itertools.count(1)
+        self._stack = ExitStack()
+        self._shared: Broker | None = None
+        self._shared_worker: Process | None = None
+        self.begin()
+
+    # --- a test's part -----------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Have a queue of its own for a test, and names of its own for its jobs."""
+        self.prefix = f"t{next(self._numbers)}-"
+        self.broker = Broker(self.url)
+        self._first = len(self.site.processes)
+
+    def finish(self) -> None:
+        """End what a test has started: its workers, and its jobs."""
+        self.do(f"for job in Job.objects.filter(id__startswith='{self.prefix}'): services.remove_job(job.pk, now=now)")
+        for process in self.site.processes[self._first :]:
+            if process is not self._shared_worker:
+                process.end()
+        if self.broker is not self._shared:
+            self.broker.drop()
+
+    def use_shared_worker(self) -> None:
+        """Have a worker with four slots that is there already. The test must not harm it."""
+        if self._shared is None:
+            self._shared = self.broker
+            self._shared_worker = self.worker(slots=4, name="shared")
+        self.broker = self._shared
+
+    def start_scheduler(self) -> None:
+        """Start a scheduler with a proxy, `between`, in front of its broker."""
+        self.between = self._stack.enter_context(proxy(*self.broker.address))
+        self.running_scheduler = self.site.scheduler(CELERY_BROKER_URL=self.broker.through(self.between.port))
+
+    def end(self) -> None:
+        """End every process, and remove the queues."""
+        self.hands.end()
+        self.site.end()
+        self._stack.close()
+        for one in {self.broker, self._shared} - {None}:
+            one.drop()
+
+    # --- its jobs ----------------------------------------------------------------------------------------------------
+
+    def add(self, *jobs: dict[str, Any]) -> None:
+        """Add jobs."""
+        self.do(f"for job in {list(jobs)!r}: services.add_job(job, now=now)")
+
+    def local(self, job_id: str) -> dict[str, Any]:
+        """Return a job of the scheduler itself that leaves a mark every second."""
+        return self.site.job(self.prefix + job_id)
 
     def job(self, job_id: str, seconds: float = 0, **fields: Any) -> dict[str, Any]:
         """Return a job of a worker that leaves a mark every second, and then takes `seconds`."""
-        return {**self.site.job(job_id, seconds), "executor": "celery", "queue": self.broker.queue, **fields}
+        job = self.site.job(self.prefix + job_id, seconds)
+        return {**job, "executor": "celery", "queue": self.broker.queue, **fields}
 
     def once(self, job_id: str, func: str, *args: Any, **fields: Any) -> dict[str, Any]:
         """Return a job of a worker that runs once, at once."""
         return {
-            "id": job_id, "func": func, "args": list(args), "trigger": "interval", "seconds": 1, "max_runs": 1,
-            "executor": "celery", "queue": self.broker.queue, **fields,
+            "id": self.prefix + job_id, "func": func, "args": list(args), "trigger": "interval", "seconds": 1,
+            "max_runs": 1, "executor": "celery", "queue": self.broker.queue, **fields,
         }  # fmt: skip
+
+    def do(self, code: str) -> None:
+        """Have services called, in a process of their own."""
+        self.hands.do(code)
+
+    def cancel(self, job_id: str) -> None:
+        """Cancel the newest run of a job."""
+        self.do(f"services.cancel_run({self.run(job_id)['id']}, now=now, actor='anna')")
+
+    def make_old(self) -> None:
+        """Make the minute pass after which messages count as lost."""
+        self.do(
+            f"Run.objects.filter(queue='{self.broker.queue}', status='queued', dispatched_at__isnull=False)"
+            ".update(dispatched_at=now - timedelta(seconds=61))"
+        )
+
+    def settle(self, seconds: float = 30) -> None:
+        """Have the test's jobs fire no more, and wait until no run of theirs is active: none is stuck.
+
+        The minute passes after which lost messages are sent again: what a killed worker had taken off Redis is lost.
+        """
+        self.do(f"Job.objects.filter(id__startswith='{self.prefix}').update(next_run_time=None)")
+        active = f"SELECT 1 FROM cronzimus_run WHERE job_id LIKE '{self.prefix}%' AND status IN ('queued', 'running')"  # noqa: S608
+        until(lambda: not self.site.query(active) or self.make_old(), seconds, "the ends", pause=0.5)
+
+    def assert_good(self) -> None:
+        """Check that each fire time is accounted for once, and that each call is one that its row allows."""
+        self.settle()
+        assert problems(self.rows(), self.marks()) == []
+
+    # --- its workers -------------------------------------------------------------------------------------------------
 
     def worker(self, slots: int = 2, name: str = "worker", **environment: str) -> Process:
         """Start a worker, and return it when it has said that it is there."""
@@ -42,41 +135,60 @@ class WorkerSite:
 
     def workers(self, count: int, slots: int = 2, name: str = "worker", **environment: str) -> list[Process]:
         """Start several workers at once."""
-        options = ("-Q", self.broker.queue, "-c", str(slots), "-n", f"{name}@%h", "--loglevel=INFO")
-        processes = [
-            self.site.start("-m", "celery", "-A", "cronzimus_site", "worker", *options, **environment)
-            for _ in range(count)
-        ]
+        processes = [self.start_worker(slots, name, **environment) for _ in range(count)]
         for process in processes:
             until(lambda p=process: p.logged(r"@\S+ ready\.") or not p.alive, STARTED, "a worker's start")
             assert process.alive, process.log.read_text()
         return processes
 
+    def start_worker(self, slots: int = 2, name: str = "worker", **environment: str) -> Process:
+        """Start a worker."""
+        options = ("-Q", self.broker.queue, "-c", str(slots), "-n", f"{name}@%h", "--loglevel=INFO")
+        return self.site.start("-m", "celery", "-A", "cronzimus_site", "worker", *options, **environment)
+
+    def pretend_worker(self, slots: int) -> None:
+        """Write the row of a worker that is not there: schedulers send runs to the queue."""
+        self.do(
+            f"Worker.objects.create(id='{self.prefix}gone', name='gone', hostname='gone', pid=1, version='', "
+            f"slots={slots}, queues=['{self.broker.queue}'], started_at=now, heartbeat_at=now, "
+            "lease_until=now + timedelta(seconds=25))"
+        )
+
+    def living(self) -> list[str]:
+        """Return the ids of the workers of the test's queue that have not stopped."""
+        rows = self.site.query("SELECT id, queues FROM cronzimus_worker WHERE stopped_at IS NULL")
+        return [worker_id for worker_id, queues in rows if self.broker.queue in str(queues)]
+
+    # --- what is on record -------------------------------------------------------------------------------------------
+
     def run(self, job_id: str) -> dict[str, Any]:
         """Return the newest run of a job; an empty dictionary where it has none."""
-        columns = (
-            "id, status, reason, error, output, scheduler_id, dispatch_id, dispatches, dispatched_at, started_at, "
-            "finished_at, progress_done"
-        )
         rows = self.site.query(
-            f"SELECT {columns} FROM cronzimus_run WHERE job_id = '{job_id}' ORDER BY id DESC LIMIT 1"  # noqa: S608
+            f"SELECT {COLUMNS} FROM cronzimus_run WHERE job_id = '{self.prefix}{job_id}' ORDER BY id DESC LIMIT 1"  # noqa: S608
         )
-        return dict(zip(columns.split(", "), rows[0], strict=True)) if rows else {}
+        return dict(zip(COLUMNS.split(", "), rows[0], strict=True)) if rows else {}
 
     def until_status(self, job_id: str, *statuses: str, seconds: float = 20) -> dict[str, Any]:
         """Wait until the newest run of a job has one of `statuses`, and return it."""
         until(lambda: self.run(job_id).get("status") in statuses, seconds, f"{job_id} as {statuses}")
         return self.run(job_id)
 
-    def do(self, code: str) -> None:
-        """Call services in a process of their own."""
-        prelude = "from datetime import UTC, datetime; from jobs import services; now = datetime.now(UTC); "
-        assert self.site.start("manage.py", "shell", "-v0", "-c", prelude + code).wait(30) == 0
+    def until_published(self, job_id: str) -> dict[str, Any]:
+        """Wait until the newest run of a job is on its way, and return it."""
+        until(lambda: self.run(job_id).get("dispatched_at"), 15, f"the message for {job_id}")
+        return self.run(job_id)
 
-    def end(self) -> None:
-        """End every process, and remove the queue."""
-        self.site.end()
-        self.broker.drop()
+    def rows(self) -> list[Row]:
+        """Return the runs of the test's jobs."""
+        return [row for row in self.site.rows() if row.job_id.startswith(self.prefix)]
+
+    def marks(self) -> list[Mark]:
+        """Return the calls of the test's jobs."""
+        return [mark for mark in self.site.marks() if mark.job_id.startswith(self.prefix)]
+
+    def calls(self, job_id: str) -> list[Mark]:
+        """Return the calls of a job."""
+        return self.site.calls(self.prefix + job_id)
 
 
 def stop(*processes: Process, seconds: float = 50) -> None:
@@ -84,13 +196,3 @@ def stop(*processes: Process, seconds: float = 50) -> None:
     for process in processes:
         process.send(signal.SIGTERM)
     assert [process.wait(seconds) for process in processes] == [0] * len(processes)
-
-
-@contextmanager
-def proxy(host: str, port: int) -> Iterator[Proxy]:
-    """Have a proxy in front of a server."""
-    made = Proxy(host, port)
-    try:
-        yield made
-    finally:
-        made.close()

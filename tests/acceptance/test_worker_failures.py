@@ -1,0 +1,235 @@
+"""What jobs on Celery workers run with dies, freezes or is cut off: no run starts twice, and none is stuck."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import CI
+
+from .brokers import proxy
+from .process_runs import have_ended, pids
+from .support import Process, let_pass, until
+from .test_workers import BOTH
+from .worker_site import LOST_SECONDS, WorkerSite, stop
+
+AWAY_SECONDS = 30 if CI else 8
+"""For how long a broker is away."""
+MANY = 2000 if CI else 400
+"""Runs during which workers are restarted."""
+
+
+# --- what dies -------------------------------------------------------------------------------------------------------
+
+
+@BOTH
+def test_a_worker_that_is_killed_leaves_its_runs_lost_and_its_processes_dead(fleet: WorkerSite, tmp_path: Path) -> None:
+    fleet.add(fleet.once("victim", "tests:stubborn", str(tmp_path / "pids")), fleet.job("other", max_instances=3))
+    first = fleet.worker()
+    (child,) = pids(tmp_path / "pids")
+    first.popen.kill()
+    first.wait(10)
+    until(lambda: have_ended(child), 5, "the end of its process")
+    fleet.worker()
+    lost = fleet.until_status("victim", "lost", seconds=LOST_SECONDS)
+    assert "lease ended" in lost["reason"]
+    before = len(fleet.calls("other"))
+    until(lambda: len(fleet.calls("other")) >= before + 2, 20, "runs on the new worker")
+    fleet.do(f"services.remove_job('{fleet.prefix}victim', now=now)")
+    fleet.assert_good()
+
+
+def test_a_worker_that_froze_has_its_late_outcome_refused(fleet: WorkerSite) -> None:
+    fleet.add(fleet.once("frozen", "tests:wait", 10))
+    worker = fleet.worker()
+    fleet.until_status("frozen", "running")
+    worker.send(signal.SIGSTOP)
+    fleet.until_status("frozen", "lost", seconds=LOST_SECONDS)
+    worker.send(signal.SIGCONT)
+    until(lambda: worker.logged("lease of .* was over"), 15, "the worker's notice")
+    until(lambda: len(fleet.living()) == 1, 15, "its return")
+    assert fleet.run("frozen")["status"] == "lost"
+    fleet.do(f"services.run_job('{fleet.prefix}frozen', now=now, args=[0])")
+    fleet.until_status("frozen", "succeeded")
+
+
+def test_a_run_whose_process_is_killed_fails_and_the_next_one_runs(fleet: WorkerSite, tmp_path: Path) -> None:
+    fleet.add(fleet.once("victim", "tests:stubborn", str(tmp_path / "pids")))
+    fleet.worker(slots=1)
+    (child,) = pids(tmp_path / "pids")
+    os.kill(child, signal.SIGKILL)
+    failed = fleet.until_status("victim", "failed")
+    assert "SIGKILL" in failed["error"]
+    fleet.add(fleet.once("next", "tests:wait", 0))
+    fleet.until_status("next", "succeeded")
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_scheduler_that_dies_before_or_after_it_publishes_leaves_no_run_behind(
+    make_fleet: Callable[..., WorkerSite], when: str
+) -> None:
+    fleet = make_fleet()
+    fleet.add({**fleet.job("left"), "max_runs": 1})
+    worker = fleet.worker(slots=1)
+    with proxy(*fleet.broker.address) as between:
+        if when == "before":
+            between.refuse()
+        else:
+            worker.send(signal.SIGSTOP)
+        first = fleet.site.scheduler(CELERY_BROKER_URL=fleet.broker.through(between.port))
+        fleet.until_status("left", "queued") if when == "before" else fleet.until_published("left")
+        first.popen.kill()
+        first.wait(10)
+    if when == "before":
+        assert fleet.run("left")["dispatched_at"] is None
+        fleet.site.scheduler()
+    else:
+        worker.send(signal.SIGCONT)
+    assert fleet.until_status("left", "succeeded", seconds=15)["dispatches"] == 1
+    fleet.assert_good()
+
+
+# --- what stops ------------------------------------------------------------------------------------------------------
+
+
+@BOTH
+def test_a_worker_that_is_told_to_stop_lets_runs_end_and_takes_no_more(fleet: WorkerSite) -> None:
+    fleet.add(fleet.once("short", "tests:wait", 3))
+    first = fleet.worker()
+    fleet.until_status("short", "running")
+    first.send(signal.SIGTERM)
+    until(lambda: first.logged("draining"), 5, "the signal")
+    fleet.add(fleet.once("next", "tests:wait", 0))
+    assert first.wait(20) == 0
+    assert fleet.run("short")["status"] == "succeeded"
+    assert fleet.run("next") == {}
+    fleet.worker()
+    fleet.until_status("next", "succeeded")
+
+
+@pytest.mark.slow
+def test_what_does_not_end_in_thirty_seconds_is_lost_when_its_worker_stops(fleet: WorkerSite, tmp_path: Path) -> None:
+    fleet.add(fleet.once("long", "tests:stubborn", str(tmp_path / "pids")))
+    worker = fleet.worker(slots=1)
+    (child,) = pids(tmp_path / "pids")
+    began = time.monotonic()
+    worker.send(signal.SIGTERM)
+    assert worker.wait(45) == 0
+    assert time.monotonic() - began >= 30
+    lost = fleet.run("long")
+    assert (lost["status"], "did not end within 30 s" in lost["reason"]) == ("lost", True)
+    assert have_ended(child)
+
+
+def test_a_second_signal_ends_the_runs_of_a_worker_at_once_as_lost(fleet: WorkerSite, tmp_path: Path) -> None:
+    fleet.add(fleet.once("long", "tests:stubborn", str(tmp_path / "pids")))
+    worker = fleet.worker(slots=1)
+    (child,) = pids(tmp_path / "pids")
+    worker.send(signal.SIGTERM)
+    until(lambda: worker.logged("draining"), 5, "the first signal")
+    worker.send(signal.SIGQUIT)
+    worker.wait(10)
+    lost = fleet.run("long")
+    assert (lost["status"], "its worker was" in lost["reason"]) == ("lost", True)
+    assert have_ended(child)
+
+
+@BOTH
+def test_what_a_worker_had_no_slot_for_survives_its_reconnects_and_its_end(fleet: WorkerSite) -> None:
+    fleet.pretend_worker(slots=12)
+    fleet.add(*(fleet.job(f"job-{number}", seconds=0.5, max_runs=1) for number in range(12)))
+    for number in range(12):
+        fleet.until_published(f"job-{number}")
+    with proxy(*fleet.broker.address) as between:
+        first = fleet.worker(slots=1, CELERY_BROKER_URL=fleet.broker.through(between.port))
+        for calls in (1, 2, 3):
+            until(lambda n=calls: len(fleet.marks()) >= n, 15, "a run")
+            between.refuse()
+            let_pass(0.3)
+            between.restore()
+            # On Redis what the connection held counts as lost, and is sent again.
+            until(lambda n=calls: (fleet.make_old(), len(fleet.marks()) > n)[1], 30, "the run after it", pause=1)
+        stop(first)
+    fleet.worker(slots=4)
+    until(lambda: (fleet.make_old(), len(fleet.marks()) == 12)[1], 30, "all runs", pause=1)
+    fleet.assert_good()
+    assert {row.status for row in fleet.rows()} == {"succeeded"}
+
+
+@BOTH
+def test_runs_survive_warm_and_cold_restarts_of_their_workers(fleet: WorkerSite) -> None:
+    many = fleet.job("many", seconds=0.02, max_instances=1000) | {"trigger": "date", "run_date": "2999-01-01"}
+    del many["seconds"]
+    fleet.add(many, *(fleet.job(f"job-{number}", max_instances=20) for number in range(5)))
+    running = [fleet.worker(slots=4)]
+    fleet.do(
+        f"job = Job.objects.get(pk='{fleet.prefix}many'); day = timedelta(days=1); "
+        "Run.objects.bulk_create(Run(job_id=job.pk, func=job.func, args=job.args, kwargs=job.kwargs, status='queued', "
+        "trigger='manual', scheduled_time=now - day + timedelta(seconds=number), queued_at=now, version=1, "
+        f"executor='celery', queue=job.queue) for number in range({MANY})); "
+        "services.update_job(job.pk, {'name': 'announced'}, now=now)"
+    )
+    left = f"SELECT count(*) FROM cronzimus_run WHERE job_id = '{fleet.prefix}many' AND started_at IS NULL"  # noqa: S608
+    for restart, how in enumerate((signal.SIGTERM, signal.SIGKILL, signal.SIGQUIT), start=1):
+        share = MANY - restart * MANY // 5
+        until(lambda most=share: fleet.site.query(left)[0][0] <= most, 30, "a share of the runs", pause=0.05)
+        running.append(restarted(fleet, running[-1], how))
+    until(lambda: (fleet.make_old(), fleet.site.query(left) == [(0,)])[1], 40, "all starts", pause=1)
+    fleet.assert_good()
+    rows = [row for row in fleet.rows() if row.job_id.endswith("many")]
+    assert len(rows) >= MANY
+    assert {row.status for row in rows} <= {"succeeded", "lost"}
+    # What ran on the two that got no time, and the ends that the killed one had not written.
+    assert sum(row.status == "lost" for row in rows) <= 3 * 4
+    assert running[0].wait(10) == 0, "it got its time"
+
+
+def restarted(fleet: WorkerSite, old: Process, how: signal.Signals) -> Process:
+    """Tell a worker to end, and start another one meanwhile."""
+    old.send(how)
+    return fleet.worker(slots=4)
+
+
+# --- what is cut off -------------------------------------------------------------------------------------------------
+
+
+@BOTH
+@pytest.mark.parametrize("how", ["refuse", "silence"])
+def test_a_broker_that_is_away_holds_up_neither_the_loop_nor_a_run_for_ever(fleet: WorkerSite, how: str) -> None:
+    fleet.add(fleet.job("remote", max_instances=40), fleet.local("local"))
+    fleet.worker(slots=4)
+    until(lambda: fleet.calls("remote") and fleet.calls("local"), 20, "the first runs")
+    try:
+        getattr(fleet.between, how)()
+        began, before = time.monotonic(), len(fleet.calls("local"))
+        let_pass(AWAY_SECONDS)
+        assert len(fleet.calls("local")) >= before + 0.75 * AWAY_SECONDS, "the loop was held up"
+        assert time.monotonic() - began < 1.5 * AWAY_SECONDS
+    finally:
+        fleet.between.restore()
+    until(lambda: fleet.run("remote")["status"] == "succeeded", 20, "the runs that waited")
+    until(lambda: not fleet.site.query("SELECT 1 FROM cronzimus_run WHERE dispatched_at IS NULL AND "
+                                       "executor = 'celery' AND status = 'queued'"), 15, "the messages")  # fmt: skip
+    fleet.assert_good()
+
+
+def test_a_worker_without_its_database_ends_its_runs_and_joins_again(fleet: WorkerSite, tmp_path: Path) -> None:
+    fleet.add(fleet.once("cut-off", "tests:stubborn", str(tmp_path / "pids")))
+    url = fleet.site.url
+    host, port = url.rsplit("@", 1)[1].split("/")[0].split(":")
+    with proxy(host, int(port)) as between:
+        worker = fleet.worker(DATABASE_URL=url.replace(f"{host}:{port}", f"127.0.0.1:{between.port}"))
+        (child,) = pids(tmp_path / "pids")
+        between.refuse()
+        fleet.until_status("cut-off", "lost", seconds=LOST_SECONDS)
+        until(lambda: have_ended(child), 5, "the end of its process")
+        between.restore()
+        until(lambda: len(fleet.living()) == 1, 15, "its return")
+        assert worker.alive
+        fleet.add(fleet.once("after", "tests:wait", 0))
+        fleet.until_status("after", "succeeded")
