@@ -274,10 +274,6 @@ class Migration(migrations.Migration):
                 ('hour', models.DateTimeField()),
                 ('status', models.CharField(max_length=16)),
                 ('count', models.PositiveIntegerField(default=0)),
-                ('seconds', models.FloatField(default=0)),
-                ('durations', models.JSONField(default=list)),
-                ('delays', models.JSONField(default=list)),
-                ('delay_seconds', models.FloatField(default=0)),
             ],
             options={
                 'indexes': [models.Index(models.F('hour'), name='cronzimus_run_hour')],
@@ -291,14 +287,43 @@ class Migration(migrations.Migration):
                 ('job_id', models.CharField(max_length=64)),
                 ('status', models.CharField(max_length=16)),
                 ('count', models.PositiveBigIntegerField(default=0)),
-                ('seconds', models.FloatField(default=0)),
-                ('durations', models.JSONField(default=list)),
-                ('delays', models.JSONField(default=list)),
-                ('delay_seconds', models.FloatField(default=0)),
                 ('last_at', models.DateTimeField(null=True)),
             ],
             options={
                 'constraints': [models.UniqueConstraint(models.F('job_id'), models.F('status'), name='cronzimus_run_total_once')],
+            },
+        ),
+        migrations.CreateModel(
+            name='SiteHour',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('status', models.CharField(max_length=16)),
+                ('count', models.PositiveBigIntegerField(default=0)),
+                ('fire_times', models.PositiveBigIntegerField(default=0)),
+                ('seconds', models.FloatField(default=0)),
+                ('durations', models.JSONField(default=list)),
+                ('delay_seconds', models.FloatField(default=0)),
+                ('delays', models.JSONField(default=list)),
+                ('hour', models.DateTimeField()),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(models.F('hour'), models.F('status'), name='cronzimus_site_hour_once')],
+            },
+        ),
+        migrations.CreateModel(
+            name='SiteTotal',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('status', models.CharField(max_length=16)),
+                ('count', models.PositiveBigIntegerField(default=0)),
+                ('fire_times', models.PositiveBigIntegerField(default=0)),
+                ('seconds', models.FloatField(default=0)),
+                ('durations', models.JSONField(default=list)),
+                ('delay_seconds', models.FloatField(default=0)),
+                ('delays', models.JSONField(default=list)),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(models.F('status'), name='cronzimus_site_total_once')],
             },
         ),
         migrations.CreateModel(

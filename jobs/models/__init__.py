@@ -8,7 +8,7 @@ from .idempotency import IdempotencyKey
 from .job import Job
 from .run import Run
 from .scheduler import Scheduler, announce
-from .statistics import RollUp, RunHour, RunTotal, Uncounted
+from .statistics import RollUp, RunHour, RunTotal, SiteHour, SiteTotal, Uncounted
 from .token import Token
 from .version import JobVersion
 from .worker import Worker
@@ -29,6 +29,8 @@ __all__ = [
     "RunHour",
     "RunTotal",
     "Scheduler",
+    "SiteHour",
+    "SiteTotal",
     "Token",
     "Uncounted",
     "Worker",

@@ -9,18 +9,11 @@ from .fields import StoredJSON
 
 
 class RunTotal(models.Model):
-    """The number of runs of a job that ended with a status since the beginning, and their durations.
-
-    `durations` and `delays` are histograms: the number of runs in each bucket of `core.statistics`.
-    """
+    """The number of runs of a job that ended with a status since the beginning, and the end of the last one."""
 
     job_id = models.CharField(max_length=64)
     status = models.CharField(max_length=16)
     count = models.PositiveBigIntegerField(default=0)
-    seconds = models.FloatField(default=0)
-    durations = StoredJSON(default=list)
-    delays = StoredJSON(default=list)
-    delay_seconds = models.FloatField(default=0)
     last_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -31,16 +24,12 @@ class RunTotal(models.Model):
 
 
 class RunHour(models.Model):
-    """The same numbers for the fire times of one hour, for charts; old hours are pruned."""
+    """The same number for the fire times of one hour, for charts; old hours are pruned."""
 
     job_id = models.CharField(max_length=64)
     hour = models.DateTimeField()
     status = models.CharField(max_length=16)
     count = models.PositiveIntegerField(default=0)
-    seconds = models.FloatField(default=0)
-    durations = StoredJSON(default=list)
-    delays = StoredJSON(default=list)
-    delay_seconds = models.FloatField(default=0)
 
     class Meta:
         indexes = (models.Index("hour", name="cronzimus_run_hour"),)
@@ -48,6 +37,47 @@ class RunHour(models.Model):
 
     def __str__(self) -> str:
         return f"{self.job_id} {self.hour:%Y-%m-%d %H} UTC {self.status}: {self.count}"
+
+
+class Measured(models.Model):
+    """The runs of all jobs that ended with a status: their number, durations and start delays.
+
+    `durations` and `delays` are histograms: the number of runs in each bucket of `core.statistics`. `fire_times` is the
+    number of fire times that the runs stand for.
+    """
+
+    status = models.CharField(max_length=16)
+    count = models.PositiveBigIntegerField(default=0)
+    fire_times = models.PositiveBigIntegerField(default=0)
+    seconds = models.FloatField(default=0)
+    durations = StoredJSON(default=list)
+    delay_seconds = models.FloatField(default=0)
+    delays = StoredJSON(default=list)
+
+    class Meta:
+        abstract = True
+
+
+class SiteTotal(Measured):
+    """The runs of all jobs since the beginning, so that metrics need not add up the totals of jobs."""
+
+    class Meta:
+        constraints = (models.UniqueConstraint("status", name="cronzimus_site_total_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.status}: {self.count}"
+
+
+class SiteHour(Measured):
+    """The runs of all jobs with a fire time in one hour, for charts; old hours are pruned."""
+
+    hour = models.DateTimeField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint("hour", "status", name="cronzimus_site_hour_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.hour:%Y-%m-%d %H} UTC {self.status}: {self.count}"
 
 
 class RollUp(models.Model):

@@ -8,7 +8,6 @@ import pytest
 from django.contrib.admin.models import LogEntry
 
 from jobs.models import AlertRule, Channel, Incident, Job, Run, RunHour
-from jobs.scheduler.store.statistics import Ended, add
 from tests.fakes import NOW, after, make_job, make_run
 from tests.integration.admin_support import JOBS, Admin, admin_fixture, at_noon_fixture, messages, text  # noqa: F401
 
@@ -59,7 +58,10 @@ def test_the_figures_of_a_long_history_come_from_the_statistics(admin, monkeypat
     make_job()
     for number in range(3):
         ran(-number * 60)
-    add(Ended("job", "succeeded" if number else "failed", after(-number * 3600), NOW, NOW) for number in range(1000))
+    RunHour.objects.bulk_create(
+        RunHour(job_id="job", hour=after(-number * 3600), status="succeeded" if number else "failed", count=1)
+        for number in range(1000)
+    )
     page = admin.read(PAGE)
     assert "of 25 runs" in text(page)
     assert "the last 2 of them" in text(page)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,13 +12,15 @@ from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 
 from jobs import services
-from jobs.models import Control, Job, Run, RunTotal, Scheduler
+from jobs.core.runs import FINISHED
+from jobs.models import Channel, Control, Delivery, Incident, Job, Run, RunTotal, Scheduler, SiteTotal
 from jobs.scheduler.store.statistics import BEHIND, roll_up
 from jobs.selectors import metrics
 from tests.fakes import NOW
 
 pytestmark = pytest.mark.django_db
 
+DOCUMENTED = re.findall(r"`(cronzimus_\w+)", (Path(__file__).parents[2] / "docs/metrics.md").read_text())
 BODY: dict[str, Any] = {"id": "a", "func": "tests:record", "trigger": "interval", "hours": 1}
 
 
@@ -82,6 +86,30 @@ def test_the_last_run_and_the_last_success_of_a_job_are_told() -> None:
     assert found["cronzimus_job_last_success_timestamp_seconds job=a"] == pytest.approx(run.finished_at.timestamp())
 
 
+def test_the_last_success_has_all_of_its_digits() -> None:
+    services.add_job(BODY, now=NOW)
+    Run.objects.filter(pk=ended(0).pk).update(finished_at=NOW + timedelta(seconds=2, microseconds=123456))
+    count_all()
+    shown = f'cronzimus_job_last_success_timestamp_seconds{{job="a"}} {int(NOW.timestamp()) + 2}.123456\n'
+    assert shown in metrics.exposition(NOW).decode()
+
+
+def test_a_job_whose_runs_never_succeeded_has_no_last_success() -> None:
+    services.add_job(BODY, now=NOW)
+    ended(0, "failed")
+    count_all()
+    assert not [name for name in samples() if "last_success" in name]
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\\b", "a\nb", "a\\nb", "é{}="])
+def test_labels_are_escaped(name: str) -> None:
+    Job.objects.create(id=name, func="f", trigger={}, anchor=NOW, last_status="failed")
+    RunTotal.objects.create(job_id=name, status="failed", count=3)
+    found = samples()
+    assert found[f"cronzimus_job_runs_total job={name} status=failed"] == 3
+    assert found[f"cronzimus_job_last_run_succeeded job={name}"] == 0
+
+
 def test_removed_jobs_have_no_series_of_their_own() -> None:
     ended(0)
     count_all()
@@ -119,6 +147,39 @@ def test_the_pause_of_everything_is_told() -> None:
     assert samples()["cronzimus_paused"] == 1
 
 
+def test_alerts_are_told() -> None:
+    job = services.add_job(BODY, now=NOW)
+    for kind, state in (("failure", "open"), ("not_run", "acknowledged"), ("deadline", "recovered")):
+        Incident.objects.create(job=job, kind=kind, state=state, opened_at=NOW, last_at=NOW)
+    channel = Channel.objects.create(name="c", kind=Channel.EMAIL, target="a@example.com")
+    for state in ("failed", "delivered"):
+        Delivery.objects.create(channel=channel, reason="failure", payload={}, state=state, created_at=NOW)
+    found = samples()
+    kinds = {kind: found[f"cronzimus_incidents_open kind={kind}"] for kind in ("failure", "not_run", "deadline")}
+    assert kinds == {"failure": 1, "not_run": 1, "deadline": 0}
+    assert found["cronzimus_deliveries_failed"] == 1
+
+
+def test_runs_that_wait_are_told() -> None:
+    Run.objects.create(job_id="a", func="f", status="queued", trigger="manual", scheduled_time=NOW,
+                       queued_at=NOW - timedelta(seconds=30))  # fmt: skip
+    found = samples()
+    assert (found["cronzimus_runs_waiting"], found["cronzimus_queue_age_seconds"]) == (1, 30)
+
+
+def test_every_documented_series_is_there(settings: Any) -> None:
+    settings.CRONZIMUS = settings.CRONZIMUS | {"CELERY_BROKER_URL": "memory://"}
+    job = services.add_job(BODY, now=NOW)
+    Job.objects.filter(pk=job.pk).update(last_status="succeeded")
+    Scheduler.objects.create(id="s", hostname="h", pid=1, version="1", threads=1, started_at=NOW, heartbeat_at=NOW,
+                             lease_until=NOW + timedelta(seconds=9))  # fmt: skip
+    ended(0)
+    count_all()
+    text = metrics.exposition(NOW).decode()
+    shown = {family.name for family in text_string_to_metric_families(text) if family.samples}
+    assert {name.removesuffix("_total") for name in DOCUMENTED} == shown
+
+
 def test_an_empty_site_has_its_series() -> None:
     found = samples()
     assert found["cronzimus_runs_total status=succeeded"] == 0
@@ -129,6 +190,7 @@ def test_a_scrape_asks_as_much_whatever_there_is(statements: Any) -> None:
     for number in range(5):
         services.add_job(BODY | {"id": f"j{number}"}, now=NOW)
         RunTotal.objects.create(job_id=f"j{number}", status="succeeded", count=number)
+        SiteTotal.objects.create(status=sorted(FINISHED)[number], count=number)
     with statements() as asked:
         metrics.exposition(NOW)
     assert len(asked) <= 12

@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.db.models import Sum
 
-from jobs.models import RollUp, Run, RunHour, RunTotal, Uncounted
+from jobs.models import RollUp, Run, RunHour, RunTotal, SiteHour, SiteTotal, Uncounted
 from jobs.scheduler.store.statistics import BEHIND, prunable, roll_up
 from tests.fakes import NOW
 
@@ -108,12 +109,87 @@ def test_durations_and_delays_are_added_up() -> None:
     make(0, delay=0.2, took=2)
     make(1, delay=10, took=0.05)
     count_all(60)
-    total = RunTotal.objects.get()
+    total = SiteTotal.objects.get()
     assert total.seconds == pytest.approx(2.05)
     assert total.delay_seconds == pytest.approx(10.2)
-    assert (sum(total.durations), sum(total.delays)) == (2, 2)
-    assert total.durations[0] == 1
-    assert total.last_at == at(11.05)
+    assert total.durations == [1, 0, 0, 1, 0, 0, 0, 0, 0, 0]
+    assert total.delays == [0, 0, 1, 0, 0, 1, 0, 0, 0]
+
+
+def test_a_bound_belongs_to_the_bucket_below_it() -> None:
+    make(0, delay=0.05, took=0.1)
+    make(1, delay=0.050001, took=3600)
+    make(2, delay=301, took=3600.5)
+    count_all(60)
+    total = SiteTotal.objects.get()
+    assert (total.durations[0], total.durations[-2], total.durations[-1]) == (1, 1, 1)
+    assert (total.delays[0], total.delays[1], total.delays[-1]) == (1, 1, 1)
+
+
+def test_a_clock_that_was_set_back_makes_no_duration_negative() -> None:
+    make(0, delay=-5, took=-3)
+    count_all(60)
+    total = SiteTotal.objects.get()
+    assert (total.seconds, total.delay_seconds) == (0, 0)
+    assert (total.durations[0], total.delays[0]) == (1, 1)
+
+
+def test_the_last_run_of_a_status_is_the_one_that_ended_last() -> None:
+    make(100)
+    count_all(200)
+    make(0)
+    count_all(400)
+    assert RunTotal.objects.get().last_at == at(102.2)
+
+
+def test_the_site_has_what_its_jobs_have_together() -> None:
+    for job in ("a", "b"):
+        make(job=job)
+        make(5, job=job, status="failed")
+    count_all(60)
+    make(100, job="c")
+    count_all(200)
+    assert {one.status: one.count for one in SiteTotal.objects.all()} == {"succeeded": 3, "failed": 2}
+
+
+def test_the_hours_of_the_site_count_fire_times_too() -> None:
+    start = NOW.replace(minute=0, second=0, microsecond=0)
+    run = make((start - NOW).total_seconds() + 60, status="skipped")
+    Run.objects.filter(pk=run.pk).update(fire_times=7)
+    count_all(7200)
+    assert list(SiteHour.objects.values_list("hour", "status", "count", "fire_times")) == [(start, "skipped", 1, 7)]
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL stores no damaged value")
+def test_damaged_runs_are_counted_as_far_as_they_can_be() -> None:
+    for seconds, column, value in (
+        (0, "started_at", "no time"), (1, "scheduled_time", 5), (2, "finished_at", "2029-02-31 25:00:00"),
+        (3, "status", "x"),
+    ):  # fmt: skip
+        run = make(seconds, job=column)
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA ignore_check_constraints = 1")
+            cursor.execute(f"UPDATE cronzimus_run SET {column} = %s WHERE id = %s", [value, run.pk])  # noqa: S608
+            cursor.execute("PRAGMA ignore_check_constraints = 0")
+    make(4, job="whole")
+    count_all(60)
+    names = ("started_at", "scheduled_time", "finished_at", "whole")
+    assert counts() == {(name, "succeeded"): 1 for name in names}
+    total = SiteTotal.objects.get()
+    assert (total.count, sum(total.durations)) == (4, 2)
+    assert total.seconds == pytest.approx(4)
+
+
+def test_a_step_asks_as_much_however_many_jobs_there_are(statements: Any) -> None:
+    asked = []
+    for number in (1, 50):
+        for job in range(number):
+            make(number, job=f"job-{job}")
+        roll_up(at(60 * number))
+        with statements() as found:
+            roll_up(at(60 * number) + BEHIND)
+        asked.append(len(found))
+    assert asked[0] == asked[1]
 
 
 def test_hours_have_the_runs_of_their_fire_times() -> None:
@@ -130,6 +206,7 @@ def test_hours_are_forgotten_after_a_while_and_totals_are_not() -> None:
     count_all(60)
     count_all(101 * 86400)
     assert not RunHour.objects.exists()
+    assert not SiteHour.objects.exists()
     assert counts() == {("a", "succeeded"): 1}
 
 
@@ -148,7 +225,7 @@ def test_a_run_without_a_start_has_no_duration() -> None:
         job_id="a", func="f", status="missed", trigger="schedule", scheduled_time=at(0), finished_at=at(50)
     )
     count_all(60)
-    total = RunTotal.objects.get()
+    total = SiteTotal.objects.get()
     assert (total.count, sum(total.durations), total.seconds) == (1, 0, 0)
 
 

@@ -2,63 +2,32 @@
 
 Runs are taken in the order of their ids. A step adds those that have ended, and notes the others as uncounted, for a
 later step. `prunable` keeps uncounted runs from the pruner. The statistics cost claims and outcomes nothing.
+
+The database adds up: the number of statements of a step depends neither on its runs nor on their jobs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Exists, Max, OuterRef, QuerySet
 
 from ...core.runs import ACTIVE, FINISHED
-from ...core.statistics import DELAYS, DURATIONS, added, bucket
-from ...models import RollUp, Run, RunHour, RunTotal, Uncounted
+from ...core.statistics import DELAYS, DURATIONS, added
+from ...models import RollUp, Run, RunHour, SiteHour, SiteTotal, Uncounted
+from .bulk import from_time
 
 BEHIND = timedelta(seconds=30)
 """A run is counted this long after it was first seen: no transaction that writes runs takes as long."""
-MOST_RUNS = 20_000
-"""Runs that one step takes."""
+MOST_RUNS = 5000
+"""Runs that one step takes: on SQLite, every other writer waits for it."""
 HOURS_KEPT = timedelta(days=100)
 """Time for which hours are kept, for charts."""
-COLUMNS = ("job_id", "status", "scheduled_time", "started_at", "finished_at")
-
-
-class Ended(NamedTuple):
-    """The columns of an ended run that the statistics need."""
-
-    job_id: str
-    status: str
-    scheduled_time: datetime
-    started_at: datetime | None
-    finished_at: datetime
-
-
-class _Sum:
-    """A sum of runs."""
-
-    __slots__ = ("count", "delay_seconds", "delays", "durations", "last_at", "seconds")
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.seconds = self.delay_seconds = 0.0
-        self.durations, self.delays = [0] * (len(DURATIONS) + 1), [0] * (len(DELAYS) + 1)
-        self.last_at: datetime | None = None
-
-    def add(self, run: Ended) -> None:
-        self.count += 1
-        if run.scheduled_time is None or run.finished_at is None:  # damaged, on SQLite
-            return
-        self.last_at = run.finished_at if self.last_at is None else max(self.last_at, run.finished_at)
-        if run.started_at is not None:
-            seconds = max((run.finished_at - run.started_at).total_seconds(), 0.0)
-            delay = max((run.started_at - run.scheduled_time).total_seconds(), 0.0)
-            self.seconds += seconds
-            self.delay_seconds += delay
-            self.durations[bucket(DURATIONS, seconds)] += 1
-            self.delays[bucket(DELAYS, delay)] += 1
+COLUMNS = ("job_id", "status", "fire_times", "scheduled_time", "started_at", "finished_at")
 
 
 def roll_up(now: datetime) -> bool:
@@ -69,11 +38,12 @@ def roll_up(now: datetime) -> bool:
             return False
         until = _until(row)
         passed = Run.objects.filter(pk__gt=row.counted, pk__lte=until)
-        _add(passed.filter(status__in=FINISHED))
+        add(passed.filter(status__in=FINISHED))
         active = passed.filter(status__in=ACTIVE).values_list("pk", flat=True)
         Uncounted.objects.bulk_create([Uncounted(run_id=pk) for pk in active], ignore_conflicts=True)
         _add_ended()
-        RunHour.objects.filter(hour__lt=now - HOURS_KEPT).delete()
+        for model in (RunHour, SiteHour):
+            model.objects.filter(hour__lt=now - HOURS_KEPT).delete()
         row.counted = until
         has_more = until < row.seen
         if not has_more and now - row.seen_at >= BEHIND:
@@ -101,8 +71,9 @@ def _add_ended() -> None:
     waiting = Uncounted.objects.all()
     ended = Run.objects.filter(pk__in=waiting.values("run_id"), status__in=FINISHED)
     numbers = list(ended.values_list("pk", flat=True)[:MOST_RUNS])
-    _add(Run.objects.filter(pk__in=numbers))
-    Uncounted.objects.filter(run_id__in=numbers).delete()
+    if numbers:
+        add(Run.objects.filter(pk__in=numbers))
+        Uncounted.objects.filter(run_id__in=numbers).delete()
     Uncounted.objects.filter(~Exists(Run.objects.filter(pk=OuterRef("run_id")))).delete()
 
 
@@ -114,51 +85,100 @@ def prunable(runs: QuerySet[Run]) -> QuerySet[Run]:
     return runs.filter(pk__lte=counted).exclude(Exists(Uncounted.objects.filter(run_id=OuterRef("pk"))))
 
 
-def _add(runs: QuerySet[Run]) -> None:
-    add(Ended(*values) for values in runs.values_list(*COLUMNS).iterator(chunk_size=2000))
+def add(runs: QuerySet[Run]) -> None:
+    """Add `runs`, which have ended, to the totals and to their hours. Call it in a transaction."""
+    sql, params = runs.order_by().values_list(*COLUMNS).query.sql_with_params()
+    ended = _ENDED[connection.vendor].format(runs=sql)
+    with connection.cursor() as cursor:
+        for statement in (TOTALS_SQL, HOURS_SQL):
+            cursor.execute(statement.format(ended=ended), params)
+        cursor.execute(SITE_SQL.format(ended=ended), params)
+        rows = cursor.fetchall()
+    _add_to_site(map(_sums, rows))
 
 
-def add(runs: Iterable[Ended]) -> None:
-    """Add runs to the totals and to their hours."""
-    totals: dict[tuple[Any, ...], _Sum] = {}
-    hours: dict[tuple[Any, ...], _Sum] = {}
-    for run in runs:
-        at = run.scheduled_time or run.finished_at
-        if at is None:
-            continue
-        hour = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-        totals.setdefault((run.job_id, run.status), _Sum()).add(run)
-        hours.setdefault((run.job_id, hour, run.status), _Sum()).add(run)
-    if totals:
-        _save(RunTotal, ("job_id", "status"), totals, last=True)
-        _save(RunHour, ("job_id", "hour", "status"), hours, last=False)
+# --- all jobs --------------------------------------------------------------------------------------------------------
+
+Row = tuple[Any, ...]
+"""The hour and the status of runs, and their sums."""
+SUMS = ("count", "fire_times", "seconds", "delay_seconds", "durations", "delays")
+"""The columns that are added up."""
 
 
-def _save(model: Any, names: tuple[str, ...], sums: dict[tuple[Any, ...], _Sum], *, last: bool) -> None:
-    fields = ["count", "seconds", "durations", "delays", "delay_seconds", *(["last_at"] if last else [])]
-    keys = sorted(sums)
-    known = _known(model, names, keys)
-    rows = []
-    for key in keys:
-        row, more = known.get(key) or model(**dict(zip(names, key, strict=True))), sums[key]
-        row.count += more.count
-        row.seconds += more.seconds
-        row.delay_seconds += more.delay_seconds
-        row.durations, row.delays = added(row.durations, more.durations), added(row.delays, more.delays)
-        if last:
-            row.last_at = more.last_at if row.last_at is None else max(row.last_at, more.last_at)
-        rows.append(row)
-    model.objects.bulk_create([row for row in rows if row.pk is None], batch_size=500)
-    model.objects.bulk_update([row for row in rows if row.pk is not None], fields, batch_size=500)
+def _add_to_site(rows: Iterable[Row]) -> None:
+    hours: dict[Row, Any] = {}
+    totals: dict[Row, Any] = {}
+    for hour, status, *sums in rows:
+        _add_sums(hours.setdefault((hour, status), SiteHour(hour=hour, status=status)), sums)
+        _add_sums(totals.setdefault((status,), SiteTotal(status=status)), sums)
+    _save(SiteHour.objects.filter(hour__in={hour for hour, _ in hours}), ("hour", "status"), hours)
+    _save(SiteTotal.objects.all(), ("status",), totals)
 
 
-def _known(model: Any, names: tuple[str, ...], keys: Sequence[tuple[Any, ...]]) -> dict[tuple[Any, ...], Any]:
-    found: dict[tuple[Any, ...], Any] = {}
-    job_ids = sorted({key[0] for key in keys})
-    for start in range(0, len(job_ids), 500):
-        rows = model.objects.filter(job_id__in=job_ids[start : start + 500])
-        if "hour" in names:
-            rows = rows.filter(hour__in={key[1] for key in keys})
-        for row in rows:
-            found[tuple(getattr(row, name) for name in names)] = row
-    return found
+def _save(known: QuerySet[Any], names: tuple[str, ...], found: dict[Row, Any]) -> None:
+    """Add the `known` rows to the `found` ones with the same `names`, and write these."""
+    for row in known.values_list(*names, *SUMS):
+        key, sums = row[: len(names)], row[len(names) :]
+        if key in found:
+            _add_sums(found[key], sums)
+    known.model._base_manager.bulk_create(
+        found.values(), update_conflicts=True, unique_fields=names, update_fields=SUMS, batch_size=500
+    )
+
+
+def _add_sums(one: Any, sums: Sequence[Any]) -> None:
+    for name, more in zip(SUMS, sums, strict=True):
+        now = getattr(one, name)
+        setattr(one, name, added(now, more) if isinstance(now, list) else now + more)
+
+
+def _sums(row: Row) -> Row:
+    """Return a row of `SITE_SQL`, which has the numbers of runs below each bound, with its histograms."""
+    hour, status, count, fire_times, started, seconds, late, *below = row
+    durations, delays = below[: len(DURATIONS)], below[len(DURATIONS) :]
+    histograms = ([upper - lower for lower, upper in pairwise((0, *part, started))] for part in (durations, delays))
+    return from_time(hour), status, count, fire_times, seconds, late, *histograms
+
+
+# --- SQL -------------------------------------------------------------------------------------------------------------
+
+# Of each run its hour, its duration and its delay. A clock that was set back between two instants makes neither
+# negative. A damaged row of SQLite may have anything for an instant; what is not one is null here.
+_INSTANT = "CASE WHEN {0} GLOB '[1-9][0-9][0-9][0-9]-*' THEN {0} END AS {0}"
+_BETWEEN = "(unixepoch({1}) - unixepoch({0}) + substr({1}, 20) - substr({0}, 20))"
+_ENDED = {
+    "sqlite": (
+        "SELECT job_id, status, fire_times, finished_at, "  # noqa: S608 (names of ours)
+        "strftime('%%Y-%%m-%%d %%H:00:00', COALESCE(scheduled_time, finished_at)) AS hour, "
+        f"{_BETWEEN.format('started_at', 'finished_at')} AS took, "
+        f"{_BETWEEN.format('scheduled_time', 'started_at')} AS late FROM (SELECT job_id, status, fire_times, "
+        f"{', '.join(_INSTANT.format(name) for name in ('scheduled_time', 'started_at', 'finished_at'))} "
+        "FROM ({runs}) AS runs) AS runs WHERE hour IS NOT NULL"
+    ),
+    "postgresql": (
+        "SELECT job_id, status, fire_times, finished_at, date_trunc('hour', scheduled_time, 'UTC') AS hour, "
+        "EXTRACT(EPOCH FROM finished_at - started_at)::float8 AS took, "
+        "EXTRACT(EPOCH FROM started_at - scheduled_time)::float8 AS late FROM ({runs}) AS runs"
+    ),
+}
+TOTALS_SQL = (
+    "INSERT INTO cronzimus_runtotal AS old (job_id, status, count, last_at) "
+    "SELECT job_id, status, COUNT(*), MAX(finished_at) FROM ({ended}) AS ended WHERE true GROUP BY job_id, status "
+    "ON CONFLICT (job_id, status) DO UPDATE SET count = old.count + excluded.count, "
+    "last_at = CASE WHEN old.last_at > excluded.last_at THEN old.last_at "
+    "ELSE COALESCE(excluded.last_at, old.last_at) END"
+)
+HOURS_SQL = (
+    "INSERT INTO cronzimus_runhour AS old (job_id, hour, status, count) "
+    "SELECT job_id, hour, status, COUNT(*) FROM ({ended}) AS ended WHERE true GROUP BY job_id, hour, status "
+    "ON CONFLICT (job_id, hour, status) DO UPDATE SET count = old.count + excluded.count"
+)
+# Materialized: SQLite would compute each run's spans again for each bucket.
+SITE_SQL = (
+    "WITH ended AS MATERIALIZED (SELECT hour, status, fire_times, CASE WHEN took < 0 THEN 0 ELSE took END AS took, "  # noqa: S608 (numbers of ours)
+    "CASE WHEN late < 0 THEN 0 ELSE late END AS late FROM ({ended}) AS ended) "
+    "SELECT hour, status, COUNT(*), SUM(fire_times), COUNT(took), COALESCE(SUM(took), 0), COALESCE(SUM(late), 0)"
+    + "".join(f", COUNT(*) FILTER (WHERE took <= {bound})" for bound in DURATIONS)
+    + "".join(f", COUNT(*) FILTER (WHERE late <= {bound})" for bound in DELAYS)
+    + " FROM ended GROUP BY hour, status"
+)
