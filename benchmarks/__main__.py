@@ -18,6 +18,7 @@ SCRIPTS = {
     "spread": ((), ONE_ROUND),
     "idle": ((*IDLE, "--seconds", "15"), (*IDLE, "--seconds", "5")),
     "api": ((), ONE_ROUND),
+    "metrics": ((), ONE_ROUND),
     "history": ((), ("--runs", "100000")),
 }
 """In this order: what each is called with, and what it is called with to be quick."""

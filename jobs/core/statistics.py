@@ -1,4 +1,4 @@
-"""Histograms of runs: buckets, sums and quantiles."""
+"""Histograms of runs: buckets and sums."""
 
 from __future__ import annotations
 
