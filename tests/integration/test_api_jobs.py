@@ -144,6 +144,7 @@ def test_a_broken_job_is_in_no_other_state(db: None, damage: dict[str, Any], pau
     assert [state for state in JobState if "sound" in found[state]] == [JobState.PENDING]
 
 
+@pytest.mark.slow
 def test_any_number_of_jobs_may_be_broken(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     make_jobs(40_000, func="tests:echo", args=[1, 2, 3])
     make_job("sound")
