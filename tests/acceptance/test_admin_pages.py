@@ -127,3 +127,17 @@ def too_wide(page: Page) -> Iterator[str]:
     width = page.evaluate("document.documentElement.scrollWidth")
     if page.viewport_size and width > page.viewport_size["width"]:
         yield f"is {width} px wide"
+
+
+def test_every_button_of_a_list_is_in_sight_at_any_width(filled: None, chromium: Browser, live_server: Any) -> None:
+    page = chromium.new_page(base_url=live_server.url)
+    log_in(page)
+    cut = []
+    for name in ("job", "run", "incident", "delivery", "channel"):
+        page.goto(f"/admin/cronzimus/{name}/")
+        for width in range(768, 1500, 60):
+            page.set_viewport_size({"width": width, "height": 900})
+            if page.locator(".results").evaluate("list => list.scrollWidth > list.clientWidth"):
+                cut.append((name, width))
+    page.close()
+    assert cut == []

@@ -91,3 +91,34 @@ def test_an_address_cannot_look_up_fields(admin, name, lookup):
 
 def test_an_address_cannot_look_up_hashes_of_tokens(admin):
     assert admin.client.get("/admin/cronzimus/token/?digest__startswith=a")["Location"].endswith("?e=1")
+
+
+def site_links(page: str) -> list[str]:
+    """Return the words of the links to our pages, and the current one in brackets."""
+    strip = page[page.index('class="site-pages"') :].partition("</nav>")[0]
+    found = re.findall(r'<a href="/back/office/cronzimus/[^"]*"( aria-current="page")?>([^<]*)</a>', strip)
+    return [f"[{word}]" if current else word for current, word in found]
+
+
+@pytest.mark.parametrize(
+    ("page", "current"),
+    [
+        ("job/overview/", "Overview"), ("job/", "Jobs"), ("job/job/change/", "Jobs"), ("job/upcoming/", "Upcoming"),
+        ("run/failures/", "Failures"), ("", None),
+    ],
+)  # fmt: skip
+def test_the_pages_that_are_no_lists_are_linked_on_another_site(admin, page, current):
+    make_job()
+    words = ["Overview", "Jobs", "Runs", "Timeline", "Upcoming", "Failures", "Schedulers", "Alerts", "Tokens", "Audit"]
+    found = site_links(admin.read(OTHER + page))
+    assert [word.strip("[]") for word in found][: len(words)] == words
+    assert [word for word in found if word.startswith("[")] == ([f"[{current}]"] if current else [])
+    assert "Users" not in found
+
+
+def test_only_the_pages_that_somebody_may_see_are_linked(db):
+    assert site_links(Admin("view_run").read(f"{OTHER}run/")) == ["[Runs]", "Timeline", "Failures"]
+
+
+def test_the_product_has_its_sidebar_instead(admin):
+    assert "site-pages" not in admin.read("/admin/cronzimus/job/")

@@ -81,9 +81,9 @@ class _Page:
         self.last = last_runs(job.pk, MOST_MARKS)
         self.usual = usual(self.last[: drawn.BARS])
         self.hours = hours(job.pk, times.now - timedelta(days=drawn.DAYS + 7))
-        in_range = [mark for mark in self.last if mark.at >= self.since]
-        self.complete = len(in_range) < MOST_MARKS
-        self.marks = fire_times(in_range)
+        self.in_range = [mark for mark in self.last if mark.at >= self.since]
+        self.complete = len(self.in_range) < MOST_MARKS
+        self.marks = fire_times(self.in_range)
         self.runs_url = f"{model_url(admin.admin_site, Run, 'changelist')}?{urlencode({'job': job.pk})}"
 
     def context(self) -> dict[str, Any]:
@@ -130,7 +130,7 @@ class _Page:
         return capfirst(words.removesuffix(f" ({self.zone.key})"))
 
     def figures(self, state: JobState) -> list[Figure]:
-        found = counted(self.marks) if self.complete else in_span(self.hours, self.since)
+        found = counted(self.in_range) if self.complete else in_span(self.hours, self.since)
         usually = in_span(self.hours, self.times.now - RANGES["30d"][1]).rate
         return [
             self.next_run(state), _succeeded(found, usually), _not_run(found), _duration(self.usual), _delay(self.last)
@@ -254,6 +254,6 @@ def _delay(marks: Sequence[Mark]) -> Figure:
     delays = start_delays(marks)
     p95, median = percentile(delays, 0.95), percentile(delays, 0.5)
     if p95 is None or median is None:
-        return Figure(name="Start delay, p95", value="—", note="no run has started")
+        return Figure(name="Start delay, p95", value="—", note="no fire time has started a run")
     value, _, unit = duration(timedelta(seconds=p95)).partition(" ")
     return Figure(name="Start delay, p95", value=value, unit=unit, note=f"median {duration(timedelta(seconds=median))}")

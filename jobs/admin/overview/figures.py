@@ -109,7 +109,7 @@ def _delay(times: Times) -> Figure:
     now = statistics.percentile(statistics.start_delays(times.now), 0.95)
     before = statistics.percentile(statistics.start_delays(times.now - DAY), 0.95)
     if now is None:
-        return Figure(name="Start delay, p95", value="—", note="no run has started")
+        return Figure(name="Start delay, p95", value="—", note="no fire time has started a run")
     value, _, unit = duration(timedelta(seconds=now)).partition(" ")
     change = 0.0 if before is None else now - before
     note = duration(timedelta(seconds=abs(change))) if abs(change) >= 0.001 else "as the day before"

@@ -80,21 +80,30 @@ def _pages() -> dict[str, tuple[Page, ...]]:
     }
 
 
-def navigation(site: AdminSite, request: HttpRequest, status: Status) -> list[Group]:
-    """Return the pages of `site` that the user may see, by group."""
+def navigation(site: AdminSite, request: HttpRequest, status: Status | None) -> list[Group]:
+    """Return the pages of `site` that the user may see, by group.
+
+    Without a `status` there are no counts beside them, and no pages of other apps: a host has a menu of its own.
+    """
+    counts = {} if status is None else _counts(status)
+    groups = []
+    for title, pages in _pages().items():
+        if status is None:
+            pages = tuple(page for page in pages if page.model._meta.app_label == Job._meta.app_label)
+        items = tuple(_items(site, request, pages, counts))
+        if items:
+            groups.append(Group(title, items))
+    return groups
+
+
+def _counts(status: Status) -> dict[str, tuple[Count, ...]]:
     jobs, runs, alive = status.jobs, status.runs, len(status.alive)
-    counts = {
+    return {
         "Jobs": (Count(jobs.active, "active"), *((Count(jobs.paused, "paused", "pause"),) if jobs.paused else ())),
         "Runs": (Count(runs.running, "running", "spin"),) if runs.running else (),
         "Failures": (Count(jobs.failing, "jobs failing", bad=True),) if jobs.failing else (),
         "Schedulers": (Count(alive, "alive", bad=not alive),),
     }
-    groups = []
-    for title, pages in _pages().items():
-        items = tuple(_items(site, request, pages, counts))
-        if items:
-            groups.append(Group(title, items))
-    return groups
 
 
 def _items(
