@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Iterable
+from email.utils import parseaddr
 from importlib.util import find_spec
 from ipaddress import ip_network
 from pathlib import Path
@@ -168,6 +169,15 @@ def is_cache_url(value: str) -> None:
         raise ValueError("not the URL of a Redis server, such as redis://127.0.0.1:6379/0.")
     if find_spec("redis") is None:
         raise ValueError("needs the Python package redis.")
+
+
+def is_sender(value: str) -> None:
+    """Check that `value` is the address of a sender, with or without a name before it."""
+    _, address = parseaddr(value)
+    if not re.fullmatch(r"[^\s@<>]+@[^\s@<>]+", address) or "\n" in value:
+        raise ValueError(
+            f"{value!r} is not an address, such as cronzimus@example.com or Cronzimus <cronzimus@example.com>."
+        )
 
 
 def is_path_prefix(value: str) -> None:

@@ -12,7 +12,7 @@ from jobs.core.roles import ROLES
 from jobs.core.zone_data import use_newest_data
 
 from . import env as checks
-from . import logs
+from . import logs, mail
 
 # First of all, so that no process has read a zone from older data.
 use_newest_data()
@@ -46,6 +46,8 @@ LOGIN_LOCK_MINUTES = env.number("LOGIN_LOCK_MINUTES", 15, checks.between(1, 1440
 database_url = env.text("DATABASE_URL", "", checks.is_database_url) or f"sqlite:///{BASE_DIR / 'db.sqlite3'}"
 
 cache_url = env.text("CACHE_URL", "", checks.is_cache_url)
+email_url = env.text("EMAIL_URL", "", mail.is_email_url)
+DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "webmaster@localhost", checks.is_sender)
 
 # The settings of the app, which reads nothing else of this module: jobs/conf.py has the keys and their defaults.
 CRONZIMUS: dict[str, Any] = {
@@ -174,6 +176,11 @@ TEMPLATES = [
         },
     },
 ]
+
+# --- mail ------------------------------------------------------------------------------------------------------------
+
+globals().update(mail.email_settings(email_url))
+SERVER_EMAIL = DEFAULT_FROM_EMAIL
 
 # --- web -------------------------------------------------------------------------------------------------------------
 

@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-from django.core.mail import EmailMessage
+from django.conf import settings
+from django.core.mail import EmailMessage, get_connection
 
 from ..conf import conf
 from ..core.clock import Clock
 from ..core.exceptions import CronzimusError
-from ..functions.http.client import Request, fetch, parse_target
+from ..functions.http.client import REDIRECTS, Request, fetch, parse_target
 from ..functions.http.guard import Guard
 from ..models import Channel, Delivery
 
@@ -41,7 +42,10 @@ def _email(delivery: Delivery, clock: Clock) -> str:
         f"{name}: {data[name]}" for name in ("job", "kind", "error", "count", "run", "opened_at") if data.get(name)
     ]
     subject = " ".join(str(data["text"]).split())[:150]
-    sent = EmailMessage(f"[Cronzimus] {subject}", "\n".join([data["text"], "", *lines]), to=recipients).send()
+    message = EmailMessage(f"[Cronzimus] {subject}", "\n".join([data["text"], "", *lines]), to=recipients)
+    # Without a limit a server that does not answer would hold up all other messages.
+    message.connection = get_connection(timeout=settings.EMAIL_TIMEOUT or TIMEOUT_SECONDS)
+    sent = message.send()
     if not sent:
         raise NotDelivered("the mail server took no message")
     return f"sent to {', '.join(recipients)}"
@@ -55,11 +59,22 @@ def _webhook(delivery: Delivery, clock: Clock) -> str:
         headers |= signature(delivery.payload["id"], clock.now(), body, secrets)
     request = Request(method="POST", url=parse_target(delivery.channel.target), headers=headers, body=body)
     guard = Guard(allowed=conf.JOB_HTTP_ALLOWED_NETWORKS, timeout=TIMEOUT_SECONDS, clock=clock)
-    answer = fetch(request, guard, expected=range(200, 300), max_redirects=0)
+    answer = fetch(request, guard, expected=REDIRECTS, max_redirects=0)
     said = f"{answer.status} {answer.reason}".strip()
+    if answer.status in REDIRECTS:
+        raise NotDelivered(f"{said}: redirects are not followed; give the channel the address that is meant")
     if not 200 <= answer.status < 300:
         raise NotDelivered(f"{said}: {answer.body[:200].decode('utf-8', 'replace')}")
     return said
+
+
+def without_path(text: str, target: str) -> str:
+    """Return what is said of a delivery without the path in the target's URL: for many services it is a secret."""
+    try:
+        path = parse_target(target).request_uri
+    except ValueError:
+        return text
+    return text.replace(path, "/…") if len(path) > 1 else text
 
 
 def signature(message_id: str, now: datetime, body: bytes, secrets: list[str]) -> dict[str, str]:

@@ -6,6 +6,7 @@ import logging
 from datetime import timedelta
 
 from ..conf import conf
+from ..core.alerts import Reason
 from ..core.clock import Clock
 from ..models import Delivery
 from . import outbox
@@ -29,20 +30,25 @@ class Deliverer:
         """Deliver up to `BATCH` messages that are due; return how many there were."""
         taken = outbox.take(BATCH, now=self._clock.now())
         for delivery in taken:
-            self._deliver(delivery)
+            if not delivery.channel.enabled and delivery.reason != Reason.TEST:
+                outbox.drop(delivery, "the channel is off")
+            elif outbox.hold(delivery, now=self._clock.now()):
+                self._deliver(delivery)
         return len(taken)
 
     def _deliver(self, delivery: Delivery) -> None:
         from . import channels  # here: a scheduler without alerts does without the HTTP client
 
+        target = delivery.channel.target
         began = self._clock.monotonic()
         try:
             response = channels.send(delivery, self._clock)
         except Exception as error:
             seconds = self._clock.monotonic() - began
-            outbox.refused(delivery, f"{type(error).__name__}: {error}", seconds, now=self._clock.now())
+            said = channels.without_path(f"{type(error).__name__}: {error}", target)
+            outbox.refused(delivery, said, seconds, now=self._clock.now())
             extra = {"action": "alert_not_delivered", "delivery": delivery.pk}
-            logger.warning("alert %s to %s was not delivered: %s", delivery.pk, delivery.channel, error, extra=extra)
+            logger.warning("alert %s to %s was not delivered: %s", delivery.pk, delivery.channel, said, extra=extra)
             return
         outbox.delivered(delivery, response, self._clock.monotonic() - began, now=self._clock.now())
         logger.info("alert %s delivered to %s", delivery.pk, delivery.channel, extra={"action": "alert_delivered"})
@@ -53,6 +59,7 @@ class Deliverer:
             return
         from ..functions.http.client import Request, fetch, parse_target
         from ..functions.http.guard import Guard
+        from . import channels
 
         self._ping_at = self._clock.monotonic() + PING.total_seconds()
         guard = Guard(allowed=conf.JOB_HTTP_ALLOWED_NETWORKS, timeout=PING_TIMEOUT_SECONDS, clock=self._clock)
@@ -60,4 +67,5 @@ class Deliverer:
         try:
             fetch(request, guard, expected=range(200, 300), max_redirects=3)
         except Exception as error:
-            logger.warning("ALERT_PING_URL does not answer: %s", error, extra={"action": "alert_ping_failed"})
+            said = channels.without_path(str(error), conf.ALERT_PING_URL)
+            logger.warning("ALERT_PING_URL does not answer: %s", said, extra={"action": "alert_ping_failed"})

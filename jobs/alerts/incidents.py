@@ -144,8 +144,12 @@ def repeat(now: datetime) -> None:
     """
     with transaction.atomic():
         still_open = Incident.objects.filter(state=IncidentState.OPEN).order_by("pk")
-        for incident in still_open.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked):
-            _tell(incident, _Rules([incident.job_id] if incident.job_id else []), now)
+        locked = list(
+            still_open.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
+        )  # fmt: skip
+        rules = _Rules([incident.job_id for incident in locked if incident.job_id])
+        for incident in locked:
+            _tell(incident, rules, now)
 
 
 class _Rules:

@@ -15,7 +15,7 @@ from ..core.alerts import DeliveryState, Reason, next_attempt, quiet_until
 from ..models import AlertRule, Channel, Delivery, Incident, Run
 
 LEASE = timedelta(seconds=60)
-"""How long a delivery belongs to the scheduler that took it: longer than any attempt takes."""
+"""How long a delivery belongs to the scheduler that took or holds it: longer than any attempt takes."""
 
 
 def put(incident: Incident, rule: AlertRule, reason: Reason, now: datetime) -> None:
@@ -70,7 +70,27 @@ def take(limit: int, *, now: datetime) -> list[Delivery]:
             due = due.select_for_update(skip_locked=True, of=("self",))
         taken = list(due[:limit])
         Delivery.objects.filter(pk__in=[one.pk for one in taken]).update(next_attempt_at=now + LEASE)
+    for one in taken:
+        one.next_attempt_at = now + LEASE
     return taken
+
+
+def hold(delivery: Delivery, *, now: datetime) -> bool:
+    """Hold a taken delivery for `LEASE` from now on; return whether it still belongs to this process.
+
+    The deliveries before it may have taken so long that another process has taken it.
+    """
+    held = Delivery.objects.filter(
+        pk=delivery.pk, state=DeliveryState.PENDING, next_attempt_at=delivery.next_attempt_at
+    )
+    return bool(held.update(next_attempt_at=now + LEASE))
+
+
+def drop(delivery: Delivery, reason: str) -> None:
+    """Note that a message is not to be delivered any more, and why."""
+    Delivery.objects.filter(pk=delivery.pk).update(
+        state=DeliveryState.DROPPED, next_attempt_at=None, response=reason
+    )  # fmt: skip
 
 
 def delivered(delivery: Delivery, response: str, seconds: float, *, now: datetime) -> None:

@@ -82,11 +82,13 @@ def _watch_deadline(rule: AlertRule, now: datetime) -> None:
     start, deadline = deadline_on(now, rule.deadline, ZoneInfo(rule.timezone or settings.TIME_ZONE))
     if now < deadline:
         return
-    for job in Job.objects.all().only("id", "tags", "created_at"):
-        if not rule.applies_to(job.id, job.tags) or job.created_at > deadline - timedelta(minutes=1):
-            continue
-        done = Run.objects.filter(job_id=job.id, status=RunStatus.SUCCEEDED, finished_at__gte=start)
-        if not done.filter(scheduled_time__gte=start - timedelta(days=1)).exists():
-            error = f"no run succeeded by {deadline:%H:%M} ({deadline.tzinfo})"
-            day = f"deadline {start:%Y-%m-%d}"
+    error, day = f"no run succeeded by {deadline:%H:%M} ({deadline.tzinfo})", f"deadline {start:%Y-%m-%d}"
+    known = Incident.objects.open().filter(kind=IncidentKind.DEADLINE, fingerprint=day)
+    told = {job_id for job_id, rules in known.values_list("job_id", "told") if str(rule.pk) in rules}
+    # Most jobs say by themselves that they have succeeded today.
+    unsure = Job.objects.exclude(last_status=RunStatus.SUCCEEDED, last_run_at__gte=start)
+    done = Run.objects.filter(job_id=OuterRef("pk"), status=RunStatus.SUCCEEDED, finished_at__gte=start)
+    missing = unsure.exclude(Exists(done.filter(scheduled_time__gte=start - timedelta(days=1))))
+    for job in missing.filter(created_at__lte=deadline - timedelta(minutes=1)).only("id", "tags"):
+        if rule.applies_to(job.id, job.tags) and job.id not in told:
             raise_incident(IncidentKind.DEADLINE, job.id, error, fingerprint=day, run_id=None, now=now)

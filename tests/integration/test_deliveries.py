@@ -132,6 +132,65 @@ def test_one_bad_channel_does_not_hold_up_the_others(receiver: Receiver, clock: 
     assert len(receiver.taken) == 1
 
 
+def test_a_redirect_is_not_followed_and_says_so(receiver: Receiver, clock: FakeClock) -> None:
+    receiver.status = 302
+    outbox.put_test(webhook(receiver.url), now=clock.now())
+    Deliverer(clock).deliver_due()
+    assert "302 Found: redirects are not followed" in Delivery.objects.get().response
+
+
+@pytest.mark.parametrize("port", [1, None])
+def test_the_path_of_a_target_is_neither_on_record_nor_in_the_log(
+    receiver: Receiver, clock: FakeClock, port: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    receiver.status = 302
+    url = "http://127.0.0.1:1" if port else receiver.url.rstrip("/")
+    outbox.put_test(webhook(f"{url}/services/T0/geheim?key=geheim"), now=clock.now())
+    Deliverer(clock).deliver_due()
+    assert "geheim" not in Delivery.objects.get().response + caplog.text
+
+
+def test_a_message_for_a_channel_that_was_switched_off_is_dropped(receiver: Receiver, clock: FakeClock) -> None:
+    channel = webhook(receiver.url)
+    outbox.put_again(outbox.put_test(channel, now=clock.now()), now=clock.now())
+    Delivery.objects.order_by("id")[:1].get().delete()
+    Delivery.objects.update(reason="opened")
+    Channel.objects.update(enabled=False)
+    Deliverer(clock).deliver_due()
+    assert (Delivery.objects.get().state, receiver.taken) == (DeliveryState.DROPPED, [])
+
+
+def test_a_test_of_a_channel_that_is_off_is_sent(receiver: Receiver, clock: FakeClock) -> None:
+    outbox.put_test(webhook(receiver.url, enabled=False), now=clock.now())
+    Deliverer(clock).deliver_due()
+    assert len(receiver.taken) == 1
+
+
+def test_a_delivery_that_waited_for_slow_ones_is_left_to_the_scheduler_that_has_taken_it(
+    receiver: Receiver, clock: FakeClock
+) -> None:
+    outbox.put_test(webhook(receiver.url), now=clock.now())
+    (mine,) = outbox.take(10, now=clock.now())
+    clock.advance(61)
+    (theirs,) = outbox.take(10, now=clock.now())
+    assert not outbox.hold(mine, now=clock.now())
+    assert outbox.hold(theirs, now=clock.now())
+
+
+def test_a_mail_server_has_seconds_to_answer(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    from django.core.mail.backends.locmem import EmailBackend
+
+    limits: list[Any] = []
+
+    def remember(backend: EmailBackend, *args: Any, timeout: Any = None, **options: Any) -> None:
+        limits.append(timeout)
+
+    monkeypatch.setattr(EmailBackend, "__init__", remember)
+    outbox.put_test(Channel.objects.create(name="m", kind="email", target="a@example.com"), now=clock.now())
+    Deliverer(clock).deliver_due()
+    assert limits == [10]
+
+
 def test_a_mail_has_a_subject_of_one_line(clock: FakeClock, mailoutbox: Any) -> None:
     channel = Channel.objects.create(name="m", kind="email", target="a@example.com, b@example.com")
     delivery = outbox.put_test(channel, now=clock.now())

@@ -289,6 +289,26 @@ def test_a_deadline_is_met_by_a_success_of_the_day(job: Job) -> None:
     assert told() == []
 
 
+def test_a_rule_that_is_made_after_the_deadline_was_told_tells_it_as_well(job: Job) -> None:
+    Job.objects.update(created_at=NOW - timedelta(days=3))
+    make_rule(deadline=time(NOW.hour, NOW.minute), timezone="UTC")
+    watch(at(1))
+    make_rule("later", deadline=time(NOW.hour, NOW.minute), timezone="UTC")
+    watch(at(2))
+    assert told() == ["opened", "opened"]
+
+
+@pytest.mark.parametrize("number", [1, 12])
+def test_a_look_at_deadlines_costs_the_same_for_many_jobs(number: int, statements: Any) -> None:
+    for index in range(number):
+        services.add_job(BODY | {"id": f"j{index}"}, now=NOW - timedelta(days=3))
+    make_rule(deadline=time(NOW.hour, NOW.minute), timezone="UTC")
+    watch(at(1))
+    with statements() as seen:
+        watch(at(2))
+    assert len(seen) <= 12
+
+
 def test_an_incident_whose_job_has_succeeded_since_recovers_when_looked_at(job: Job) -> None:
     end("failed")
     Job.objects.update(last_status="succeeded", last_run_at=at(5))

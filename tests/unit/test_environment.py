@@ -107,3 +107,14 @@ def test_a_path_prefix_begins_with_a_slash_and_ends_without(path: str) -> None:
 def test_a_path_prefix_may_be_empty_or_nested() -> None:
     env.is_path_prefix("")
     env.is_path_prefix("/ops/cronzimus")
+
+
+@pytest.mark.parametrize("sender", ["a@example.com", "Cronzimus <a@example.com>", "webmaster@localhost"])
+def test_a_sender_is_an_address(sender: str) -> None:
+    env.is_sender(sender)
+
+
+@pytest.mark.parametrize("sender", ["", "Cronzimus", "a@b@c", "a@example.com\nBcc: b@example.com", "@example.com"])
+def test_another_sender_is_refused(sender: str) -> None:
+    with pytest.raises(ValueError, match="is not an address"):
+        env.is_sender(sender)
