@@ -208,6 +208,18 @@ def test_the_function_brings_an_input_for_each_parameter(tab):
     assert "hello" in [*job.args, *job.kwargs.values()]
 
 
+def test_a_late_answer_about_another_function_changes_no_inputs(tab):
+    held = []
+    tab.route("**/arguments/", lambda route: route.continue_() if held else held.append(route))
+    tab.goto("/admin/cronzimus/job/add/")
+    tab.get_by_label("Function", exact=True).select_option("tests:echo")
+    first = tab.locator("#arguments").get_by_role("textbox").first
+    first.fill('"hello"')
+    held[0].continue_()
+    tab.wait_for_timeout(300)
+    expect(first).to_have_value('"hello"')
+
+
 def test_a_live_log_is_followed_until_the_reader_scrolls_up(tab):
     lines = "".join(f"line {number}\n" for number in range(1, 101))
     run = make_run(status="running", started_at=after(0), scheduler_id="s1", output=lines)

@@ -40,15 +40,21 @@
   const place = document.getElementById("arguments");
   const json = ["args", "kwargs"].map((name) => form.querySelector(`.field-${name}`)).filter(Boolean);
 
+  let asked = null;
+
   async function showArguments() {
     if (!place || !form.dataset.arguments) return;
+    asked?.abort(); // a late answer about the function before must not take the place of this one
+    const { signal } = (asked = new AbortController());
     try {
-      const page = await parse(await fetch(form.dataset.arguments, { method: "POST", body: new FormData(form) }));
+      const body = new FormData(form);
+      const page = await parse(await fetch(form.dataset.arguments, { method: "POST", body, signal }));
       place.replaceChildren(...page.childNodes);
       // A function that is not registered has no inputs of its own: what is stored for it stays JSON.
       const typed = Boolean(place.querySelector("[name=typed]")) || !form.elements.func.value;
       for (const row of json) row.hidden = typed;
-    } catch {
+    } catch (error) {
+      if (error.name === "AbortError") return;
       place.replaceChildren(); // the JSON inputs do as well
       for (const row of json) row.hidden = false;
     }
