@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
-from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import Http404
 from rest_framework.exceptions import APIException, Throttled
 from rest_framework.response import Response
@@ -25,6 +24,7 @@ from ..core.exceptions import (
     RunNotFound,
     VersionNotFound,
 )
+from ..db.errors import is_read_only, is_unavailable, lacks_tables
 from ..services.idempotency import IdempotencyKeyReused
 from .bodies import MAX_BODY
 
@@ -37,6 +37,8 @@ LOGGED = 300
 """Characters of an address, and of a database's message, that are logged."""
 MIGRATE = "The database lacks tables or columns of this version: run 'manage.py migrate'."
 """The message where migrations are missing."""
+READ_ONLY = "The database takes no writes now; try again soon."
+"""The message where it is a standby, or a file that is read-only."""
 
 STATUSES: dict[type[Exception], int] = {
     BackfillNotFound: 404,
@@ -53,14 +55,9 @@ STATUSES: dict[type[Exception], int] = {
     PermissionDenied: 403,
     RequestDataTooBig: 413,
     SuspiciousOperation: 400,
-    OperationalError: 503,
-    InterfaceError: 503,
     Exception: 500,
 }
 """The HTTP status of each exception, of the nearest class in its tree; those of DRF (`APIException`) have their own."""
-
-UNDEFINED = ("42P01", "42703")
-"""The states of PostgreSQL's errors "undefined table" and "undefined column"."""
 
 REFUSALS: dict[int, tuple[str, str]] = {
     400: ("INVALID_REQUEST", "The request is not valid."),
@@ -99,19 +96,9 @@ def status_of(exception: Exception) -> int:
     """Return the HTTP status of an exception."""
     if isinstance(exception, APIException):
         return exception.status_code
-    # SQLite raises the first for a file that is damaged or is no database.
-    if type(exception) is DatabaseError or lacks_tables(exception):
+    if is_unavailable(exception) or lacks_tables(exception):
         return 503
     return next(STATUSES[kind] for kind in type(exception).__mro__ if kind in STATUSES)
-
-
-def lacks_tables(error: BaseException | None) -> bool:
-    """Tell whether a table or a column is missing: the web was started before the migrations were applied."""
-    while isinstance(error, DatabaseError):
-        if str(error).startswith(("no such table", "no such column")):
-            return True
-        error = error.__cause__
-    return getattr(error, "sqlstate", None) in UNDEFINED
 
 
 def envelope(status: int, message: str = "", **more: Any) -> dict[str, Any]:
@@ -128,6 +115,8 @@ def _body(exception: Exception, status: int) -> dict[str, Any]:
         return {"error": str(exception), "code": exception.code, **fields}
     if isinstance(exception, APIException | PermissionDenied) and status not in (401, 405, 415):
         return envelope(status, str(getattr(exception, "detail", exception)))
+    if is_read_only(exception):
+        return envelope(status, READ_ONLY)
     return envelope(status, MIGRATE if lacks_tables(exception) else "")
 
 

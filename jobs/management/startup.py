@@ -16,6 +16,7 @@ from ..conf import conf
 from ..core.clock import SystemClock
 from ..core.exceptions import CronzimusError
 from ..core.zone_data import used_data
+from ..db.errors import is_unavailable
 from ..db.postgresql import pooling
 from ..models import Scheduler
 from ..scheduler import listeners
@@ -91,8 +92,10 @@ def _follow_time_zones() -> None:
     try:
         services.follow_time_zones(now=now)
         others = list(Scheduler.objects.with_other_zone_data(now))
-    except OperationalError as error:
+    except DatabaseError as error:
         connection.close()
+        if not is_unavailable(error):
+            raise
         raise NotYet(f"next fire times cannot be computed: {one_line(error)}") from error
     if others:
         named = ", ".join(f"{other.pk} ({other.zone_data or 'unknown'})" for other in others)
@@ -128,6 +131,15 @@ def warn_of_connections(threads: int, processes: int) -> None:
         )  # fmt: skip
 
 
+def warn_of_later_migrations() -> None:
+    """Say so if the database has been migrated by a later version than this one."""
+    if later := sorted(_applied() - _known()):
+        logger.warning(
+            "the database is that of a later version, which has made %s: install that version here",
+            ", ".join(later), extra={"action": "migrations_ahead"},
+        )  # fmt: skip
+
+
 def warn_of_encoding() -> None:
     """Say so if the database cannot store all text."""
     for warning in checks.check_encoding(None, databases=[connection.alias]):
@@ -135,10 +147,8 @@ def warn_of_encoding() -> None:
 
 
 def _look_for_tables() -> None:
-    # By their names: Django's own check loads every migration of every app, which this process has no other use for.
-    wanted = {module.name for module in pkgutil.iter_modules(migrations.__path__)}
     try:
-        missing = wanted - _applied()
+        missing = _known() - _applied()
     except OperationalError as error:
         connection.close()
         raise NotYet(f"the database does not answer: {one_line(error)}") from error
@@ -146,6 +156,11 @@ def _look_for_tables() -> None:
         raise CommandError(f"the database cannot be used: {one_line(error)}") from error
     if missing:
         raise NotYet("the database is not up to date; run: manage.py migrate")
+
+
+def _known() -> set[str]:
+    # By their names: Django's own check loads every migration of every app, which this process has no other use for.
+    return {module.name for module in pkgutil.iter_modules(migrations.__path__)}
 
 
 def _applied() -> set[str]:
@@ -159,8 +174,10 @@ def _applied() -> set[str]:
 def _make_declared_jobs() -> None:
     try:
         services.sync_declared_jobs(conf.JOBS, now=SystemClock().now())
-    except OperationalError as error:
+    except DatabaseError as error:
         connection.close()
+        if not is_unavailable(error):
+            raise
         raise NotYet(f"the declared jobs cannot be made: {one_line(error)}") from error
 
 

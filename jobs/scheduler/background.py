@@ -19,6 +19,8 @@ from .store.statistics import roll_up
 logger = logging.getLogger("cronzimus.scheduler.background")
 
 IDLE_SECONDS = 1.0
+REPEAT_SECONDS = 60.0
+"""Time after which the log says again what a task waits for."""
 
 
 @dataclass(slots=True)
@@ -29,6 +31,8 @@ class Task:
     seconds: float
     run: Callable[[], bool]
     due_at: float = 0.0
+    told: str = ""
+    told_at: float = 0.0
 
 
 class Background:
@@ -70,11 +74,18 @@ class Background:
         try:
             return task.run()
         except DatabaseError as error:
-            logger.warning("%s waits for the database: %s", task.name, " ".join(str(error).split()))
             connection.close()
+            self._tell_that_it_waits(task, error)
         except Exception:
             logger.exception("%s failed", task.name, extra={"action": "background_failed", "task": task.name})
         return False
+
+    def _tell_that_it_waits(self, task: Task, error: DatabaseError) -> None:
+        """Log it once a minute, or when something else is wrong: an outage may last for hours."""
+        message, now = " ".join(str(error).split()), self._clock.monotonic()
+        if message != task.told or now >= task.told_at + REPEAT_SECONDS:
+            task.told, task.told_at = message, now
+            logger.warning("%s waits for the database: %s", task.name, message, extra={"action": "background_waits"})
 
     def _loop(self) -> None:
         with dedicated_connection():

@@ -11,8 +11,9 @@ from apscheduler.schedulers import SchedulerNotRunningError
 from apscheduler.schedulers.base import STATE_RUNNING, STATE_STOPPED, BaseScheduler
 from apscheduler.schedulers.blocking import BlockingScheduler
 from django.conf import settings
-from django.db import OperationalError, connection
+from django.db import DatabaseError, connection
 
+from ..db.errors import is_unavailable
 from .background import Background, background_tasks
 from .events import Events
 from .executors import ExecutorFactory
@@ -158,8 +159,10 @@ class Scheduler(BlockingScheduler):
     def _joined(self) -> bool:
         try:
             self.tick.join()
-        except OperationalError as error:
+        except DatabaseError as error:
             connection.close()
+            if not is_unavailable(error):
+                raise
             self._event.wait(self._backoff.failed(error))
             return False
         self._backoff.succeeded()
@@ -177,7 +180,7 @@ class Scheduler(BlockingScheduler):
             # A run that was claimed without a free slot has waited since its claim, and so since after the horizon.
             is_left = pending.is_due(horizon) or pending.is_waiting(now)
             return is_left and has_work_in_reach(horizon, now, self.tick.executors.lanes())
-        except OperationalError:
+        except DatabaseError:
             return True  # the next tick fails as well, and waits
 
     # --- its end -----------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied, SuspiciousOperation
-from django.db import DatabaseError, DataError, InterfaceError, OperationalError
+from django.db import DatabaseError, DataError, InterfaceError, OperationalError, connection
 from django.http import Http404
 from gunicorn.http.errors import InvalidChunkSize
 from rest_framework import exceptions
@@ -106,6 +106,7 @@ def test_a_wrong_host(api: Api, settings: Any, debug: bool) -> None:
         (OperationalError("secret"), 503, "UNAVAILABLE"),
         (InterfaceError("secret"), 503, "UNAVAILABLE"),
         (DatabaseError("file is not a database"), 503, "UNAVAILABLE"),
+        (OperationalError("attempt to write a readonly database"), 503, "UNAVAILABLE"),
         (DataError("secret"), 500, "INTERNAL_ERROR"),
         (ValueError("secret"), 500, "INTERNAL_ERROR"),
         (KeyError("secret"), 500, "INTERNAL_ERROR"),
@@ -200,6 +201,26 @@ def test_the_database_gone_and_back_is_one_line_of_the_log_each(
     assert (response.status_code, response.json()["code"], response["Retry-After"]) == (503, "UNAVAILABLE", "5")
     assert b"secret" not in response.content
     assert api.call("GET", path).status_code == usual
+
+
+@pytest.mark.usefixtures("postgresql_only")
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_takes_no_writes_is_said_in_one_line(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    make_job()
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_read_only = on")
+    try:
+        caplog.clear()
+        answer = api.call("POST", "/scheduler/jobs/job/run")
+        assert (answer.status_code, answer.json()["error"]) == (
+            503,
+            "The database takes no writes now; try again soon.",
+        )
+        (line,) = (record.getMessage() for record in caplog.records)
+        assert "in a read-only transaction" in line
+        assert api.call("GET", "/scheduler/jobs").status_code == 200
+    finally:
+        connection.close()
 
 
 def test_the_body_of_a_refused_request_is_taken_from_the_client(api: Api) -> None:

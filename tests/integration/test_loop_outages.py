@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import InternalError, OperationalError
+from psycopg.errors import ReadOnlySqlTransaction
 
 from jobs.models import Run, Scheduler
 from jobs.scheduler.lease import HEARTBEAT_SECONDS
@@ -68,12 +69,22 @@ def test_an_outcome_is_written_once_the_database_is_back(make_loop: MakeLoop, cl
     assert statuses() == ["succeeded"]
 
 
-def test_a_start_waits_for_a_database_that_is_locked(make_loop: MakeLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+def read_only() -> InternalError:
+    """Return what a standby says to a write."""
+    error = InternalError("cannot execute SELECT FOR UPDATE in a read-only transaction")
+    error.__cause__ = ReadOnlySqlTransaction()
+    return error
+
+
+@pytest.mark.parametrize("error", [OperationalError("database is locked"), read_only()], ids=["locked", "read-only"])
+def test_a_start_waits_for_a_database_that_cannot_be_written(
+    make_loop: MakeLoop, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     real = recovery.recover
 
     def fail(now: Any) -> Any:
         monkeypatch.setattr(recovery, "recover", real)
-        raise OperationalError("database is locked")
+        raise error
 
     monkeypatch.setattr(recovery, "recover", fail)
     monkeypatch.setattr("jobs.scheduler.scheduler.FIRST_RETRY_SECONDS", 0.001)

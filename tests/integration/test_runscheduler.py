@@ -14,6 +14,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import OperationalError, connection
+from django.db.migrations.recorder import MigrationRecorder
 from django.test import override_settings
 
 from jobs.management import startup
@@ -170,6 +171,20 @@ def test_more_threads_than_postgresql_has_connections_are_said(caplog: pytest.Lo
     startup.warn_of_connections(999, 1)
     (said,) = caplog.messages
     assert said.startswith("999 threads and 1 processes may need 1002 connections, and PostgreSQL allows ")
+
+
+def test_migrations_of_a_later_version_are_said(caplog: pytest.LogCaptureFixture) -> None:
+    startup.warn_of_later_migrations()
+    assert caplog.messages == []
+    recorder = MigrationRecorder(connection)
+    recorder.record_applied("cronzimus", "0002_later")
+    try:
+        startup.warn_of_later_migrations()
+    finally:
+        recorder.record_unapplied("cronzimus", "0002_later")
+    assert caplog.messages == [
+        "the database is that of a later version, which has made 0002_later: install that version here"
+    ]
 
 
 def test_a_signal_before_there_is_a_scheduler_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from django.db import OperationalError
 
 from jobs.scheduler.background import Background, Task
 from tests.fakes import FakeClock
@@ -51,6 +53,24 @@ def test_a_task_that_fails_is_logged_and_does_not_stop_the_others(
     background.step()
     assert calls == ["b"]
     assert [record.action for record in caplog.records] == ["background_failed"]
+
+
+def test_an_outage_is_logged_once_a_minute(
+    clock: FakeClock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.scheduler.background.connection", Mock())
+    errors = [OperationalError("gone\n  away")] * 31 + [OperationalError("starting")] * 2
+
+    def fail() -> bool:
+        raise errors.pop(0)
+
+    background = Background(clock, [Task("a", 2, fail)])
+    while errors:
+        clock.advance(2)
+        background.step()
+    assert [record.getMessage().removeprefix("a waits for the database: ") for record in caplog.records] == [
+        "gone away", "gone away", "starting",
+    ]  # fmt: skip
 
 
 def test_nothing_is_done_after_the_stop(clock: FakeClock) -> None:

@@ -15,11 +15,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ...conf import conf
+from ...db.errors import lacks_tables
 from ...models import Control, Job, Scheduler
 from ...selectors import metrics, workers
 from ...selectors.backlog import MAX_OVERDUE, due_jobs, stuck_runs
 from ..access import Access, access_of
-from ..errors import RETRY_AFTER, envelope, lacks_tables
+from ..errors import RETRY_AFTER, envelope
 from .base import ApiView
 
 

@@ -89,6 +89,7 @@ def _run(signals: Signals, once: bool, threads: int, processes: int) -> int:
         startup.follow_time_zones()
         startup.warn_of_connections(threads, processes)
         startup.warn_of_encoding()
+        startup.warn_of_later_migrations()
         _banner(threads)
     scheduler = Scheduler(executors(threads, processes, conf.CELERY_BROKER_URL))
     signals.stop(scheduler)

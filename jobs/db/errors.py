@@ -1,0 +1,38 @@
+"""What an error of the database means: it is away, it takes no writes, or its tables are of another version."""
+
+from __future__ import annotations
+
+from django.db import DatabaseError, InterfaceError, OperationalError
+
+UNDEFINED = ("42P01", "42703")
+"""The states of PostgreSQL's errors "undefined table" and "undefined column"."""
+READ_ONLY = "25006"
+"""The state of its error "read only SQL transaction": a standby, or a primary that has become one."""
+
+
+def is_unavailable(error: BaseException | None) -> bool:
+    """Tell whether an error says that the database does not work now, whatever is asked of it: it may work later."""
+    if isinstance(error, OperationalError | InterfaceError):
+        return True
+    # SQLite raises the first for a file that is damaged or is no database.
+    return type(error) is DatabaseError or is_read_only(error)
+
+
+def is_read_only(error: BaseException | None) -> bool:
+    """Tell whether the database takes no writes."""
+    if not isinstance(error, DatabaseError):
+        return False
+    return _state(error.__cause__) == READ_ONLY or str(error).startswith("attempt to write a readonly database")
+
+
+def lacks_tables(error: BaseException | None) -> bool:
+    """Tell whether a table or a column is missing: the web was started before the migrations were applied."""
+    while isinstance(error, DatabaseError):
+        if str(error).startswith(("no such table", "no such column")):
+            return True
+        error = error.__cause__
+    return _state(error) in UNDEFINED
+
+
+def _state(error: BaseException | None) -> str | None:
+    return getattr(error, "sqlstate", None)
