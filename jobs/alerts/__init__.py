@@ -1,4 +1,4 @@
-"""Alerts: one per incident, told by rules, delivered through channels."""
+"""Alerts: incidents, the rules that choose who is notified, and the delivery through channels."""
 
 from .incidents import (
     End,

@@ -1,4 +1,4 @@
-"""How a message goes out: by e-mail, as a signed webhook, or through Apprise."""
+"""Send messages by e-mail, as signed webhooks, or through Apprise."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class NotDelivered(CronzimusError):
 
 
 def send(delivery: Delivery, clock: Clock) -> str:
-    """Send a message once; return what the receiver answered. Raises `NotDelivered`, and what the transport raises."""
+    """Send a message once; return the receiver's answer. Raises `NotDelivered`, and the errors of the transport."""
     return SENDERS[delivery.channel.kind](delivery, clock)
 
 

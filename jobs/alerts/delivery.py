@@ -1,4 +1,4 @@
-"""Deliver the messages of the outbox, beside a scheduler's loop: a slow receiver never delays a run."""
+"""Deliver the messages of the outbox outside of the scheduler's loop: a slow receiver never delays a run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PING_TIMEOUT_SECONDS = 10.0
 
 
 class Deliverer:
-    """Delivers what is due, and pings the dead man's switch once a minute."""
+    """Delivers due messages, and pings the dead man's switch once a minute."""
 
     def __init__(self, clock: Clock) -> None:
         """Prepare to deliver; nothing is read yet."""
@@ -27,7 +27,7 @@ class Deliverer:
         self._ping_at = clock.monotonic()
 
     def deliver_due(self) -> int:
-        """Deliver up to `BATCH` messages that are due; return how many there were."""
+        """Deliver up to `BATCH` due messages; return their number."""
         taken = outbox.take(BATCH, now=self._clock.now())
         for delivery in taken:
             if not delivery.channel.enabled and delivery.reason != Reason.TEST:
@@ -37,7 +37,7 @@ class Deliverer:
         return len(taken)
 
     def _deliver(self, delivery: Delivery) -> None:
-        from . import channels  # here: a scheduler without alerts does without the HTTP client
+        from . import channels  # here: a scheduler without alerts need not load the HTTP client
 
         target = delivery.channel.target
         began = self._clock.monotonic()
@@ -54,7 +54,7 @@ class Deliverer:
         logger.info("alert %s delivered to %s", delivery.pk, delivery.channel, extra={"action": "alert_delivered"})
 
     def ping(self) -> None:
-        """Ask the address of ALERT_PING_URL, at most once a minute; a failure is logged and nothing else."""
+        """Request ALERT_PING_URL, at most once a minute. A failure is only logged."""
         if not conf.ALERT_PING_URL or self._clock.monotonic() < self._ping_at:
             return
         from ..functions.http.client import Request, fetch, parse_target

@@ -23,12 +23,12 @@ EVENTS = {
     IncidentKind.TOO_LONG: AlertEvent.TOO_LONG, IncidentKind.DEADLINE: AlertEvent.DEADLINE,
     IncidentKind.SCHEDULER: AlertEvent.SCHEDULER,
 }  # fmt: skip
-"""The event that a rule asks for, by the kind of incident."""
+"""The event of each kind of incident, for which rules can ask."""
 LONGEST_ERROR = 500
 
 
 class End(NamedTuple):
-    """How a run ended, as far as alerts go. `is_final` is false where a retry follows: the streak goes on with that."""
+    """The end of a run, for alerts. `is_final` is false if a retry follows, with which the streak goes on."""
 
     job_id: str
     run_id: int | None
@@ -39,7 +39,7 @@ class End(NamedTuple):
 
 
 def observe(ends: Sequence[End], now: datetime) -> None:
-    """Bring the incidents up to date with runs that ended, in the transaction that records them.
+    """Update the incidents with ended runs, in the transaction that records them.
 
     A run that succeeds recovers the open incidents of its job. A cancelled run changes nothing. For more than one job,
     the caller holds locks on the jobs' rows, so that two schedulers do not change the incidents of one job at once.
@@ -47,7 +47,7 @@ def observe(ends: Sequence[End], now: datetime) -> None:
     ends = [end for end in ends if end.is_final and end.status is not RunStatus.CANCELLED]
     job_ids = sorted({end.job_id for end in ends})
     opened = Incident.objects.open().filter(job_id__in=job_ids) if job_ids else Incident.objects.none()
-    # In one order, so that there is no deadlock with code that locks the incidents of one job without the job's row.
+    # In one order, which avoids deadlocks with code that locks the incidents of one job without the job's row.
     known = {(one.job_id, one.kind): one for one in opened.select_for_update().order_by("job_id", "kind")}
     unsuccessful = [end for end in ends if end.status is not RunStatus.SUCCEEDED]
     if not known and not unsuccessful:
@@ -64,12 +64,12 @@ def observe(ends: Sequence[End], now: datetime) -> None:
 
 
 def forgive(job_id: str) -> None:
-    """Let `pause_after` count the failures of a job from 0: it was resumed."""
+    """Reset the failures that `pause_after` counts, because the job was resumed."""
     Incident.objects.open().filter(job_id=job_id, kind=IncidentKind.FAILURE).update(forgiven=F("count"))
 
 
 def failures_in_row(job_ids: Collection[str]) -> dict[str, int]:
-    """Return the jobs of `job_ids` that `pause_after` is to pause now, and how often in a row each has failed."""
+    """Return the jobs among `job_ids` that `pause_after` pauses now, with the number of failures in a row."""
     streak = F("count") - F("forgiven")
     failing = Incident.objects.open().filter(job_id__in=job_ids, kind=IncidentKind.FAILURE)
     reached = failing.filter(job__paused=False, job__pause_after__isnull=False, job__pause_after__lte=streak)
@@ -82,7 +82,7 @@ def jobs_with_incidents() -> frozenset[str]:
 
 
 def retried(run_ids: Sequence[int]) -> set[int]:
-    """Return those of `run_ids` that are followed by another attempt: their streak goes on with that."""
+    """Return the runs among `run_ids` that another attempt follows: their streak goes on with that."""
     if not run_ids:
         return set()
     same = Run.objects.filter(job_id=OuterRef("job_id"), scheduled_time=OuterRef("scheduled_time"))
@@ -92,9 +92,9 @@ def retried(run_ids: Sequence[int]) -> set[int]:
 
 def raise_incident(kind: IncidentKind, job_id: str | None, error: str, *, fingerprint: str, run_id: int | None,
                    now: datetime) -> Incident:  # fmt: skip
-    """Open the incident of this kind, or tell of it again where its fingerprint is another one.
+    """Open the incident of this kind, or notify again if its fingerprint has changed.
 
-    For conditions that no run's end shows: a run that takes too long, a deadline that has passed.
+    For conditions without the end of a run: a run that takes too long, a deadline that has passed.
     """
     with transaction.atomic():
         incident = Incident.objects.open().select_for_update().filter(job_id=job_id, kind=kind).first()
@@ -110,7 +110,7 @@ def raise_incident(kind: IncidentKind, job_id: str | None, error: str, *, finger
 
 
 def scheduler_lost(scheduler_ids: Iterable[str], now: datetime) -> None:
-    """Tell that schedulers were lost: an incident for each, over as soon as it is told."""
+    """Notify that schedulers were lost, with an incident for each that is over at once."""
     for scheduler_id in scheduler_ids:
         error = f"the scheduler {scheduler_id} was lost"
         incident = raise_incident(
@@ -121,9 +121,9 @@ def scheduler_lost(scheduler_ids: Iterable[str], now: datetime) -> None:
 
 
 def acknowledge(incident_id: int, *, actor: str, now: datetime) -> Incident:
-    """Note that somebody has acknowledged an incident: it is not repeated any more.
+    """Record that somebody has acknowledged an incident, which stops its repetition.
 
-    Raises `InvalidRequest` where it is over.
+    Raises `InvalidRequest` if it is over.
     """
     with transaction.atomic():
         incident = Incident.objects.select_for_update().filter(pk=incident_id).first()
@@ -138,9 +138,9 @@ def acknowledge(incident_id: int, *, actor: str, now: datetime) -> Incident:
 
 
 def repeat(now: datetime) -> None:
-    """Tell again of the open incidents that were told a day ago and that nobody has acknowledged.
+    """Notify again of open incidents that nobody has acknowledged for a day.
 
-    An incident that a scheduler is writing is left to the next look: waiting for it could be a deadlock.
+    An incident that a scheduler is writing is left for the next time: waiting for it could be a deadlock.
     """
     with transaction.atomic():
         still_open = Incident.objects.filter(state=IncidentState.OPEN).order_by("pk")
@@ -153,14 +153,14 @@ def repeat(now: datetime) -> None:
 
 
 class _Rules:
-    """The rules that are on, and the tags of the jobs concerned: read once for each batch, and only when needed."""
+    """The enabled rules and the tags of the jobs, read once for each batch, and only when needed."""
 
     def __init__(self, job_ids: Sequence[str]) -> None:
         self._job_ids = job_ids
         self._loaded: tuple[list[AlertRule], dict[str, Any]] | None = None
 
     def of(self, incident: Incident) -> list[AlertRule]:
-        """Return the rules about the job of an incident."""
+        """Return the rules that apply to an incident."""
         if self._loaded is None:
             rules = list(AlertRule.objects.filter(enabled=True).prefetch_related("channels"))
             tags: dict[str, Any] = defaultdict(list)

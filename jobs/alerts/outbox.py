@@ -1,4 +1,4 @@
-"""The outbox: a row for each message, written with what it tells of, and taken by whichever scheduler delivers it."""
+"""The outbox: a row for each message, written in the transaction of its event, for any scheduler to deliver."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..core.alerts import DeliveryState, Reason, next_attempt, quiet_until
 from ..models import AlertRule, Channel, Delivery, Incident, Run
 
 LEASE = timedelta(seconds=60)
-"""How long a delivery belongs to the scheduler that took or holds it: longer than any attempt takes."""
+"""Time for which a delivery belongs to the scheduler that took or holds it: longer than any attempt."""
 
 
 def put(incident: Incident, rule: AlertRule, reason: Reason, now: datetime) -> None:
@@ -31,7 +31,7 @@ def put(incident: Incident, rule: AlertRule, reason: Reason, now: datetime) -> N
 
 
 def put_test(channel: Channel, *, now: datetime) -> Delivery:
-    """Write a message that says that it is a test, and return it."""
+    """Write a test message, and return it."""
     payload = _event(
         Reason.TEST, now, subject=None, data={"reason": Reason.TEST, "text": "This is a test of Cronzimus."}
     )
@@ -41,7 +41,7 @@ def put_test(channel: Channel, *, now: datetime) -> Delivery:
 
 
 def put_again(delivery: Delivery, *, now: datetime) -> Delivery:
-    """Write the message of a delivery once more, and return it. Its receiver can tell by the event's id."""
+    """Write the message of a delivery once more, and return it. The event's id stays, so that receivers can tell."""
     return Delivery.objects.create(
         channel=delivery.channel, incident=delivery.incident, rule=delivery.rule, reason=delivery.reason,
         created_at=now, next_attempt_at=now, payload=delivery.payload,
@@ -49,7 +49,7 @@ def put_again(delivery: Delivery, *, now: datetime) -> Delivery:
 
 
 def drop_unheard(incident: Incident, now: datetime) -> set[int | None]:
-    """Drop messages that wait for the end of quiet hours, now that the incident is over; return their rules."""
+    """Drop the messages of an ended incident that wait for the end of quiet hours; return their rules."""
     waiting = Delivery.objects.filter(
         incident=incident, state=DeliveryState.PENDING, attempts=0, next_attempt_at__gt=now
     )
@@ -62,7 +62,7 @@ def drop_unheard(incident: Incident, now: datetime) -> set[int | None]:
 def take(limit: int, *, now: datetime) -> list[Delivery]:
     """Return up to `limit` deliveries that are due, each taken by this process for `LEASE`.
 
-    A process that dies leaves them due again after the lease: each is delivered at least once.
+    If the process dies, they are due again after the lease, so that each is delivered at least once.
     """
     with transaction.atomic():
         due = Delivery.objects.due(now).select_related("channel", "incident")
@@ -87,14 +87,14 @@ def hold(delivery: Delivery, *, now: datetime) -> bool:
 
 
 def drop(delivery: Delivery, reason: str) -> None:
-    """Note that a message is not to be delivered any more, and why."""
+    """Record that a message is not delivered, and the reason."""
     Delivery.objects.filter(pk=delivery.pk).update(
         state=DeliveryState.DROPPED, next_attempt_at=None, response=reason
     )  # fmt: skip
 
 
 def delivered(delivery: Delivery, response: str, seconds: float, *, now: datetime) -> None:
-    """Note that a message has arrived."""
+    """Record that a message was delivered."""
     Delivery.objects.filter(pk=delivery.pk).update(
         state=DeliveryState.DELIVERED, attempts=delivery.attempts + 1, delivered_at=now, next_attempt_at=None,
         response=response[:1000], seconds=seconds,
@@ -102,7 +102,7 @@ def delivered(delivery: Delivery, response: str, seconds: float, *, now: datetim
 
 
 def refused(delivery: Delivery, response: str, seconds: float, *, now: datetime) -> None:
-    """Note that an attempt failed: the next one follows with a backoff, until the last one."""
+    """Record that an attempt failed. The next one follows with a backoff, unless it was the last."""
     attempts = delivery.attempts + 1
     again = next_attempt(attempts, now)
     Delivery.objects.filter(pk=delivery.pk).update(

@@ -1,4 +1,4 @@
-"""Conditions that no run's end shows: runs that take too long, and deadlines that pass without a run."""
+"""Watch for conditions without the end of a run: runs that take too long, and deadlines that pass without a run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST_RUNNING = 10_000
 
 
 def watch(now: datetime) -> None:
-    """Raise the incidents of these conditions, and repeat those that were told a day ago."""
+    """Raise the incidents of these conditions, and repeat the notifications of a day ago."""
     _recover_missed(now)
     rules = list(AlertRule.objects.filter(enabled=True))
     too_long = [rule for rule in rules if rule.wants(AlertEvent.TOO_LONG)]
@@ -34,10 +34,10 @@ def watch(now: datetime) -> None:
 
 
 def _recover_missed(now: datetime) -> None:
-    """Recover the incidents whose job has succeeded since, as its own row says.
+    """Recover the incidents whose job has succeeded since, by its row.
 
-    A scheduler knows which jobs have an open incident from its last look. Where another one has opened it since, the
-    run that succeeds does not find it.
+    A scheduler reads only from time to time which jobs have an open incident. Without this, a success would miss an
+    incident that another scheduler has opened since.
     """
     since = Job.objects.filter(
         pk=OuterRef("job_id"), last_status=RunStatus.SUCCEEDED, last_run_at__gt=OuterRef("last_at")
@@ -65,7 +65,7 @@ def _watch_running(rules: list[AlertRule], now: datetime) -> None:
 
 
 def _limit(rule: AlertRule, job_id: str) -> float | None:
-    """Return the seconds from which on a run takes too long: fixed, or by the job's recent runs."""
+    """Return the seconds after which a run takes too long: fixed, or by the job's recent runs."""
     if rule.too_long_seconds is not None:
         return float(rule.too_long_seconds)
     if rule.too_long_factor is None:

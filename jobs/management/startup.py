@@ -29,17 +29,17 @@ Result = TypeVar("Result")
 RETRY_SECONDS = 1.0
 """Time between two checks while a scheduler waits."""
 REPEAT_SECONDS = 60.0
-"""Time after which the log says again what it waits for."""
+"""Time after which the log repeats the reason for waiting."""
 OTHER_CONNECTIONS = 2
-"""Connections of a scheduler beside those of its functions: the loop's, and the one that listens for changes."""
+"""Connections of a scheduler beside those of its functions: for the loop, and to listen for changes."""
 
 
 class NotYet(Exception):
-    """Something is missing that may come. Its text says what."""
+    """Something is missing that may come later; the message names it."""
 
 
 def require_settings() -> None:
-    """Raise `CommandError` that names the settings with which no scheduler can work."""
+    """Raise `CommandError` for wrong settings."""
     errors = [f"{error.msg} {error.hint} ({error.id})" for error in checks.errors()]
     if errors:
         raise CommandError("\n".join(errors))
@@ -54,9 +54,9 @@ def require_tables() -> None:
 
 
 def wait_for_tables() -> None:
-    """Return once the database answers and has all tables; meanwhile the log says what is missing.
+    """Wait until the database answers and has all tables; meanwhile log what is missing.
 
-    At boot a scheduler may be up before its database, and in a deployment before the migrations.
+    At boot a scheduler may start before its database, and in a deployment before the migrations.
     """
     _wait(_look_for_tables)
 
@@ -64,7 +64,8 @@ def wait_for_tables() -> None:
 def require_sessions() -> None:
     """Raise `CommandError` if a pooler between us and PostgreSQL hands each transaction to another connection.
 
-    The loop's settings would reach other clients, and no change would be heard: both belong to a connection.
+    Settings and LISTEN belong to a connection: the loop's settings would reach other clients, and it would hear of no
+    change.
     """
     if pooling.pools_transactions():
         raise CommandError(
@@ -75,7 +76,7 @@ def require_sessions() -> None:
 
 
 def make_declared_jobs() -> None:
-    """Make the jobs that `conf.JOBS` declares, once no lock is in the way. Raises `CommandError` if one is wrong."""
+    """Make the jobs that `conf.JOBS` declares, waiting for locks. Raises `CommandError` if one is wrong."""
     try:
         _wait(_make_declared_jobs)
     except CronzimusError as error:
@@ -83,7 +84,7 @@ def make_declared_jobs() -> None:
 
 
 def follow_time_zones() -> None:
-    """Compute next fire times again if the time zone or its data has changed; name schedulers with other data."""
+    """Recompute next fire times if the time zone or its data has changed; warn of schedulers with other data."""
     _wait(_follow_time_zones)
 
 
@@ -106,7 +107,7 @@ def _follow_time_zones() -> None:
 
 
 def load_listeners() -> list[Listener]:
-    """Return the functions that `conf.LISTENERS` names. Raises `CommandError` for names that cannot be listeners."""
+    """Return the functions that `conf.LISTENERS` names. Raises `CommandError` for wrong names."""
     try:
         return listeners.load(conf.LISTENERS)
     except ValueError as error:
@@ -114,7 +115,7 @@ def load_listeners() -> list[Listener]:
 
 
 def warn_of_connections(threads: int, processes: int) -> None:
-    """Say so if PostgreSQL allows fewer connections than the functions of one scheduler may need."""
+    """Warn if PostgreSQL allows fewer connections than the functions of one scheduler may need."""
     if connection.vendor != "postgresql":
         return
     with connection.cursor() as cursor:
@@ -141,7 +142,7 @@ def warn_of_later_migrations() -> None:
 
 
 def warn_of_encoding() -> None:
-    """Say so if the database cannot store all text."""
+    """Warn if the database cannot store all text."""
     for warning in checks.check_encoding(None, databases=[connection.alias]):
         logger.warning("%s %s", warning.msg, warning.hint, extra={"action": "encoding_not_utf8"})
 
@@ -199,5 +200,5 @@ def _wait(attempt: Callable[[], Result]) -> Result:
 
 
 def one_line(error: Exception) -> str:
-    """Return the message of a database's error in one line."""
+    """Return the message of a database error in one line."""
     return " ".join(str(error).split())

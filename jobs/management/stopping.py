@@ -1,4 +1,4 @@
-"""The signals that a scheduler hears, from its very start to its end."""
+"""The signals of a scheduler, from its very start to its end."""
 
 from __future__ import annotations
 
@@ -22,35 +22,35 @@ TERMINAL_SECONDS = 1.0
 
 
 class ToldToStop(BaseException):
-    """A signal came before the scheduler was there: nothing has to be brought to an end."""
+    """A signal came before the scheduler started, so there is nothing to finish."""
 
 
 class Stoppable(Protocol):
-    """What can be told to stop."""
+    """A scheduler or worker that can be stopped."""
 
     def drain(self) -> None:
-        """Let what is running end, and stop."""
+        """Let running runs end, and stop."""
 
     def force(self) -> None:
         """Stop at once."""
 
 
 class Signals:
-    """What the signals do: raise `ToldToStop` at first; once there is a scheduler, drain it, and then force it."""
+    """The effect of the signals: raise `ToldToStop` before there is a scheduler, then drain it, and then force it."""
 
     def __init__(self) -> None:
-        """Have no scheduler yet."""
+        """Start without a scheduler."""
         self._scheduler: Stoppable | None = None
         self._seen: list[tuple[int, float]] = []
         self._had_terminal = _has_terminal()
 
     def stop(self, scheduler: Stoppable) -> None:
-        """Have the signals stop `scheduler` from now on."""
+        """Make the signals stop `scheduler` from now on."""
         self._scheduler = scheduler
 
     @contextmanager
     def heard(self) -> Iterator[None]:
-        """Within this context the signals are heard; afterwards the handlers are what they were."""
+        """Install the handlers within the context, and restore the old ones at its end."""
         wanted = [signal.SIGTERM, signal.SIGINT]
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
             wanted.append(signal.SIGHUP)
@@ -59,7 +59,7 @@ class Signals:
 
     def _handle(self, number: int, frame: Any) -> None:
         if number == signal.SIGHUP and not self._lost_terminal():
-            # In a thread: the signal may have come while this one was writing to a log. (`threading` itself has locks.)
+            # In a thread, because the signal may interrupt a write to a log. (`threading` itself has locks.)
             _thread.start_new_thread(self._reopen_log_files, ())
             return
         self._seen.append((number, time.monotonic()))
@@ -72,7 +72,7 @@ class Signals:
 
     def _reopen_log_files(self) -> None:
         reopen_log_files()
-        # Some shells tell their jobs before they end, and the terminal with them.
+        # Some shells send SIGHUP to their jobs just before they, and the terminal, end.
         time.sleep(TERMINAL_SECONDS)
         if self._lost_terminal():
             os.kill(os.getpid(), signal.SIGHUP)
@@ -81,7 +81,7 @@ class Signals:
         return self._had_terminal and not _has_terminal()
 
     def _is_passed_on(self) -> bool:
-        # A terminal's Ctrl-C, and its end, reach the whole group, and our parent may pass it on as a SIGTERM.
+        # Ctrl-C, and the end of the terminal, reach the whole group, and our parent may pass it on as a SIGTERM.
         (before, at), (last, last_at) = self._seen[-2:]
         passed_on = before in (signal.SIGINT, signal.SIGHUP) and last == signal.SIGTERM
         return passed_on and last_at - at < SAME_WISH_SECONDS
@@ -106,7 +106,7 @@ def _handlers() -> Iterator[logging.Handler]:
 
 
 def _has_terminal() -> bool:
-    """Tell whether this process has a terminal that is still there."""
+    """Tell whether this process still has a terminal."""
     try:
         os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
     except OSError:

@@ -1,6 +1,6 @@
 """Import the jobs of APScheduler 3: a file of `apscheduler_export.py`, or the `JOBS` of Flask-APScheduler.
 
-APScheduler's defaults are not ours (it forgives one second of lateness), so a job names them.
+APScheduler's defaults differ from ours (it allows one second of lateness), so an imported job names them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ KINDS = {"IntervalTrigger": "interval", "CronTrigger": "cron", "DateTrigger": "d
 
 
 def read_export(exported: Any) -> Import:
-    """Return what the output of `apscheduler_export.py` becomes. Raises `ValueError` where it is something else."""
+    """Return the import of an output of `apscheduler_export.py`. Raises `ValueError` for anything else."""
     if not isinstance(exported, Mapping) or exported.get("format") != FORMAT:
         raise ValueError(f"is not the output of apscheduler_export.py: its format is not {FORMAT!r}")
     jobs = exported.get("jobs")
@@ -31,7 +31,7 @@ def read_export(exported: Any) -> Import:
 
 
 def read_flask_jobs(jobs: Iterable[Mapping[str, Any]]) -> Import:
-    """Return what the setting `JOBS` of Flask-APScheduler becomes."""
+    """Return the import of Flask-APScheduler's setting `JOBS`."""
     imported = _read(jobs, _flask_trigger)
     imported.notes.append(
         "SCHEDULER_TIMEZONE and SCHEDULER_JOB_DEFAULTS are not in JOBS: where you set them, give the jobs a timezone "

@@ -21,7 +21,7 @@ FORMAT = "apscheduler 3 jobs, 1"
 
 
 def export(scheduler: Any) -> dict[str, Any]:
-    """Return the jobs of `scheduler` as what JSON can hold."""
+    """Return the jobs of `scheduler` as JSON values."""
     from apscheduler.schedulers.background import BackgroundScheduler
     from apscheduler.schedulers.base import BaseScheduler
 
@@ -78,7 +78,7 @@ def trigger_as_json(trigger: Any) -> dict[str, Any]:
 
 
 def to_json(value: Any) -> Any:
-    """Return `value` where JSON can hold it, and {"repr": …} where it cannot."""
+    """Return `value` if JSON can hold it, else {"repr": …}."""
     try:
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError):

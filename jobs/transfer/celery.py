@@ -27,9 +27,9 @@ Rows = Mapping[str, Mapping[Any, Mapping[str, Any]]]
 
 
 def read_dump(objects: Iterable[Any], *, now: datetime) -> Import:
-    """Return what the output of `manage.py dumpdata django_celery_beat` becomes, read as JSON.
+    """Return the import of the parsed output of `manage.py dumpdata django_celery_beat`.
 
-    Raises `ValueError` where it is something else.
+    Raises `ValueError` for anything else.
     """
     rows: dict[str, dict[Any, Mapping[str, Any]]] = {}
     for item in objects:
@@ -42,7 +42,7 @@ def read_dump(objects: Iterable[Any], *, now: datetime) -> Import:
 
 
 def read_tables(rows: Rows, *, now: datetime) -> Import:
-    """Return what the rows of django-celery-beat become, by model and primary key."""
+    """Return the import of the rows of django-celery-beat."""
     ids = Ids()
     return Import(
         entries=[
@@ -91,7 +91,7 @@ def _task_name(given: Mapping[str, Any]) -> str:
 
 
 def _instant(value: Any) -> datetime:
-    """Return the instant of a column; without an offset, as SQLite has it, it is in UTC."""
+    """Return the instant of a column. Without an offset, as on SQLite, it is in UTC."""
     at = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
@@ -139,7 +139,7 @@ def _solar(row: Mapping[str, Any], now: datetime, entry: Entry) -> dict[str, Any
 SCHEDULES: Mapping[str, Callable[[Mapping[str, Any], datetime, Entry], dict[str, Any]]] = {
     "interval": _interval, "crontab": _crontab, "clocked": _clocked, "solar": _solar,
 }  # fmt: skip
-"""What reads the row of a schedule, by the name of the relation to it."""
+"""The readers of the rows of schedules, by the name of the relation."""
 
 
 def _arguments(task: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
@@ -160,10 +160,10 @@ def _json(name: str, value: Any, default: Any) -> Any:
 
 
 def read_schedule(schedule: Mapping[str, Any], *, now: datetime) -> Import:
-    """Return what Celery's setting `beat_schedule` becomes.
+    """Return the import of Celery's setting `beat_schedule`.
 
-    The objects in it are read by their attributes, so that Celery itself is not needed: crontab, timedelta, `schedule`,
-    or a number of seconds.
+    Its objects (crontab, timedelta, `schedule`, or a number of seconds) are read by their attributes, so that Celery
+    itself is not needed.
     """
     ids = Ids()
     return Import(
@@ -218,7 +218,7 @@ def _beat_trigger(schedule: Any, entry: Entry) -> dict[str, Any]:
 
 def _zone_of(schedule: Any, entry: Entry) -> str:
     """Return the time zone of Celery's application, in which its crontabs fire."""
-    with suppress(Exception):  # it may need an application that is not there
+    with suppress(Exception):  # it may need an application that does not exist here
         if schedule.tz is not None:
             return str(schedule.tz)
     entry.notes.append("fires in this site's time zone: Celery's own is not known")

@@ -1,7 +1,7 @@
 """Celery's crontab expressions as the fields of a cron trigger.
 
-Celery's fields are joined by AND, like those of a cron trigger by fields, and not by OR as in a crontab line. Its
-weekdays count from Sunday, and its ranges may wrap around (22-2). Source: `celery.schedules.crontab_parser`.
+Celery joins its fields by AND, like the fields of a cron trigger, and not by OR as in a crontab line. Its weekdays
+count from Sunday, and its ranges may wrap around (22-2). Source: `celery.schedules.crontab_parser`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def by_fields(given: Mapping[str, str]) -> dict[str, str]:
             fields[OURS[name]] = (
                 text if re.fullmatch(r"\*/\d+", text) and name != "day_of_week" else _show(name, numbers)
             )
-    # A field above the finest one that is given is "every"; one below it would be its minimum.
+    # A cron trigger reads a missing field below the finest given one as its minimum.
     if "minute" not in fields:
         fields = {"minute": "*", **fields}
     return fields

@@ -1,4 +1,4 @@
-"""What applying a file does to a job or an alert rule."""
+"""The effect of applying a file on a job or an alert rule."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ Kind = Literal["create", "change", "unchanged", "pause", "invalid"]
 
 @dataclass(slots=True, kw_only=True)
 class Change:
-    """What applying a file does to one job or alert rule.
+    """The effect of applying a file on one job or alert rule.
 
-    `id` is the job's, or the rule's name. `fields` has, by name, the value before and the value after. `notes` say what
-    the author of the file may not expect.
+    `id` is the job's id, or the rule's name. `fields` has the values before and after, by name. `notes` are for the
+    author of the file, about effects that may surprise.
     """
 
     kind: Kind
@@ -25,5 +25,5 @@ class Change:
 
     @property
     def label(self) -> str:
-        """What messages call it."""
+        """Its name in messages."""
         return self.id if self.what == "job" else f"{self.what} {self.id!r}"

@@ -29,7 +29,7 @@ ELSEWHERE = (
 
 @dataclass(slots=True)
 class _Reader:
-    """The state of a crontab from one line to the next: assignments hold for the lines that follow them."""
+    """The state of a crontab from one line to the next: assignments apply to the lines that follow."""
 
     system: bool
     ids: Ids = field(default_factory=Ids)
@@ -37,10 +37,10 @@ class _Reader:
     zone: str = ""
     shell: str = ""
     rule: dict[str, Any] | None = None
-    """The alert rule that tells the address of MAILTO of failures."""
+    """The alert rule that mails failures to the address of MAILTO."""
 
     def read(self, number: int, line: str) -> Entry | None:
-        """Return what a line is; None for a blank line or a comment."""
+        """Return the entry of a line; None for a blank line or a comment."""
         if not line.strip() or line.lstrip().startswith("#"):
             return None
         entry = Entry(source=f"line {number}", text=line.strip())
@@ -52,7 +52,7 @@ class _Reader:
         return entry
 
     def _assign(self, name: str, value: str) -> str:
-        """Take an assignment, and return what the report says of it."""
+        """Take an assignment, and return a note on it for the report."""
         if name == "MAILTO":
             return self._mail_to(value)
         if name == "MAILFROM":
@@ -137,7 +137,7 @@ class _Reader:
 
 
 def read_crontab(text: str, *, system: bool = False) -> Import:
-    """Return what the lines of a crontab become.
+    """Return the import of a crontab.
 
     Args:
         text: the whole file.
@@ -165,10 +165,10 @@ def read_crontab(text: str, *, system: bool = False) -> Import:
 
 
 def _most_at_once(crontabs: Iterable[str]) -> tuple[int, str]:
-    """Return how many crontabs fire at the same minute of a day at most, and that minute. Days are not looked at."""
+    """Return the largest number of crontabs that fire in one minute of a day, whatever the day, and that minute."""
     starts: Counter[tuple[int, int]] = Counter()
     for crontab in crontabs:
-        with suppress(ValueError):  # applying the file says what is wrong with it
+        with suppress(ValueError):  # the validator reports the error
             pattern = parse_crontab(crontab).pattern
             starts.update((hour, minute) for hour in pattern.hours for minute in pattern.minutes)
     (hour, minute), number = max(starts.items(), key=lambda found: found[1], default=((0, 0), 0))

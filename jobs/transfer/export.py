@@ -1,4 +1,4 @@
-"""Jobs as the bodies that make them again: for files, for bulk export, and for a copy on another site."""
+"""Export jobs as the bodies that create them again: for files, for bulk export, and for a copy on another site."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ EMPTY: dict[str, Any] = {"description": "", "owner": "", "tags": [], "args": [],
 
 
 def definition_of(job: Job) -> dict[str, Any]:
-    """Return the body that makes `job` again, without fields that have their default.
+    """Return the body that creates `job` again, without fields that have their default.
 
-    A policy is left out only where it has the model's default and JOB_DEFAULTS does not name it: on a site with other
-    JOB_DEFAULTS the job stays the same.
+    A policy is left out only if it has the model's default and JOB_DEFAULTS does not name it, so that the job is the
+    same on a site with other JOB_DEFAULTS.
     """
     body: dict[str, Any] = {"id": job.id}
     if job.name != _default_name(job.func):

@@ -1,6 +1,6 @@
-"""Jobs in files: `version: 1`, under `jobs` the bodies that the API takes, and under `alerts` rules (`mail_rules`).
+"""Files of jobs: `version: 1`, `jobs` with bodies as in the API, and `alerts` with rules (`mail_rules`).
 
-A file is YAML where PyYAML is installed, and JSON elsewhere.
+A file is YAML if PyYAML is installed, and else JSON.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from ..core.exceptions import InvalidRequest
 
 VERSION = 1
 STANDARD_INPUT = "-"
-"""The name of the standard input in place of a file's."""
+"""The path that means the standard input."""
 MAX_BYTES = 10_000_000
 HEADER = "# Jobs of Cronzimus. `manage.py cronzimus diff -f FILE` shows what applying this file would change.\n"
 
 
 class Content(NamedTuple):
-    """What a file has, as it stands there."""
+    """The content of a file, not validated."""
 
     jobs: Sequence[Mapping[str, Any]]
     alerts: Sequence[Mapping[str, Any]] = ()
@@ -32,9 +32,9 @@ def load(text: str, *, name: str = "the file") -> Content:
 
     Args:
         text: the file's content, YAML or JSON (which is YAML as well).
-        name: what messages call it.
+        name: the file's name in messages.
 
-    Raises `InvalidRequest` where it has another form; a wrong job is left to the validator.
+    Raises `InvalidRequest` if it has another form. The jobs themselves are left to the validator.
     """
     if len(text) > MAX_BYTES:
         raise InvalidRequest(f"{name} is too large: at most {MAX_BYTES // 1_000_000} MB are read")
@@ -60,7 +60,7 @@ def _objects(content: Mapping[str, Any], key: str, name: str) -> list[dict[str, 
 
 
 def dump(jobs: Iterable[Mapping[str, Any]], alerts: Iterable[Mapping[str, Any]] = ()) -> str:
-    """Return a file with these: YAML where PyYAML is installed, else JSON, which YAML readers take as well."""
+    """Return the text of a file: YAML if PyYAML is installed, else JSON, which YAML readers take as well."""
     content: dict[str, Any] = {"version": VERSION, "jobs": [dict(job) for job in jobs]}
     if rules := [dict(rule) for rule in alerts]:
         content["alerts"] = rules
@@ -72,7 +72,7 @@ def dump(jobs: Iterable[Mapping[str, Any]], alerts: Iterable[Mapping[str, Any]] 
 
 
 def read(path: str) -> Content:
-    """Return what the file at `path` has. Raises `InvalidRequest` as `load` does, and where it cannot be read."""
+    """Return the content of the file at `path`. Raises `InvalidRequest` as `load` does, and if it cannot be read."""
     try:
         text = read_text(path)
     except ValueError as error:
@@ -81,7 +81,7 @@ def read(path: str) -> Content:
 
 
 def read_text(path: str) -> str:
-    """Return the text of the file at `path`, of the standard input for "-". Raises `ValueError` that says why not."""
+    """Return the text of the file at `path`, or of the standard input for "-". Raises `ValueError` with the reason."""
     try:
         data = sys.stdin.buffer.read() if path == STANDARD_INPUT else Path(path).read_bytes()
         return data.decode("utf-8-sig")

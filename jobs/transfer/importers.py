@@ -1,4 +1,4 @@
-"""The importers by name, and where each reads from."""
+"""The importers by name, with the source that each reads."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TABLES = {
     "solarschedule": "django_celery_beat_solarschedule",
 }  # fmt: skip
 LATER = ("func", "args", "kwargs")
-"""The fields that may be wrong only because a function or a setting is not there yet."""
+"""The fields that may be wrong only because a function or a setting is still missing."""
 RELATIONS = ("interval", "crontab", "clocked", "solar")
 
 
@@ -38,12 +38,11 @@ def read(kind: str, source: str | None, *, now: datetime, system: bool = False) 
     Args:
         kind: a key of `KINDS`.
         source: a file's path, or MODULE:NAME of a setting; None for tables of this database.
-        now: aware; what was due once before it is left out.
+        now: aware; schedules that fired once, before it, are left out.
         system: for a crontab, whether each line names a user.
 
-    An entry whose job the validator refuses is invalid. What only keeps it from being applied yet, such as a function
-    that is not registered or a setting, is a note. Raises `ValueError` where the source cannot be read, or is something
-    else.
+    An entry whose job the validator refuses is invalid. A missing function or setting, which only keeps the job from
+    being applied yet, is a note. Raises `ValueError` if the source cannot be read, or is something else.
     """
     if source is None and kind != "celery-beat":
         raise ValueError(f"{kind} needs a file, or MODULE:NAME of a setting")
@@ -56,7 +55,7 @@ def read(kind: str, source: str | None, *, now: datetime, system: bool = False) 
 
 
 def _validate(entry: Entry, now: datetime) -> set[str]:
-    """Refuse the entry if its job is wrong; return why the job cannot be applied yet."""
+    """Refuse the entry if its job is wrong; return the reasons for which the job cannot be applied yet."""
     if entry.job is None:
         return set()
     try:
@@ -79,7 +78,7 @@ def _validate(entry: Entry, now: datetime) -> set[str]:
 
 
 def exporter_source() -> str:
-    """Return the text of the program that exports APScheduler's jobs where they are."""
+    """Return the text of the program that exports APScheduler's jobs in their own application."""
     return Path(apscheduler_export.__file__).read_text(encoding="utf-8")
 
 
@@ -133,7 +132,7 @@ KINDS: Mapping[str, Callable[[Any, datetime, bool], Import]] = {
     "crontab": _crontab,
     "flask-apscheduler": _flask,
 }
-"""The importers. `apscheduler` reads django-apscheduler's jobs too: the exporter runs where they are."""
+"""The importers. `apscheduler` also reads django-apscheduler's jobs: the exporter runs in their application."""
 
 
 def _stored_tables() -> dict[str, dict[Any, dict[str, Any]]]:

@@ -1,6 +1,6 @@
-"""Alert rules in files: addresses that are mailed about the jobs with a tag. Each has an e-mail channel of its own.
+"""Alert rules in files: e-mails about the jobs with a tag. Each rule has a channel of its own.
 
-A file needs no other kind: webhooks and Apprise have secrets, and are set up in the admin.
+Files have no other kind: webhooks and Apprise have secrets, and are set up in the admin.
 """
 
 from __future__ import annotations
@@ -39,20 +39,20 @@ def is_address(text: str) -> bool:
 
 
 def mail_rule(addresses: Sequence[str]) -> dict[str, Any]:
-    """Return the rule that mails failures to `addresses`, and the tag of the jobs that it is about."""
+    """Return the body of a rule that mails failures to `addresses`, with a tag for its jobs."""
     listed = ", ".join(addresses)
     tag = re.sub(r"[^\w.-]+", "-", f"mail-{'-'.join(addresses)}")[:MAX_TAG]
     return {"name": f"Mail to {listed}"[:MAX_NAME], "tag": tag, "events": USUAL_EVENTS, "email": listed}
 
 
 def compare(bodies: Sequence[Mapping[str, Any]]) -> list[Change]:
-    """Return what applying the rules `bodies` would do, in their order; nothing is written."""
+    """Return the changes that applying the rules `bodies` would make, in their order. Nothing is saved."""
     times = Counter(str(body.get("name")) for body in bodies)
     return [_compare(body, index, twice=times[str(body.get("name"))] > 1) for index, body in enumerate(bodies)]
 
 
 def apply(body: Mapping[str, Any], change: Change, *, now: datetime) -> None:
-    """Make or change the rule `body` as `change` says, and its channel."""
+    """Create or change the rule `body` and its channel, by `change`."""
     if change.kind != "unchanged":
         tag, events = body["tag"], body["events"]
         services.save_mail_rule(

@@ -1,4 +1,4 @@
-"""An importer's report: for each entry the job that it became, and what had to change."""
+"""An importer's report: for each entry its job, and notes on the differences."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ LONGEST_ID = 64
 class Entry:
     """One entry of another scheduler's configuration.
 
-    `source` says where it stands, for example "line 4". `job` is the body of the job that it became, flat as in the
-    contract, or None where it became none; `problem` then says why. `notes` name what was mapped to something else, or
-    was left out. `is_invalid` means that the entry is wrong, and not only without a counterpart.
+    `source` is its place, for example "line 4". `job` is the body of its job, flat as in the contract, or None;
+    `problem` then has the reason. `notes` name values that were changed or left out. `is_invalid` means that the entry
+    is wrong, and not only without a counterpart.
     """
 
     source: str
@@ -36,13 +36,13 @@ class Entry:
         return "left out" if self.problem else "noted"
 
     def refuse(self, problem: str) -> None:
-        """Note that the entry is wrong: it becomes no job."""
+        """Mark the entry as wrong; it gets no job."""
         self.job, self.problem, self.is_invalid = None, problem, True
 
 
 @dataclass(slots=True, kw_only=True)
 class Import:
-    """The entries of a whole configuration, and the alert rules that it asks for. `notes` are about all of it."""
+    """The entries of a whole configuration, and its alert rules. `notes` concern the configuration as a whole."""
 
     entries: list[Entry] = field(default_factory=list)
     alerts: list[dict[str, Any]] = field(default_factory=list)
@@ -54,20 +54,20 @@ class Import:
         return [entry.job for entry in self.entries if entry.job is not None]
 
     def functions(self) -> list[str]:
-        """Return the functions that the jobs name, sorted, without those that Cronzimus brings."""
+        """Return the functions that the jobs name, sorted, without the built-in ones."""
         named = {str(job["func"]) for job in self.jobs}
         return sorted(name for name in named if not name.startswith("cronzimus."))
 
 
 class LeftOut(Exception):
-    """An entry without a counterpart. Its text says why."""
+    """An entry has no counterpart; the message has the reason."""
 
 
 def read_entry(source: str, text: str, read: Callable[[Entry], dict[str, Any]]) -> Entry:
-    """Return the entry of which `read` makes a job.
+    """Return an entry with the job that `read` makes of it.
 
-    `read` adds its notes to the entry. It raises `LeftOut` where there is no counterpart, and anything else where the
-    entry is wrong: what other programs wrote may have any form.
+    `read` adds its notes to the entry. It raises `LeftOut` if there is no counterpart, and any other exception if the
+    entry is wrong: other programs may have written anything.
     """
     entry = Entry(source=source, text=text)
     try:
@@ -82,14 +82,14 @@ def read_entry(source: str, text: str, read: Callable[[Entry], dict[str, Any]]) 
 
 
 class Ids:
-    """Makes ids of names: a valid id for each, and none twice."""
+    """Makes a valid, unique id of each name."""
 
     def __init__(self) -> None:
-        """Start with none taken."""
+        """Start without ids."""
         self._taken: set[str] = set()
 
     def of(self, name: str) -> str:
-        """Return an id made of `name`: other characters become hyphens, and a number follows where it is taken."""
+        """Return an id made of `name`: other characters become hyphens, and a number makes it unique."""
         slug = re.sub(r"[^A-Za-z0-9_.:-]+", "-", name).strip("-_.:")[:LONGEST_ID] or "job"
         chosen, number = slug, 2
         while chosen in self._taken:
@@ -100,12 +100,12 @@ class Ids:
 
 
 def without_empty(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `job` without the fields that say nothing: None, "", [] and {}."""
+    """Return `job` without empty fields: None, "", [] and {}."""
     return {name: value for name, value in job.items() if value is not None and value not in ("", [], {})}
 
 
 def summary(entries: Iterable[Entry]) -> str:
-    """Return in one line how many entries became jobs, and how many did not."""
+    """Return one line with the numbers of entries that became jobs, and of others."""
     outcomes = [entry.outcome for entry in entries]
     invalid = f", {outcomes.count('invalid')} invalid" if "invalid" in outcomes else ""
     return f"{outcomes.count('mapped')} mapped, {outcomes.count('left out')} left out{invalid}"

@@ -1,4 +1,4 @@
-"""Compare jobs in a file with the database, and make the database as the file says, in one transaction."""
+"""Compare the jobs of a file with the database, and apply the file, in one transaction."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ Bodies = Sequence[Mapping[str, Any]]
 def compare(
     bodies: Bodies, *, now: datetime, source: str = "", pause_missing: bool = False, alerts: Bodies = ()
 ) -> list[Change]:
-    """Return what applying a file would do, its jobs in their order and then its alert rules; nothing is written.
+    """Return the changes that applying a file would make: jobs in their order, then alert rules. Nothing is saved.
 
-    A field that a job leaves out has its default, except `paused`: a job stays paused or not, as it is. The time of a
-    job may have passed: the file is applied again and again, also to an empty database. Such a job is completed.
+    A field that a job leaves out has its default, except `paused`, which stays as it is. The time of a job may have
+    passed, because a file is applied again and again, also to an empty database; such a job is completed.
 
     Args:
         bodies: the jobs of the file, flat as in the contract.
         now: aware.
-        source: the name of the file; jobs that came from it and are not in it are missing.
-        pause_missing: whether missing jobs are to be paused.
+        source: the name of the file; jobs that came from it and are no longer in it are missing.
+        pause_missing: whether to pause missing jobs.
         alerts: the alert rules of the file.
     """
     known = Job.objects.in_bulk([body["id"] for body in bodies if isinstance(body.get("id"), str)])
@@ -58,9 +58,9 @@ def compare(
 def apply(
     bodies: Bodies, *, now: datetime, source: str = "", pause_missing: bool = False, alerts: Bodies = ()
 ) -> list[Change]:
-    """Make the database as a file says, all of it or nothing; return what was done. Arguments as for `compare`.
+    """Apply a file, all of it or nothing; return the changes. The arguments are those of `compare`.
 
-    Raises `InvalidRequest` that names every bad field of every job and rule; nothing is changed then.
+    Raises `InvalidRequest` that names every bad field of every job and rule; then nothing is changed.
     """
     with transaction.atomic():
         changes = compare(bodies, now=now, source=source, pause_missing=pause_missing, alerts=alerts)

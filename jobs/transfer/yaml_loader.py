@@ -1,4 +1,4 @@
-"""YAML as JSON has it: dates stay texts, no key stands twice, and aliases cannot multiply without bound."""
+"""Read YAML like JSON: dates stay texts, duplicate keys are errors, and aliases cannot multiply without bound."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_VALUES = 1_000_000
 
 
 class Loader(yaml.SafeLoader):
-    """PyYAML's safe loader without timestamps, and with an error for a key that stands twice."""
+    """PyYAML's safe loader without timestamps, and with an error for a duplicate key."""
 
     yaml_implicit_resolvers = {
         first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
@@ -20,7 +20,7 @@ class Loader(yaml.SafeLoader):
     }
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        """Return the mapping of a node. Raises `yaml.YAMLError` for a key that stands twice."""
+        """Return the mapping of a node. Raises `yaml.YAMLError` for a duplicate key."""
         seen: set[str] = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
@@ -34,7 +34,7 @@ class Loader(yaml.SafeLoader):
 
 
 def parse(text: str) -> Any:
-    """Return the value of a YAML document. Raises `ValueError` with the place of what is wrong."""
+    """Return the value of a YAML document. Raises `ValueError` with the place of the error."""
     try:
         value = yaml.load(text, Loader)  # noqa: S506 (a subclass of the safe loader)
     except yaml.YAMLError as error:
@@ -45,7 +45,7 @@ def parse(text: str) -> Any:
 
 
 def _size(value: Any, known: dict[int, int]) -> int:
-    """Return how many values there are with aliases expanded. A value that holds itself raises `RecursionError`."""
+    """Return the number of values with aliases expanded. A value that contains itself raises `RecursionError`."""
     if not isinstance(value, Mapping | list):
         return 1
     if id(value) not in known:

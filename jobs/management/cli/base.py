@@ -23,9 +23,9 @@ from ...models import Job
 from .output import Output
 
 DIFFERENT = 2
-"""Exit status of `diff` and of a dry run where something differs."""
+"""Exit status of `diff` and of a dry run if something differs."""
 BROKEN_PIPE = 141
-"""Exit status where the reader of a pipe has gone, as shells have it for SIGPIPE."""
+"""Exit status after the reader of a pipe has gone, as in shells after SIGPIPE."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def now() -> datetime:
 
 
 def actor() -> str:
-    """Return who runs the command, as records name them."""
+    """Return the name of the person who runs the command, for records."""
     try:
         return f"{getpass.getuser()} (command line)"
     except (KeyError, OSError):  # a user id without an entry in the system's list
@@ -52,7 +52,7 @@ def actor() -> str:
 
 
 def nearest(words: str | Sequence[str]) -> str:
-    """Return a hint at the jobs whose ids are most like those of `words` that are none; "" where there is none."""
+    """Return a hint at the ids of jobs that are close to the unknown ids in `words`; "" without one."""
     wanted = [words] if isinstance(words, str) else words
     ids = list(Job.objects.order_by("id").values_list("id", flat=True))
     found = {near for word in wanted if word not in ids for near in get_close_matches(word, ids)}
@@ -61,7 +61,7 @@ def nearest(words: str | Sequence[str]) -> str:
 
 @contextmanager
 def quiet_log() -> Iterator[None]:
-    """Log no more than warnings: what a subcommand does, it prints."""
+    """Log only warnings within the context: subcommands print their results."""
     logger = logging.getLogger("cronzimus")
     before = logger.level
     logger.setLevel(max(before, logging.WARNING))
@@ -72,13 +72,13 @@ def quiet_log() -> Iterator[None]:
 
 
 def end_of_stream(error: OSError) -> NoReturn:
-    """End the command after an error of its standard output: quietly where nobody reads it any more, as in `| head`.
+    """End the command after an error of its standard output: quietly if its reader has gone, as with `| head`.
 
     Raises `SystemExit` or `CommandError`; other errors are raised again.
     """
     if error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EIO):
         raise error
-    # What is still buffered has nowhere to go, and Python would say so at its end.
+    # Python would complain at its end about the buffered output, which has nowhere to go.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if error.errno == errno.EPIPE:
         sys.exit(BROKEN_PIPE)

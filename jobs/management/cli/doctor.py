@@ -1,4 +1,4 @@
-"""`manage.py cronzimus doctor`: is everything as it must be for jobs to run?"""
+"""`manage.py cronzimus doctor`: check everything that jobs need to run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MOST_NAMED = 3
 
 
 class Finding(NamedTuple):
-    """What a check found: "ok", "warning" or "error", and in a sentence what and what to do."""
+    """The result of a check: "ok", "warning" or "error", the subject, and a sentence with the remedy."""
 
     result: str
     check: str
@@ -98,4 +98,4 @@ def _jobs(at: datetime) -> Iterator[Finding]:
         yield Finding("ok", "jobs", "none is broken")
 
 
-SUBCOMMANDS = (Subcommand("doctor", "check all that jobs need to run; exit with 1 where an error is found", _doctor),)
+SUBCOMMANDS = (Subcommand("doctor", "check all that jobs need to run; exit with 1 if there is an error", _doctor),)

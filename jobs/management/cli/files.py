@@ -24,7 +24,7 @@ TO_DO = {
     "create": "to create", "change": "to change", "pause": "to pause", "unchanged": "unchanged", "invalid": "invalid",
 }  # fmt: skip
 DONE = TO_DO | {"create": "created", "change": "changed", "pause": "paused"}
-"""What has been done with jobs, by the kind of change."""
+"""The past participles of the kinds of changes, for messages."""
 
 
 def _export(options: dict[str, Any], out: Output) -> int:
@@ -174,7 +174,7 @@ def _import_arguments(parser: argparse.ArgumentParser) -> None:
 
 SUBCOMMANDS = (
     Subcommand("export", "write jobs as a file, to standard output", _export, _export_arguments),
-    Subcommand("diff", "show what applying a file would change; exit with 2 where anything", _diff, _diff_arguments),
+    Subcommand("diff", "show what applying a file would change; exit with 2 if anything", _diff, _diff_arguments),
     Subcommand("apply", "make the jobs as a file has them, all or nothing", _apply, _apply_arguments),
     Subcommand("import", "read jobs of another scheduler", _import, _import_arguments),
     Subcommand("exporter", "print the program that exports APScheduler's jobs where they are", _exporter),

@@ -1,4 +1,4 @@
-"""Jobs on the command line: list and show them, run, pause and resume them, and see when they fire."""
+"""Jobs on the command line: list, show, run, pause and resume them, and show their next fire times."""
 
 from __future__ import annotations
 

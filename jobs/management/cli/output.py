@@ -12,26 +12,26 @@ Row = Mapping[str, Any]
 GAP = 2
 """Blanks between two columns."""
 NARROWEST_WRAPPED = 16
-"""The width down to which a column that may wrap gets narrower."""
+"""The smallest width of a column that may wrap."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class Output:
-    """Where a subcommand prints.
+    """The output of a subcommand.
 
-    With `rich` installed, and a terminal, tables have colours and fit its width; NO_COLOR is honoured. In a pipe, and
-    without `rich`, they are plain columns.
+    On a terminal, and with `rich` installed, tables have colours and fit the width; NO_COLOR is honoured. In a pipe,
+    and without `rich`, they are plain columns.
     """
 
     def __init__(self, out: TextIO, err: TextIO, *, as_json: bool, colour: bool | None = None) -> None:
-        """Print to `out`; what is not the answer itself goes to `err`.
+        """Print the answer to `out`, and notes to `err`.
 
         `colour` is whether tables have colours; None decides by the terminal and NO_COLOR.
         """
         self.out, self.err, self.as_json, self._colour = out, err, as_json, colour
 
     def write(self, text: str) -> None:
-        """Print text as it is."""
+        """Print text unchanged."""
         # Django's wrapper of the stream would add a line feed.
         getattr(self.out, "_out", self.out).write(text)
 
@@ -63,7 +63,7 @@ class Output:
         Args:
             columns: the names of the columns, in their order.
             rows: the rows.
-            empty: what is printed where there are none.
+            empty: the text for no rows.
             wrap: the column whose texts take several lines on a narrow terminal.
             drop: the columns that a narrow terminal leaves out, the first one first.
         """
@@ -77,11 +77,11 @@ class Output:
             self._plain_table(columns, [[_text(row.get(name)) for name in columns] for row in rows])
 
     def flush(self) -> None:
-        """Write what is buffered, so that an error of the stream is raised here."""
+        """Write the buffered output, so that an error of the stream is raised here."""
         self.out.flush()
 
     def _console(self) -> Any:
-        """Return rich's console; None in a pipe without `--force-color`, and where rich is not installed."""
+        """Return rich's console; None in a pipe without `--force-color`, and if rich is not installed."""
         if not (self._colour or getattr(self.out, "isatty", lambda: False)()):
             return None
         try:
@@ -121,7 +121,7 @@ class Output:
 
 
 def _fitting(texts: Mapping[str, Sequence[str]], width: int, wrap: str, drop: Sequence[str]) -> list[str] | None:
-    """Return the columns that fit into `width`; None where the table needs more even without those in `drop`."""
+    """Return the columns that fit into `width`; None if the table needs more even without those in `drop`."""
     from rich.cells import cell_len
 
     needed = {name: max(map(cell_len, [_title(name), *column])) for name, column in texts.items()}
@@ -162,4 +162,4 @@ COLOURS = {
     "broken": "red", "missed": "yellow", "ok": "green", "warning": "yellow", "error": "red", "create": "green",
     "change": "yellow", "pause": "yellow", "invalid": "red", "mapped": "green", "left out": "red",
 }  # fmt: skip
-"""The colours of statuses, states and outcomes; the word is always there too."""
+"""The colours of statuses, states and outcomes, beside the word itself."""

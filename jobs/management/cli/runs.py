@@ -1,4 +1,4 @@
-"""Runs on the command line: list them, and read or follow what one writes."""
+"""Runs on the command line: list them, and print or follow the output of one."""
 
 from __future__ import annotations
 
@@ -82,11 +82,11 @@ def _list_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _logs_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", help="a run's number, or where there is no such run, a job's id for its newest run")
+    parser.add_argument("run", help="a run's number, or else a job's id for its newest run")
     parser.add_argument("-f", "--follow", action="store_true", help="go on until the run ends")
 
 
 SUBCOMMANDS = (
     Subcommand("runs", "list the newest runs", _list, _list_arguments),
-    Subcommand("logs", "print what a run wrote; exit with 1 where it did not succeed", _logs, _logs_arguments),
+    Subcommand("logs", "print the output of a run; exit with 1 if it did not succeed", _logs, _logs_arguments),
 )

@@ -21,10 +21,10 @@ MAX_DAYS = 36_500
 
 
 class Command(BaseCommand):
-    """Make a token; only its hash is kept."""
+    """Make a token, of which only a hash is stored."""
 
     help = (
-        "Make a token for the API and print its secret, this once: only a hash of it is kept. "
+        "Make a token for the API and print its secret, this once: only a hash of it is stored. "
         "The token may do what its user may do; roles are the groups 'Cronzimus viewer', 'operator', 'editor', 'admin'."
     )
 
@@ -38,7 +38,7 @@ class Command(BaseCommand):
             "--scope",
             action="append",
             choices=[scope.value for scope in Scope],
-            help="limit the token to a scope and those before it (may be repeated; default: all that its user may do)",
+            help="limit it to a scope and the scopes before that (may be repeated; default: all that its user may do)",
         )
         parser.add_argument(
             "--tag", action="append", default=[], help="limit it to jobs with this tag (may be repeated)"

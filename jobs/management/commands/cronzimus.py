@@ -18,16 +18,16 @@ from ..startup import one_line, require_tables
 SUBCOMMANDS = {one.name: one for module in (jobs, runs, files, doctor) for one in module.SUBCOMMANDS}
 
 FILES = frozenset(one.name for one in files.SUBCOMMANDS)
-"""The subcommands that make jobs as a file has them."""
+"""The subcommands that handle files of jobs."""
 
 INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells have it."""
+"""Exit status after Ctrl-C, as in shells."""
 
 
 class Command(BaseCommand):
     """The subcommands, each with its own options; `--json` prints every answer as JSON."""
 
-    help = "List, run, pause and move jobs. Exit status: 0 as asked, 1 for an error, 2 where `diff` finds differences."
+    help = "List, run, pause and move jobs. Exit status: 0 for success, 1 for an error, 2 if `diff` finds differences."
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -39,7 +39,7 @@ class Command(BaseCommand):
             subcommand.arguments(own)
 
     def run_from_argv(self, argv: list[str]) -> None:
-        """Run the command line. One that cannot be read exits with 1, not with argparse's 2: that says "differs"."""
+        """Run the command line. A usage error exits with 1, not with argparse's 2, which means "differs"."""
         self._is_read = False
         try:
             super().run_from_argv(argv)

@@ -39,7 +39,7 @@ class Command(BaseCommand):
         "exit 0. A second one: end at once, what is running is lost, exit 1. SIGHUP: reopen the log files."
     )
 
-    # They would load all that the web consists of; `manage.py check` runs them, and `startup` those that matter here.
+    # They would load the whole web application. `manage.py check` runs them all, and `startup` the necessary ones.
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -55,7 +55,7 @@ class Command(BaseCommand):
         )  # fmt: skip
 
     def handle(self, *args: Any, once: bool, threads: int, processes: int, **options: Any) -> None:
-        """Run until a signal ends it, or, with `once`, until nothing is due. Exits with 1 where a run was given up."""
+        """Run until a signal ends it, or, with `once`, until nothing is due. Exits with 1 if a run was given up."""
         open_missing_descriptors()
         leave_process_1()
         log_to_console()
@@ -73,8 +73,8 @@ class Command(BaseCommand):
 
 
 def _run(signals: Signals, once: bool, threads: int, processes: int) -> int:
-    """Run a scheduler; return how many runs it could not bring to an end."""
-    # Imported here: without the apps that `require_settings` asks for, these modules cannot be imported.
+    """Run a scheduler; return the number of unfinished runs."""
+    # Imported here, because these modules need the apps for which `require_settings` checks.
     from ...scheduler.executors import executors
     from ...scheduler.listeners import listening
     from ...scheduler.scheduler import Scheduler
@@ -94,7 +94,7 @@ def _run(signals: Signals, once: bool, threads: int, processes: int) -> int:
     scheduler = Scheduler(executors(threads, processes, conf.CELERY_BROKER_URL))
     signals.stop(scheduler)
     gc.collect()  # frees the memory that loading needed and runs do not
-    gc.freeze()  # objects that are loaded by now stay: the collector need not look at them again
+    gc.freeze()  # objects that are loaded by now stay, so the collector need not look at them again
     try:
         with capturing(), listening(scheduler, listeners):
             scheduler.run_once() if once else scheduler.start()
@@ -112,7 +112,7 @@ def _banner(threads: int) -> None:
 
 
 def _end_now() -> None:
-    # Threads that did not end would keep the interpreter, or die with it half done and noisily.
+    # Threads that did not end would keep the interpreter alive, or die noisily with it.
     logger.warning("ended with runs unfinished", extra={"action": "scheduler_forced"})
     logging.shutdown()
     sys.stdout.flush()
