@@ -1,1 +1,1 @@
-"""What calls the functions: in the scheduler's own process, or in a process of its own."""
+"""Call the functions of runs, in the scheduler's own process, in processes of their own, or in Celery workers."""

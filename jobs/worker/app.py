@@ -1,6 +1,6 @@
 """Our Celery application: `celery -A cronzimus.worker.app worker -Q reports -c 8`.
 
-It is for workers alone: it loads Django, and a worker of it has slots of ours.
+It is for workers alone: it loads Django, and its workers have slots of our own.
 """
 
 from __future__ import annotations
@@ -34,23 +34,23 @@ app.conf.update(worker_consumer=f"{__package__}.consumer:GatedConsumer")
 
 @app.task(name=TASK)
 def run(**message: Any) -> None:
-    """Stand for the task in Celery's list. It is never called: the consumer hands its messages to the slots."""
+    """Register the task's name with Celery. It is never called: the consumer hands its messages to the slots."""
     raise NotImplementedError("run it with a worker of this application")
 
 
 @signals.setup_logging.connect
 def _set_up_logging(**kwargs: Any) -> None:
-    # A receiver keeps Celery from setting up logging itself: the project has done so, or wants the console.
+    # A receiver keeps Celery from setting up logging itself: the project has done so, or gets the console.
     log_to_console()
 
 
 class SlotsStep(bootsteps.StartStopStep):
-    """Has a worker's slots start before its consumer, and stop after it."""
+    """Starts a worker's slots before its consumer, and stops them after it."""
 
     requires = ("celery.worker.components:Pool",)
 
     def __init__(self, worker: Any, **options: Any) -> None:
-        """Refuse a worker whose settings would break the promise."""
+        """Refuse a worker whose settings would break the guarantees."""
         super().__init__(worker, **options)
         problems = [*_problems(worker), *(error.msg for error in checks.errors())]
         if problems:

@@ -1,4 +1,4 @@
-"""The Celery application through which runs reach workers, and the one task that it has."""
+"""The Celery application through which runs reach workers, and its one task."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ TIMEOUT_SECONDS = 2.0
 """Time after which a broker that does not answer counts as gone."""
 
 PINNED: dict[str, Any] = {
-    # A message is acknowledged before its run starts: who may start it, and what becomes of it, is in the database.
+    # A message is acknowledged before its run starts: the database decides who may start it, and has its outcome.
     "task_acks_late": False, "task_reject_on_worker_lost": False, "task_ignore_result": True,
     "task_publish_retry": False, "task_default_queue": DEFAULT_QUEUE, "task_create_missing_queues": True,
     "task_time_limit": None, "task_soft_time_limit": None,
     "task_serializer": "json", "accept_content": ["json"], "result_backend": "disabled",
-    # Slots of our own call the functions: Celery's pool never gets a task.
+    # Our own slots call the functions: Celery's pool never gets a task.
     "worker_pool": "threads", "worker_prefetch_multiplier": 1, "worker_disable_prefetch": False,
     "worker_cancel_long_running_tasks_on_connection_loss": False, "worker_enable_prefetch_count_reduction": False,
     "worker_hijack_root_logger": False, "worker_redirect_stdouts": False,
-    # Whoever can write to the broker could end the workers, or have them load modules.
+    # With remote control, everybody who can write to the broker could end workers, or make them load modules.
     "worker_enable_remote_control": False, "worker_send_task_events": False,
     "broker_connection_retry_on_startup": True, "broker_connection_max_retries": None,
     "broker_heartbeat": 10, "broker_connection_timeout": TIMEOUT_SECONDS,
 }  # fmt: skip
-"""The settings of Celery that the promise rests on."""
+"""The settings of Celery on which the guarantees rest."""
 
 
 def make_app(url: str) -> Celery:
-    """Return an application on the broker at `url`. The project's own Celery application does not notice it."""
+    """Return an application on the broker at `url`, apart from the project's own Celery application."""
     app = Celery("cronzimus", broker=url, set_as_current=False, fixups=[])
     app.conf.update(PINNED, broker_transport_options=_transport_options(url))
     return app
 
 
 def message_of(run_id: int, dispatch_id: str) -> dict[str, Any]:
-    """Return the arguments of the task that asks for a run. They hold no work: the database has it."""
+    """Return the arguments of the task for a run: only ids, since the database has the rest."""
     return {"v": VERSION, "run": run_id, "dispatch": str(UUID(dispatch_id))}
 
 
 def read_message(headers: Any, body: Any) -> tuple[int, str]:
-    """Return the ids of the run and of the dispatch that a message names. Raises `ValueError` that says why."""
+    """Return the ids of the run and of the dispatch in a message. Raises `ValueError` with the reason."""
     if not isinstance(headers, dict) or headers.get("task") != TASK:
         raise ValueError(f"it does not ask for the task {TASK}")
     if not isinstance(body, list | tuple) or len(body) != 3 or not isinstance(body[1], dict):
@@ -67,5 +67,5 @@ def read_message(headers: Any, body: Any) -> tuple[int, str]:
 def _transport_options(url: str) -> dict[str, Any]:
     if urlsplit(url).scheme.startswith("redis"):
         return {"socket_timeout": TIMEOUT_SECONDS, "socket_connect_timeout": TIMEOUT_SECONDS}
-    # Confirmed: what a broker has not said to have counts as not sent. Without these two a silent one holds up a write.
+    # A message that the broker has not confirmed counts as not sent. The timeouts keep a silent broker from blocking.
     return {"confirm_publish": True, "read_timeout": TIMEOUT_SECONDS, "write_timeout": TIMEOUT_SECONDS}

@@ -1,8 +1,8 @@
 """The worker's end of the pipe: a process that calls functions for the process executor.
 
 Started as `python -m <package>.worker.child REQUESTS REPLIES [PYTHONPATH]`. It loads Django once, then reads one run
-after the other and answers each; `messages` has the lines. What a function writes to standard output and standard
-error, from Python, from C or from its own children, is read by the scheduler.
+after the other and answers each; `messages` has the lines. The scheduler reads the standard output and standard error
+of functions, written from Python, from C or from their own children.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ def _serve(requests: int, replies: int) -> None:
 
 
 class Surroundings:
-    """What a function finds in its process, restored before each run: no function finds what another changed."""
+    """The state of the process that functions may change, restored before each run."""
 
     def __init__(self) -> None:
-        """Remember everything as it is now."""
+        """Remember the current state."""
         self._input, self._output = os.dup(0), os.dup(1)
         self._folder = os.getcwd()
         self._mask = os.umask(0o22)
@@ -91,7 +91,7 @@ class Surroundings:
             os.dup2(kept, descriptor)
         found = [getattr(sys, name, None) for name in ("stdout", "stderr")]
         if self._streams != found or any(stream.closed for stream in self._streams):
-            # Text that cannot be encoded must not fail a run: it does not in a thread either.
+            # Text that cannot be encoded must not fail a run, as it does not in a thread.
             self._streams = [os.fdopen(fd, "w", 1, "utf-8", "backslashreplace", closefd=False) for fd in (1, 2)]
             sys.stdout, sys.stderr = self._streams
             for handler in logging.getLogger().handlers:
@@ -103,7 +103,7 @@ _signals_received: list[int] = []
 
 
 def _exit_on_signal(number: int, frame: Any) -> None:
-    # An exception, so that the function's `finally` and `with` blocks tidy up before the process ends.
+    # An exception, so that the function's `finally` and `with` blocks run before the process ends.
     _signals_received.append(number)
     sys.exit(128 + number)
 
@@ -114,13 +114,13 @@ def _send(replies: int, line: bytes) -> None:
 
 
 def _flush_streams() -> None:
-    with suppress(Exception):  # the function may have closed them, or put anything in their place
+    with suppress(Exception):  # the function may have closed or replaced them
         sys.stdout.flush()
         sys.stderr.flush()
 
 
 def _restore_python_path(python_path: Sequence[str]) -> None:
-    # It was there to give this process the scheduler's import path. Programs that functions start must not have it.
+    # It gave this process the scheduler's import path. Programs that functions start must not inherit it.
     os.environ.pop("PYTHONPATH", None)
     if python_path:
         os.environ["PYTHONPATH"] = python_path[0]
@@ -141,7 +141,7 @@ def _load_django() -> None:
 
 
 def _die_with_parent() -> None:
-    # prctl(2), Linux: what a scheduler runs does not outlive it. Elsewhere the end of the requests ends the worker.
+    # prctl(2), Linux: no worker outlives its scheduler. Elsewhere the end of the requests ends the worker.
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 

@@ -1,4 +1,4 @@
-"""The database connections of a thread, before and after code of others runs in it."""
+"""Prepare and tidy a thread's database connections, before and after it calls a function."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _thread = _Thread()
 
 
 def look_again(**_: Any) -> None:
-    """Have the connections of this thread looked for: it may have made one.
+    """Look for this thread's connections at the next call: it may have made one (a receiver of Django's signal).
 
-    Django's signal says so. It is not sent for a connection that broke while it was made.
+    The signal is not sent for a connection that broke while it was made.
     """
     _thread.unconnected = False
 
@@ -32,9 +32,9 @@ connection_created.connect(look_again, dispatch_uid="cronzimus.worker.connection
 
 
 def prepare_connections() -> set[str]:
-    """Return the aliases of this thread's open transactions. There are none in the threads of a scheduler.
+    """Return the aliases of this thread's open transactions. The threads of a scheduler have none.
 
-    In those, connections that an earlier call broke or that are too old are closed, so that this call gets new ones.
+    If there are none, broken and old connections are closed, so that this call gets new ones.
     """
     opened = _opened()
     before = _in_transactions(opened)
@@ -45,7 +45,7 @@ def prepare_connections() -> set[str]:
 
 
 def tidy_connections(before: set[str]) -> bool:
-    """Roll back the transactions that the function left open, but not those in `before`; return whether it left any."""
+    """Roll back the transactions that the function left open, except those in `before`; return whether it left any."""
     opened = _opened()
     left_open = _in_transactions(opened) - before
     _abandon(left_open)
@@ -55,7 +55,7 @@ def tidy_connections(before: set[str]) -> bool:
 
 
 def _opened() -> Sequence[BaseDatabaseWrapper]:
-    # A look costs some ten microseconds, a good part of a short run: it is spared until this thread connects.
+    # A look costs some ten microseconds, a good part of a short run, and is left out until this thread connects.
     if _thread.unconnected:
         return []
     opened = connections.all(initialized_only=True)
@@ -68,7 +68,7 @@ def _in_transactions(opened: Iterable[BaseDatabaseWrapper]) -> set[str]:
 
 
 def _has_begun(connection: BaseDatabaseWrapper) -> bool:
-    """Return whether the database has a transaction open: Django does not know of a BEGIN that was sent as SQL."""
+    """Tell whether the database has a transaction open. Django does not know of a BEGIN that was sent as SQL."""
     raw = connection.connection
     if raw is None:
         return False
@@ -82,8 +82,8 @@ def _has_begun(connection: BaseDatabaseWrapper) -> bool:
 
 
 def _abandon(aliases: Iterable[str]) -> None:
-    # An open transaction would keep its locks, and swallow what later runs write in this thread. Django offers no other
-    # way to leave one from outside.
+    # An open transaction would keep its locks, and swallow the writes of later runs in this thread. Django offers no
+    # other way to leave one from outside.
     for alias in aliases:
         connections[alias].close()
         del connections[alias]

@@ -1,4 +1,4 @@
-"""Say on the console what happens, in a process of ours whose project has configured no logging."""
+"""Log to the console, in our own processes whose project has configured no logging."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ OWN = ("cronzimus", "job")
 
 
 def log_to_console() -> None:
-    """Have our own loggers write to standard error from INFO on, all others from WARNING on.
+    """Make our own loggers write to standard error from INFO on, all others from WARNING on.
 
-    Does nothing where the project has a handler for them: it has said what it wants.
+    Does nothing if the project has a handler for them.
     """
     root = logging.getLogger()
     if root.handlers or any(logging.getLogger(name).handlers for name in OWN):

@@ -1,4 +1,4 @@
-"""What a Celery worker of ours does with messages: drop malformed ones, and take no more than it has slots for."""
+"""The consumer of our Celery workers: it drops malformed messages, and takes no more than it has slots for."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ logger = logging.getLogger("cronzimus.worker")
 logging.getLogger("kombu.transport.virtual.base").addFilter(lambda record: "No consumers" not in str(record.msg))
 
 HOLD_SECONDS = 0.05
-"""Time for which a message without a slot is kept: short runs end meanwhile. Then other workers may have it."""
+"""Time for which a message waits for a slot, in which short runs end. Then other workers may have it."""
 
 
 class GatedConsumer(Consumer):
-    """A consumer whose messages go to our slots, past Celery's pool. A message of any shape ends no worker."""
+    """A consumer whose messages go to our slots, past Celery's pool. No message can end the worker."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        """Leave out what workers tell each other through the broker: our workers have rows."""
+        """Leave out the steps in which workers exchange messages through the broker: our workers have rows."""
         quiet = {"without_mingle": True, "without_gossip": True, "without_heartbeat": True}
         super().__init__(*args, **{**options, **quiet})
         self._loop: Any = self.loop
         self.loop: Any = self._guarded_loop
 
     def _guarded_loop(self, *args: Any) -> Any:
-        """Consume. What is in a queue of Redis and no message at all ends the connection, and not the worker.
+        """Consume. An item in a queue of Redis that is not a message ends the connection, and not the worker.
 
-        Celery connects again after errors of a connection. It is off the queue by then.
+        Celery connects again after errors of a connection. The item has left the queue by then.
         """
         try:
             return self._loop(*args)
@@ -47,7 +47,7 @@ class GatedConsumer(Consumer):
             raise ConnectionResetError("a message could not be read") from error
 
     def create_task_handler(self, *args: Any, **options: Any) -> Any:
-        """Return what takes each message. Celery calls it for each connection: what the old one has held is void."""
+        """Return the handler of messages for a new connection. Messages held for the old one are void."""
         self.gate = Gate(self, self.controller.cronzimus_slots)
         return self.gate.on_message
 
@@ -57,14 +57,14 @@ class GatedConsumer(Consumer):
 
 
 class Gate:
-    """Takes messages while a slot is free. Otherwise it stops consuming, and gives back what came meanwhile.
+    """Takes messages while a slot is free. Otherwise it stops consuming, and gives back messages that came meanwhile.
 
-    With early acknowledgement Celery's own limit counts what is not acknowledged, so a busy worker would take messages
-    that an idle one could start at once.
+    Celery's own limit counts unacknowledged messages only. With early acknowledgement, a busy worker would take
+    messages that an idle one could start at once.
     """
 
     def __init__(self, consumer: GatedConsumer, slots: Slots) -> None:
-        """Take messages of `consumer`'s connection for `slots`."""
+        """Take messages from the connection of `consumer` for `slots`."""
         self._consumer, self._slots = consumer, slots
         self._waiting: deque[tuple[Any, Dispatch]] = deque()
         self._is_open = True
@@ -86,7 +86,7 @@ class Gate:
             message.ack_log_error(logger, self._consumer.connection_errors)
 
     def _tell_free(self) -> None:
-        # Called by a slot's thread: the hub does it in its own.
+        # Called by a slot's thread; the hub calls `_on_free` in its own.
         with suppress(Exception):  # it has ended
             self._consumer.hub.call_soon(self._on_free)
 
@@ -101,7 +101,7 @@ class Gate:
             self._consumer.task_consumer.consume()
 
     def _close(self) -> None:
-        """Give back what no slot was free for, and take no more until one is."""
+        """Give back the messages without a slot, and take no more until a slot is free."""
         if self._consumer.gate is not self or not self._waiting:
             return
         if self._is_open:
@@ -118,5 +118,5 @@ def drop(message: Any, error: Exception) -> None:
         "dropped a message: %s; headers %.200r, body %.200r", error, message.headers, message.body,
         extra={"action": "message_dropped"},
     )  # fmt: skip
-    with suppress(Exception):  # the connection is gone: it comes again
+    with suppress(Exception):  # the connection is gone, so the message will come again
         message.reject()

@@ -14,10 +14,10 @@ from ..functions.context import RunContext
 
 
 def run(coroutine: Coroutine[Any, Any, Any], context: RunContext) -> Any:
-    """Return the result of `coroutine`, or None where a request to cancel the run ended it.
+    """Return the result of `coroutine`, or None if a request to cancel the run ended it.
 
-    A request to cancel the run cancels its task, which gets `asyncio.CancelledError` where it waits. Raises what the
-    coroutine raises.
+    A request to cancel the run cancels its task, which gets `asyncio.CancelledError` where it waits. Raises the errors
+    of the coroutine.
     """
     try:
         return asyncio.run(_main(coroutine, context))
@@ -28,7 +28,7 @@ def run(coroutine: Coroutine[Any, Any, Any], context: RunContext) -> Any:
 
 
 async def _main(coroutine: Coroutine[Any, Any, Any], context: RunContext) -> Any:
-    # Synchronous code, such as Django's ORM beneath its async methods, runs in one thread of this run's own.
+    # Synchronous code, such as Django's ORM beneath its async methods, gets one thread for this run.
     async with ThreadSensitiveContext():
         error: BaseException | None = None
         try:
@@ -47,7 +47,7 @@ async def _main(coroutine: Coroutine[Any, Any, Any], context: RunContext) -> Any
 
 @contextmanager
 def _cancelled_with(context: RunContext) -> Iterator[None]:
-    """Within this context, a request to cancel the run cancels the current task."""
+    """Make a request to cancel the run cancel the current task, within the context."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     ended = False
 

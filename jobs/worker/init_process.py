@@ -1,8 +1,8 @@
-"""Be process 1 of a container: reap whatever ends, pass signals on to the scheduler, and end with it.
+"""Be process 1 of a container: reap ended processes, pass signals on to the scheduler, and end with it.
 
-The kernel makes process 1 the parent of each process whose own parent has ended. Where it does not wait for them, they
-stay as zombies. A scheduler cannot do so itself: waiting for any child would take the exit statuses of functions'
-processes from those who ask for them. So the scheduler runs as a child of this small program.
+The kernel makes process 1 the parent of each process whose own parent has ended. If it does not wait for them, they
+stay as zombies. A scheduler cannot do that itself: to wait for any child would take the exit statuses of functions'
+processes from the functions. So the scheduler runs as a child of this small program.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ WAITED = {*FORWARDED, signal.SIGCHLD}
 
 
 def leave_process_1() -> None:
-    """Where this process is process 1, go on in a child; process 1 becomes this program and never returns.
+    """If this process is process 1, go on in a child; process 1 becomes this program and never returns.
 
-    To be called before threads and connections are there: a fork would take half of them along.
+    Call it before there are threads and connections, which do not survive a fork.
     """
     if os.getpid() != 1:
         return
-    # Blocked, they wait for `supervise`. Process 1 would not get them otherwise: it has no handlers.
+    # Blocked, so that they wait for `supervise`. Without handlers, process 1 would not get them.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, WAITED)
     child = os.fork()
     if child:
         try:
-            # A small process in place of a copy of the scheduler. -I -S: it needs the standard library alone.
+            # A small process instead of a copy of the scheduler. -I -S: it needs the standard library alone.
             os.execv(sys.executable, [sys.executable, "-I", "-S", __file__, str(child)])  # noqa: S606 (this program)
         except OSError:
             os._exit(supervise(child))
-    # In a group of its own: a terminal's Ctrl-C reaches the group of process 1, which passes it on once.
+    # In a group of its own, because Ctrl-C reaches the group of process 1, which passes it on once.
     os.setpgid(0, 0)
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -53,7 +53,7 @@ def supervise(child: int) -> int:
 
 
 def _reap(child: int) -> int | None:
-    """Reap all that has ended. Return the status of `child` where it is among them."""
+    """Reap all ended children. Return the status of `child` if it is among them."""
     found = None
     while True:
         try:

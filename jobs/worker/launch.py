@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from django.conf import settings
 
 WATCH = 'read -r _; kill -KILL "-$1"'
-"""Wait until standard input ends, which it does when the scheduler does; then kill the process group."""
+"""Wait until standard input ends, together with the scheduler; then kill the process group."""
 
 
 class Watchdog:
@@ -29,7 +29,7 @@ class Watchdog:
         )  # fmt: skip
 
     def dismiss(self) -> None:
-        """Stop watching: the number of the group may soon be that of another one."""
+        """Stop watching: the number of the group may soon belong to another one."""
         self._process.kill()
         self._process.communicate()
 
@@ -38,7 +38,7 @@ class Watchdog:
 class Launcher:
     """The folder, the environment and the import path of worker processes.
 
-    `python_path` is the value of PYTHONPATH that functions find in their environment; None where it is not set.
+    `python_path` is the PYTHONPATH in the environment of functions; None if it is not set.
     """
 
     folder: str
@@ -47,9 +47,9 @@ class Launcher:
 
     @classmethod
     def of_this_process(cls) -> Launcher:
-        """Return a launcher whose workers have what this process has now.
+        """Return a launcher with the current folder, environment and import path of this process.
 
-        Functions that run in the scheduler's threads may change its folder and its environment later on.
+        Functions in the scheduler's threads may change its folder and its environment later.
         """
         folder = os.getcwd()
         environment = dict(os.environ)
@@ -64,7 +64,7 @@ class Launcher:
     def start(self, requests: int, replies: int, output: int) -> tuple[subprocess.Popen[bytes], Watchdog]:
         """Start a worker, and the watchdog that ends it with the scheduler: both, or neither.
 
-        The worker reads requests from the descriptor `requests` and writes to `replies`; what its functions print goes
+        The worker reads requests from the descriptor `requests` and writes to `replies`; the output of functions goes
         to `output`. Raises `OSError`.
         """
         # -P keeps the current folder off the import path: it may hold modules with the names of others.

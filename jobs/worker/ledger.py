@@ -1,7 +1,6 @@
-"""What a Celery worker reads and writes: starts, output so far, ends, its heartbeat. One thread, one connection.
+"""The database work of a Celery worker: starts, live output, outcomes, its heartbeat. One thread, one connection.
 
-It is to a worker what the tick is to a scheduler: what comes together is written together, and the slots hold no
-connection of their own.
+It is to a worker as the tick to a scheduler: it writes in batches, and the slots hold no connection of their own.
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ from .membership import Membership
 logger = logging.getLogger("cronzimus.worker")
 
 SHOW_SECONDS = 1.0
-"""Time between two writes of what runs have written so far, and between two looks for runs to cancel."""
+"""Time between two writes of the output of running runs, and between two searches for runs to cancel."""
 AHEAD_SECONDS = 0.1
-"""Work that the worker wants to find in its queues, by the mean duration of its latest runs."""
+"""Seconds of work that the worker wants in its queues, by the mean duration of its latest runs."""
 MAX_AHEAD = 500
-"""Runs that it wants to find there, at most."""
+"""Runs that it wants there, at most."""
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.2, 2.0
 """Time until a database that fails is tried again: after the first failure, and at most."""
 LAST_SECONDS = 10.0
@@ -42,7 +41,7 @@ LAST_SECONDS = 10.0
 
 
 LEASE_OVER = "its worker could not renew its lease"
-"""Why the runs of a worker are lost that could not reach the database in time."""
+"""The reason for which runs of a worker are lost that could not reach the database in time."""
 
 
 class Wanted:
@@ -55,10 +54,10 @@ class Wanted:
 
 
 class Ledger:
-    """Writes what the slots do, and tells them what others want.
+    """Writes the starts and ends of the slots' runs, and passes requests to cancel on to the slots.
 
-    Where the database is away, what is to be written is kept, and written when it is back. When the worker's lease is
-    over meanwhile, every run is given up, because others may have done so: the worker joins again under a new id.
+    While the database is away, everything is kept, and written when it is back. If the worker's lease ends meanwhile,
+    every run is given up, because others may have done so, and the worker joins again under a new id.
     """
 
     def __init__(
@@ -80,7 +79,7 @@ class Ledger:
         self._wanted: SimpleQueue[Wanted] = SimpleQueue()
         self._asked: list[Wanted] = []
         self._own: set[int] = set()
-        """The runs that it has started and whose end is not on record."""
+        """The runs that it has started and whose end is not written."""
         self._incidents, self._durations = IncidentWatch(), MeanDuration()
         self._failures = 0
         self._show_at = 0.0
@@ -91,15 +90,15 @@ class Ledger:
     # --- for other threads -------------------------------------------------------------------------------------------
 
     def start(self, is_told_to_stop: Callable[[], bool]) -> None:
-        """Start the thread, and return once the worker has joined the others, or `is_told_to_stop`."""
+        """Start the thread, and return once the worker has a lease, or `is_told_to_stop`."""
         self._thread.start()
         while not self._joined.wait(0.5) and not is_told_to_stop():
             pass
 
     def start_run(self, dispatch: Dispatch) -> HeldRun | None:
-        """Start the run of `dispatch`; None where it may not start: it has started or ended, or is to be cancelled.
+        """Start the run of `dispatch`; None if it has started or ended already, or is to be cancelled.
 
-        It is on record as running when this returns.
+        The start is written when this returns.
         """
         wanted = Wanted(dispatch)
         self._wanted.put(wanted)
@@ -107,21 +106,21 @@ class Ledger:
         return wanted.answer.get()
 
     def may_call(self, run: HeldRun) -> bool:
-        """Tell whether the function of `run` may be called: the lease that it was started under is still held.
+        """Tell whether the function of `run` may be called: the lease under which it was started is still held.
 
-        This process may have been frozen since. Others may have given the run up then.
+        If this process was frozen since, others may have given the run up.
         """
         return self.membership.held and run.scheduler_id == self.membership.worker_id
 
     def close(self, reason: str) -> None:
-        """Write what is left, mark what is still running as lost for `reason`, and leave the workers."""
+        """Write all outcomes, mark the running runs as lost for `reason`, and sign off."""
         self._reason, self._close_by = reason, self.clock.monotonic() + LAST_SECONDS
         self._closing.set()
         self._bell.set()
         self._thread.join(LAST_SECONDS + 5.0)
 
     def drain(self) -> None:
-        """Tell the schedulers with the next step that this worker takes no more runs."""
+        """Announce with the next step that this worker takes no more runs."""
         self.membership.slots, self.membership.due = 0, 0.0
         self._bell.set()
 
@@ -161,9 +160,9 @@ class Ledger:
             self._failures = 0
 
     def step(self) -> None:
-        """Join, or beat where that is due; start what is wanted; write what has ended, and what there is to show.
+        """Join, or write a heartbeat if one is due; start the wanted runs; write outcomes and live output.
 
-        Raises what the database raises: nothing is forgotten then.
+        Raises the errors of the database; then nothing is forgotten.
         """
         reset_queries()
         if not self.membership.held:
@@ -178,7 +177,7 @@ class Ledger:
             self._show()
 
     def _rejoin(self) -> None:
-        """Write what ended under the old lease, as far as others have not given it up, and take a new one."""
+        """Write the outcomes of the old lease, except for runs that others have given up, and take a new lease."""
         self.clock.synchronise()
         if self.membership.worker_id:
             if self.recorder.dirty:
@@ -207,13 +206,13 @@ class Ledger:
             self._asked.append(self._wanted.get())
         if not self._asked:
             return
-        # A message that comes twice must not find the run that it has started, and start it again.
+        # A message that comes twice must not start its run again.
         first: dict[int, Wanted] = {}
         for wanted in self._asked:
             if wanted.dispatch.run_id not in self._own:
                 first.setdefault(wanted.dispatch.run_id, wanted)
         runs = start_runs([one.dispatch for one in first.values()], self.membership.worker_id, self.clock.now())
-        # Where the lease ended meanwhile, others may have given the runs up.
+        # If the lease ended meanwhile, others may have given the runs up.
         started = {run.id: run for run in runs} if self.membership.held else {}
         self._own |= started.keys()
         for wanted in self._asked:

@@ -15,18 +15,18 @@ from ..scheduler.lease import HEARTBEAT_SECONDS, LEASE_SECONDS
 
 
 class Membership:
-    """The right of this process to run what it has started.
+    """The right of this process to run the runs that it has started.
 
-    A lease that is over is over for good: others may have given its runs up. The worker joins again, under a new id.
+    An ended lease stays ended, because others may have given its runs up. The worker joins again under a new id.
     """
 
     def __init__(self, clock: Clock, name: str, queues: Sequence[str], slots: int) -> None:
-        """Take part as the worker `name` with so many slots for these queues, once `join` is called."""
+        """Prepare the lease of the worker `name` with so many slots for these queues; `join` takes it."""
         self.worker_id = ""
         self.name, self.queues, self.slots = name, list(queues), slots
         self._clock = clock
         self._until = self.due = 0.0
-        """`due`: when the next heartbeat is due, in seconds of the monotonic clock."""
+        """`due` is the monotonic time of the next heartbeat, in seconds."""
 
     @property
     def held(self) -> bool:
@@ -47,7 +47,7 @@ class Membership:
         self._extend(beat)
 
     def renew(self, *, running: int, ahead: int) -> bool:
-        """Write a heartbeat; return whether the row was still this worker's. Otherwise the lease is over."""
+        """Write a heartbeat; return whether the lease is still this worker's."""
         beat, now = self._clock.monotonic(), self._clock.now()
         kept = Worker.objects.filter(pk=self.worker_id, stopped_at__isnull=True).update(
             heartbeat_at=now, lease_until=now + timedelta(seconds=LEASE_SECONDS), running_runs=running,
@@ -67,5 +67,5 @@ class Membership:
         )
 
     def _extend(self, beat: float) -> None:
-        # Counted from before the write, so that this process never holds the lease for longer than others think.
+        # From before the write, so that the lease ends here no later than in the eyes of others.
         self._until, self.due = beat + LEASE_SECONDS, beat + HEARTBEAT_SECONDS

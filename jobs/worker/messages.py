@@ -1,4 +1,4 @@
-"""The lines of JSON that a scheduler and a worker process send each other.
+"""The lines of JSON between a scheduler and a worker process.
 
 The scheduler sends runs. The worker sends `{"ready": true}` once it has loaded Django, then for each run any number of
 `{"progress": [done, total]}` and one `{"end": {…}}` with the status, the result, the error and the traceback.
@@ -30,7 +30,7 @@ def decode_run(line: str) -> tuple[HeldRun, list[str]]:
 
 
 def encode_end(outcome: Outcome) -> bytes:
-    """Return the line that says how a run ended."""
+    """Return the line with the end of a run."""
     return encode(end={name: getattr(outcome, name) for name in END_FIELDS})
 
 

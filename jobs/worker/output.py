@@ -1,7 +1,7 @@
-"""Capture what each run prints and logs, although all threads of a scheduler share one `sys.stdout`.
+"""Capture the output and the log of each run, although all threads of a scheduler share one `sys.stdout`.
 
-The output of the current run is a context variable. Threads that a function starts, and work that it hands to a
-`ThreadPoolExecutor`, carry it on, so that what they print belongs to the run as well.
+The output of the current run is a context variable. Threads that a function starts, and tasks that it hands to a
+`ThreadPoolExecutor`, inherit it, so that their output belongs to the run as well.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
     from ..scheduler.store.held import HeldRun
 
 MAX_PARTS = 1000
-"""Pieces of text that are kept apart before they are joined: most are shorter than what Python needs to keep them."""
+"""Pieces of text that are kept before they are joined: Python needs more memory for a short text than its length."""
 SLACK = 64 * 1024
-"""Characters by which the tail may grow beyond what is kept before it is cut."""
+"""Characters by which the tail may grow too long before it is cut."""
 
 
 class Output:
-    """What one run has written: all of it, or its head and its tail where it is longer than `LIMIT`.
+    """The output of one run: all of it, or its head and its tail if it is longer than `LIMIT`.
 
-    Secrets that the run was given are masked.
+    The secrets of the run are masked.
     """
 
     __slots__ = ("_ended", "_head", "_head_size", "_lock", "_masker", "_size", "_tail", "_tail_size", "run")
 
     def __init__(self, run: HeldRun | None = None) -> None:
-        """Start empty. `run` is what lines of the log are said to be about."""
+        """Start empty. Lines of the log name `run`."""
         self.run = run
         self._head: list[str] = []
         self._tail: list[str] = []
@@ -52,11 +52,11 @@ class Output:
 
     @property
     def size(self) -> int:
-        """How many characters the run has written, kept or not."""
+        """The number of characters that the run has written, kept or not."""
         return self._size
 
     def hide(self, secrets: Sequence[str]) -> None:
-        """Mask `secrets` in what is written from now on."""
+        """Mask `secrets` from now on."""
         if secrets:
             self._masker = Masker(secrets)
 
@@ -70,7 +70,7 @@ class Output:
         return text if self._masker is None else self._masker.mask(text)
 
     def write(self, text: str) -> bool:
-        """Keep `text`. Returns False where the run has ended."""
+        """Keep `text`. Returns False if the run has ended."""
         with self._lock:
             if self._ended:
                 return False
@@ -100,7 +100,7 @@ class Output:
         self._tail_size = len(tail)
 
     def end(self) -> StoredOutput:
-        """Return what is kept, and take no more."""
+        """Return the kept output, and take no more."""
         with self._lock:
             if self._masker is not None and not self._ended:
                 self._keep(self._masker.flush())
@@ -108,7 +108,7 @@ class Output:
         return self.stored()
 
     def stored(self) -> StoredOutput:
-        """Return what is kept, as text that every database can store."""
+        """Return the kept output, as text that every database can store."""
         with self._lock:
             if not self._size:
                 return StoredOutput("")
@@ -118,7 +118,7 @@ class Output:
 
 
 def storable(text: str) -> str:
-    """Return `text` without what PostgreSQL cannot store: NUL becomes U+FFFD, a lone surrogate "?"."""
+    """Return `text` without characters that PostgreSQL cannot store: NUL becomes U+FFFD, a lone surrogate "?"."""
     if text.isascii():
         return text.replace("\x00", "\ufffd") if "\x00" in text else text
     return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
@@ -128,7 +128,7 @@ _current: ContextVar[Output | None] = ContextVar("output of the current run", de
 
 
 def _forget_in_forked_child() -> None:
-    # The child has a copy of the run's output, which nobody reads: what it prints goes to the log instead.
+    # Nobody reads the child's copy of the run's output, so the child prints to the original streams.
     _current.set(None)
 
 
@@ -136,7 +136,7 @@ os.register_at_fork(after_in_child=_forget_in_forked_child)
 
 
 class _Stream(io.TextIOBase):
-    """A standard stream: what a run writes goes to its output, and everything else to `stream`."""
+    """A standard stream that leads to the output of the current run, or else to `stream`."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
@@ -147,7 +147,7 @@ class _Stream(io.TextIOBase):
             return self.stream.write(text)
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        # A thread may outlive its run: what it writes then goes where everything else goes.
+        # A thread may outlive its run: its text then goes to the original stream.
         return len(text) if output.write(text) else self.stream.write(output.masked(text))
 
     def flush(self) -> None:
@@ -181,7 +181,7 @@ class _Stream(io.TextIOBase):
 
 
 class _Bytes(io.RawIOBase):
-    """The binary side of a run's stream: bytes that are written to it are read as UTF-8."""
+    """The binary side of a run's stream, which decodes bytes as UTF-8."""
 
     def __init__(self, text: _Stream) -> None:
         self._text = text
@@ -195,7 +195,7 @@ class _Bytes(io.RawIOBase):
 
 
 class _OutputHandler(logging.Handler):
-    """Adds what a run logs to its output."""
+    """Adds the log of a run to its output."""
 
     def emit(self, record: logging.LogRecord) -> None:
         output = _current.get()
@@ -207,10 +207,10 @@ class _OutputHandler(logging.Handler):
 
 
 class _Guard:
-    """Puts back the standard streams and the log handler that a function has replaced and left so.
+    """Restores the standard streams and the log handler that a function has replaced and not restored.
 
-    All threads see what one puts in their place, which a function may do for a while (`contextlib.redirect_stdout`).
-    So the streams are put back when every run has ended that may have done it.
+    A function may replace them for a while (`contextlib.redirect_stdout`), and all threads see that. So they are
+    restored when all runs have ended that may have replaced them.
     """
 
     def __init__(self, streams: tuple[Any, Any], handler: logging.Handler) -> None:
@@ -244,7 +244,7 @@ _guard: _Guard | None = None
 
 @contextmanager
 def capturing() -> Iterator[None]:
-    """Within this context `captured` works: the standard streams, the root logger and new threads know the runs."""
+    """Make `captured` work within the context: wrap the standard streams, the root logger and new threads."""
     global _guard
     streams = sys.stdout, sys.stderr
     handler = _OutputHandler()
@@ -253,7 +253,7 @@ def capturing() -> Iterator[None]:
     root.addHandler(handler)
     context = log_context.asking(_run_of_line)
     with context, _threads_carry_output(), _records_are_masked(), open(os.devnull, "w") as nowhere:
-        # A stream is None where the process was started without it.
+        # A stream is None if the process was started without it.
         sys.stdout, sys.stderr = ours = _Stream(streams[0] or nowhere), _Stream(streams[1] or nowhere)
         _guard = _Guard(ours, handler)
         try:
@@ -272,7 +272,7 @@ def _run_of_line() -> dict[str, object]:
 
 @contextmanager
 def captured(run: HeldRun | None = None) -> Iterator[Output]:
-    """Keep what is printed and logged in this thread, and in those that it starts, in the `Output` returned."""
+    """Capture the output and the log of this thread, and of threads that it starts, in the `Output` that is given."""
     output, guard = Output(run), _guard
     token = _current.set(output)
     if guard is not None:
@@ -287,7 +287,7 @@ def captured(run: HeldRun | None = None) -> Iterator[Output]:
 
 @contextmanager
 def _records_are_masked() -> Iterator[None]:
-    """Within this context, what a run logs has its secrets masked, whichever handler writes it."""
+    """Mask the secrets of a run in its log records within the context, for all handlers."""
     make = logging.getLogRecordFactory()
 
     def make_masked(*args: Any, **kwargs: Any) -> logging.LogRecord:
@@ -308,7 +308,7 @@ def _records_are_masked() -> Iterator[None]:
 def _mask(record: logging.LogRecord, output: Output) -> None:
     try:
         record.msg, record.args = output.masked(record.getMessage()), None
-    except Exception:  # the message does not fit its arguments: the handler reports that
+    except Exception:  # the arguments do not fit the message, which the handler reports
         record.args = None
     if record.exc_info and record.exc_info[0] is not None:
         record.exc_text = output.masked(logging.Formatter().formatException(record.exc_info))
@@ -316,7 +316,7 @@ def _mask(record: logging.LogRecord, output: Output) -> None:
 
 @contextmanager
 def _threads_carry_output() -> Iterator[None]:
-    """Within this context, threads and tasks of thread pools write to the output of the run that starts them."""
+    """Make threads and tasks of thread pools write to the output of the run that starts them, within the context."""
     start, submit = threading.Thread.start, ThreadPoolExecutor.submit
 
     def start_with_output(thread: threading.Thread) -> None:
@@ -326,8 +326,8 @@ def _threads_carry_output() -> Iterator[None]:
         start(thread)
 
     def submit_with_output(pool: ThreadPoolExecutor, task: Callable[..., Any], /, *args: Any, **kw: Any) -> Future[Any]:
-        # The threads of a pool may have been started by another run. An InterpreterPoolExecutor (Python 3.14) is a
-        # ThreadPoolExecutor whose tasks run in other interpreters, which no output can be handed to.
+        # Another run may have started the threads of a pool. An InterpreterPoolExecutor (Python 3.14) is a
+        # ThreadPoolExecutor whose tasks run in other interpreters, to which no output can be handed.
         output = _current.get()
         if output is not None and type(pool).__module__ != "concurrent.futures.interpreter":
             task = partial(_call_with_output, output, task)
@@ -338,7 +338,7 @@ def _threads_carry_output() -> Iterator[None]:
     try:
         yield
     finally:
-        # What somebody else has put around ours since stays: ours does nothing where there are no runs.
+        # If somebody else has wrapped ours since, it stays: without runs it does nothing.
         if threading.Thread.start is start_with_output:
             threading.Thread.start = start  # type: ignore[method-assign]
         if ThreadPoolExecutor.submit is submit_with_output:
@@ -367,7 +367,7 @@ def _call_with_output(output: Output, task: Callable[..., Any], /, *args: Any, *
 def open_missing_descriptors() -> None:
     """Open the null device for each standard stream that this process was started without (`>&-`).
 
-    Otherwise the next file or pipe would get its number, and functions would write into that.
+    Otherwise the next file or pipe would get its number, and functions would write into it.
     """
     for descriptor in range(3):
         try:

@@ -1,4 +1,4 @@
-"""The scheduler's end of the pipe: a worker process is started, handed runs, listened to, and ended."""
+"""The scheduler's end of the pipe: start a worker process, send it runs, read its replies, and end it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from .output import Output
 from .runner import Activity, resolve
 
 START_SECONDS = 60.0
-"""How long a worker may take to load Django."""
+"""Time that a worker may take to load Django."""
 GRACE_SECONDS = 5.0
 """The time between SIGTERM and SIGKILL."""
 CHUNK_BYTES = 65_536
-"""How much is read from a pipe at a time: as much as a pipe holds."""
+"""Bytes read from a pipe at a time: as many as a pipe holds."""
 
 
 class WorkerDied(Exception):
@@ -35,7 +35,7 @@ class Stopped(Exception):
     """The run was stopped: `status` and `reason` say how it ends."""
 
     def __init__(self, status: RunStatus, reason: str) -> None:
-        """Keep both."""
+        """Keep the status and the reason."""
         super().__init__(reason)
         self.status = status
         self.reason = reason
@@ -44,7 +44,7 @@ class Stopped(Exception):
 class Worker:
     """A process, in a process group of its own, that calls one function at a time.
 
-    It is kept between runs, so that a run costs a line down a pipe instead of the loading of Django. One thread owns
+    It is kept between runs, so that a run costs a line through a pipe instead of the start of Django. One thread owns
     it; only `stop` and `end_at_once` may be called from others.
     """
 
@@ -54,7 +54,7 @@ class Worker:
         self._replies, replies = os.pipe()
         self._output, output = os.pipe()
         self._bell, self._ring = os.pipe()
-        # Neither may block. A process that a function left behind may hold the other end of the output open; and a
+        # Neither may block. A process that a function left behind may hold the other end of the output open, and a
         # thread that it left behind may keep the worker from reading a request that does not fit into the pipe.
         os.set_blocking(self._output, False)
         os.set_blocking(self._requests, False)
@@ -84,9 +84,9 @@ class Worker:
         return self._process.poll() is None
 
     def get_ready(self, output: Output) -> None:
-        """Wait until the process has loaded Django, and add what it writes to `output`.
+        """Wait until the process has loaded Django, and add its output to `output`.
 
-        Raises `WorkerDied` where it ends, or is not ready after `START_SECONDS`.
+        Raises `WorkerDied` if it ends, or is not ready after `START_SECONDS`.
         """
         try:
             self._await("ready", output, lambda progress: None, time.monotonic() + START_SECONDS)
@@ -95,11 +95,11 @@ class Worker:
             raise WorkerDied from None
 
     def call(self, run: HeldRun, activity: Activity) -> dict[str, Any]:
-        """Have the function of `run` called, and return how it ended: status, result, error and traceback.
+        """Let the process call the function of `run`, and return the status, result, error and traceback.
 
-        Its output and its progress go to `activity` meanwhile. References to secrets are resolved here, so that the
-        same values are sent and masked. Raises `UnknownSecret`; `WorkerDied` where the process ended; and `Stopped`
-        where the run took longer than its timeout or `stop` was called: the process has ended then, too.
+        Output and progress go to `activity` meanwhile. References to secrets are resolved here, so that the same values
+        are sent and masked. Raises `UnknownSecret`; `WorkerDied` if the process ended; and `Stopped` if the run took
+        longer than its timeout or `stop` was called: then, too, the process has ended.
         """
         called, hidden = resolve(run)
         activity.output.hide(hidden)
@@ -125,9 +125,9 @@ class Worker:
         os.write(self._ring, b"!")
 
     def kill(self, output: Output | None = None) -> None:
-        """End the process and all that it started: SIGTERM, then SIGKILL for what is left after `GRACE_SECONDS`.
+        """End the process and all that it started: SIGTERM, then SIGKILL for processes left after `GRACE_SECONDS`.
 
-        What it wrote before its end is added to `output`.
+        Its remaining output is added to `output`.
         """
         end_group(self._process, GRACE_SECONDS)
         if output is not None:
@@ -153,14 +153,14 @@ class Worker:
             os.close(descriptor)
 
     def how_it_ended(self) -> str:
-        """Return in words how the process ended, such as "the process exited with status 7"."""
+        """Return the end of the process in words, such as "the process exited with status 7"."""
         status = self._process.wait()
         if status < 0:
             return f"the process was ended by {signal.Signals(-status).name}"
         return f"the process exited with status {status}"
 
     def _await(self, wanted: str, output: Output, progress: Callable[[list[int]], None], deadline: float | None) -> Any:
-        """Return the value that the worker sends as `wanted`. Hand on its output and its progress meanwhile.
+        """Return the value that the worker sends as `wanted`. Pass its output and its progress on meanwhile.
 
         Raises `TimeoutError` at the monotonic time `deadline`, `WorkerDied`, and `Stopped`.
         """
@@ -177,8 +177,8 @@ class Worker:
             if self._requests in ready:
                 self._send()
             if self._output in ready:
-                # One read takes all that was written before the end, as a pipe holds no more than a chunk. What a child
-                # that was left behind writes later is not waited for.
+                # One read takes all output before the end, because a pipe holds no more than a chunk. Later output of a
+                # child that was left behind is not awaited.
                 self._read_output(output)
             if self._replies in ready:
                 for message in self._messages():
@@ -212,9 +212,9 @@ class Worker:
 
 
 def _pidfd(pid: int) -> int | None:
-    """Return a descriptor that becomes readable when the process `pid` ends; None where the system has none.
+    """Return a descriptor that becomes readable when the process `pid` ends; None if the system has none.
 
-    The end of its replies does not tell: a child that its function forked holds the other end as well.
+    The end of its replies does not show that: a child that its function forked holds the other end as well.
     """
     with suppress(AttributeError, OSError):
         return os.pidfd_open(pid)

@@ -1,4 +1,4 @@
-"""Run one run: look up its function, inject its arguments, capture its output, and return its outcome."""
+"""Execute one run: look up its function, inject its arguments, capture its output, and return its outcome."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from .connections import look_again, prepare_connections, tidy_connections
 from .output import Output, captured, storable
 
 MAX_RESULT = 64 * 1024
-"""Characters of JSON kept of what a function returns."""
+"""Characters of JSON kept of a result."""
 MAX_ERROR = 10_000
 """Characters kept of an error's message."""
 MAX_TRACEBACK = 64 * 1024
-"""Characters kept of a traceback: its end, which is nearest to the error."""
+"""Characters kept of the end of a traceback, which is nearest to the error."""
 MACHINERY = (__file__, coroutines.__file__, os.path.dirname(asyncio.__file__))
-"""The files whose frames at the start of a traceback tell the reader nothing."""
+"""The files whose frames are cut from the start of a traceback, because they do not help the reader."""
 
 
 class Activity:
@@ -39,7 +39,7 @@ class Activity:
     __slots__ = ("context", "output", "reason", "run", "started_at")
 
     def __init__(self, run: HeldRun, started_at: datetime, output: Output) -> None:
-        """Start `run` at `started_at`; what it writes goes to `output`."""
+        """Start `run` at `started_at`, with its output in `output`."""
         self.run = run
         self.started_at = started_at
         self.output = output
@@ -54,7 +54,7 @@ class Activity:
         )
 
     def cancel(self, reason: str) -> None:
-        """Tell the function that it is to end: `RunContext.cancelled` is true from now on."""
+        """Ask the function to end: `RunContext.cancelled` is true from now on."""
         self.reason = reason
         self.context.request_cancel()
 
@@ -86,9 +86,9 @@ def execute(
 ) -> Outcome:
     """Call `started`, then the function of `run`, both in this thread, and return the outcome.
 
-    With `keep_called` the outcome has what the function returned or raised. `hidden` has the secrets among the
-    arguments; None: references to secrets are still to be resolved. Never raises: whatever the function raises,
-    `SystemExit` included, becomes the outcome.
+    With `keep_called` the outcome has the object that the function returned or raised. `hidden` has the secrets among
+    the arguments; with None, references to secrets are resolved here. Never raises: any exception of the function,
+    even `SystemExit`, becomes the outcome.
     """
     with captured(run) as output:
         activity = Activity(run, clock.now(), output)
@@ -115,7 +115,7 @@ def execute(
 
 
 def resolve(run: HeldRun) -> tuple[HeldRun, list[str]]:
-    """Return `run` with secrets in place of references to them, and the secrets. Raises `UnknownSecret`."""
+    """Return `run` with its references to secrets resolved, and the secrets. Raises `UnknownSecret`."""
     if not (run.args or run.kwargs) or not names_in(run.args, run.kwargs):
         return run, []
     args, kwargs, values = secrets.resolve(run.args, run.kwargs)
@@ -132,9 +132,9 @@ def _call(run: HeldRun, context: RunContext, *, check: bool) -> Any:
 
 
 def _called(run: HeldRun, context: RunContext, check: bool) -> Any:
-    """Call the function. With `check` its own check comes before: it could not be asked while secrets were missing."""
+    """Call the function. With `check`, call its own check before, which had to wait for the values of secrets."""
     if context.traceparent is not None and context.executor == Executor.PROCESS:
-        os.environ["TRACEPARENT"] = context.traceparent  # for what it starts; restored before the next run
+        os.environ["TRACEPARENT"] = context.traceparent  # for programs that it starts; restored before the next run
     function = registry.lookup(run.func)
     if check:
         function.check(run.args, run.kwargs)
@@ -197,7 +197,7 @@ def _traceback(error: BaseException) -> str:
 
 
 def _own_frames(frames: TracebackType | None) -> TracebackType | None:
-    """Return the frames without those of the machinery at their start, before the function's own."""
+    """Return the frames without those of `MACHINERY` before the function's own."""
     while frames is not None and frames.tb_next is not None:
         if not frames.tb_frame.f_code.co_filename.startswith(MACHINERY):
             break

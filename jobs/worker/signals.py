@@ -1,4 +1,4 @@
-"""Signal handlers that belong to this process alone: the children that functions fork do not inherit them.
+"""Signal handlers of this process alone, which the children that functions fork do not inherit.
 
 A forked child (`multiprocessing`, `os.fork`) starts with its parent's handlers. With the scheduler's handler for
 SIGTERM it would go on instead of ending, and `Process.terminate(); join()` in a function would wait for ever.
@@ -17,7 +17,7 @@ Handler = Callable[[int, Any], None]
 """A function that Python calls with the number of a signal and the current frame."""
 
 _handlers: dict[int, tuple[Handler, Any]] = {}
-"""By the number of a signal: this process's own handler, and the one that it replaced."""
+"""This process's own handler and the one that it replaced, by the number of the signal."""
 _mask = threading.local()
 
 
@@ -40,7 +40,7 @@ def handle(number: int, handler: Handler) -> None:
 
 
 def _before_fork() -> None:
-    # Blocked, so that a signal that comes right after the fork waits until the child has the handlers that it keeps.
+    # Blocked, so that a signal right after the fork waits until the child has its final handlers.
     _mask.before = signal.pthread_sigmask(signal.SIG_BLOCK, _handlers)
 
 
@@ -50,7 +50,7 @@ def _after_fork_in_parent() -> None:
 
 def _after_fork_in_child() -> None:
     for number, (handler, replaced) in _handlers.items():
-        if signal.getsignal(number) is handler:  # otherwise the function set another one, for its children as well
+        if signal.getsignal(number) is handler:  # otherwise the function has set another one, for its children as well
             signal.signal(number, replaced)
     _handlers.clear()
     signal.pthread_sigmask(signal.SIG_SETMASK, _mask.before)

@@ -1,4 +1,4 @@
-"""A place for one run at a time, with a worker process that is kept between runs."""
+"""A slot for one run at a time, with a worker process that is kept between runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .parent import Stopped, Worker, WorkerDied
 from .runner import Activity
 
 RUNS_PER_WORKER = 1000
-"""A worker is replaced after so many runs, so that what functions leak does not add up."""
+"""Runs after which a worker is replaced, so that leaks of functions do not add up."""
 
 
 class Slot:
@@ -24,19 +24,19 @@ class Slot:
     """
 
     def __init__(self, start_worker: Callable[[], Worker]) -> None:
-        """Have no process yet; `start_worker` starts one."""
+        """Start without a process; `start_worker` starts one."""
         self._start_worker = start_worker
         self._worker: Worker | None = None
         self._running: Worker | None = None
         self._run_id = 0
         self._stopped: Stopped | None = None
-        # Held while a process is told to stop and while its run is taken off it: it stops that run and no other.
+        # Held while a process is stopped, and while its run is removed, so that no other run is stopped.
         self._lock = threading.Lock()
 
     def get_ready(self, output: Output) -> Exception | None:
-        """Have a process that has loaded Django, and what it writes meanwhile in `output`; return why there is none."""
+        """Wait for a process that has loaded Django, with its output in `output`; return the error if there is none."""
         try:
-            if self._worker is None or not self._worker.alive:  # an earlier run left behind what ended it
+            if self._worker is None or not self._worker.alive:  # an earlier run left a cause of its end behind
                 self.replace()
                 self._worker = self._start_worker()
                 self._worker.get_ready(output)
@@ -45,16 +45,16 @@ class Slot:
         return None
 
     def take(self, run_id: int) -> None:
-        """Have the run `run_id` as the next one: from now on it can be stopped."""
+        """Make `run_id` the next run, which can be stopped from now on."""
         with self._lock:
             self._run_id, self._stopped = run_id, None
 
     def call(self, run: HeldRun, activity: Activity, problem: Exception | None) -> dict[str, Any]:
-        """Have the function of `run`, which it took, called; return how it ended, as fields of an `Outcome`.
+        """Call the function of the run that it took; return its end, as fields of an `Outcome`.
 
         Never raises.
 
-        `problem` is what `get_ready` returned: the run fails of it.
+        `problem` is the error of `get_ready`, with which the run fails.
         """
         ended: dict[str, Any]
         try:
@@ -88,7 +88,7 @@ class Slot:
         return {"status": RunStatus.FAILED, "error": self._worker.how_it_ended()}
 
     def stop(self, run_id: int, status: RunStatus, reason: str, *, at_once: bool = False) -> None:
-        """End the run `run_id` if it is here; `at_once`, without a chance for its function to tidy up."""
+        """End the run `run_id` if it is here. With `at_once` its function cannot tidy up."""
         with self._lock:
             if self._run_id != run_id:
                 return
@@ -105,7 +105,7 @@ class Slot:
                 self._running.end_at_once()
 
     def replace(self) -> None:
-        """End the process: the next run starts another."""
+        """End the process; the next run starts another."""
         if self._worker is not None:
             self._worker.close()
             self._worker = None

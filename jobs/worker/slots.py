@@ -29,19 +29,19 @@ logger = logging.getLogger("cronzimus.worker")
 DRAIN_SECONDS = 30.0
 """Time that running runs have to end once the worker was told to stop."""
 LOOK_SECONDS = 0.1
-"""Time between two looks whether they have ended."""
+"""Time between two checks whether they have ended."""
 
 
 class Slots:
-    """As many runs at once as there are slots. A run has a slot from its message on, so that none waits for one here.
+    """A fixed number of slots. A run has a slot from its message on, so that none waits here.
 
-    A process is started by the thread of its slot: the kernel ends it with that thread, should this process be killed.
+    The thread of a slot starts its process, which the kernel ends with that thread if this process is killed.
     """
 
     def __init__(
         self, name: str, queues: list[str], count: int, start_worker: Callable[[], Worker] | None = None
     ) -> None:
-        """Have `count` slots for runs of `queues`; `name` is the name of this worker for people."""
+        """Prepare `count` slots for runs of `queues`; `name` is the name of this worker for people."""
         clock = DatabaseClock()
         self.ledger = Ledger(
             clock,
@@ -64,9 +64,9 @@ class Slots:
         ]
 
     def start(self, is_told_to_stop: Callable[[], bool]) -> None:
-        """Have all processes load Django, then join the workers.
+        """Start all processes, and take a lease.
 
-        Waits for slow processes and for a database that is away, unless `is_told_to_stop`.
+        Waits until the processes have loaded Django and the database answers, unless `is_told_to_stop`.
         """
         for thread in self._threads:
             thread.start()
@@ -75,14 +75,14 @@ class Slots:
         self.ledger.start(is_told_to_stop)
 
     def offer(self, dispatch: Dispatch) -> bool:
-        """Give a free slot the run of `dispatch`; return whether there was one."""
+        """Give the run of `dispatch` to a free slot; return whether there was one."""
         if not self._free.acquire(blocking=False):
             return False
         self._queue.put(dispatch)
         return True
 
     def stop(self, is_urgent: Callable[[], bool]) -> None:
-        """Let running runs end for `DRAIN_SECONDS`, or until `is_urgent`; end the others as lost, and leave."""
+        """Let running runs end for `DRAIN_SECONDS`, or until `is_urgent`; end the others as lost, and sign off."""
         self.ledger.drain()
         logger.info("draining, for at most %d s", DRAIN_SECONDS, extra={"action": "worker_draining"})
         if self._all_free(DRAIN_SECONDS, is_urgent):
@@ -93,7 +93,7 @@ class Slots:
             self._end("its worker was stopped")
 
     def end_at_once(self) -> None:
-        """End all runs as lost, without a chance for their functions to tidy up, and leave."""
+        """End all runs as lost, without a chance for their functions to tidy up, and sign off."""
         self._stop("its worker was ended at once", at_once=True)
         self._all_free(2.0, lambda: False)
         self._end("its worker was ended at once")
@@ -132,7 +132,7 @@ class Slots:
 
     def _work(self) -> None:
         slot = Slot(self._start_worker)
-        slot.get_ready(Output())  # its first run need not wait for that; where it fails, that run says why
+        slot.get_ready(Output())  # its first run need not wait for that; if it fails, that run has the error
         with self._lock:
             self._cold -= 1
             if not self._cold:

@@ -14,10 +14,10 @@ from ..scheduler.store.held import HeldRun
 
 @cache
 def tracer() -> Any:
-    """Return what makes spans; None where nobody has set OpenTelemetry up before the first run.
+    """Return the tracer; None if nobody has set OpenTelemetry up before the first run.
 
-    It is set up by `opentelemetry-instrument`, or by the project's own code. Nothing is imported here for it, so that
-    processes without it pay nothing.
+    `opentelemetry-instrument` or the project's own code sets it up. Nothing is imported for it here, so that processes
+    without it pay nothing.
     """
     api: Any = sys.modules.get("opentelemetry.trace")
     if api is None or isinstance(api.get_tracer_provider(), api.ProxyTracerProvider):
@@ -27,9 +27,9 @@ def tracer() -> Any:
 
 @contextmanager
 def span_of(run: HeldRun, context: RunContext) -> Iterator[None]:
-    """Within this context a span of `run` is current: a child of the request's that asked for it, if one did.
+    """Make a span of `run` current within the context, below the span of the request that asked for it, if any.
 
-    `context.traceparent` is the span's from now on. The type of what is raised is on the span.
+    `context.traceparent` is the span's from now on. The span gets the type of an exception.
     """
     from opentelemetry.trace import SpanKind, Status, StatusCode
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -51,7 +51,7 @@ def span_of(run: HeldRun, context: RunContext) -> Iterator[None]:
         try:
             yield
         except BaseException as error:  # SystemExit fails a run as well
-            # Its message may hold secrets, which are masked in the record of the run alone.
+            # Not its message, which may hold secrets: only the run's own record is masked.
             span.add_event("exception", {"exception.type": type(error).__qualname__})
             span.set_status(Status(StatusCode.ERROR, type(error).__qualname__))
             raise
