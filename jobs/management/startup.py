@@ -133,7 +133,7 @@ def warn_of_connections(threads: int, processes: int) -> None:
 
 
 def warn_of_later_migrations() -> None:
-    """Say so if the database has been migrated by a later version than this one."""
+    """Warn if a later version has migrated the database."""
     if later := sorted(_applied() - _known()):
         logger.warning(
             "the database is that of a later version, which has made %s: install that version here",
