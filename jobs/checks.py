@@ -37,7 +37,7 @@ OWN_CACHES = (".LocMemCache", ".DummyCache")
 """The caches that each process has for itself, by the ends of their names."""
 NEEDED_FOR_WORKERS = {"celery": "5.7", "kombu": "5.7"}
 """The oldest versions that can send runs to workers: with kombu 5.6 a worker starts only 1 to 13 runs a second."""
-A_TEMPLATE, A_STATIC_FILE = "admin/cronzimus/change_list.html", "cronzimus/admin.css"
+A_TEMPLATE, A_STATIC_FILE = "cronzimus/table.html", "cronzimus/pages.css"
 """A template and a static file of the admin's pages: if these are found, so are the others."""
 
 

@@ -38,6 +38,7 @@ class FakeClock:
         self._now = now
         self._monotonic = 1000.0
         self.synchronised = 0
+        self.skew = 0.0
         self.jumped_at = float("-inf")
 
     def now(self) -> datetime:

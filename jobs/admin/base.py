@@ -18,14 +18,13 @@ from django.utils.text import capfirst
 
 from ..core.audit import Door, acting, origin_of
 from .pages import page_context
-from .request_time import attach_now
 
 NUL = "\0"
 """The character that no text in PostgreSQL may hold."""
 
 
 class BaseChangeList(ChangeList):
-    """A list whose rows know the instant of the request and the site: a ModelAdmin itself keeps no state.
+    """A list whose rows know the site: a ModelAdmin itself keeps no state.
 
     `own_params` are parameters of the address that are no filters.
     """
@@ -53,12 +52,11 @@ class BaseChangeList(ChangeList):
 
     def prepare(self, row: Model, request: HttpRequest) -> None:
         """Keep on `row` what the columns need beside it."""
-        attach_now(row, request)
         attach_site(row, self.model_admin.admin_site)
 
 
 class BaseAdmin(admin.ModelAdmin):
-    """Django's ModelAdmin, whose rows know the instant of the request and their site."""
+    """Django's ModelAdmin, whose rows know their site."""
 
     show_full_result_count = False
     delete_confirmation_template = "cronzimus/delete.html"
@@ -81,7 +79,6 @@ class BaseAdmin(admin.ModelAdmin):
             return None
         row: Model | None = super().get_object(request, object_id, from_field)
         if row is not None:
-            attach_now(row, request)
             attach_site(row, self.admin_site)
         return row
 

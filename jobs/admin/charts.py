@@ -110,6 +110,16 @@ def elapsed_bar(share: float, *, late: bool) -> SafeString:
     )  # fmt: skip
 
 
+def load_bar(busy: int, slots: int) -> SafeString:
+    """Return how many of `slots` are busy, as a share of one bar."""
+    width = round(min(busy / slots, 1.0) * 100) if slots > 0 else 0
+    return format_html(
+        '<svg class="chart" height="8" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">'
+        '<path class="f-none" d="M0 2h100v4H0z"/><path class="{}" d="M0 2h{}v4H0z"/></svg>',
+        "f-late" if width == 100 else BUSY, width,
+    )  # fmt: skip
+
+
 def share_bar(parts: Sequence[tuple[int, str]]) -> SafeString:
     """Return numbers side by side, each with its fill, as shares of one bar."""
     whole = sum(number for number, _ in parts) or 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from django.utils.html import format_html
@@ -12,7 +12,7 @@ from ..core.runs import JobState, RunStatus
 from ..core.triggers import local_words
 from .times import NOTHING, duration, relative
 
-__all__ = ["NOTHING", "ago", "badge", "block", "duration", "first_line", "icon", "instant", "job_badge", "local",
+__all__ = ["NOTHING", "badge", "duration", "first_line", "icon", "job_badge", "local",
            "relative", "run_badge"]  # fmt: skip
 
 # By status: the word, and the icon's name in cronzimus/icons.html. The colour is the style sheet's, by the class.
@@ -75,28 +75,6 @@ def failing_badge(*, pill: bool = False) -> SafeString:
     return badge("job-failing", "failing", "warning", pill=pill)
 
 
-def instant(at: datetime | None, now: datetime, zone: ZoneInfo) -> SafeString | str:
-    """Return `at` as people read it: the local time of `zone`, how far from `now`, and the UTC in its title."""
-    if at is None:
-        return NOTHING
-    utc = at.astimezone(UTC)
-    return format_html(
-        '<time datetime="{}" title="{} UTC">{}</time> <span class="relative">{}</span>',
-        utc.isoformat(timespec="seconds"), f"{utc:%Y-%m-%d %H:%M:%S}", local(at, zone), relative(at, now),
-    )  # fmt: skip
-
-
-def ago(at: datetime | None, now: datetime) -> SafeString | str:
-    """Return how far `at` is from `now`; the exact UTC in its title."""
-    if at is None:
-        return NOTHING
-    utc = at.astimezone(UTC)
-    return format_html(
-        '<time datetime="{}" title="{} UTC">{}</time>',
-        utc.isoformat(timespec="seconds"), f"{utc:%Y-%m-%d %H:%M:%S}", relative(at, now),
-    )  # fmt: skip
-
-
 def local(at: datetime, zone: ZoneInfo) -> str:
     """Return an instant as the clocks of `zone` show it, with the zone's abbreviation."""
     return local_words(at.replace(microsecond=0), zone)
@@ -106,10 +84,3 @@ def first_line(text: str, longest: int = 120) -> str:
     """Return the first line of a text, cut to `longest` characters."""
     line = text.strip().partition("\n")[0]
     return line if len(line) <= longest else line[: longest - 1] + "…"
-
-
-def block(text: str, label: str) -> SafeString | str:
-    """Return a long text, escaped, in a box that scrolls; the keyboard reaches it. `label` is its accessible name."""
-    if not text:
-        return NOTHING
-    return format_html('<pre class="block" tabindex="0" role="region" aria-label="{}">{}</pre>', label, text)

@@ -13,7 +13,6 @@ from django.http import HttpRequest
 class BarFilter(admin.SimpleListFilter):
     """A filter that opens from the bar above a list, or is one of its tabs."""
 
-    template = "cronzimus/filter.html"
     is_tab: ClassVar[bool] = False
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.db.models import Model
 from django.http import HttpRequest
 
 from ..core.clock import Clock, SystemClock
@@ -19,14 +18,3 @@ def request_now(request: HttpRequest) -> datetime:
     if "cronzimus_now" not in kept:
         kept["cronzimus_now"] = clock.now()
     return kept["cronzimus_now"]
-
-
-def attach_now(row: Model, request: HttpRequest) -> None:
-    """Keep the instant of `request` on `row`: Django hands a column nothing but the row."""
-    vars(row)["cronzimus_now"] = request_now(request)
-
-
-def row_now(row: Model) -> datetime:
-    """Return the instant that `attach_now` kept on `row`."""
-    now: datetime = vars(row)["cronzimus_now"]
-    return now

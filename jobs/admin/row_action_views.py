@@ -13,34 +13,16 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.utils.safestring import SafeString
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from .base import BaseAdmin, BaseChangeList, model_url, row_site
+from .base import BaseAdmin, model_url, row_site
 from .bulk import confirm
 from .row_actions import RowAction, perform
 
 View = Callable[..., HttpResponseBase]
-
-BUTTON = (
-    '<button class="row-button" type="submit" form="row-action" formaction="{}">{}'
-    '<span class="visually-hidden">: {}</span></button>'
-)
-"""The button of an action in a row of a list."""
-
-
-class RowActionChangeList(BaseChangeList):
-    """A list whose rows know which actions the user may take."""
-
-    def get_results(self, request: HttpRequest) -> None:
-        """Fetch the rows of the page, and hand them the actions."""
-        super().get_results(request)
-        allowed = self.model_admin.allowed(request)  # type: ignore[attr-defined]
-        for row in self.result_list:
-            vars(row)["allowed"] = allowed
 
 
 class RowActionAdmin(BaseAdmin):
@@ -66,15 +48,6 @@ class RowActionAdmin(BaseAdmin):
         """Raise `PermissionDenied` unless the user has all of `permissions`."""
         if not self.may(request, *permissions):
             raise PermissionDenied
-
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[RowActionChangeList]:
-        """Return our own kind of list."""
-        return RowActionChangeList
-
-    def get_list_display(self, request: HttpRequest) -> list[Any]:
-        """Leave the column of buttons out if the user may press none."""
-        shown = list(self.list_display)
-        return shown if self.allowed(request) else [column for column in shown if column is not buttons]
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """Return the bulk actions that the user may take."""
@@ -123,30 +96,12 @@ class RowActionAdmin(BaseAdmin):
         actions = [(name, self.row_actions[name]) for name in names]
         return [(row_url(row, name), a.label) for name, a in actions if self.may(request, *a.permissions)]
 
-    def button_names(self, row: Any) -> tuple[Iterable[str], str]:
-        """Return the names of the actions that make sense for a row of the list, and the title of the row."""
-        raise NotImplementedError
-
 
 def next_url(request: HttpRequest) -> str:
     """Return the address on this host that the form names as `next`, or ""."""
     url = request.POST.get("next", "")
     safe = url_has_allowed_host_and_scheme(url, allowed_hosts={request.get_host()}, require_https=request.is_secure())
     return url if safe else ""
-
-
-@admin.display(description="Actions")
-def buttons(row: Model) -> SafeString:
-    """Return the buttons of a row of a list.
-
-    They belong to a form beside the list: HTML has no form within the list's own.
-    """
-    admin_of_row = row_site(row)._registry[type(row)]
-    assert isinstance(admin_of_row, RowActionAdmin)  # noqa: S101
-    names, title = admin_of_row.button_names(row)
-    shown = [name for name in names if name in vars(row)["allowed"]]
-    labels = ((row_url(row, name), admin_of_row.row_actions[name].label, title) for name in shown)
-    return format_html_join("", BUTTON, labels)
 
 
 def row_url(row: Model, name: str) -> str:

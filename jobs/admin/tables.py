@@ -127,10 +127,6 @@ class TableAdmin(RowActionAdmin):
         """Return the names of the actions that make sense for a row."""
         return self.row_actions
 
-    def button_names(self, row: Any) -> tuple[Iterable[str], str]:
-        """Return the names of the actions that make sense for a row, and its title."""
-        return self.offered(row), self.row_title(row)
-
     def exports(self, request: HttpRequest) -> list[tuple[str, str]]:
         """Return the kinds of files that the list can be had as, each with its address."""
         return []

@@ -49,6 +49,8 @@ class Action(StrEnum):
     BACKFILL_CANCELLED = "backfill_cancelled"
     ALL_PAUSED = "all_paused"
     ALL_RESUMED = "all_resumed"
+    SCHEDULER_DRAINED = "scheduler_drained"
+    SCHEDULER_RESUMED = "scheduler_resumed"
     INCIDENT_ACKNOWLEDGED = "incident_acknowledged"
     RULE_ADDED = "rule_added"
     RULE_UPDATED = "rule_updated"

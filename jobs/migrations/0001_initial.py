@@ -342,6 +342,9 @@ class Migration(migrations.Migration):
                 ('stopped_at', models.DateTimeField(blank=True, null=True)),
                 ('queued_runs', models.PositiveIntegerField(default=0)),
                 ('running_runs', models.PositiveIntegerField(default=0)),
+                ('drained_at', models.DateTimeField(blank=True, null=True)),
+                ('drained_by', models.CharField(blank=True, default='', max_length=254)),
+                ('clock_skew', models.FloatField(default=0)),
             ],
             options={
                 'ordering': ('-started_at',),

@@ -9,6 +9,7 @@ from django.db import connection, models
 from django.db.models import F, Q
 
 from ..core.zone_data import used_data
+from .fields import ActorField
 
 CHANNEL = "cronzimus"
 """The channel of PostgreSQL's NOTIFY."""
@@ -49,7 +50,11 @@ class SchedulerQuerySet(LeaseQuerySet):
 
 
 class Scheduler(models.Model):
-    """One `runscheduler` process. Its hold on its runs counts until `lease_until`, which each heartbeat moves on."""
+    """One `runscheduler` process. Its hold on its runs counts until `lease_until`, which each heartbeat moves on.
+
+    Since `drained_at` it claims nothing: a person told it so. `clock_skew` is the seconds by which its machine's
+    clock is ahead of the database's.
+    """
 
     id = models.CharField(primary_key=True, max_length=150)
     hostname = models.CharField(max_length=100)
@@ -64,6 +69,9 @@ class Scheduler(models.Model):
     stopped_at = models.DateTimeField(null=True, blank=True)
     queued_runs = models.PositiveIntegerField(default=0)
     running_runs = models.PositiveIntegerField(default=0)
+    drained_at = models.DateTimeField(null=True, blank=True)
+    drained_by = ActorField()
+    clock_skew = models.FloatField(default=0)
 
     objects = SchedulerQuerySet.as_manager()
 

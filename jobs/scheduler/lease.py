@@ -36,6 +36,8 @@ class Lease:
     def __init__(self, clock: Clock, threads: int, processes: int) -> None:
         """Prepare the lease of a scheduler with so many threads and processes; `acquire` takes it."""
         self.scheduler_id = ""
+        self.drained = False
+        """Whether a person told this scheduler to claim nothing, as of the last heartbeat."""
         self._clock = clock
         self._threads = threads
         self._processes = processes
@@ -69,20 +71,31 @@ class Lease:
             id=self.scheduler_id, hostname=hostname[:100], pid=os.getpid(), version=__version__,
             zone_data=used_data().version,
             threads=self._threads, processes=self._processes, started_at=now, heartbeat_at=now,
-            lease_until=now + timedelta(seconds=LEASE_SECONDS),
+            lease_until=now + timedelta(seconds=LEASE_SECONDS), drained_at=now if self.drained else None,
         )  # fmt: skip
         self._extend(beat)
 
-    def renew(self, *, queued: int, running: int) -> bool:
-        """Write a heartbeat with the numbers of queued and running runs; return whether the lease is still its own.
+    def renew(self, *, queued: int, running: int, skew: float = 0.0) -> bool:
+        """Write a heartbeat; return whether the lease is still its own.
 
         False means that another scheduler ended the lease and marked the runs as lost: `acquire` a new one.
+
+        Args:
+            queued: the number of queued runs.
+            running: the number of running runs.
+            skew: the seconds by which the machine's clock is ahead of the database's.
         """
         beat, now = self._clock.monotonic(), self._clock.now()
-        kept = Scheduler.objects.filter(pk=self.scheduler_id, stopped_at__isnull=True).update(
-            heartbeat_at=now, lease_until=now + timedelta(seconds=LEASE_SECONDS),
-            queued_runs=queued, running_runs=running,
-        )  # fmt: skip
+        row = Scheduler.objects.filter(pk=self.scheduler_id, stopped_at__isnull=True)
+        values = {
+            "heartbeat_at": now, "lease_until": now + timedelta(seconds=LEASE_SECONDS),
+            "queued_runs": queued, "running_runs": running, "clock_skew": skew,
+        }  # fmt: skip
+        # Nearly always as before: then the write is the only statement.
+        kept = row.filter(drained_at__isnull=not self.drained).update(**values)
+        if not kept and (kept := row.update(**values)):
+            self.drained = not self.drained
+            logger.info("drained" if self.drained else "claiming again", extra={"action": "scheduler_drained"})
         if kept:
             self._extend(beat)
         return bool(kept)

@@ -192,12 +192,15 @@ class Tick:
         self._clock.synchronise()
         if not self.lease.held:  # the cause of the late heartbeat may have delayed the others', too
             self._late_at = monotonic
-        if not self.lease.renew(queued=self.executors.queued, running=self.recorder.running):
+        was_drained, queued, running = self.lease.drained, self.executors.queued, self.recorder.running
+        if not self.lease.renew(queued=queued, running=running, skew=self._clock.skew):
             logger.error("others ended the lease of %s", self.lease.scheduler_id, extra={"action": "lease_lost"})
             # Runs that it claimed too late for the others to see can still be given back.
             self.take_back()
             self.releases.give_back(self.lease.scheduler_id, self._clock.now())
             self.lease.acquire()
+        elif self.lease.drained and not was_drained:
+            self.take_back()
         self._give_back_orphans()
         now = self._clock.now()
         if monotonic - max(self._clock.jumped_at, self._late_at) > LEASE_SECONDS:
@@ -210,7 +213,7 @@ class Tick:
 
     def _capacity(self, pending: PendingWork, monotonic: float, now: datetime) -> dict[str, int]:
         """Return the number of runs that each lane may be given; empty if nothing may be claimed."""
-        if pending.paused or not self.lease.held or not self._may_claim():
+        if pending.paused or not self.lease.held or self.lease.drained or not self._may_claim():
             return {}
         has_work = pending.is_due(now) or pending.is_waiting(now)
         return self.executors.capacity(monotonic, pending.others, has_work=has_work)

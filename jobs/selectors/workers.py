@@ -10,9 +10,14 @@ from ..models import Job, Worker
 from ..models.job import DEFAULT_QUEUE
 
 
+def has_broker() -> bool:
+    """Tell whether runs may be sent to workers."""
+    return bool(conf.CELERY_BROKER_URL)
+
+
 def running_workers() -> list[Worker]:
     """Return the workers that have not signed off: they are alive, or died."""
-    return list(Worker.objects.filter(stopped_at__isnull=True)) if conf.CELERY_BROKER_URL else []
+    return list(Worker.objects.filter(stopped_at__isnull=True)) if has_broker() else []
 
 
 def known_queues(workers: list[Worker]) -> list[str]:
@@ -23,7 +28,7 @@ def known_queues(workers: list[Worker]) -> list[str]:
 
 def unserved_queues(workers: list[Worker], now: datetime) -> list[str]:
     """Return the queues of jobs to come that none of `workers` serves at `now`: these jobs stay due."""
-    if not conf.CELERY_BROKER_URL:
+    if not has_broker():
         return []
     alive = [worker for worker in workers if worker.is_alive(now)]
     return sorted(_wanted_queues() - {str(queue) for worker in alive for queue in worker.queues})

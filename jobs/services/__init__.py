@@ -2,7 +2,7 @@
 
 from .alerts import acknowledge_incident, record_channel, record_rule, save_mail_rule, send_again, send_test
 from .backfills import cancel_backfill, plan_backfill, start_backfill
-from .control import pause_all, resume_all
+from .control import drain_scheduler, pause_all, resume_all, resume_scheduler
 from .declared import sync_declared_jobs
 from .jobs import (
     add_job,
@@ -25,6 +25,7 @@ __all__ = [
     "cancel_backfill",
     "cancel_run",
     "create_token",
+    "drain_scheduler",
     "duplicate_job",
     "find_token",
     "follow_time_zones",
@@ -38,6 +39,7 @@ __all__ = [
     "remove_job",
     "resume_all",
     "resume_job",
+    "resume_scheduler",
     "resume_with",
     "retry_run",
     "revert_job",

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
 from ..core.audit import Action
-from ..core.exceptions import InvalidArguments, InvalidFunction, InvalidTrigger
+from ..core.exceptions import InvalidArguments, InvalidFunction, InvalidRequest, InvalidTrigger
 from ..core.planning import MICROSECOND
 from ..core.runs import Missed
 from ..definitions.skipped import save_skipped, skip_due
-from ..models import Control, Job, announce
+from ..models import Control, Job, Scheduler, announce
 from .audit import record
 from .missed import run_missed
 from .schedule import next_after
@@ -43,6 +44,34 @@ def resume_all(*, now: datetime, actor: str = "", missed: Missed | None = None) 
             for job in Job.objects.due(now).select_for_update().order_by("id"):
                 _catch_up(job, missed, now, actor)
     return control
+
+
+def drain_scheduler(scheduler_id: str, *, now: datetime, actor: str = "") -> Scheduler:
+    """Have one scheduler claim nothing more, within its next heartbeat, and return its row. Its active runs go on.
+
+    Other schedulers take what it has not started. Raises `InvalidRequest` if it has stopped, or never was.
+    """
+    return _drain(scheduler_id, Action.SCHEDULER_DRAINED, now=now, actor=actor, drained_at=now, drained_by=actor)
+
+
+def resume_scheduler(scheduler_id: str, *, now: datetime, actor: str = "") -> Scheduler:
+    """Let a drained scheduler claim again, and return its row. Raises as `drain_scheduler` does."""
+    return _drain(scheduler_id, Action.SCHEDULER_RESUMED, now=now, actor=actor, drained_at=None, drained_by="")
+
+
+def _drain(scheduler_id: str, action: Action, *, now: datetime, actor: str, **fields: Any) -> Scheduler:
+    with transaction.atomic():
+        running = Scheduler.objects.select_for_update().filter(pk=scheduler_id, stopped_at__isnull=True)
+        scheduler: Scheduler | None = running.first()
+        if scheduler is None:
+            raise InvalidRequest(f"no scheduler {scheduler_id!r} is running")
+        if (scheduler.drained_at is None) != (fields["drained_at"] is None):
+            running.update(**fields)
+            record(action, now=now, object_id=scheduler_id, actor=actor)
+            announce()
+            logger.warning("%s: %s by %s", action.words, scheduler_id, actor or "?", extra={"action": action.value})
+    scheduler.refresh_from_db()
+    return scheduler
 
 
 def _catch_up(job: Job, missed: Missed, now: datetime, actor: str) -> None:

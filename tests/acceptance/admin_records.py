@@ -6,7 +6,7 @@ from datetime import datetime, time, timedelta
 from typing import Any
 
 from jobs.core.alerts import Reason
-from jobs.models import AlertRule, AuditEvent, Channel, Delivery, Incident, Run, Token
+from jobs.models import AlertRule, AuditEvent, Channel, Delivery, Incident, Run, Scheduler, Token, Worker
 from tests.acceptance.admin_data import NOW
 
 
@@ -17,9 +17,29 @@ def ago(**units: float) -> datetime:
 
 def fill_records(user: Any) -> None:
     """Write the alerts of the team, the tokens of `user`, and what people did."""
+    _processes()
     _alerts()
     _tokens(user)
     _audit()
+
+
+def _processes() -> None:
+    Scheduler.objects.filter(hostname="web-2").update(clock_skew=0.012)
+    Scheduler.objects.create(
+        id="web-3:902", hostname="web-3", pid=902, version="0.2.0", threads=12, processes=4, zone_data="2026a",
+        started_at=ago(hours=5), heartbeat_at=ago(seconds=4), lease_until=NOW + timedelta(seconds=11),
+        drained_at=ago(minutes=12), drained_by="ben", clock_skew=-1.4,
+    )  # fmt: skip
+    Scheduler.objects.create(
+        id="web-1:88", hostname="web-1", pid=88, version="0.1.9", threads=12, started_at=ago(days=9),
+        heartbeat_at=ago(days=3), lease_until=ago(days=3), stopped_at=ago(days=3),
+    )  # fmt: skip
+    for name, queues, running, beat in (("reports", ["reports", "mail"], 3, 1), ("gpu", ["gpu"], 0, 90)):
+        Worker.objects.create(
+            id=f"{name}-1", name=f"{name}@worker-1", hostname="worker-1", pid=31, version="0.2.0", queues=queues,
+            slots=4, running_runs=running, started_at=ago(hours=30), heartbeat_at=ago(seconds=beat),
+            lease_until=NOW + timedelta(seconds=15 - beat),
+        )  # fmt: skip
 
 
 def _alerts() -> None:

@@ -54,6 +54,8 @@ def pages() -> dict[str, str]:
         "run-live": f"/admin/cronzimus/run/{_newest('rollup-metrics')}/change/",
         "run-skipped": f"/admin/cronzimus/run/{_newest('reindex-search')}/change/",
         "run-succeeded": f"/admin/cronzimus/run/{_newest('warm-cache')}/change/",
+        "schedulers": "/admin/cronzimus/scheduler/",
+        "scheduler": "/admin/cronzimus/scheduler/web-3:902/change/",
         "incidents": "/admin/cronzimus/incident/",
         "incident": f"/admin/cronzimus/incident/{_first(Incident)}/change/",
         "rules": "/admin/cronzimus/alertrule/",
@@ -83,8 +85,9 @@ def _newest(job_id: str) -> int:
 
 
 @pytest.fixture
-def filled(monkeypatch: pytest.MonkeyPatch) -> None:
+def filled(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
     """The day of a team, and a clock that stands still."""
+    settings.CRONZIMUS = settings.CRONZIMUS | {"CELERY_BROKER_URL": "redis://127.0.0.1:6379/0"}
     monkeypatch.setattr(request_time, "clock", FakeClock(admin_data.NOW))
     admin_data.register_functions()
     admin_data.fill()

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from jobs import services
-from jobs.models import Control, Run
+from jobs.core.exceptions import InvalidRequest
+from jobs.models import AuditEvent, Control, Run, Scheduler
 from jobs.scheduler.executors import local_executors
 from jobs.scheduler.scheduler import Scheduler as Loop
-from tests.fakes import NOW, FakeClock, RunningClock, after, make_job, make_run
+from tests.fakes import NOW, FakeClock, RunningClock, after, make_job, make_run, make_scheduler
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -99,3 +100,26 @@ def test_run_once_leaves_what_is_due_where_all_is_paused() -> None:
     pause()
     Loop(local_executors(1, 1), RunningClock()).run_once()  # type: ignore[arg-type]
     assert Run.objects.get().status == "queued"
+
+
+# --- one scheduler ---------------------------------------------------------------------------------------------------
+
+
+def test_a_scheduler_is_drained_and_let_claim_again_on_record() -> None:
+    make_scheduler("s1")
+    make_scheduler("s2")
+    services.drain_scheduler("s1", now=after(1), actor="ana")
+    drained = services.drain_scheduler("s1", now=after(2), actor="ben")
+    assert (drained.drained_at, drained.drained_by) == (after(1), "ana")
+    assert Scheduler.objects.get(pk="s2").drained_at is None
+    resumed = services.resume_scheduler("s1", now=after(3), actor="ben")
+    assert (resumed.drained_at, resumed.drained_by) == (None, "")
+    found = [(event.action, event.object_id, event.actor) for event in AuditEvent.objects.order_by("id")]
+    assert found == [("scheduler_drained", "s1", "ana"), ("scheduler_resumed", "s1", "ben")]
+
+
+def test_a_scheduler_that_has_stopped_is_not_drained() -> None:
+    make_scheduler("s1", stopped_at=NOW)
+    for name in ("s1", "s2"):
+        with pytest.raises(InvalidRequest, match="is running"):
+            services.drain_scheduler(name, now=NOW)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
+from typing import Any
 
 import pytest
 from django.db import OperationalError
 
-from jobs import __version__
+from jobs import __version__, services
 from jobs.models import Scheduler
 from jobs.scheduler.lease import HEARTBEAT_SECONDS, LEASE_SECONDS, Lease
 from tests.fakes import NOW, FakeClock, after
@@ -115,6 +116,32 @@ def test_after_others_ended_it_a_new_lease_can_be_acquired(lease: Lease, clock: 
     lease.acquire()
     assert lease.held
     assert list(Scheduler.objects.alive(clock.now())) == [row(lease)]
+
+
+def test_a_heartbeat_says_how_far_the_clock_is_off(lease: Lease) -> None:
+    lease.renew(queued=0, running=0, skew=-2.5)
+    assert row(lease).clock_skew == -2.5
+
+
+def test_a_heartbeat_finds_out_that_it_is_drained_and_that_it_is_not_any_more(lease: Lease, statements: Any) -> None:
+    found = []
+    for drain in (services.drain_scheduler, services.resume_scheduler):
+        drain(lease.scheduler_id, now=NOW, actor="ana")
+        assert lease.renew(queued=0, running=0)
+        found.append(lease.drained)
+        with statements() as made:
+            assert lease.renew(queued=0, running=0)
+        assert len(made) == 1
+    assert found == [True, False]
+
+
+def test_a_drained_scheduler_that_needs_a_new_lease_stays_drained(lease: Lease) -> None:
+    services.drain_scheduler(lease.scheduler_id, now=NOW)
+    lease.renew(queued=0, running=0)
+    lease.acquire()
+    assert row(lease).drained_at == NOW
+    assert lease.renew(queued=0, running=0)
+    assert lease.drained
 
 
 def test_releasing_notes_the_stop(lease: Lease, clock: FakeClock) -> None:

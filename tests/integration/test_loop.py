@@ -11,6 +11,7 @@ from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, EVENT_JOB_MA
 from apscheduler.schedulers import SchedulerNotRunningError
 from django.db import OperationalError, connections
 
+from jobs import services
 from jobs.core.runs import RunStatus
 from jobs.models import Job, Run, Scheduler
 from jobs.scheduler.events import Events
@@ -152,6 +153,26 @@ def test_a_draining_scheduler_claims_nothing(make_loop: MakeLoop) -> None:
     loop.drain()
     loop.tick.run()
     assert statuses() == []
+
+
+def test_a_drained_scheduler_claims_nothing_gives_back_what_waits_and_ends_what_runs(
+    make_loop: MakeLoop, clock: FakeClock
+) -> None:
+    make_job(max_instances=3)
+    loop = make_loop()
+    loop.tick.run()
+    run = Run.objects.get()
+    assert run.scheduler_id == loop.tick.lease.scheduler_id
+    services.drain_scheduler(run.scheduler_id, now=clock.now(), actor="ana")
+    clock.advance(HEARTBEAT_SECONDS * 2)
+    loop.tick.run()
+    loop.tick.run()
+    run.refresh_from_db()
+    assert (statuses(), run.scheduler_id) == (["queued"], None)
+    services.resume_scheduler(loop.tick.lease.scheduler_id, now=clock.now())
+    clock.advance(HEARTBEAT_SECONDS)
+    loop.tick.run()
+    assert set(Run.objects.values_list("scheduler_id", flat=True)) == {loop.tick.lease.scheduler_id}
 
 
 # --- the lease -------------------------------------------------------------------------------------------------------

@@ -14,7 +14,6 @@ from ...core.runs import Missed
 from ...models import Backfill, Job
 from ...selectors import states
 from .. import display
-from ..request_time import row_now
 from ..row_actions import Call, RowAction, change_link
 from . import effects
 
@@ -50,11 +49,6 @@ def next_run(job: Job, now: datetime) -> str:
 def pause_end(job: Job, now: datetime) -> datetime | None:
     """Return when the pause of a job ends by itself. None: it is not paused, or until somebody resumes it."""
     return job.paused_until if not job.paused and job.is_paused(now) else None
-
-
-def offered(job: Job) -> tuple[str, ...]:
-    """Return the names of the actions that make sense for a job in a row of the list."""
-    return ("run", "resume" if job.is_paused(row_now(job)) else "pause", "duplicate")
 
 
 def _run(job_id: Any, call: Call) -> SafeString:

@@ -25,12 +25,13 @@ from ...selectors.warnings import secret_warnings
 from .. import export
 from ..lists import list_page
 from ..overview.views import overview
+from ..pages import page
 from ..pausing import PauseUntilForm
 from ..request_time import request_now
 from ..row_action_views import RowActionAdmin, bulk_actions, next_url, row_url
 from ..row_actions import perform
 from ..status import request_status
-from .actions import BULK_ACTIONS, JOB_ACTIONS, next_run, offered, pause_end
+from .actions import BULK_ACTIONS, JOB_ACTIONS, next_run, pause_end
 from .filters import JOB_FILTERS
 from .form import JobForm
 from .form_page import arguments_context, form_context
@@ -64,10 +65,6 @@ class JobAdmin(RowActionAdmin):
     def logged_row(self, key: Any) -> Job:
         """Return a job with this id, whose log names an action."""
         return Job(pk=key)
-
-    def button_names(self, row: Job) -> tuple[tuple[str, ...], str]:
-        """Return the names of the actions for a row of the list."""
-        return offered(row), row.pk
 
     def has_run_permission(self, request: HttpRequest) -> bool:
         """Say whether the user may run jobs."""
@@ -307,15 +304,13 @@ class JobAdmin(RowActionAdmin):
         if job is None:
             raise Http404
         form = PauseUntilForm(request.POST, zone=states.zone_of(job))
-        page = self.page_url("change", job.pk)
+        back = self.page_url("change", job.pk)
         if form.is_valid() and self._pause(request, job, form):
-            return HttpResponseRedirect(page)
-        context = {
-            **self.admin_site.each_context(request),
-            "title": f"Pause {job.pk}", "opts": self.opts, "form": form, "action": row_url(job, "pause_until"),
-            "button": "Pause", "back": page, "back_to": job.pk,
-        }  # fmt: skip
-        return TemplateResponse(request, "cronzimus/form_page.html", context)
+            return HttpResponseRedirect(back)
+        return page(
+            self.admin_site, request, "cronzimus/form_page.html", title=f"Pause {job.pk}", live_url="", opts=self.opts,
+            form=form, action=row_url(job, "pause_until"), button="Pause", back=back,
+        )  # fmt: skip
 
     def _pause(self, request: HttpRequest, job: Job, form: PauseUntilForm) -> bool:
         now = request_now(request)

@@ -15,10 +15,9 @@ from ...models import Job
 from ...selectors import counts, states
 from ...selectors.descriptions import DEFINITION, descriptions, words_of
 from .. import charts, export, lists
-from ..base import model_url
+from ..base import BaseChangeList, model_url
 from ..lists import Link
 from ..request_time import request_now
-from ..row_action_views import RowActionChangeList
 from ..status import request_status
 from ..times import Times
 from .filters import ORDERS
@@ -46,7 +45,7 @@ GUESSED_FROM = 2000
 """Ids among which a near miss of a search is looked for."""
 
 
-class JobChangeList(RowActionChangeList):
+class JobChangeList(BaseChangeList):
     """The list of jobs. One query reads the rows of a page and how many there are in all."""
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Job]:

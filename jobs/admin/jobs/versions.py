@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from django.conf import settings
 from django.contrib import messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
@@ -26,6 +24,7 @@ from ..base import NUL
 from ..pages import page
 from ..request_time import request_now
 from ..row_action_views import RowActionAdmin
+from ..times import Times
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +85,12 @@ def revert(admin: RowActionAdmin, request: HttpRequest, object_id: str) -> HttpR
 
 
 def _rows(found: list[JobVersion], job: Job | None, request: HttpRequest, hides: bool) -> Iterable[Row]:
-    now, zone = request_now(request), ZoneInfo(settings.TIME_ZONE)
+    times = Times.of(request)
     before: list[Any] = [*(version.definition for version in found[1:]), None]
     for version, older in zip(found, before, strict=True):
         what = Action(version.action).words if version.action in list(Action) else version.action
         yield Row(
-            version=version, at=display.instant(version.at, now, zone),
+            version=version, at=times.at(version.at),
             what=f"{what} to version {version.reverted_to}" if version.reverted_to else what,
             changes=display.NOTHING if older is None else _shown(older, version.definition, hides),
             current=job is not None and job.version == version.number,

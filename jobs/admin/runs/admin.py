@@ -20,7 +20,7 @@ from ..base import ReadOnlyAdmin
 from ..lists import list_page
 from ..row_action_views import RowActionAdmin, bulk_actions
 from ..timeline.views import timeline_page
-from .actions import RUN_ACTIONS, offered
+from .actions import RUN_ACTIONS
 from .failures import export_failures, failures_page, retry_failures
 from .filters import RUN_FILTERS
 from .listing import RunChangeList, export_runs, run_list_context, search_runs
@@ -63,10 +63,6 @@ class RunAdmin(ReadOnlyAdmin, RowActionAdmin):
     def logged_row(self, key: Any) -> Run | None:
         """Return the run whose log names an action."""
         return Run.objects.only("job_id", "scheduled_time").filter(pk=key).first()
-
-    def button_names(self, row: Run) -> tuple[tuple[str, ...], str]:
-        """Return the names of the actions for a row of the list."""
-        return offered(row), f"run {row.pk}"
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

@@ -18,10 +18,9 @@ from ...selectors.run_pages import Cursor, Page, page_of, read_cursor
 from ...selectors.run_search import RunSearch, narrowed, parse_search, run_number, with_status
 from ...selectors.tab_counts import COUNTED, capped_counts
 from .. import export, lists
-from ..base import model_url
+from ..base import BaseChangeList, model_url
 from ..lists import Link, Pager
 from ..request_time import request_now
-from ..row_action_views import RowActionChangeList
 from ..times import Times
 from .filters import StatusFilter
 from .rows import READ, run_rows
@@ -43,7 +42,7 @@ ANNOUNCED = 100
 """New runs are counted so far."""
 
 
-class RunChangeList(RowActionChangeList):
+class RunChangeList(BaseChangeList):
     """The list of runs. It counts no pages, and never reads the long texts."""
 
     own_params: ClassVar[frozenset[str]] = frozenset({CURSOR, SEEN})

@@ -1,111 +1,176 @@
-"""Schedulers in the admin: which processes run the jobs, for reading only, and the pause of all claiming."""
+"""Schedulers and workers in the admin: the processes that run the jobs, and the pause of one of them or of all."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
-from zoneinfo import ZoneInfo
 
-from django.conf import settings
-from django.contrib import admin
 from django.core.exceptions import PermissionDenied
+from django.db.models import F, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import path
+from django.urls import URLPattern, path
+from django.utils.html import format_html
+from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
 from ... import services
 from ...core.zone_data import used_data
-from ...models import Scheduler
+from ...models import Run, Scheduler
 from ...selectors import backlog, counts, workers
-from .. import display
-from ..base import ReadOnlyAdmin, actor_of
+from .. import charts, display
+from ..base import actor_of, model_url
+from ..pages import page
 from ..pausing import PauseAllForm
-from ..request_time import request_now, row_now
+from ..request_time import request_now
+from ..row_actions import Call, RowAction
+from ..shell.banners import CELERY_APP, SKEWED
+from ..tables import Column, Content, Empty, Facts, FactsAdmin
+from ..times import NOTHING, Times, duration
+from .workers import worker_rows
 
-LOOKS = {"alive": "check", "dead": "cross", "stopped": "stop"}
-"""The icons of a scheduler's states."""
+LOOKS = {
+    "alive": ("alive", "check"), "drained": ("missed", "pause"), "draining": ("missed", "hourglass"),
+    "dead": ("dead", "cross"), "stopped": ("cancelled", "stop"),
+}  # fmt: skip
+"""The class that gives the colour of a state, and its icon."""
 
 
 def life(scheduler: Scheduler, now: datetime) -> str:
-    """Return whether a scheduler is alive, dead or stopped at `now`, as `LeaseQuerySet` has it."""
+    """Return whether a scheduler is alive, draining, drained, dead or stopped at `now`."""
     if scheduler.stopped_at is not None:
         return "stopped"
-    return "alive" if scheduler.is_alive(now) else "dead"
+    if not scheduler.is_alive(now):
+        return "dead"
+    if scheduler.drained_at is None:
+        return "alive"
+    return "draining" if scheduler.queued_runs or scheduler.running_runs else "drained"
 
 
-@admin.display(description="State")
-def state(scheduler: Scheduler) -> SafeString:
-    """Return whether it is alive, as icon and word."""
-    word = life(scheduler, row_now(scheduler))
-    return display.badge(word, word, LOOKS[word])
+def _state(row: Scheduler, times: Times) -> SafeString:
+    word = life(row, times.now)
+    return display.badge(LOOKS[word][0], word, LOOKS[word][1])
 
 
-@admin.display(description="Started", ordering="started_at")
-def started(scheduler: Scheduler) -> SafeString | str:
-    """Return when it started."""
-    return _instant(scheduler, "started_at")
+def _who(row: Scheduler, times: Times) -> Content:
+    if row.drained_at is None or row.stopped_at is not None:
+        return ""
+    return f"by {row.drained_by}" if row.drained_by else f"since {times.short(row.drained_at, seconds=False)}"
 
 
-@admin.display(description="Heartbeat", ordering="heartbeat_at")
-def heartbeat(scheduler: Scheduler) -> SafeString | str:
-    """Return when its last heartbeat was."""
-    return _instant(scheduler, "heartbeat_at")
+def _load(row: Scheduler, times: Times) -> Content:
+    slots = row.threads + row.processes
+    words = f"{row.running_runs:,} of {slots:,}"
+    return words if row.stopped_at else format_html("{}{}", words, charts.load_bar(row.running_runs, slots))
 
 
-@admin.display(description="Lease until")
-def lease(scheduler: Scheduler) -> SafeString | str:
-    """Return until when its hold on its runs counts."""
-    return _instant(scheduler, "lease_until")
+def _zone_data(row: Scheduler, times: Times) -> Content:
+    shown = row.zone_data or "unknown"
+    if row.stopped_at is not None or row.zone_data == used_data().version:
+        return shown
+    return format_html('<span class="state state-missed">{}{}</span>', display.icon("warning"), shown)
 
 
-@admin.display(description="Stopped")
-def stopped(scheduler: Scheduler) -> SafeString | str:
-    """Return when it stopped."""
-    return _instant(scheduler, "stopped_at")
+def _skew(row: Scheduler, times: Times) -> Content:
+    if abs(row.clock_skew) < 0.0005:
+        return NOTHING
+    words = f"{'+' if row.clock_skew > 0 else '−'}{duration(timedelta(seconds=abs(row.clock_skew)))}"
+    if abs(row.clock_skew) <= SKEWED:
+        return words
+    return format_html('<span class="state state-missed">{}{}</span>', display.icon("clock"), words)
 
 
-class SchedulerAdmin(ReadOnlyAdmin):
-    """The list of schedulers, the latest first."""
+def _drain(scheduler_id: Any, call: Call) -> SafeString:
+    services.drain_scheduler(str(scheduler_id), now=call.now, actor=call.actor)
+    return format_html("{}; it claims nothing more from its next heartbeat on, and what it runs goes on", scheduler_id)
 
-    list_display: Any = (
-        "id", state, heartbeat, "threads", "processes", "queued_runs", "running_runs", started, "version",
-        "zone_data",
+
+def _resume(scheduler_id: Any, call: Call) -> SafeString:
+    services.resume_scheduler(str(scheduler_id), now=call.now, actor=call.actor)
+    return format_html("{}; it claims from its next heartbeat on", scheduler_id)
+
+
+class SchedulerAdmin(FactsAdmin):
+    """The schedulers, the running ones first, and below them the workers."""
+
+    change_list_template = "cronzimus/schedulers/list.html"
+    empty = Empty(icon="servers", title="No scheduler has reported", text="Jobs fire once one runs. Start it with:")
+    columns = (
+        Column("id", "Scheduler", lambda row, times: row.pk, lambda row, times: f"version {row.version}"),
+        Column("state", "State", _state, _who),
+        Column("heartbeat", "Heartbeat", lambda row, times: times.ago(row.heartbeat_at), look="nowrap"),
+        Column("load", "Running", _load, lambda row, times: f"{row.queued_runs:,} queued" if row.queued_runs else ""),
+        Column("zone", "Time zone data", _zone_data, look="nowrap"),
+        Column("skew", "Clock", _skew, look="num"),
+        Column("started", "Started", lambda row, times: times.ago(row.started_at),
+               lambda row, times: times.at(row.started_at, seconds=False), "nowrap extra"),
     )  # fmt: skip
-    fields: ClassVar[Any] = (
-        "id", state, "hostname", "pid", "version", "zone_data", "threads", "processes", "queued_runs", "running_runs",
-        started, heartbeat, lease, stopped,
-    )  # fmt: skip
+    row_actions: ClassVar[dict[str, RowAction]] = {
+        "drain": RowAction(label="Drain", done="Drained", permissions=("pause_all",), do=_drain),
+        "resume": RowAction(label="Claim again", done="Resumed", permissions=("pause_all",), do=_resume),
+    }
 
-    def get_urls(self) -> list[Any]:
-        """Return the addresses of the pause, before Django's, whose last one matches everything."""
+    def own_urls(self) -> list[URLPattern]:
+        """Return the addresses of the pause, before those of rows."""
         views = (("pause", self.pause_view), ("resume", self.resume_view))
         own = [
             path(f"all/{name}/", self.admin_site.admin_view(require_POST(view)), name=f"cronzimus_scheduler_{name}_all")
             for name, view in views
         ]
-        return [*own, *super().get_urls()]
+        return [*own, *super().own_urls()]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Scheduler]:
+        """Return the schedulers, the running ones first."""
+        return super().get_queryset(request).order_by(F("stopped_at").desc(nulls_first=True), "-started_at", "id")
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Let a user who may pause all see the schedulers."""
         return super().has_view_permission(request, obj) or may_pause_all(request)
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Show the list, what waits, and whether all is paused."""
-        now = request_now(request)
-        context = {
-            **(extra_context or {}),
-            "all_paused": counts.all_paused(), "backlog": figures(now), "workers": _worker_rows(now),
-            "zone_data": used_data(), "other_zone_data": Scheduler.objects.with_other_zone_data(now),
+    def has_pause_all_permission(self, request: HttpRequest) -> bool:
+        """Say whether the user may pause everything, and so one scheduler too."""
+        return may_pause_all(request)
+
+    def logged_row(self, key: Any) -> Scheduler | None:
+        """Return the scheduler whose log names an action."""
+        return Scheduler.objects.filter(pk=key).first()
+
+    def offered(self, row: Scheduler) -> Iterable[str]:
+        """Offer to drain what runs."""
+        if row.stopped_at is not None:
+            return ()
+        return ("drain",) if row.drained_at is None else ("resume",)
+
+    def row_links(self, request: HttpRequest, row: Scheduler) -> Iterable[tuple[str, str]]:
+        """Lead to the runs of its host."""
+        query = urlencode({"q": f"host:{row.hostname}"})
+        yield "Runs", f"{model_url(self.admin_site, Run, 'changelist')}?{query}"
+
+    def table(self, request: HttpRequest, changelist: Any) -> dict[str, Any]:
+        """Add what waits, whether all is paused, what differs between the schedulers, and the workers."""
+        now, shared = request_now(request), super().table(request, changelist)
+        running = [row for row in changelist.result_list if row.stopped_at is None]
+        found = workers.running_workers()
+        shared |= {
+            "title": "Schedulers and workers" if found else "Schedulers", "bulk": [],
+            "figures": figures(running, now), "all_paused": counts.all_paused(), "zone_data": used_data(),
+            "other_zone_data": Scheduler.objects.with_other_zone_data(now),
+            "workers": worker_rows(found, shared["times"]), "has_broker": workers.has_broker(),
+            "worker_command": f"celery -A {CELERY_APP} worker",
         }  # fmt: skip
         if may_pause_all(request):
-            context |= {
-                "pause_form": PauseAllForm(),
-                "pause_url": self.page_url("pause_all"),
+            shared |= {
+                "pause_form": PauseAllForm(), "pause_url": self.page_url("pause_all"),
                 "resume_url": self.page_url("resume_all"),
-            }
-        return super().changelist_view(request, context)
+            }  # fmt: skip
+        return shared
+
+    def facts(self, request: HttpRequest, row: Scheduler, times: Times) -> Facts:
+        """Return what is known of a scheduler."""
+        word = life(row, times.now)
+        return Facts(badge=display.badge(LOOKS[word][0], word, LOOKS[word][1], pill=True),
+                     facts=list(_facts(row, times)))  # fmt: skip
 
     def pause_view(self, request: HttpRequest) -> HttpResponse:
         """Pause all claiming for the posted reason, or show the form with what is wrong."""
@@ -114,13 +179,10 @@ class SchedulerAdmin(ReadOnlyAdmin):
         if form.is_valid():
             self._pause(request, form.cleaned_data["reason"])
             return HttpResponseRedirect(back)
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "Pause all", "opts": self.opts, "form": form,
-            "action": self.page_url("pause_all"), "button": "Pause all",
-            "back": back, "back_to": "schedulers",
-        }  # fmt: skip
-        return TemplateResponse(request, "cronzimus/form_page.html", context)
+        return page(
+            self.admin_site, request, "cronzimus/form_page.html", title="Pause all", live_url="", opts=self.opts,
+            form=form, action=self.page_url("pause_all"), button="Pause all", back=back,
+        )  # fmt: skip
 
     def _pause(self, request: HttpRequest, reason: str) -> None:
         control = services.pause_all(now=request_now(request), actor=actor_of(request), reason=reason)
@@ -136,33 +198,43 @@ class SchedulerAdmin(ReadOnlyAdmin):
         return HttpResponseRedirect(self.page_url("changelist"))
 
 
-def _worker_rows(now: datetime) -> list[dict[str, Any]]:
-    """Return the workers that have not signed off, as the page shows them."""
-    zone = ZoneInfo(settings.TIME_ZONE)
+def _facts(row: Scheduler, times: Times) -> Iterator[tuple[str, Content]]:
+    yield "Host", row.hostname
+    yield "Process", str(row.pid)
+    yield "Version", row.version
+    yield "Threads", f"{row.threads:,}"
+    yield "Processes", f"{row.processes:,}"
+    yield "Running", f"{row.running_runs:,}"
+    yield "Queued", f"{row.queued_runs:,}"
+    yield "Started", times.exact(row.started_at)
+    yield "Heartbeat", times.ago(row.heartbeat_at)
+    yield "Lease until", times.exact(row.lease_until)
+    yield "Time zone data", _zone_data(row, times)
+    yield "Clock", format_html("{} against the database’s", _skew(row, times))
+    if row.drained_at is not None:
+        yield "Drained", f"{times.exact(row.drained_at)}{f' by {row.drained_by}' if row.drained_by else ''}"
+    if row.stopped_at is not None:
+        yield "Stopped", times.exact(row.stopped_at)
+
+
+def figures(running: list[Scheduler], now: datetime) -> list[tuple[str, str, str]]:
+    """Return the name, the value and a note of each figure: who is alive, what runs, and what waits at `now`."""
+    alive = [row for row in running if row.is_alive(now)]
+    claiming = sum(row.drained_at is None for row in alive)
+    slots, busy = sum(row.threads + row.processes for row in alive), sum(row.running_runs for row in alive)
+    drained = f"{len(alive) - claiming:,} drained" if claiming < len(alive) else ""
     return [
-        {
-            "worker": worker, "queues": ", ".join(map(str, worker.queues)),
-            "state": display.badge(word, word, LOOKS[word]),
-            "heartbeat": display.instant(worker.heartbeat_at, now, zone),
-        }
-        for worker in workers.running_workers()
-        for word in ("alive" if worker.is_alive(now) else "dead",)
+        ("Alive", f"{len(alive):,}" if alive else "none", drained),
+        ("Running", f"{busy:,}", f"of {slots:,} slots" if slots else ""),
+        ("Due jobs", *_in_words(backlog.due_jobs(now))), ("Waiting runs", *_in_words(backlog.waiting_runs(now))),
     ]  # fmt: skip
 
 
-def figures(now: datetime) -> list[tuple[str, str]]:
-    """Return what waits at `now`: what it is, and how many wait since when, in words."""
-    return [
-        ("Due jobs", _in_words(backlog.due_jobs(now))),
-        ("Waiting runs", _in_words(backlog.waiting_runs(now))),
-    ]
-
-
-def _in_words(queue: backlog.Queue) -> str:
+def _in_words(queue: backlog.Queue) -> tuple[str, str]:
     if not queue.number:
-        return "none"
+        return "none", ""
     more = " or more" if queue.number == backlog.COUNTED else ""
-    return f"{queue.number:,}{more}, the oldest for {display.duration(timedelta(seconds=queue.oldest))}"
+    return f"{queue.number:,}{more}", f"the oldest for {duration(timedelta(seconds=queue.oldest))}"
 
 
 def may_pause_all(request: HttpRequest) -> bool:
@@ -171,9 +243,6 @@ def may_pause_all(request: HttpRequest) -> bool:
 
 
 def require_pause_all(request: HttpRequest) -> None:
+    """Raise `PermissionDenied` unless the person may pause everything."""
     if not may_pause_all(request):
         raise PermissionDenied
-
-
-def _instant(scheduler: Scheduler, name: str) -> SafeString | str:
-    return display.instant(getattr(scheduler, name), row_now(scheduler), ZoneInfo(settings.TIME_ZONE))

@@ -16,6 +16,8 @@ from ..times import Times, duration
 CELERY_APP = f"{__package__.partition('.')[0]}.worker.app"
 """The Celery application of the workers."""
 
+SKEWED = 2.0
+"""Seconds by which a scheduler's clock has to be off for pages to say so."""
 MIGRATIONS_KEPT = timedelta(seconds=30)
 """How long it is remembered that migrations are pending. That none are is remembered until the process ends."""
 
@@ -35,7 +37,10 @@ class Banner:
 
 def banners(found: list[Scheduler], control: Control | None, times: Times) -> list[Banner]:
     """Return what there is to know, the worst first."""
-    checks = (_pending(times.now), _no_scheduler(found, times), _no_worker(times.now), _all_paused(control, times))
+    checks = (
+        _pending(times.now), _no_scheduler(found, times), _all_drained(found, times), _no_worker(times.now),
+        _all_paused(control, times), _skewed(found, times),
+    )  # fmt: skip
     return [banner for banner in checks if banner is not None]
 
 
@@ -49,6 +54,27 @@ def _no_scheduler(found: list[Scheduler], times: Times) -> Banner | None:
     return Banner(
         "no-scheduler", "warning", "No scheduler is running: jobs will not fire.", text,
         code="python manage.py runscheduler",
+    )  # fmt: skip
+
+
+def _all_drained(found: list[Scheduler], times: Times) -> Banner | None:
+    alive = [scheduler for scheduler in found if scheduler.is_alive(times.now)]
+    if not alive or any(scheduler.drained_at is None for scheduler in alive):
+        return None
+    which = "The only scheduler is" if len(alive) == 1 else f"All {len(alive)} schedulers are"
+    return Banner("all-drained", "pause", f"{which} drained: jobs will not fire.", "Let one claim again.", "late")
+
+
+def _skewed(found: list[Scheduler], times: Times) -> Banner | None:
+    off = [one for one in found if one.is_alive(times.now) and abs(one.clock_skew) > SKEWED]
+    if not off:
+        return None
+    worst = max(off, key=lambda scheduler: abs(scheduler.clock_skew))
+    direction = "ahead of" if worst.clock_skew > 0 else "behind"
+    by = duration(timedelta(seconds=abs(worst.clock_skew)))
+    return Banner(
+        "clock-skew", "clock", f"The clock of {worst.hostname} is {by} {direction} the database’s.",
+        "Fire times go by the database’s clock; what functions see of the time is off.", "late",
     )  # fmt: skip
 
 

@@ -282,7 +282,7 @@ SCHEDULERS: Schema = record(
         "schedulers": array(record({
             "id": TEXT, "hostname": TEXT, "pid": COUNT, "version": TEXT, "zone_data": TEXT, "started_at": INSTANT,
             "heartbeat_at": INSTANT, "alive": FLAG, "threads": COUNT, "processes": COUNT, "queued": COUNT,
-            "running": COUNT,
+            "running": COUNT, "drained_at": nullable(INSTANT), "clock_skew": {"type": "number"},
         })),
         "backlog": record({
             "due_jobs": COUNT, "oldest_due_seconds": nullable(SECONDS), "waiting_runs": COUNT,

@@ -78,6 +78,8 @@ def _scheduler(scheduler: Scheduler, now: datetime) -> dict[str, Any]:
         "processes": scheduler.processes,
         "queued": scheduler.queued_runs,
         "running": scheduler.running_runs,
+        "drained_at": utc(scheduler.drained_at),
+        "clock_skew": scheduler.clock_skew,
     }
 
 

@@ -41,6 +41,11 @@ class DatabaseClock(SystemClock):
         """Return seconds that never go back, and that count while the machine sleeps (CLOCK_BOOTTIME, Linux)."""
         return time.clock_gettime(_CLOCK)
 
+    @property
+    def skew(self) -> float:
+        """The seconds by which the machine's clock is ahead of this one."""
+        return (super().now() - self.now()).total_seconds()
+
     def synchronise(self) -> None:
         """Read the clock of the database server, or on SQLite the machine's, and check whether it was set."""
         offset, before = self._read(), self._last_read

@@ -1,0 +1,45 @@
+"""The Celery workers as the page of schedulers shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from ...models import Worker
+from .. import charts, display
+from ..times import Times
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerRow:
+    """A worker as the page shows it."""
+
+    key: str
+    name: str
+    state: SafeString
+    heartbeat: SafeString | str
+    queues: SafeString
+    load: SafeString
+    version: str
+    started: SafeString | str
+
+
+def worker_rows(found: Sequence[Worker], times: Times) -> list[WorkerRow]:
+    """Return the rows of workers that have not signed off."""
+    return [_row(worker, times) for worker in found]
+
+
+def _row(worker: Worker, times: Times) -> WorkerRow:
+    alive = worker.is_alive(times.now)
+    queues = worker.queues if isinstance(worker.queues, list) else []
+    return WorkerRow(
+        key=worker.pk, name=worker.name, version=worker.version, started=times.ago(worker.started_at),
+        state=display.badge("alive", "alive", "check") if alive else display.badge("dead", "dead", "cross"),
+        heartbeat=times.ago(worker.heartbeat_at),
+        queues=format_html_join(" ", '<span class="tag">{}</span>', ((str(queue),) for queue in queues)),
+        load=format_html("{} of {}{}", f"{worker.running_runs:,}", f"{worker.slots:,}",
+                         charts.load_bar(worker.running_runs, worker.slots)),
+    )  # fmt: skip
