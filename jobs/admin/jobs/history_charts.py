@@ -24,8 +24,8 @@ BASE, TALL, SHORT = 27, 24, 6
 """The strip: the height of the line, and the longest and the shortest bar above it."""
 BAR, BARS, FLOOR, HIGH = 10, 100, 146, 132
 """The chart of durations: the width of a bar, how many there is room for, the line, and the longest bar."""
-DAYS, CELL = 91, 16
-"""The days of the heat map, and the pixels from one to the next."""
+DAYS, CELL, MONTH_WIDTH = 91, 16, 24
+"""The days of the heat map, the pixels from one day to the next, and those that the name of a month takes."""
 
 
 def tick_strip(marks: Sequence[Mark], picked: datetime | None, label: Label, url: Url) -> SafeString:
@@ -95,13 +95,18 @@ def heat_map(
     """Return the last ninety days, a column for each week: red is the share that failed."""
     first = today - timedelta(days=DAYS - 1)
     first -= timedelta(days=first.weekday())
-    cells, months, shown = [], [], ""
+    cells: list[SafeString] = []
+    months: list[tuple[int, str]] = []
+    shown = ""
     for number in range((today - first).days + 1):
         day = first + timedelta(days=number)
         week, weekday = divmod(number, 7)
         if weekday == 0 and (month := f"{day:%b}") != shown:
             shown = month
-            months.append((28 + week * CELL, month))
+            x = 28 + week * CELL
+            if months and x - months[-1][0] < MONTH_WIDTH:
+                months.pop()
+            months.append((x, month))
         drawn = _cell(days.get(day), 28.5 + week * CELL, 14.5 + weekday * CELL)
         shape = '<a href="{}" tabindex="-1"><title>{}</title>{}</a>'
         cells.append(format_html(shape, url(day), label(day, days.get(day)), drawn))

@@ -111,7 +111,9 @@ def _delay(times: Times) -> Figure:
     if now is None:
         return Figure(name="Start delay, p95", value="—", note="no fire time has started a run")
     value, _, unit = duration(timedelta(seconds=now)).partition(" ")
-    change = 0.0 if before is None else now - before
+    if before is None:
+        return Figure(name="Start delay, p95", value=value, unit=unit, note="nothing to compare with")
+    change = now - before
     note = duration(timedelta(seconds=abs(change))) if abs(change) >= 0.001 else "as the day before"
     return Figure(
         name="Start delay, p95", value=value, unit=unit, change=change if abs(change) >= 0.001 else 0, note=note
