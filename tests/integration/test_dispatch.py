@@ -283,6 +283,21 @@ def test_what_was_claimed_is_published_and_noted(publisher: RemoteExecutor, tran
     assert run.dispatched_at == NOW
 
 
+def test_the_trace_of_a_run_goes_with_its_message_each_time(
+    publisher: RemoteExecutor, transport: FakeTransport, clock: FakeClock
+) -> None:
+    trace = f"00-{'a' * 32}-{'b' * 16}-01"
+    make_worker(lease_until=after(20))
+    run = make_run(executor=Executor.CELERY, queue="reports", traceparent=trace)
+    publisher.submit_all(admission.admit("s1", {LANE: 1}, NOW))
+    publisher.step()
+    Run.objects.update(dispatched_at=after(-61))
+    clock.advance(2)
+    publisher.step()
+    publisher.step()
+    assert [(one.run_id, one.traceparent) for one in transport.sent] == [(run.pk, trace)] * 2
+
+
 def test_a_broker_that_takes_nothing_is_tried_again_later(
     publisher: RemoteExecutor, transport: FakeTransport, clock: FakeClock
 ) -> None:

@@ -7,8 +7,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from kombu import Connection
 
 from jobs.core.brokers import broker_problem
+from jobs.scheduler.executors.celery import CeleryTransport
+from jobs.scheduler.store.dispatch import Dispatch
 from jobs.worker.broker import PINNED, TASK, make_app, message_of, read_message
 from jobs.worker.consumer import Gate
 
@@ -181,3 +184,14 @@ def test_the_gate_of_an_old_connection_does_nothing() -> None:
     slots.free = 1
     gate._on_free()
     assert (message.fate, slots.offered, consumer.consuming) == ("kept", [], True)
+
+
+def test_what_goes_over_the_broker_is_the_two_ids_and_the_trace_and_no_more() -> None:
+    trace = f"00-{'a' * 32}-{'b' * 16}-01"
+    transport = CeleryTransport("memory://")
+    assert transport.publish([Dispatch(7, "one", DISPATCH, trace), Dispatch(8, "one", DISPATCH)]) == {}
+    with Connection("memory://") as connection:
+        first, second = (connection.default_channel.basic_get("one") for _ in range(2))
+    assert first.decode()[:2] == [[], message_of(7, DISPATCH)]
+    assert read_message(first.headers, first.decode()) == (7, DISPATCH)
+    assert (first.headers["traceparent"], second.headers.get("traceparent")) == (trace, None)

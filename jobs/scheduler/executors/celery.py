@@ -52,6 +52,7 @@ class CeleryTransport:
             self._producer = self._app.amqp.Producer(self._connection, auto_declare=False)
         self._app.send_task(
             TASK, kwargs=message_of(one.run_id, one.dispatch_id), queue=one.queue, task_id=one.dispatch_id,
+            headers={"traceparent": one.traceparent} if one.traceparent else None,
             producer=self._producer, retry=False, ignore_result=True,
             timeout=TIMEOUT_SECONDS, confirm_timeout=TIMEOUT_SECONDS,
         )  # fmt: skip

@@ -81,7 +81,7 @@ class RemoteExecutor(RunExecutor):
 
     def submit_all(self, runs: Sequence[HeldRun]) -> None:
         if runs:
-            self._handed.extend(Dispatch(run.id, run.queue, run.dispatch_id) for run in runs)
+            self._handed.extend(Dispatch(run.id, run.queue, run.dispatch_id, run.traceparent or "") for run in runs)
             self._bell.set()
 
     def take_back(self) -> list[HeldRun]:

@@ -33,11 +33,15 @@ MAX_LOOKED_AT = 1000
 
 
 class Dispatch(NamedTuple):
-    """A delivery of a run to a worker: the run, the queue, and the id without which it starts nothing."""
+    """A delivery of a run to a worker: the run, the queue, and the id without which it starts nothing.
+
+    `traceparent` is the run's; "" for none.
+    """
 
     run_id: int
     queue: str
     dispatch_id: str
+    traceparent: str = ""
 
 
 class Fleet(NamedTuple):
@@ -94,8 +98,8 @@ def take_for_workers(run_ids: Sequence[int]) -> list[HeldRun]:
 def unpublished() -> list[Dispatch]:
     """Return the deliveries of which nobody has noted that they were published."""
     found = _dispatched().filter(dispatched_at__isnull=True).order_by("id")
-    rows = found.values_list("id", "queue", "dispatch_id")[:MAX_LOOKED_AT]
-    return [Dispatch(run_id, queue or "", dispatch_id or "") for run_id, queue, dispatch_id in rows]
+    rows = found.values_list("id", "queue", "dispatch_id", "traceparent")[:MAX_LOOKED_AT]
+    return [Dispatch(run_id, *(text or "" for text in texts)) for run_id, *texts in rows]
 
 
 def mark_published(dispatches: Iterable[Dispatch], now: datetime) -> None:
@@ -118,16 +122,16 @@ def dispatch_again(now: datetime) -> list[Dispatch]:
     Those are runs that were published `PATIENCE` ago, while a worker of their queue has a free slot. The others wait.
     """
     late = _dispatched().filter(dispatched_at__lt=now - PATIENCE).order_by("id")
-    rows = list(late.values_list("id", "queue", "dispatch_id")[:MAX_LOOKED_AT])
+    rows = list(late.values_list("id", "queue", "dispatch_id", "traceparent")[:MAX_LOOKED_AT])
     if not rows:
         return []
     workers = _alive(now)
     running, _ = _taken(workers)
     open_queues = {name for worker in workers if worker.slots > running.get(worker.id, 0) for name in worker.queues}
     again: list[Dispatch] = []
-    for run_id, queue, old in rows:
+    for run_id, queue, old, traceparent in rows:
         if queue in open_queues:
-            new = Dispatch(run_id, queue or "", uuid4().hex)
+            new = Dispatch(run_id, queue or "", uuid4().hex, traceparent or "")
             found = _dispatched().filter(pk=run_id, dispatch_id=old)
             if found.update(dispatch_id=new.dispatch_id, dispatches=F("dispatches") + 1, dispatched_at=None):
                 message = "the message of run %d seems to be lost: it is sent again to queue %s"
