@@ -23,6 +23,7 @@ from django.db import DataError, connection
 
 from .. import services
 from ..core.exceptions import InvalidFunction
+from ..core.runs import Executor
 from ..core.secrets import KEY as SECRET
 from ..functions import registry
 from ..models import Job
@@ -109,6 +110,7 @@ class Statement(NamedTuple):
     names: list[str]
     converters: dict[int, tuple[list[Any], Any]]
     func: int
+    executor: int
     paused_until: int
     arguments: tuple[int, ...]
 
@@ -136,9 +138,12 @@ def show_job(job_id: str, now: datetime, show: Callable[[Job, datetime], Shown],
 def _key(statement: Statement, row: Row, now: datetime, hides: bool) -> tuple[object, ...] | None:
     """Return all that depends on: the row, the function, the time zone, and the day, on which warnings depend.
 
-    None if it depends on the instant too, on what is missing, or on secrets, which may be there a moment later.
+    None if it depends on the instant too, on what is missing, or on secrets or workers, which may be there a moment
+    later.
     """
-    if row[statement.paused_until] is not None or any(SECRET in str(row[place]) for place in statement.arguments):
+    if row[statement.paused_until] is not None or row[statement.executor] == Executor.CELERY:
+        return None
+    if any(SECRET in str(row[place]) for place in statement.arguments):
         return None
     try:
         return row, registry.lookup(row[statement.func]), settings.TIME_ZONE, now.date(), hides
@@ -177,6 +182,7 @@ def _statement(vendor: str) -> Statement:
         names,
         compiler.get_converters(columns),
         names.index("func"),
+        names.index("executor"),
         names.index("paused_until"),
         (names.index("args"), names.index("kwargs")),
     )

@@ -12,6 +12,7 @@ from django.http.response import HttpResponseBase
 
 from ..models import Job
 from ..models.job import JobQuerySet
+from ..selectors import workers
 from ..selectors.job_list import Wanted, wanted_jobs
 from .rendering import to_json
 from .representations import job_detail
@@ -34,7 +35,8 @@ def list_in_full(
     """
     jobs = wanted_jobs(wanted, now)
     total = jobs.count()
-    show = partial(job_detail, now=now, fields=fields, hides=hides)
+    served = workers.served_queues(now) if "warnings" in fields else None
+    show = partial(job_detail, now=now, fields=fields, hides=hides, served=served)
     if wanted.limit is None:
         left = max(total - wanted.offset, 0)
         return StreamingHttpResponse(_array(jobs, wanted.offset, left, show), content_type=JSON), total

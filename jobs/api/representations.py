@@ -47,24 +47,27 @@ RUN_COLUMNS = (
 """What is shown of a run in a list, in this order."""
 
 
-def job_detail(job: Job, now: datetime, fields: Collection[str] = JOB_FIELDS, *, hides: bool = False) -> dict[str, Any]:
+def job_detail(
+    job: Job,
+    now: datetime,
+    fields: Collection[str] = JOB_FIELDS,
+    *,
+    hides: bool = False,
+    served: Collection[str] | None = None,
+) -> dict[str, Any]:
     """Return the `fields` of a job at `now`. Damaged values are shown as they are stored.
 
-    With `hides`, texts among the arguments that look secret are masked.
+    With `hides`, texts among the arguments that look secret are masked. `served` is as in `job_warnings`.
     """
     state, error = job_state(job, now)
-    args, kwargs = _arguments(job)
-    if hides:
-        args, kwargs = masked(args), masked(kwargs)
+    args, kwargs = map(masked, _arguments(job)) if hides else _arguments(job)
     shown = {
         "id": job.id,
         "name": job.name,
         "trigger": job.trigger,
         **next_times(job),
         "state": state,
-        "paused": job.paused,
-        "paused_until": utc(job.paused_until) if job.is_paused(now) else None,
-        "pause_reason": job.pause_reason if job.is_paused(now) else "",
+        **_pause(job, now),
         "args": args,
         "kwargs": kwargs,
         "func": job.func,
@@ -73,7 +76,7 @@ def job_detail(job: Job, now: datetime, fields: Collection[str] = JOB_FIELDS, *,
         "tags": job.tags,
         **{name: getattr(job, name) for name in validation.POLICY_FIELDS},
         "trigger_description": _description(job),
-        "warnings": warnings(job_warnings(job, now)) if "warnings" in fields else [],
+        "warnings": warnings(job_warnings(job, now, served)) if "warnings" in fields else [],
         "error": error,
         "run_count": job.run_count,
         "failure_count": job.failure_count,
@@ -161,6 +164,12 @@ def _arguments(job: Job) -> tuple[Any, Any]:
         return with_placeholders(registry.lookup(job.func), job.args, job.kwargs)
     except CronzimusError:
         return job.args, job.kwargs
+
+
+def _pause(job: Job, now: datetime) -> dict[str, Any]:
+    paused = job.is_paused(now)
+    until, reason = (utc(job.paused_until), job.pause_reason) if paused else (None, "")
+    return {"paused": job.paused, "paused_until": until, "pause_reason": reason}
 
 
 def _description(job: Job) -> str:

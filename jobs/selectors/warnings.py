@@ -1,18 +1,21 @@
-"""Warnings of a job: surprising effects of its trigger, runs that overlap, and secrets."""
+"""Warnings of a job: surprising effects of its trigger, runs that overlap, secrets, and a queue without a worker."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from statistics import median
 
+from ..conf import conf
 from ..core.exceptions import InvalidTrigger
-from ..core.runs import RunStatus
+from ..core.runs import Executor, RunStatus
 from ..core.secrets import KEY, names_in, plain_secrets
 from ..core.triggers import TriggerWarning, WarningCode, warnings_of
 from ..definitions.triggers import trigger_of
 from ..functions import secrets
 from ..models import Job, Run
 from ..models.run import duration
+from . import workers
 
 RECENT = 40
 """The recent runs from which a job's usual duration is computed."""
@@ -30,9 +33,28 @@ def usual_duration(job_id: str) -> float | None:
     return median(seconds) if seconds else None
 
 
-def job_warnings(job: Job, now: datetime) -> list[TriggerWarning]:
-    """Return the warnings of a stored job. A trigger that is damaged, or has no fire time to come, has none."""
-    return [*_trigger_warnings(job, now), *secret_warnings(job.args, job.kwargs)]
+def job_warnings(job: Job, now: datetime, served: Collection[str] | None = None) -> list[TriggerWarning]:
+    """Return the warnings of a stored job. A trigger that is damaged, or has no fire time to come, has none.
+
+    `served` has the queues with a living worker, where that was asked already.
+    """
+    queue = queue_warnings(job.executor, job.queue, now, served)
+    return [*_trigger_warnings(job, now), *secret_warnings(job.args, job.kwargs), *queue]
+
+
+def queue_warnings(
+    executor: str, queue: str, now: datetime, served: Collection[str] | None = None
+) -> list[TriggerWarning]:
+    """Return the warning of a job for workers whose `queue` none serves; no other job has one, or asks for workers."""
+    if executor != Executor.CELERY:
+        return []
+    if not conf.CELERY_BROKER_URL:
+        message = "CELERY_BROKER_URL is not set here: without it no scheduler sends runs to workers."
+    elif queue in (workers.served_queues(now) if served is None else served):
+        return []
+    else:
+        message = f"No worker serves the queue {queue}: the job stays due until one does."
+    return [TriggerWarning(WarningCode.NO_WORKER, message)]
 
 
 def secret_warnings(args: object, kwargs: object) -> list[TriggerWarning]:

@@ -26,6 +26,11 @@ def known_queues(workers: list[Worker]) -> list[str]:
     return sorted(served | _wanted_queues() | {DEFAULT_QUEUE})
 
 
+def served_queues(now: datetime) -> frozenset[str]:
+    """Return the queues that a living worker serves at `now`."""
+    return frozenset(str(queue) for worker in running_workers() if worker.is_alive(now) for queue in worker.queues)
+
+
 def unserved_queues(workers: list[Worker], now: datetime) -> list[str]:
     """Return the queues of jobs to come that none of `workers` serves at `now`: these jobs stay due."""
     if not has_broker():

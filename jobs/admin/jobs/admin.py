@@ -21,7 +21,7 @@ from ...core.secrets import masked
 from ...models import Job
 from ...models.job import SEARCHED, JobQuerySet
 from ...selectors import states
-from ...selectors.warnings import secret_warnings
+from ...selectors.warnings import queue_warnings, secret_warnings
 from .. import export
 from ..lists import list_page
 from ..overview.views import overview
@@ -213,7 +213,8 @@ class JobAdmin(RowActionAdmin):
         else:
             obj.pk = services.add_job({**form.body, "paused": paused}, now=form.now).pk
         obj.refresh_from_db()
-        for warning in secret_warnings(obj.args, obj.kwargs):
+        queue = queue_warnings(obj.executor, obj.queue, form.now)
+        for warning in (*secret_warnings(obj.args, obj.kwargs), *queue):
             self.message_user(request, warning.message, messages.WARNING)
         self.message_user(request, f"Schedule of {obj.pk}: {next_run(obj, form.now)}.")
         if "_saverun" in request.POST:

@@ -1,4 +1,4 @@
-"""What the reader of a job's page has to know first: that it fails, is broken, or is paused, since when and by whom."""
+"""What the reader of a job's page has to know first: that it fails, is broken, is paused, or has no worker."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ...core.runs import JobState, RunStatus
 from ...models import Job, Run
 from ...selectors.counts import FAILURES
 from ...selectors.job_history import Mark, fire_times
+from ...selectors.warnings import queue_warnings
 from .. import display
 from ..times import Times
 
@@ -48,6 +49,8 @@ def _banners(
         yield Banner(tone="", icon="warning", headline="This job is broken and does not run.", text=text)
     if state is JobState.PAUSED:
         yield _paused(job, times)
+    for warning in queue_warnings(job.executor, job.queue, times.now):
+        yield Banner(tone="late", icon="warning", headline="This job has no worker.", text=warning.message)
     if failing:
         yield from _failing(marks, times)
 

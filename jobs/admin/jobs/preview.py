@@ -12,7 +12,8 @@ from django.utils.safestring import SafeString
 from ...core.exceptions import InvalidTrigger
 from ...core.triggers import Trigger, build_trigger, clean_trigger, warnings_of
 from ...definitions.triggers import trigger_of
-from ...selectors.warnings import usual_duration
+from ...models.job import DEFAULT_QUEUE
+from ...selectors.warnings import queue_warnings, usual_duration
 from .. import display
 from . import policy_inputs, trigger_inputs
 from .form import JobForm
@@ -85,6 +86,9 @@ def _warnings(form: JobForm, trigger: Trigger, took: float | None) -> list[str]:
     job = form.job
     instances = job.max_instances if job is not None else 1
     found = warnings_of(trigger, now=form.now, usual_duration=took, max_instances=instances)
+    if "queue" in form.fields:
+        executor, queue = (str(form[name].value() or "").strip() for name in ("executor", "queue"))
+        found += queue_warnings(executor, queue or DEFAULT_QUEUE, form.now)
     return [warning.message for warning in found]
 
 

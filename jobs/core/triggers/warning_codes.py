@@ -20,6 +20,7 @@ class WarningCode(StrEnum):
     OVERLAP = "overlap"
     UNKNOWN_SECRET = "unknown_secret"  # noqa: S105 (a name)
     PLAIN_SECRET = "plain_secret"  # noqa: S105 (a name)
+    NO_WORKER = "no_worker"
 
 
 class TriggerWarning(NamedTuple):

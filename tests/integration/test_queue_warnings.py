@@ -1,0 +1,82 @@
+"""A job whose queue no worker serves says so: over the API, in its form, when it is saved, and on its page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.fakes import FakeClock, after, make_job, make_worker
+from tests.integration.admin_support import JOBS, Admin, admin_fixture, at_noon_fixture, messages  # noqa: F401
+from tests.integration.api_client import Api
+
+pytestmark = pytest.mark.django_db
+JOB = "/scheduler/jobs/job"
+UNSERVED = "No worker serves the queue reports: the job stays due until one does."
+
+
+@pytest.fixture(autouse=True)
+def broker(settings: Any) -> None:
+    """Have a broker."""
+    settings.CRONZIMUS = settings.CRONZIMUS | {"CELERY_BROKER_URL": "redis://host/0"}
+
+
+HOURLY = {"type": "interval", "hours": 1}
+
+
+def remote_job(job_id: str = "job") -> None:
+    """Write a job of the queue that a worker of `make_worker` serves."""
+    make_job(job_id, executor="celery", queue="reports", trigger=HOURLY)
+
+
+def warnings_of(api: Api) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = api.get(JOB)["warnings"]
+    return found
+
+
+def test_a_job_is_warned_of_until_a_living_worker_serves_its_queue(api: Api, clock: FakeClock) -> None:
+    remote_job()
+    assert warnings_of(api) == [{"code": "no_worker", "message": UNSERVED}]
+    make_worker(queues=["mail"])
+    assert len(warnings_of(api)) == 1
+    make_worker("w2", lease_until=after(15))
+    assert warnings_of(api) == []
+    clock.advance(16)
+    assert len(warnings_of(api)) == 1
+
+
+def test_a_job_is_warned_of_while_the_setting_is_missing(api: Api, settings: Any) -> None:
+    settings.CRONZIMUS = settings.CRONZIMUS | {"CELERY_BROKER_URL": ""}
+    remote_job()
+    make_worker()
+    assert "CELERY_BROKER_URL" in warnings_of(api)[0]["message"]
+
+
+def test_a_list_of_many_jobs_asks_for_the_workers_once(api: Api, statements: Any) -> None:
+    for number in range(5):
+        remote_job(f"job-{number}")
+    with statements() as found:
+        shown = api.get("/scheduler/jobs?fields=warnings")
+    assert [job["warnings"][0]["code"] for job in shown] == ["no_worker"] * 5
+    assert sum("cronzimus_worker" in sql for sql in found) == 1
+
+
+def test_other_jobs_ask_for_no_worker(api: Api, statements: Any) -> None:
+    make_job(trigger=HOURLY)
+    with statements() as found:
+        assert warnings_of(api) == []
+    assert not any("cronzimus_worker" in sql for sql in found)
+
+
+def test_the_form_and_the_message_after_it_warn(admin: Admin) -> None:
+    remote_job()
+    assert UNSERVED in admin.read(f"{JOBS}job/edit/")
+    response = admin.save(f"{JOBS}job/edit/", queue="mail")
+    assert "No worker serves the queue mail" in str(messages(response))
+
+
+def test_the_page_of_a_job_warns(admin: Admin) -> None:
+    remote_job()
+    assert UNSERVED in admin.read(f"{JOBS}job/change/")
+    make_worker()
+    assert "serves the queue" not in admin.read(f"{JOBS}job/change/")
