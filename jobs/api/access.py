@@ -1,4 +1,4 @@
-"""What a request may do: the permissions of its user, within the scopes and tags of its token."""
+"""Authorisation: the permissions of a request's user, within the scopes and tags of its token."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ APP = "cronzimus"
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """The user of a request, and the limits of its token. Without a user the API is open and everything is allowed."""
+    """The user of a request, and the limits of its token. Without a user, the API is open and everything is allowed."""
 
     user: Any = None
     token: Token | None = None
 
     @property
     def actor(self) -> str:
-        """The name under which writes are recorded; "" where the API is open."""
+        """The name under which writes are recorded; "" if the API is open."""
         return "" if self.user is None else str(self.user.get_username())
 
     @property
     def tags(self) -> tuple[str, ...] | None:
-        """The tags of which a job needs one to be reached; None if all jobs can be reached."""
+        """The tags of which a reachable job has at least one; None if all jobs can be reached."""
         if self.token is None or self.token.tags == []:
             return None
         return tuple(map(str, self.token.tags)) if isinstance(self.token.tags, list) else ()
@@ -43,7 +43,7 @@ class Access:
         return Job.objects.all() if self.tags is None else Job.objects.tagged(*self.tags)
 
     def runs(self) -> RunQuerySet:
-        """Return the runs that can be reached: for a token with tags those of the jobs that it reaches."""
+        """Return the runs that can be reached: for a token with tags, the runs of the jobs that it reaches."""
         return Run.objects.all() if self.tags is None else Run.objects.filter(job__in=self.jobs().order_by())
 
     def require_job(self, job_id: str) -> None:
@@ -52,7 +52,7 @@ class Access:
             raise services.job_not_found(job_id)
 
     def require_tags(self, body: Mapping[str, Any]) -> None:
-        """Raise `PermissionDenied` for tags of a job with which it could not be reached any more."""
+        """Raise `PermissionDenied` if a job with the tags of `body` could not be reached any more."""
         given = body.get("tags", [])
         if self.tags is not None and isinstance(given, list) and not any(tag in self.tags for tag in given):
             raise PermissionDenied(f"This token reaches only jobs with one of the tags {', '.join(self.tags)}.")
@@ -68,7 +68,7 @@ class Access:
         return not self._refusal(permission)
 
     def _refusal(self, permission: str) -> str:
-        """Return why a permission is missing, "" if it is there."""
+        """Return the reason if a permission is missing, else ""."""
         if self.user is None:
             return ""
         name = self.user.get_username()
@@ -84,7 +84,7 @@ class Access:
 
 
 def access_of(request: Request) -> Access:
-    """Return what a request may do. It has been authenticated, unless its view lets anybody in."""
+    """Return the access of a request that has been authenticated."""
     return cast(Access, request.auth)
 
 

@@ -1,4 +1,4 @@
-"""Authentication: a token, a browser session, or none where the API is open."""
+"""Authentication: a token, a browser session, or none if the API is open."""
 
 from __future__ import annotations
 
@@ -30,44 +30,44 @@ FORWARDING = (
     "HTTP_X_CLUSTER_CLIENT_IP", "HTTP_X_PROXYUSER_IP", "HTTP_X_ENVOY", "HTTP_X_AMZN", "HTTP_X_AZURE", "HTTP_X_ARR",
     "HTTP_CLIENT_IP", "HTTP_TRUE_CLIENT_IP", "HTTP_FASTLY_CLIENT_IP", "HTTP_CF_", "HTTP_CDN_", "HTTP_FLY_",
 )  # fmt: skip
-"""How the headers begin that only a proxy sends."""
+"""The prefixes of headers that only a proxy sends."""
 LOGGED = 60
 """Characters of a client's header that are logged."""
 
 
 class ApiAuthentication(SessionAuthentication):
-    """Takes a token (`Authorization: Token …`), or the session of a browser, then with Django's CSRF check.
+    """Takes a token (`Authorization: Token …`), or the session of a browser with Django's CSRF check.
 
-    Where the API is open nothing is asked for, and nothing is looked at.
+    If the API is open, credentials are ignored.
     """
 
     def authenticate(self, request: Request) -> tuple[Any, Access] | None:
-        """Return the user and what the request may do; None if it brings no credentials. Raises for wrong ones."""
+        """Return the user and the access of a request; None without credentials. Raises for wrong ones."""
         http = request._request
         if is_open(http):
             refuse_other_sites(http)
             return None, Access()
         scheme, _, secret = http.META.get("HTTP_AUTHORIZATION", "").strip().partition(" ")
-        if scheme.lower() in SCHEMES:  # others are between the browser and a proxy
+        if scheme.lower() in SCHEMES:  # other schemes concern a proxy
             token = _token_of(http, secret.strip(), request.parser_context["view"].now)
             return token.user, Access(user=token.user, token=token)
         session = super().authenticate(request)
         return session and (session[0], Access(user=session[0]))
 
     def enforce_csrf(self, request: Request) -> None:
-        """Raise `PermissionDenied` for a forged request. A JSON body has no form in which to look for the token."""
+        """Raise `PermissionDenied` for a forged request. The token must be in the header: a JSON body has no form."""
         super().enforce_csrf(request._request)  # type: ignore[arg-type]
 
     def authenticate_header(self, request: Request) -> str:
-        """Return what 401 says in the header WWW-Authenticate."""
+        """Return the header WWW-Authenticate of 401."""
         return "Token"
 
 
 class NeedsPermission(BasePermission):
-    """Every handler says which permission it needs; see `ApiView.needs`."""
+    """Checks the permission that the handler needs; see `ApiView.needs`."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        """Tell whether somebody asks at all; raise `PermissionDenied`, with the reason, if they may not do this."""
+        """Tell whether there are credentials; raise `PermissionDenied`, with the reason, if they are not enough."""
         if not isinstance(request.auth, Access):
             return False
         needed = view.needed()
@@ -77,17 +77,17 @@ class NeedsPermission(BasePermission):
 
 
 def is_open(request: HttpRequest) -> bool:
-    """Tell whether the API asks this client for no credentials: API_AUTH says so, or a developer's own machine asks."""
+    """Tell whether this client needs no credentials, by API_AUTH, or because it is a developer's own machine."""
     if conf.API_AUTH:
         return bool(conf.API_AUTH == "none")
     return settings.DEBUG and _is_from_here(request)
 
 
 def refuse_other_sites(request: HttpRequest) -> None:
-    """Raise `PermissionDenied` for a request that a page of another site had a browser send.
+    """Raise `PermissionDenied` for a request that a page of another site made a browser send.
 
-    Where no credentials are needed, a form or script on any page that a person opens could otherwise pause their jobs.
-    The origins in django-cors-headers' setting CORS_ALLOWED_ORIGINS may ask.
+    Otherwise, without credentials, a form or script on any page that a person opens could pause their jobs. The origins
+    in django-cors-headers' setting CORS_ALLOWED_ORIGINS are allowed.
     """
     origin = request.META.get("HTTP_ORIGIN")
     if origin in getattr(settings, "CORS_ALLOWED_ORIGINS", ()):
@@ -106,7 +106,7 @@ def _token_of(request: HttpRequest, secret: str, now: datetime) -> Token:
 
 
 def _log_failure(request: HttpRequest, secret: str) -> None:
-    # REMOTE_ADDR is the proxy's address if there is a proxy. The header beside it may be forged: it is cut and quoted.
+    # REMOTE_ADDR is the proxy's address if there is one. The other header may be forged, so it is cut and quoted.
     forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")[:LOGGED]
     logger.warning(
         "authentication failed: token %s from %s%s, %s %.200s",

@@ -16,7 +16,7 @@ MAX_BODY = 256 * 1024
 DRAINED = 16 * 1024 * 1024
 """Bytes of a refused body that are still read."""
 DRAIN_SECONDS = 2.0
-"""How long they are waited for."""
+"""Time to wait for them."""
 CHUNK = 64 * 1024
 """Bytes that are read at a time."""
 
@@ -41,8 +41,8 @@ def read_body(request: HttpRequest) -> bytes:
 def drain(request: HttpRequest) -> None:
     """Read and discard the rest of a request's body, within limits.
 
-    Most clients send all of their request before they read the answer. If the connection were closed on them, they
-    would see an error of the network and never the answer.
+    Most clients send their whole request before they read the answer. If the connection were closed before, they would
+    see an error of the network instead of the answer.
     """
     left, deadline = DRAINED, time.monotonic() + DRAIN_SECONDS
     try:
@@ -59,17 +59,17 @@ def _read(read: Callable[[int], bytes], limit: int) -> bytes:
         while left > 0 and (part := read(left)):
             parts.append(part)
             left -= len(part)
-    except Exception:  # servers raise errors of their own for chunks that are none
+    except Exception:  # servers raise errors of their own for malformed chunks
         raise InvalidRequest("The body ended early, or is not in chunks as its header says.") from None
     return b"".join(parts)
 
 
 def _reader(request: HttpRequest) -> Callable[[int], bytes]:
-    """Return what reads the body. Raises `InvalidRequest` for a body without a length that the server does not end."""
+    """Return the function that reads the body. Raises `InvalidRequest` for a body whose end cannot be known."""
     environ: Any = getattr(request, "environ", None)
     if environ is None or "HTTP_TRANSFER_ENCODING" not in environ:
         return request.read
-    # Django reads as many bytes as Content-Length says, which is none for a body in chunks (PEP 3333 knows no other).
+    # Django reads Content-Length bytes, which are none for a body in chunks (PEP 3333 has only Content-Length).
     if not environ.get("wsgi.input_terminated"):
         raise InvalidRequest("The body has no length: send the header Content-Length, and no Transfer-Encoding.")
     stream: Any = environ["wsgi.input"]

@@ -1,4 +1,4 @@
-"""One action on many jobs in one request: each job stands alone, and the answer has a result for each."""
+"""One action on many jobs in one request, with a result for each job. One failure does not affect the others."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .errors import envelope
 MAX_ITEMS = 1000
 """Jobs that one request may change."""
 FILTERS = ("state", "q", "tag", "owner")
-"""What `filter` takes: the parameters of the list that narrow it."""
+"""The keys of `filter`: the filters of the list."""
 
 Item = dict[str, Any]
 """The result for one job: its status, or its error."""
@@ -59,12 +59,12 @@ def _tag(job_id: str, body: Mapping[str, Any], access: Access, now: datetime) ->
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What may be done to many jobs: the permission that it needs, and what does it to one job."""
+    """An action on many jobs: the permission that it needs, and the function that does it to one job."""
 
     permission: str
     change: Callable[[str, Mapping[str, Any], Access, datetime], Item]
     fields: tuple[str, ...] = ()
-    """What the body may have for it, beside which jobs."""
+    """Further fields of the body."""
 
 
 ACTIONS = {
@@ -100,8 +100,8 @@ def check_bulk(body: Mapping[str, Any]) -> None:
 def change_each(body: Mapping[str, Any], access: Access, *, now: datetime) -> list[Item]:
     """Do the action of a checked `body` to each job that it names, and return the result of each, in their order.
 
-    All is one transaction, in which each job has a savepoint: one that is refused keeps no other from being changed.
-    The rows are locked in the order of their ids, as other requests of this kind do. Raises `InvalidRequest` for a
+    All is one transaction, in which each job has a savepoint, so that one refusal does not affect the others. The rows
+    are locked in the order of their ids, against deadlocks with other such requests. Raises `InvalidRequest` for a
     filter that finds too many jobs.
     """
     action = ACTIONS[body["action"]]

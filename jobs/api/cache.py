@@ -1,7 +1,7 @@
-"""The caches of the API. They never show anything that a fresh query would not show.
+"""The caches of the API, which show the same as a fresh query would.
 
-Each part is here because the benchmark misses its goal without it (`benchmarks/api.py`; docs/performance.md has the
-table). Rates are shares of what a view that does nothing reaches in the same run, on SQLite and on PostgreSQL:
+Without each of them, the benchmark misses its goal (`benchmarks/api.py`; docs/performance.md has the table). Rates are
+shares of the rate of an empty view in the same run, on SQLite and on PostgreSQL:
 
 | kept | request | with it | without it | goal |
 |---|---|---|---|---|
@@ -40,18 +40,18 @@ VERSION_SQL = {
 }
 """A value that changes with every commit (SQLite), or with every commit that changes a job (PostgreSQL).
 
-PostgreSQL never changes a row, but writes another version of it: its place and its transaction tell it from all others.
+PostgreSQL never changes a row, but writes another version of it, which its place and its transaction identify.
 """
 
 # --- the last page of the list ---------------------------------------------------------------------------------------
 
 Made = TypeVar("Made")
-"""A page that was made."""
+"""The type of a page."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kept(Generic[Made]):
-    """The page that a thread made last, and all that it depends on."""
+    """The last page of a thread, and all that it depends on."""
 
     page: Made
     made_from: tuple[object, ...]
@@ -64,10 +64,10 @@ _last = local()
 
 
 def kept_page(made_from: tuple[object, ...], version: tuple[object, ...] | None, instant: Any) -> Any:
-    """Return the page that this thread made last, if it would make the same one at `instant`; else None.
+    """Return the last page of this thread, if it would make the same one at `instant`; else None.
 
-    `made_from` is what was asked for and what the rows are described by, `version` that of the jobs. `instant` is as
-    the database has times.
+    `made_from` has the request and the descriptions of rows, `version` is that of the jobs. `instant` has the form of
+    the database.
     """
     kept: Kept[Any] | None = getattr(_last, "kept", None)
     if kept is None or kept.version != version or kept.made_from != made_from:
@@ -77,14 +77,14 @@ def kept_page(made_from: tuple[object, ...], version: tuple[object, ...] | None,
 
 
 def keep_page(page: Made, size: int, made_from: tuple[object, ...], version: Any, made_at: Any, until: Any) -> None:
-    """Keep a page of `size` bytes. `until` is when the first pause ends that it shows; None if it shows none."""
+    """Keep a page of `size` bytes. `until` is the end of the first pause on it, None if it shows none."""
     is_time = until is None or isinstance(until, type(made_at))  # SQLite keeps anything in a column for times
     if version is not None and size <= MAX_KEPT_BYTES and is_time:
         _last.kept = Kept(page, made_from, version, made_at, until)
 
 
 def jobs_version() -> tuple[object, ...] | None:
-    """Return what stays equal on this thread's connection while no job changes.
+    """Return a value that stays the same on this thread's connection while no job changes.
 
     None within a transaction, whose own writes it might not show.
     """
@@ -93,7 +93,7 @@ def jobs_version() -> tuple[object, ...] | None:
     with connection.cursor() as cursor:
         cursor.execute(VERSION_SQL[connection.vendor])
         (version,) = cursor.fetchone()
-    # SQLite tells a connection only of the commits of others; its own are in the number of rows that it changed.
+    # `data_version` counts only the commits of other connections; `total_changes` counts this one's.
     return connection.connection, version, getattr(connection.connection, "total_changes", None)
 
 
@@ -104,7 +104,7 @@ Row = tuple[Any, ...]
 
 
 class Statement(NamedTuple):
-    """The SQL that reads a job, and what makes a model instance of its row."""
+    """The SQL that reads a job, and the converters and positions of its columns."""
 
     sql: str
     names: list[str]
@@ -121,7 +121,7 @@ _shown: dict[tuple[object, ...], Shown] = {}
 
 
 def show_job(job_id: str, now: datetime, show: Callable[[Job, datetime], Shown], *, hides: bool) -> Shown:
-    """Return what `show` makes of the job `job_id` at `now`, with secrets masked or not. Raises `JobNotFound`."""
+    """Return `show(job, now)` for the job `job_id`; with `hides` it masks secrets. Raises `JobNotFound`."""
     statement = _statement(connection.vendor)
     row = _read(statement, job_id)
     key = _key(statement, row, now, hides)
@@ -136,7 +136,7 @@ def show_job(job_id: str, now: datetime, show: Callable[[Job, datetime], Shown],
 
 
 def _key(statement: Statement, row: Row, now: datetime, hides: bool) -> tuple[object, ...] | None:
-    """Return all that depends on: the row, the function, the time zone, and the day, on which warnings depend.
+    """Return the key of a job's JSON: the row, the function, the time zone, and the day, on which warnings depend.
 
     None if it depends on the instant too, on what is missing, or on secrets or workers, which may be there a moment
     later.

@@ -1,4 +1,4 @@
-"""Conditional requests (RFC 9110, 13): 304 for an answer that the client has, 412 for a change of a newer version."""
+"""Conditional requests (RFC 9110, 13): 304 if the client has the answer, 412 for a change of an outdated version."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from rest_framework.response import Response
 from ..core.exceptions import PreconditionFailed
 
 ENTITY_TAG = re.compile(r'(W/)?"(?:([0-9]{1,9})-)?[\x21\x23-\x7e\x80-\xff]*"')
-"""An entity tag: whether it is weak, and the version of the job that it is of."""
+"""An entity tag: whether it is weak, and the version of its job."""
 ANY = "*"
 """Stands for every entity tag."""
 
 
 def tag_of(body: bytes, *more: object) -> str:
-    """Return the entity tag of a body and of `more`: it differs wherever one of them does."""
+    """Return an entity tag that changes with the body and with `more`."""
     return f'"{blake2b(body, digest_size=16, key=repr(more).encode()[:64]).hexdigest()}"'
 
 
 def job_tag(version: int, body: bytes) -> str:
-    """Return the entity tag of a job: the version of its definition, and a hash of all that is shown of it."""
+    """Return the entity tag of a job: the version of its definition, and a hash of its JSON."""
     return f'"{version}-{tag_of(body)[1:]}'
 
 
 def check_version(request: Request, version: int) -> None:
-    """Raise `PreconditionFailed` for a write of a job of this version which If-Match or If-None-Match forbids.
+    """Raise `PreconditionFailed` if If-Match or If-None-Match forbids to write a job of this version.
 
-    The rest of the tags is not compared: a job that runs every second shows something else every second. Weak tags
-    never match in If-Match, and do in If-None-Match (RFC 9110, 13.1).
+    The hashes in the tags are not compared: the JSON of a job that runs every second changes every second. Weak tags
+    match in If-None-Match, and never in If-Match (RFC 9110, 13.1).
     """
     match, none_match = request.headers.get("If-Match"), request.headers.get("If-None-Match")
     if match is not None and match.strip() != ANY and (version, False) not in _versions(match):
@@ -53,7 +53,7 @@ def _versions(header: str) -> list[tuple[int, bool]]:
 
 
 def conditional(request: Request, response: HttpResponse) -> HttpResponseBase:
-    """Return `response` to a GET or HEAD with its entity tag; 304 if the client has it already, 412 for `If-Match`.
+    """Return the `response` to a GET or HEAD with its entity tag; 304 if the client has it already, 412 by `If-Match`.
 
     A cache may keep it for this client alone, and must ask again before it uses it. A streamed response has no tag.
     """
@@ -67,5 +67,5 @@ def conditional(request: Request, response: HttpResponse) -> HttpResponseBase:
         response.render()
     response.headers.setdefault("ETag", tag_of(response.content))
     if "HTTP_IF_NONE_MATCH" not in request.META and "HTTP_IF_MATCH" not in request.META:
-        return response  # Django would refuse If-Unmodified-Since where no time of the last change is known
+        return response  # Django would refuse If-Unmodified-Since without a time of the last change
     return cast(HttpResponseBase, get_conditional_response(request, etag=response["ETag"], response=response))

@@ -1,4 +1,4 @@
-"""Errors as responses: every one in the same envelope, {"error", "code", "fields"?}."""
+"""Errors as responses, all in the same envelope: {"error", "code", "fields"?}."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ RETRY_AFTER = 5
 LOGGED = 300
 """Characters of an address, and of a database's message, that are logged."""
 MIGRATE = "The database lacks tables or columns of this version: run 'manage.py migrate'."
-"""The message where migrations are missing."""
+"""The message if migrations are missing."""
 READ_ONLY = "The database takes no writes now; try again soon."
 """The message where it is a standby, or a file that is read-only."""
 
@@ -75,7 +75,7 @@ REFUSALS: dict[int, tuple[str, str]] = {
     500: ("INTERNAL_ERROR", "Something went wrong here; it was logged."),
     503: ("UNAVAILABLE", "The database does not answer; try again soon."),
 }
-"""The code and the message of each HTTP status, for exceptions without ones that a client may see."""
+"""The code and the message of each HTTP status, for exceptions whose own may not be shown."""
 
 
 def exception_handler(exception: Exception, context: Mapping[str, Any]) -> Response:
@@ -87,7 +87,7 @@ def exception_handler(exception: Exception, context: Mapping[str, Any]) -> Respo
     if status == 405:
         headers["Allow"] = ", ".join(context["view"].allowed_methods)
     response = Response(_body(exception, status), status=status, headers=headers)
-    # Django would log it again: the lines above, or the code that refused the request, have logged it.
+    # Already logged above, or by the code that refused the request: Django would log it again.
     response._has_been_logged = status == 401 or status >= 500  # type: ignore[attr-defined]
     return response
 
@@ -102,7 +102,7 @@ def status_of(exception: Exception) -> int:
 
 
 def envelope(status: int, message: str = "", **more: Any) -> dict[str, Any]:
-    """Return the body of an error with this HTTP status, with its usual message unless there is a better one."""
+    """Return the body of an error with this HTTP status, with its usual message unless another is given."""
     code, usual = REFUSALS.get(status, REFUSALS[400 if status < 500 else 500])
     return {"error": message or usual, "code": code, **more}
 
@@ -121,7 +121,7 @@ def _body(exception: Exception, status: int) -> dict[str, Any]:
 
 
 def _headers(exception: Exception, status: int) -> dict[str, str]:
-    # DRF puts the header of 401 and the wait of 429 on the exception (rest_framework.views.exception_handler).
+    # DRF sets the header of 401 and the wait of 429 on the exception (rest_framework.views.exception_handler).
     retry = RETRY_AFTER if status == 503 else _wait(exception)
     headers = {
         "WWW-Authenticate": getattr(exception, "auth_header", None),
@@ -131,12 +131,12 @@ def _headers(exception: Exception, status: int) -> dict[str, str]:
 
 
 def _wait(exception: Exception) -> float | None:
-    """Return the seconds until a client that asks too often may ask again; None for other errors."""
+    """Return the seconds until a throttled client may ask again; None for other errors."""
     return getattr(exception, "wait", None)
 
 
 def _seconds(wait: float | None) -> int:
-    """Return whole seconds after which a wait is over."""
+    """Return a wait in whole seconds, rounded up."""
     return max(math.ceil(wait or 0), 1)
 
 
@@ -144,7 +144,7 @@ def _log(exception: Exception, status: int, context: Mapping[str, Any]) -> None:
     request = context.get("request")
     where = f"{request.method} {ascii(request.path)[:LOGGED]}" if request is not None else "a request"
     extra = {"action": "api_error", "status": status}
-    if status == 503:  # one line for each request, however long the database is away
+    if status == 503:  # one line for each request: the database may be away for long
         logger.error("%s failed: %s", where, " ".join(str(exception).split())[:LOGGED], extra=extra)
     else:
         logger.error("%s failed", where, exc_info=exception, extra=extra)

@@ -1,4 +1,4 @@
-"""Records as files: CSV for spreadsheets and JSON lines for programs, streamed, so that they may be of any length."""
+"""Export records as files of any length: CSV for spreadsheets, JSON lines for programs, both streamed."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from ..core.tables import csv_text
 from .rendering import to_json
 
 Row = dict[str, Any]
-"""What is shown of a record."""
+"""The fields of a record in an export."""
 Parts = Iterable[Sequence[Row]]
-"""The rows, as many at a time as are read together."""
+"""The rows, in the parts in which they are read."""
 
 
 def exported(name: str, kind: str, parts: Parts, fields: Sequence[str]) -> StreamingHttpResponse:
     """Return the rows in `parts`, each with these `fields`, as a file called `name`.csv or `name`.jsonl.
 
-    The first part is read before the response begins, so that a database that is away is still told with a 503.
+    The first part is read before the response begins, so that a database that is away still gives a 503.
     """
     write, media_type = EXPORTS[kind]
     rest = iter(parts)
@@ -50,7 +50,7 @@ EXPORTS: dict[str, tuple[Callable[[Parts, Sequence[str]], Iterator[bytes]], str]
     "csv": (csv_lines, "text/csv; charset=utf-8"),
     "jsonl": (json_lines, "application/x-ndjson"),
 }
-"""The formats, each with what writes it and its media type."""
+"""The formats, each with its writer and its media type."""
 
 
 def _encoded(text: str) -> bytes:

@@ -1,4 +1,4 @@
-"""The list of jobs with whole definitions, or some of their fields: what an export of all jobs asks for."""
+"""The list of jobs with whole definitions, or with some of their fields, for exports of all jobs."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ JSON = "application/json"
 def list_in_full(
     wanted: Wanted, fields: Collection[str], *, now: datetime, hides: bool
 ) -> tuple[HttpResponseBase, int]:
-    """Return the response with the `fields` of the jobs that are `wanted`, by id, and how many are on all pages.
+    """Return the response with the `fields` of the `wanted` jobs, by id, and their number on all pages.
 
     With `hides`, texts among the arguments that look secret are masked.
 
-    A page with a limit is made as a whole, so that it has an entity tag. A list without one is streamed: it may be
-    larger than the memory.
+    A page with a limit is built as a whole, so that it has an entity tag. A list without one is streamed, because it
+    may be larger than the memory.
     """
     jobs = wanted_jobs(wanted, now)
     total = jobs.count()

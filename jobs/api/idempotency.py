@@ -29,7 +29,7 @@ def answer_once(
 ) -> Response:
     """Answer with the result of `work`, or repeat the earlier answer to a request with the same key.
 
-    `body` is that of the request. Raises `InvalidRequest` for an invalid key, and `IdempotencyKeyReused`.
+    `body` is the body of the request. Raises `InvalidRequest` for an invalid key, and `IdempotencyKeyReused`.
     """
     key = request.headers.get(HEADER)
     if key is None:
@@ -41,6 +41,6 @@ def answer_once(
 
 
 def _digest(request: Request, body: Mapping[str, Any]) -> str:
-    # Of the parsed body: the order of its fields does not make another request.
+    # Of the parsed body, so that the order of its fields does not matter.
     asked = json.dumps([request.method, request.path, body], sort_keys=True)
     return sha256(asked.encode()).hexdigest()

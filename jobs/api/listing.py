@@ -1,4 +1,4 @@
-"""The list of jobs. It reads only what it shows, in parts, and makes neither model instances nor serializers."""
+"""The list of jobs. It reads only the columns that it shows, in parts, without model instances and serializers."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from .conditional import tag_of
 from .representations import local_times
 
 UTC = ZoneInfo("UTC")
-"""The zone in which the database has all times."""
+"""The zone of times in the database."""
 BROKEN = JobState.BROKEN.value
 """The state of jobs that cannot run."""
 is_whole_second = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\+00)?", re.ASCII).fullmatch
-"""Match a time as the databases have it as text, without fractions."""
+"""Match a time in the text form of the databases, without fractions."""
 NEVER = '"next_run_time":null,"next_run_time_iso":null'
-"""The JSON of the next fire time where there is none."""
+"""The JSON of the next fire time if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of jobs as JSON, its entity tag, and how many jobs there are on all pages."""
+    """A page of jobs as JSON, its entity tag, and the number of jobs on all pages."""
 
     body: bytes
     tag: str
@@ -40,10 +40,10 @@ class Page:
 
 
 def list_jobs(wanted: Wanted, *, now: datetime) -> Page:
-    """Return the page of the jobs that are `wanted` at `now`, by id."""
+    """Return the page of the `wanted` jobs at `now`, by id."""
     known, instant = descriptions(), connection.ops.adapt_datetimefield_value(now)
-    # The version is read first: a commit between it and the rows makes the next one another. What the database cuts
-    # short takes less time to read than to find out whether any job has changed.
+    # The version is read before the rows, so that a commit in between changes the next version. It takes longer to
+    # read than a page that the database cuts, which is therefore not kept.
     version = None if wanted.is_cut_by_database else jobs_version()
     made_from = (wanted, known.key)
     page: Page | None = kept_page(made_from, version, instant) if version is not None else None
@@ -54,7 +54,7 @@ def list_jobs(wanted: Wanted, *, now: datetime) -> Page:
 
 
 def _made(wanted: Wanted, known: Descriptions, now: datetime) -> tuple[Page, Any]:
-    """Return the page, and when the first pause ends that it shows (None: it shows none)."""
+    """Return the page, and the end of the first pause on it (None if it shows none)."""
     shown: list[str] = []
     found, ends = 0, set()
     for rows, until in read_rows(wanted, now):

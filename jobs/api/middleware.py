@@ -1,4 +1,4 @@
-"""Middleware for the API's addresses: probes are let in, and errors of other middleware become JSON."""
+"""Middleware for the API's addresses: admit probes, and turn errors of other middleware into JSON."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from .views.base import ApiView
 from .views.health import ProbeView
 
 PROBES = ("/health", "/health/live", "/health/ready")
-"""How the addresses of the probes end, wherever a project has them."""
+"""The ends of the probes' addresses, below any prefix of the project."""
 
 
 class ErrorEnvelopeMiddleware:
-    """Answer with JSON where Django would with a page: a wrong host, a crash in other middleware.
+    """Answer with JSON instead of Django's pages for a wrong host, or a crash in other middleware.
 
-    Only errors at the API's own addresses are changed. It comes first of all middleware, so that it sees what the
-    others answer. Errors of the views themselves are JSON without it.
+    Only errors at the API's own addresses are changed; errors of the views are JSON already. It must be the first
+    middleware, so that it sees the answers of the others.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        """Keep what handles the request."""
+        """Keep the next handler."""
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Return the response of what handles the request; an error at one of the API's addresses as JSON."""
+        """Return the response of the next handler, or JSON for an error at one of the API's addresses."""
         response = self.get_response(request)
         if response.status_code < 400 or _is_json(response) or not issubclass(_view_at(request), ApiView):
             return response
@@ -41,18 +41,18 @@ class ErrorEnvelopeMiddleware:
 
 
 class ProbeMiddleware:
-    """Answer the probes under /api/health whatever the header Host and the scheme are.
+    """Answer the probes under /api/health for any header Host and any scheme.
 
     Load balancers and Kubernetes ask by IP address over plain HTTP, which ALLOWED_HOSTS and SECURE_SSL_REDIRECT would
-    refuse or redirect. It comes before the middleware that does so.
+    refuse or redirect. It must come before the middleware that does so.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        """Keep what handles the request."""
+        """Keep the next handler."""
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Return the answer of a probe, or of what handles the request."""
+        """Return the answer of a probe, or else of the next handler."""
         if not request.path_info.endswith(PROBES) or not issubclass(_view_at(request), ProbeView):
             return self.get_response(request)
         match = resolve(request.path_info)
@@ -68,7 +68,7 @@ def _is_json(response: HttpResponseBase) -> bool:
 
 
 def _view_at(request: HttpRequest) -> type:
-    """Return the class of the view at the address of a request; `object` for one that is not of REST framework."""
+    """Return the class of the view at the address of a request; `object` if it is not a view of REST framework."""
     try:
         match = request.resolver_match or resolve(request.path_info, getattr(request, "urlconf", None))
     except Resolver404:

@@ -1,4 +1,4 @@
-"""The addresses of the pages beside one: of runs and of the audit by cursor, of jobs by offset."""
+"""The addresses of neighbouring pages: by cursor for runs and for the audit, by offset for jobs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..selectors.run_pages import Cursor
 
 
 def cursor_link(request: Request, cursor: Cursor | None) -> str | None:
-    """Return the address of the page at `cursor`: this one's, with its filters."""
+    """Return the address of the page at `cursor`, with the filters of this one."""
     if cursor is None:
         return None
     return replace_query_param(request.build_absolute_uri(), "cursor", str(cursor))

@@ -1,4 +1,4 @@
-"""Bodies: JSON objects, strictly, of a bounded size and depth."""
+"""Parse bodies strictly: JSON objects of a bounded size and depth."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .bodies import read_body
 
 
 class StrictJSONParser(BaseParser):
-    """Names the media type of the bodies. Views read them with `body_of`, which takes chunked ones too."""
+    """Names the media type of bodies. Views read them with `body_of`, which also takes chunked ones."""
 
     media_type = "application/json"
 
@@ -31,9 +31,9 @@ def body_of(request: Request) -> dict[str, Any]:
 
 
 def optional_body_of(request: Request, allowed: Collection[str] = ()) -> dict[str, Any]:
-    """Return the body of a request that needs none, {} where there is none. Fields not `allowed` are refused."""
+    """Return the body of a request that needs none, {} without one. Fields not `allowed` are refused."""
     form = request._request
-    if is_form_media_type(request.content_type):  # some clients that have nothing to send send an empty form
+    if is_form_media_type(request.content_type):  # some clients send an empty form instead of no body
         if _holds_a_form(form):
             raise UnsupportedMediaType(request.content_type)
         return {}
@@ -46,7 +46,7 @@ def optional_body_of(request: Request, allowed: Collection[str] = ()) -> dict[st
 def _holds_a_form(request: HttpRequest) -> bool:
     try:
         return bool(request.POST or request.FILES)
-    except MultiPartParserError:  # it says that it does
+    except MultiPartParserError:  # malformed, but not empty
         return True
 
 
@@ -68,7 +68,7 @@ def _parsed(request: Request, raw: bytes) -> dict[str, Any]:
 
 
 def missed_of(body: Mapping[str, Any]) -> Missed | None:
-    """Return which fire times of a pause are to run, None if `body` does not say. Raises `InvalidRequest`."""
+    """Return the choice of fire times of a pause that `body` makes, None without one. Raises `InvalidRequest`."""
     if "missed" not in body:
         return None
     value = body["missed"]
@@ -78,6 +78,6 @@ def missed_of(body: Mapping[str, Any]) -> Missed | None:
 
 
 def refuse_unknown(given: Mapping[str, Any], allowed: Collection[str]) -> None:
-    """Raise `InvalidRequest` that names each of `given` that is not `allowed`."""
+    """Raise `InvalidRequest` that names all fields in `given` that are not `allowed`."""
     if fields := unknown_names(given, allowed):
         raise InvalidRequest(fields=fields)

@@ -1,4 +1,4 @@
-"""Query parameters, strictly: each read by a reader, every bad one named at once."""
+"""Parse query parameters strictly, with a reader for each, and report all bad ones at once."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ..core.times import parse_instant
 from ..core.values import did_you_mean, printable, unknown_names
 
 Reader = Callable[[str], Any]
-"""Turns a parameter's text into its value; raises `ValueError` saying what would be right."""
+"""Turns a parameter's text into its value; raises `ValueError` with a message for the client."""
 
 
 def query_of(request: Request, readers: dict[str, Reader]) -> dict[str, Any]:
-    """Return the values of the query parameters that `readers` names, None for one that is not given.
+    """Return the values of the query parameters that `readers` names, None for missing ones.
 
-    Raises `InvalidRequest` naming every bad one, those that are unknown and those given twice among them.
+    Raises `InvalidRequest` that names every bad, unknown or repeated parameter.
     """
     given = request.query_params
     values: dict[str, Any] = dict.fromkeys(readers)
@@ -35,7 +35,7 @@ def query_of(request: Request, readers: dict[str, Reader]) -> dict[str, Any]:
 
 
 def text(value: str) -> str:
-    """Read a text to look for."""
+    """Read a text."""
     if "\x00" in value:
         raise ValueError("must not hold a NUL")
     return value

@@ -1,4 +1,4 @@
-"""JSON as the API writes it."""
+"""Write the JSON of the API."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from rest_framework.request import Request
 def to_json(value: Any) -> bytes:
     """Return `value` as JSON in UTF-8."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    # A lone surrogate, which UTF-8 does not have, becomes JSON's own escape of it.
+    # A lone surrogate, which UTF-8 cannot encode, becomes JSON's own escape.
     return text.encode("utf-8", "backslashreplace")
 
 
 class JSONRenderer(BaseRenderer):
-    """Renders what views return: plain values, times already as text."""
+    """Renders the plain values that views return, with times already as text."""
 
     media_type = "application/json"
     format = "json"
@@ -31,7 +31,7 @@ class JSONRenderer(BaseRenderer):
 
 
 class JSONNegotiation(BaseContentNegotiation):
-    """JSON for every header Accept: RFC 9110, 12.5.1, allows it, and no client is refused."""
+    """JSON for every header Accept, which RFC 9110, 12.5.1, allows, so that no client is refused."""
 
     def select_parser(self, request: Request, parsers: list[BaseParser]) -> BaseParser | None:  # type: ignore[override]
         """Return the parser, if the body is of its media type."""

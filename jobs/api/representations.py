@@ -1,4 +1,4 @@
-"""Rows as the API shows them: plain functions that turn a row into values for JSON."""
+"""Represent rows: plain functions that turn a row into values for JSON."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ JOB_FIELDS = (
     "warnings", "error", "run_count", "failure_count", "last_status", "last_run_at", "created_at", "updated_at",
     "version",
 )  # fmt: skip
-"""What is shown of a job, in this order."""
+"""The fields of a job, in their order."""
 RUN_COLUMNS = (
     "id", "job_id", "func", "status", "reason", "trigger", "actor", "scheduled_time", "queued_at", "started_at",
     "finished_at", "attempt", "fire_times", "executor", "version", "result", "error", "duration", "scheduler",
     "progress", "worker", "queue", "dispatches", "dispatched_at",
 )  # fmt: skip
-"""What is shown of a run in a list, in this order."""
+"""The fields of a run in a list, in their order."""
 
 
 def job_detail(
@@ -111,12 +111,12 @@ def run(row: Sequence[Any]) -> dict[str, Any]:
 
 
 def picked(shown: dict[str, Any], fields: Collection[str] | None) -> dict[str, Any]:
-    """Return the `fields` of what is shown; None: all of them."""
+    """Return the `fields` of `shown`, all of them for None."""
     return shown if fields is None else {name: shown[name] for name in fields}
 
 
 def log(run_id: int, status: str, offset: int, text: str, omitted: int) -> dict[str, Any]:
-    """Return what a run has written from the character `offset` on, and where to go on reading.
+    """Return the output of a run from the character `offset` on, and the next offset.
 
     `text` and `omitted` are those of `core.output.read_from`.
     """
@@ -126,7 +126,7 @@ def log(run_id: int, status: str, offset: int, text: str, omitted: int) -> dict[
 
 
 def function(known: Function) -> dict[str, Any]:
-    """Return a registered function: what a job has to give it, and what is filled in."""
+    """Return a registered function with its parameters: those that a job gives, and those that are injected."""
     return {
         "func": known.reference,
         "name": known.name,
@@ -137,14 +137,14 @@ def function(known: Function) -> dict[str, Any]:
 
 
 def next_times(job: Job) -> dict[str, str | None]:
-    """Return when a job is due next, in its own time zone."""
+    """Return the next fire time of a job, in its own time zone."""
     at = job.next_run_time
     local, iso = (None, None) if at is None else local_times(at, zone_of(job))
     return {"next_run_time": local, "next_run_time_iso": iso}
 
 
 def local_times(at: datetime, zone: tzinfo) -> tuple[str, str]:
-    """Return an instant in a job's time zone: as the contract has it, and in ISO 8601 with its offset."""
+    """Return an instant in a job's time zone: in the form of the contract, and in ISO 8601 with its offset."""
     try:
         text = at.astimezone(zone).isoformat()
     except OverflowError:  # the last hours of the year 9999, east of Greenwich

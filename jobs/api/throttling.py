@@ -1,4 +1,4 @@
-"""A limit of requests for each client, where the setting API_RATE_LIMIT has one."""
+"""The limit of requests for each client, by the setting API_RATE_LIMIT."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class RateLimit(BaseThrottle):
     """Seconds until the window of a refused request ends."""
 
     def allow_request(self, request: Request, view: Any) -> bool:
-        """Count a request; tell whether its client may make it."""
+        """Count a request; tell whether it is within the limit."""
         rate = parse_rate(conf.API_RATE_LIMIT)
         if rate is None:
             return True
@@ -59,5 +59,5 @@ def _count(key: str, rate: Rate) -> int:
     except ValueError:  # it has expired in this moment
         cache.set(key, 1, rate.seconds)
         return 1
-    cache.touch(key, rate.seconds)  # where a cache has no `incr` of its own, Django's sets another timeout
+    cache.touch(key, rate.seconds)  # Django's own `incr`, for caches without one, sets another timeout
     return count

@@ -1,1 +1,1 @@
-"""The description of the API in OpenAPI 3.1. It needs drf-spectacular, which nothing else needs."""
+"""The description of the API in OpenAPI 3.1. Only this package needs drf-spectacular."""

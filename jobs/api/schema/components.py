@@ -1,4 +1,4 @@
-"""What the API takes and shows, as JSON Schema. Names, enums and bounds come from the code that checks them."""
+"""The JSON Schemas of bodies and answers. Names, enums and bounds come from the code that checks them."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def array(items: Schema, **more: Any) -> Schema:
 
 
 def record(properties: dict[str, Schema], required: Iterable[str] | None = None, **more: Any) -> Schema:
-    """Return the schema of an object with these fields and no others; all of them are required unless named."""
+    """Return the schema of an object with exactly these fields; all are required unless `required` names some."""
     needed = list(properties if required is None else required)
     return {
         "type": "object", "properties": properties, **({"required": needed} if needed else {}),
@@ -88,7 +88,7 @@ _TRIGGER_FIELDS: dict[str, Schema] = {
 }
 """The fields of triggers. Null counts as not given."""
 _CLOCK = dict.fromkeys(("hour", "minute", "second"), _UNIT)
-"""The fields of a calendar interval that are numbers there, and expressions in a cron trigger."""
+"""The fields that are numbers in a calendar interval, and expressions in a cron trigger."""
 
 
 def _trigger(kind: str) -> Schema:
@@ -139,7 +139,7 @@ POLICIES: dict[str, Schema] = {
     "keep_days": nullable(whole(1, 36_500)),
     "keep_failed_days": nullable(whole(1, 36_500)),
 }
-"""The policies; a test holds them against the checks."""
+"""The policies; a test compares them with the checks."""
 WRITABLE: dict[str, Schema] = {
     "func": {**TEXT, "description": "A registered function, `module:name`."},
     "name": text(validation.MAX_NAME, 1),
@@ -153,7 +153,7 @@ WRITABLE: dict[str, Schema] = {
     **{name: {**_TRIGGER_FIELDS[name]} for name in ALL_TRIGGER_FIELDS},
     **POLICIES,
 }
-"""The fields of a job that people write, but for its id."""
+"""The fields of a job that people can set, without its id."""
 JOB: Schema = record(
     {
         "id": TEXT,
@@ -187,7 +187,7 @@ JOB: Schema = record(
     }
 )
 LISTED = ("id", "name", "trigger", "next_run_time", "next_run_time_iso", "state")
-"""What the list shows of a job."""
+"""The fields of a job in the list."""
 
 # --- runs -------------------------------------------------------------------------------------------------------------
 
@@ -220,12 +220,12 @@ RUN_FIELDS: dict[str, Schema] = {
 
 
 def some_of(schema: Schema) -> Schema:
-    """Return the schema of a record of which a request may have chosen the fields."""
+    """Return the schema of a record whose fields the request may choose."""
     return {name: value for name, value in schema.items() if name != "required"}
 
 
 def page_of(name: str) -> Schema:
-    """Return the schema of a page that is found by its cursor."""
+    """Return the schema of a page by cursor."""
     link = nullable({**TEXT, "format": "uri", "description": "The address of the page."})
     return record({"next": link, "previous": link, "results": array(ref(name))})
 

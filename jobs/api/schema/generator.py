@@ -1,4 +1,4 @@
-"""Make the description of the API: drf-spectacular finds the addresses, and `operations` says what each is for."""
+"""Generate the description of the API: drf-spectacular finds the addresses, and `operations` describes them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PATHS: dict[str, tuple[str, Schema]] = {
     "number": ("The number of a version.", {"type": "string", "minLength": 1}),
     "backfill_id": ("The number of a backfill.", {"type": "string", "minLength": 1}),
 }
-"""The parameters in addresses. Any text may stand there: what is not there is 404."""
+"""The parameters in addresses. Any text is valid; an unknown object is a 404."""
 RETRY_AFTER = {"Retry-After": {"description": "Seconds after which to try again.", "schema": TEXT}}
 SECURITY: dict[str, Any] = {
     "token": {"type": "http", "scheme": "bearer", "description": "A token, `czm_…`; `Token` does as well as `Bearer`."},
@@ -42,7 +42,7 @@ SECURITY: dict[str, Any] = {
 
 
 def description(*, server: str, is_open: bool) -> dict[str, Any]:
-    """Return the description of the API at the address `server`. Where it `is_open`, nobody needs credentials."""
+    """Return the description of the API at the address `server`. If it `is_open`, nobody needs credentials."""
     described = {**deepcopy(_description()), "servers": [{"url": server}]}
     if is_open:
         for operation in (operation for methods in described["paths"].values() for operation in methods.values()):
@@ -67,7 +67,7 @@ def _description() -> dict[str, Any]:
 
 
 class Generator(SchemaGenerator):
-    """Finds the addresses, and has `OperationSchema` describe each, whatever the project's settings say."""
+    """Finds the addresses, and lets `OperationSchema` describe each, independent of the project's settings."""
 
     def create_view(self, callback: Any, method: str, request: Any = None) -> Any:
         """Return a view for one method of an address."""
@@ -181,6 +181,6 @@ ERRORS: dict[str, int] = {
 COMMON_STATUSES = (401, 403, 413, 415, 429, 500, 503)
 """The errors that do not depend on the operation."""
 DESCRIPTIONS: dict[str, str] = {kind.code: inspect.getdoc(kind) or "" for kind in _kinds()}
-"""What the code of each exception means."""
+"""The meaning of each exception's code."""
 COMMON = {str(status): _refusal(status, [REFUSALS[status][0]]) for status in COMMON_STATUSES}
 """The answers with these errors."""

@@ -1,4 +1,4 @@
-"""What each method of each address takes, answers and refuses. `generator` makes the description of the API from it."""
+"""The operations of the API: bodies, answers and refusals, from which `generator` makes the description."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ JOBS, RUNS, ALL, BACKFILLS, TOOLS, HEALTH = "Jobs", "Runs", "Scheduling", "Backf
 class Operation:
     """One method of one address.
 
-    `answer` is the schema of the body with status 200, or the schemas of several media types. `refusals` are the codes
-    of the errors that it has beside those that all have. `example` is a body to send, `shows` one that is answered.
+    `answer` is the schema of the answer with status 200. `refusals` are the codes of its errors beside the common ones.
+    `example` is an example of its body, and `shows` one of its answer.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Operation:
     example: Any = None
     shows: Any = None
     unavailable: Schema | None = None
-    """The schema of the body with status 503, if it is not that of all errors."""
+    """The schema of the answer with status 503, if it is not that of all errors."""
     media: Mapping[str, Schema] = field(default_factory=dict)
     """The schemas of other media types than JSON."""
 
@@ -63,7 +63,7 @@ HEADERS: dict[str, Schema] = {
         "description": "A key of this request. Sent again with it, it is answered as before, and not done again.",
     },
 }  # fmt: skip
-"""The headers of requests that mean something."""
+"""The headers of requests."""
 SWITCH = one_of(["1", "0", "true", "false"])
 FIELDS_OF_JOB = array(one_of(JOB_FIELDS), minItems=1)
 FIELDS_OF_RUN = array(one_of(RUN_COLUMNS), minItems=1)

@@ -1,4 +1,4 @@
-"""The description of the API as a page: what the template shows of it."""
+"""The description of the API as a page: the context of its template."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 ALIAS = "x-job-called-bulk"
-"""Marks what stands elsewhere already: the methods of a job that is called "bulk"."""
+"""Marks the methods of a job with the id "bulk", which repeat those of any job."""
 Described = Mapping[str, Any]
 """The description of the API, or a part of it."""
 
@@ -71,7 +71,7 @@ def _example(content: Described, indent: int | None = 2) -> str:
 
 
 def _fields(described: Described, schema: Described) -> Iterator[dict[str, Any]]:
-    """Yield the fields of an object, and those of each of several kinds of objects."""
+    """Yield the fields of an object, or of each kind if there are several kinds."""
     schema = _resolved(described, schema)
     for kind in schema.get("oneOf", ()) if "properties" not in schema else ():
         yield from ({**field, "kind": kind.get("title", "")} for field in _fields(described, kind))

@@ -1,4 +1,4 @@
-"""/scheduler/audit: what people did, by every door."""
+"""/scheduler/audit: the actions of people, through every door."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DEFAULT_LIMIT, MAX_LIMIT = 50, 500
 PART = 1000
 """Entries of an export that are read at a time."""
 FIELDS = ("id", "at", "actor", "door", "token", "address", "request_id", "action", "job_id", "object_id", "changes")
-"""What is shown of an entry, in this order."""
+"""The fields of an entry, in their order."""
 
 
 class AuditView(SchedulerView):
@@ -37,7 +37,7 @@ class AuditView(SchedulerView):
     needs = {"get": ("view_auditevent",)}
 
     def get(self, request: Request) -> HttpResponseBase:
-        """List what people did, the newest first, or export it."""
+        """List the actions of people, the newest first, or export them."""
         zone = ZoneInfo(settings.TIME_ZONE)
         asked = query.query_of(request, {
             "limit": query.whole(1, MAX_LIMIT), "cursor": read_cursor, "format": query.one_of(("json", *EXPORTS)),
@@ -61,7 +61,7 @@ def _filtered(request: Request, asked: dict[str, Any]) -> QuerySet[AuditEvent]:
     names = {"actor": "actor", "action": "action", "job": "job_id", "since": "at__gte", "until": "at__lt"}
     conditions = {field: asked[name] for name, field in names.items() if asked[name] is not None}
     access, events = access_of(request), AuditEvent.objects.filter(**conditions)
-    # A token that is limited to tags sees what was done with the jobs that it reaches.
+    # A token with tags sees only the entries of the jobs that it reaches.
     return events if access.tags is None else events.filter(job_id__in=access.jobs().order_by().values("pk"))
 
 

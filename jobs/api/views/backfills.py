@@ -39,7 +39,7 @@ class JobBackfillView(SchedulerView):
         return Response([_shown(backfill) for backfill in Backfill.objects.filter(job_id=job_id)[:MOST]])
 
     def post(self, request: Request, job_id: str) -> Response:
-        """Start a backfill, or say with `dry_run` what it would do."""
+        """Start a backfill, or with `dry_run` show its plan."""
         access_of(request).require_job(job_id)
         job = services.get_job(job_id)
         body = body_of(request)
@@ -67,17 +67,17 @@ class BackfillView(SchedulerView):
     needs = {"get": ("view_run",)}
 
     def get(self, request: Request, backfill_id: str) -> Response:
-        """Show how far a backfill is."""
+        """Show the progress of a backfill."""
         return Response(_shown(_found(request, backfill_id)))
 
 
 class BackfillCancelView(SchedulerView):
-    """The end of a backfill before its last run."""
+    """The cancellation of a backfill."""
 
     needs = {"post": ("cancel_run",)}
 
     def post(self, request: Request, backfill_id: str) -> Response:
-        """Queue no more runs, and cancel those that have not ended."""
+        """Queue no more runs, and cancel the active ones."""
         optional_body_of(request)
         backfill = services.cancel_backfill(_found(request, backfill_id).pk, now=self.now, actor=actor_of(request))
         return Response({"backfill_id": backfill.pk, "status": "cancelled"})

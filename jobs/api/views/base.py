@@ -1,4 +1,4 @@
-"""What all views have in common."""
+"""The base classes of all views."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ clock: Clock = SystemClock()
 class ApiView(APIView):
     """A view of the API: JSON in, JSON out. The clock is read once for each request, into `now`.
 
-    REST framework takes each policy that a view does not name from the settings of the project. This view names all of
-    them, so that no project's settings change the API, and none are needed.
+    REST framework takes policies that a view does not name from the settings of the project. This view names all of
+    them, so that the API does not depend on the project's settings.
     """
 
     authentication_classes: Sequence[type[BaseAuthentication]] = (ApiAuthentication,)
@@ -58,7 +58,7 @@ class ApiView(APIView):
 
     @property
     def default_response_headers(self) -> dict[str, str]:
-        """No header for every response: Allow comes with 405."""
+        """Add no headers to every response: Allow comes with 405."""
         return {}
 
     def get_exception_handler(self) -> Any:
@@ -66,7 +66,7 @@ class ApiView(APIView):
         return exception_handler
 
     def get_format_suffix(self, **kwargs: Any) -> None:
-        """No address ends in a format."""
+        """Return None: no address ends in a format."""
 
     def needed(self) -> Sequence[str]:
         """Return the permissions of which this request needs one; none for a method that is refused anyway."""
@@ -77,7 +77,7 @@ class ApiView(APIView):
         return self.needs[name]
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
-        """Answer the request. What it puts on record has it as its origin."""
+        """Answer the request, which is the origin of its entries in the audit."""
         if request.method in ("GET", "HEAD"):
             return super().dispatch(request, *args, **kwargs)
         with acting(origin_of(request.META, Door.API)):
@@ -91,7 +91,7 @@ class ApiView(APIView):
             identify(request.auth.actor, token=request.auth.token.prefix if request.auth.token else "")
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        """Read the rest of the body of a request that is refused."""
+        """Read the rest of the body of a refused request."""
         if response.status_code >= 400:
             drain(request._request)
         return super().finalize_response(request, response, *args, **kwargs)
@@ -103,7 +103,7 @@ class SchedulerView(ApiView):
     throttle_classes = (RateLimit,)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Raise `Http404` where the scheduler's API is off."""
+        """Raise `Http404` if the scheduler's API is off."""
         if not conf.SCHEDULER_API_ENABLED:
             raise Http404
         super().initial(request, *args, **kwargs)

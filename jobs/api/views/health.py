@@ -1,4 +1,4 @@
-"""Addresses for monitoring: /api/health (do web, database and schedulers work?) and /metrics (figures)."""
+"""Addresses for monitoring: /api/health for web, database and schedulers, and /metrics for figures."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ProbeView(ApiView):
 
 
 class LiveView(ProbeView):
-    """Whether the web process lives. It checks nothing else: an outage of the database must not restart it."""
+    """Whether the web process is alive. Nothing else counts: an outage of the database must not restart it."""
 
     def get(self, request: Request) -> Response:
         """Answer "alive"."""
@@ -56,10 +56,10 @@ class HealthView(ProbeView):
 
 
 class ReadyView(ProbeView):
-    """Whether jobs run: a scheduler is alive, and nothing waits too long. Figures are for those who may see them."""
+    """Whether jobs run: a scheduler is alive, and nothing waits too long."""
 
     def get(self, request: Request) -> Response:
-        """Answer 200, or 503 while jobs do not run; with the figures for those who may see the schedulers."""
+        """Answer 200, or 503 while jobs do not run; with figures for people who may see the schedulers."""
         figures = _figures(self.now)
         problem = _problem(figures)
         shown = figures if _may_see_figures(request) else {}
@@ -69,12 +69,12 @@ class ReadyView(ProbeView):
 
 
 class MetricsView(ApiView):
-    """The figures in Prometheus's text format; open where the API is, else for those who may see schedulers."""
+    """The figures in Prometheus's text format, for people who may see schedulers, or for all if the API is open."""
 
     needs = {"get": ("view_scheduler",)}
 
     def get(self, request: Request) -> HttpResponse:
-        """Answer with all series. 404 without prometheus-client; 403 for a token that is limited to tags."""
+        """Answer with all series. 404 without prometheus-client; 403 for a token with tags."""
         if access_of(request).tags is not None:
             raise Forbidden("A token that is limited to tags cannot read the figures of all jobs.")
         try:

@@ -63,7 +63,7 @@ class JobViewSet(SchedulerView, ViewSet):
     """The jobs."""
 
     adds = False
-    """Whether the request adds a job that is not there."""
+    """Whether the request adds a new job."""
     needs = {
         "list": ("view_job",), "create": ("add_job",), "retrieve": ("view_job",), "update": ("change_job",),
         "destroy": ("delete_job",), "pause": ("pause_job",), "resume": ("pause_job",), "skip": ("pause_job",),
@@ -124,7 +124,7 @@ class JobViewSet(SchedulerView, ViewSet):
         job = Job.objects.filter(pk=job_id).first() if re.fullmatch(JOB_ID, job_id) else None
         try:
             return self._put_new(request, job_id, body) if job is None else self._change(request, job, body)
-        except (JobExists, JobNotFound):  # another request added or removed it in this moment
+        except (JobExists, JobNotFound):  # another request has just added or removed it
             if not tries:
                 raise
             return self._upsert(request, job_id, body, tries - 1)
@@ -151,7 +151,7 @@ class JobViewSet(SchedulerView, ViewSet):
         return Response(_done(job.pk, "updated"))
 
     def destroy(self, request: Request, job_id: str) -> Response:
-        """Remove a job; its runs stay on record."""
+        """Remove a job; its runs stay."""
         services.remove_job(job_id, now=self.now, check=partial(check_version, request))
         return Response(_done(job_id, "removed"))
 
@@ -172,13 +172,13 @@ class JobViewSet(SchedulerView, ViewSet):
         return Response(_done(job_id, "resumed", **started))
 
     def skip(self, request: Request, job_id: str) -> Response:
-        """Leave out the next fire time of a job."""
+        """Skip the next fire time of a job."""
         optional_body_of(request)
         job = services.skip_next(job_id, now=self.now, actor=actor_of(request))
         return Response(_done(job_id, "skipped", **next_times(job)))
 
     def run(self, request: Request, job_id: str) -> Response:
-        """Queue a run of a job, to be started at once, with other arguments if the body has some."""
+        """Queue a run of a job, to start at once, with other arguments if the body has any."""
         services.get_job(job_id)
         given = optional_body_of(request, ("args", "kwargs"))
         if wrong := {name: "must not be null; leave it out" for name, value in given.items() if value is None}:
@@ -192,7 +192,7 @@ class JobViewSet(SchedulerView, ViewSet):
         return answer_once(request, given, self.now, queue)
 
     def bulk(self, request: Request, job_id: str) -> Response:
-        """Do one thing to many jobs. `job_id` is "bulk": the other methods at this address are about such a job."""
+        """Do one action to many jobs. `job_id` is "bulk": the other methods at this address act on a job of that id."""
         body, access = body_of(request), access_of(request)
         check_bulk(body)
         access.require(ACTIONS[body["action"]].permission)
@@ -200,7 +200,7 @@ class JobViewSet(SchedulerView, ViewSet):
 
 
 class JobFallbackView(SchedulerView):
-    """Any other address below a job: an unknown job, or an unknown address of a job that exists."""
+    """Any other address below a job: of an unknown job, or an unknown address of an existing one."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Raise `Http404` or `JobNotFound`, whatever the method."""
@@ -229,7 +229,7 @@ def _instant(value: object, zone: ZoneInfo) -> datetime:
 
 
 def _writable(request: Request, body: dict[str, Any]) -> dict[str, Any]:
-    """Return what a PUT or a PATCH writes. A PUT may send back what a GET showed: read-only fields are ignored."""
+    """Return the fields that a PUT or a PATCH changes. A PUT may repeat the read-only fields of a GET."""
     if request.method != "PUT":
         return body
     return {name: value for name, value in body.items() if name not in READ_ONLY_FIELDS}

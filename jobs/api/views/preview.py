@@ -1,4 +1,4 @@
-"""Help for writing a job: the functions that it may call, and the fire times of a trigger."""
+"""Help with writing a job: the functions that it may call, and the fire times of a trigger."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ class FunctionsView(SchedulerView):
 
 
 class PreviewView(SchedulerView):
-    """The next fire times of a trigger. Nothing is stored, so everybody who may see jobs may ask."""
+    """The next fire times of a trigger, for everybody who may see jobs. Nothing is stored."""
 
     needs = {"post": ("view_job", "add_job")}
 
     def post(self, request: Request) -> Response:
-        """Show the fire times of the trigger in the body; the errors are those that saving it would give."""
+        """Show the fire times of the trigger in the body, with the same errors as on saving."""
         body = body_of(request)
         definition, after = _read(body, self.now)
         trigger = build_trigger(
@@ -67,7 +67,7 @@ class PreviewView(SchedulerView):
 
 
 def _warnings(trigger: Trigger, after: datetime, job_id: str) -> list[TriggerWarning]:
-    """Return the warnings of a trigger, with those of the record of the job `job_id` if there is one."""
+    """Return the warnings of a trigger, with those from the runs of the job `job_id` if it exists."""
     job = Job.objects.filter(pk=job_id).first() if re.fullmatch(JOB_ID, job_id) else None
     if job is None:
         return warnings_of(trigger, now=after)
@@ -76,7 +76,7 @@ def _warnings(trigger: Trigger, after: datetime, job_id: str) -> list[TriggerWar
 
 
 def _read(body: dict[str, Any], now: datetime) -> tuple[dict[str, Any], datetime]:
-    """Return the definition in `body`, and the instant after which its fire times are asked for.
+    """Return the definition in `body`, and the instant after which to show fire times.
 
     Raises `InvalidRequest` or `InvalidTrigger` that names every bad field.
     """

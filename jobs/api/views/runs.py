@@ -1,4 +1,4 @@
-"""/scheduler/runs: what ran, and what did not and why."""
+"""/scheduler/runs: the record of runs, and of fire times that did not run, with the reason."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from ..representations import RUN_COLUMNS, RUN_FIELDS, picked
 from .base import SchedulerView, actor_of
 
 DEFAULT_LIMIT = 50
-"""Runs on a page where no number is asked for."""
+"""Runs on a page by default."""
 MAX_LIMIT = 500
 """The most runs that one page may have."""
 PART = 1000
@@ -51,9 +51,9 @@ PAGE_PARAMETERS: dict[str, query.Reader] = {
     "fields": query.names_of(RUN_COLUMNS),
     "format": query.one_of(("json", *EXPORTS)),
 }
-"""What the query of each list of runs may have."""
+"""The query parameters of each list of runs."""
 ONE_RUN = (*RUN_COLUMNS, "traceback", "traceparent")
-"""What is shown of one run."""
+"""The fields of a single run."""
 
 
 class RunViewSet(SchedulerView, ViewSet):
@@ -83,7 +83,7 @@ class RunViewSet(SchedulerView, ViewSet):
         return Response(picked(shown, fields))
 
     def log(self, request: Request, run_id: str) -> Response:
-        """Show a run's output from a character on; ask again until it is finished."""
+        """Show a run's output from a character on. Ask again until it is finished."""
         asked = query.query_of(request, {"offset": query.whole(0, MAX_CHARACTER)})
         offset = asked["offset"] or 0
         text = Substr("output", _character(offset))
@@ -125,7 +125,7 @@ class RunViewSet(SchedulerView, ViewSet):
 
 
 class RunFallbackView(SchedulerView):
-    """Any other address below a run: an unknown run, or an unknown address below a number that a run can have."""
+    """Any other address below a run: of an unknown run, or an unknown address below a valid number."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Raise `Http404` or `RunNotFound`, whatever the method."""
@@ -136,7 +136,7 @@ class RunFallbackView(SchedulerView):
 
 
 def _export(runs: RunQuerySet, asked: dict[str, Any]) -> HttpResponseBase:
-    """Return all of `runs` as a file, in parts of which each is read as a page is."""
+    """Return all `runs` as a file, read in parts like pages."""
     if wrong := {name: "is for pages; an export has all runs" for name in ("limit", "cursor") if asked[name]}:
         raise InvalidRequest(fields=wrong)
     fields = asked["fields"] or RUN_COLUMNS
@@ -179,7 +179,7 @@ def _character(offset: int) -> int | Cast:
 
 
 def _how(run: Run) -> str:
-    """Return in words how a run is cancelled."""
+    """Return in words the way in which a run is cancelled."""
     if run.status == RunStatus.CANCELLED:
         return "it had not started, and will not"
     if run.executor != Executor.THREAD:

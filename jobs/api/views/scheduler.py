@@ -1,4 +1,4 @@
-"""/scheduler: who schedules, what waits, and the pause of all."""
+"""/scheduler: the schedulers, their backlog, and the pause of all jobs."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ MAX_REASON = 500
 
 
 class SchedulersView(SchedulerView):
-    """The schedulers, and how far they are behind."""
+    """The schedulers and their backlog."""
 
     needs = {"get": ("view_scheduler",)}
 
     def get(self, request: Request) -> Response:
-        """Show whether all is paused, the schedulers that have not signed off, and what waits for them."""
+        """Show whether everything is paused, the schedulers that have not signed off, and their backlog."""
         running = Scheduler.objects.filter(stopped_at__isnull=True)
         schedulers = [_scheduler(scheduler, self.now) for scheduler in running]
         return Response({**_control(), "schedulers": schedulers, "backlog": _backlog(self.now), **_workers(self.now)})
@@ -40,7 +40,7 @@ class PauseView(SchedulerView):
     needs = {"post": ("pause_all",)}
 
     def post(self, request: Request) -> Response:
-        """Have no scheduler start anything more, until it is resumed."""
+        """Stop all schedulers from starting runs, until they are resumed."""
         reason = _reason(optional_body_of(request, ("reason",)).get("reason", ""))
         services.pause_all(now=self.now, actor=actor_of(request), reason=reason)
         return Response({"status": "paused"})
@@ -84,7 +84,7 @@ def _scheduler(scheduler: Scheduler, now: datetime) -> dict[str, Any]:
 
 
 def _workers(now: datetime) -> dict[str, Any]:
-    """Return the workers and the queues that none serves; nothing where runs are not sent to workers."""
+    """Return the workers and the queues without a worker; empty if no runs are sent to workers."""
     if not conf.CELERY_BROKER_URL:
         return {}
     found = workers.running_workers()

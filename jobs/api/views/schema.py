@@ -12,9 +12,9 @@ from ..authentication import is_open
 from .base import SchedulerView
 
 SCHEMA, DOCS = "/api/schema", "/api/docs"
-"""How the addresses of both views end, wherever a project has them."""
+"""The ends of both addresses, below any prefix of the project."""
 MISSING = "The API has no description here: drf-spectacular is not installed."
-"""What both say without it."""
+"""The message of both without drf-spectacular."""
 
 
 class SchemaView(SchedulerView):

@@ -1,4 +1,4 @@
-"""/scheduler/jobs/{id}/versions: what the definition of a job was before, and the way back."""
+"""/scheduler/jobs/{id}/versions: earlier definitions of a job, and the way back to them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class VersionsView(SchedulerView):
     needs = {"get": ("view_job",)}
 
     def get(self, request: Request, job_id: str) -> Response:
-        """List the versions of a job, or of one that was removed, the newest first, each with what it changed."""
+        """List the versions of a job, even of a removed one, the newest first, each with its changes."""
         found = _versions(request, job_id)
         hides = not access_of(request).allows("change_job")
         older: list[Mapping[str, Any]] = [version.definition for version in found[1:]]
@@ -47,7 +47,7 @@ class VersionView(SchedulerView):
     needs = {"get": ("view_job",)}
 
     def get(self, request: Request, job_id: str, number: str) -> Response:
-        """Show the whole definition of a version, and what it changed since the version `against`."""
+        """Show the whole definition of a version, and its changes since the version `against`."""
         asked = query.query_of(request, {"against": query.whole(1, MAX_NUMBER)})
         version = _version(request, job_id, number)
         hides = not access_of(request).allows("change_job")
@@ -65,7 +65,7 @@ class RevertView(SchedulerView):
     needs = {"post": ("change_job",)}
 
     def post(self, request: Request, job_id: str, number: str) -> Response:
-        """Give the job the definition of the version again; a job that was removed is added, paused."""
+        """Restore the definition of the version; a removed job is added again, paused."""
         optional_body_of(request)
         access = access_of(request)
         version = _version(request, job_id, number)
