@@ -56,6 +56,7 @@ def pages() -> dict[str, str]:
         "run-succeeded": f"/admin/cronzimus/run/{_newest('warm-cache')}/change/",
         "schedulers": "/admin/cronzimus/scheduler/",
         "scheduler": "/admin/cronzimus/scheduler/web-3:902/change/",
+        "about": "/admin/cronzimus/scheduler/about/",
         "incidents": "/admin/cronzimus/incident/",
         "incident": f"/admin/cronzimus/incident/{_first(Incident)}/change/",
         "rules": "/admin/cronzimus/alertrule/",

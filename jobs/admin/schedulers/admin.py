@@ -28,6 +28,7 @@ from ..row_actions import Call, RowAction
 from ..shell.banners import CELERY_APP, SKEWED
 from ..tables import Column, Content, Empty, Facts, FactsAdmin
 from ..times import NOTHING, Times, duration
+from .about import about_page, bundle_file
 from .workers import worker_rows
 
 LOOKS = {
@@ -118,7 +119,22 @@ class SchedulerAdmin(FactsAdmin):
             path(f"all/{name}/", self.admin_site.admin_view(require_POST(view)), name=f"cronzimus_scheduler_{name}_all")
             for name, view in views
         ]
-        return [*own, *super().own_urls()]
+        return [
+            *own,
+            self.get("about/", self.about_view, "about"),
+            self.get("about/bundle/", self.bundle_view, "bundle"),
+            *super().own_urls(),
+        ]
+
+    def about_view(self, request: HttpRequest) -> HttpResponse:
+        """Show what the site is made of."""
+        self.require(request, "view")
+        return about_page(self, request, may_support=may_pause_all(request))
+
+    def bundle_view(self, request: HttpRequest) -> HttpResponse:
+        """Answer with the bundle for support, as a file."""
+        self.require(request, "pause_all")
+        return bundle_file(request)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Scheduler]:
         """Return the schedulers, the running ones first."""

@@ -49,7 +49,8 @@ class Group:
 class Page:
     """A page that the sidebar may offer: of a model, shown to those who may see its rows.
 
-    `also` are the models of pages beside it: who may not see the first is led to one of these.
+    `also` are the models of pages beside it: who may not see the first is led to one of these. `route` names an address
+    outside the admin.
     """
 
     label: str
@@ -57,6 +58,7 @@ class Page:
     model: type[Model]
     name: str
     also: tuple[type[Model], ...] = ()
+    route: str = ""
 
 
 def _pages() -> dict[str, tuple[Page, ...]]:
@@ -76,7 +78,10 @@ def _pages() -> dict[str, tuple[Page, ...]]:
             Page("Users", "user", get_user_model(), "changelist"),
             Page("Audit", "audit", AuditEvent, "changelist"),
         ),
-        "Help": (Page("About", "info", Scheduler, "about"),),
+        "Help": (
+            Page("API", "book", Job, "changelist", route="cronzimus:docs"),
+            Page("About", "info", Scheduler, "about"),
+        ),
     }
 
 
@@ -111,19 +116,19 @@ def _items(
 ) -> Iterator[Item]:
     index = reverse(f"{site.name}:index")
     for page in pages:
-        urls = [url for model in (page.model, *page.also) if (url := _url(site, request, model, page.name))]
+        urls = [url for model in (page.model, *page.also) if (url := _url(site, request, model, page))]
         if urls:
             current = any(_is_current(request.path, index, url, page) for url in urls)
             yield Item(page.label, page.icon, urls[0], current, counts.get(page.label, ()))
 
 
-def _url(site: AdminSite, request: HttpRequest, model: type[Model], name: str) -> str:
+def _url(site: AdminSite, request: HttpRequest, model: type[Model], page: Page) -> str:
     """Return the address of a page, "" if the site has none, or the user may not see the model's rows."""
     admin = site._registry.get(model)
     if admin is None or not admin.has_view_permission(request):
         return ""
     try:
-        return model_url(site, model, name)
+        return reverse(page.route) if page.route else model_url(site, model, page.name)
     except NoReverseMatch:
         return ""
 

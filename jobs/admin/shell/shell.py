@@ -8,13 +8,13 @@ from typing import Any
 
 from django.contrib.admin import AdminSite
 from django.contrib.auth.models import AnonymousUser
-from django.db import connection
 from django.http import HttpRequest
 from django.urls import reverse
 
 from ... import __version__
 from ...conf import conf
 from ...models import Job, Scheduler
+from ...selectors.about import database
 from ..base import model_url
 from ..status import request_status
 from ..times import Times, is_zone
@@ -165,15 +165,4 @@ class Shell:
     @property
     def versions(self) -> str:
         """The versions of Cronzimus and of the database."""
-        return f"Cronzimus {__version__} · {database()}"
-
-
-def database() -> str:
-    """Return the name and the version of the database."""
-    if connection.vendor == "postgresql":
-        return f"PostgreSQL {connection.pg_version // 10_000}"  # type: ignore[attr-defined]
-    if connection.vendor == "sqlite":
-        import sqlite3
-
-        return f"SQLite {sqlite3.sqlite_version}"
-    return connection.display_name
+        return f"Cronzimus {__version__} · {database().partition('.')[0]}"

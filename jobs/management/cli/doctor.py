@@ -2,100 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
-from django.core import checks
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection
-from django.db.migrations.executor import MigrationExecutor
-
-from ...core.runs import JobState
-from ...models import Control, Job, Scheduler
-from ...selectors import backlog, states
+from ...selectors.doctor import broken_jobs, findings
 from .base import Subcommand, now
 from .output import Output
 
-MOST_NAMED = 3
-"""Missing migrations that are named."""
-
-
-class Finding(NamedTuple):
-    """The result of a check: "ok", "warning" or "error", the subject, and a sentence with the remedy."""
-
-    result: str
-    check: str
-    finding: str
-
 
 def _doctor(options: dict[str, Any], out: Output) -> int:
-    findings = list(_findings(now()))
-    rows = [finding._asdict() for finding in findings]
+    at = now()
+    found = list(findings(at))
+    if not any(finding.check in ("database", "migrations") and finding.result == "error" for finding in found):
+        found += broken_jobs(at)
+    rows = [finding._asdict() for finding in found]
     out.table(("result", "check", "finding"), rows, empty="", wrap="finding")
-    return 1 if any(finding.result == "error" for finding in findings) else 0
-
-
-def _findings(at: datetime) -> Iterator[Finding]:
-    try:
-        connection.ensure_connection()
-        missing = _missing_migrations()
-    except DatabaseError as error:
-        yield Finding("error", "database", f"does not answer: {' '.join(str(error).split())}")
-        return
-    yield Finding("ok", "database", f"{connection.vendor} answers")
-    if missing:
-        some = ", ".join(missing[:MOST_NAMED]) + (", …" if len(missing) > MOST_NAMED else "")
-        yield Finding("error", "migrations", f"{len(missing)} not applied ({some}): run manage.py migrate")
-        return
-    yield Finding("ok", "migrations", "all are applied")
-    yield from _settings()
-    yield from _schedulers(at)
-    yield from _jobs(at)
-
-
-def _missing_migrations() -> list[str]:
-    executor = MigrationExecutor(connection)
-    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    names = [f"{migration.app_label}.{migration.name}" for migration, _ in plan]
-    return sorted(names, key=lambda name: not name.startswith("cronzimus."))
-
-
-def _settings() -> Iterator[Finding]:
-    found = [message for message in checks.run_checks(databases=[DEFAULT_DB_ALIAS]) if not message.is_silenced()]
-    for message in found:
-        result = "error" if message.level >= checks.ERROR else "warning"
-        yield Finding(result, f"settings {message.id}", " ".join(f"{message.msg} {message.hint or ''}".split()))
-    if not found:
-        yield Finding("ok", "settings", "no check complains")
-
-
-def _schedulers(at: datetime) -> Iterator[Finding]:
-    alive = list(Scheduler.objects.alive(at))
-    if alive:
-        yield Finding("ok", "schedulers", f"{len(alive)} alive: {', '.join(one.id for one in alive)}")
-    else:
-        yield Finding("error", "schedulers", "none is alive, so no job runs: start manage.py runscheduler")
-    versions = {one.version for one in alive}
-    if len(versions) > 1:
-        yield Finding("warning", "versions", f"the schedulers differ: {', '.join(sorted(versions))}")
-    control = Control.objects.filter(paused=True).first()
-    if control is not None:
-        who = f" by {control.actor}" if control.actor else ""
-        yield Finding("warning", "pause", f"all jobs are paused{who}: {control.reason or 'no reason given'}")
-    due = backlog.due_jobs(at)
-    if due.overdue:
-        yield Finding("error", "backlog", f"{due.overdue} jobs are overdue, the oldest for {due.oldest:.0f} s")
-    else:
-        yield Finding("ok", "backlog", "no job is overdue")
-
-
-def _jobs(at: datetime) -> Iterator[Finding]:
-    broken = [(job.id, error) for job in Job.objects.iterator() for state, error in [states.job_state(job, at)]
-              if state is JobState.BROKEN]  # fmt: skip
-    for job_id, error in broken:
-        yield Finding("error", f"job {job_id}", f"is broken: {error}")
-    if not broken:
-        yield Finding("ok", "jobs", "none is broken")
+    return 1 if any(finding.result == "error" for finding in found) else 0
 
 
 SUBCOMMANDS = (Subcommand("doctor", "check all that jobs need to run; exit with 1 if there is an error", _doctor),)
