@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -11,12 +12,14 @@ import tempfile
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.conftest import skip_or_fail
 from tests.waiting import until
 
+from .brokers import reached
 from .cluster import Cluster, free_port
 from .support import ROOT
 
@@ -70,7 +73,8 @@ class Sandbox:
         text = (self.folder / "etc/systemd/system" / unit).read_text()
         command = re.search(r"^ExecStart=(.+)$", text, flags=re.M)
         assert command is not None
-        line = command[1].replace("/srv/", f"{self.folder}/srv/").replace("127.0.0.1:5000", f"127.0.0.1:{self.port}")
+        line = command[1].replace("%i", "reports").replace("%%", "%")
+        line = line.replace("/srv/", f"{self.folder}/srv/").replace("127.0.0.1:5000", f"127.0.0.1:{self.port}")
         script = f"set -a; . {self.folder}/etc/cronzimus.env; set +a; cd {self.folder}/srv/cronzimus; exec {line}"
         environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
         process = subprocess.Popen(["runuser", "-u", self.user, "--", "bash", "-c", script], env=environment)
@@ -83,6 +87,7 @@ class Sandbox:
             process.terminate()
         for process in self.processes:
             process.wait(30)
+        self.processes.clear()
 
 
 def _public_python() -> Path:
@@ -150,9 +155,24 @@ def test_the_page_can_be_followed_word_for_word(sandbox: Sandbox) -> None:
     headers = {
         "Authorization": f"Token {secret.split()[-1]}", "Host": "cronzimus.example.com", "X-Forwarded-Proto": "https",
     }  # fmt: skip
-    request = urllib.request.Request(f"http://127.0.0.1:{sandbox.port}/scheduler/jobs", headers=headers)
-    assert urllib.request.urlopen(request, timeout=20).read() == b"[]"  # noqa: S310
+    assert asked(sandbox, "/scheduler/jobs", headers) == []
     assert all(process.poll() is None for process in processes)
+
+    sandbox.stop()
+    sandbox.run(commands("Workers").replace("redis://127.0.0.1:6379/0", reached("redis")))
+    assert "systemctl enable --now cronzimus-worker@reports" in (sandbox.folder / "stubs.log").read_text()
+    names = ("cronzimus-web.service", "cronzimus-scheduler@.service", "cronzimus-worker@.service")
+    processes = [sandbox.start(name) for name in names]
+    until(lambda: answers(sandbox, "/api/health/ready"), 60, "a scheduler at work")
+    (worker,) = until(lambda: asked(sandbox, "/scheduler", headers)["workers"], 60, "a worker")
+    assert (worker["alive"], worker["queues"], worker["slots"]) == (True, ["reports"], 8)
+    assert all(process.poll() is None for process in processes)
+
+
+def asked(sandbox: Sandbox, path: str, headers: dict[str, str]) -> Any:
+    """Return the JSON that the API answers with."""
+    request = urllib.request.Request(f"http://127.0.0.1:{sandbox.port}{path}", headers=headers)
+    return json.loads(urllib.request.urlopen(request, timeout=20).read())  # noqa: S310
 
 
 def answers(sandbox: Sandbox, path: str) -> bool:
