@@ -6,6 +6,7 @@ arguments as plain text.
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -109,7 +110,8 @@ def _mappings(value: object) -> Iterator[Mapping[str, Any]]:
 class Masker:
     """Puts `MASK` in place of secrets, in whole texts and in a text that comes in pieces.
 
-    A secret is also found as JSON, as Python and as a URL write it, and each long line of one with several lines.
+    A secret is also found as JSON, Python, HTML, a URL and a shell write it, and each long line of one with several
+    lines.
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
@@ -158,8 +160,11 @@ class Masker:
 
 def _forms(secret: str) -> Iterator[str]:
     yield secret
-    for written in (json.dumps(secret), json.dumps(secret, ensure_ascii=False), repr(secret)):
+    for written in (json.dumps(secret), json.dumps(secret, ensure_ascii=False), repr(secret), ascii(secret)):
         yield written[1:-1]
+    yield repr(secret.encode("utf-8", "backslashreplace"))[2:-1]
+    yield html.escape(secret)
+    yield secret.replace("'", "'\\''")  # as `set -x` of a shell shows it
     yield quote(secret, safe="", errors="replace")
     yield quote(secret, errors="replace")
     yield quote_plus(secret, errors="replace")

@@ -18,6 +18,7 @@ from ..core.values import is_whole
 from .context import RunContext
 from .process_groups import end_group
 from .registry import register
+from .secrets import without_secrets
 
 GRACE_SECONDS = 5.0
 """Seconds between SIGTERM and SIGKILL when a command is cancelled."""
@@ -78,7 +79,8 @@ def shell(
     """Run a shell command; what it prints is the run's output, as it comes.
 
     `command` is a text for `shell -c`, or an array of words that runs without a shell. `env` is added to the
-    scheduler's environment, as is TRACEPARENT where a traced request asked for the run. `cwd` is the folder; the
+    scheduler's environment without the variables that SECRETS names, as is TRACEPARENT where a traced request asked for
+    the run. `cwd` is the folder; the
     default is the scheduler's. `stdin` is its standard input.
     Raises `CommandFailed` for an exit status other than 0, and for a signal. When the run is cancelled, the command and
     all that it started get SIGTERM, and SIGKILL 5 seconds later.
@@ -89,7 +91,8 @@ def shell(
     own_group = context.executor == Executor.THREAD
     process = subprocess.Popen(  # noqa: S603 (JOB_SHELL allows it)
         command if isinstance(command, list) else [shell, "-c", command],
-        env=os.environ | _trace(context) | (env or {}), cwd=cwd, process_group=0 if own_group else None,
+        env=without_secrets(os.environ) | _trace(context) | (env or {}), cwd=cwd,
+        process_group=0 if own_group else None,
         stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip

@@ -38,6 +38,16 @@ def read(name: str) -> str:
     return value
 
 
+def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return `environment` without the variables that are secrets."""
+    names, prefix = conf.SECRETS.get("env", ()), conf.SECRETS.get("env_prefix", "")
+    return {
+        name: value
+        for name, value in environment.items()
+        if name not in names and not (prefix and name.startswith(prefix))
+    }
+
+
 def exists(name: str) -> bool:
     """Tell whether this process finds the secret `name`."""
     try:

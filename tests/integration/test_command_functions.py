@@ -60,6 +60,16 @@ def test_a_command_has_its_environment_folder_and_input(
     assert capsys.readouterr().out == f"1 2\n{os.path.realpath(tmp_path)}\nin\nput"
 
 
+def test_a_command_finds_the_secrets_that_it_is_given_and_no_others(
+    run_context: RunContext, capsys: pytest.CaptureFixture[str], settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.CRONZIMUS = settings.CRONZIMUS | {"SECRETS": {"env": ["CRM_TOKEN"], "env_prefix": "JOB_SECRET_"}}
+    for name in ("CRM_TOKEN", "JOB_SECRET_A", "OTHER"):
+        monkeypatch.setenv(name, f"value of {name}")
+    shell('echo "$CRM_TOKEN|$JOB_SECRET_A|$OTHER|$GIVEN"', {"GIVEN": "x"}, context=run_context)
+    assert capsys.readouterr().out == "||value of OTHER|x\n"
+
+
 def test_a_command_without_an_input_does_not_wait_for_one(run_context: RunContext) -> None:
     shell("cat", context=run_context)
 

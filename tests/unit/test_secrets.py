@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -162,9 +164,16 @@ def test_a_secret_that_is_not_found_has_a_warning() -> None:
 # --- masking ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("written", [VALUE, json.dumps(VALUE), repr(VALUE), "s3cr3t-%C3%A4%C3%B6%C3%BC"])
-def test_a_secret_is_masked_as_json_python_and_urls_write_it(written: str) -> None:
-    shown = Masker([VALUE]).mask(f"before {written} after")
+ODD = "s3cr3t-äöü&<'\"x"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [ODD, json.dumps(ODD), repr(ODD), ascii(ODD), quote(ODD), html.escape(ODD), repr(ODD.encode()),
+     """'s3cr3t-äöü&<'\\''"x'"""],
+)  # fmt: skip
+def test_a_secret_is_masked_as_json_python_html_urls_and_shells_write_it(written: str) -> None:
+    shown = Masker([ODD]).mask(f"before {written} after")
     assert MASK in shown
     assert "s3cr3t" not in shown
 
