@@ -33,10 +33,10 @@ RUN_FIELDS = (
 
 
 JOB_FIELDS = (
-    "id", "name", "trigger", "next_run_time", "next_run_time_iso", "state", "paused", "paused_until", "pause_reason",
-    "args", "kwargs", "func", "description", "owner", "tags", *validation.POLICY_FIELDS, "trigger_description",
-    "warnings", "error", "run_count", "failure_count", "last_status", "last_run_at", "created_at", "updated_at",
-    "version",
+    "id", "name", "trigger", "next_run_time", "next_run_time_iso", "state", "paused", "paused_at", "paused_by",
+    "paused_until", "pause_reason", "args", "kwargs", "func", "description", "owner", "tags",
+    *validation.POLICY_FIELDS, "trigger_description", "warnings", "error", "run_count", "failure_count", "last_status",
+    "last_run_at", "created_at", "updated_at", "version",
 )  # fmt: skip
 """The fields of a job, in their order."""
 RUN_COLUMNS = (
@@ -168,8 +168,13 @@ def _arguments(job: Job) -> tuple[Any, Any]:
 
 def _pause(job: Job, now: datetime) -> dict[str, Any]:
     paused = job.is_paused(now)
-    until, reason = (utc(job.paused_until), job.pause_reason) if paused else (None, "")
-    return {"paused": job.paused, "paused_until": until, "pause_reason": reason}
+    shown = {"paused_at": None, "paused_by": "", "paused_until": None, "pause_reason": ""}
+    if paused:
+        shown = {
+            "paused_at": utc(job.paused_at), "paused_by": job.paused_by, "paused_until": utc(job.paused_until),
+            "pause_reason": job.pause_reason,
+        }  # fmt: skip
+    return {"paused": job.paused, **shown}
 
 
 def _description(job: Job) -> str:

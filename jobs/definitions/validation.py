@@ -33,8 +33,9 @@ WRITABLE_FIELDS = ("id", "trigger", *DEFINITION_FIELDS, "paused", *POLICY_FIELDS
 """The fields of a job that people can set."""
 
 READ_ONLY_FIELDS = (
-    "next_run_time", "next_run_time_iso", "state", "paused_until", "pause_reason", "trigger_description", "warnings",
-    "error", "run_count", "failure_count", "last_status", "last_run_at", "created_at", "updated_at", "version",
+    "next_run_time", "next_run_time_iso", "state", "paused_at", "paused_by", "paused_until", "pause_reason",
+    "trigger_description", "warnings", "error", "run_count", "failure_count", "last_status", "last_run_at",
+    "created_at", "updated_at", "version",
 )  # fmt: skip
 """The fields of a job that a GET shows and nobody can set."""
 

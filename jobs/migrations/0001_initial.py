@@ -164,6 +164,7 @@ class Migration(migrations.Migration):
                 ('keep_days', models.PositiveIntegerField(blank=True, default=90, null=True)),
                 ('keep_failed_days', models.PositiveIntegerField(blank=True, null=True)),
                 ('paused_at', models.DateTimeField(editable=False, null=True)),
+                ('paused_by', models.CharField(blank=True, default='', editable=False, max_length=254)),
                 ('paused_until', models.DateTimeField(editable=False, null=True)),
                 ('pause_reason', models.TextField(blank=True, default='', editable=False)),
                 ('declaration', models.JSONField(blank=True, editable=False, null=True)),

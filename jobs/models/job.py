@@ -14,7 +14,7 @@ from django.db.models import Case, F, Q, Value, When
 from django.utils import timezone
 
 from ..core.runs import Executor, JobState, Overlap, RunStatus
-from .fields import StoredJSON
+from .fields import ActorField, StoredJSON
 from .lookups import HasTag
 
 JOB_ID = r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}"
@@ -28,7 +28,9 @@ SEARCHED = ("id", "name", "func", "description")
 
 OWNER = re.compile(r'(?:^|(?<=\s))owner:(?:"([^"]*)"|(\S+))')
 """The part of a search that names an owner: owner:ann, owner:"Team A"; owner:"" finds jobs without one."""
-PAUSE_FIELDS = ("paused", "paused_at", "paused_until", "pause_reason", "next_run_time", "updated_at", "version")
+PAUSE_FIELDS = (
+    "paused", "paused_at", "paused_by", "paused_until", "pause_reason", "next_run_time", "updated_at", "version",
+)  # fmt: skip
 """The fields that `Job.pause` and `Job.resume` change."""
 DEFAULT_QUEUE = "cronzimus"
 """The queue of jobs that Celery workers run, unless a job names another one."""
@@ -131,6 +133,7 @@ class Job(models.Model):
     keep_days = models.PositiveIntegerField(null=True, blank=True, default=KEEP_DAYS)
     keep_failed_days = models.PositiveIntegerField(null=True, blank=True)
     paused_at = models.DateTimeField(null=True, editable=False)
+    paused_by = ActorField(editable=False)
     paused_until = models.DateTimeField(null=True, editable=False)
     pause_reason = models.TextField(blank=True, default="", editable=False)
     declaration = StoredJSON(null=True, blank=True, editable=False)
@@ -188,14 +191,23 @@ class Job(models.Model):
         return self.paused or (self.paused_until is not None and self.paused_until > now)
 
     def pause(
-        self, now: datetime, *, until: datetime | None = None, next_run_time: datetime | None = None, reason: str = ""
+        self,
+        now: datetime,
+        *,
+        by: str = "",
+        until: datetime | None = None,
+        next_run_time: datetime | None = None,
+        reason: str = "",
     ) -> None:
-        """Stop the trigger, for good or `until` an instant, after which it is due at `next_run_time`. Not saved."""
+        """Stop the trigger, for good or `until` an instant, after which it is due at `next_run_time`. Not saved.
+
+        Of a job that is paused already, the instant of the first pause and who made the last one are kept.
+        """
         self.paused_at = self.paused_at if self.is_paused(now) else now
-        self.paused, self.paused_until, self.pause_reason = until is None, until, reason
+        self.paused, self.paused_by, self.paused_until, self.pause_reason = until is None, by, until, reason
         self.next_run_time, self.updated_at, self.version = next_run_time, now, self.version + 1
 
     def resume(self, now: datetime, *, next_run_time: datetime | None) -> None:
         """Restart the trigger: the job is due at `next_run_time`. Not saved."""
-        self.paused, self.paused_at, self.paused_until, self.pause_reason = False, None, None, ""
+        self.paused, self.paused_at, self.paused_by, self.paused_until, self.pause_reason = False, None, "", None, ""
         self.next_run_time, self.updated_at, self.version = next_run_time, now, self.version + 1

@@ -12,7 +12,7 @@ from .. import alerts
 from ..alerts import outbox
 from ..core.audit import Action
 from ..models import AlertRule, Channel, Delivery, Incident
-from .audit import Changes, record
+from ..records.audit import Changes, record
 
 logger = logging.getLogger("cronzimus.services.alerts")
 

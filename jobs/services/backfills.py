@@ -15,7 +15,7 @@ from ..definitions.backfills import MAX_FIRE_TIMES, attempts_at, fire_times_of, 
 from ..functions import registry
 from ..models import Backfill, Run, announce
 from ..models.backfill import CANCELLED, RUNNING
-from .audit import record
+from ..records.audit import record
 from .jobs import get_job, locked_job
 
 logger = logging.getLogger("cronzimus.services.backfills")

@@ -14,7 +14,7 @@ from ..core.planning import MICROSECOND
 from ..core.runs import Missed
 from ..definitions.skipped import save_skipped, skip_due
 from ..models import Control, Job, Scheduler, announce
-from .audit import record
+from ..records.audit import record
 from .missed import run_missed
 from .schedule import next_after
 

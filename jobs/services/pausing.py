@@ -7,15 +7,15 @@ from datetime import datetime
 from django.db import transaction
 
 from .. import alerts
-from ..core.audit import Action
+from ..core.audit import Action, current_origin
 from ..core.exceptions import InvalidRequest
 from ..core.runs import Missed
 from ..definitions.skipped import save_skipped, skip_due, skipped_run
 from ..models import Backfill, Job, announce
 from ..models.job import PAUSE_FIELDS
+from ..records import history
+from ..records.audit import record
 from ..selectors.versions import whole_definition
-from . import history
-from .audit import record
 from .jobs import locked_job
 from .missed import run_missed
 from .schedule import next_after
@@ -35,7 +35,8 @@ def pause_job(job_id: str, *, now: datetime, until: datetime | None = None) -> J
         if before != (until is None, until):
             save_skipped(skip_due(job, now, what="paused"))
             # The end of a pause needs no action: the job is simply due after it.
-            job.pause(now, until=until, next_run_time=None if until is None else next_after(job, until))
+            due = None if until is None else next_after(job, until)
+            job.pause(now, by=current_origin().actor, until=until, next_run_time=due)
             job.save(update_fields=PAUSE_FIELDS)
             until_when = {} if until == before[1] else {"paused_until": (before[1], until)}
             history.record_change(job, definition, now=now, action=Action.JOB_PAUSED, more=until_when)

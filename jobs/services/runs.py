@@ -16,7 +16,7 @@ from ..definitions.policies import executor_of, queue_of
 from ..definitions.triggers import trigger_of
 from ..functions import registry
 from ..models import Job, Run, announce
-from .audit import record
+from ..records.audit import record
 from .jobs import locked_job
 
 logger = logging.getLogger("cronzimus.services.runs")

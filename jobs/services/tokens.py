@@ -16,7 +16,7 @@ from django.db.models import Q
 from ..core.audit import Action, current_origin
 from ..core.roles import Scope
 from ..models import Token
-from .audit import record
+from ..records.audit import record
 
 logger = logging.getLogger("cronzimus.services.tokens")
 

@@ -86,7 +86,7 @@ def test_the_detail_has_everything(api: Api) -> None:
         "misfire_grace_time": 60, "coalesce": False, "max_instances": 2, "overlap": "skip", "queue_limit": 10,
         "timeout": None, "retries": None, "priority": 0, "concurrency_group": "", "concurrency_limit": 1,
         "max_runs": None, "pause_after": None, "keep_runs": None, "keep_days": 90, "keep_failed_days": None,
-        "paused_until": None, "pause_reason": "",
+        "paused_at": None, "paused_by": "", "paused_until": None, "pause_reason": "",
         "trigger_description": api.get(JOB)["trigger_description"], "warnings": [], "error": "",
         "run_count": 0, "failure_count": 0, "last_status": "", "last_run_at": None,
         "created_at": "2030-01-01T12:00:00Z", "updated_at": "2030-01-01T12:00:00Z",

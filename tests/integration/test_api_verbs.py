@@ -9,7 +9,7 @@ import pytest
 from jobs.core.runs import FINISHED, RunStatus
 from jobs.definitions.validation import POLICY_FIELDS
 from jobs.models import Job, Run
-from tests.fakes import NOW, FakeClock, after, make_job, make_run, make_token
+from tests.fakes import NOW, FakeClock, after, make_job, make_run, make_token, make_user
 
 from .api_client import Api
 
@@ -17,7 +17,7 @@ JOB = "/scheduler/jobs/job"
 POLICIES = {
     "overlap": "queue", "queue_limit": 5, "timeout": 30, "priority": -3, "concurrency_group": "db",
     "concurrency_limit": 2, "max_runs": 7, "pause_after": 3, "keep_runs": 100, "keep_days": 30, "keep_failed_days": 90,
-    "executor": "process", "misfire_grace_time": 60, "coalesce": False, "max_instances": 2,
+    "executor": "process", "queue": "reports", "misfire_grace_time": 60, "coalesce": False, "max_instances": 2,
     "retries": {"max": 3, "delay": 1.5, "backoff": 3, "max_delay": 60, "jitter": 2},
 }  # fmt: skip
 BODY = {"id": "job", "func": "tests:echo", "trigger": "interval", "seconds": 5}
@@ -81,6 +81,18 @@ def test_all_bad_policies_are_named_at_once(api: Api) -> None:
 
 
 # --- pause until --------------------------------------------------------------------------------------------------
+
+
+def test_a_paused_job_shows_since_when_and_who_paused_it(api: Api, settings: Any) -> None:
+    make_job()
+    settings.CRONZIMUS = settings.CRONZIMUS | {"API_AUTH": "token"}
+    token = make_token(make_user("anna", "operator"))
+    assert api.call("POST", f"{JOB}/pause", authorization=token).status_code == 200
+    shown = api.get(JOB, authorization=token)
+    assert (shown["paused_at"], shown["paused_by"]) == ("2030-01-01T12:00:00Z", "anna")
+    settings.CRONZIMUS = settings.CRONZIMUS | {"API_AUTH": "none"}
+    api.done("POST", f"{JOB}/resume")
+    assert (api.get(JOB)["paused_at"], api.get(JOB)["paused_by"]) == (None, "")
 
 
 def test_a_job_is_paused_until_an_instant(api: Api, clock: FakeClock) -> None:

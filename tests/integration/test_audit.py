@@ -15,8 +15,8 @@ from django.db import DatabaseError, transaction
 from jobs import services
 from jobs.core.audit import Action, Door, Origin, acting, origin_of
 from jobs.models import AlertRule, AuditEvent, Channel, Incident, Run
+from jobs.records import audit
 from jobs.scheduler.store import claims
-from jobs.services import audit
 from jobs.transfer import sync
 from tests.fakes import NOW, after, make_job, make_token, make_user
 

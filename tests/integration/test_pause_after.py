@@ -8,7 +8,7 @@ import pytest
 
 from jobs import services
 from jobs.core.runs import RunStatus
-from jobs.models import Job, Run
+from jobs.models import AuditEvent, Job, JobVersion, Run
 from jobs.scheduler.incidents import IncidentWatch
 from jobs.scheduler.store import recovery
 from tests.fakes import NOW, FakeClock, after, make_job, make_run, make_scheduler, outcome
@@ -47,6 +47,17 @@ def test_a_job_pauses_itself_after_so_many_failures_in_a_row(status: RunStatus) 
     job = Job.objects.get()
     assert (job.paused, job.next_run_time, job.pause_reason) == (True, None, "failed 3 times in a row")
     assert (job.paused_at, job.updated_at) == (NOW, NOW)
+
+
+def test_the_pause_is_on_record_as_the_schedulers_with_a_version_of_its_own() -> None:
+    make_job(pause_after=1)
+    end("failed")
+    job, (event,) = Job.objects.get(), AuditEvent.objects.all()
+    assert (event.actor, event.door, event.action, event.job_id) == ("scheduler", "scheduler", "job_paused", "job")
+    assert event.changes == {"paused": [False, True], "pause_reason": ["", "failed once"]}
+    version = JobVersion.objects.get(number=job.version)
+    assert (version.actor, version.door, version.definition["paused"]) == ("scheduler", "scheduler", True)
+    assert job.paused_by == "scheduler"
 
 
 def test_once_is_enough_where_the_job_says_so() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from jobs import services
+from jobs.core.audit import Origin, acting
 from jobs.core.exceptions import InvalidRequest, JobNotFound
 from jobs.core.runs import RunStatus, RunTrigger
 from jobs.models import Job, Run
@@ -22,6 +23,42 @@ def stored() -> Job:
 
 def fired(now: Any) -> list[Any]:
     return [run.scheduled_time for run in claims.claim_due("s1", {"thread": 5}, now).runs]
+
+
+# --- who paused it ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "pause",
+    [
+        lambda: services.pause_job("job", now=NOW),
+        lambda: services.pause_job("job", now=NOW, until=after(60)),
+        lambda: services.update_job("job", {"paused": True}, now=NOW),
+    ],
+    ids=["pause", "pause until", "as a field"],
+)
+def test_a_job_names_who_paused_it_until_it_is_resumed(pause: Any) -> None:
+    make_job()
+    with acting(Origin(actor="anna")):
+        pause()
+    assert (stored().paused_by, stored().paused_at) == ("anna", NOW)
+    services.resume_job("job", now=NOW)
+    assert (stored().paused_by, stored().paused_at) == ("", None)
+
+
+def test_a_job_that_is_added_paused_names_who_added_it() -> None:
+    body = {"id": "job", "func": "tests:echo", "trigger": "interval", "hours": 1, "paused": True}
+    with acting(Origin(actor="anna")):
+        services.add_job(body, now=NOW)
+    assert (stored().paused_by, stored().paused_at) == ("anna", NOW)
+
+
+def test_who_pauses_a_paused_job_is_not_named() -> None:
+    make_job()
+    for name in ("anna", "ben"):
+        with acting(Origin(actor=name)):
+            services.pause_job("job", now=NOW)
+    assert stored().paused_by == "anna"
 
 
 # --- pause until -----------------------------------------------------------------------------------------------------

@@ -12,9 +12,9 @@ from jobs import services
 from jobs.core.alerts import DeliveryState, IncidentState
 from jobs.core.audit import Action
 from jobs.models import AuditEvent, Channel, Delivery, Incident, JobVersion
+from jobs.records import audit
 from jobs.scheduler.pruner import RECORDS_SECONDS, REST_SECONDS, ROUND_SECONDS, Pruner
 from jobs.scheduler.store.records import prune_records
-from jobs.services import audit
 from tests.fakes import NOW, FakeClock, after
 
 from .plans import analyze, assert_reads, plan

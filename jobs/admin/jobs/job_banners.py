@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from django.contrib.admin.models import CHANGE, LogEntry
-from django.contrib.contenttypes.models import ContentType
 from django.db.models.functions import Left
 
 from ...core.runs import JobState, RunStatus
@@ -19,8 +17,6 @@ from ..times import Times
 
 FIRST_LINE = 200
 """Characters of an error that are read."""
-LOOKED_AT = 10
-"""Entries of a job's log among which its pause is looked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,25 +55,13 @@ def _paused(job: Job, times: Times) -> Banner:
     since = f" since {times.short(job.paused_at, seconds=False)}" if job.paused_at else ""
     end = job.paused_until if not job.paused else None
     until = f" until {times.short(end, seconds=False)}" if end else ""
-    by, why = _who(job), "Its trigger is stopped; it can still be run by hand."
+    by = f" by {job.paused_by}" if job.paused_by else ""
+    why = "Its trigger is stopped; it can still be run by hand."
     if end:
         why = "It goes on by itself then."
     elif job.pause_reason:
         why = f"It {job.pause_reason}."
     return Banner(tone="late", icon="pause", headline=f"Paused{since}{until}{by}.", text=why)
-
-
-def _who(job: Job) -> str:
-    """Return who paused the job, by the log of the admin."""
-    if job.paused_at is None:
-        return ""
-    entries = LogEntry.objects.filter(
-        content_type=ContentType.objects.get_for_model(Job), object_id=job.pk, action_flag=CHANGE
-    ).select_related("user").order_by("-action_time")  # fmt: skip
-    for entry in entries[:LOOKED_AT]:
-        if entry.change_message.startswith("Paused"):
-            return f" by {entry.user.get_username()}"
-    return ""
 
 
 def _failing(marks: Sequence[Mark], times: Times) -> Iterator[Banner]:

@@ -165,6 +165,8 @@ JOB: Schema = record(
         "next_run_time_iso": nullable({**INSTANT, "description": "The same instant, with its offset."}),
         "state": one_of(JobState),
         "paused": {**FLAG, "description": "Whether the trigger is stopped for good."},
+        "paused_at": nullable({**INSTANT, "description": "Since when it is paused."}),
+        "paused_by": {**TEXT, "description": "Who paused it; empty if it is not, or if nobody was named."},
         "paused_until": nullable(INSTANT),
         "pause_reason": {**TEXT, "description": "Why it is paused; empty if it is not, or if nobody said why."},
         "args": array(ANYTHING),
