@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+from django.core.exceptions import EmptyResultSet
 from django.db.models import Q, QuerySet
+from django.db.models.expressions import RawSQL
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """The instant from which cursors count."""
@@ -57,25 +60,64 @@ class Page(NamedTuple):
 
 
 def page_of(
-    source: QuerySet[Any], fields: Sequence[str], cursor: Cursor | None, limit: int, *, time: str = "scheduled_time"
+    source: QuerySet[Any],
+    fields: Sequence[str],
+    cursor: Cursor | None,
+    limit: int,
+    *,
+    time: str = "scheduled_time",
+    parts: Sequence[QuerySet[Any]] = (),
+    glance: int = 0,
 ) -> Page:
     """Return a page of `limit` rows at `cursor`, with the values of `fields`, which include "id" and the field `time`.
 
-    One row more than the page has is read, to know without a count whether there is another page.
+    One row more than the page has is read, to know without a count whether there is another page. `parts` are disjoint
+    querysets whose rows make up the list, each in the order of an index: only the first rows of each are read. Without
+    `parts`, all rows of `source` make up the list. The page is first looked for among the next `glance` rows of the
+    table, in case that these are enough.
     """
     backward = cursor is not None and cursor.newer
     order = (time, "id") if backward else (f"-{time}", "-id")
-    found = list(_beyond(source, cursor, time).order_by(*order).values_list(*fields)[: limit + 1])
-    rows, more = found[:limit], len(found) > limit
+
+    def first(parts: Sequence[QuerySet[Any]], number: int) -> Q:
+        return Q(pk__in=_first_of([_beyond(part, cursor, time) for part in parts], order, number))
+
+    rows = source.filter(first(parts, limit + 1)) if parts else _beyond(source, cursor, time)
+    rows = rows.order_by(*order)
+    found: list[tuple[Any, ...]] = []
+    if glance:
+        next_rows = first([source.model._base_manager.all()], glance)
+        found = list(rows.filter(next_rows).values_list(*fields)[: limit + 1])
+    if len(found) <= limit:
+        found = list(rows.values_list(*fields)[: limit + 1])
+    shown = found[:limit]
     if backward:
-        rows.reverse()
-    at, row_id = fields.index(time), fields.index("id")
-    places = [(row[at], row[row_id]) for row in rows if row[at] is not None]
+        shown.reverse()
+    places = [(row[fields.index(time)], row[fields.index("id")]) for row in shown]
+    return _page(shown, [place for place in places if place[0] is not None], cursor, more=len(found) > limit)
+
+
+def _page(
+    rows: list[tuple[Any, ...]], places: Sequence[tuple[datetime, int]], cursor: Cursor | None, *, more: bool
+) -> Page:
     if not places:  # no rows, or only damaged ones of SQLite, which come before all others or after them
         return Page(rows, FIRST if more and cursor is None else None, None)
+    backward = cursor is not None and cursor.newer
     older = Cursor(False, *places[-1]) if backward or more else None
     newer = Cursor(True, *places[0]) if (more if backward else cursor) else None
     return Page(rows, older, newer)
+
+
+def _first_of(parts: Sequence[QuerySet[Any]], order: Sequence[str], limit: int) -> RawSQL:
+    """Return SQL of the ids of the first rows of each part. SQLite takes no limit within a plain UNION."""
+    found = ["SELECT 0 WHERE false"]
+    params: list[Any] = []
+    for number, part in enumerate(parts):
+        with suppress(EmptyResultSet):
+            sql, given = part.order_by(*order).values("id")[:limit].query.sql_with_params()
+            found.append(f"SELECT id FROM ({sql}) AS part_{number}")  # noqa: S608
+            params += given
+    return RawSQL(" UNION ALL ".join(found), params)  # noqa: S611
 
 
 def _beyond(rows: QuerySet[Any], cursor: Cursor | None, time: str) -> QuerySet[Any]:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.db.models import FloatField, Func, Q
 
-from ..core.runs import RunStatus, RunTrigger
+from ..core.runs import UNSUCCESSFUL, RunStatus, RunTrigger
 from ..core.times import parse_instant
 from ..models import Job
 from ..models.run import USUAL, NoneOf, RunQuerySet
@@ -26,6 +26,8 @@ GROUPS: dict[str, str] = {
     "unsuccessful": "not succeeded",
 }
 """Names that stand for several statuses, with their meaning."""
+STATUSES = {"failures": FAILURES, "not_run": DID_NOT_RUN, "unsuccessful": UNSUCCESSFUL}
+"""The statuses that the names of `GROUPS` stand for."""
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 """The units of lengths of time, in seconds."""
 TERM = re.compile(r'([a-z]+):("[^"]*"|\S+)|"([^"]*)"|(\S+)')
@@ -127,6 +129,14 @@ def with_status(runs: RunQuerySet, name: str) -> RunQuerySet:
     if name == "not_run":
         return runs.filter(NoneOf("status", USUAL), status__in=DID_NOT_RUN)
     return runs.of_status(name)
+
+
+def by_status(runs: RunQuerySet, name: str) -> list[RunQuerySet]:
+    """Return the runs of one of `GROUPS`, status by status; an empty list for any other name.
+
+    The runs of a status are in the order of lists in the index `run_by_status`, those of several are not.
+    """
+    return [runs.filter(status=status) for status in STATUSES.get(name, ())]
 
 
 def run_number(text: str) -> int | None:

@@ -1,13 +1,13 @@
 """Figures for a period of time: runs by status, and the fire times that did not run.
 
-Nearly all runs succeed. They are counted in the index `run_newest` without being read; the partial index
-`run_by_status` has every run that did not succeed.
+Runs by status come from the statistics, and from the runs that these do not have yet: no history is too long for a
+chart. The partial index `run_by_status` has every run that did not succeed.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -15,15 +15,14 @@ from itertools import pairwise
 from typing import Any
 
 from django.db import connection
-from django.db.models import Case, CharField, Count, Max, QuerySet, Sum, Value, When
-from django.db.models.expressions import RawSQL
+from django.db.models import Case, CharField, Max, QuerySet, Sum, Value, When
 
-from ..core.runs import EXCEPTIONAL, UNSCHEDULED, RunStatus
-from ..models import Run
+from ..core.runs import UNSCHEDULED, RunStatus
+from ..models import RollUp, Run
 from ..models.run import USUAL, NoneOf
 from .counts import FAILURES
 
-HOUR = timedelta(hours=1)
+HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
 SAMPLE = 500
 """Runs from which the delays of starts are computed."""
 DID_NOT_RUN = (RunStatus.MISSED, RunStatus.SKIPPED)
@@ -98,18 +97,16 @@ class Bucket:
 def buckets(until: datetime, length: timedelta, count: int) -> list[Bucket]:
     """Return the runs of the last `count` periods of `length`, a whole number of hours; the last one is not over.
 
-    The periods begin at whole hours of UTC, or at midnight if they are days.
+    The periods begin at whole hours of UTC; periods of days begin at midnight.
     """
     end = _ceiling(until, length)
     edges = [end - length * number for number in range(count, -1, -1)]
     found = [Bucket(since, before) for since, before in pairwise(edges)]
-    for bucket, total in zip(found, _totals(edges), strict=True):
-        bucket.by_status[RunStatus.SUCCEEDED] = total
-    for status, hour, number, fire_times in [*_exceptional(edges), *_active(edges)]:
-        bucket = found[min(int((hour - edges[0]) / length), count - 1)]
-        bucket.by_status[status] += number
-        bucket.by_status[RunStatus.SUCCEEDED] -= number
-        bucket.not_run += fire_times if status in DID_NOT_RUN else 0
+    with connection.cursor() as cursor:
+        cursor.execute(*_by_period(edges[0], length, count))
+        for period, status, number, fire_times in cursor.fetchall():
+            found[period].by_status[status] += int(number)
+            found[period].not_run += int(fire_times) if status in DID_NOT_RUN else 0
     return found
 
 
@@ -198,43 +195,31 @@ def _not_run(runs: QuerySet[Run]) -> QuerySet[Run]:
     return runs.filter(NoneOf("status", USUAL), status__in=DID_NOT_RUN)
 
 
-def _totals(edges: Sequence[datetime]) -> list[int]:
-    # One count for each period: a GROUP BY takes five times as long, because it computes the hour of each run.
-    adapt = connection.ops.adapt_datetimefield_value
-    counts = " UNION ALL ".join(
-        f"SELECT {number}, COUNT(*) FROM cronzimus_run WHERE scheduled_time >= %s AND scheduled_time < %s"  # noqa: S608
-        for number in range(len(edges) - 1)
-    )
-    with connection.cursor() as cursor:
-        cursor.execute(counts, [adapt(edge) for pair in pairwise(edges) for edge in pair])
-        found = dict(cursor.fetchall())
-    return [found[number] for number in range(len(edges) - 1)]
+# The hours of the statistics, the runs after those that they have, and the ones that they passed by. An instant of a
+# run is no condition of its own: SQLite would read the index of all runs for it. The id up to which runs are counted is
+# a parameter too: PostgreSQL would expect a third of the history after one that it does not know.
+_BY_PERIOD = (
+    "SELECT period, status, SUM(runs), SUM(fire_times) FROM ("
+    "SELECT {hour} AS period, status, count AS runs, fire_times FROM cronzimus_sitehour WHERE hour >= %s "
+    "UNION ALL SELECT {scheduled_time}, status, 1, fire_times FROM cronzimus_run "
+    "WHERE id > %s AND id > COALESCE((SELECT counted FROM cronzimus_rollup), 0) "
+    "UNION ALL SELECT {scheduled_time}, status, 1, fire_times FROM cronzimus_run "
+    "WHERE id IN (SELECT run_id FROM cronzimus_uncounted)"
+    ") AS counted WHERE period >= 0 AND period < %s GROUP BY period, status"
+)
+_PERIOD = {
+    # One period is added and taken away again: a division of whole numbers cuts towards zero.
+    "sqlite": "(unixepoch({column}) - {since} + {length}) / {length} - 1",
+    "postgresql": "floor((EXTRACT(EPOCH FROM {column})::float8 - {since}) / {length})::integer",
+}
 
 
-def _exceptional(edges: Sequence[datetime]) -> Iterable[tuple[str, datetime, int, int]]:
-    runs = Run.objects.filter(NoneOf("status", USUAL), status__in=EXCEPTIONAL)
-    return _by_hour(runs, edges)
-
-
-def _active(edges: Sequence[datetime]) -> Iterable[tuple[str, datetime, int, int]]:
-    return _by_hour(Run.objects.active(), edges)
-
-
-def _by_hour(runs: QuerySet[Run], edges: Sequence[datetime]) -> Iterable[tuple[str, datetime, int, int]]:
-    """Return the numbers of rows and of fire times by status and hour."""
-    # Not TruncHour, which on SQLite calls a Python function for each row.
-    hour = "substr(scheduled_time, 1, 13)"
-    if connection.vendor == "postgresql":
-        hour = "to_char(scheduled_time AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24')"
-    rows = (
-        runs.filter(scheduled_time__gte=edges[0], scheduled_time__lt=edges[-1])
-        .annotate(hour=RawSQL(hour, ()))  # noqa: S611 (no part of it comes from a user)
-        .values_list("status", "hour")
-        .annotate(number=Count("pk"), stands_for=Sum("fire_times"))
-        .order_by()
-    )
-    for status, text, number, fire_times in rows:
-        yield status, datetime.strptime(text, "%Y-%m-%d %H").replace(tzinfo=UTC), number, fire_times
+def _by_period(since: datetime, length: timedelta, count: int) -> tuple[str, list[Any]]:
+    """Return the statement that counts runs by the number of their period and by status."""
+    form, numbers = _PERIOD[connection.vendor], {"since": int(since.timestamp()), "length": length // SECOND}
+    columns = {column: form.format(column=column, **numbers) for column in ("hour", "scheduled_time")}
+    counted = RollUp.objects.values_list("counted", flat=True).first() or 0
+    return _BY_PERIOD.format(**columns), [connection.ops.adapt_datetimefield_value(since), counted, count]
 
 
 def _ceiling(at: datetime, length: timedelta) -> datetime:

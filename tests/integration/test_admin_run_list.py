@@ -291,7 +291,8 @@ def test_the_number_of_queries_does_not_grow_with_the_runs(admin, statements, qu
                  finished_at=after(5))  # fmt: skip
     with statements() as many:
         admin.open(RUNS, **query)
-    assert len(many) == len(few) <= 12
+    # On SQLite a search is tried among the newest runs first; a page that these fill needs no second look.
+    assert len(many) <= len(few) <= 12
 
 
 def test_nothing_that_matches_and_nothing_at_all_are_told_apart(admin):

@@ -11,6 +11,7 @@ from jobs import services
 from jobs.core.planning import Busy, Policy, plan
 from jobs.core.runs import Overlap, RunStatus
 from jobs.models import Run
+from jobs.scheduler.store.statistics import roll_up
 from jobs.selectors import counts, recent, statistics
 from jobs.selectors.statistics import HOUR, Why
 from tests.fakes import NOW, after, make_job, make_run, make_scheduler, trigger
@@ -41,6 +42,26 @@ def test_runs_are_counted_by_hour_and_status():
         {"running": 1}, {"timed_out": 1, "skipped": 1}, {"succeeded": 1, "failed": 1}, {},
     ]  # fmt: skip
     assert [bucket.not_run for bucket in found] == [0, 7, 0, 0]
+
+
+def test_runs_are_counted_once_whether_the_statistics_have_them_or_not():
+    make_run(scheduled_time=hours_ago(2), status="missed", fire_times=5)
+    make_run(scheduled_time=hours_ago(1.5), status="succeeded")
+    late = make_run(scheduled_time=hours_ago(1.5), status="running", attempt=2)
+    passed = make_run(scheduled_time=hours_ago(0.5), status="queued")
+    for step in range(3):
+        roll_up(after(step * 60))
+    make_run(scheduled_time=after(-10), status="failed")
+    Run.objects.filter(pk=late.pk).update(status="lost", finished_at=NOW)
+    before = statistics.buckets(NOW, HOUR, 3)
+    assert [dict(+bucket.by_status) for bucket in before] == [
+        {"missed": 1, "succeeded": 1, "lost": 1}, {"queued": 1, "failed": 1}, {},
+    ]  # fmt: skip
+    assert before[0].not_run == 5
+    roll_up(after(200))
+    assert statistics.buckets(NOW, HOUR, 3) == before
+    Run.objects.exclude(pk=passed.pk).delete()
+    assert statistics.buckets(NOW, HOUR, 3)[0] == before[0]
 
 
 def test_the_hour_that_is_under_way_is_the_last():
