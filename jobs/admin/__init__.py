@@ -1,4 +1,4 @@
-"""The admin: jobs, their runs, the schedulers and the API's tokens. It knows `services`, and never the scheduler."""
+"""The admin: jobs, their runs, the schedulers and the API's tokens. It uses `services`, and never the scheduler."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PAGES: dict[type[Model], type[BaseAdmin]] = {
 
 
 def register(site: admin.AdminSite) -> None:
-    """Add our pages to `site`; those that it has already stay as they are. Nothing else of the site changes."""
+    """Add our pages to `site`, except for models that it has already. Nothing else of the site changes."""
     for model, page in PAGES.items():
         if not site.is_registered(model):
             site.register(model, page)

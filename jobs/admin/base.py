@@ -1,4 +1,4 @@
-"""What our pages share: each shows one instant, and a bad address cannot break it."""
+"""The base classes of our pages: each page shows one instant, and a bad address cannot break it."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ NUL = "\0"
 
 
 class BaseChangeList(ChangeList):
-    """A list whose rows know the site: a ModelAdmin itself keeps no state.
+    """A list whose rows know the site, since a ModelAdmin itself keeps no state.
 
-    `own_params` are parameters of the address that are no filters.
+    `own_params` are parameters of the address that are not filters.
     """
 
     own_params: ClassVar[frozenset[str]] = frozenset()
@@ -37,7 +37,7 @@ class BaseChangeList(ChangeList):
         self.title = capfirst(str(self.opts.verbose_name_plural))
 
     def get_filters_params(self, params: Any = None) -> Any:
-        """Return the parameters of our filters. Any other lookup is refused: `?secret__startswith=a` tells secrets."""
+        """Return the parameters of our filters. Other lookups could reveal secrets: `?secret__startswith=a`."""
         given: dict[str, Any] = super().get_filters_params(params)
         given = {name: value for name, value in given.items() if name not in self.own_params}
         if not given.keys() <= {getattr(narrow, "parameter_name", None) for narrow in self.list_filter}:
@@ -51,7 +51,7 @@ class BaseChangeList(ChangeList):
             self.prepare(row, request)
 
     def prepare(self, row: Model, request: HttpRequest) -> None:
-        """Keep on `row` what the columns need beside it."""
+        """Keep data on `row` that the columns need."""
         attach_site(row, self.model_admin.admin_site)
 
 
@@ -64,13 +64,13 @@ class BaseAdmin(admin.ModelAdmin):
 
     @property
     def urls(self) -> list[Any]:
-        """Return the addresses. What their views put on record has the request as its origin."""
+        """Return the addresses. The request is the origin of what their views record in the audit."""
         for pattern in (patterns := self.get_urls()):
             pattern.callback = _recorded(pattern.callback)
         return patterns
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        """Return our own kind of list."""
+        """Return our class of list."""
         return BaseChangeList
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
@@ -95,11 +95,11 @@ class BaseAdmin(admin.ModelAdmin):
         return super().changelist_view(request, extra_context)
 
     def delete_effects(self, request: HttpRequest, row: Any) -> list[str]:
-        """Return what it is to delete a row, in sentences."""
+        """Return the effects of deleting a row, in sentences."""
         return ["This cannot be undone."]
 
     def render_delete_form(self, request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
-        """Ask before a row is deleted, on a page of ours."""
+        """Ask on a page of ours before a row is deleted."""
         row = context["object"]
         context |= {
             **page_context(self.admin_site, request), "live_url": "", "title": f"Delete {row}",
@@ -110,7 +110,7 @@ class BaseAdmin(admin.ModelAdmin):
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Show what people did with a row in the admin, on a page of ours."""
+        """Show the log of a row on a page of ours."""
         shared = {**page_context(self.admin_site, request), "live_url": "", "list_url": self.page_url("changelist")}
         return super().history_view(request, object_id, {**shared, **(extra_context or {})})
 
@@ -147,7 +147,7 @@ def _recorded(view: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def attach_site(row: Model, site: admin.AdminSite) -> None:
-    """Keep on `row` the site whose page shows it: there may be several."""
+    """Keep on `row` the site whose page shows it, because there may be several sites."""
     vars(row)["admin_site"] = site
 
 
@@ -164,5 +164,5 @@ def model_url(site: admin.AdminSite, model: type[Model], page: str, *args: Any) 
 
 
 def actor_of(request: HttpRequest) -> str:
-    """Return the name under which a write of this user goes on record: the login, cut to the length of the column."""
+    """Return the name under which writes of this user are recorded."""
     return str(request.user.get_username())

@@ -1,4 +1,4 @@
-"""The page that asks before something is done with many rows: it names them and says what will happen."""
+"""The page that asks before an action on many rows: it names the rows and the effects."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from .row_actions import Call, RowAction
 NAMED = 20
 """Rows that the page names; it counts the rest."""
 TYPED = 5
-"""For more rows than this, what cannot be undone is done only if their number is typed."""
+"""Rows above which an action that cannot be undone needs their number typed."""
 
 
 class CountForm(forms.Form):
-    """The number of the rows, typed: what cannot be undone is not done by a slip of the hand."""
+    """The number of the rows, typed, against actions by a slip of the hand that cannot be undone."""
 
     count = forms.CharField(widget=forms.TextInput({"class": "short", "autocomplete": "off", "inputmode": "numeric"}))
 
@@ -33,7 +33,7 @@ class CountForm(forms.Form):
         self.fields["count"].label = f"Type {number} to confirm"
 
     def clean_count(self) -> str:
-        """Return what was typed, if it is the number."""
+        """Return the typed number, if it is right."""
         typed: str = self.cleaned_data["count"]
         if typed.strip().replace(",", "") != str(self.number):
             raise ValidationError(f"Type {self.number}, the number of rows.")
@@ -43,10 +43,10 @@ class CountForm(forms.Form):
 def confirm(
     admin: ModelAdmin, request: HttpRequest, name: str, action: RowAction, keys: Sequence[Any], back: str = ""
 ) -> HttpResponse | Mapping[str, Any]:
-    """Return what the form of a confirmed action says; or the page that asks, as long as it has to be asked.
+    """Return the data of the form of a confirmed action, or else the page that asks.
 
-    `back` is where Cancel leads, if not to the address of the request.
-    Where a whole list was chosen, the rows may have changed since they were shown: then it is asked again.
+    `back` is the address behind Cancel, if it is not that of the request.
+    If a whole list was chosen and its rows have changed since they were shown, the page asks again.
     """
     if action.effects is None:
         return request.POST

@@ -1,6 +1,6 @@
-"""Charts as SVG, drawn on the server: they need no script, print, and follow the theme.
+"""Charts as SVG, drawn on the server: they need no script, can be printed, and follow the theme.
 
-What ran well stands above a line; what did not, below it. So no chart needs its colours.
+Successful runs stand above a line, others below it, so that no chart depends on its colours.
 """
 
 from __future__ import annotations
@@ -61,11 +61,11 @@ def axis(labels: Iterable[tuple[float, str]]) -> SafeString:
 
 
 WIDE, BASE, TALL, BELOW = 100, 120, 104, 34
-"""The chart of buckets: the width of one, the line's height, and the longest bars above and below it."""
+"""The chart of buckets: the width of a bucket, the height of the line, and the longest bars above and below it."""
 
 
 def bucket_chart(found: Sequence[Bucket], label: Callable[[Bucket], str], url: Callable[[Bucket], str]) -> SafeString:
-    """Return the chart of runs by stretch of time. Each bar is a link to its runs, `url`, named by `label`."""
+    """Return the chart of runs by period. Each bar links to its runs at `url`, with the title `label`."""
     most = max((bucket.succeeded for bucket in found), default=0) or 1
     below = max((bucket.failed + bucket.missed + bucket.skipped for bucket in found), default=0) or 1
     bars = [_bucket(bucket, n * WIDE, most, min(3.4, BELOW / below), label, url) for n, bucket in enumerate(found)]
@@ -91,7 +91,7 @@ def _bucket(
             height = max(round(number * scale), 5)
             parts.append(f'<rect class="{kind}" x="{x + 14}" y="{y}" width="72" height="{height}"/>')
             y += height + 2
-    # Numbers alone: nothing of it comes from a user.
+    # Numbers only: nothing of it comes from a user.
     drawn = mark_safe("".join(parts))  # noqa: S308
     return format_html(
         '<a href="{}" tabindex="-1"><title>{}</title><rect class="f-hit" x="{}" width="100" height="160"/>{}</a>',
@@ -100,7 +100,7 @@ def _bucket(
 
 
 def elapsed_bar(share: float, *, late: bool) -> SafeString:
-    """Return how far a run has come, as a share of what is usual; its mark stands at 60 % of the width."""
+    """Return the bar of a run's elapsed time, as a share of the usual time, which is marked at 60 % of the width."""
     fill, width = ("f-late", 100) if late else (BUSY, min(round(share * 60), 100))
     return format_html(
         '<svg class="chart" height="10" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">'
@@ -111,7 +111,7 @@ def elapsed_bar(share: float, *, late: bool) -> SafeString:
 
 
 def load_bar(busy: int, slots: int) -> SafeString:
-    """Return how many of `slots` are busy, as a share of one bar."""
+    """Return the share of busy slots as a bar."""
     width = round(min(busy / slots, 1.0) * 100) if slots > 0 else 0
     return format_html(
         '<svg class="chart" height="8" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">'
@@ -121,7 +121,7 @@ def load_bar(busy: int, slots: int) -> SafeString:
 
 
 def share_bar(parts: Sequence[tuple[int, str]]) -> SafeString:
-    """Return numbers side by side, each with its fill, as shares of one bar."""
+    """Return numbers as shares of one bar, each with its fill."""
     whole = sum(number for number, _ in parts) or 1
     x, drawn = 0, []
     for number, fill in parts:
@@ -145,12 +145,12 @@ RUN_CODES = {status.value: number for number, status in enumerate(RunStatus)}
 def run_bars(runs: Sequence[Recent], now: datetime) -> SafeString:
     """Return the last runs of a job as bars, the newest to the right; `runs` come newest first.
 
-    There is one path for each colour and not an element for each run: a page has thousands of them. The data of the
-    runs is beside them, so that a script can tell which one the pointer is on.
+    There is one path for each colour and not an element for each run, because a page has thousands of runs. An
+    attribute has the data of the runs, so that a script can find the run under the pointer.
     """
     lengths = [_length(run, now) for run in runs]
     known = sorted(length for length in lengths if length)
-    # A job whose runs take all the same time has bars of middle height: a longer one is to stand out.
+    # If all runs of a job take the same time, bars have middle height, so that a longer one stands out.
     longest = max(known[-1], 2 * known[len(known) // 2]) if known else 1.0
     paths: dict[str, list[str]] = defaultdict(list)
     for number in range(SHOWN - len(runs)):
@@ -167,7 +167,7 @@ def run_bars(runs: Sequence[Recent], now: datetime) -> SafeString:
         paths[fill].append(f"M{x} {LINE - height}h3v{height}h-3z{foot}")
     drawn = "".join(f'<path class="{fill}" d="{"".join(parts)}"/>' for fill, parts in paths.items())
     width = SHOWN * SLOT - 1
-    # Numbers alone: nothing of it comes from a user.
+    # Numbers only: nothing of it comes from a user.
     return mark_safe(  # noqa: S308
         f'<svg class="bars" width="{width}" height="23" viewBox="0 0 {width} 23" aria-hidden="true"'
         f' data-runs="{_data(runs, lengths)}">{drawn}</svg>'
@@ -181,7 +181,7 @@ def _length(run: Recent, now: datetime) -> float:
 
 
 def _data(runs: Sequence[Recent], lengths: Sequence[float]) -> str:
-    """Return the runs as numbers: the step of the id, that of the time (s), the status, and the length (ms)."""
+    """Return the runs as numbers: the steps of the id and of the time (s), the status, and the duration (ms)."""
     parts, run_id, at = [], 0, 0
     for run, length in zip(runs, lengths, strict=True):
         instant = int(run.at.timestamp())
@@ -191,7 +191,7 @@ def _data(runs: Sequence[Recent], lengths: Sequence[float]) -> str:
 
 
 def bars_sentence(runs: Sequence[Recent]) -> str:
-    """Return what the bars show, in one sentence for those who do not see them."""
+    """Return the content of the bars in one sentence, for people who do not see them."""
     ran = [run for run in runs if run.status not in DID_NOT_RUN]
     not_run = sum(run.fire_times for run in runs if run.status in DID_NOT_RUN)
     left_out = f"; {not_run:,} fire {'time' if not_run == 1 else 'times'} did not run" if not_run else ""

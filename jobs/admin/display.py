@@ -1,4 +1,4 @@
-"""How the pages show states and texts: one look for each, everywhere."""
+"""The looks of states and texts, the same on all pages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .times import NOTHING, duration, relative
 __all__ = ["NOTHING", "badge", "duration", "first_line", "icon", "job_badge", "local",
            "relative", "run_badge"]  # fmt: skip
 
-# By status: the word, and the icon's name in cronzimus/icons.html. The colour is the style sheet's, by the class.
+# By status: the word, and the icon's name in cronzimus/icons.html. The style sheet has the colours, by class.
 RUN_LOOKS: dict[RunStatus, tuple[str, str]] = {
     RunStatus.QUEUED: ("queued", "dots"),
     RunStatus.RUNNING: ("running", "spin"),
@@ -27,7 +27,7 @@ RUN_LOOKS: dict[RunStatus, tuple[str, str]] = {
     RunStatus.MISSED: ("missed", "missed"),
     RunStatus.SKIPPED: ("skipped", "skip"),
 }
-"""How runs look, by status."""
+"""The looks of runs, by status."""
 JOB_LOOKS: dict[JobState, tuple[str, str]] = {
     JobState.PENDING: ("pending", "hourglass"),
     JobState.RUNNING: ("active", "play"),
@@ -35,11 +35,11 @@ JOB_LOOKS: dict[JobState, tuple[str, str]] = {
     JobState.COMPLETED: ("completed", "flag"),
     JobState.BROKEN: ("broken", "warning"),
 }
-"""How jobs look, by state: the word, and the icon's name."""
+"""The looks of jobs, by state: the word, and the icon's name."""
 
 
 def icon(name: str) -> SafeString:
-    """Return an icon of cronzimus/icons.html. The one that means "running" turns."""
+    """Return an icon of cronzimus/icons.html. The icon of running runs turns."""
     spin = " spin" if name == "spin" else ""
     return format_html('<svg class="icon{}" aria-hidden="true"><use href="#i-{}"/></svg>', spin, name)
 
@@ -51,7 +51,7 @@ def badge(kind: str, word: str, icon_name: str, *, pill: bool = False) -> SafeSt
 
 
 def run_badge(status: str, *, pill: bool = False) -> SafeString:
-    """Return the badge of a run's status; an unknown one is shown as it stands."""
+    """Return the badge of a run's status; an unknown status is shown unchanged."""
     try:
         word, icon_name = RUN_LOOKS[RunStatus(status)]
     except ValueError:
@@ -60,7 +60,7 @@ def run_badge(status: str, *, pill: bool = False) -> SafeString:
 
 
 def status_word(status: str) -> str:
-    """Return the word for a run's status; an unknown one as it stands."""
+    """Return the word for a run's status; an unknown status unchanged."""
     return RUN_LOOKS[RunStatus(status)][0] if status in RunStatus.__members__.values() else status
 
 
@@ -76,7 +76,7 @@ def failing_badge(*, pill: bool = False) -> SafeString:
 
 
 def local(at: datetime, zone: ZoneInfo) -> str:
-    """Return an instant as the clocks of `zone` show it, with the zone's abbreviation."""
+    """Return an instant in local time of `zone`, with the zone's abbreviation."""
     return local_words(at.replace(microsecond=0), zone)
 
 

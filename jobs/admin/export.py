@@ -1,4 +1,4 @@
-"""Lists as files: CSV for tables, JSON for programs. The rows are sent as they are read."""
+"""Export lists as files: CSV for tables, JSON for programs. The rows are sent while they are read."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def download(
 ) -> StreamingHttpResponse:
     """Return `rows` as a file of one of `KINDS`, which browsers save under `name` and the instant `now`."""
     parts = _csv(columns, iter(rows)) if kind == "csv" else _json(rows)
-    # A damaged row may hold halves of characters, which UTF-8 does not have.
+    # A damaged row may hold lone surrogates, which UTF-8 cannot encode.
     encoded = (part.encode("utf-8", "backslashreplace") for part in parts)
     response = StreamingHttpResponse(encoded, content_type=TYPES[kind])
     response["Content-Disposition"] = f'attachment; filename="{name}-{now:%Y%m%dT%H%M%SZ}.{kind}"'

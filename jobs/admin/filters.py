@@ -33,14 +33,14 @@ class FieldFilter(BarFilter):
 
 
 class OptionFilter(BarFilter):
-    """Rows with one of the values that are in use. With fewer than two of them there is nothing to choose."""
+    """Rows with one of the values in use. With fewer than two values there is nothing to choose."""
 
     def options(self, request: HttpRequest) -> Iterable[str]:
-        """Return the values that are in use."""
+        """Return the values in use."""
         raise NotImplementedError
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Return the values, and the one that the address names."""
+        """Return the values, including the one that the address names."""
         found = list(self.options(request))
         named = request.GET.get(str(self.parameter_name))
         if len(found) < 2 and not named:

@@ -16,7 +16,7 @@ OPEN = 2
 
 
 def tree(value: Any) -> SafeString:
-    """Return `value`, which came from JSON, as a tree."""
+    """Return a JSON value as a tree."""
     return format_html('<ul class="tree">{}</ul>', _Tree().node(None, value, 0))
 
 

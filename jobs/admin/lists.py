@@ -1,4 +1,4 @@
-"""What our lists have around their rows: tabs, filters, pages, and the answer to a poll."""
+"""The frame of our lists: tabs, filters, pages, and the answer to a poll."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .pages import is_poll, page_context, poll_response
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A choice: its words, its address, and whether it is chosen. `count` stands beside it."""
+    """A choice: its words, its address, whether it is chosen, and a `count` beside it."""
 
     label: str
     url: str
@@ -30,7 +30,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """A filter that opens from the bar above a list: what it is about, what is chosen, and the choices."""
+    """A filter that opens from the bar above a list: its name, the current choice, and all choices."""
 
     title: str
     chosen: str
@@ -40,7 +40,7 @@ class Chip:
 
 @dataclass(frozen=True, slots=True)
 class Pager:
-    """Which rows a page shows, in words, and the addresses of the pages beside it; "" for none."""
+    """The rows of a page in words, and the addresses of the neighbouring pages, "" without one."""
 
     words: str
     previous: str = ""
@@ -48,14 +48,14 @@ class Pager:
 
 
 def chips(changelist: ChangeList) -> list[Chip]:
-    """Return the filters of a list that stand in the bar above it."""
+    """Return the filters in the bar above a list."""
     return [
         chip(spec, changelist) for spec in changelist.filter_specs if isinstance(spec, BarFilter) and not spec.is_tab
     ]
 
 
 def chip(spec: BarFilter, changelist: ChangeList) -> Chip:
-    """Return a filter of Django's as a chip."""
+    """Return one of Django's filters as a chip."""
     first, *others = (
         Link(str(choice["display"]), choice["query_string"], bool(choice["selected"]))
         for choice in spec.choices(changelist)
@@ -70,12 +70,12 @@ def hidden(changelist: ChangeList) -> Iterator[tuple[str, str]]:
 
 
 def is_narrowed(changelist: ChangeList) -> bool:
-    """Say whether a filter or a search narrows the list."""
+    """Tell whether a filter or a search narrows the list."""
     return bool(changelist.query or changelist.has_active_filters)
 
 
 def numbered_pager(changelist: ChangeList, noun: str, order: str = "", *, plural: str = "") -> Pager:
-    """Return the pager of a list that is counted: "134 jobs", or which of them, and in which `order`."""
+    """Return the pager of a counted list: "134 jobs", or the rows of the page, with the words for the `order`."""
     size, number, total = changelist.list_per_page, changelist.page_num, changelist.result_count
     first = (number - 1) * size + 1
     last = min(number * size, total)
@@ -89,14 +89,14 @@ def numbered_pager(changelist: ChangeList, noun: str, order: str = "", *, plural
 
 
 def named(names: Sequence[str]) -> str:
-    """Return names as a sentence has them: "a", "a and b", "a, b and c"."""
+    """Return names for a sentence: "a", "a and b", "a, b and c"."""
     *others, last = names or ("",)
     return f"{', '.join(others)} and {last}" if others else last
 
 
 @gzip_page
 def list_page(request: HttpRequest, response: HttpResponse, **context: Any) -> HttpResponse:
-    """Return the answer of Django's list view as a page of ours, with `context`; a poll gets its middle alone."""
+    """Return the answer of Django's list view as a page of ours, with `context`; a poll gets only its middle."""
     assert isinstance(response, TemplateResponse)  # noqa: S101
     site = context.pop("site")
     response.context_data = {**(response.context_data or {}), **page_context(site, request, **context)}

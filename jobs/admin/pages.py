@@ -1,4 +1,4 @@
-"""Pages of our own: one template each, answered whole to a browser and in part to a poll of the same address."""
+"""Our own pages: one template each, sent whole to a browser, and in part to a poll of the same address."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from .times import Times
 
 LIVE_HEADER = "X-Cronzimus-Live"
 """The header with which live.js asks for the parts of a page that change."""
-# A poll that finds nothing new is answered 304. What differs in each answer, and means nothing new, is left out of the
-# tag: relative times, which the script counts on itself, the tokens of forms, and the server's clock.
+# A poll that finds nothing new gets 304. So the tag leaves out parts that differ in each answer without being news:
+# relative times, which the script counts on itself, the tokens of forms, and the server's clock.
 _PASSING = re.compile(
     r"(?<=<time data-ago)([^>]*>)[^<]*|(?<=<span data-since)([^>]*>)[^<]*"
     r'|name="csrfmiddlewaretoken" value="[^"]*"|data-server-now="[^"]*"'
@@ -24,12 +24,12 @@ _PASSING = re.compile(
 
 
 def is_poll(request: HttpRequest) -> bool:
-    """Say whether live.js asks, and not a person."""
+    """Tell whether live.js asks, and not a person."""
     return LIVE_HEADER in request.headers
 
 
 def page_context(site: AdminSite, request: HttpRequest, **context: Any) -> dict[str, Any]:
-    """Return the context of a page of ours: `context`, and what the frame around it needs."""
+    """Return the context of a page of ours: `context`, and the data of the frame."""
     poll = is_poll(request)
     return {
         **site.each_context(request),
@@ -41,7 +41,7 @@ def page_context(site: AdminSite, request: HttpRequest, **context: Any) -> dict[
 
 
 def page(site: AdminSite, request: HttpRequest, template: str, **context: Any) -> HttpResponse:
-    """Answer `request` with a page of ours. `title` is to be in the context."""
+    """Answer `request` with a page of ours. The context needs a `title`."""
     found = page_context(site, request, **context)
     if is_poll(request):
         return poll_response(request, render_to_string(template, found, request))
@@ -54,7 +54,7 @@ def _kept(match: re.Match[str]) -> str:
 
 
 def poll_response(request: HttpRequest, html: str) -> HttpResponse:
-    """Answer a poll with `html`, or 304 where the browser has it already."""
+    """Answer a poll with `html`, or 304 if the browser has it already."""
     tag = f'"{hashlib.blake2b(_PASSING.sub(_kept, html).encode(), digest_size=12).hexdigest()}"'
     same = request.headers.get("If-None-Match") == tag
     response = HttpResponseNotModified() if same else HttpResponse(html)

@@ -15,39 +15,39 @@ from ..core.times import parse_instant
 from ..models import Control
 
 SHAPE = "%Y-%m-%dT%H:%M:%S"
-"""What browsers want of a local time."""
+"""The form of a local time in browsers' inputs."""
 
 
 class PauseUntilForm(forms.Form):
-    """Until when a job is paused, in the time zone of the job."""
+    """The end of a job's pause, in the time zone of the job."""
 
     until = forms.CharField(
         label="Pause until", widget=forms.DateTimeInput({"type": "datetime-local", "step": 1}, format=SHAPE)
     )
 
     def __init__(self, data: Any = None, *, zone: ZoneInfo, until: datetime | None = None) -> None:
-        """Show when the pause ends now, if it does."""
+        """Show the current end of the pause, if it has one."""
         self.zone = zone
         shown = {"until": until.astimezone(zone).strftime(SHAPE)} if until else {}
         super().__init__(data, initial=shown)
-        self.fields["until"].help_text = f"Local time of {zone}. What is missed during the pause does not run."
+        self.fields["until"].help_text = f"Local time of {zone}. Fire times during the pause do not run."
 
     def clean_until(self) -> datetime:
-        """Return the instant in UTC; the input has the times of the API."""
+        """Return the instant in UTC; the input takes the same times as the API."""
         try:
             return parse_instant(self.cleaned_data["until"], self.zone)
         except ValueError as error:
             raise ValidationError(f"{capfirst(str(error))}.") from error
 
     def refuse(self, error: CronzimusError) -> None:
-        """Show what a service said: what is wrong with an input beside it."""
+        """Show the errors of a service, beside the inputs if it names them."""
         for name, message in (error.fields or {"": str(error)}).items():
             known = name in self.fields
             self.add_error(name if known else None, capfirst(message if known or not name else f"{name}: {message}"))
 
 
 class PauseAllForm(forms.Form):
-    """Why all claiming is paused."""
+    """The reason for the pause of all claiming."""
 
     reason = forms.CharField(
         label="Reason",

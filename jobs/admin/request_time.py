@@ -1,4 +1,4 @@
-"""The instant of a request. The clock is read once for each request, so that a whole page shows one moment."""
+"""The instant of a request. The clock is read once for each request, so that a page shows one moment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The addresses of row actions, the bulk actions that do the same, and the buttons that lead there."""
+"""The addresses of row actions, the bulk actions that do the same, and their buttons."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class RowActionAdmin(BaseAdmin):
     """Rows that a bulk action takes."""
 
     def logged_row(self, key: Any) -> Model | None:
-        """Return the row whose log names an action, or None if it is gone."""
+        """Return the row, whose log gets the entries of actions, or None if it is gone."""
         raise NotImplementedError
 
     def allowed(self, request: HttpRequest) -> set[str]:
@@ -41,7 +41,7 @@ class RowActionAdmin(BaseAdmin):
         return {name for name, action in self.row_actions.items() if self.may(request, *action.permissions)}
 
     def may(self, request: HttpRequest, *permissions: str) -> bool:
-        """Say whether the user has all of `permissions`: "change" stands for `has_change_permission`."""
+        """Tell whether the user has all of `permissions`: "change" stands for `has_change_permission`."""
         return all(getattr(self, f"has_{permission}_permission")(request) for permission in permissions)
 
     def require(self, request: HttpRequest, *permissions: str) -> None:
@@ -80,7 +80,7 @@ class RowActionAdmin(BaseAdmin):
         return path(route, self.admin_site.admin_view(require_POST(view)), name=named)
 
     def row_action_view(self, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
-        """Take one action with one row, and go back to where the button was."""
+        """Do one action with one row, and go back to the page of the button."""
         key, action = unquote(object_id), self.row_actions[name]
         self.require(request, *action.permissions)
         perform(self, request, action, [key], self.logged_row, request.POST)

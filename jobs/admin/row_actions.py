@@ -1,4 +1,4 @@
-"""What people do with a row beside editing it: with one row, or with many at once."""
+"""Actions on rows other than editing: on one row, or on many at once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NAMED = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """Who takes an action, when, on which site, in which trace (`core.traces`), and what the request says beside."""
+    """The call of an action: the person, the instant, the site, the trace (`core.traces`), and the request's data."""
 
     now: datetime
     actor: str
@@ -37,7 +37,7 @@ class Call:
 
 @dataclass(frozen=True, kw_only=True)
 class RowAction:
-    """One thing to do with a row. `do(key, call)` does it and returns the words for the message.
+    """An action on a row. `do(key, call)` does it and returns the words for the message.
 
     `permissions` name methods of the ModelAdmin: "change" is `has_change_permission`. All are needed.
     """
@@ -47,16 +47,16 @@ class RowAction:
     permissions: tuple[str, ...]
     do: Callable[[Any, Call], SafeString]
     bulk: str = ""
-    """What it is called for many rows: "Run {} now", where {} stands for "12 jobs"."""
+    """Its name for many rows: "Run {} now", where {} stands for "12 jobs"."""
     effects: Callable[[Sequence[Any], Call], list[str]] | None = None
-    """Says what it does to the rows of many keys, in sentences. With it, many rows are asked about first."""
+    """Describes its effect on the rows of many keys, in sentences. With it, a page asks first for many rows."""
     form: type[forms.Form] | None = None
-    """What else is asked about many rows."""
+    """Further questions for many rows."""
     danger: bool = False
     """Whether it cannot be undone."""
 
     def of_many(self, number: int, singular: str, plural: str) -> str:
-        """Return what it is called for `number` rows: "Delete 2 jobs"."""
+        """Return its name for `number` rows: "Delete 2 jobs"."""
         return (self.bulk or f"{self.label} {{}}").format(f"{number:,} {singular if number == 1 else plural}")
 
 
@@ -69,10 +69,10 @@ def perform(
     admin: ModelAdmin, request: HttpRequest, action: RowAction, keys: Iterable[Any],
     row: Callable[[Any], Model | None], data: Mapping[str, Any],
 ) -> None:  # fmt: skip
-    """Take `action` with the row of each of `keys`, log it, and tell what was done.
+    """Do `action` with the row of each of `keys`, log it, and show messages.
 
-    Each is a transaction of its own: a refusal stops none of the others. `row` returns the row that the log names.
-    `data` is what the request says beside.
+    Each row has a transaction of its own, so that a refusal does not stop the others. `row` returns the row for the
+    log. `data` is the data of the request.
     """
     done: list[SafeString] = []
     refused: list[SafeString] = []
@@ -92,7 +92,7 @@ def perform(
 
 
 def log_action(admin: ModelAdmin, request: HttpRequest, row: Model | None, what: str) -> None:
-    """Write to the log of `row` what was done with it. None: it is gone, and there is no log to write to."""
+    """Write an entry to the log of `row`; None if the row is gone."""
     if row is not None:
         admin.log_change(request, row, what)
 

@@ -1,4 +1,4 @@
-"""How the jobs, the runs and the schedulers are at the instant of a request. Each is read once for a whole page."""
+"""The counts of jobs, runs and schedulers at the instant of a request, each read once for a page."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from .request_time import request_now
 
 
 class Status:
-    """The counts that several parts of a page show. Each is read when it is first shown."""
+    """The counts that several parts of a page show. Each is read when it is shown for the first time."""
 
     def __init__(self, now: datetime) -> None:
-        """Read nothing yet."""
+        """Keep the instant."""
         self._now = now
 
     @cached_property
     def jobs(self) -> counts.JobCounts:
-        """How many jobs there are, by state."""
+        """The numbers of jobs by state."""
         return counts.job_counts(self._now)
 
     @cached_property
     def runs(self) -> counts.RunCounts:
-        """How many runs are active."""
+        """The numbers of active runs."""
         return counts.run_counts()
 
     @cached_property
@@ -36,12 +36,12 @@ class Status:
 
     @cached_property
     def alive(self) -> list[Scheduler]:
-        """The schedulers that live."""
+        """The schedulers that are alive."""
         return [scheduler for scheduler in self.schedulers if scheduler.is_alive(self._now)]
 
     @cached_property
     def all_paused(self) -> Control | None:
-        """Who paused all claiming; None: nobody has."""
+        """The pause of all claiming, or None."""
         return counts.all_paused()
 
 

@@ -1,4 +1,4 @@
-"""Lists of rows of a model in the look of our pages: a table, its filters and pages, and what is done with a row."""
+"""Lists of a model's rows in the look of our pages: a table, its filters and pages, and the actions on rows."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from .row_actions import RowAction
 from .times import Times
 
 COUNTED = 10_000
-"""Rows that a list pages through: older ones are reached by its filters and its search."""
+"""Rows that a list pages through. Its filters and its search find older ones."""
 
 Content = SafeString | str
-"""What a cell shows."""
+"""The content of a cell."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its name in the style sheet, its heading, what it shows of a row, and what stands below that.
+    """A column: its name in the style sheet, its heading, the content of a cell, and a second line below.
 
-    `look` is further classes: "num" for numbers, "extra" for what a phone leaves out.
+    `look` has further classes: "num" for numbers, "extra" for columns that a phone leaves out.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableRow:
-    """A row: the address of its page, "" for none; its cells; its links; and the addresses and names of its actions."""
+    """A row: the address of its page, "" for none; its cells; its links; and its actions, with addresses and names."""
 
     key: Any
     title: str
@@ -69,7 +69,7 @@ class TableRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Empty:
-    """What is said where there are no rows."""
+    """The text for a list without rows."""
 
     icon: str
     title: str
@@ -77,17 +77,17 @@ class Empty:
 
 
 class CappedPaginator(Paginator):
-    """Counts to `COUNTED` and no further."""
+    """A paginator whose count stops at `COUNTED`."""
 
     @cached_property
     def count(self) -> int:
-        """How many rows there are to page through."""
+        """The number of rows to page through."""
         found = self.object_list
         return found.order_by().values("pk")[:COUNTED].count() if isinstance(found, QuerySet) else len(found)
 
 
 class TableAdmin(RowActionAdmin):
-    """A ModelAdmin whose list is a table of ours, and whose form is one of ours."""
+    """A ModelAdmin with our own table and our own form."""
 
     change_list_template = "cronzimus/table.html"
     change_form_template = "cronzimus/model_form.html"
@@ -101,18 +101,18 @@ class TableAdmin(RowActionAdmin):
     heading: ClassVar[str] = ""
     """The title of the list; the name of the model's rows if empty."""
     about: ClassVar[str] = ""
-    """What the list is, in a sentence."""
+    """A sentence about the list."""
     add_label: ClassVar[str] = ""
     empty: ClassVar[Empty] = Empty(icon="search", title="Nothing here")
     placeholder: ClassVar[str] = ""
-    """What stands in the input of the search; "" for a list without one."""
+    """The placeholder of the search; "" for a list without one."""
 
     def tabs(self, request: HttpRequest) -> list[Link]:
         """Return the tabs above the list."""
         return []
 
     def row_title(self, row: Any) -> str:
-        """Return what a row is called where its buttons are read out."""
+        """Return the name of a row, for screen readers."""
         return str(row)
 
     def row_page(self, request: HttpRequest, row: Any) -> str:
@@ -124,15 +124,15 @@ class TableAdmin(RowActionAdmin):
         return ()
 
     def offered(self, row: Any) -> Iterable[str]:
-        """Return the names of the actions that make sense for a row."""
+        """Return the names of the actions for a row."""
         return self.row_actions
 
     def exports(self, request: HttpRequest) -> list[tuple[str, str]]:
-        """Return the kinds of files that the list can be had as, each with its address."""
+        """Return the kinds of files of the list's export, each with its address."""
         return []
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        """Show the list, or do what was chosen to be done with rows."""
+        """Show the list, or do an action on rows."""
         response = super().changelist_view(request, extra_context)
         changelist = getattr(response, "context_data", None) and response.context_data.get("cl")  # type: ignore[attr-defined]
         if not changelist:
@@ -140,7 +140,7 @@ class TableAdmin(RowActionAdmin):
         return lists.list_page(request, response, site=self.admin_site, **self.table(request, changelist))
 
     def table(self, request: HttpRequest, changelist: Any) -> dict[str, Any]:
-        """Return what the page shows."""
+        """Return the context of the page."""
         allowed, opts = self.allowed(request), self.opts
         narrowed, rows = lists.is_narrowed(changelist), changelist.result_list
         return {
@@ -198,7 +198,7 @@ class TableAdmin(RowActionAdmin):
         return super().render_change_form(request, context, *args, **kwargs)
 
     def aside(self, request: HttpRequest, obj: Any) -> str:
-        """Return the template of what stands beside the form, "" for nothing."""
+        """Return the template of the panel beside the form, "" for none."""
         return ""
 
     def _heading(self) -> str:
@@ -207,7 +207,7 @@ class TableAdmin(RowActionAdmin):
 
 @dataclass(slots=True, kw_only=True)
 class Facts:
-    """What is known of one row: a badge, names and values, what to say of it, and long texts with their headings."""
+    """The facts of one row: a badge, names and values, notes, and long texts with their headings."""
 
     badge: Content = ""
     note: Content = ""
@@ -216,16 +216,16 @@ class Facts:
 
 
 class FactsAdmin(ReadOnlyAdmin, TableAdmin):
-    """Rows that nobody adds, changes or deletes here: a list, and a page that shows what is known of one."""
+    """Rows that nobody adds, changes or deletes here: a list, and a page with the facts of each."""
 
     def facts(self, request: HttpRequest, row: Any, times: Times) -> Facts:
-        """Return what the page of a row shows."""
+        """Return the facts of a row."""
         raise NotImplementedError
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Show what is known of a row."""
+        """Show the facts of a row."""
         if request.method != "GET" or not self.has_view_permission(request):
             raise PermissionDenied
         row = self.get_object(request, unquote(object_id))

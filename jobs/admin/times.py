@@ -1,4 +1,4 @@
-"""How pages show instants and lengths of time: in the zone that the user chose, and how far from now."""
+"""Show instants and durations on pages: in the zone that the user chose, and relative to now."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .request_time import request_now
 COOKIE = "cronzimus_zone"
 """The cookie with the chosen zone: "utc", "job", or the name of the browser's zone."""
 NOTHING = "—"
-"""What stands where there is nothing to show."""
+"""The text for no value."""
 LONG_RUN = timedelta(minutes=30)
 """A run of this length or more is shown without its seconds."""
 
@@ -28,18 +28,18 @@ NEXT_UNIT = {"d": (3_600, "h"), "h": (60, "min"), "min": (1, "s")}
 
 @dataclass(frozen=True)
 class Times:
-    """The times of one page, all seen from the instant `now`. `choice` is what the cookie says."""
+    """The times of one page, relative to the instant `now`. `choice` is the value of the cookie."""
 
     now: datetime
     choice: str
 
     @classmethod
     def of(cls, request: HttpRequest) -> Times:
-        """Return the times of a page for the user who asks for it."""
+        """Return the times of a page for the user of `request`."""
         return cls(request_now(request), zone_choice(request))
 
     def zone(self, of_job: ZoneInfo | None = None) -> ZoneInfo:
-        """Return the zone in which an instant is shown; `of_job` is the zone of the job that it belongs to."""
+        """Return the zone in which an instant is shown; `of_job` is the zone of its job."""
         if self.choice == "utc":
             return ZoneInfo("UTC")
         if self.choice == "job":
@@ -73,19 +73,19 @@ class Times:
         return _time(at, self.exact(at, of_job), words.rpartition(" ")[0] or words)
 
     def ago(self, at: datetime | None, of_job: ZoneInfo | None = None) -> SafeString | str:
-        """Return how far an instant is from now; the instant in full as the tooltip. A script counts on from there."""
+        """Return the distance of an instant from now; the instant in full as the tooltip. A script keeps it current."""
         if at is None:
             return NOTHING
         shown = '<time data-ago datetime="{}" title="{}">{}</time>'
         return format_html(shown, _iso(at), self.exact(at, of_job), relative(at, self.now))
 
     def elapsed(self, since: datetime) -> SafeString:
-        """Return how long something has taken so far. A script counts on from there."""
+        """Return the elapsed time since an instant. A script keeps it current."""
         return format_html('<span data-since="{}">{}</span>', _iso(since), duration(self.now - since))
 
 
 def zone_choice(request: HttpRequest) -> str:
-    """Return the zone that the user chose: "utc", "job", or a name. The default is that of the site."""
+    """Return the zone that the user chose: "utc", "job", or a name. The default is the site's zone."""
     given = request.COOKIES.get(COOKIE, "")
     if given in ("utc", "job") or is_zone(given):
         return given
@@ -93,18 +93,18 @@ def zone_choice(request: HttpRequest) -> str:
 
 
 def is_zone(name: str) -> bool:
-    """Say whether `name` is the name of a time zone."""
+    """Tell whether `name` is the name of a time zone."""
     return name in zone_names()
 
 
 @lru_cache(maxsize=1)
 def zone_names() -> frozenset[str]:
-    """Return the names of all time zones. They are read from the disk once."""
+    """Return the names of all time zones, read from the disk once."""
     return frozenset(available_timezones())
 
 
 def relative(at: datetime, now: datetime) -> str:
-    """Return how far `at` is from `now`: "in 12 min 53 s", "in 1 d 16 h", "3 h ago"."""
+    """Return the distance of `at` from `now`: "in 12 min 53 s", "in 1 d 16 h", "3 h ago"."""
     seconds = round((at - now).total_seconds())
     if seconds == 0:
         return "now"
@@ -127,7 +127,7 @@ def _largest(seconds: int) -> tuple[str, int, str]:
 
 
 def duration(length: timedelta | None) -> str:
-    """Return a length of time: "412 ms", "9.1 s", "3 m 05 s", "41 m", "2 h 03 m"."""
+    """Return a duration in words: "412 ms", "9.1 s", "3 m 05 s", "41 m", "2 h 03 m"."""
     if length is None:
         return NOTHING
     seconds = max(length.total_seconds(), 0.0)

@@ -1,4 +1,4 @@
-"""Why a fire time ran, or did not, in sentences with the job's own numbers."""
+"""Explain why a fire time ran, or did not run, in sentences with the job's own numbers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .base import model_url
 from .times import Times, duration
 
 NOTICED = timedelta(seconds=1)
-"""A wait for a free slot that is worth a sentence."""
+"""The shortest wait for a free slot that is mentioned."""
 _LOOKS = {
     Answer.COALESCED: ("skipped", "skipped", "skip"),
     Answer.TO_COME: ("queued", "to come", "upcoming"),
@@ -57,7 +57,7 @@ _TEXTS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Why:
-    """An answer as pages show it. `links` lead to the runs that it names."""
+    """An answer in words. `links` lead to the runs that it names."""
 
     badge: SafeString
     headline: str

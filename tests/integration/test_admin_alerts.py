@@ -202,6 +202,6 @@ def test_more_rows_cost_no_more_queries(admin: Admin, channel: Channel, statemen
 def test_deleting_a_channel_says_which_rules_lose_it(admin: Admin, channel: Channel) -> None:
     AlertRule.objects.create(name="all", events=["failure"]).channels.add(channel)
     path = f"{CHANNELS}{channel.pk}/delete/"
-    assert "Rules that tell it no more: all." in admin.read(path)
+    assert "Rules that lose it: all." in admin.read(path)
     admin.send(path, post="yes")
     assert not Channel.objects.exists()

@@ -175,11 +175,11 @@ def test_a_list_that_changed_since_it_was_shown_is_asked_about_again(admin):
     ("action", "effects"),
     [
         ("run", ["One run of each is queued at once", "1 is running now: their new runs start", "1 is paused and"]),
-        ("pause", ["They do not run by themselves", "1 is running now: what is running", "1 is paused already."]),
+        ("pause", ["They do not run by themselves", "1 is running now: their runs go on", "1 is paused already."]),
         ("resume", ["Their triggers go on from now.", "1 is not paused: nothing changes", "None The last of each"]),
-        ("skip", ["goes on record as skipped", "1 has no fire time to come."]),
+        ("skip", ["is skipped, with a record", "1 has no fire time to come."]),
         ("duplicate", ["Each copy is paused"]),
-        ("delete_selected", ["Their runs stay on record: 7 runs have ended so far.", "what waits is cancelled."]),
+        ("delete_selected", ["Their runs stay on record: 7 runs have ended so far.", "waiting ones are cancelled."]),
     ],
 )  # fmt: skip
 def test_the_effects_of_a_bulk_action_are_told_before(admin, action, effects):

@@ -141,7 +141,7 @@ def test_everything_is_paused_for_a_reason_and_resumed(admin):
     page = text(admin.send(f"{SCHEDULERS}all/pause/", reason=" maintenance ").content.decode())
     control = Control.objects.get()
     assert (control.paused, control.paused_at, control.actor, control.reason) == (True, NOW, "root", "maintenance")
-    assert "All claiming is paused since 12:00 by root: maintenance. What is running goes on." in page
+    assert "All claiming is paused since 12:00 by root: maintenance. Running jobs go on." in page
     assert "Resume all" in page
     assert "Pause all" not in page
     assert LogEntry.objects.get().get_change_message() == "Paused all: maintenance"
@@ -161,7 +161,7 @@ def test_the_list_of_jobs_says_that_all_is_paused_by_whom_and_why(admin):
 
 def test_without_actor_and_reason_it_says_what_there_is(admin):
     services.pause_all(now=NOW)
-    assert "All claiming is paused since 12:00. What is running goes on." in text(admin.read(JOBS))
+    assert "All claiming is paused since 12:00. Running jobs go on." in text(admin.read(JOBS))
 
 
 def test_who_and_why_are_escaped(admin):

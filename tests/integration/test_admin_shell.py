@@ -115,9 +115,7 @@ def test_a_banner_tells_that_all_is_paused(admin):
     make_scheduler()
     Control.objects.create(paused=True, paused_at=after(-1320), actor="ana", reason="the <b>database</b> moves.")
     page = admin.read(USERS)
-    assert "All claiming is paused since 11:38 by ana: the <b>database</b> moves. What is running goes on." in text(
-        page
-    )
+    assert "All claiming is paused since 11:38 by ana: the <b>database</b> moves. Running jobs go on." in text(page)
     assert "<b>" not in page
 
 

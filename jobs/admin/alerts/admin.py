@@ -1,4 +1,4 @@
-"""Alert rules and channels in the admin: who is told of what, and where messages go."""
+"""Alert rules and channels in the admin: who is notified of which events, and where messages go."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ __all__ = ["AlertRuleAdmin", "ChannelAdmin", "DeliveryAdmin", "IncidentAdmin"]
 
 
 class RecordedAdmin(AlertsAdmin):
-    """Rows that only the admin writes: each change goes into the audit."""
+    """Rows that only the admin writes, with an entry in the audit for each change."""
 
     actions_on_record: ClassVar[tuple[Action, Action, Action]]
     """Added, changed, removed."""
 
     def record(self, action: Action, name: str, *, now: datetime, changes: Any = None) -> None:
-        """Put a change on record."""
+        """Record a change in the audit."""
         raise NotImplementedError
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Save the row, and put on record what the form changed."""
+        """Save the row, and record the changes."""
         super().save_model(request, obj, form, change)
         added, changed, _ = self.actions_on_record
         names = form.changed_data if change else [name for name, value in form.cleaned_data.items() if value]
@@ -50,25 +50,25 @@ class RecordedAdmin(AlertsAdmin):
         self.record(changed if change else added, obj.name, now=request_now(request), changes=changes)
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        """Delete the row, and put that on record."""
+        """Delete the row, and record that."""
         with transaction.atomic():
             self.record(self.actions_on_record[2], obj.name, now=request_now(request))
             super().delete_model(request, obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        """Delete rows one by one, so that each is on record."""
+        """Delete rows one by one, so that each is recorded."""
         with transaction.atomic():
             for row in queryset:
                 self.delete_model(request, row)
 
     def row_links(self, request: HttpRequest, row: Any) -> Iterable[tuple[str, str]]:
-        """Lead to the form."""
+        """Link to the form."""
         if self.has_change_permission(request):
             yield "Edit", self.page_url("change", row.pk)
 
 
 def _plain(value: Any) -> Any:
-    """Return the value of a form's field as it is put on record: rows by their names."""
+    """Return the value of a form's field for the audit: rows by their names."""
     if isinstance(value, str | int | float | bool | None):
         return value
     if isinstance(value, Iterable):
@@ -86,12 +86,12 @@ def _about(row: AlertRule, times: Times) -> Content:
     return f"job {row.job_id}" if row.job_id else "all jobs"
 
 
-def _told_of(row: AlertRule, times: Times) -> str:
+def _event_words(row: AlertRule, times: Times) -> str:
     events = row.events if isinstance(row.events, list) else []
     return ", ".join(str(event).replace("_", " ") for event in EVENTS if event.value in events)
 
 
-def _from_which_on(row: AlertRule, times: Times) -> str:
+def _limit_words(row: AlertRule, times: Times) -> str:
     parts = [f"from {row.after} failures in a row"] if row.after > 1 else []
     parts += [f"longer than {row.too_long_seconds:,} s"] if row.too_long_seconds else []
     parts += [f"longer than {row.too_long_factor:g} × usual"] if row.too_long_factor else []
@@ -106,7 +106,7 @@ def _quiet(row: AlertRule, times: Times) -> str:
 
 
 class AlertRuleAdmin(RecordedAdmin):
-    """Rules: who is told of what."""
+    """The pages of rules."""
 
     actions_on_record = (Action.RULE_ADDED, Action.RULE_UPDATED, Action.RULE_REMOVED)
 
@@ -119,7 +119,7 @@ class AlertRuleAdmin(RecordedAdmin):
     columns = (
         Column("name", "Rule", _off),
         Column("about", "About", _about),
-        Column("told_of", "Tells of", _told_of, _from_which_on),
+        Column("told_of", "Tells of", _event_words, _limit_words),
         Column("channel_names", "To", lambda row, times: ", ".join(one.name for one in row.channels.all()) or NOTHING),
         Column("quiet", "Quiet hours", _quiet, lambda row, times: row.timezone, "extra nowrap"),
     )
@@ -129,11 +129,11 @@ class AlertRuleAdmin(RecordedAdmin):
         ("When", {"fields": ("events", "after", "too_long_seconds", "too_long_factor", "deadline")}),
         ("Who", {"fields": ("channels",)}),
         ("Quiet hours", {"fields": ("quiet_from", "quiet_until", "timezone"),
-                         "description": "Messages wait for their end. What recovers before is not told at all."}),
+                         "description": "Messages wait for their end, and are dropped if the incident recovers."}),
     )  # fmt: skip
 
     def record(self, action: Action, name: str, *, now: datetime, changes: Any = None) -> None:
-        """Put a change of a rule on record."""
+        """Record a change of a rule."""
         services.record_rule(action, name, now=now, changes=changes)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AlertRule]:
@@ -141,12 +141,12 @@ class AlertRuleAdmin(RecordedAdmin):
         return super().get_queryset(request).prefetch_related("channels")
 
     def delete_effects(self, request: HttpRequest, row: AlertRule) -> list[str]:
-        """Say what is told no more."""
-        return [f"It tells of {_told_of(row, Times.of(request))} no more.", "Messages that are written already go out."]
+        """Name the events without notifications from then on."""
+        return [f"It no longer tells of {_event_words(row, Times.of(request))}.", "Messages that wait already go out."]
 
 
 def where(channel: Channel) -> str:
-    """Return where a channel leads, without what may be secret: the addresses, or the host."""
+    """Return the target of a channel without secret parts: the addresses, or the host."""
     if channel.kind == Channel.EMAIL:
         return display.first_line(channel.target.replace("\n", ", "))
     parts = urlsplit(channel.target.strip())
@@ -173,7 +173,7 @@ def _send_test(channel_id: Any, call: Call) -> SafeString:
 
 
 class ChannelAdmin(RecordedAdmin):
-    """Channels: where messages go."""
+    """The pages of channels."""
 
     actions_on_record = (Action.CHANNEL_ADDED, Action.CHANNEL_UPDATED, Action.CHANNEL_REMOVED)
 
@@ -196,7 +196,7 @@ class ChannelAdmin(RecordedAdmin):
     actions = bulk_actions(row_actions)
 
     def record(self, action: Action, name: str, *, now: datetime, changes: Any = None) -> None:
-        """Put a change of a channel on record."""
+        """Record a change of a channel."""
         services.record_channel(action, name, now=now, changes=changes)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Channel]:
@@ -209,15 +209,15 @@ class ChannelAdmin(RecordedAdmin):
         )  # fmt: skip
 
     def logged_row(self, key: Any) -> Channel | None:
-        """Return the channel whose log names an action."""
+        """Return the channel, whose log gets the entries of actions."""
         return Channel.objects.filter(pk=key).first()
 
     def aside(self, request: HttpRequest, obj: Any) -> str:
-        """Show what a webhook is sent."""
+        """Show the message of a webhook."""
         return "cronzimus/alerts/webhook.html"
 
     def delete_effects(self, request: HttpRequest, row: Channel) -> list[str]:
-        """Say what goes with it."""
+        """Name the rules that use the channel, and its deliveries."""
         rules = list(row.rules.values_list("name", flat=True))
-        named = f"Rules that tell it no more: {', '.join(rules)}." if rules else "No rule uses it."
+        named = f"Rules that lose it: {', '.join(rules)}." if rules else "No rule uses it."
         return [named, "Its deliveries are deleted, too."]

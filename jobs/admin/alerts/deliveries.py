@@ -1,4 +1,4 @@
-"""Deliveries in the admin: each message with its attempts, and what the receiver answered."""
+"""Deliveries in the admin: each message with its attempts and the receiver's answer."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class StateFilter(FieldFilter):
 
 
 class ReasonFilter(FieldFilter):
-    """Deliveries by what they tell."""
+    """Deliveries by their reason."""
 
     title = parameter_name = "reason"
     values = tuple(Reason)
@@ -97,19 +97,19 @@ class DeliveryAdmin(FactsAdmin, AlertsAdmin):
     actions = bulk_actions(row_actions)
 
     def has_change_delivery_permission(self, request: HttpRequest) -> bool:
-        """Administrators send messages again."""
+        """Tell whether the user may send messages again."""
         return bool(request.user.has_perm("cronzimus.change_delivery"))
 
     def row_title(self, row: Delivery) -> str:
-        """Return what it tells."""
+        """Return its message."""
         return _text(row)
 
     def logged_row(self, key: Any) -> Delivery | None:
-        """Return the delivery whose log names an action."""
+        """Return the delivery, whose log gets the entries of actions."""
         return Delivery.objects.filter(pk=key).first()
 
     def facts(self, request: HttpRequest, row: Delivery, times: Times) -> Facts:
-        """Return what is known of a delivery, and the whole message."""
+        """Return the facts of a delivery, and the whole message."""
         message = json.dumps(row.payload, indent=2, ensure_ascii=False)
         shown = format_html('<pre tabindex="0" role="region" aria-label="Message">{}</pre>', message)
         texts = [("Message", shown)]

@@ -1,4 +1,4 @@
-"""The forms of alert rules and channels: what is wrong is said beside the field."""
+"""The forms of alert rules and channels, with errors beside the fields."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ EVENTS = {
     AlertEvent.TOO_LONG: "A run takes too long",
     AlertEvent.DEADLINE: "No run succeeded by the deadline",
     AlertEvent.SCHEDULER: "A scheduler is lost",
-    AlertEvent.RECOVERY: "Recovery from what was told",
+    AlertEvent.RECOVERY: "Recovery after one of these",
 }
-"""What the form says of each event."""
+"""The labels of the events in the form."""
 OFFERED = 500
 """Ids of jobs that the form offers."""
 
@@ -43,7 +43,7 @@ class JobInput(forms.TextInput):
 
 
 class TimeInput(forms.TimeInput):
-    """An input for a time of day, of the browser's own."""
+    """The browser's input for a time of day."""
 
     input_type = "time"
 
@@ -53,7 +53,7 @@ class TimeInput(forms.TimeInput):
 
 
 class RuleForm(forms.ModelForm):
-    """Whom a rule tells, and of what."""
+    """The form of a rule."""
 
     job = forms.ModelChoiceField(
         Job.objects.all(), required=False, widget=JobInput({"autocomplete": "off"}), help_text="The id of one job.",
@@ -67,7 +67,7 @@ class RuleForm(forms.ModelForm):
     quiet_from = forms.TimeField(label="From", required=False, widget=TimeInput())
     quiet_until = forms.TimeField(label="Until", required=False, widget=TimeInput())
     timezone = forms.CharField(
-        label="Time zone", required=False, max_length=64, help_text="Of the deadline too. Empty: the site's."
+        label="Time zone", required=False, max_length=64, help_text="Also of the deadline. Empty: the site's."
     )
     too_long_seconds = forms.IntegerField(
         label="Too long, seconds", required=False, min_value=0, widget=forms.NumberInput({"class": "short"}),
@@ -102,7 +102,7 @@ class RuleForm(forms.ModelForm):
         return factor
 
     def clean_timezone(self) -> str:
-        """Refuse a zone that nobody knows."""
+        """Refuse an unknown zone."""
         name: str = self.cleaned_data["timezone"]
         if name:
             try:
@@ -112,7 +112,7 @@ class RuleForm(forms.ModelForm):
         return name
 
     def clean(self) -> dict[str, Any]:
-        """Refuse events that lack what they go by, and a rule about a job and a tag at once."""
+        """Refuse events without the fields that they need, and a rule with both a job and a tag."""
         cleaned: dict[str, Any] = super().clean() or {}
         events = cleaned.get("events", [])
         if cleaned.get("job") and cleaned.get("tag"):
@@ -128,7 +128,7 @@ class RuleForm(forms.ModelForm):
 
 
 class ChannelForm(forms.ModelForm):
-    """Where a channel leads. What is secret is written, and never shown again."""
+    """The form of a channel. Secrets can be set, and are never shown again."""
 
     secret = forms.CharField(required=False, widget=forms.PasswordInput, help_text="whsec_… in base64; signs webhooks.")
     previous_secret = forms.CharField(
@@ -141,11 +141,11 @@ class ChannelForm(forms.ModelForm):
         widgets = {"target": forms.Textarea({"rows": 2})}
 
     def clean_secret(self) -> str:
-        """Keep the stored secret where none is given."""
+        """Keep the stored secret if none is given."""
         return self._secret("secret")
 
     def clean_previous_secret(self) -> str:
-        """Keep the stored secret where none is given."""
+        """Keep the stored secret if none is given."""
         return self._secret("previous_secret")
 
     def _secret(self, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Incidents in the admin: streaks of failures and the like, which open and recover by themselves."""
+"""Incidents in the admin: streaks of failures and other bad states, which open and recover by themselves."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KINDS = {
     IncidentKind.FAILURE: "its runs fail", IncidentKind.NOT_RUN: "did not run", IncidentKind.TOO_LONG: "takes too long",
     IncidentKind.DEADLINE: "missed its deadline", IncidentKind.SCHEDULER: "a scheduler was lost",
 }  # fmt: skip
-"""What an incident is about, in words."""
+"""The words for the kinds of incidents."""
 MESSAGES = 20
 """Messages that the page of an incident names."""
 
@@ -39,19 +39,19 @@ class StateFilter(FieldFilter):
 
 
 class KindFilter(FieldFilter):
-    """Incidents by what they are about."""
+    """Incidents by their kind."""
 
     title = parameter_name = "kind"
     values = tuple(IncidentKind)
 
 
 def about(row: Incident, times: Times | None = None) -> str:
-    """Return which job an incident is about."""
+    """Return the job of an incident."""
     return row.job_id or "all schedulers"
 
 
 def kind_words(row: Incident, times: Times | None = None) -> str:
-    """Return what it is about."""
+    """Return the words for its kind."""
     return KINDS.get(IncidentKind(row.kind), row.kind) if row.kind in list(IncidentKind) else row.kind
 
 
@@ -94,31 +94,31 @@ class IncidentAdmin(FactsAdmin, AlertsAdmin):
         return super().get_queryset(request).order_by("-opened_at", "-id")
 
     def has_change_incident_permission(self, request: HttpRequest) -> bool:
-        """Operators acknowledge incidents."""
+        """Tell whether the user may acknowledge incidents."""
         return bool(request.user.has_perm("cronzimus.change_incident"))
 
     def offered(self, row: Incident) -> Iterable[str]:
-        """Offer to acknowledge what is open."""
+        """Offer to acknowledge open incidents."""
         return ("acknowledge",) if row.state == IncidentState.OPEN else ()
 
     def row_title(self, row: Incident) -> str:
-        """Return the job and what is wrong with it."""
+        """Return the job and the kind of incident."""
         return f"{about(row)}: {kind_words(row)}"
 
     def logged_row(self, key: Any) -> Incident | None:
-        """Return the incident whose log names an action."""
+        """Return the incident, whose log gets the entries of actions."""
         return Incident.objects.filter(pk=key).first()
 
     def row_links(self, request: HttpRequest, row: Incident) -> Iterable[tuple[str, str]]:
-        """Lead to the output of the last run."""
+        """Link to the output of the last run."""
         if row.last_run is not None:
             yield "Output", model_url(self.admin_site, Run, "change", row.last_run)
 
     def facts(self, request: HttpRequest, row: Incident, times: Times) -> Facts:
-        """Return what is known of an incident, and who was told of it."""
+        """Return the facts of an incident, and its messages."""
         return Facts(
             badge=badge(row.state, pill=True), facts=list(self._facts(row, times)),
-            texts=[*([("Newest error", _pre(row.error))] if row.error else []), *self._told(row, request, times)],
+            texts=[*([("Newest error", _pre(row.error))] if row.error else []), *self._messages(row, request, times)],
         )  # fmt: skip
 
     def _facts(self, row: Incident, times: Times) -> Iterator[tuple[str, Content]]:
@@ -138,7 +138,7 @@ class IncidentAdmin(FactsAdmin, AlertsAdmin):
         if row.acknowledged_at is not None:
             yield "Acknowledged", format_html("{} by {}", times.at(row.acknowledged_at), row.acknowledged_by or "?")
 
-    def _told(self, row: Incident, request: HttpRequest, times: Times) -> Iterator[tuple[str, SafeString]]:
+    def _messages(self, row: Incident, request: HttpRequest, times: Times) -> Iterator[tuple[str, SafeString]]:
         if not request.user.has_perm("cronzimus.view_delivery"):
             return
         found = Delivery.objects.filter(incident=row).select_related("channel").order_by("-id")[:MESSAGES]

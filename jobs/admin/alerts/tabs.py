@@ -1,4 +1,4 @@
-"""The tabs of the pages of alerts, and what these pages share."""
+"""The tabs and the badges of the pages of alerts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The audit in the admin: who did what. Nobody adds, changes or deletes an entry."""
+"""The audit in the admin. Nobody adds, changes or deletes an entry."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ EXPORTED = (
 
 
 class ActionFilter(FieldFilter):
-    """Entries by what was done."""
+    """Entries by their action."""
 
     title = parameter_name = "action"
     values = tuple(Action)
 
 
 class DoorFilter(FieldFilter):
-    """Entries by how the change came in."""
+    """Entries by their door."""
 
     title = parameter_name = "door"
     values = tuple(Door)
@@ -72,7 +72,7 @@ class TimeFilter(BarFilter):
 class InstantFilter(BarFilter):
     """Entries on one side of an instant. The form below the list's search names it."""
 
-    is_tab = True  # it is an input, and no chip
+    is_tab = True  # an input, not a chip
     lookup: ClassVar[str]
     end: ClassVar[bool] = False
 
@@ -81,7 +81,7 @@ class InstantFilter(BarFilter):
         return [(named, named)] if (named := request.GET.get(str(self.parameter_name))) else []
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[AuditEvent]) -> QuerySet[AuditEvent]:
-        """Narrow the entries by the named instant; a local time is one of the site's zone."""
+        """Narrow the entries by the named instant; a local time is in the site's zone."""
         if not (text := self.value()):
             return queryset
         try:
@@ -92,7 +92,7 @@ class InstantFilter(BarFilter):
 
 
 class FromFilter(InstantFilter):
-    """Entries of an instant or later."""
+    """Entries at an instant or later."""
 
     title = parameter_name = "from"
     lookup = "at__gte"
@@ -115,7 +115,7 @@ def _who(event: AuditEvent, times: Times | None = None) -> Content:
 
 
 def _door(event: AuditEvent, times: Times | None = None) -> str:
-    """Return by which door it came, with which token, and from where."""
+    """Return the door, the token and the address of an entry."""
     by = f"{event.door}, token {event.token}…" if event.token else event.door
     return f"{by} from {event.address}" if event.address else by
 
@@ -125,7 +125,7 @@ def _what(event: AuditEvent, times: Times | None = None) -> str:
 
 
 def _job(event: AuditEvent, times: Times | None = None) -> Content:
-    """Return the job that it is about; what was removed since has no page."""
+    """Return the job of an entry, with a link if it still exists."""
     if not event.job_id or not vars(event).get("job_exists"):
         return event.job_id
     return format_html('<a href="{}">{}</a>', model_url(row_site(event), Job, "change", event.job_id), event.job_id)
@@ -188,13 +188,13 @@ class AuditEventAdmin(FactsAdmin):
         return (queryset.filter(Q(actor=words) | Q(job_id=words)) if words else queryset), False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEvent]:
-        """Return the entries, each with whether its job still exists."""
+        """Return the entries, annotated with whether the job still exists."""
         jobs = Job.objects.filter(pk=OuterRef("job_id"))
         events: QuerySet[AuditEvent] = super().get_queryset(request).annotate(job_exists=Exists(jobs))
         return events
 
     def row_title(self, row: AuditEvent) -> str:
-        """Return what was done to what."""
+        """Return its action and its object."""
         return f"{_what(row)}: {row.job_id or row.object_id}".removesuffix(": ")
 
     def own_urls(self) -> list[URLPattern]:
@@ -211,7 +211,7 @@ class AuditEventAdmin(FactsAdmin):
         return [(kind.upper(), f"{self.page_url(f'export_{kind}')}?{query}") for kind in export.KINDS]
 
     def export_view(self, request: HttpRequest, kind: str) -> StreamingHttpResponse:
-        """Answer with all entries that the list's filters leave, as a file."""
+        """Answer with the filtered entries as a file."""
         self.require(request, "view")
         try:
             found = self.get_changelist_instance(request).queryset

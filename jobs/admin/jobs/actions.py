@@ -1,4 +1,4 @@
-"""What people do with a job: run it, pause, resume, skip a fire time, duplicate."""
+"""The actions on jobs: run, pause, resume, skip a fire time, duplicate, tag, delete."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAX_COPIES = 99
 def copy_id(job_id: str) -> str:
     """Return a free id for a copy of a job: "<id>-copy", "<id>-copy-2" and so on, within 64 characters.
 
-    Raises `InvalidRequest` where all of them are taken.
+    Raises `InvalidRequest` if all of them are taken.
     """
     endings = ["-copy", *(f"-copy-{number}" for number in range(2, MAX_COPIES + 1))]
     names = [job_id[: 64 - len(ending)] + ending for ending in endings]
@@ -36,7 +36,7 @@ def copy_id(job_id: str) -> str:
 
 
 def next_run(job: Job, now: datetime) -> str:
-    """Return when a job runs next, in words."""
+    """Return the next fire time of a job, in words."""
     if job.paused:
         return "paused: it does not run by itself"
     zone, end = states.zone_of(job), pause_end(job, now)
@@ -47,7 +47,7 @@ def next_run(job: Job, now: datetime) -> str:
 
 
 def pause_end(job: Job, now: datetime) -> datetime | None:
-    """Return when the pause of a job ends by itself. None: it is not paused, or until somebody resumes it."""
+    """Return the instant at which the pause of a job ends by itself; None if it does not, or there is no pause."""
     return job.paused_until if not job.paused and job.is_paused(now) else None
 
 
@@ -118,15 +118,15 @@ JOB_ACTIONS = {
         effects=effects.of_duplicate,
     ),
 }  # fmt: skip
-"""What can be done with a job, by name."""
+"""The actions on a job, by name."""
 BULK_ACTIONS = {
     **JOB_ACTIONS,
     "tag": RowAction(
         label="Tag", done="Tagged", permissions=("change",), do=_tag, effects=effects.of_tag, form=effects.TagForm
     ),
-    # The name of Django's own, which it takes the place of.
+    # It has the name of Django's own action, and replaces it.
     "delete_selected": RowAction(
         label="Delete", done="Deleted", permissions=("delete",), do=_delete, effects=effects.of_delete, danger=True
     ),
 }
-"""What can be done with many jobs at once."""
+"""The actions on many jobs at once, by name."""

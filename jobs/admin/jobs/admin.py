@@ -1,4 +1,4 @@
-"""Jobs in the admin: the list, the form, and the addresses of what people do with a job. `services` writes."""
+"""Jobs in the admin: the list, the pages, and the addresses of actions. `services` writes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ from .why_page import why_page
 
 SAMPLE = {"id": "sample", "func": "cronzimus.controller.task:task", "trigger": "interval", "minutes": 1,
           "description": "Asks the database for its time. A sample: delete it when you like."}  # fmt: skip
-"""The job that the first start offers."""
+"""The sample job, which the empty list offers."""
 
 
 class JobAdmin(RowActionAdmin):
@@ -63,30 +63,30 @@ class JobAdmin(RowActionAdmin):
     actions = bulk_actions(BULK_ACTIONS)
 
     def logged_row(self, key: Any) -> Job:
-        """Return a job with this id, whose log names an action."""
+        """Return a job with this id, whose log gets the entries of actions."""
         return Job(pk=key)
 
     def has_run_permission(self, request: HttpRequest) -> bool:
-        """Say whether the user may run jobs."""
+        """Tell whether the user may run jobs."""
         return request.user.has_perm("cronzimus.run_job")
 
     def has_pause_permission(self, request: HttpRequest) -> bool:
-        """Say whether the user may pause and resume jobs, and skip fire times."""
+        """Tell whether the user may pause and resume jobs, and skip fire times."""
         return request.user.has_perm("cronzimus.pause_job")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Job], search_term: str
     ) -> tuple[QuerySet[Job], bool]:
-        """Narrow the jobs to those of the owners that a search names, and search for the rest of it."""
+        """Search for words, and for owners as `owner:name`."""
         jobs, words = cast(JobQuerySet, queryset).of_owners(search_term)
         return super().get_search_results(request, jobs, words)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[JobChangeList]:
-        """Return our own kind of list."""
+        """Return our class of list."""
         return JobChangeList
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Show the list, or do or ask about what was chosen to be done with many jobs."""
+        """Show the list, or confirm and do an action on many jobs."""
         response = super().changelist_view(request, extra_context)
         changelist = getattr(response, "context_data", None) and response.context_data.get("cl")  # type: ignore[attr-defined]
         if not changelist:
@@ -110,25 +110,25 @@ class JobAdmin(RowActionAdmin):
         return upcoming_page(self, request)
 
     def resume_ask_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask which fire times of the pause of a job run."""
+        """Ask which fire times of a job's pause to run."""
         self.require(request, "pause")
         return resume_dialog(self, request, self.get_object(request, unquote(object_id)))
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Job | None:
-        """Return one job; what looks secret of its arguments is masked for those who may not change it."""
+        """Return one job, with probable secrets masked for users who may not change it."""
         job: Job | None = super().get_object(request, object_id, from_field)
         if job is not None and not self.has_change_permission(request, job):
             job.args, job.kwargs = masked(job.args), masked(job.kwargs)
         return job
 
     def get_fieldsets(self, request: HttpRequest, obj: Job | None = None) -> Any:
-        """Return the inputs of the form by section."""
+        """Return the sections of the form."""
         return form_sections(obj)
 
     def get_form(
         self, request: HttpRequest, obj: Job | None = None, change: bool = False, **kwargs: Any
     ) -> type[JobForm]:
-        """Return the form class of this request, which knows the instant."""
+        """Return the form class, with the instant of this request."""
         form = cast(type[JobForm], super().get_form(request, obj, change, **kwargs))
         form.now = request_now(request)  # Django makes the class anew for each request
         return form
@@ -152,7 +152,7 @@ class JobAdmin(RowActionAdmin):
         return self._of_job(request, object_id, run_dialog)
 
     def why_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Say why a job ran, or did not, at an instant."""
+        """Explain why a job ran, or did not run, at an instant."""
         return self._of_job(request, object_id, why_page)
 
     def _of_job(
@@ -180,7 +180,7 @@ class JobAdmin(RowActionAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """Show the form, or save it. If somebody else saved in between, validate again: the form finds the change."""
+        """Show the form, or save it. If somebody else saved in between, validate again to find the conflict."""
         for name, permission in (("_saverun", "run"), ("_savepaused", "pause")):
             if name in request.POST:
                 self.require(request, permission)
@@ -198,13 +198,13 @@ class JobAdmin(RowActionAdmin):
         form_url: str = "",
         obj: Job | None = None,
     ) -> HttpResponse:
-        """Add the preview, what is wrong with the job, and the buttons."""
+        """Add the preview, the job's problems, and the buttons."""
         form = context["adminform"].form
         context |= form_context(self, request, obj, form)
         return super().render_change_form(request, context, add, change, form_url, obj)
 
     def save_model(self, request: HttpRequest, obj: Job, form: Any, change: bool) -> None:
-        """Add or update the job through the services, and say when it runs next."""
+        """Add or update the job through the services, with a message about its next run."""
         paused = "_savepaused" in request.POST
         if change:
             services.update_job(obj.pk, form.body, now=form.now)
@@ -260,7 +260,7 @@ class JobAdmin(RowActionAdmin):
         return overview(self.admin_site, request)
 
     def sample_view(self, request: HttpRequest) -> HttpResponse:
-        """Add a sample job, for people who want to see one run."""
+        """Add the sample job, for people who want to see a job run."""
         self.require(request, "add")
         try:
             job = services.add_job(SAMPLE, now=request_now(request))
@@ -276,22 +276,22 @@ class JobAdmin(RowActionAdmin):
         return versions_page(self, request, object_id)
 
     def revert_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Go back to a version of a job's definition."""
+        """Restore a version of a job's definition."""
         return revert(self, request, object_id)
 
     def preview_view(self, request: HttpRequest, object_id: str | None = None) -> HttpResponse:
-        """Show the fire times of the posted trigger. Nothing is written, so a user who may view jobs may ask."""
+        """Show the fire times of the posted trigger, to all who may view jobs. Nothing is saved."""
         form = self._sent(request, object_id)
         return TemplateResponse(request, "cronzimus/jobs/preview.html", {"preview": preview(form)})
 
     def arguments_view(self, request: HttpRequest, object_id: str | None = None) -> HttpResponse:
-        """Show an input for each parameter of the posted function, with what was posted."""
+        """Show an input for each parameter of the posted function, with the posted values."""
         return TemplateResponse(
             request, "cronzimus/jobs/arguments.html", arguments_context(self._sent(request, object_id))
         )
 
     def _sent(self, request: HttpRequest, object_id: str | None) -> JobForm:
-        """Return the form with what was posted, of a job or of a new one. Nothing is written."""
+        """Return the form with the posted values, of a job or of a new one. Nothing is saved."""
         self.require(request, "view" if object_id is not None else "add")
         job = self.get_object(request, unquote(object_id)) if object_id is not None else None
         if object_id is not None and job is None:
@@ -299,7 +299,7 @@ class JobAdmin(RowActionAdmin):
         return self.get_form(request, job, change=job is not None)(request.POST, instance=job)
 
     def pause_until_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Pause a job until the posted instant, or show the form with what is wrong."""
+        """Pause a job until the posted instant, or show the form with its errors."""
         self.require(request, "pause")
         job: Job | None = self.get_object(request, unquote(object_id))
         if job is None:

@@ -1,4 +1,4 @@
-"""An input for each parameter of a function, made from its signature; and back to the arguments that are stored."""
+"""Make an input for each parameter of a function, from its signature, and read the arguments back."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ...core.secrets import masked
 from ...functions.registry import Function
 
 PREFIX = "arg-"
-"""What the names of the inputs begin with."""
+"""The prefix of the inputs' names."""
 TYPED = "typed"
-"""The input that names the function whose inputs were sent: without it there were none."""
+"""The input with the function whose inputs were sent. Without it, none were sent."""
 _KINDS: dict[Any, str] = {str: "text", int: "whole", float: "number", bool: "yes"}
 _FITS: dict[str, tuple[type, ...]] = {"text": (str,), "whole": (int,), "number": (int, float), "yes": (bool,)}
 _EXAMPLES = {"json": 'JSON: null, 1, "two", [3] or {"four": 4}', "many": "A JSON array", "named": "A JSON object"}
@@ -44,7 +44,7 @@ class Argument:
 
     @property
     def lines(self) -> int:
-        """How many lines the input has."""
+        """The number of lines of the input."""
         if self.kind == "secret":
             return 1
         if self.kind == "text":
@@ -58,13 +58,13 @@ class Argument:
 
 
 def inputs_of(function: Function, args: Any, kwargs: Any) -> list[Argument]:
-    """Return the inputs of `function`, which show `args` and `kwargs` as they are stored."""
+    """Return the inputs of `function`, which show the stored `args` and `kwargs`."""
     given = _given(function, args, kwargs)
     return [_input(parameter, given) for parameter in function.arguments.parameters.values()]
 
 
 def injected_of(function: Function) -> list[str]:
-    """Return the names of the parameters that are filled in when a run starts."""
+    """Return the names of the injected parameters."""
     return list(function.injected)
 
 
@@ -76,10 +76,10 @@ def sent(data: Mapping[str, Any]) -> str:
 def read(
     function: Function, data: Mapping[str, Any], args: Any, kwargs: Any
 ) -> tuple[list[Any], dict[str, Any], list[Argument]]:
-    """Return the arguments that the inputs in `data` give, and the inputs themselves, with what is wrong with each.
+    """Return the arguments from the inputs in `data`, and the inputs themselves, each with its error.
 
-    Where the inputs still show `args` and `kwargs`, these are returned as they are. An input that is left empty, or
-    that shows its default, is left to the default.
+    If the inputs still show `args` and `kwargs`, these are returned unchanged. An input that is empty, or shows its
+    default, is left to the default.
     """
     before = inputs_of(function, args, kwargs)
     inputs = [_filled(argument, data) for argument in before]
@@ -118,7 +118,7 @@ def _filled(argument: Argument, data: Mapping[str, Any]) -> Argument:
 
 
 def _given(function: Function, args: Any, kwargs: Any) -> dict[str, Any]:
-    """Return the stored arguments by parameter, as far as they fit."""
+    """Return the stored arguments that fit, by parameter."""
     try:
         return dict(function.arguments.bind_partial(*(args or []), **(kwargs or {})).arguments)
     except TypeError:
@@ -165,7 +165,7 @@ def _kind(parameter: inspect.Parameter) -> tuple[str, Sequence[tuple[str, str]]]
 
 
 def _plain(annotation: Any) -> Any:
-    """Return the type that an optional one has beside None."""
+    """Return the type of an annotation without None."""
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         options = [option for option in typing.get_args(annotation) if option is not types.NoneType]
         return options[0] if len(options) == 1 else annotation
@@ -241,7 +241,7 @@ def _is_default(parameter: inspect.Parameter, value: Any) -> bool:
 
 
 def _as_stored(function: Function, values: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-    """Return `values` as positional and named arguments: positions only where the signature has no names for them."""
+    """Return `values` as positional and named arguments: positional only if the signature requires it."""
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
     parameters = function.arguments.parameters.values()

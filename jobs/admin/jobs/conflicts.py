@@ -1,4 +1,4 @@
-"""Two people edit one job: how the second one is told, and what the two versions differ in."""
+"""Conflicts between two people who edit one job: detection, and the differences of the two versions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LONGEST = 200
 
 
 class Difference(NamedTuple):
-    """An input in which what is stored and what was sent differ."""
+    """An input whose stored and sent values differ."""
 
     name: str
     stored: str
@@ -27,7 +27,7 @@ class Difference(NamedTuple):
 
 
 def version_of(job: Job) -> str:
-    """Return what the definition of a job is known by. A pause, a resume or a run leaves it as it is."""
+    """Return a value that identifies the definition of a job. It does not change with a pause, a resume or a run."""
     names = ("trigger", *validation.DEFINITION_FIELDS, *validation.POLICY_FIELDS)
     text = json.dumps([getattr(job, name) for name in names], sort_keys=True, default=str)
     return blake2b(text.encode("utf-8", "replace"), digest_size=12).hexdigest()
@@ -40,7 +40,7 @@ def differences(stored: Mapping[str, Any], own: Mapping[str, Any], labels: Mappi
 
 
 def last_change(job: Job) -> tuple[str, datetime] | None:
-    """Return who changed a job last in the admin, and when."""
+    """Return the person and the time of the last change of a job in the admin."""
     entries = LogEntry.objects.filter(
         content_type=ContentType.objects.get_for_model(Job), object_id=job.pk, action_flag=CHANGE
     ).select_related("user").order_by("-action_time")  # fmt: skip

@@ -1,4 +1,4 @@
-"""What an action will do to many jobs, in sentences, and what is asked beside. Nothing is written here."""
+"""The effects of actions on many jobs, in sentences, and their forms. Nothing is saved here."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MISSED_CHOICES = ((Missed.NONE.value, "None"), (Missed.LAST.value, "The last of 
 
 
 class MissedForm(forms.Form):
-    """Which fire times of the pause run."""
+    """The choice of the fire times of the pause to run."""
 
     missed = forms.ChoiceField(
         label="Of the fire times that fell into the pause, run", choices=MISSED_CHOICES, widget=forms.RadioSelect,
@@ -26,7 +26,7 @@ class MissedForm(forms.Form):
 
 
 class TagForm(forms.Form):
-    """A tag, and whether it is taken away."""
+    """A tag, and whether to add or remove it."""
 
     tag = forms.CharField(max_length=50, widget=forms.TextInput({"class": "short", "autocomplete": "off"}))
     remove = forms.TypedChoiceField(
@@ -44,7 +44,7 @@ def _jobs(keys: Sequence[Any]) -> QuerySet[Job]:
 
 
 def _running(keys: Sequence[Any]) -> int:
-    """Return how many of the jobs have a run that is going."""
+    """Return the number of jobs with a running run."""
     runs = Run.objects.active().filter(IsAmong("job_id", keys), status=RunStatus.RUNNING)
     return runs.aggregate(jobs=Count("job_id", distinct=True))["jobs"] or 0
 
@@ -55,7 +55,7 @@ def _running_words(keys: Sequence[Any], what: str) -> list[str]:
 
 
 def of_run(keys: Sequence[Any], call: Call) -> list[str]:
-    """Say what it is to run many jobs now."""
+    """Describe the effect of running many jobs now."""
     paused = sum(job.is_paused(call.now) for job in _jobs(keys).only("paused", "paused_until"))
     also = f"{_count(paused, 'is', 'are')} paused and {'runs' if paused == 1 else 'run'} all the same."
     return [
@@ -66,47 +66,47 @@ def of_run(keys: Sequence[Any], call: Call) -> list[str]:
 
 
 def of_pause(keys: Sequence[Any], call: Call) -> list[str]:
-    """Say what it is to pause many jobs."""
+    """Describe the effect of pausing many jobs."""
     already = sum(job.is_paused(call.now) for job in _jobs(keys).only("paused", "paused_until"))
     return [
         "They do not run by themselves until somebody resumes them.",
-        *_running_words(keys, "what is running goes on."),
+        *_running_words(keys, "their runs go on."),
         *([f"{_count(already, 'is', 'are')} paused already."] if already else []),
     ]
 
 
 def of_resume(keys: Sequence[Any], call: Call) -> list[str]:
-    """Say what it is to resume many jobs."""
+    """Describe the effect of resuming many jobs."""
     active = sum(not job.is_paused(call.now) for job in _jobs(keys).only("paused", "paused_until"))
     others = f"{_count(active, 'is', 'are')} not paused: nothing changes for {'it' if active == 1 else 'them'}."
     return ["Their triggers go on from now.", *([others] if active else [])]
 
 
 def of_skip(keys: Sequence[Any], call: Call) -> list[str]:
-    """Say what it is to leave out the next fire times of many jobs."""
+    """Describe the effect of skipping the next fire times of many jobs."""
     without = _jobs(keys).filter(next_run_time=None).count()
     return [
-        "The next fire time of each is left out, and goes on record as skipped.",
+        "The next fire time of each is skipped, with a record.",
         *([f"{_count(without, 'has', 'have')} no fire time to come."] if without else []),
     ]
 
 
 def of_duplicate(keys: Sequence[Any], call: Call) -> list[str]:
-    """Say what it is to copy many jobs."""
+    """Describe the effect of copying many jobs."""
     return ["Each copy is paused, and has the id of its job with “-copy”."]
 
 
 def of_tag(keys: Sequence[Any], call: Call) -> list[str]:
-    """Say what it is to tag many jobs."""
+    """Describe the effect of tagging many jobs."""
     return ["Their other tags stay. Tokens that are limited to a tag reach the jobs that have it."]
 
 
 def of_delete(keys: Sequence[Any], call: Call) -> list[str]:
-    """Say what it is to delete many jobs."""
+    """Describe the effect of deleting many jobs."""
     ran = sum(_jobs(keys).values_list("run_count", flat=True))
     kept = f"Their runs stay on record: {_count(ran, 'run has', 'runs have')} ended so far."
     return [
         "This cannot be undone.",
         kept if ran else "None has run yet.",
-        *_running_words(keys, "what is running goes on, and what waits is cancelled."),
+        *_running_words(keys, "their running runs go on, and waiting ones are cancelled."),
     ]

@@ -19,11 +19,11 @@ from ..filters import BarFilter, FieldFilter, OptionFilter
 from ..request_time import request_now
 
 STATE_WORDS = {"never": "never ran"}
-"""The words of states, where they are not their names."""
+"""The words of states that differ from their names."""
 
 
 def request_options(request: HttpRequest) -> JobOptions:
-    """Return what the filters offer; it is read once for each request."""
+    """Return the options of the filters, read once for each request."""
     kept: dict[str, JobOptions] = vars(request)
     if "cronzimus_job_options" not in kept:
         kept["cronzimus_job_options"] = job_options()
@@ -115,7 +115,7 @@ class ZoneFilter(OptionFilter):
 
 
 class LastResultFilter(FieldFilter):
-    """Jobs whose last run came to one status."""
+    """Jobs by the status of their last run."""
 
     title = "last result"
     parameter_name = "last"

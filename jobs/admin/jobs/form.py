@@ -1,4 +1,4 @@
-"""The form of a job: its inputs become the flat body of the contract, and the one validator judges that."""
+"""The form of a job: its inputs become the flat body of the contract, which the one validator checks."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ KINDS = (
     ("calendarinterval", "Calendar"),
     ("date", "Once"),
 )
-"""The kinds of triggers, as the form offers them."""
+"""The kinds of triggers in the form."""
 TRIGGER_INPUTS = ("trigger", *dict.fromkeys(name for names in trigger_inputs.KINDS.values() for name in names))
 """The inputs that make up the trigger."""
 CRON_EXAMPLES = {"day": "last", "day_of_week": "mon-fri", "hour": "9-17", "minute": "*/15", "month": "1,7"}
-"""What stands in the inputs of a cron trigger as an example, by field."""
+"""Examples in the inputs of a cron trigger, by field."""
 DATE_EXAMPLE = "2027-01-31 14:30:00"
-"""What stands in the inputs of instants as an example."""
+"""The example in the inputs of instants."""
 
 _JSON_AREA = {"rows": 3, "cols": 60, "class": "vLargeTextField code", "spellcheck": "false"}
 
@@ -65,7 +65,7 @@ def _small(label: str, example: str = "*") -> forms.CharField:
 
 
 class JobForm(PolicyForm):
-    """A job as people write it. `now` is the instant of the request; `body` is what the services are handed."""
+    """A job as people write it. `now` is the instant of the request; `body` is the body for the services."""
 
     now: datetime
 
@@ -107,7 +107,7 @@ class JobForm(PolicyForm):
         fields = ()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Fill the form from the job, whatever its row holds, or from the defaults of a new one."""
+        """Fill the form from the job, even a damaged one, or from the defaults of a new one."""
         instance: Job | None = kwargs.get("instance")
         filled = new_inputs() if instance is None else stored_inputs(instance)
         version = {"version": conflicts.version_of(instance)} if instance is not None else {}
@@ -133,7 +133,7 @@ class JobForm(PolicyForm):
         self.fields[name].widget.choices = choices
 
     def clean(self) -> None:
-        """Make the body of the inputs, and show beside each field what the validator says of it."""
+        """Make the body from the inputs, and show the validator's messages beside the fields."""
         self._find_conflict()
         self.body = {**self._definition(), **policy_inputs.policies_of(self.cleaned_data)}
         if self.job is None:
@@ -145,25 +145,25 @@ class JobForm(PolicyForm):
             self._show(self._by_input(error.fields))
 
     def _post_clean(self) -> None:
-        # The validator has spoken; the model's own checks would say the same in other words.
+        # The validator has checked everything; the model's own checks would only repeat its errors in other words.
         pass
 
     def trigger_definition(self) -> dict[str, Any]:
-        """Return the trigger that the inputs give; the stored one as it stands where they still show it."""
+        """Return the trigger from the inputs; the stored one unchanged if they still show it."""
         inputs = {name: str(self[name].value() or "").strip() for name in TRIGGER_INPUTS}
         if self.job is not None and is_sound(self.job) and trigger_inputs.show(inputs, self.job.trigger):
             return dict(self.job.trigger)
         return trigger_inputs.definition_of(inputs)
 
     def grace(self) -> int | str | None:
-        """Return the grace that the inputs give; None for any lateness, and the text itself where it is no number."""
+        """Return the grace from the inputs; None for any lateness, and the text itself if it is not a number."""
         return policy_inputs.whole(str(self["misfire_grace_time"].value() or "").strip())
 
     def _definition(self) -> dict[str, Any]:
         texts: dict[str, Any] = {
             name: self.cleaned_data.get(name, "") for name in ("name", "description", "owner", "func")
         }
-        texts["description"] = texts["description"].replace("\r\n", "\n")  # browsers send lines so
+        texts["description"] = texts["description"].replace("\r\n", "\n")  # browsers send \r\n
         if self.job is None and not texts["name"]:
             del texts["name"]
         texts["func"] = texts["func"] or None
@@ -171,7 +171,7 @@ class JobForm(PolicyForm):
         return {**texts, "tags": tags, **dict(self._arguments()), "trigger": self.trigger_definition()}
 
     def _find_conflict(self) -> None:
-        """Refuse to write over what somebody else saved since the form was opened; the next try writes over it."""
+        """Refuse once to overwrite changes that somebody else saved since the form was opened."""
         given = self.cleaned_data.get("version", "")
         if self.job is None or not given or given == self.initial["version"]:
             return
@@ -184,11 +184,11 @@ class JobForm(PolicyForm):
 
     @property
     def last_change(self) -> tuple[str, datetime] | None:
-        """Who changed the job last, and when."""
+        """The person and the time of the last change."""
         return conflicts.last_change(self.job) if self.job is not None else None
 
     def typed(self) -> tuple[list[Any], dict[str, Any], list[arguments.Argument]] | None:
-        """Return the arguments that the inputs of the function's parameters give; None if these were not sent."""
+        """Return the arguments from the inputs of the function's parameters; None if these were not sent."""
         func = str(self.data.get("func") or "")
         if not func or arguments.sent(self.data) != func:
             return None
@@ -234,7 +234,7 @@ class JobForm(PolicyForm):
 
 
 def is_sound(job: Job) -> bool:
-    """Say whether the stored trigger of `job` is one."""
+    """Tell whether the stored trigger of `job` is valid."""
     try:
         trigger_of(job)
     except InvalidTrigger:
@@ -243,12 +243,12 @@ def is_sound(job: Job) -> bool:
 
 
 def new_inputs() -> dict[str, Any]:
-    """Return what the form of a new job shows: the default policies."""
+    """Return the inputs of the form of a new job, with the default policies."""
     return {"trigger": "interval", **policy_inputs.inputs_of(policies.default_policies())}
 
 
 def stored_inputs(job: Job) -> dict[str, Any]:
-    """Return what the form of a stored job shows, damaged as its row may be."""
+    """Return the inputs of the form of a stored job, even of a damaged one."""
     inputs: dict[str, Any] = {name: getattr(job, name) for name in ("name", "description", "owner", "func")}
     inputs |= policy_inputs.inputs_of(stored_policies(job))
     inputs["tags"] = ", ".join(job.tags) if _are_texts(job.tags) else json.dumps(job.tags)
@@ -257,16 +257,16 @@ def stored_inputs(job: Job) -> dict[str, Any]:
 
 
 def stored_policies(job: Job) -> dict[str, Any]:
-    """Return the policies of a job as its row holds them, by name."""
+    """Return the stored policies of a job, by name."""
     return {name: getattr(job, name) for name in validation.POLICY_FIELDS}
 
 
 def function_choices() -> list[tuple[str, str]]:
     """Return the registered functions for the picker, each with its parameters and the first line of its docstring."""
-    return [("", "---------"), *((function.reference, _told(function)) for function in registry.functions())]
+    return [("", "---------"), *((function.reference, _function_words(function)) for function in registry.functions())]
 
 
-def _told(function: registry.Function) -> str:
+def _function_words(function: registry.Function) -> str:
     described = f": {function.description}" if function.description else ""
     return f"{function.reference}{function.takes if function.arguments.parameters else '()'}{described}"
 

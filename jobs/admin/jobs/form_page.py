@@ -1,4 +1,4 @@
-"""What the form of a job shows beside its inputs."""
+"""The context of a job's form beside its inputs."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from .form import JobForm, stored_policies
 from .preview import preview
 
 CRONTAB_FIELDS = ("minute", "hour", "day", "month", "weekday")
-"""The fields of a crontab line, as the form names them."""
+"""The names of the fields of a crontab line in the form."""
 PRESETS = (
     ("*/15 * * * *", "every 15 minutes"), ("0 * * * *", "hourly"), ("0 3 * * *", "daily"),
     ("0 9 * * 1-5", "weekdays at 9"), ("0 3 * * 1", "weekly"), ("0 3 1 * *", "monthly"),
 )  # fmt: skip
-"""Crontab lines that the form offers, and their words."""
+"""Crontab lines that the form offers, with their labels."""
 
 
 def form_context(admin: Any, request: HttpRequest, job: Job | None, form: JobForm) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def form_context(admin: Any, request: HttpRequest, job: Job | None, form: JobFor
 
 
 def arguments_context(form: JobForm) -> dict[str, Any]:
-    """Return the inputs of the function that was sent with `form`."""
+    """Return the inputs of the function in the sent `form`."""
     try:
         function = registry.lookup(str(form.data.get("func") or ""))
     except CronzimusError:

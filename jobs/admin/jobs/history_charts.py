@@ -1,4 +1,4 @@
-"""The charts of a job's page: one mark for each fire time, how long its last runs took, and its last ninety days."""
+"""The charts of a job's page: a strip of fire times, the durations of its last runs, and its last ninety days."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ Url = Callable[[Mark], str]
 Label = Callable[[Mark], str]
 
 TICK, TICKS = 17, 48
-"""The strip: the width of a mark, and how many there is room for at least."""
+"""The strip: the width of a mark, and the least number of marks for which there is room."""
 BASE, TALL, SHORT = 27, 24, 6
 """The strip: the height of the line, and the longest and the shortest bar above it."""
 BAR, BARS, FLOOR, HIGH = 10, 100, 146, 132
-"""The chart of durations: the width of a bar, how many there is room for, the line, and the longest bar."""
+"""The chart of durations: the width of a bar, the number of bars, the height of the line, and the longest bar."""
 DAYS, CELL, MONTH_WIDTH = 91, 16, 24
-"""The days of the heat map, the pixels from one day to the next, and those that the name of a month takes."""
+"""The days of the heat map, the pixels from one day to the next, and the width of a month's name."""
 
 
 def tick_strip(marks: Sequence[Mark], picked: datetime | None, label: Label, url: Url) -> SafeString:
-    """Return one mark for each of `marks`, the newest first among them and to the right in the strip."""
+    """Return the strip of `marks`, which come newest first; the newest is on the right."""
     room = max(len(marks), TICKS)
     longest = max((mark.seconds or 0 for mark in marks), default=0) or 1
     drawn = [
@@ -61,7 +61,7 @@ def _tick(mark: Mark, x: int, longest: float) -> SafeString:
 
 
 def durations(marks: Sequence[Mark], p95: float | None, label: Label, url: Url) -> SafeString:
-    """Return how long runs took, the newest to the right, with a line at `p95` seconds; `marks` come newest first."""
+    """Return the chart of durations, with a line at `p95` seconds. `marks` come newest first."""
     longest = max((mark.seconds or 0 for mark in marks), default=0) or 1
 
     def height(seconds: float) -> int:
@@ -92,7 +92,7 @@ def durations(marks: Sequence[Mark], p95: float | None, label: Label, url: Url) 
 def heat_map(
     days: Mapping[date, Counted], today: date, label: Callable[[date, Counted | None], str], url: Callable[[date], str]
 ) -> SafeString:
-    """Return the last ninety days, a column for each week: red is the share that failed."""
+    """Return the last ninety days, a column for each week, with the failed share in red."""
     first = today - timedelta(days=DAYS - 1)
     first -= timedelta(days=first.weekday())
     cells: list[SafeString] = []
@@ -132,5 +132,5 @@ def _cell(found: Counted | None, x: float, y: float) -> SafeString:
 
 
 def ran(mark: Mark) -> bool:
-    """Say whether a mark stands for a run, and not for a fire time that did not run."""
+    """Tell whether a mark is a run, and not a fire time that did not run."""
     return mark.status not in DID_NOT_RUN

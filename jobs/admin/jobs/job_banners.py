@@ -1,4 +1,4 @@
-"""What the reader of a job's page has to know first: that it fails, is broken, is paused, or has no worker."""
+"""The banners of a job's page: that it fails, is broken, is paused, or has no worker."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FIRST_LINE = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Banner:
-    """Something to know. `run` is the run whose output tells more."""
+    """A banner. `run` is the run whose output has details."""
 
     tone: str
     icon: str
@@ -33,7 +33,7 @@ class Banner:
 def job_banners(
     job: Job, state: JobState, problem: str, failing: bool, marks: Sequence[Mark], times: Times
 ) -> list[Banner]:
-    """Return what there is to know, the worst first."""
+    """Return the banners of `job`, the worst first."""
     return list(_banners(job, state, problem, failing, marks, times))
 
 

@@ -1,4 +1,4 @@
-"""The list of jobs: its rows in the order in which people need them, and what stands around them."""
+"""The list of jobs: its rows in the order in which people need them, its tabs, and its export."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .filters import ORDERS
 from .rows import job_rows
 
 NOT_SHOWN = ("args", "kwargs", "declaration")
-"""The columns that the list leaves in the database: they may be large."""
+"""The columns that the list does not read, because they may be large."""
 LEGEND = ("succeeded", "failed or timed out", "missed", "skipped", "running", "no run")
 TABS = (
     ("", "All"), ("active", "Active"), ("paused", "Paused"), ("failing", "Failing"), ("running", "Running"),
@@ -33,24 +33,24 @@ TABS = (
 """The tabs, by the values of the filter by state."""
 BAD = {"failing", "broken"}
 ALWAYS_SHOWN = {"", "active", "paused", "failing", "running", "never", "broken"}
-"""Tabs that are there even if no job is in them."""
+"""Tabs that are shown even without jobs."""
 _FAILING = Q(state__in=(JobState.PENDING, JobState.RUNNING), last_status__in=counts.FAILURES)
 TROUBLE = Case(
     When(_FAILING | Q(state=JobState.BROKEN), then=Value(0)), default=Value(1), output_field=IntegerField()
 )  # fmt: skip
-"""What jobs in trouble are sorted by, before all others; of jobs with their state."""
+"""The key by which jobs in trouble come first; it needs jobs with their state."""
 TROUBLE_FIRST = "trouble first, then by next run"
-"""The order of the list where the address names none."""
+"""The words for the default order of the list."""
 GUESSED_FROM = 2000
-"""Ids among which a near miss of a search is looked for."""
+"""Ids that are searched for near misses of a search."""
 
 
 class JobChangeList(BaseChangeList):
-    """The list of jobs. One query reads the rows of a page and how many there are in all."""
+    """The list of jobs. One query reads the rows of a page and the number of all."""
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Job]:
-        """Return the jobs with what tells their state, and without their large values."""
-        # Judged before the list is ordered: jobs in trouble come first.
+        """Return the jobs with their state, and without their large columns."""
+        # The state comes before the order, because jobs in trouble come first.
         root: Any = self.root_queryset
         judged = root.with_state(request_now(request), functions=counts.known_functions())
         self.root_queryset = judged.annotate(trouble=TROUBLE)
@@ -59,7 +59,7 @@ class JobChangeList(BaseChangeList):
         return found
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Job]) -> Any:
-        """Return the order that the address names; trouble first, then by next run, if it names none."""
+        """Return the order that the address names, or else the default order."""
         return ORDERS.get(self.params.get("o", ""), ORDERS[""])
 
     def get_results(self, request: HttpRequest) -> None:
@@ -79,7 +79,7 @@ class JobChangeList(BaseChangeList):
 
 
 def job_list_context(changelist: JobChangeList, request: HttpRequest) -> dict[str, Any]:
-    """Return what the page of the list shows."""
+    """Return the context of the page of the list."""
     site, times = changelist.model_admin.admin_site, Times.of(request)
     status = request_status(request)
     url = model_url(site, Job, "changelist")
@@ -124,7 +124,7 @@ def _tabs(changelist: JobChangeList, found: counts.JobCounts, running: int) -> l
 
 
 def _orders(changelist: JobChangeList) -> dict[str, tuple[str, str]]:
-    """Return the address of each column's order, and which order it has now, by the column's name."""
+    """Return the address of each column's order, and its current order, by the column's name."""
     now = changelist.params.get("o", "")
     found = {}
     for name in ("id", "last", "next"):
@@ -135,7 +135,7 @@ def _orders(changelist: JobChangeList) -> dict[str, tuple[str, str]]:
 
 
 def _guesses(changelist: JobChangeList) -> list[str]:
-    """Return ids that are nearly what was searched for."""
+    """Return ids that are close to the words of the search."""
     ids = list(Job.objects.order_by("pk").values_list("pk", flat=True)[:GUESSED_FROM])
     return get_close_matches(changelist.query, ids, n=3, cutoff=0.6)
 

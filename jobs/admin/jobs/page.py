@@ -1,4 +1,4 @@
-"""The page of a job: how it is, its figures, each of its fire times, and everything else behind tabs."""
+"""The page of a job: its state, its figures, each of its fire times, and everything else behind tabs."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ from .run_dialog import takes_arguments
 from .tabs import tabs
 
 RANGES = {"24h": ("24 h", timedelta(hours=24)), "7d": ("7 d", timedelta(days=7)), "30d": ("30 d", timedelta(days=30))}
-"""The ranges of the figures and of the strip: a label, and how long each is."""
+"""The ranges of the figures and of the strip: a label, and the length."""
 MOST_MARKS = 300
-"""Runs that the strip reads; the figures of longer histories come from the statistics."""
+"""Runs that the strip reads. The figures of longer histories come from the statistics."""
 SHOWN_MARKS = 144
 """Fire times that the strip shows."""
 
@@ -70,7 +70,7 @@ class Figure:
 
 
 class _Page:
-    """The parts of the page, which share what was read."""
+    """The parts of the page, which share their data."""
 
     def __init__(self, admin: Any, request: HttpRequest, job: Job, times: Times) -> None:
         self.admin, self.request, self.job, self.times = admin, request, job, times
@@ -171,7 +171,7 @@ class _Page:
         }  # fmt: skip
 
     def picked(self) -> datetime | None:
-        """Return the instant that the address asks about."""
+        """Return the instant in the address."""
         asked = self.request.GET.get("at", "")
         try:
             return parse_instant(asked, self.zone) if asked else None

@@ -1,4 +1,4 @@
-"""The part of a job's form that says how its runs are treated: an input for each policy, several for the retries."""
+"""The policies in a job's form: an input for each, and several for the retries."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from ...models.job import DEFAULT_QUEUE
 from ...selectors import workers
 
 USUAL_RETRIES = policies.complete_retries({"max": 1}) or {}
-"""What retries are where nothing but their number is given."""
+"""The retries if only their number is given."""
 
 EXECUTORS = {
     Executor.THREAD: "thread: light, and cannot be stopped from outside",
     Executor.PROCESS: "process: of its own, and can be stopped",
     Executor.CELERY: "celery: a process of a Celery worker, on any machine",
 }
-"""The executors, as the form offers them."""
+"""The executors in the form."""
 OVERLAPS = {
     Overlap.SKIP: "skip: leave the new fire time out",
     Overlap.QUEUE: "queue: let it wait for its turn",
     Overlap.REPLACE: "replace: cancel the oldest run for it",
 }
-"""The kinds of overlap, as the form offers them."""
+"""The kinds of overlap in the form."""
 
 
 class QueueInput(forms.TextInput):
@@ -43,7 +43,7 @@ class QueueInput(forms.TextInput):
 
 
 def text(label: str, help_text: str = "", widget: forms.Widget | None = None, **options: Any) -> forms.CharField:
-    """Return a text input. It is never required: what is missing the validator says, with all else that is wrong."""
+    """Return a text input. It is never required: the validator reports missing values with all other errors."""
     return forms.CharField(label=label, help_text=help_text, widget=widget, required=False, **options)
 
 
@@ -59,7 +59,7 @@ def _amount(label: str, help_text: str, name: str, least: int = 0) -> forms.Char
 
 
 class PolicyForm(forms.ModelForm):
-    """The inputs of the policies; `jobs.admin.jobs.policy_inputs` knows what they come to."""
+    """The inputs of the policies; `jobs.admin.jobs.policy_inputs` reads them."""
 
     executor = text(
         "Executor",
@@ -68,7 +68,7 @@ class PolicyForm(forms.ModelForm):
     )
     queue = text(
         "Queue",
-        f"Of the workers that run the job, where the executor is “celery”. Empty: {DEFAULT_QUEUE}.",
+        f"The queue of the workers, with the executor “celery”. Empty: {DEFAULT_QUEUE}.",
         QueueInput({"class": "vTextField"}),
     )
     timeout = whole_number(

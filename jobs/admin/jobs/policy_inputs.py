@@ -1,4 +1,4 @@
-"""A job's policies as the form's inputs, and back: texts on one side, what the validator judges on the other."""
+"""Convert a job's policies to the form's inputs, which are texts, and back."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ NUMBERS = (
     "misfire_grace_time", "max_instances", "queue_limit", "timeout", "priority", "concurrency_limit", "max_runs",
     "pause_after", "keep_runs", "keep_days", "keep_failed_days",
 )  # fmt: skip
-"""The policies that are one whole number."""
+"""The policies that are whole numbers."""
 RETRIES = ("max", "delay", "backoff", "max_delay", "jitter")
 """The parts of the policy `retries`."""
 RETRIES_INPUTS = tuple(f"retries_{name}" for name in RETRIES)
 """The inputs of the policy `retries`."""
 NO_MAX = "says how often: without it there are no retries, and the inputs below mean nothing"
-"""What is said where other parts of `retries` are given without `max`."""
+"""The error if other parts of `retries` are given without `max`."""
 
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?([eE][+-]?[0-9]{1,3})?")
 
 
 def inputs_of(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the inputs that show stored policies, damaged as they may be.
+    """Return the inputs that show stored policies, even damaged ones.
 
-    Numbers are texts, so that Django does not take one that was sent back for a change.
+    Numbers are texts, so that Django does not see a change when they are sent back.
     """
     shown = {name: str(value) if type(value) is int else value for name, value in stored.items() if name != "retries"}
     return shown | _retries_inputs(stored.get("retries"))
 
 
 def policies_of(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the policies that `inputs` give, by name; nothing is validated."""
+    """Return the policies from `inputs`, by name, without validation."""
     given: dict[str, Any] = {name: whole(inputs.get(name, "")) for name in NUMBERS}
     given |= {name: inputs.get(name, "") for name in ("overlap", "executor", "concurrency_group")}
     if "queue" in inputs:
@@ -54,12 +54,12 @@ def offers_workers(executor: str) -> bool:
 
 
 def whole(text: str) -> int | str | None:
-    """Return the whole number that `text` is, None for an empty one, and else the text itself."""
+    """Return `text` as a whole number, None if it is empty, and else the text itself."""
     return number(text) if text else None
 
 
 def retries_problems(retries: object, message: str) -> dict[str, str]:
-    """Return what is wrong with `retries`, which the validator refused with `message`, by input."""
+    """Return the errors in `retries`, which the validator refused with `message`, by input."""
     parts = retries if isinstance(retries, Mapping) else {}
     found = {f"retries_{name}": _problem(name, value) for name, value in parts.items()}
     wrong = {name: problem for name, problem in found.items() if problem}

@@ -1,4 +1,4 @@
-"""What each policy of a job does, in one sentence with the job's own numbers."""
+"""Describe the effect of each policy of a job in one sentence, with the job's own numbers."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from ...core.triggers import Trigger
 from ..times import duration
 
 SAMPLE = 20
-"""Fire times from which the usual distance comes."""
+"""Fire times from which the usual distance is computed."""
 OUTAGE = timedelta(hours=1)
-"""The outage that the sentence on late fire times takes for its example."""
+"""The example of an outage in the sentence on late fire times."""
 DRAWN = 6
 """Attempts that are drawn."""
 
 
 class Policy(NamedTuple):
-    """A sentence on the policy of one input; `warn` where it is to be noticed."""
+    """A sentence on the policy of one input; with `warn` it needs attention."""
 
     name: str
     warn: bool
@@ -34,7 +34,7 @@ class Policy(NamedTuple):
 
 
 def policy_words(policies: Mapping[str, Any], trigger: Trigger, took: float | None, now: datetime) -> list[Policy]:
-    """Return a sentence on each policy that has something to say; `took` is how many seconds a run usually takes."""
+    """Return sentences on the policies; `took` is the usual duration of a run in seconds."""
     times = trigger.fire_times(now, SAMPLE)
     apart = median([(later - earlier).total_seconds() for earlier, later in pairwise(times)] or [0.0])
     return [*_overlap(policies, took, apart), *_late(policies, trigger, now, apart), *_timeout(policies, took)]
@@ -96,7 +96,7 @@ def retries_drawn(definition: Any, took: float | None) -> SafeString | str:
     try:
         retries = Retries.of(definition if definition and "max" in definition else None)
         waits = [] if retries is None else [_wait(retries, number) for number in range(min(retries.max, DRAWN - 1))]
-    except (TypeError, ValueError, AttributeError):  # what was typed is not right yet
+    except (TypeError, ValueError, AttributeError):  # the input is not valid yet
         return ""
     if not waits:
         return ""

@@ -1,4 +1,4 @@
-"""What a trigger comes to: its words and its next fire times, or what saving it would be refused for."""
+"""The preview of a trigger: its words and its next fire times, or the errors on saving it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from .form import JobForm
 from .policy_words import Policy, policy_words, retries_drawn
 
 SHOWN = 10
-"""So many fire times are shown."""
+"""Fire times that are shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FireTime:
-    """A fire time as the preview shows it: in the job's zone, in UTC, and from now."""
+    """A fire time in the preview: in the job's zone, in UTC, and relative to now."""
 
     iso: str
     local: str
@@ -35,7 +35,7 @@ class FireTime:
 
 @dataclass(frozen=True, kw_only=True)
 class Preview:
-    """A trigger in words with its next fire times; `problems` by label instead, where it is not one."""
+    """A trigger in words with its next fire times, or `problems` by label if it is not valid."""
 
     description: str = ""
     fire_times: list[FireTime] = field(default_factory=list)
@@ -46,7 +46,7 @@ class Preview:
 
 
 def preview(form: JobForm) -> Preview:
-    """Return the preview of the trigger that a form's inputs give, as it would be if they were saved now."""
+    """Return the preview of the trigger from a form's inputs, as if it were saved now."""
     try:
         trigger = _trigger(form)
     except InvalidTrigger as error:
@@ -76,7 +76,7 @@ def _trigger(form: JobForm) -> Trigger:
 
 
 def _count(form: JobForm) -> int:
-    """Return how many fire times are shown: no more than `max_runs` leaves."""
+    """Return the number of fire times to show: at most as many as `max_runs` leaves."""
     most = policy_inputs.whole(str(form["max_runs"].value() or ""))
     done = 0 if form.job is None else form.job.claimed_count
     return min(SHOWN, max(most - done, 0)) if isinstance(most, int) else SHOWN

@@ -1,4 +1,4 @@
-"""The dialog of a resume: the fire times that fell into the pause, and which of them run now."""
+"""The dialog of a resume: the fire times of the pause, and the choice which of them to run now."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LISTED = 5
 
 
 def resume_dialog(admin: JobAdmin, request: HttpRequest, job: Job | None) -> HttpResponse:
-    """Ask which fire times of the pause of `job` run. The form is that of the action; nothing is written here."""
+    """Ask which fire times of the pause of `job` to run. The form leads to the action; nothing is saved here."""
     if job is None:
         raise Http404
     now, back = request_now(request), admin.page_url("change", job.pk)
@@ -49,7 +49,7 @@ def resume_dialog(admin: JobAdmin, request: HttpRequest, job: Job | None) -> Htt
 
 
 def _fell_into_pause(job: Job, now: datetime) -> tuple[int, list[datetime]]:
-    """Return how many fire times fell into the pause, and the last few of them, the earliest first."""
+    """Return the number of fire times in the pause, and the last few of them, the earliest first."""
     since: Any = job.paused_at or job.updated_at
     times: list[datetime] = []
     try:
@@ -58,7 +58,7 @@ def _fell_into_pause(job: Job, now: datetime) -> tuple[int, list[datetime]]:
         while at is not None and at > since and len(times) < LISTED:
             times.insert(0, at)
             at = trigger.latest_until(at - at.resolution)
-    except (CronzimusError, TypeError):  # a damaged row: the action itself says what is wrong
+    except (CronzimusError, TypeError):  # a damaged row: the action itself reports the error
         return 0, []
     return number, times
 
@@ -76,7 +76,7 @@ def _words(job: Job, number: int, times: list[datetime], seen: Times) -> str:
 
 
 def _choices(number: int) -> list[tuple[str, str, str]]:
-    """Return the value, the words, and why it cannot be chosen ("" if it can), of each choice."""
+    """Return the value, the words, and the reason if it cannot be chosen (else ""), of each choice."""
     if not number:
         return []
     if number == 1:

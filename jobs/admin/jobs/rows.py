@@ -1,4 +1,4 @@
-"""The rows of the list of jobs: what each shows of a job, of its last runs, and of when it runs next."""
+"""The rows of the list of jobs: the job, its last runs, and its next run."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ GAP_WORDS = {
     Why.LATE: "seen too late, past its grace",
     Why.CROWDED: "more were due at once than may run together",
 }
-"""Why many fire times of a job do not run. What people decided is no news to them."""
+"""The reasons for fire times that did not run. Decisions of people are left out: they know them."""
 TELLING = 0.1
-"""The share of a job's fire times that has to be left out for the list to say so."""
+"""The share of a job's fire times that did not run from which on the list mentions it."""
 FEW = 3
-"""Fire times: fewer that did not run are no news."""
+"""Fire times that did not run, from which on the list mentions them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRow:
-    """A job as the list shows it. `url` is the beginning of the addresses of what is done with it."""
+    """A job in the list. `url` is the prefix of the addresses of its actions."""
 
     id: str
     url: str
@@ -65,11 +65,11 @@ class JobRow:
     typical: str
     paused: bool
     asks: bool
-    """Whether fire times fell into its pause, so that to resume it is a choice."""
+    """Whether fire times fell into its pause, so that a resume needs a choice."""
 
 
 def job_rows(site: AdminSite, jobs: Sequence[Job], times: Times) -> list[JobRow]:
-    """Return the rows of `jobs`, which have their `DEFINITION` as `definition`. One query reads all their runs."""
+    """Return the rows of `jobs`, annotated with `DEFINITION` as `definition`. One query reads all their runs."""
     runs = recent.recent_runs([job.pk for job in jobs])
     known = descriptions()
     lists = _Lists(model_url(site, Job, "changelist"), model_url(site, Run, "changelist"), times)
@@ -103,7 +103,7 @@ class _Lists:
         )  # fmt: skip
 
     def _last(self, job: Job, zone: ZoneInfo, runs: Sequence[Recent]) -> tuple[SafeString | str, str, SafeString | str]:
-        """Return the badge of the last run, its address, and what to say of it."""
+        """Return the badge of the last run, its address, and a note."""
         going = next((run for run in runs if run.status == RunStatus.RUNNING), None)
         if going is not None:
             return display.run_badge(going.status), self._run_url(going), self._elapsed(going, runs)
@@ -130,7 +130,7 @@ class _Lists:
         return f"{self.runs}{run.id}/change/"
 
     def _next(self, job: Job, zone: ZoneInfo, state: JobState) -> tuple[SafeString | str, SafeString | str]:
-        """Return how far off the next fire time is, and which it is; or why there is none."""
+        """Return the time to the next fire time, and that time; or the reason why there is none."""
         if state is JobState.PAUSED:
             until = job.paused_until if not job.paused else None
             at = job.paused_at if until is None else until
@@ -145,21 +145,21 @@ class _Lists:
 
 
 def state_badge(job: Job, state: JobState) -> SafeString:
-    """Return the badge of a job in `state`: an active one whose last run failed is failing."""
+    """Return the badge of a job in `state`; an active job whose last run failed is "failing"."""
     if state in (JobState.PENDING, JobState.RUNNING) and job.last_status in FAILURES:
         return display.failing_badge()
     return display.job_badge(state)
 
 
 def gap_words(gaps: Gaps | None) -> str:
-    """Return "14 of 48 did not run: its run outlasts the interval", or "" where that is no news."""
+    """Return "14 of 48 did not run: its run outlasts the interval", or "" if there is nothing to mention."""
     if gaps is None or gaps.why not in GAP_WORDS or gaps.number < max(TELLING * gaps.fire_times, FEW):
         return ""
     return f"{gaps.number:,} of {gaps.fire_times:,} did not run: {GAP_WORDS[gaps.why]}"
 
 
 def fell_into_pause(job: Job, now: datetime) -> datetime | None:
-    """Return the first fire time that fell into the pause of a job; None for none, or where its trigger is damaged."""
+    """Return the first fire time in the pause of a job; None for none, or if its trigger is damaged."""
     since: Any = job.paused_at or job.updated_at
     try:
         first = trigger_of(job).next_after(since)

@@ -1,4 +1,4 @@
-"""The page on which a job is run with other arguments than its own: an input for each parameter of its function."""
+"""The page that runs a job with other arguments than its own, with an input for each parameter of its function."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from ..row_actions import change_link, log_action
 from . import arguments
 
 NEWEST = 200
-"""Runs among which the last one that a person asked for is looked for."""
+"""Runs that are searched for the last one that a person asked for."""
 
 
 def run_dialog(admin: Any, request: HttpRequest, job: Job) -> HttpResponse:
-    """Show the page, or run the job with what was sent and go to the new run."""
+    """Show the page, or run the job with the sent arguments and go to the new run."""
     function = function_of(job)
     args, kwargs, source = _initial(job, request.GET.get("as", ""))
     problems: list[str] = []
@@ -56,7 +56,7 @@ def run_dialog(admin: Any, request: HttpRequest, job: Job) -> HttpResponse:
 
 
 def _initial(job: Job, wanted: str) -> tuple[Any, Any, str]:
-    """Return the arguments that the inputs show at first, and whose they are: the job's, or those of an earlier run."""
+    """Return the first arguments in the inputs, and their source: the job, or an earlier run."""
     run = _last_asked(job.pk) if wanted == "last" else None
     if run is None and (number := run_number(wanted)) is not None:
         run = Run.objects.filter(pk=number, job_id=job.pk).only("id", "args", "kwargs", "func").first()
@@ -66,7 +66,7 @@ def _initial(job: Job, wanted: str) -> tuple[Any, Any, str]:
 
 
 def _last_asked(job_id: str) -> Run | None:
-    """Return the last run of a job that a person asked for, if it is among the newest ones (index `run_once`)."""
+    """Return the last manual run of a job, if it is among the newest runs (index `run_once`)."""
     runs = Run.objects.filter(job_id=job_id).order_by("-scheduled_time", "-attempt").values_list("pk", "trigger")
     asked = next((pk for pk, trigger in runs[:NEWEST] if trigger == RunTrigger.MANUAL), None)
     return Run.objects.only("id", "args", "kwargs", "scheduled_time", "actor").get(pk=asked) if asked else None
@@ -89,6 +89,6 @@ def function_of(job: Job) -> registry.Function | None:
 
 
 def takes_arguments(job: Job) -> bool:
-    """Say whether the function of a job takes arguments, so that it is worth asking for them."""
+    """Tell whether the function of a job takes arguments."""
     function = function_of(job)
     return function is not None and bool(function.arguments.parameters)

@@ -11,18 +11,18 @@ from .policy_inputs import RETRIES_INPUTS, offers_workers
 from .trigger_inputs import CALENDAR_INPUTS
 
 Sections = tuple[tuple[str, dict[str, Any]], ...]
-"""Fieldsets, as Django's admin takes them."""
+"""Fieldsets of Django's admin."""
 
-ARGUMENTS = "What the function is called with. Parameters of the types Database and RunContext are filled in for it."
-"""What the form says of the arguments."""
+ARGUMENTS = "The arguments of the function. Parameters of the types Database and RunContext are filled in for it."
+"""The form's note on arguments."""
 ZONES = "Clock changes: a time that the clock skips runs once, right after; one that comes twice runs once."
-"""What the form says of time zones."""
+"""The form's note on time zones."""
 
 CALENDAR = "Counts days of the calendar from the start date: one time of the day, also where clocks change."
-"""What the form says of calendar intervals."""
+"""The form's note on calendar intervals."""
 
 WHAT = ("name", "description", "owner", "tags", "func")
-"""The inputs that say what the job is."""
+"""The inputs that describe the job."""
 CALLED: Sections = (("Called with", {"fields": ("args", "kwargs"), "description": ARGUMENTS}),)
 """The section of the arguments."""
 WHEN: Sections = (
@@ -46,15 +46,15 @@ HOW: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Limit shared with other jobs", ("concurrency_group", "concurrency_limit")),
     ("End and record", ("max_runs", "pause_after", "keep_runs", "keep_days", "keep_failed_days")),
 )
-"""The policies by section; what the form asks for in several inputs is in `INPUTS`."""
+"""The policies by section; `INPUTS` has the policies with several inputs."""
 INPUTS = {"retries": RETRIES_INPUTS}
-"""The inputs of a policy that has more than one."""
+"""The inputs of policies with more than one input."""
 
 
 def form_sections(job: Job | None) -> Sections:
     """Return the sections of the form of `job`, or of a new one.
 
-    A section is folded if all its policies are the defaults, so that what differs is seen at once.
+    A section is folded if all its policies have their defaults, so that differences are seen at once.
     """
     what = WHAT if job is not None else ("id", *WHAT)
     return (("What", {"fields": what}), *CALLED, *WHEN, *(_how(title, _shown(names, job), job) for title, names in HOW))

@@ -1,4 +1,4 @@
-"""The tabs of a job's page: its runs, its fire times to come, its configuration, its alerts, and calls of the API."""
+"""The tabs of a job's page: runs, fire times to come, configuration, alerts, and calls of the API."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ TABS = {"runs": "Runs", "upcoming": "Upcoming", "configuration": "Configuration"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tab:
-    """A tab as the page shows it."""
+    """A tab of the page."""
 
     label: str
     url: str
@@ -44,7 +44,7 @@ class Tab:
 
 
 def tabs(admin: Any, request: HttpRequest, job: Job, zone: ZoneInfo, times: Times) -> dict[str, Any]:
-    """Return the tabs, and what the chosen one shows."""
+    """Return the tabs, and the content of the chosen one."""
     chosen = request.GET.get("tab", "")
     chosen = chosen if chosen in TABS else "runs"
     shown = [Tab(label=label, url=f"?tab={name}#tabs", current=name == chosen) for name, label in TABS.items()]
@@ -61,7 +61,7 @@ def tabs(admin: Any, request: HttpRequest, job: Job, zone: ZoneInfo, times: Time
 
 
 def _versions(admin: Any, job: Job) -> str:
-    """Return the address of the versions of a job, "" where the site has none."""
+    """Return the address of the versions of a job, "" if the site has no such page."""
     try:
         return str(admin.page_url("versions", job.pk))
     except NoReverseMatch:
@@ -119,7 +119,7 @@ def _upcoming(job: Job, zone: ZoneInfo, times: Times) -> dict[str, Any]:
 
 
 def configuration(job: Job, zone: ZoneInfo, times: Times) -> list[tuple[str, list[tuple[str, Any]]]]:
-    """Return all that is stored of a job's definition, by section."""
+    """Return the whole definition of a job, by section."""
     try:
         words = capfirst(trigger_of(job).describe())
     except CronzimusError as error:

@@ -1,4 +1,4 @@
-"""A trigger's definition as the form's inputs, and back: texts on one side, the validator's definition on the other."""
+"""Convert a trigger's definition to the form's inputs, which are texts, and back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from ...core.triggers import CALENDAR_UNITS, CLOCK_FIELDS, CRON_FIELDS, INTERVAL_UNITS, TRIGGER_FIELDS
 
 CALENDAR_INPUTS = {f"calendar_{name}": name for name in (*CALENDAR_UNITS, *CLOCK_FIELDS)}
-"""The inputs of a calendar interval, whose fields have the names of other triggers' fields: the field of each."""
+"""The field of each input of a calendar interval, whose fields share their names with other triggers' fields."""
 
 KINDS: dict[str, tuple[str, ...]] = {
     "interval": TRIGGER_FIELDS["interval"],
@@ -19,7 +19,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "date": TRIGGER_FIELDS["date"],
     "calendarinterval": (*CALENDAR_INPUTS, "start_date", "end_date", "jitter", "timezone"),
 }
-"""By kind, as the form offers them: the inputs that count. A crontab line is a cron trigger, written in another way."""
+"""The inputs of each kind of trigger in the form. A crontab line is another way to write a cron trigger."""
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,18}\.[0-9]{1,18}")
@@ -27,7 +27,7 @@ _NUMBERS = (*INTERVAL_UNITS, *CRON_FIELDS, *CALENDAR_INPUTS, "jitter")
 
 
 def inputs_of(definition: object) -> dict[str, str]:
-    """Return the inputs that show a stored definition, whatever it is: "trigger" is its kind, "" where it has none."""
+    """Return the inputs that show a stored definition, even a damaged one: "trigger" is its kind, "" without one."""
     if not isinstance(definition, dict):
         return {"trigger": ""}
     kind = "crontab" if "crontab" in definition else definition.get("type")
@@ -38,7 +38,7 @@ def inputs_of(definition: object) -> dict[str, str]:
 
 
 def definition_of(inputs: Mapping[str, str]) -> dict[str, Any]:
-    """Return the definition that `inputs` give. Those of other kinds do not count; nothing is validated."""
+    """Return the definition from `inputs`, without those of other kinds, and without validation."""
     kind = inputs.get("trigger") or None
     texts = {name: inputs.get(name, "") for name in KINDS.get(kind or "", ())}
     given = {field_of(name): _value(name, text) for name, text in texts.items() if text}
@@ -48,24 +48,24 @@ def definition_of(inputs: Mapping[str, str]) -> dict[str, Any]:
 
 
 def field_of(name: str) -> str:
-    """Return the field of the definition that the input `name` is for."""
+    """Return the field of the definition for the input `name`."""
     return CALENDAR_INPUTS.get(name, name)
 
 
 def input_of(kind: str, field: str) -> str:
-    """Return the input that is for a field of a trigger of `kind`."""
+    """Return the input for a field of a trigger of `kind`."""
     return next((name for name in KINDS.get(kind, ()) if field_of(name) == field), field)
 
 
 def show(inputs: Mapping[str, str], definition: object) -> bool:
-    """Say whether `inputs` are those that show a stored definition."""
+    """Tell whether `inputs` show exactly a stored definition."""
     stored = inputs_of(definition)
     counting = ("trigger", *KINDS.get(stored["trigger"], ()))
     return all(inputs.get(name, "") == stored.get(name, "") for name in counting)
 
 
 def number(text: str) -> int | str:
-    """Return the whole number that `text` is, or else the text itself: what is wrong with it the validator says."""
+    """Return `text` as a whole number, or else the text itself, for the validator to refuse."""
     return int(text) if _WHOLE.fullmatch(text) else text
 
 

@@ -1,4 +1,4 @@
-"""The page of what is to come: the next fire times, the hours of a week, and where many jobs run at once."""
+"""The page of fire times to come: the next ones, the hours of a week, and the minutes in which many jobs fire."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 SHOWN = 100
 """Jobs whose next fire times the list shows."""
 OF_HOUR = 500
-"""Fire times of one hour that the list shows at most."""
+"""Fire times of one hour that the list shows, at most."""
 PILES, NAMES = 5, 4
-"""Pile-ups that are named, and the jobs of one."""
+"""Pile-ups that are named, and jobs that are named of each."""
 DARKER = (1.1, 1.5)
-"""How many times as many fire times as usual an hour has to have to be darker, and darkest."""
+"""Multiples of the usual number of fire times from which an hour is darker, and darkest."""
 AT = "%Y-%m-%dT%H:%MZ"
-"""How an address names an hour."""
+"""The form of an hour in an address."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HourCell:
-    """An hour of the week: how many fire times it has, how dark it is, and the list of them."""
+    """An hour of the week: the number of its fire times, its darkness, and the address of their list."""
 
     number: int
     heat: int
@@ -50,7 +50,7 @@ class HourCell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Day:
-    """A day of the week: its name, and its hours. None: an hour that is over, or that the clock skips."""
+    """A day of the week: its name, and its hours, None for an hour that is over, or that the clock skips."""
 
     name: str
     cells: list[HourCell | None]
@@ -58,7 +58,7 @@ class Day:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntryRow:
-    """A fire time as the list shows it."""
+    """A fire time in the list."""
 
     key: str
     job_id: str
@@ -70,7 +70,7 @@ class EntryRow:
 
 
 def upcoming_page(admin: JobAdmin, request: HttpRequest) -> HttpResponse:
-    """Show what is to come: of the hour that the address names, or the next fire times."""
+    """Show the fire times of the hour that the address names, or the next fire times."""
     times = Times.of(request)
     until = times.now + timedelta(days=DAYS)
     jobs = upcoming.jobs_to_come(until)
@@ -97,7 +97,7 @@ def upcoming_page(admin: JobAdmin, request: HttpRequest) -> HttpResponse:
 
 
 def _chosen(request: HttpRequest, now: datetime, until: datetime) -> datetime | None:
-    """Return the hour that the address names; None for none, or one that the page does not have."""
+    """Return the hour that the address names; None without one, or outside of the page."""
     try:
         at = parse_instant(request.GET.get("at", ""), UTC)
     except ValueError:
@@ -147,7 +147,7 @@ def _sentence(jobs: Sequence[Job], total: int) -> str:
 
 
 def _pile(pile: PileUp, times: Times) -> tuple[str, str, str]:
-    """Return the words of a pile-up, the jobs of it, and the address of its first hour."""
+    """Return the words of a pile-up, its jobs, and the address of its first hour."""
     zone: ZoneInfo = times.zone()
     local = pile.at.astimezone(zone)
     days = "on one day" if pile.days == 1 else f"on {pile.days} days"

@@ -1,4 +1,4 @@
-"""The versions of a job in the admin: what each changed, and the way back to one."""
+"""The versions of a job in the admin: the changes of each, and the way back to one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from ..times import Times
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One version as the page shows it."""
+    """A version on the page."""
 
     version: JobVersion
     what: str
@@ -39,7 +39,7 @@ class Row:
 
 
 def versions_page(admin: RowActionAdmin, request: HttpRequest, object_id: str) -> HttpResponse:
-    """Show the versions of a job, or of one that was removed; with `?from=` and `?to=` how two of them differ."""
+    """Show the versions of a job, even of a removed one; with `?from=` and `?to=` the differences of two of them."""
     admin.require(request, "view")
     job_id = unquote(object_id)
     found = [] if NUL in job_id else versions_of(job_id)
@@ -63,7 +63,7 @@ def versions_page(admin: RowActionAdmin, request: HttpRequest, object_id: str) -
 
 
 def revert(admin: RowActionAdmin, request: HttpRequest, object_id: str) -> HttpResponse:
-    """Give a job the definition of the posted version again, once the box is ticked that confirms it."""
+    """Restore the posted version of a job, if the confirming box is ticked."""
     admin.require(request, "change")
     job_id, number = unquote(object_id), request.POST.get("version", "")
     if not Job.objects.filter(pk=job_id).exists():
@@ -77,7 +77,7 @@ def revert(admin: RowActionAdmin, request: HttpRequest, object_id: str) -> HttpR
     try:
         job = services.revert_job(job_id, int(number), now=request_now(request))
     except CronzimusError as error:
-        admin.message_user(request, f"Version {number} cannot be taken again: {error}", messages.ERROR)
+        admin.message_user(request, f"Version {number} cannot be restored: {error}", messages.ERROR)
         return back
     admin.log_change(request, job, f"Reverted to version {number}.")
     admin.message_user(request, f"{job_id} has the definition of version {number} again, as version {job.version}.")

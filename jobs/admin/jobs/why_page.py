@@ -1,4 +1,4 @@
-"""Why did it (not) run? For a job and any instant that a person names."""
+"""The page that explains why a job ran, or did not run, at an instant."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..why import why
 
 
 def why_page(admin: Any, request: HttpRequest, job: Job) -> HttpResponse:
-    """Show what became of the instant `at` of `job`, in its time zone; without one, ask for it."""
+    """Explain the instant `at` of `job`, in its time zone; without one, ask for it."""
     times, zone = Times.of(request), states.zone_of(job)
     asked, problem = request.GET.get("at", "").strip(), ""
     at: datetime | None = None

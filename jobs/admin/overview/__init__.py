@@ -1,1 +1,1 @@
-"""The start page: whether all is well, and what is not."""
+"""The start page: whether all is well, and the problems."""

@@ -1,4 +1,4 @@
-"""Jobs that need somebody: those that fail, and those that cannot run."""
+"""Jobs that need attention: failing and broken ones."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ FIRST_LINE = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """A job that needs somebody, and what to say of it."""
+    """A job that needs attention, and the reason."""
 
     job_id: str
     badge: SafeString
     headline: str
     detail: str
     run_id: int | None = None
-    """The run that failed last. None: the job is broken."""
+    """The run that failed last; None if the job is broken."""
 
 
 def attention(times: Times) -> list[Trouble]:
-    """Return the jobs that need somebody, the latest failures first."""
+    """Return the jobs that need attention, the latest failures first."""
     return [*_failing(times), *_broken(times)]
 
 
@@ -67,7 +67,7 @@ def streak_words(streak: recent.Streak, since: str) -> str:
 
 
 def first_lines(run_ids: list[int]) -> dict[int, str]:
-    """Return the first line of the error of each run, by its id; its reason where it has no error."""
+    """Return the first line of the error, or else of the reason, of each run, by its id."""
     found = Run.objects.filter(pk__in=run_ids).annotate(e=Left("error", FIRST_LINE), r=Left("reason", FIRST_LINE))
     return {pk: display.first_line(error or reason) for pk, error, reason in found.values_list("pk", "e", "r")}
 

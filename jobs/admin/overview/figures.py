@@ -1,4 +1,4 @@
-"""The figures of the overview, each against the day before."""
+"""The figures of the overview, each compared with the day before."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DAY = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """One figure: what it is, its value with a unit, a state that colours it, a page, and the change in words."""
+    """One figure: its name, its value with a unit, a state that colours it, a page, and the change in words."""
 
     name: str
     value: str
@@ -33,7 +33,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Day:
-    """The last 24 hours, and the 24 before."""
+    """The last 24 hours, and the 24 hours before."""
 
     hours: list[Bucket]
     now: Bucket
@@ -43,7 +43,7 @@ class Day:
 
     @property
     def missing(self) -> int:
-        """How many fire times did not run."""
+        """The number of fire times that did not run."""
         return sum(one.number for one in self.not_run)
 
 

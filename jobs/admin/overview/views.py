@@ -1,4 +1,4 @@
-"""The overview: one sentence first, then the figures, then what to do."""
+"""The overview: one sentence first, then the figures, then the lists."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ RANGES = {
     "7d": ("7 d", timedelta(hours=6), 28),
     "30d": ("30 d", timedelta(days=1), 30),
 }
-"""The ranges of the chart: a label, the length of a bar, and how many there are."""
+"""The ranges of the chart: a label, the length of a bar, and the number of bars."""
 ROWS = 6
 """Rows of each list."""
 WHY_WORDS = {
@@ -42,7 +42,7 @@ WHY_WORDS = {
     Why.CHANGED: ("Changed or removed while it was due", "swap", "f-none"),
     Why.PERSON: ("Skipped by a person", "user", "f-none"),
 }
-"""Why fire times did not run: the words, the icon and the fill."""
+"""The reasons why fire times did not run: the words, the icon and the fill."""
 
 
 def overview(site: AdminSite, request: HttpRequest) -> HttpResponse:
@@ -95,7 +95,7 @@ def _permissions(site: AdminSite, request: HttpRequest) -> dict[str, bool]:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether all is well, in one sentence, and how sure that is in another."""
+    """Whether all is well, in one sentence, with the details in another."""
 
     good: bool
     headline: str
@@ -170,7 +170,7 @@ def _axis(shown: list[Bucket], times: Times) -> list[tuple[float, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Going:
-    """A run that is going: how long it has, and how long it usually takes."""
+    """A running run: its elapsed time, and its usual time."""
 
     run: Run
     host: str
@@ -181,7 +181,7 @@ class Going:
 
 
 def _running(times: Times) -> list[Going]:
-    # Found by the partial index of active runs: they are few, and sorted then.
+    # The partial index of active runs finds them; they are few, and sorted afterwards.
     ids = Run.objects.active().filter(status=RunStatus.RUNNING).values("pk")
     going = list(Run.objects.filter(pk__in=ids).only(*RUN_FIELDS).order_by("started_at")[:ROWS])
     found = recent.recent_runs(list({run.job_id for run in going}))
@@ -204,7 +204,7 @@ def _going(run: Run, usual: recent.Usual, times: Times) -> Going:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Fire times that did not run for one reason, in words, and the job that has most of them."""
+    """Fire times that did not run for one reason, in words, and the job with most of them."""
 
     words: str
     icon: str

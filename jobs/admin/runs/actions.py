@@ -1,4 +1,4 @@
-"""What people do with a run: cancel it, or retry it."""
+"""The actions on runs: cancel and retry."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from ..lists import named
 from ..row_actions import Call, RowAction, change_link
 
 STOPS = "Cancel stops its process."
-"""What Cancel does to a run in a process."""
+"""The effect of Cancel on a run in a process."""
 ASKS = "Cancel asks its function to stop: a thread cannot be stopped, so it goes on until it looks."
-"""What Cancel does to a run in a thread."""
+"""The effect of Cancel on a run in a thread."""
 AT_ONCE = "Cancel ends it at once: it has not started."
-"""What Cancel does to a run that waits."""
+"""The effect of Cancel on a waiting run."""
 NAMED_JOBS = 5
 """Jobs that a question names; it counts the rest."""
 AGAIN = "Retry queues one more attempt, with the same arguments."
-"""What Retry does."""
+"""The effect of Retry."""
 
 
 def what_it_does(run: Run) -> str:
-    """Return what the button of a run will do, in words."""
+    """Return the effect of a run's button, in words."""
     if run.status not in ACTIVE:
         return AGAIN
     if run.status == RunStatus.QUEUED and (run.scheduler_id is None or run.executor == Executor.CELERY):
@@ -39,7 +39,7 @@ def what_it_does(run: Run) -> str:
 
 
 def offered(run: Run) -> tuple[str, ...]:
-    """Return the names of the actions that make sense for a run."""
+    """Return the names of the actions for a run."""
     return ("cancel",) if run.status in ACTIVE else ("retry",)
 
 
@@ -67,7 +67,7 @@ def _whole(run_id: Any) -> int:
 
 
 def _of_jobs(runs: QuerySet[Run]) -> str:
-    """Return of which jobs `runs` are, the one with the most first: "Of sync (4), import (2) and 3 more jobs."."""
+    """Return the jobs of `runs`, the one with the most first: "Of sync (4), import (2) and 3 more jobs."."""
     found = list(runs.values_list("job_id").annotate(number=Count("pk")).order_by("-number", "job_id"))
     rest = len(found) - NAMED_JOBS
     listed = [f"{job_id} ({number:,})" for job_id, number in found[:NAMED_JOBS]]
@@ -113,4 +113,4 @@ RUN_ACTIONS = {
         effects=_of_retry,
     ),
 }
-"""What can be done with a run, by name."""
+"""The actions on a run, by name."""

@@ -41,9 +41,9 @@ class RunAdmin(ReadOnlyAdmin, RowActionAdmin):
     most_at_once = 1000
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Run | None:
-        """Return a run with whether its job still exists.
+        """Return a run, annotated with whether its job still exists.
 
-        What looks secret of its arguments is masked for those who may not change jobs.
+        Probable secrets in its arguments are masked for users who may not change jobs.
         """
         run: Run | None = super().get_object(request, object_id, from_field)
         if run is not None:
@@ -53,15 +53,15 @@ class RunAdmin(ReadOnlyAdmin, RowActionAdmin):
         return run
 
     def has_cancel_permission(self, request: HttpRequest) -> bool:
-        """Say whether the user may cancel runs."""
+        """Tell whether the user may cancel runs."""
         return request.user.has_perm("cronzimus.cancel_run")
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
-        """Say whether the user may retry runs."""
+        """Tell whether the user may retry runs."""
         return request.user.has_perm("cronzimus.retry_run")
 
     def logged_row(self, key: Any) -> Run | None:
-        """Return the run whose log names an action."""
+        """Return the run, whose log gets the entries of actions."""
         return Run.objects.only("job_id", "scheduled_time").filter(pk=key).first()
 
     def change_view(
@@ -95,7 +95,7 @@ class RunAdmin(ReadOnlyAdmin, RowActionAdmin):
         return download(request, unquote(object_id))
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[RunChangeList]:
-        """Return our own kind of list."""
+        """Return our class of list."""
         return RunChangeList
 
     def get_search_results(
@@ -105,7 +105,7 @@ class RunAdmin(ReadOnlyAdmin, RowActionAdmin):
         return search_runs(queryset, search_term, request), False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Show the list, or do or ask about what was chosen to be done with many runs."""
+        """Show the list, or confirm and do an action on many runs."""
         response = super().changelist_view(request, extra_context)
         changelist = getattr(response, "context_data", None) and response.context_data.get("cl")  # type: ignore[attr-defined]
         if not changelist:

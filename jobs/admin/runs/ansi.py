@@ -1,4 +1,4 @@
-"""What programs write for terminals, as HTML: colours become classes, and other control sequences go."""
+"""Convert output for terminals to HTML: colours become classes, and other control sequences are removed."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ COLOURS = "krgybmcw"
 STYLES = {1: "ansi-bold", 2: "ansi-dim", 3: "ansi-italic", 4: "ansi-under"}
 """The classes of the other styles."""
 ENDS = {22: ("ansi-bold", "ansi-dim"), 23: ("ansi-italic",), 24: ("ansi-under",), 39: ("colour",)}
-"""What some numbers end."""
+"""The styles that some numbers end."""
 
 
 def to_html(line: str) -> SafeString:
-    """Return one line of output as HTML. As on a terminal, what stands before a carriage return is written over."""
+    """Return one line of output as HTML. As on a terminal, text before a carriage return is overwritten."""
     line = line.rstrip("\r").rpartition("\r")[2]
     if "\x1b" not in line:
         return mark_safe(_text(line))  # noqa: S308 (escaped)
@@ -52,7 +52,7 @@ def _styled(line: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def _change(style: dict[str, str], codes: str) -> None:
-    """Change `style` as the numbers of a sequence say; what cannot be shown is passed over."""
+    """Change `style` by the numbers of a sequence; unknown ones are ignored."""
     numbers = [int(code[:3]) if code else 0 for code in codes.replace(":", ";").split(";")]
     while numbers:
         number = numbers.pop(0)

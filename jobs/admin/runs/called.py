@@ -1,4 +1,4 @@
-"""The call of a run as Python would write it."""
+"""The call of a run in the syntax of Python."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from ...core.secrets import masked
 from ...models import Run
 
 SHORT = 60
-"""Characters up to which a call stands on one line."""
+"""Characters of the longest call on one line."""
 LONGEST = 2000
 """Characters of an argument that are shown."""
 
 
 def call_text(run: Run) -> str:
-    """Return the function of `run` and the arguments that it is called with, without what looks like a secret."""
+    """Return the function and the arguments of `run`, with probable secrets masked."""
     arguments = list(_arguments(run))
     on_one_line = f"{run.func}({', '.join(arguments)})"
     if len(on_one_line) <= SHORT:

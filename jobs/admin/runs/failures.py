@@ -1,4 +1,4 @@
-"""The page of failures: a matrix of kinds of failures and times, each number a list of its runs."""
+"""The page of failures: a matrix of kinds of failures and periods, whose numbers link to runs."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ STATE_LOOKS = {
 }
 """The look of a state: the class that gives its colour, and the icon."""
 HEATS = (4, 10)
-"""Failures from which on a cell is darker, and darkest."""
+"""Failures from which a cell is darker, and darkest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One number of the matrix: how dark it is, and the list of its runs."""
+    """One number of the matrix: its darkness, and the address of its runs."""
 
     label: str
     number: int
@@ -56,7 +56,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailureRow:
-    """A kind of failure as the page shows it."""
+    """A kind of failure on the page."""
 
     key: str
     title: str
@@ -108,7 +108,7 @@ def failures_page(admin: RunAdmin, request: HttpRequest) -> HttpResponse:
 
 
 def retry_failures(admin: RunAdmin, request: HttpRequest) -> HttpResponse:
-    """Ask, and then retry the last attempts of the chosen kinds of failures that have not succeeded since."""
+    """Ask, and then retry the runs of the chosen kinds of failures whose fire times have not succeeded since."""
     if request.POST.get("post") == "yes":
         keys: list[Any] = [run_number(text) for text in request.POST.getlist("_selected_action")[:MOST]]
     else:
@@ -139,7 +139,7 @@ def export_failures(request: HttpRequest, kind: str) -> StreamingHttpResponse:
 
 
 class _Links:
-    """The addresses that the page leads to."""
+    """The addresses of the page's links."""
 
     def __init__(self, admin: RunAdmin, given: dict[str, str]) -> None:
         self.given = given
@@ -227,7 +227,7 @@ def _days(days: Sequence[int]) -> SafeString:
         if number:
             height = max(round(number / most * 16), 2)
             full += f"M{n * 12} {18 - height}h11v{height}h-11z"
-    # Numbers alone: nothing of it comes from a user.
+    # Numbers only: nothing of it comes from a user.
     return mark_safe(  # noqa: S308
         '<svg class="bars" width="83" height="18" viewBox="0 0 83 18" aria-hidden="true">'
         f'<path class="f-none" d="{empty}"/><path class="f-bad" d="{full}"/></svg>'

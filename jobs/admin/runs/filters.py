@@ -1,4 +1,4 @@
-"""How the list of runs is narrowed. Each filter is answered from an index, or stops at the end of the page."""
+"""The filters of the list of runs. Each reads an index, or stops at the end of the page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..filters import BarFilter, FieldFilter
 from ..request_time import request_now
 
 UNSUCCESSFUL = "unsuccessful"
-"""The choice of the filter by status that stands for all that did not succeed."""
+"""The choice of the filter by status for all runs that did not succeed."""
 SPANS = {
     "1h": ("past hour", timedelta(hours=1)),
     "3h": ("past 3 hours", timedelta(hours=3)),
@@ -49,14 +49,14 @@ class StatusFilter(FieldFilter):
 
 
 class TriggerFilter(FieldFilter):
-    """Runs that one kind of thing made."""
+    """Runs by their trigger."""
 
     title = "started by"
     parameter_name = "trigger"
     values = tuple(RunTrigger)
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run]:
-        """Narrow the runs to those that the chosen kind of thing made."""
+        """Narrow the runs to those of the chosen trigger."""
         runs, chosen = cast(RunQuerySet, queryset), self.value()
         return runs.made_by(chosen) if chosen else runs
 
@@ -78,7 +78,7 @@ class SpanFilter(BarFilter):
 
 
 class NamedFilter(BarFilter):
-    """A filter that is there only where the address names a value: there may be thousands of them."""
+    """A filter that is shown only if the address names a value: there may be thousands of values."""
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Return the value that the address names."""
@@ -86,7 +86,7 @@ class NamedFilter(BarFilter):
 
 
 class JobFilter(NamedFilter):
-    """Runs of one job, which need not exist any more."""
+    """Runs of one job, even of a removed one."""
 
     title = parameter_name = "job"
 
@@ -96,12 +96,12 @@ class JobFilter(NamedFilter):
 
 
 class ErrorFilter(NamedFilter):
-    """Runs whose error, or reason, holds a text. The page of failures leads here, with a job or a time beside it."""
+    """Runs whose error, or reason, contains a text. The page of failures links to it, with a job or a time."""
 
     title = parameter_name = "error"
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run]:
-        """Narrow the runs to those whose error holds the text."""
+        """Narrow the runs to those whose error contains the text."""
         if not (text := self.value()):
             return queryset
         return queryset.filter(Q(error__has_text=text) | Q(reason__has_text=text))
@@ -114,7 +114,7 @@ class InstantFilter(NamedFilter):
     end: ClassVar[bool] = False
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run]:
-        """Narrow the runs by the named instant; a local time is one of the site's zone."""
+        """Narrow the runs by the named instant; a local time is in the site's zone."""
         if not (text := self.value()):
             return queryset
         try:

@@ -1,4 +1,4 @@
-"""The list of runs: newest first, by cursor, with new runs announced and not pushed in under the pointer."""
+"""The list of runs: newest first, by cursor. New runs are announced, and do not move the rows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .filters import StatusFilter
 from .rows import READ, run_rows
 
 CURSOR, SEEN = "cursor", "seen"
-"""The parameters of the place in the list, and of the newest run that the browser has seen."""
+"""The parameters of the position in the list, and of the newest run that the browser has seen."""
 FIRST_LINE = 200
 """Characters of an error that the list reads."""
 TABS = (
@@ -36,24 +36,24 @@ TABS = (
 )  # fmt: skip
 """The tabs, by the values of the filter by status."""
 CHEAP = {"status", "since", "from", "to"}
-"""Filters beside which all tabs are counted off indexes."""
+"""Filters with which all tabs can be counted from indexes."""
 UNCOUNTED = {"succeeded"}
 """Tabs whose runs no index tells apart."""
 GLANCE = 2000
 """The next runs among which a search is tried first on SQLite, which would sort the runs of all jobs that it finds."""
 ANNOUNCED = 100
-"""New runs are counted so far."""
+"""The count of new runs stops here."""
 
 
 class RunChangeList(BaseChangeList):
-    """The list of runs. It counts no pages, and never reads the long texts."""
+    """The list of runs. It does not count pages, and does not read long texts."""
 
     own_params: ClassVar[frozenset[str]] = frozenset({CURSOR, SEEN})
     page: Page
     search: RunSearch
 
     def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
-        """Keep the place in the list out of the links: a list with another filter begins at the newest run."""
+        """Keep the position out of the links, so that a list with another filter begins at the newest run."""
         super().__init__(request, *args, **kwargs)
         for name in self.own_params:
             self.params.pop(name, None)
@@ -66,7 +66,7 @@ class RunChangeList(BaseChangeList):
         return runs.annotate(error_start=Left("error", FIRST_LINE), reason_start=Left("reason", FIRST_LINE))
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Run]) -> Any:
-        """Return the one order that has an index: any other would read every run."""
+        """Return the only order with an index. Any other would read every run."""
         return ("-scheduled_time", "-id")
 
     def get_results(self, request: HttpRequest) -> None:
@@ -92,13 +92,13 @@ class RunChangeList(BaseChangeList):
 
 
 def search_runs(runs: QuerySet[Run], text: str, request: HttpRequest) -> QuerySet[Run]:
-    """Return those of `runs` that the words and qualifiers of a search ask for."""
+    """Return the runs among `runs` that match the words and qualifiers of a search."""
     now = request_now(request)
     return narrowed(cast(RunQuerySet, runs), parse_search(text, now), now)
 
 
 def run_list_context(changelist: RunChangeList, request: HttpRequest) -> dict[str, Any]:
-    """Return what the page of the list shows."""
+    """Return the context of the page of the list."""
     model_admin: Any = changelist.model_admin
     site, times = model_admin.admin_site, Times.of(request)
     url, counted = model_url(site, Run, "changelist"), _counts(changelist, request)
@@ -134,7 +134,7 @@ def run_list_context(changelist: RunChangeList, request: HttpRequest) -> dict[st
 
 
 def _news(changelist: RunChangeList, request: HttpRequest) -> tuple[int | None, str]:
-    """Return the newest run that the page takes in, and how many newer ones match, in words."""
+    """Return the newest run that the page knows, and the number of newer ones, in words."""
     if request.GET.get(CURSOR):
         return None, ""  # a page further back has no news
     seen = run_number(request.GET.get(SEEN, ""))
@@ -146,9 +146,9 @@ def _news(changelist: RunChangeList, request: HttpRequest) -> tuple[int | None, 
 
 
 def _counts(changelist: RunChangeList, request: HttpRequest) -> dict[str, int]:
-    """Return how many runs the tabs have: all of them, if nothing but times narrows the list; or the chosen one alone.
+    """Return the counts of the tabs: of all if only `CHEAP` filters narrow the list, or else of the chosen one.
 
-    Nothing is counted where rows would have to be read for it.
+    Counts that would have to read rows are left out.
     """
     search, runs = changelist.search, changelist.queryset
     if search.problems or search.reads_rows or search.error or search.longer or search.shorter:

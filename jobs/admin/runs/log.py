@@ -1,4 +1,4 @@
-"""The log of a run: its last lines on the page, earlier and later ones by fragments, and all of it as a file."""
+"""The log of a run: its last lines on the page, earlier and later ones by fragments, and the whole log as a file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LEVELS = {"ERROR": "bad", "CRITICAL": "bad", "WARNING": "warn"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """Lines of a log. `offset` counts the characters up to the line that is shown next, `line` the lines."""
+    """Lines of a log. `offset` is the number of characters before the next line, `line` the number of lines."""
 
     lines: SafeString
     offset: int
@@ -36,18 +36,18 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Log:
-    """The log of a run as its page shows it. `first` is the character with which the shown lines begin."""
+    """The log on the page of a run. `first` is the offset of the first shown line."""
 
     part: Part
     first: int
     before: int
-    """How many lines there are before those that are shown."""
+    """The number of lines before the shown ones."""
     count: int
     size: str
     omitted: int
     ended: bool
     note: str
-    """What is said where nothing is shown."""
+    """The text in place of an empty log."""
 
 
 def log_of(run: Run) -> Log:
@@ -64,7 +64,7 @@ def log_of(run: Run) -> Log:
 
 
 def fragment(request: HttpRequest, object_id: str) -> HttpResponse:
-    """Answer a request for lines: those from the character `offset` on, or with `until` all before that character.
+    """Answer a request for lines: from the character `offset` on, or with `until` all before that character.
 
     `line` is the number of the line at `offset`.
     """
@@ -86,7 +86,7 @@ def fragment(request: HttpRequest, object_id: str) -> HttpResponse:
 
 
 def download(request: HttpRequest, object_id: str) -> HttpResponse:
-    """Answer with what is kept of a log, as a file."""
+    """Answer with the kept log as a file."""
     run = _run(object_id, "id", "output")
     response = HttpResponse(run.output, content_type="text/plain; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="run-{run.pk}.log"'
@@ -126,7 +126,7 @@ def _note(run: Run) -> str:
 
 
 def _start(text: str) -> int:
-    """Return where the lines begin that the page shows."""
+    """Return the index of the first line that the page shows."""
     start = max(len(text) - CHARACTERS, 0)
     if start:
         start = text.find("\n", start) + 1
@@ -136,14 +136,14 @@ def _start(text: str) -> int:
 
 
 def _logical(output: StoredOutput, index: int) -> int:
-    """Return which character of those that a run has written stands at `index` of what is kept."""
+    """Return the offset of the character at `index` of the kept output."""
     if not output.omitted or index <= HEAD:
         return index
     return max(index - len(mark(output.omitted)), HEAD) + output.omitted
 
 
 def _index(output: StoredOutput, offset: int) -> int:
-    """Return where in what is kept the character `offset` stands: the opposite of `_logical`."""
+    """Return the index in the kept output of the character `offset`: the inverse of `_logical`."""
     if not output.omitted or offset <= HEAD:
         return offset
     return max(offset - output.omitted, HEAD) + len(mark(output.omitted))
@@ -157,7 +157,7 @@ def _since(output: StoredOutput, offset: int) -> tuple[str, int]:
 def _part(text: str, *, first: int, offset: int, ended: bool) -> Part:
     """Return the lines of `text`, numbered from `first` on; it ends at the character `offset`.
 
-    While a run goes on, its last line may not be whole: it is marked as open, and comes again with what follows.
+    While a run goes on, its last line may be incomplete. It is marked as open, and is sent again with later text.
     """
     *lines, rest = text.split("\n")
     rows = [_row(number, line) for number, line in enumerate(lines, first)]

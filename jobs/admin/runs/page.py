@@ -1,4 +1,4 @@
-"""The page of a run: what went wrong first, then what it wrote, where the time went, and why it ran."""
+"""The page of a run: the error first, then the output, a waterfall of its times, and the reason why it ran."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from .tracebacks import own_frames
 from .waterfall import waterfall
 
 TYPICAL = 40
-"""Runs of the job from which its usual duration comes."""
+"""Runs of the job from which its usual duration is computed."""
 SAME = 3
 """Runs with the same error that the page names."""
 KILL_AFTER = timedelta(seconds=5)
-"""How long a process has from SIGTERM to SIGKILL."""
+"""Time of a process from SIGTERM to SIGKILL."""
 
 
 def run_page(admin: Any, request: HttpRequest, run: Run) -> HttpResponse:
@@ -76,7 +76,7 @@ def _may_run(admin: Any, request: HttpRequest) -> bool:
 
 
 def _path(run: Run, attempts: Sequence[Run], times: Times) -> Iterator[SafeString | str]:
-    """Yield the steps that the run took, with how long after its fire time each came."""
+    """Yield the steps of the run, each with its distance from the fire time."""
     due = run.scheduled_time
     if due is None:
         yield display.run_badge(run.status)
@@ -107,7 +107,7 @@ def _plus(after: timedelta | None) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Banner:
-    """Something that the reader has to know first."""
+    """A banner at the top of the page."""
 
     tone: str
     icon: str
@@ -155,7 +155,7 @@ def _after_loss(run: Run) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Error:
-    """What went wrong: the first line, the rest, the traceback, and how often it has been seen."""
+    """An error: its first line, the rest, the traceback, and the number of its occurrences."""
 
     headline: str
     more: str
@@ -196,7 +196,7 @@ def _why(admin: Any, run: Run, job: Job | None, times: Times) -> Why | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Elapsed:
-    """How far a running run has come."""
+    """The elapsed time of a running run."""
 
     bar: SafeString
     words: str
@@ -229,7 +229,7 @@ def _progress(run: Run) -> str:
 def _facts(
     admin: Any, run: Run, job: Job | None, attempts: Sequence[Run], typical: Usual, times: Times
 ) -> Iterator[tuple[str, SafeString | str]]:
-    """Yield what there is to know of the run, by name."""
+    """Yield the facts of the run, by name."""
     zone = states.zone_of(job) if job is not None else None
     yield "Trigger", run.trigger + (f", {run.actor}" if run.actor else "")
     if run.fire_times != 1:
@@ -262,7 +262,7 @@ def _facts(
 
 
 def _holder(run: Run, times: Times, zone: Any) -> Iterator[tuple[str, SafeString | str]]:
-    """Yield who holds the run, and for one of a worker how it got there."""
+    """Yield the holder of the run, and for a worker the way of its message."""
     is_remote = run.executor == Executor.CELERY
     if not is_remote:
         yield "Scheduler", run.scheduler_id or ""

@@ -1,4 +1,4 @@
-"""The rows of the list of runs: what happened, how long it took beside what is usual, and why it failed."""
+"""The rows of the list of runs: the outcome, the duration compared with the usual one, and the error."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ READ = (
     "cancel_requested_at", "attempt", "fire_times", "scheduler_id", "progress_done", "progress_total",
     "error_start", "reason_start",
 )  # fmt: skip
-"""What the list reads of a run: the long texts stay in the database, but for the beginning of the error."""
+"""The columns that the list reads: no long texts, except the beginning of the error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRow:
-    """A run as the list shows it. `url` is the beginning of the addresses of what is done with it."""
+    """A run in the list. `url` is the prefix of the addresses of its actions."""
 
     id: int
     url: str
@@ -56,7 +56,7 @@ class RunRow:
 def run_rows(site: AdminSite, found: Sequence[tuple[Any, ...]], times: Times) -> list[RunRow]:
     """Return the rows of runs, each given as the values of `READ`.
 
-    One query tells how long their jobs usually take, and one which of them still exist: as a subquery of the list,
+    One query reads the usual durations of their jobs, and one whether the jobs still exist: for a subquery in the list,
     PostgreSQL may read the ids of all jobs.
     """
     runs = [dict(zip(READ, values, strict=True)) for values in found]
@@ -94,7 +94,7 @@ def _bar(took: timedelta | None, usual: Usual) -> SafeString | str:
     if took is None or not usual.median or usual.p95 is None:
         return ""
     seconds = took.total_seconds()
-    # As long as the longest of twenty, and not by a hair. SQLite's arithmetic is a millisecond off.
+    # Clearly longer than the longest of twenty. SQLite's arithmetic is a millisecond off.
     late = seconds > usual.p95 - 0.01 and seconds > usual.median * 1.5
     return charts.elapsed_bar(seconds / usual.median, late=late)
 

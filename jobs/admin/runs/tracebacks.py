@@ -1,4 +1,4 @@
-"""Tracebacks as people read them: the frames of their own code, with those of libraries folded."""
+"""Show tracebacks with the frames of people's own code, and the frames of libraries folded."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _FRAME = re.compile(r'  File "(?P<path>[^"]*)", line \d+')
 _PACKAGE = re.compile(r"[/\\](?:site|dist)-packages[/\\](?P<name>[^/\\]+?)(?:\.py)?(?:[/\\]|$)")
 _STANDARD = re.compile(r"<frozen |<string>|[/\\]lib[/\\]python3[^/\\]*[/\\]")
 _OURS = f"{Path(__file__).parents[2]}/"
-"""Where Cronzimus is installed."""
+"""The folder in which Cronzimus is installed."""
 
 
 class Part(NamedTuple):
-    """Lines of a traceback. `look` is "" or "quiet", or "mark" for the frame in which it went wrong."""
+    """Lines of a traceback. `look` is "" or "quiet", or "mark" for the frame of the error."""
 
     text: str
     look: str = ""
@@ -27,7 +27,7 @@ class _Frame(NamedTuple):
 
 
 def own_frames(traceback: str) -> list[Part]:
-    """Return `traceback` with the frames of libraries folded; [] if it has no others, or none of them."""
+    """Return `traceback` with the frames of libraries folded; [] if it has only frames of one sort."""
     pieces = list(_pieces(traceback))
     frames = [piece for piece in pieces if isinstance(piece, _Frame)]
     own = [frame for frame in frames if not frame.library]
@@ -55,7 +55,7 @@ def _pieces(traceback: str) -> Iterator[_Frame | str]:
 
 
 def _library(path: str) -> str:
-    """Return the name of the library that a file belongs to, "" for code of the project."""
+    """Return the library of a file, "" for code of the project."""
     if found := _PACKAGE.search(path):
         return found["name"]
     if path.startswith(_OURS):

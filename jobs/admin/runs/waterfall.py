@@ -1,4 +1,4 @@
-"""Where the time of a fire time went: how long it waited, and how long each attempt took, on one axis."""
+"""The waterfall of a fire time: its waits and its attempts, on one axis of time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MOST = 24
 
 
 class Step(NamedTuple):
-    """A stretch of time and what it was. `fill` is a class of the style sheet."""
+    """A period with its label. `fill` is a class of the style sheet."""
 
     name: str
     since: datetime
@@ -36,7 +36,7 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
-    """A step as the page shows it."""
+    """A step on the page."""
 
     name: str
     bar: SafeString
@@ -46,7 +46,7 @@ class Lane:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waterfall:
-    """The steps on their axis, and how much of it was work."""
+    """The steps on their axis, and the share of work."""
 
     lanes: list[Lane]
     axis: SafeString
@@ -54,7 +54,7 @@ class Waterfall:
 
 
 def waterfall(run: Run, attempts: Sequence[Run], now: datetime, start: str) -> Waterfall | None:
-    """Return where the time of `run` went; None if nothing was queued. `start` is its scheduled time in words."""
+    """Return the waterfall of `run`; None if nothing was queued. `start` is its scheduled time in words."""
     if run.scheduled_time is None:
         return None
     steps = [step for step in _steps(run, attempts[-MOST:], now) if step.until >= step.since]

@@ -39,7 +39,7 @@ LOOKS = {
 
 
 def life(scheduler: Scheduler, now: datetime) -> str:
-    """Return whether a scheduler is alive, draining, drained, dead or stopped at `now`."""
+    """Return the state of a scheduler at `now`: alive, draining, drained, dead or stopped."""
     if scheduler.stopped_at is not None:
         return "stopped"
     if not scheduler.is_alive(now):
@@ -145,26 +145,26 @@ class SchedulerAdmin(FactsAdmin):
         return super().has_view_permission(request, obj) or may_pause_all(request)
 
     def has_pause_all_permission(self, request: HttpRequest) -> bool:
-        """Say whether the user may pause everything, and so one scheduler too."""
+        """Tell whether the user may pause everything, and so one scheduler too."""
         return may_pause_all(request)
 
     def logged_row(self, key: Any) -> Scheduler | None:
-        """Return the scheduler whose log names an action."""
+        """Return the scheduler, whose log gets the entries of actions."""
         return Scheduler.objects.filter(pk=key).first()
 
     def offered(self, row: Scheduler) -> Iterable[str]:
-        """Offer to drain what runs."""
+        """Offer to drain a running scheduler, or to let a drained one claim again."""
         if row.stopped_at is not None:
             return ()
         return ("drain",) if row.drained_at is None else ("resume",)
 
     def row_links(self, request: HttpRequest, row: Scheduler) -> Iterable[tuple[str, str]]:
-        """Lead to the runs of its host."""
+        """Link to the runs of its host."""
         query = urlencode({"q": f"host:{row.hostname}"})
         yield "Runs", f"{model_url(self.admin_site, Run, 'changelist')}?{query}"
 
     def table(self, request: HttpRequest, changelist: Any) -> dict[str, Any]:
-        """Add what waits, whether all is paused, what differs between the schedulers, and the workers."""
+        """Add the backlog, the pause, differences between the schedulers, and the workers."""
         now, shared = request_now(request), super().table(request, changelist)
         running = [row for row in changelist.result_list if row.stopped_at is None]
         found = workers.running_workers()
@@ -183,13 +183,13 @@ class SchedulerAdmin(FactsAdmin):
         return shared
 
     def facts(self, request: HttpRequest, row: Scheduler, times: Times) -> Facts:
-        """Return what is known of a scheduler."""
+        """Return the facts of a scheduler."""
         word = life(row, times.now)
         return Facts(badge=display.badge(LOOKS[word][0], word, LOOKS[word][1], pill=True),
                      facts=list(_facts(row, times)))  # fmt: skip
 
     def pause_view(self, request: HttpRequest) -> HttpResponse:
-        """Pause all claiming for the posted reason, or show the form with what is wrong."""
+        """Pause all claiming for the posted reason, or show the form with its errors."""
         require_pause_all(request)
         form, back = PauseAllForm(request.POST), self.page_url("changelist")
         if form.is_valid():
@@ -203,7 +203,7 @@ class SchedulerAdmin(FactsAdmin):
     def _pause(self, request: HttpRequest, reason: str) -> None:
         control = services.pause_all(now=request_now(request), actor=actor_of(request), reason=reason)
         self.log_change(request, control, f"Paused all: {reason}" if reason else "Paused all.")
-        self.message_user(request, "All claiming is paused. What is running goes on.")
+        self.message_user(request, "All claiming is paused. Running jobs go on.")
 
     def resume_view(self, request: HttpRequest) -> HttpResponse:
         """Resume all claiming."""
@@ -234,7 +234,7 @@ def _facts(row: Scheduler, times: Times) -> Iterator[tuple[str, Content]]:
 
 
 def figures(running: list[Scheduler], now: datetime) -> list[tuple[str, str, str]]:
-    """Return the name, the value and a note of each figure: who is alive, what runs, and what waits at `now`."""
+    """Return the name, the value and a note of each figure: schedulers alive, running runs, and the backlog."""
     alive = [row for row in running if row.is_alive(now)]
     claiming = sum(row.drained_at is None for row in alive)
     slots, busy = sum(row.threads + row.processes for row in alive), sum(row.running_runs for row in alive)
@@ -254,11 +254,11 @@ def _in_words(queue: backlog.Queue) -> tuple[str, str]:
 
 
 def may_pause_all(request: HttpRequest) -> bool:
-    """Say whether the person may pause and resume everything."""
+    """Tell whether the user may pause and resume everything."""
     return request.user.has_perm("cronzimus.pause_all")
 
 
 def require_pause_all(request: HttpRequest) -> None:
-    """Raise `PermissionDenied` unless the person may pause everything."""
+    """Raise `PermissionDenied` unless the user may pause everything."""
     if not may_pause_all(request):
         raise PermissionDenied

@@ -1,4 +1,4 @@
-"""The Celery workers as the page of schedulers shows them."""
+"""The Celery workers on the page of schedulers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..times import Times
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerRow:
-    """A worker as the page shows it."""
+    """A worker on the page."""
 
     key: str
     name: str

@@ -1,1 +1,1 @@
-"""What surrounds every page of the product's admin: navigation, health, banners, preferences."""
+"""The frame of every page of the product's admin: navigation, health, banners, preferences."""

@@ -1,4 +1,4 @@
-"""What every page has to say at its top, because jobs do not run as people think."""
+"""The banners at the top of every page, for reasons why jobs do not run as expected."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ CELERY_APP = f"{__package__.partition('.')[0]}.worker.app"
 """The Celery application of the workers."""
 
 SKEWED = 2.0
-"""Seconds by which a scheduler's clock has to be off for pages to say so."""
+"""Seconds by which a scheduler's clock is off before pages warn of it."""
 MIGRATIONS_KEPT = timedelta(seconds=30)
-"""How long it is remembered that migrations are pending. That none are is remembered until the process ends."""
+"""Time for which pending migrations are cached. That there are none is cached until the process ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class Banner:
-    """One thing to know: its tone is "" (bad), "late" or "busy"."""
+    """A banner; its tone is "" (bad), "late" or "busy"."""
 
     key: str
     icon: str
@@ -36,7 +36,7 @@ class Banner:
 
 
 def banners(found: list[Scheduler], control: Control | None, times: Times) -> list[Banner]:
-    """Return what there is to know, the worst first."""
+    """Return the banners, the worst first."""
     checks = (
         _pending(times.now), _no_scheduler(found, times), _all_drained(found, times), _no_worker(times.now),
         _all_paused(control, times), _skewed(found, times),
@@ -74,7 +74,7 @@ def _skewed(found: list[Scheduler], times: Times) -> Banner | None:
     by = duration(timedelta(seconds=abs(worst.clock_skew)))
     return Banner(
         "clock-skew", "clock", f"The clock of {worst.hostname} is {by} {direction} the database’s.",
-        "Fire times go by the database’s clock; what functions see of the time is off.", "late",
+        "Fire times follow the database’s clock, but functions see the wrong time.", "late",
     )  # fmt: skip
 
 
@@ -98,9 +98,7 @@ def _all_paused(control: Control | None, times: Times) -> Banner | None:
     since = f" since {times.short(control.paused_at, seconds=False)}" if control.paused_at else ""
     by = f" by {control.actor}" if control.actor else ""
     why = f": {control.reason.rstrip('.')}" if control.reason else ""
-    return Banner(
-        "all-paused", "pause", "All claiming is paused", f"{since}{by}{why}. What is running goes on.", "late"
-    )
+    return Banner("all-paused", "pause", "All claiming is paused", f"{since}{by}{why}. Running jobs go on.", "late")
 
 
 _migrations: dict[str, tuple[bool, datetime]] = {}

@@ -1,4 +1,4 @@
-"""The sidebar: which pages the user may see, and the counts beside them."""
+"""The sidebar: the pages that the user may see, and the counts beside them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..status import Status
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """A number beside a page: what it counts in words, an icon before it, and whether it is bad."""
+    """A number beside a page: its meaning in words, an icon before it, and whether it is bad."""
 
     number: int
     words: str
@@ -47,9 +47,9 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page that the sidebar may offer: of a model, shown to those who may see its rows.
+    """A page of the sidebar, for users who may see the rows of its model.
 
-    `also` are the models of pages beside it: who may not see the first is led to one of these. `route` names an address
+    `also` are the models of neighbouring pages, to which other users are led. `route` names an address
     outside the admin.
     """
 
@@ -88,7 +88,7 @@ def _pages() -> dict[str, tuple[Page, ...]]:
 def navigation(site: AdminSite, request: HttpRequest, status: Status | None) -> list[Group]:
     """Return the pages of `site` that the user may see, by group.
 
-    Without a `status` there are no counts beside them, and no pages of other apps: a host has a menu of its own.
+    Without a `status` there are no counts, and no pages of other apps: a host has a menu of its own.
     """
     counts = {} if status is None else _counts(status)
     groups = []
@@ -138,7 +138,7 @@ def _is_current(path: str, index: str, url: str, page: Page) -> bool:
         return path in (url, index)
     if page.name != "changelist":
         return path == url
-    # The pages of a row belong to the list; other pages of the model have entries of their own.
+    # The pages of a row belong to the list; `OWN_ENTRIES` have their own entries.
     return path == url or (path.startswith(url) and path[len(url) :].partition("/")[0] not in OWN_ENTRIES)
 
 

@@ -1,4 +1,4 @@
-"""The data of the shell. Each part is read when a template first shows it."""
+"""The data of the shell. Each part is read when a template shows it for the first time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ENVIRONMENTS = {"production": "late", "staging": "busy", "development": "quiet",
 
 
 REFRESHES = [("auto", "auto"), ("off", "off"), *((str(s), f"{s} s") for s in (2, 5, 15, 30, 60))]
-"""The choices of how often a page asks for news."""
+"""The intervals at which a page asks for news."""
 KEYS = [
     (["/"], "Search on this page"), (["Ctrl", "K"], "Search or jump to anything"),
     (["g", "o"], "Overview"), (["g", "j"], "Jobs"), (["g", "r"], "Runs"), (["g", "t"], "Timeline"),
@@ -34,7 +34,7 @@ KEYS = [
     (["n"], "New job"), (["j"], "Next row"), (["k"], "Previous row"), (["x"], "Select the row"),
     (["r"], "Refresh now"), (["."], "Refresh on or off"), (["t"], "Next theme"), (["?"], "This list"),
 ]  # fmt: skip
-"""What the keys do; shell.js has them."""
+"""The keys and their actions, which shell.js implements."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +49,10 @@ class Zone:
 
 
 class Shell:
-    """What the templates of the shell show of `site` to the user of `request`."""
+    """The data of the shell's templates, of `site` for the user of `request`."""
 
     def __init__(self, site: AdminSite, request: HttpRequest) -> None:
-        """Read nothing yet."""
+        """Keep the site and the request."""
         self._site = site
         self._request = request
         self.times = Times.of(request)
@@ -66,12 +66,12 @@ class Shell:
 
     @property
     def alive(self) -> list[Scheduler]:
-        """The schedulers that live."""
+        """The schedulers that are alive."""
         return self._status.alive
 
     @cached_property
     def banners(self) -> list[Banner]:
-        """What there is to know."""
+        """The banners."""
         return banners(self._status.schedulers, self._status.all_paused, self.times)
 
     @cached_property
@@ -81,12 +81,12 @@ class Shell:
 
     @cached_property
     def failing(self) -> int:
-        """How many jobs are failing: the title and the icon of the page say so."""
+        """The number of failing jobs, for the title and the icon of the page."""
         return self._status.jobs.failing
 
     @property
     def alive_words(self) -> str:
-        """Which schedulers live, in words."""
+        """The schedulers that are alive, in words."""
         names = [str(scheduler.pk) for scheduler in self.alive]
         return f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} alive" if names else "no scheduler is alive"
 
@@ -95,7 +95,7 @@ class Shell:
 
     @property
     def zones(self) -> list[Zone]:
-        """The time zone switch. The browser's zone is filled in by a script, or is the one that was chosen."""
+        """The time zone switch. A script fills in the browser's zone, unless it was chosen before."""
         choice = self.times.choice
         named = choice if is_zone(choice) else ""
         return [
@@ -116,17 +116,17 @@ class Shell:
 
     @property
     def live_url(self) -> str:
-        """What a page that is not ours polls."""
+        """The address that other apps' pages poll."""
         return reverse(f"{self._site.name}:cronzimus_live")
 
     @property
     def palette_url(self) -> str:
-        """What the command palette asks."""
+        """The address of the command palette's search."""
         return reverse(f"{self._site.name}:cronzimus_palette")
 
     @property
     def preferences_url(self) -> str:
-        """Where preferences are posted."""
+        """The address to which preferences are posted."""
         return reverse(f"{self._site.name}:cronzimus_preferences")
 
     @property
@@ -141,7 +141,7 @@ class Shell:
 
     @property
     def environment(self) -> tuple[str, str] | None:
-        """The name of the environment and its tone. None: it has no name."""
+        """The name of the environment and its tone; None without a name."""
         name = str(conf.CRONZIMUS_ENV)
         return (name, ENVIRONMENTS.get(name.lower(), "quiet")) if name else None
 

@@ -1,4 +1,4 @@
-"""The addresses of the shell: preferences, the command palette, and polls on pages that are not ours."""
+"""The addresses of the shell: preferences, the command palette, and polls of other apps' pages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..times import COOKIE, is_zone
 
 YEAR = 365 * 86_400  # seconds
 FOUND = 8
-"""Jobs that the palette offers for what was typed."""
+"""Jobs that the palette offers."""
 
 
 def urls(site: AdminSite) -> list[URLPattern]:
@@ -33,7 +33,7 @@ def urls(site: AdminSite) -> list[URLPattern]:
 
 
 def live(site: AdminSite, request: HttpRequest) -> HttpResponse:
-    """Answer a poll with the parts of the shell alone."""
+    """Answer a poll with only the parts of the shell."""
     context = page_context(site, request, title=site.site_title)
     return poll_response(request, render_to_string("cronzimus/fragment.html", context, request))
 
@@ -50,7 +50,7 @@ def preferences(site: AdminSite, request: HttpRequest) -> HttpResponse:
 
 
 def palette(site: AdminSite, request: HttpRequest) -> HttpResponse:
-    """Return what the typed words `q` name: pages, a run, jobs, and what can be done with the first of the jobs."""
+    """Return the matches of the typed words `q`: pages, a run, jobs, and the actions on the first job."""
     words = request.GET.get("q", "").strip().replace("\0", "")[:100]
     entries = [*_pages(request, site, words), *_run(request, site, words), *_jobs(request, site, words)]
     response = JsonResponse({"entries": entries})

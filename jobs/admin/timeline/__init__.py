@@ -1,1 +1,1 @@
-"""The timeline: what ran, runs and will run, on a true axis of time."""
+"""The timeline: past, running and coming runs on an axis of time."""

@@ -1,4 +1,4 @@
-"""A lane of the timeline as SVG: bars for runs, or columns for hours where there are too many runs to be drawn."""
+"""A lane of the timeline as SVG: bars for runs, or columns for hours if there are too many runs."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ WIDE = 1000
 THIN = 2
 """Units that the shortest bar takes."""
 ROWS = 3
-"""Rows in which runs of one lane that overlap are stacked."""
+"""Rows in which overlapping runs of one lane are stacked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """The stretch of time that all lanes show."""
+    """The period that all lanes show."""
 
     since: datetime
     until: datetime
@@ -33,12 +33,12 @@ class Axis:
     grid: tuple[datetime, ...]
 
     def x(self, at: datetime) -> int:
-        """Return where an instant stands."""
+        """Return the position of an instant, in units of the axis."""
         share = (at - self.since) / (self.until - self.since)
         return round(min(max(share, 0.0), 1.0) * WIDE)
 
     def share(self, at: datetime) -> float:
-        """Return where an instant stands, from 0 to 1."""
+        """Return the position of an instant, from 0 to 1."""
         return self.x(at) / WIDE
 
 
@@ -46,7 +46,7 @@ def lane(
     axis: Axis, bars: Sequence[Bar], coming: Sequence[datetime], typical: timedelta,
     label: Callable[[Bar], str], url: Callable[[Bar], str] | None,
 ) -> SafeString:  # fmt: skip
-    """Return a lane with a bar for each run; with `url` each is a link."""
+    """Return a lane with a bar for each run; with `url` each bar is a link."""
     parts: list[SafeString] = []
     paths: dict[str, list[str]] = defaultdict(list)
     for bar, row, rows in _stacked(bars, axis.now):
@@ -67,7 +67,7 @@ def lane(
 
 
 def density(axis: Axis, hours: Iterable[Hour], slot: timedelta) -> SafeString:
-    """Return a lane with a column for each `slot`: what succeeded above the line, what did not below it."""
+    """Return a lane with a column for each `slot`: successes above the line, other runs below it."""
     counts: dict[datetime, Counter[str]] = defaultdict(Counter)
     for hour in hours:
         start = axis.since + (hour.hour - axis.since) // slot * slot
@@ -105,7 +105,7 @@ def _path(fill: str, shape: str) -> str:
 
 
 def _stacked(bars: Sequence[Bar], now: datetime) -> list[tuple[Bar, int, int]]:
-    """Return each bar with its row and the number of rows: runs that overlap stand one below the other."""
+    """Return each bar with its row and the number of rows: overlapping runs are stacked."""
     ends: list[datetime] = []
     placed: list[tuple[Bar, int]] = []
     for bar in bars:

@@ -1,4 +1,4 @@
-"""The timeline: lanes of jobs or of hosts between two instants, with what is to come."""
+"""The timeline: lanes of jobs or of hosts between two instants, with fire times to come."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ RANGES: dict[str, tuple[str, timedelta, timedelta]] = {
     "1h": ("1 h", HOUR, timedelta(minutes=10)), "6h": ("6 h", 6 * HOUR, HOUR), "24h": ("24 h", DAY, 4 * HOUR),
     "7d": ("7 d", 7 * DAY, DAY),
 }  # fmt: skip
-"""The ranges: a label, how long each is, and the distance between the lines of its grid."""
+"""The ranges: a label, the length, and the distance between the lines of the grid."""
 SLOTS = {"7d": 6 * HOUR}
-"""How long a column is where runs are too many to be drawn; an hour for the other ranges."""
+"""The length of a column if there are too many runs; an hour for the other ranges."""
 AHEAD = 6
-"""The share of a range that lies ahead of now: one of so many."""
+"""The reciprocal of the share of a range that lies ahead of now."""
 LANES = 40
 """Lanes of a page."""
 LINKED = 400
-"""Bars up to which each is a link."""
+"""Bars up to which each bar is a link."""
 ROWS = 200
 """Rows of the table."""
 LEGEND = ("succeeded", "failed or timed out", "running", "missed", "skipped", "to come", "now")
-"""The marks that the page explains."""
+"""The marks of the legend."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
-    """A lane as the page shows it."""
+    """A lane on the page."""
 
     name: str
     url: str
@@ -64,7 +64,7 @@ def timeline_page(admin: Any, request: HttpRequest) -> HttpResponse:
 
 
 class _Timeline:
-    """The parts of the page, which share what was read."""
+    """The parts of the page, which share their data."""
 
     def __init__(self, admin: Any, request: HttpRequest) -> None:
         self.site, self.request, self.times = admin.admin_site, request, Times.of(request)
@@ -78,7 +78,7 @@ class _Timeline:
         self.page = int(number[:4]) if number.isascii() and number.isdigit() and int(number[:4]) else 1
 
     def _until(self, step: timedelta) -> datetime:
-        """Return the end of the stretch: the one that the address names, or a little ahead of now."""
+        """Return the end of the period: the one that the address names, or a little ahead of now."""
         asked = self.request.GET.get("until", "")
         try:
             until = parse_instant(asked, self.times.zone()) if asked else self.times.now + self.length / AHEAD
@@ -87,7 +87,7 @@ class _Timeline:
             return self.times.now + self.length / AHEAD
 
     def _grid(self, since: datetime, until: datetime, step: timedelta) -> tuple[datetime, ...]:
-        """Return the whole steps of the shown zone's clock within the stretch."""
+        """Return the lines of the grid: whole steps of the shown zone's clock within the period."""
         local = since.astimezone(self.times.zone())
         midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
         at = midnight + ((local - midnight) // step + 1) * step
@@ -141,7 +141,7 @@ class _Timeline:
         return f"{local:%a} {local.day} {local:%b}" if self.range == "7d" else f"{local:%H:%M}"
 
     def jobs(self) -> JobQuerySet:
-        """Return the jobs that the search names: words of their ids and names, or `tag:` and `job:`."""
+        """Return the jobs that match the search: words of their ids and names, or `tag:` and `job:`."""
         jobs = Job.objects.all()
         for word in self.words.split():
             kind, _, value = word.partition(":")
@@ -239,7 +239,7 @@ def _typical(bars: Sequence[Bar]) -> timedelta:
 
 
 def _note(bars: Sequence[Bar]) -> str:
-    """Return what is worth saying of a lane: the worst first."""
+    """Return the note on a lane, the worst first."""
     kinds: tuple[tuple[str, Callable[[Bar], bool]], ...] = (
         ("failed", lambda bar: bar.status in FAILURES), ("missed", lambda bar: bar.status == RunStatus.MISSED),
         ("skipped", lambda bar: bar.status == RunStatus.SKIPPED),

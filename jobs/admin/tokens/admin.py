@@ -1,4 +1,4 @@
-"""API tokens in the admin: made for a user, shown once, revoked by deleting."""
+"""API tokens in the admin: made for a user, shown once, and revoked by deletion."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ SCOPES = {
     Scope.WRITE: "write: also create, change and delete jobs",
     Scope.ADMIN: "admin: also pause everything, and manage tokens",
 }
-"""What the form says of each scope."""
+"""The labels of the scopes in the form."""
 UNUSED = timedelta(days=90)
-"""A token that nobody has used for so long is worth a question."""
+"""Time without use after which a token is marked as unused."""
 KEEPING = ((0, "no longer"), (1, "1 hour"), (24, "1 day"), (168, "7 days"))
-"""For how many hours a token may stay valid beside the one that takes its place."""
+"""Hours for which an old token may stay valid beside the new one."""
 
 
 class TokenForm(forms.ModelForm):
-    """Whose token, what it may do, and how long it lasts."""
+    """The form of a token: its user, its limits, and its expiry."""
 
     name = forms.CharField(required=False, max_length=100, help_text="What it is for.")
     scope = forms.ChoiceField(
@@ -69,7 +69,7 @@ class TokenForm(forms.ModelForm):
 
 
 class RotateForm(forms.Form):
-    """How long the old token still opens the API."""
+    """The time for which the old token stays valid."""
 
     hours = forms.TypedChoiceField(
         label="The old token is valid for", choices=KEEPING, coerce=int, initial=24, widget=forms.RadioSelect,
@@ -85,7 +85,7 @@ def _prefix(token: Token, times: Times) -> Content:
 
 
 def _state(token: Token, times: Times) -> Content:
-    """Return whether it opens the API, and whether anybody needs it."""
+    """Return whether a token is valid, and whether it is used."""
     if not token.is_valid(times.now):
         return display.badge("cancelled", "expired", "clock")
     if not token.user.is_active:
@@ -105,7 +105,7 @@ def _texts(value: Any) -> Content:
 
 
 class TokenAdmin(TableAdmin):
-    """The list of tokens by their first characters: the secret itself is not kept, only its hash."""
+    """The list of tokens by their first characters. Only a hash of the secret is stored."""
 
     form = TokenForm
     fields = ("user", "name", "scope", "tag_list", "days")
@@ -113,7 +113,7 @@ class TokenAdmin(TableAdmin):
     ordering = ("-created_at",)
     search_fields = ("prefix", "name__has_text", f"user__{get_user_model().USERNAME_FIELD}")
     placeholder = "Name, user or first characters"
-    about = "What programs show to the API. Each may do what its user may do, within its scope, until it expires."
+    about = "Programs use tokens for the API. Each may do what its user may do, within its scope, until it expires."
     add_label = "New token"
     empty = Empty(icon="key", title="No token yet", text="A program needs one to use the API without a browser.")
     columns = (
@@ -134,7 +134,7 @@ class TokenAdmin(TableAdmin):
         return [self.both("<path:object_id>/rotate/", self.rotate_view, "rotate"), *super().own_urls()]
 
     def row_page(self, request: HttpRequest, row: Token) -> str:
-        """A token has no page."""
+        """Return "": a token has no page."""
         return ""
 
     def row_title(self, row: Token | None) -> str:
@@ -142,25 +142,25 @@ class TokenAdmin(TableAdmin):
         return str(row)
 
     def row_links(self, request: HttpRequest, row: Token) -> Iterable[tuple[str, str]]:
-        """Lead to the questions before it is rotated or revoked."""
+        """Link to the questions before it is rotated or revoked."""
         if self._may_rotate(request, row):
             yield "Rotate…", self.page_url("rotate", row.pk)
         if self.has_delete_permission(request):
             yield "Revoke…", self.page_url("delete", row.pk)
 
     def delete_effects(self, request: HttpRequest, row: Token) -> list[str]:
-        """Say that it is revoked."""
+        """Describe the effect of a revocation."""
         used = f"It was used last {display.relative(row.last_used_at, request_now(request))}" if row.last_used_at else (
             "It was never used")  # fmt: skip
-        return ["Programs that show it get 401 from now on.", f"{used}. This cannot be undone."]
+        return ["Programs that use it get 401 from now on.", f"{used}. This cannot be undone."]
 
     def _may_rotate(self, request: HttpRequest, token: Token) -> bool:
-        """Say whether the user may be shown a new secret: a token acts as its user."""
+        """Tell whether the user may see a new secret: a token acts as its user."""
         own = token.user_id == request.user.pk or request.user.is_superuser
         return self.has_add_permission(request) and own and token.is_valid(request_now(request))
 
     def rotate_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask for how long the old token stays valid, make the new one, and show its secret."""
+        """Ask for the remaining time of the old token, make the new one, and show its secret."""
         self.require(request, "add", "view")
         token: Token | None = self.get_object(request, unquote(object_id))
         if token is None:
@@ -178,11 +178,11 @@ class TokenAdmin(TableAdmin):
         )  # fmt: skip
 
     def has_change_permission(self, request: HttpRequest, obj: Token | None = None) -> bool:
-        """A token is as it was made, until it is revoked."""
+        """Return False: a token does not change until it is revoked."""
         return False
 
     def get_form(self, request: HttpRequest, obj: Token | None = None, change: bool = False, **kwargs: Any) -> Any:
-        """Return the form. It offers other people's names to superusers alone: a token acts as its user."""
+        """Return the form. It offers other users only to superusers: a token acts as its user."""
         form = super().get_form(request, obj, change, **kwargs)
         form.base_fields["user"] = forms.ModelChoiceField(
             _users(request), initial=request.user.pk, help_text="The token may do what its user may do."
@@ -190,7 +190,7 @@ class TokenAdmin(TableAdmin):
         return form
 
     def save_model(self, request: HttpRequest, obj: Token, form: Any, change: bool) -> None:
-        """Make the token, and keep its secret for the one page that shows it."""
+        """Make the token, and keep its secret for the page that shows it once."""
         now, chosen = request_now(request), form.cleaned_data
         made, secret = services.create_token(
             obj.user,
@@ -216,7 +216,7 @@ class TokenAdmin(TableAdmin):
         return self._shown_once(request, obj, vars(obj)["secret"], "Token added")
 
     def _shown_once(self, request: HttpRequest, token: Token, secret: str, title: str) -> HttpResponse:
-        """Show the secret, this once. It goes into no cookie, no session and no log."""
+        """Show the secret once. It is in no cookie, session or log."""
         times = Times.of(request)
         response = page(
             self.admin_site, request, "cronzimus/tokens/added.html", title=title, live_url="", opts=self.opts,
