@@ -46,7 +46,23 @@ def read(kind: str, source: str | None, *, now: datetime, system: bool = False) 
     """
     if source is None and kind != "celery-beat":
         raise ValueError(f"{kind} needs a file, or MODULE:NAME of a setting")
-    imported = KINDS[kind](source, now, system)
+    return _validated(KINDS[kind](source, now, system), now)
+
+
+def parse(kind: str, text: str, *, now: datetime, name: str = "the text", system: bool = False) -> Import:
+    """Read the jobs of another scheduler from a text, as `read` does from a file.
+
+    Args:
+        kind: a key of `TEXTS`.
+        text: a crontab, or the JSON that an exporter wrote.
+        now: aware.
+        name: the text's name in messages.
+        system: for a crontab, whether each line names a user.
+    """
+    return _validated(TEXTS[kind](text, name, now, system), now)
+
+
+def _validated(imported: Import, now: datetime) -> Import:
     not_yet: Counter[str] = Counter()
     for entry in imported.entries:
         not_yet.update(_validate(entry, now))
@@ -82,18 +98,38 @@ def exporter_source() -> str:
     return Path(apscheduler_export.__file__).read_text(encoding="utf-8")
 
 
-def _crontab(source: str, now: datetime, system: bool) -> Import:
-    return read_crontab(read_text(source), system=system)
+def _crontab(text: str, name: str, now: datetime, system: bool) -> Import:
+    return read_crontab(text, system=system)
+
+
+def _celery_dump(text: str, name: str, now: datetime, system: bool) -> Import:
+    dumped = _json(text, name)
+    if not isinstance(dumped, list):
+        raise ValueError(f"{name} is not the output of manage.py dumpdata django_celery_beat")
+    with _named(name):
+        return celery.read_dump(dumped, now=now)
+
+
+def _apscheduler(text: str, name: str, now: datetime, system: bool) -> Import:
+    exported = _json(text, name)
+    with _named(name):
+        return apscheduler.read_export(exported)
+
+
+TEXTS: Mapping[str, Callable[[str, str, datetime, bool], Import]] = {
+    "apscheduler": _apscheduler, "celery-beat": _celery_dump, "crontab": _crontab,
+}  # fmt: skip
+"""The importers that read a text, and nothing else of this machine."""
+
+
+def _file(kind: str) -> Callable[[Any, datetime, bool], Import]:
+    return lambda source, now, system: TEXTS[kind](read_text(source), source, now, system)
 
 
 def _celery_beat(source: str | None, now: datetime, system: bool) -> Import:
     if source is None:
         return celery.read_tables(_stored_tables(), now=now)
-    dumped = _json(source)
-    if not isinstance(dumped, list):
-        raise ValueError(f"{source} is not the output of manage.py dumpdata django_celery_beat")
-    with _named(source):
-        return celery.read_dump(dumped, now=now)
+    return _celery_dump(read_text(source), source, now, system)
 
 
 def _beat_schedule(source: str, now: datetime, system: bool) -> Import:
@@ -101,12 +137,6 @@ def _beat_schedule(source: str, now: datetime, system: bool) -> Import:
     if not isinstance(schedule, Mapping):
         raise ValueError(f"{source} is not a beat_schedule: it is not a dictionary")
     return celery.read_schedule(schedule, now=now)
-
-
-def _apscheduler(source: str, now: datetime, system: bool) -> Import:
-    exported = _json(source)
-    with _named(source):
-        return apscheduler.read_export(exported)
 
 
 @contextmanager
@@ -119,17 +149,17 @@ def _named(source: str) -> Iterator[None]:
 
 
 def _flask(source: str, now: datetime, system: bool) -> Import:
-    jobs = _json(source) if source.endswith(".json") else _setting(source)
+    jobs = _json(read_text(source), source) if source.endswith(".json") else _setting(source)
     if not isinstance(jobs, list) or not all(isinstance(job, Mapping) for job in jobs):
         raise ValueError(f"{source} is not a JOBS of Flask-APScheduler: it is not a list of dictionaries")
     return apscheduler.read_flask_jobs(jobs)
 
 
 KINDS: Mapping[str, Callable[[Any, datetime, bool], Import]] = {
-    "apscheduler": _apscheduler,
+    "apscheduler": _file("apscheduler"),
     "beat-schedule": _beat_schedule,
     "celery-beat": _celery_beat,
-    "crontab": _crontab,
+    "crontab": _file("crontab"),
     "flask-apscheduler": _flask,
 }
 """The importers. `apscheduler` also reads django-apscheduler's jobs: the exporter runs in their application."""
@@ -154,12 +184,11 @@ def _rows(table: str) -> dict[Any, dict[str, Any]]:
     return {row["id"]: row for row in rows}
 
 
-def _json(path: str) -> Any:
-    text = read_text(path)
+def _json(text: str, name: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
+        raise ValueError(f"{name} is not JSON: {error}") from error
 
 
 def _setting(source: str) -> Any:

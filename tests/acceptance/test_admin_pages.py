@@ -57,6 +57,7 @@ def pages() -> dict[str, str]:
         "schedulers": "/admin/cronzimus/scheduler/",
         "scheduler": "/admin/cronzimus/scheduler/web-3:902/change/",
         "about": "/admin/cronzimus/scheduler/about/",
+        "transfer": "/admin/cronzimus/job/transfer/",
         "incidents": "/admin/cronzimus/incident/",
         "incident": f"/admin/cronzimus/incident/{_first(Incident)}/change/",
         "rules": "/admin/cronzimus/alertrule/",

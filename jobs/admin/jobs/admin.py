@@ -41,6 +41,7 @@ from .preview import preview
 from .resume import resume_dialog
 from .run_dialog import run_dialog
 from .sections import form_sections
+from .transfer_page import jobs_file, transfer_page
 from .upcoming import upcoming_page
 from .versions import revert, versions_page
 from .why_page import why_page
@@ -103,6 +104,20 @@ class JobAdmin(RowActionAdmin):
             return export_jobs(cast(JobChangeList, self.get_changelist_instance(request)), request, kind)
         except IncorrectLookupParameters as error:
             raise BadRequest from error
+
+    def jobs_file_view(self, request: HttpRequest) -> HttpResponse:
+        """Answer with the jobs of the list as a file that can be applied. It has their arguments as they are."""
+        self.require(request, "view", "change")
+        try:
+            found = self.get_changelist_instance(request).queryset.order_by("id")
+        except IncorrectLookupParameters as error:
+            raise BadRequest from error
+        return jobs_file(Job.objects.filter(pk__in=found.values("pk")).order_by("id"), request_now(request))
+
+    def transfer_view(self, request: HttpRequest) -> HttpResponse:
+        """Show what a file of jobs would change, or apply it."""
+        self.require(request, "view")
+        return transfer_page(self, request)
 
     def upcoming_view(self, request: HttpRequest) -> HttpResponse:
         """Show the fire times of the next 7 days."""
@@ -246,6 +261,9 @@ class JobAdmin(RowActionAdmin):
                 for kind in export.KINDS
             ),
             self.post("<path:object_id>/preview/", self.preview_view, "preview"),
+            self.get("export/yaml/", self.jobs_file_view, "export_yaml"),
+            self.both("transfer/", self.transfer_view, "transfer"),
+            self.get("transfer/export/", self.jobs_file_view, "transfer_export"),
             self.get("upcoming/", self.upcoming_view, "upcoming"),
             self.get("<path:object_id>/resume/ask/", self.resume_ask_view, "resume_ask"),
             self.post("<path:object_id>/pause-until/", self.pause_until_view, "pause_until"),

@@ -87,6 +87,7 @@ def job_list_context(changelist: JobChangeList, request: HttpRequest) -> dict[st
     model_admin: Any = changelist.model_admin
     allowed = model_admin.allowed(request)
     rows = job_rows(site, changelist.result_list, times)
+    kinds = (*export.KINDS, *(("yaml",) if model_admin.has_change_permission(request) else ()))
     return {
         "rows": rows,
         "tabs": _tabs(changelist, status.jobs, status.runs.jobs),
@@ -98,7 +99,7 @@ def job_list_context(changelist: JobChangeList, request: HttpRequest) -> dict[st
         "pager": lists.numbered_pager(changelist, "job", "" if "o" in changelist.params else TROUBLE_FIRST),
         "total": changelist.result_count,
         "orders": _orders(changelist),
-        "exports": [(kind.upper(), f"{url}export/{kind}/{query}") for kind in export.KINDS],
+        "exports": [(kind.upper(), f"{url}export/{kind}/{query}") for kind in kinds],
         "legend": charts.legend(*LEGEND),
         "allowed": allowed,
         "may_change": model_admin.has_change_permission(request),

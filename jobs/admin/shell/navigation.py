@@ -77,6 +77,7 @@ def _pages() -> dict[str, tuple[Page, ...]]:
             Page("Tokens", "key", Token, "changelist"),
             Page("Users", "user", get_user_model(), "changelist"),
             Page("Audit", "audit", AuditEvent, "changelist"),
+            Page("Import and export", "swap", Job, "transfer"),
         ),
         "Help": (
             Page("API", "book", Job, "changelist", route="cronzimus:docs"),
@@ -142,5 +143,5 @@ def _is_current(path: str, index: str, url: str, page: Page) -> bool:
     return path == url or (path.startswith(url) and path[len(url) :].partition("/")[0] not in OWN_ENTRIES)
 
 
-OWN_ENTRIES = {"overview", "upcoming", "timeline", "failures", "about"}
+OWN_ENTRIES = {"overview", "upcoming", "timeline", "failures", "about", "transfer"}
 """The parts of addresses that belong to entries of their own."""
