@@ -213,7 +213,7 @@ def check_workers(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
 
 
 def _installed(name: str) -> str:
-    """Return the version of a package, "" where it is missing. The package itself is not loaded."""
+    """Return the version of a package, "" if it is missing. The package itself is not loaded."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

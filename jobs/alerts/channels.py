@@ -69,7 +69,7 @@ def _webhook(delivery: Delivery, clock: Clock) -> str:
 
 
 def without_path(text: str, target: str) -> str:
-    """Return what is said of a delivery without the path in the target's URL: for many services it is a secret."""
+    """Return a text about a delivery without the path of the target's URL, which is a secret for many services."""
     try:
         path = parse_target(target).request_uri
     except ValueError:

@@ -38,7 +38,7 @@ LOGGED = 300
 MIGRATE = "The database lacks tables or columns of this version: run 'manage.py migrate'."
 """The message if migrations are missing."""
 READ_ONLY = "The database takes no writes now; try again soon."
-"""The message where it is a standby, or a file that is read-only."""
+"""The message if the database is a standby, or a read-only file."""
 
 STATUSES: dict[type[Exception], int] = {
     BackfillNotFound: 404,

@@ -126,7 +126,7 @@ def log(run_id: int, status: str, offset: int, text: str, omitted: int) -> dict[
 
 
 def function(known: Function) -> dict[str, Any]:
-    """Return a registered function with its parameters: those that a job gives, and those that are injected."""
+    """Return a registered function with the parameters that a job gives, and the injected ones."""
     return {
         "func": known.reference,
         "name": known.name,

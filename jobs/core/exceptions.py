@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 
 class CronzimusError(Exception):
-    """Cronzimus could not do what was asked."""
+    """The request could not be fulfilled."""
 
     code = "ERROR"
 

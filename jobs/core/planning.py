@@ -92,7 +92,7 @@ def plan(trigger: Trigger, due_at: datetime, policy: Policy, *, busy: Busy, now:
 
 
 class _Fired(NamedTuple):
-    """Fire times up to now: those that may run, one missed run for those that are too late, and the next one.
+    """Fire times up to now: `times` that may run, one `missed` run for all that are too late, and the next one.
 
     `rest` more fire times are not among `times`, the latest of them at `rest_until`. They begin at `rest_from`; if that
     is None, they are older than all of `times`.

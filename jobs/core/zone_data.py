@@ -41,7 +41,7 @@ def system_data() -> ZoneData | None:
 
 
 def package_data() -> ZoneData | None:
-    """Return the data of the package tzdata; None where it is not installed."""
+    """Return the data of the package tzdata; None if it is not installed."""
     try:
         tzdata = import_module("tzdata")
     except ImportError:

@@ -1,4 +1,4 @@
-"""What an error of the database means: it is away, it takes no writes, or its tables are of another version."""
+"""Classify errors of the database: it is away, it takes no writes, or its tables are of another version."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ READ_ONLY = "25006"
 
 
 def is_unavailable(error: BaseException | None) -> bool:
-    """Tell whether an error says that the database does not work now, whatever is asked of it: it may work later."""
+    """Tell whether an error means that the database does not work at all now, but may work later."""
     if isinstance(error, OperationalError | InterfaceError):
         return True
-    # SQLite raises the first for a file that is damaged or is no database.
+    # SQLite raises `DatabaseError` itself for a damaged file, and for a file that is not a database.
     return type(error) is DatabaseError or is_read_only(error)
 
 
@@ -26,7 +26,7 @@ def is_read_only(error: BaseException | None) -> bool:
 
 
 def lacks_tables(error: BaseException | None) -> bool:
-    """Tell whether a table or a column is missing: the web was started before the migrations were applied."""
+    """Tell whether a table or a column is missing, because the migrations were not applied."""
     while isinstance(error, DatabaseError):
         if str(error).startswith(("no such table", "no such column")):
             return True

@@ -17,7 +17,7 @@ YEARS = 366 * 86400
 """Seconds in the longest year."""
 
 Check = Callable[[Any], str]
-"""Takes a value and returns what a right value is; "" if the value is right."""
+"""Takes a value and returns the error, "" for a valid value."""
 
 
 def default_policies() -> dict[str, Any]:

@@ -76,7 +76,7 @@ def is_over(job: Job, now: datetime) -> bool:
 
 
 def is_same_trigger(definition: Mapping[str, Any], stored: object) -> bool:
-    """Tell whether two definitions of triggers have the same values, however they are written.
+    """Tell whether two definitions of triggers have the same values, in any form.
 
     2 equals 2.0, …Z equals +00:00, a local time equals its instant, and null and a unit of 0 count as not given. Other
     ways to the same fire times, such as 60 seconds for a minute, are not the same.

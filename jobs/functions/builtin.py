@@ -124,7 +124,7 @@ def http_request(
         "content_type": _content_type(response), "body": kept,
         "truncated": len(kept) < len(text) or not response.complete,
     }  # fmt: skip
-    print(_line(call.method.upper(), response, result))  # noqa: T201 (what a job prints is its output)
+    print(_line(call.method.upper(), response, result))  # noqa: T201 (it is the run's output)
     if response.status not in call.expected:
         answer = f"{response.status} {response.reason}".strip()
         wanted = "2xx" if expected_status is None else expected_status

@@ -76,7 +76,7 @@ def shell(
     *,
     context: RunContext,
 ) -> None:
-    """Run a shell command; what it prints is the run's output, as it comes.
+    """Run a shell command. Its output is the run's output, as it comes.
 
     `command` is a text for `shell -c`, or an array of words that runs without a shell. `env` is added to the
     scheduler's environment without the variables that SECRETS names, as is TRACEPARENT where a traced request asked for

@@ -22,7 +22,7 @@ JOB_ID = r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}"
 
 
 KEEPING = ("keep_runs", "keep_days", "keep_failed_days")
-"""The fields that say how long runs are kept."""
+"""The fields that limit the runs that are kept."""
 SEARCHED = ("id", "name", "func", "description")
 """The fields in which people search for jobs."""
 
@@ -90,7 +90,7 @@ class JobQuerySet(models.QuerySet["Job"]):
 
 
 class Job(models.Model):
-    """A function, its arguments, the trigger that says when to call it, and the policies that say how.
+    """A function with its arguments, the trigger that calls it, and the policies of its runs.
 
     People write the first fields; the scheduler writes `next_run_time` and the fields after it. The two parts are
     written separately, so that an edit never overwrites a claim.

@@ -1,1 +1,1 @@
-"""What is put on record of changes, in the transaction that makes them: the audit, and versions of definitions."""
+"""Record changes in the transaction that makes them: the audit, and versions of definitions."""

@@ -20,7 +20,7 @@ logger = logging.getLogger("cronzimus.scheduler.background")
 
 IDLE_SECONDS = 1.0
 REPEAT_SECONDS = 60.0
-"""Time after which the log says again what a task waits for."""
+"""Time after which the log repeats the reason for which a task waits."""
 
 
 @dataclass(slots=True)

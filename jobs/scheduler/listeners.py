@@ -118,7 +118,7 @@ def _call(listener: Listener, event: Any) -> None:
         listener(event)
     except BaseException:
         name = getattr(listener, "__qualname__", listener)
-        # An event's own text does not say what it is (APScheduler 3.11).
+        # The text of an event does not name its kind (APScheduler 3.11).
         message, kind = "listener %s raised on %s with code %s", type(event).__name__
         logger.exception(message, name, kind, getattr(event, "code", ""), extra={"action": "listener_failed"})
     finally:

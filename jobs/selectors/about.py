@@ -1,4 +1,4 @@
-"""What this site is made of: versions, optional parts, the size of its data, and a bundle of all that for support."""
+"""Facts about this site: versions, optional parts, the size of its data, and a bundle of all that for support."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from .doctor import findings
 PACKAGES = ("Django", "djangorestframework", "APScheduler", "django-apscheduler", "psycopg", "celery", "orjson")
 """The packages whose versions are shown, if they are installed."""
 COUNTED = 100_000
-"""Runs that are counted at most where the database has no estimate."""
+"""Runs that are counted, at most, if the database has no estimate."""
 
 
 class Part(NamedTuple):
-    """A part that a site may do without: whether it is on, and the setting or the package that it needs if not."""
+    """An optional part of a site: whether it is on, or else the setting or the package that it needs."""
 
     name: str
     on: bool
@@ -36,7 +36,7 @@ class Part(NamedTuple):
 
 
 def versions() -> dict[str, str]:
-    """Return the version of Cronzimus and of what it runs on, by name."""
+    """Return the versions of Cronzimus, Python, packages and the database, by name."""
     found = {"Cronzimus": __version__, "Python": platform.python_version(), "Database": database()}
     for name in PACKAGES:
         try:
@@ -86,7 +86,7 @@ def _set(name: str, setting: str, package: str = "") -> Part:
 
 
 class Sizes(NamedTuple):
-    """The size of the data: bytes, jobs, runs (None: more than `COUNTED`), and when the oldest run was due."""
+    """The size of the data: bytes, jobs, runs (None for more than `COUNTED`), and the oldest fire time."""
 
     size: int | None
     jobs: int
@@ -124,7 +124,7 @@ def _runs() -> int | None:
 
 
 def bundle(now: datetime) -> dict[str, Any]:
-    """Return what somebody needs to know who is asked for help, as JSON: no argument, no output and no secret."""
+    """Return the facts that a helper needs, as JSON values, without arguments, output and secrets."""
     size, jobs = sizes(), counts.job_counts(now)
     return {
         "made_at": now.isoformat(),
@@ -153,7 +153,7 @@ def _settings() -> Iterator[tuple[str, Any]]:
 
 
 def _shown(name: str, value: Any) -> Any:
-    """Return the value of a setting; of a URL only the scheme and the host, of jobs and secrets only the number."""
+    """Return the value of a setting: of a URL only the scheme and the host, of jobs and secrets only the number."""
     if name in ("JOBS", "SECRETS"):
         return f"{len(value)} of them"
     if isinstance(value, str) and value and (looks_secret(name) or name.endswith("_URL")):

@@ -27,7 +27,7 @@ class Finding(NamedTuple):
 
 
 def findings(at: datetime) -> Iterator[Finding]:
-    """Yield what is found of the database, the settings, the schedulers and the backlog at `at`."""
+    """Yield the findings about the database, the settings, the schedulers and the backlog at `at`."""
     try:
         connection.ensure_connection()
         missing = _missing_migrations()

@@ -152,7 +152,7 @@ def _gauge(name: str, text: str, value: float) -> Any:
 # --- series by job ---------------------------------------------------------------------------------------------------
 
 _TEXT = {"sqlite": "CAST(group_concat({0}, '\n') AS BLOB)", "postgresql": "string_agg({0}, '\n')"}
-"""SQL of many samples as one text. Where there is none, the sample is null."""
+"""SQL of many samples as one text; null for no samples."""
 _SECONDS = {
     "sqlite": "unixepoch(last_at) || substr(last_at, 20)",
     "postgresql": "EXTRACT(EPOCH FROM last_at)::text",
@@ -185,7 +185,7 @@ def _job_series() -> Iterator[bytes]:
 
 
 def _sample(name: str, value: str, **labels: str) -> str:
-    """Return SQL of a sample; `value` and those of `labels` are SQL of texts."""
+    """Return SQL of a sample; `value` and the values of `labels` are SQL of texts."""
     parts = " || '\",".join(f"{label}=\"' || {sql}" for label, sql in labels.items())
     return f"'{name}{{{parts} || '\"}} ' || {value}"
 

@@ -21,7 +21,7 @@ def running_workers() -> list[Worker]:
 
 
 def known_queues(workers: list[Worker]) -> list[str]:
-    """Return the queues of `workers`, and those that jobs name."""
+    """Return the queues of `workers`, and the queues of jobs."""
     served = {str(queue) for worker in workers for queue in worker.queues}
     return sorted(served | _wanted_queues() | {DEFAULT_QUEUE})
 

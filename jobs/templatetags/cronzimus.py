@@ -15,7 +15,7 @@ register = template.Library()
 
 @register.inclusion_tag("cronzimus/site_pages.html", takes_context=True)
 def site_pages(context: RequestContext) -> dict[str, Any]:
-    """Show links to our pages on the admin site of the request: Django's own menu lists only those of models."""
+    """Show links to our pages on the admin site of the request: Django's own menu has only pages of models."""
     request = context["request"]
     site = next((site for site in all_sites if site.name == getattr(request, "current_app", None)), None)
     pages: list[Item] = []

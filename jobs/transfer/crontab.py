@@ -165,7 +165,7 @@ def read_crontab(text: str, *, system: bool = False) -> Import:
 
 
 def _most_at_once(crontabs: Iterable[str]) -> tuple[int, str]:
-    """Return the largest number of crontabs that fire in one minute of a day, whatever the day, and that minute."""
+    """Return the largest number of crontabs that fire in one minute of any day, and that minute."""
     starts: Counter[tuple[int, int]] = Counter()
     for crontab in crontabs:
         with suppress(ValueError):  # the validator reports the error

@@ -1,4 +1,4 @@
-"""Start worker processes that import what the scheduler imports, and end them with the scheduler."""
+"""Start worker processes with the scheduler's import path, and end them with the scheduler."""
 
 from __future__ import annotations
 

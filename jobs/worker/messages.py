@@ -18,12 +18,12 @@ END_FIELDS = ("status", "result", "error", "traceback")
 
 
 def encode_run(run: HeldRun, hidden: Sequence[str] = ()) -> bytes:
-    """Return the line that asks for `run`, whose arguments have the secrets `hidden`."""
+    """Return the line for `run`, whose arguments have the secrets `hidden`."""
     return encode(**run._asdict() | {"scheduled_time": run.scheduled_time.isoformat(), "hidden": list(hidden)})
 
 
 def decode_run(line: str) -> tuple[HeldRun, list[str]]:
-    """Return the run that a line asks for, and the secrets among its arguments."""
+    """Return the run of a line, and the secrets among its arguments."""
     fields = json.loads(line)
     hidden: list[str] = fields.pop("hidden")
     return HeldRun(**fields | {"scheduled_time": datetime.fromisoformat(fields["scheduled_time"])}), hidden

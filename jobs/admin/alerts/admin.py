@@ -115,7 +115,7 @@ class AlertRuleAdmin(RecordedAdmin):
     placeholder = "Name or tag"
     add_label = "New rule"
     empty = Empty(icon="bell", title="Nobody is told when jobs fail",
-                  text="A rule names what is told, of which jobs, and to which channels.")  # fmt: skip
+                  text="A rule names the events, the jobs, and the channels.")  # fmt: skip
     columns = (
         Column("name", "Rule", _off),
         Column("about", "About", _about),

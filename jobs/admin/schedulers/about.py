@@ -19,11 +19,11 @@ RESULTS = {"ok": ("succeeded", "check"), "warning": ("missed", "warning"), "erro
 """The class that gives the colour of a finding, and its icon."""
 LINKS = (("Description of the API", "docs"), ("The same in OpenAPI", "schema"), ("Health", "health"),
          ("Readiness", "ready"), ("Metrics", "metrics"))  # fmt: skip
-"""What the page leads to: the words, and the name of the route."""
+"""The links of the page: the words, and the name of the route."""
 
 
 def about_page(admin: Any, request: HttpRequest, *, may_support: bool) -> HttpResponse:
-    """Show the page; with `may_support`, where the bundle for support is."""
+    """Show the page; with `may_support`, with a link to the bundle for support."""
     times = Times.of(request)
     context = {
         "versions": about.versions().items(),

@@ -127,7 +127,7 @@ class SchedulerAdmin(FactsAdmin):
         ]
 
     def about_view(self, request: HttpRequest) -> HttpResponse:
-        """Show what the site is made of."""
+        """Show the page about the site."""
         self.require(request, "view")
         return about_page(self, request, may_support=may_pause_all(request))
 

@@ -79,7 +79,7 @@ class JobViewSet(SchedulerView, ViewSet):
             access_of(request).require_job(kwargs["job_id"])
 
     def list(self, request: Request) -> HttpResponseBase:
-        """List the jobs, or those that the query selects."""
+        """List the jobs, or the ones that the query selects."""
         asked = query.query_of(request, LIST_PARAMETERS)
         fields, full = asked.pop("fields"), asked.pop("full")
         given = {name: value for name, value in asked.items() if value is not None}
@@ -203,7 +203,7 @@ class JobFallbackView(SchedulerView):
     """Any other address below a job: of an unknown job, or an unknown address of an existing one."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Raise `Http404` or `JobNotFound`, whatever the method."""
+        """Raise `Http404` or `JobNotFound`, for every method."""
         super().initial(request, *args, **kwargs)
         job_id = kwargs["job_id"].partition("/")[0]
         access_of(request).require("view_job")

@@ -37,7 +37,7 @@ class FunctionsView(SchedulerView):
     needs = {"get": ("view_job", "add_job")}
 
     def get(self, request: Request) -> Response:
-        """List them by name, with the parameters that a job gives and those that are injected."""
+        """List the functions by name, with the parameters that a job gives, and the injected ones."""
         return Response([function(known) for known in registry.functions()])
 
 

@@ -128,7 +128,7 @@ class RunFallbackView(SchedulerView):
     """Any other address below a run: of an unknown run, or an unknown address below a valid number."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Raise `Http404` or `RunNotFound`, whatever the method."""
+        """Raise `Http404` or `RunNotFound`, for every method."""
         super().initial(request, *args, **kwargs)
         access_of(request).require("view_run")
         run_id = kwargs["run_id"].partition("/")[0]

@@ -1,4 +1,4 @@
-"""Triggers: how people define them, when they fire, how they read in English, and what to warn of.
+"""Triggers: their definitions, their fire times, their words in English, and warnings about them.
 
 The rest of the app imports from here. A definition is read field by field (`fields`, `grammar`, `crontab`), and
 `definition` makes a trigger of it (`types`). A cron trigger is a `pattern` of local times, which `cron` turns into

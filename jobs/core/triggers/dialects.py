@@ -53,7 +53,7 @@ def of_line(text: str) -> str | None:
 
 
 def of_pasted(text: str) -> str | None:
-    """Return what to change in a text that holds a crontab expression, and more: quotes, line breaks, odd blanks."""
+    """Return advice on a text that has more than a crontab expression: quotes, line breaks, odd blanks."""
     line = text[:LONGEST_LINE].strip()
     if _LINE_BREAK.search(line):
         return "has several lines; each job has one crontab"

@@ -104,7 +104,7 @@ def _fields(trigger: CronTrigger) -> Iterator[tuple[str, int, int, tuple[Term, .
 def _step(name: str, low: int, high: int, values: range, pattern: Pattern) -> Iterator[TriggerWarning]:
     unit, step = _UNITS[name], values.step
     if step == unit.size and name != "day":
-        return  # "0 */24 * * *" is what it says
+        return  # "0 */24 * * *" is as expected
     instead = f'For every {step} {unit.field} use the trigger {unit.trigger} with "{unit.field}": {step}.'
     label = name.replace("_", " ")
     if len(values) == 1:

@@ -1,4 +1,4 @@
-"""Triggers in plain English. The words of cron come from the sets that fire, so they say what the clock will do.
+"""Triggers in plain English. The words of cron come from the sets of times, so they describe the real fire times.
 
 The tests read the sentences back and compare them with fire times.
 """

@@ -48,7 +48,7 @@ class HttpCall:
         return self.expected_status if isinstance(self.expected_status, list) else [self.expected_status]
 
     def request(self, traceparent: str | None = None) -> Request:
-        """Return the request to send, with the header `traceparent` where it continues a trace."""
+        """Return the request to send, with the header `traceparent` if it continues a trace."""
         given = self.headers or {}
         own = {"User-Agent": "Cronzimus", "Connection": "close"}
         if traceparent is not None:

@@ -61,7 +61,7 @@ def is_reachable(address: Address, allowed: Iterable[Network]) -> bool:
 
 
 def system_resolver(host: str) -> list[str]:
-    """Return the addresses of `host`, by getaddrinfo(3). Raises `OSError` or `UnicodeError` where that fails."""
+    """Return the addresses of `host`, by getaddrinfo(3). Raises its `OSError` or `UnicodeError`."""
     return [str(answer[4][0]) for answer in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
 
 

@@ -22,17 +22,17 @@ from .base import Hooks, RunExecutor
 logger = logging.getLogger("cronzimus.scheduler.executors.remote")
 
 LOOK_SECONDS = 2.0
-"""Time between two looks for messages that nobody published, or that are lost, and for workers that died."""
+"""Time between two searches for unpublished and lost messages, and for dead workers."""
 AT_ONCE = 50
-"""Messages published before it is noted that they were."""
+"""Messages that are published before that is recorded."""
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.2, 5.0
 """Time until a broker that does not answer is tried again: after the first failure, and at most."""
 LAST_SECONDS = 5.0
-"""Time for the last messages when the scheduler ends. Others publish what is left."""
+"""Time for the last messages when the scheduler ends. Other schedulers publish the rest."""
 
 
 class Transport(Protocol):
-    """What carries messages to workers. It writes nothing to the database, and decides nothing."""
+    """The carrier of messages to workers. It does not use the database, and makes no decisions."""
 
     def publish(self, dispatches: Sequence[Dispatch]) -> Mapping[str, Exception]:
         """Send a message for each dispatch; return why, by `dispatch_id`, for those that may not have been sent.
@@ -91,7 +91,7 @@ class RemoteExecutor(RunExecutor):
         return None
 
     def cancel(self, run_id: int, reason: str) -> None:
-        """Do nothing: its worker sees in the database that the run is to be cancelled."""
+        """Do nothing: the run's worker sees the request to cancel in the database."""
 
     def shutdown(self, wait: Any = True) -> None:
         self._stopped.set()
@@ -115,7 +115,7 @@ class RemoteExecutor(RunExecutor):
         return max(0.0, due - self._clock.monotonic())
 
     def step(self) -> None:
-        """Publish what there is to publish, and look around where it is time for that. Never raises."""
+        """Publish the pending messages, and look for others if it is time. Never raises."""
         for _ in range(len(self._handed)):
             one = self._handed.popleft()
             self._pending[one.dispatch_id] = one
@@ -151,11 +151,11 @@ class RemoteExecutor(RunExecutor):
             logger.info("the broker takes messages again", extra={"action": "broker_reached"})
             self._failures = 0
         if sent:
-            # Where this fails they are published once more, which does no harm.
+            # If this fails, they are published once more, which does no harm.
             dispatch.mark_published(sent, self._clock.now())
 
     def _look(self) -> None:
-        """Take up what other schedulers, or an earlier process, have left unpublished, and what was lost on its way."""
+        """Take up messages that other schedulers, or an earlier process, left unpublished, and lost ones."""
         now, monotonic = self._clock.now(), self._clock.monotonic()
         jumped_at = getattr(self._clock, "jumped_at", -inf)
         if monotonic - max(self._outage_at, jumped_at) > LEASE_SECONDS:

@@ -27,9 +27,9 @@ from .recovery import KEEP_STOPPED, lose
 logger = logging.getLogger("cronzimus.scheduler.store.dispatch")
 
 PATIENCE = timedelta(seconds=60)
-"""Time after which a message counts as lost, where a worker of its queue has had room for it."""
+"""Time after which a message counts as lost, if a worker of its queue has room for it."""
 MAX_LOOKED_AT = 1000
-"""Dispatched runs that one look for lost messages takes up."""
+"""Dispatched runs that one search for lost messages reads."""
 
 
 class Dispatch(NamedTuple):
@@ -45,7 +45,7 @@ class Dispatch(NamedTuple):
 
 
 class Fleet(NamedTuple):
-    """A living worker: the queues that it serves, its slots, and how many runs it wants to find ahead."""
+    """A living worker: the queues that it serves, its slots, and the further runs that it wants in them."""
 
     id: str
     queues: frozenset[str]
@@ -54,7 +54,7 @@ class Fleet(NamedTuple):
 
 
 def queue_capacity(now: datetime) -> dict[str, int]:
-    """Return how many runs each queue with a living worker may be given, by its lane."""
+    """Return the number of runs that each queue with a living worker may be given, by its lane."""
     workers = _alive(now)
     if not workers:
         return {}
@@ -64,7 +64,7 @@ def queue_capacity(now: datetime) -> dict[str, int]:
 
 
 def free_places(workers: Sequence[Fleet], running: Mapping[str, int], waiting: Mapping[str, int]) -> dict[str, int]:
-    """Return how many more runs each queue can take.
+    """Return the number of runs that each queue can still take.
 
     `running` has the runs of each worker, `waiting` those on their way in each queue. A run that waits may take a slot
     of any worker of its queue, so it counts against all queues that share a worker with its own.
@@ -79,7 +79,7 @@ def free_places(workers: Sequence[Fleet], running: Mapping[str, int], waiting: M
 
 
 def take_for_workers(run_ids: Sequence[int]) -> list[HeldRun]:
-    """Dispatch waiting runs, and return those that were still waiting."""
+    """Dispatch the runs that are still waiting, and return them."""
     if not run_ids:
         return []
     source, data = bulk.rows_as_table(
@@ -96,14 +96,14 @@ def take_for_workers(run_ids: Sequence[int]) -> list[HeldRun]:
 
 
 def unpublished() -> list[Dispatch]:
-    """Return the deliveries of which nobody has noted that they were published."""
+    """Return the deliveries that are not recorded as published."""
     found = _dispatched().filter(dispatched_at__isnull=True).order_by("id")
     rows = found.values_list("id", "queue", "dispatch_id", "traceparent")[:MAX_LOOKED_AT]
     return [Dispatch(run_id, *(text or "" for text in texts)) for run_id, *texts in rows]
 
 
 def mark_published(dispatches: Iterable[Dispatch], now: datetime) -> None:
-    """Note that messages were published."""
+    """Record that messages were published."""
     rows = [{"id": one.run_id, "dispatch_id": one.dispatch_id} for one in dispatches]
     source, data = bulk.rows_as_table({"id": "number", "dispatch_id": "text"}, rows)
     at = "%s::timestamptz" if connection.vendor == "postgresql" else "%s"
@@ -163,7 +163,7 @@ def start_runs(wanted: Collection[Dispatch], worker_id: str, now: datetime) -> l
 
 
 def recover_workers(now: datetime) -> int:
-    """Mark the runs of workers whose lease is over at `now` as lost; return how many there were."""
+    """Mark the runs of workers whose lease is over at `now` as lost; return their number."""
     with transaction.atomic():
         dead = list(Worker.objects.dead(now).select_for_update(skip_locked=True).values_list("id", flat=True))
         reason = f"its worker's lease ended at {now:%Y-%m-%d %H:%M:%S} UTC without a heartbeat"
