@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 
 
@@ -95,6 +96,20 @@ REMOTE = f"{Executor.CELERY}:"
 def lane_of(executor: str, queue: str | None) -> str:
     """Return the lane of a run: an executor of the scheduler, or a queue of workers such as "celery:reports"."""
     return f"{REMOTE}{queue}" if executor == Executor.CELERY else executor
+
+
+_HOLDER = r"-[0-9]+-[0-9a-f]+"
+"""The end of the id of a scheduler or worker: the number of its process, and a random part."""
+
+
+def host_of(holder: str | None) -> str:
+    """Return the host in the id of the scheduler or worker that holds a run; an id of another form as it is."""
+    return re.sub(f"{_HOLDER}$", "", holder or "")
+
+
+def holders_on(host: str) -> str:
+    """Return the regular expression of the ids of all schedulers and workers on `host`."""
+    return f"^{re.escape(host)}{_HOLDER}$"
 
 
 class JobState(StrEnum):

@@ -15,7 +15,7 @@ from django.db.models import Case, Count, Exists, F, Max, Min, OuterRef, Q, Quer
 from django.db.models.functions import Left
 
 from ..core.alerts import fingerprint_of
-from ..core.runs import RunStatus
+from ..core.runs import RunStatus, host_of
 from ..models import Job, Run
 from .counts import FAILURES
 from .recent import Recent, recent_runs
@@ -82,7 +82,7 @@ def failures(now: datetime, by: By = By.JOB_ERROR) -> list[Failures]:
     for row in _rows(now, by):
         job_id = row["job_id"] if by in (By.JOB, By.JOB_ERROR) else ""
         error = (row["line"] or "").strip().partition("\n")[0] if by in (By.ERROR, By.JOB_ERROR) else ""
-        host = (row.get("scheduler_id") or "").partition(":")[0] if by is By.HOST else ""
+        host = host_of(row.get("scheduler_id")) if by is By.HOST else ""
         key = _key(job_id, error, host)
         group = groups.setdefault(key, Failures(key, job_id, error, host, row["first"], row["last"]))
         _add(group, row)
@@ -107,7 +107,7 @@ def to_retry(now: datetime, by: By, keys: Iterable[str], most: int) -> list[int]
     wanted, found = set(keys), []
     for run_id, job_id, line, scheduler in runs.values_list("pk", "job_id", "line", "scheduler_id").iterator():
         error = (line or "").strip().partition("\n")[0] if by in (By.ERROR, By.JOB_ERROR) else ""
-        host = (scheduler or "").partition(":")[0] if by is By.HOST else ""
+        host = host_of(scheduler) if by is By.HOST else ""
         if _key(job_id if by in (By.JOB, By.JOB_ERROR) else "", error, host) in wanted:
             found.append(run_id)
             if len(found) >= most:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.db.models import FloatField, Func, Q
 
-from ..core.runs import UNSUCCESSFUL, RunStatus, RunTrigger
+from ..core.runs import UNSUCCESSFUL, RunStatus, RunTrigger, holders_on
 from ..core.times import parse_instant
 from ..models import Job
 from ..models.run import USUAL, NoneOf, RunQuerySet
@@ -101,7 +101,7 @@ def narrowed(runs: RunQuerySet, search: RunSearch, now: datetime) -> RunQuerySet
     if search.trigger:
         runs = runs.made_by(search.trigger)
     if search.host:
-        runs = runs.filter(Q(scheduler_id=search.host) | Q(scheduler__id__startswith=f"{search.host}:"))
+        runs = runs.filter(Q(scheduler_id=search.host) | Q(scheduler__id__regex=holders_on(search.host)))
     if search.error:
         runs = runs.filter(Q(error__has_text=search.error) | Q(reason__has_text=search.error))
     if search.attempt is not None:

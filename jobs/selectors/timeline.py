@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from django.db.models import Q
 
 from ..core.exceptions import CronzimusError
-from ..core.runs import ACTIVE
+from ..core.runs import ACTIVE, host_of
 from ..definitions.triggers import trigger_of
 from ..models import Job, Run, RunHour
 from ..models.job import JobQuerySet
@@ -68,8 +68,7 @@ def _bars(rows: Iterable[tuple[Any, ...]], since: datetime) -> list[Bar]:
         begun = started or at
         if begun is None or (ended is not None and ended < since and status not in ACTIVE):
             continue
-        host = (scheduler_id or "").partition(":")[0]
-        bars.append(Bar(pk, job_id, status, at or begun, begun, ended, host, fire_times))
+        bars.append(Bar(pk, job_id, status, at or begun, begun, ended, host_of(scheduler_id), fire_times))
     return sorted(bars, key=lambda bar: (bar.since, bar.id))
 
 

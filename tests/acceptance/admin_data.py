@@ -130,7 +130,7 @@ def fill() -> None:
     chance = random.Random(7)
     for name, running in (("web-1", 1), ("web-2", 2)):
         Scheduler.objects.create(
-            id=f"{name}:4121", hostname=name, pid=4121, version="0.2.0", threads=12, processes=4,
+            id=f"{name}-4121-0a1b", hostname=name, pid=4121, version="0.2.0", threads=12, processes=4,
             started_at=NOW - timedelta(days=3), heartbeat_at=NOW - timedelta(seconds=2),
             lease_until=NOW + timedelta(seconds=13), running_runs=running, zone_data=used_data().version,
         )  # fmt: skip
@@ -206,7 +206,7 @@ def _runs_at(job: Job, at: datetime, number: int, typical: float, chance: random
         yield _run(job, at, None, timedelta(), "missed", reason="seen 71.0 s late; misfire_grace_time is 60 s")
     elif number == 0 and job.pk in ("import-orders", "rollup-metrics", "export-warehouse"):
         asked = {"cancel_requested_at": NOW - timedelta(seconds=24), "reason": "cancelled by ana"}
-        yield _run(job, at, at + delay, None, "running", scheduler_id="web-2:4121", output=OUTPUT[:300],
+        yield _run(job, at, at + delay, None, "running", scheduler_id="web-2-4121-0a1b", output=OUTPUT[:300],
                    **(asked if job.pk == "rollup-metrics" else {}))  # fmt: skip
     elif chance.random() < 0.003:
         yield _run(job, at, at + delay, took * 1.5, "failed", error="OperationalError: deadlock detected")
@@ -220,6 +220,6 @@ def _run(job: Job, at: datetime, started: datetime | None, took: timedelta | Non
     return Run(
         job_id=job.pk, func=job.func, kwargs=job.kwargs, status=status, scheduled_time=at,
         queued_at=at + timedelta(milliseconds=3), started_at=started, finished_at=finished,
-        executor=fields.pop("executor", job.executor), scheduler_id=fields.pop("scheduler_id", "web-1:4121"),
+        executor=fields.pop("executor", job.executor), scheduler_id=fields.pop("scheduler_id", "web-1-4121-0a1b"),
         **{"trigger": "schedule", **fields},
     )  # fmt: skip

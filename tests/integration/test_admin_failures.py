@@ -113,9 +113,9 @@ def test_an_attempt_that_succeeded_recovers_its_fire_time(admin):
 def test_they_are_grouped_in_four_ways(admin, by, found):
     make_job("sync")
     make_job("load")
-    fail(hours_ago=0.1, scheduler_id="web-1:7")
-    fail("load", hours_ago=0.2, scheduler_id="web-1:8")
-    fail("load", hours_ago=0.3, error="ValueError: x", scheduler_id="web-2:7")
+    fail(hours_ago=0.1, scheduler_id="web-1-7-0a1b")
+    fail("load", hours_ago=0.2, scheduler_id="web-1-8-0a1b")
+    fail("load", hours_ago=0.3, error="ValueError: x", scheduler_id="web-2-7-0a1b")
     shown = rows(admin.read(PAGE, by=by))
     assert len(shown) == len(found)
     for row, begin in zip(shown, found, strict=True):

@@ -145,7 +145,7 @@ def test_a_job_that_never_ran_has_a_page_too(admin):
 )
 def test_the_tabs_show_their_parts(admin, tab, shown):
     make_job(retries={"max": 2}, next_run_time=after(10))
-    ran(-60, status="failed", error="E: no\nmore", scheduler_id="web-1:7")
+    ran(-60, status="failed", error="E: no\nmore", scheduler_id="web-1-7-0a1b")
     rule = AlertRule.objects.create(name="night", events=["failure"])
     rule.channels.add(Channel.objects.create(name="pager", kind="email", target="ops@example.com"))
     Incident.objects.create(job_id="job", kind="failure", opened_at=NOW, last_at=NOW, error="E: no")

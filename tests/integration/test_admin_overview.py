@@ -114,7 +114,7 @@ def test_running_runs_show_how_long_they_usually_take(admin):
     for number in range(1, 4):
         at = after(-number * 1000)
         make_run("well", scheduled_time=at, status="succeeded", started_at=at, finished_at=after(-number * 1000 + 48))
-    make_run("well", status="running", started_at=after(-127), scheduler_id="web-1:7")
+    make_run("well", status="running", started_at=after(-127), scheduler_id="web-1-7-0a1b")
     page = text(admin.read(OVERVIEW))
     assert "well web-1 2 m 07 s , usually 48.0 s longer than 95 % of its runs Cancel : well" in page
 

@@ -28,7 +28,7 @@ def test_it_shows_what_happened(admin):
     make_run(
         "sync", id=7, status="failed", trigger="manual", actor="ana", scheduled_time=after(-60),
         started_at=after(-59.5), finished_at=after(-9.4), attempt=2, error="RuntimeError: no\nmore",
-        scheduler_id="web-1:4121",
+        scheduler_id="web-1-4121-0a1b",
     )  # fmt: skip
     page = admin.read(RUNS)
     assert cell(page, "run") == "sync run 7 #7 RuntimeError: no"
@@ -112,6 +112,8 @@ def test_runs_outlive_their_job(admin):
         ({"q": "state:failures"}, ["4", "3"]),
         ({"q": "trigger:manual"}, ["2"]),
         ({"q": "host:web-1"}, ["1"]),
+        ({"q": "host:web-1-7-0a1b"}, ["1"]),
+        ({"q": "host:web"}, []),
         ({"q": "took:>30s"}, ["1"]),
         ({"q": "took:<1m job:a"}, ["3"]),
         ({"q": "took:>=30s took:<2h"}, ["1"]),
@@ -128,7 +130,7 @@ def test_the_filters_and_the_search_narrow_the_list(admin, query, found):
     make_job("a")
     make_job("b", name="Second")
     long_ago = NOW - timedelta(hours=2)
-    make_run("a", id=1, status="succeeded", scheduled_time=long_ago, started_at=long_ago, scheduler_id="web-1:7",
+    make_run("a", id=1, status="succeeded", scheduled_time=long_ago, started_at=long_ago, scheduler_id="web-1-7-0a1b",
              finished_at=after(90, long_ago))  # fmt: skip
     make_run("b", id=2, trigger="manual")
     make_run("a", id=3, status="failed", scheduled_time=after(1), error="No time left", started_at=after(1),

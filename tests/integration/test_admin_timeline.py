@@ -81,8 +81,8 @@ def test_the_stretch_moves_earlier_and_later(admin):
 
 def test_lanes_may_be_of_hosts(admin):
     job()
-    ran(scheduler_id="web-1:7")
-    ran(seconds=-300, scheduler_id="web-2:8", status="failed")
+    ran(scheduler_id="web-1-7-0a1b")
+    ran(seconds=-300, scheduler_id="web-2-8-0a1b", status="failed")
     page = admin.read(TIMELINE, by="host")
     assert "f-good" in lane(page, "web-1")
     assert "1 failed" in text(lane(page, "web-2"))
@@ -124,7 +124,7 @@ def test_a_search_narrows_the_lanes(admin, words, found):
 
 def test_the_same_is_there_as_a_table(admin):
     job()
-    run = ran(scheduler_id="web-1:7")
+    run = ran(scheduler_id="web-1-7-0a1b")
     page = text(admin.read(TIMELINE))
     assert f"Job Status Run Fire time Duration Host sync succeeded {run.pk} 11:50:00 1 m web-1" in page
 

@@ -27,14 +27,14 @@ def told(admin, at: str = ELEVEN) -> str:
 
 def test_a_run_is_told_with_who_claimed_it_and_what_became_of_it(admin):
     job()
-    make_run(scheduled_time=after(-3600), queued_at=after(-3599.997), started_at=after(-3590), scheduler_id="web-1:7",
-             status="succeeded", finished_at=after(-3500))  # fmt: skip
+    make_run(scheduled_time=after(-3600), queued_at=after(-3599.997), started_at=after(-3590),
+             scheduler_id="web-1-7-0a1b", status="succeeded", finished_at=after(-3500))  # fmt: skip
     shown = told(admin)
     assert shown.startswith(
-        "11:00:00 ran. succeeded web-1:7 claimed it 3 ms after it was due. No other run of the job was active. "
+        "11:00:00 ran. succeeded web-1-7-0a1b claimed it 3 ms after it was due. No other run of the job was active. "
         "It waited 10.0 s for a free slot."
     )
-    for fact in ("Due at 2030-01-01 11:00:00 UTC", "By web-1:7", "Result succeeded", "Fire time before"):
+    for fact in ("Due at 2030-01-01 11:00:00 UTC", "By web-1-7-0a1b", "Result succeeded", "Fire time before"):
         assert fact in shown
 
 

@@ -10,6 +10,7 @@ import pytest
 from django.db import OperationalError
 
 from jobs import __version__, services
+from jobs.core.runs import host_of
 from jobs.models import Scheduler
 from jobs.scheduler.lease import HEARTBEAT_SECONDS, LEASE_SECONDS, Lease
 from tests.fakes import NOW, FakeClock, after
@@ -39,6 +40,7 @@ def test_acquiring_writes_a_row_with_host_process_and_version(lease: Lease) -> N
     assert (found.pid, found.version, found.threads, found.processes) == (os.getpid(), __version__, 7, 3)
     assert found.hostname == socket.gethostname()[:100]
     assert lease.scheduler_id.startswith(f"{found.hostname}-{found.pid}-")
+    assert host_of(lease.scheduler_id) == found.hostname
 
 
 def test_acquiring_starts_the_lease(lease: Lease) -> None:

@@ -17,6 +17,7 @@ from django.utils.text import capfirst
 
 from ...core.exceptions import CronzimusError
 from ...core.retries import attempts_allowed
+from ...core.runs import host_of
 from ...core.secrets import masked
 from ...definitions import validation
 from ...definitions.triggers import trigger_of
@@ -99,7 +100,7 @@ def _row(run: Any, most: int, zone: ZoneInfo, times: Times) -> RunRow:
         id=run.pk, badge=display.run_badge(run.status), at=times.at(run.scheduled_time, zone),
         trigger=f"{run.actor}, {run.trigger}" if run.actor else run.trigger,
         delay=duration(length(could_start, run.started_at)), took=duration(length(run.started_at, run.finished_at)),
-        attempt=f"{run.attempt} of {max(most, run.attempt)}", host=(run.scheduler_id or "—").partition(":")[0],
+        attempt=f"{run.attempt} of {max(most, run.attempt)}", host=host_of(run.scheduler_id) or "—",
         text=display.first_line(run.e or run.r, FIRST_LINE),
     )  # fmt: skip
 

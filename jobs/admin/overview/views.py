@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
-from ...core.runs import RunStatus
+from ...core.runs import RunStatus, host_of
 from ...models import Job, Run, Scheduler
 from ...selectors import backlog, counts, recent, states, statistics
 from ...selectors.statistics import Bucket, NotRun, Why
@@ -199,7 +199,7 @@ def _going(run: Run, usual: recent.Usual, times: Times) -> Going:
         f"usually {duration(timedelta(seconds=usual.median))}" if usual.median is not None else "it never ran before"
     )
     bar = charts.elapsed_bar(took / usual.median if usual.median else 0, late=late)
-    return Going(run, (run.scheduler_id or "").partition(":")[0], times.elapsed(since), words, bar, late)
+    return Going(run, host_of(run.scheduler_id), times.elapsed(since), words, bar, late)
 
 
 @dataclass(frozen=True, slots=True)

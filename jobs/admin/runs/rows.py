@@ -12,7 +12,7 @@ from django.contrib.admin import AdminSite
 from django.contrib.admin.utils import quote
 from django.utils.safestring import SafeString
 
-from ...core.runs import ACTIVE, RunStatus
+from ...core.runs import ACTIVE, RunStatus, host_of
 from ...models import Job, Run
 from ...models.run import duration as length_of
 from ...selectors import recent
@@ -81,7 +81,7 @@ def _row(run: dict[str, Any], usual: Usual, times: Times, runs_url: str, jobs_ur
         delay=duration(length_of(run["scheduled_time"], started)),
         took=times.elapsed(started) if going and started else duration(took),
         bar=_bar(took, usual), usually="" if usual.median is None else _usually(usual.median),
-        attempt=run["attempt"], host=(run["scheduler_id"] or NOTHING).partition(":")[0],
+        attempt=run["attempt"], host=host_of(run["scheduler_id"]) or NOTHING,
         error=display.first_line(run["error_start"] or run["reason_start"] or ""), active=run["status"] in ACTIVE,
     )  # fmt: skip
 
