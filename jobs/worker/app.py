@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
+import sys
 from typing import Any
 
 import django
@@ -52,6 +54,7 @@ class SlotsStep(bootsteps.StartStopStep):
     def __init__(self, worker: Any, **options: Any) -> None:
         """Refuse a worker whose settings would break the guarantees."""
         super().__init__(worker, **options)
+        _import_from_current_folder()
         problems = [*_problems(worker), *(error.msg for error in checks.errors())]
         if problems:
             raise ImproperlyConfigured(" ".join(problems))
@@ -77,6 +80,13 @@ class SlotsStep(bootsteps.StartStopStep):
 
 
 app.steps["worker"].add(SlotsStep)
+
+
+def _import_from_current_folder() -> None:
+    # Celery does so only while it looks for its application. Functions, and the processes that call them, go on.
+    folder = os.getcwd()
+    if folder not in (os.path.abspath(entry) for entry in sys.path):
+        sys.path.append(folder)
 
 
 def _problems(worker: Any) -> list[str]:

@@ -131,8 +131,11 @@ class Slots:
     # --- the threads -------------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        slot = Slot(self._start_worker)
-        slot.get_ready(Output())  # its first run need not wait for that; if it fails, that run has the error
+        slot, output = Slot(self._start_worker), Output()
+        problem = slot.get_ready(output)  # its first run need not wait for that
+        if problem is not None:
+            message = "a process cannot start; runs fail until one does: %r\n%s"
+            logger.error(message, problem, output.stored().text, extra={"action": "process_failed"})
         with self._lock:
             self._cold -= 1
             if not self._cold:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import signal
+import sys
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from .brokers import Broker, proxy
@@ -142,9 +144,10 @@ class WorkerSite:
         return processes
 
     def start_worker(self, slots: int = 2, name: str = "worker", **environment: str) -> Process:
-        """Start a worker."""
+        """Start a worker, by the script that people use: Python does not import from the current folder then."""
+        celery = str(Path(sys.executable).with_name("celery"))
         options = ("-Q", self.broker.queue, "-c", str(slots), "-n", f"{name}@%h", "--loglevel=INFO")
-        return self.site.start("-m", "celery", "-A", "cronzimus_site", "worker", *options, **environment)
+        return self.site.start(celery, "-A", "cronzimus_site", "worker", *options, **environment)
 
     def pretend_worker(self, slots: int) -> None:
         """Write the row of a worker that is not there: schedulers send runs to the queue."""

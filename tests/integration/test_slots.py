@@ -1,0 +1,158 @@
+"""The slots of a Celery worker: what becomes of runs when it stops, and of those for which no process starts."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from jobs.scheduler.recorder import Recorder
+from jobs.scheduler.store.dispatch import Dispatch
+from jobs.scheduler.store.held import HeldRun, Outcome
+from jobs.worker import slots as module
+from jobs.worker.parent import Stopped
+from jobs.worker.slots import Slots
+from tests.fakes import held_run
+from tests.waiting import until
+
+
+class FakeLedger:
+    """A ledger that lets every run start, and keeps what ended."""
+
+    def __init__(self) -> None:
+        """Have nothing."""
+        self.recorder = Recorder(lambda ended: None)
+        self.closed_for = ""
+        self.drains = False
+
+    def start(self, is_told_to_stop: Any) -> None:
+        """Do nothing."""
+
+    def start_run(self, dispatch: Dispatch) -> HeldRun:
+        """Start it."""
+        return held_run(dispatch.run_id)._replace(func="tests:record")
+
+    def may_call(self, run: HeldRun) -> bool:
+        """Allow it."""
+        return True
+
+    def drain(self) -> None:
+        """Note it."""
+        self.drains = True
+
+    def close(self, reason: str) -> None:
+        """Note why."""
+        self.closed_for = reason
+
+    @property
+    def ended(self) -> list[Outcome]:
+        """What ended."""
+        return list(self.recorder.batch().outcomes)
+
+
+class Process:
+    """A worker process whose function ends when it is told to; `ignores` SIGTERM."""
+
+    runs = 0
+    alive = True
+    calls = threading.Semaphore(0)
+
+    def __init__(self, *, ignores: bool = False) -> None:
+        """Have no run."""
+        self.ignores, self.killed = ignores, False
+        self._stopped: Stopped | None = None
+        self._end = threading.Event()
+
+    def get_ready(self, output: Any) -> None:
+        """Be ready."""
+
+    def call(self, run: HeldRun, activity: Any) -> dict[str, Any]:
+        """Take until the end."""
+        Process.calls.release()
+        self._end.wait(20)
+        assert self._stopped is not None
+        raise self._stopped
+
+    def stop(self, status: Any, reason: str) -> None:
+        """Take note of SIGTERM."""
+        self._stopped = Stopped(status, reason)
+        if not self.ignores:
+            self._end.set()
+
+    def end_at_once(self) -> None:
+        """Take SIGKILL."""
+        self.killed = True
+        self._end.set()
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+@pytest.fixture
+def ledger() -> FakeLedger:
+    return FakeLedger()
+
+
+@pytest.fixture
+def process() -> Process:
+    return Process()
+
+
+@pytest.fixture
+def slots(ledger: FakeLedger, process: Process, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slots]:
+    """One slot, whose shutdown takes no time."""
+    monkeypatch.setattr(module, "DRAIN_SECONDS", 0.2)
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.02)
+    made = Slots("reports@host", ["reports"], 1, start_worker=lambda: process)  # type: ignore[arg-type, return-value]
+    made.ledger = ledger  # type: ignore[assignment]
+    yield made
+    made.end_at_once()
+
+
+def busy(slots: Slots) -> None:
+    """Have a function called in the slot."""
+    slots.start(lambda: False)
+    assert slots.offer(Dispatch(7, "reports", "0" * 32))
+    assert Process.calls.acquire(timeout=10)
+    until(lambda: slots._busy, 5)
+
+
+def test_a_run_that_outlasts_its_grace_is_stopped_and_lost(slots: Slots, ledger: FakeLedger, process: Process) -> None:
+    busy(slots)
+    slots.stop(lambda: False)
+    assert ledger.drains
+    (ended,) = ledger.ended
+    assert (ended.status, ended.reason) == ("lost", "its worker was stopped, and it did not end within 0 s")
+    assert not process.killed, "its function could tidy up"
+    assert ledger.closed_for == "its worker was stopped"
+
+
+def test_a_second_signal_leaves_no_time_to_tidy_up(slots: Slots, ledger: FakeLedger, process: Process) -> None:
+    process.ignores = True
+    busy(slots)
+    slots.stop(lambda: True)
+    assert process.killed
+    assert [ended.status for ended in ledger.ended] == ["lost"]
+
+
+def test_a_slot_that_is_busy_takes_no_second_run(slots: Slots) -> None:
+    busy(slots)
+    assert not slots.offer(Dispatch(8, "reports", "1" * 32))
+
+
+def test_a_process_that_cannot_start_is_logged_at_once_and_fails_its_runs(
+    ledger: FakeLedger, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse() -> Any:
+        raise OSError("no memory")
+
+    slots = Slots("reports@host", ["reports"], 1, start_worker=refuse)
+    slots.ledger = ledger  # type: ignore[assignment]
+    slots.start(lambda: False)
+    assert "a process cannot start; runs fail until one does: OSError('no memory')" in caplog.text
+    assert slots.offer(Dispatch(7, "reports", "0" * 32))
+    (ended,) = until(lambda: ledger.ended, 10)
+    assert (ended.status, ended.error) == ("failed", "no process could run it: no memory")
+    slots.end_at_once()
