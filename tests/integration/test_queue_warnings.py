@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.fakes import FakeClock, after, make_job, make_worker
-from tests.integration.admin_support import JOBS, Admin, admin_fixture, at_noon_fixture, messages  # noqa: F401
+from tests.fakes import NOW, FakeClock, after, make_job, make_run, make_worker
+from tests.integration.admin_support import JOBS, RUNS, Admin, admin_fixture, at_noon_fixture, messages, text  # noqa: F401
 from tests.integration.api_client import Api
 
 pytestmark = pytest.mark.django_db
@@ -73,6 +73,19 @@ def test_the_form_and_the_message_after_it_warn(admin: Admin) -> None:
     assert UNSERVED in admin.read(f"{JOBS}job/edit/")
     response = admin.save(f"{JOBS}job/edit/", queue="mail")
     assert "No worker serves the queue mail" in str(messages(response))
+
+
+def test_every_page_names_the_command_that_starts_a_worker_for_the_queue(admin: Admin) -> None:
+    remote_job()
+    command = "DJANGO_SETTINGS_MODULE=tests.settings celery -A jobs.worker.app worker -Q reports"
+    assert command in admin.read(JOBS)
+
+
+def test_the_page_of_a_run_names_its_worker(admin: Admin) -> None:
+    run = make_run(executor="celery", queue="reports", scheduler_id="w1", status="running", started_at=NOW)
+    assert "Worker w1" in text(admin.read(f"{RUNS}{run.pk}/change/"))
+    make_worker(name="reports@host")
+    assert "Worker reports@host w1" in text(admin.read(f"{RUNS}{run.pk}/change/"))
 
 
 def test_the_page_of_a_job_warns(admin: Admin) -> None:

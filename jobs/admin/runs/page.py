@@ -267,7 +267,8 @@ def _holder(run: Run, times: Times, zone: Any) -> Iterator[tuple[str, SafeString
     if not is_remote:
         yield "Scheduler", run.scheduler_id or ""
     elif run.worker:
-        yield "Worker", run.worker
+        name = Worker.objects.filter(pk=run.worker).values_list("name", flat=True).first()
+        yield "Worker", format_html('{} <span class="quiet">{}</span>', name, run.worker) if name else run.worker
     elif run.status == RunStatus.QUEUED:
         yield "Worker", "waits for the broker" if run.dispatched_at is None else "waits for a free slot of a worker"
     if run.status == RunStatus.RUNNING:

@@ -25,7 +25,7 @@ from ..pages import page
 from ..pausing import PauseAllForm
 from ..request_time import request_now
 from ..row_actions import Call, RowAction
-from ..shell.banners import CELERY_APP, SKEWED
+from ..shell.banners import SKEWED, worker_command
 from ..tables import Column, Content, Empty, Facts, FactsAdmin
 from ..times import NOTHING, Times, duration
 from .about import about_page, bundle_file
@@ -173,7 +173,7 @@ class SchedulerAdmin(FactsAdmin):
             "figures": figures(running, now), "all_paused": counts.all_paused(), "zone_data": used_data(),
             "other_zone_data": Scheduler.objects.with_other_zone_data(now),
             "workers": worker_rows(found, shared["times"]), "has_broker": workers.has_broker(),
-            "worker_command": f"celery -A {CELERY_APP} worker",
+            "worker_command": worker_command(),
         }  # fmt: skip
         if may_pause_all(request):
             shared |= {

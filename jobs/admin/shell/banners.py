@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Lock
@@ -13,7 +14,7 @@ from ...models import Control, Scheduler
 from ...selectors import workers
 from ..times import Times, duration
 
-CELERY_APP = f"{__package__.partition('.')[0]}.worker.app"
+WORKER_APP = f"{__package__.partition('.')[0]}.worker.app"
 """The Celery application of the workers."""
 
 SKEWED = 2.0
@@ -84,8 +85,14 @@ def _no_worker(now: datetime) -> Banner | None:
         return None
     return Banner(
         "no-worker", "warning", f"No worker serves {', '.join(queues)}: jobs of {_it(queues)} stay due.", "Start one:",
-        code=f"celery -A {CELERY_APP} worker -Q {','.join(queues)}",
+        code=f"{worker_command()} -Q {','.join(queues)}",
     )  # fmt: skip
+
+
+def worker_command() -> str:
+    """Return the command that starts a worker, in every project."""
+    module = os.environ.get("DJANGO_SETTINGS_MODULE")  # None: the settings were made by `settings.configure()`
+    return f"{f'DJANGO_SETTINGS_MODULE={module} ' if module else ''}celery -A {WORKER_APP} worker"
 
 
 def _it(queues: list[str]) -> str:
