@@ -21,13 +21,13 @@ SCRIPTS = {
     "metrics": ((), ONE_ROUND),
     "history": ((), ("--runs", "100000")),
 }
-"""In this order: what each is called with, and what it is called with to be quick."""
+"""The scripts in their order, each with its usual arguments, and with those of `--quick`."""
 DEFAULT = [name for name in SCRIPTS if name != "history"]
-"""All but the one that first writes a million runs."""
+"""All scripts except the one that writes a million runs first."""
 
 
 def main() -> None:
-    """Run the scripts that are asked for; the exit status is 1 where one of them failed."""
+    """Run the named scripts; the exit status is 1 if one of them failed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=(__doc__ or "").partition(";")[0])
     parser.add_argument("scripts", nargs="*", choices=[*SCRIPTS, DEFAULT], default=DEFAULT, metavar="NAME")
     parser.add_argument("--quick", action="store_true", help="one round of each, or less")

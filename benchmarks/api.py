@@ -33,13 +33,13 @@ START = 30.0
 WARM = 0.3
 """Seconds of load before each measurement."""
 ASKED_FOR = 100
-"""Jobs that are asked for in turn, one at a time: each has been asked for before when it is measured."""
+"""Jobs that are requested in turn, one at a time, each once before it is measured."""
 PEER, FLOOR = "Flask-APScheduler, memory", "an empty view of DRF"
 
 
 @dataclass(frozen=True)
 class Ask:
-    """A request to be measured, and the status that it is to get."""
+    """A request to measure, and the expected status."""
 
     method: str
     path: str
@@ -50,7 +50,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Server:
-    """A web server that is up: whose it is, what it is asked, its port, and the process that answers."""
+    """A running web server: the contender, its requests, its port, and the process that answers."""
 
     name: str
     asked: dict[str, Ask]
@@ -77,7 +77,7 @@ LIST_304, ONE_304 = "GET list, 304", "GET one, 304"
 REQUESTS = (EMPTY, LIST, LIST_ANEW, LIST_304, ONE, ONE_PLAIN, ONE_304, POST)
 """In this order: the list is measured before it grows."""
 LIKE = {LIST_ANEW: LIST, LIST_304: LIST, ONE_PLAIN: ONE, ONE_304: ONE}
-"""Which request of the peer's each is compared with, where it has no such."""
+"""The request of the peer that is compared, if it has no like one."""
 ADDED = {"id": "new-{n}", "func": "benchmarks.functions:noop", "trigger": "interval", "seconds": 3600}
 ASKED = {
     LIST: Ask("GET", "/scheduler/jobs"),
@@ -87,7 +87,7 @@ ASKED = {
 
 
 def main() -> None:
-    """Measure, print the table, and write the samples where `--json` says."""
+    """Measure, print the table, and write the samples to the file of `--json`."""
     options = _options()
     samples: list[Sample] = []
     for number in range(1, options.repeat + 1):
@@ -117,7 +117,7 @@ def _options() -> argparse.Namespace:
 
 
 def _servers(stack: ExitStack, options: argparse.Namespace) -> list[Server]:
-    """Start every contender; one that is not here is named, and left out."""
+    """Start every contender; one that is not installed is named, and left out."""
     servers = [_serve(stack, FLOOR, "benchmarks.api_floor", {}, {EMPTY: Ask("GET", "/empty")})]
     for kind in list(options.databases):
         try:
@@ -135,7 +135,7 @@ def _servers(stack: ExitStack, options: argparse.Namespace) -> list[Server]:
 
 
 def _cronzimus(stack: ExitStack, kind: str, jobs: int) -> Iterator[Server]:
-    """Start Cronzimus twice on one database: as it is, and without what it keeps between requests."""
+    """Start Cronzimus twice on one database: with its caches, and without them."""
     module, name = "benchmarks.api_cronzimus", f"Cronzimus, {kind}"
     environment = {"DATABASE_URL": stack.enter_context(KINDS[kind]()).url}
     subprocess.run([sys.executable, "-m", module, str(jobs)], cwd=ROOT, env=_environment(environment), check=True)
@@ -161,7 +161,7 @@ def _round(servers: Sequence[Server], options: argparse.Namespace) -> Iterator[S
 
 
 def _measure(server: Server, label: str, options: argparse.Namespace) -> Sample:
-    """Send a request again and again, and return how it went. Raises `Failed` for an answer that is not right."""
+    """Send a request again and again, and return the measurement. Raises `Failed` for a wrong answer."""
     ask, first = server.asked[label], 0
     for seconds in (WARM, options.seconds):
         request = asdict(ask) | {"sent": first, "jobs": min(options.jobs, ASKED_FOR)}

@@ -82,7 +82,7 @@ def _content_length(head: bytes) -> int:
 
 
 def load(port: int, request: Request, *, connections: int, seconds: float) -> dict[str, Any]:
-    """Send for so many `seconds`; return how many answers came of each status, and how long each took, in seconds."""
+    """Send for so many `seconds`; return the number of answers by status, and the seconds of each."""
     waits, statuses = [], Counter[int]()
     with selectors.DefaultSelector() as selector:
         for _ in range(connections):
@@ -106,7 +106,7 @@ def load(port: int, request: Request, *, connections: int, seconds: float) -> di
 
 
 def main() -> None:
-    """Do what the standard input says."""
+    """Send the load that the standard input describes."""
     asked = json.load(sys.stdin)
     json.dump(load(asked.pop("port"), Request(**asked.pop("request")), **asked), sys.stdout)
 

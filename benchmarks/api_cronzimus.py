@@ -6,7 +6,7 @@ import os
 import sys
 from datetime import UTC, datetime, timedelta
 
-# No sample job beside those that are counted.
+# No sample job, which would not be counted.
 os.environ |= {
     "DJANGO_SETTINGS_MODULE": "cronzimus_site.settings",
     "JOB_MODULES": "benchmarks.contenders.cronzimus_functions",
@@ -19,7 +19,7 @@ from cronzimus_site.wsgi import application
 __all__ = ["application"]
 
 if "BENCHMARK_PLAIN" in os.environ:
-    # What the API's caches are worth: all lists are made anew, and jobs are read as Django reads them.
+    # Without the API's caches: all lists are made anew, and jobs are read by Django's ORM.
     from jobs import services
     from jobs.api import cache
     from jobs.api.views import jobs as views
@@ -29,7 +29,7 @@ if "BENCHMARK_PLAIN" in os.environ:
 
 
 def prepare(number: int) -> None:
-    """Make the database, and put so many jobs in; no two have the same trigger."""
+    """Make the database with so many jobs, each with another trigger."""
     from django.core.management import call_command
 
     from jobs.models import Job

@@ -1,4 +1,4 @@
-"""The floor of the API's benchmark: what Django and DRF cost where a view does nothing."""
+"""The floor of the API's benchmark: the cost of Django and DRF for a view that does nothing."""
 
 from __future__ import annotations
 

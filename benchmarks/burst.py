@@ -27,7 +27,7 @@ LOOK = (0.002, 0.05)
 """Seconds between two looks of the observer: the fewest and the most. In between, a twentieth of what is left."""
 PEER = "django-apscheduler"
 SLOW = {"celery": 1000, "django-apscheduler": 1000}
-"""How many jobs are enough of those that would take minutes, or that tell no more with more of them."""
+"""Jobs for contenders that would take minutes, or whose figures do not change with more jobs."""
 CONTENDERS = (
     harness.CRONZIMUS,
     harness.ONE_CORE,
@@ -37,12 +37,12 @@ CONTENDERS = (
     harness.CELERY,
 )
 REPEATED = {harness.CRONZIMUS, harness.ONE_CORE}
-"""Those that are measured in every round, with the most jobs; the others, and fewer jobs, in the first alone."""
+"""The contenders of every round, with the most jobs; others, and fewer jobs, are measured in the first round only."""
 
 
 @dataclass(frozen=True)
 class Questions:
-    """What to ask a database: how many runs are finished, and how many there are."""
+    """The queries of the observer: the number of finished runs, and the number of all runs."""
 
     finished: str
     total: str
@@ -79,7 +79,7 @@ class Sample:
 
 
 def main() -> None:
-    """Measure, print the table, and write the samples where `--json` says."""
+    """Measure, print the table, and write the samples to the file of `--json`."""
     options, results = _options(), tables.Results()
     for number in range(options.repeat):
         for contender, kind in harness.pairs(CONTENDERS, options):
@@ -107,7 +107,7 @@ def _options() -> argparse.Namespace:
 def measure(contender: harness.Contender, kind: str, jobs: int) -> Sample:
     """Put the jobs in, start the scheduler, and time it until every run is finished.
 
-    Raises `Failed` with what the scheduler wrote if it ends before, takes too long, or ran a job twice.
+    Raises `Failed` with the scheduler's log if it ends before, takes too long, or runs a job twice.
     """
     if jobs > SLOW.get(contender.name, jobs):
         raise Unavailable(f"{jobs:,} jobs would take it too long")
@@ -131,7 +131,7 @@ def measure(contender: harness.Contender, kind: str, jobs: int) -> Sample:
 
 
 def _prepared(contender: harness.Contender, database: Database, jobs: int) -> tuple[str, dict[str, Any]]:
-    """Put the jobs in, and return how the contender is to be run."""
+    """Put the jobs in, and return the arguments for the contender."""
     if contender == harness.CELERY:
         return "run", {"burst": jobs}
     harness.call(contender, database, "prepare-burst", jobs=jobs)

@@ -69,12 +69,12 @@ def tell(word: str) -> None:
 
 
 def main(actions: Mapping[str, Callable[..., Any]]) -> None:
-    """Do what the command line asks: the name of an action, and its arguments as a JSON object."""
+    """Do the action of the command line: its name, and its arguments as a JSON object."""
     actions[sys.argv[1]](**json.loads(sys.argv[2]))
 
 
 def tell_start_of(scheduler: type) -> None:
-    """Have the method `start` of an APScheduler class tell the harness first."""
+    """Make the method `start` of an APScheduler class tell the harness first."""
     start = scheduler.start
 
     def told(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -85,7 +85,7 @@ def tell_start_of(scheduler: type) -> None:
 
 
 def end_on_signal() -> None:
-    """End this process at SIGTERM, whatever its threads do, when what it kept in memory is handed over."""
+    """End this process at SIGTERM, after it has handed over its data, without waiting for its threads."""
 
     def end(number: int, frame: Any) -> None:
         functions.write_starts()

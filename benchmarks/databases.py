@@ -1,4 +1,4 @@
-"""Places for a benchmark to work in, empty and temporary, and an observer's own connection to them."""
+"""Empty, temporary databases for benchmarks, each with an observer's own connection."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BROKER = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379")
 
 
 class Unavailable(Exception):
-    """There is no such place here, for the reason given."""
+    """There is no such database here; the message has the reason."""
 
 
 class Database(ABC):
@@ -38,7 +38,7 @@ class Database(ABC):
 
     @contextmanager
     def connected(self) -> Iterator[Any]:
-        """Return a connection on which every statement sees what is committed by then."""
+        """Return a connection on which every statement sees all commits before it."""
         connection = self._connect()
         try:
             yield connection
@@ -47,12 +47,12 @@ class Database(ABC):
 
     @contextmanager
     def watching(self, question: str) -> Iterator[Callable[[], int]]:
-        """Return a function that returns the number that `question`, a SELECT, has for an answer now."""
+        """Return a function that returns the current result of `question`, a SELECT of one number."""
         with self.connected() as connection:
             yield lambda: connection.execute(question).fetchone()[0]
 
     def count(self, question: str) -> int:
-        """Return the number that `question` has for an answer."""
+        """Return the number that `question` selects."""
         with self.watching(question) as count:
             return count()
 
@@ -162,7 +162,7 @@ class Redis(Database):
 
     @contextmanager
     def watching(self, question: str) -> Iterator[Callable[[], int]]:
-        """Return a function that returns how many results there are, whatever `question` says."""
+        """Return a function that returns the number of results; `question` is ignored."""
         yield lambda: self._taken[1].dbsize() - 1
 
     def _connect(self) -> Any:

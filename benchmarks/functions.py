@@ -1,4 +1,4 @@
-"""What the jobs of a benchmark call. Each contender calls these, so that all do the same."""
+"""The functions of the benchmarks' jobs, the same for each contender."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def noop() -> None:
 
 
 def ten_ms() -> None:
-    """Take ten milliseconds, as a function does that waits for something."""
+    """Wait for ten milliseconds."""
     time.sleep(0.01)
 
 
@@ -49,7 +49,7 @@ def tell(tag: str) -> None:
 
 
 def write_starts() -> None:
-    """Write what `stamp` kept into a file of this process, in the directory that the harness named."""
+    """Write the records of `stamp` into a file of this process, in the directory that the harness named."""
     if _starts:
         Path(os.environ["BENCH_STARTS"], f"{os.getpid()}.json").write_text(json.dumps(_starts))
         _starts.clear()

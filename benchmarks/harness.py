@@ -38,12 +38,12 @@ KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
 
 
 class Failed(Exception):
-    """A measurement did not come to its end."""
+    """A measurement failed."""
 
 
 @dataclass(frozen=True)
 class Contender:
-    """Who is measured: its module in `benchmarks.contenders`, where it keeps jobs, and the package that it is."""
+    """A contender: its module in `benchmarks.contenders`, the databases that it can use, and its package."""
 
     name: str
     module: str
@@ -52,7 +52,7 @@ class Contender:
     pinned: bool = False
 
     def require(self) -> None:
-        """Raise `Unavailable` where its package is not installed."""
+        """Raise `Unavailable` if its package is not installed."""
         if importlib.util.find_spec(self.package) is None:
             raise Unavailable(f"{self.package} is not installed; `make bench` installs it")
 
@@ -69,14 +69,14 @@ FLASK_APSCHEDULER = Contender("flask-apscheduler", "flask_apscheduler", ("memory
 
 @dataclass(frozen=True)
 class Usage:
-    """What a process used until its end: seconds of CPU, with its children's, and MiB of the largest of them."""
+    """The resources of a process until its end: seconds of CPU, with its children's, and MiB of the largest of them."""
 
     cpu_seconds: float
     peak_mib: float
 
 
 class Child:
-    """A process under measurement, which tells through a pipe what has come about."""
+    """A process under measurement, which reports through a pipe."""
 
     def __init__(self, process: subprocess.Popen[bytes], started_at: float, pipe: int, log: IO[bytes]) -> None:
         """Take over a process that was started at the monotonic time `started_at`."""
@@ -91,7 +91,7 @@ class Child:
         self._rest = b""
 
     def wait_for(self, word: str, seconds: float = START) -> float:
-        """Return the monotonic time that it told with `word`. Raises `Failed` if it does not come in time."""
+        """Return the monotonic time that it reported with `word`. Raises `Failed` if it does not come in time."""
         until = time.monotonic() + seconds
         while True:
             line = self.line(until - time.monotonic())
@@ -102,7 +102,7 @@ class Child:
                 return float(line[-1])
 
     def line(self, seconds: float) -> list[str] | None:
-        """Return the words of the next line that it tells; None where none comes within `seconds`."""
+        """Return the words of its next report; None if none comes within `seconds`."""
         until = time.monotonic() + seconds
         while b"\n" not in self._rest:
             if not select.select([self._pipe], [], [], max(until - time.monotonic(), 0))[0]:
@@ -131,7 +131,7 @@ class Child:
         return cpu_of([self.pid])
 
     def stop(self) -> Usage:
-        """End it, and return what it used."""
+        """End it, and return its resources."""
         self._process.send_signal(signal.SIGTERM)
         until = time.monotonic() + END
         while os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
@@ -142,7 +142,7 @@ class Child:
         return self._reap()
 
     def kill(self) -> None:
-        """End it at once, where it has not ended."""
+        """End it at once, if it has not ended."""
         if self.usage is None:
             self._kill_all()
             self._reap()
@@ -150,12 +150,12 @@ class Child:
         os.close(self._pipe)
 
     def log(self) -> str:
-        """Return the last of what it wrote."""
+        """Return the end of its log."""
         self._log.seek(0)
         return self._log.read().decode(errors="replace")[-4000:]
 
     def _kill_all(self) -> None:
-        # It leads a process group of its own; this takes what it started along.
+        # It leads a process group of its own, so this ends its children, too.
         os.killpg(self.pid, signal.SIGKILL)
 
     def _reap(self) -> Usage:
@@ -166,7 +166,7 @@ class Child:
 
 
 def call(contender: Contender, database: Database, action: str, **arguments: Any) -> str:
-    """Have the contender do `action` in a process of its own; return what it printed. Raises `Failed` with its log."""
+    """Do `action` of the contender in a process of its own; return its output. Raises `Failed` with its log."""
     command = [*_command(contender.module), action, json.dumps(arguments)]
     try:
         done = subprocess.run(
@@ -190,7 +190,7 @@ def running(
     starts: str = "",
     **arguments: Any,
 ) -> Iterator[Child]:
-    """Start a contender's `action`; it is ended with the `with` block.
+    """Start a contender's `action`, which ends with the `with` block.
 
     `pinned`, it has one core. `endless`, it may take as long as it likes. `starts` is a directory, into which it writes
     what started when.
@@ -241,7 +241,7 @@ def free_port() -> int:
 
 
 def wait_for_port(port: int, path: str, check: Callable[[], object]) -> None:
-    """Wait until a server on this machine answers a GET of `path`. `check` raises `Failed` where it has ended."""
+    """Wait until a server on this machine answers a GET of `path`. `check` raises `Failed` if it has ended."""
     until = time.monotonic() + START
     while time.monotonic() < until:
         check()
@@ -261,7 +261,7 @@ def wait_for_port(port: int, path: str, check: Callable[[], object]) -> None:
 
 
 def process_tools() -> Any:
-    """Return the module that reads what processes use. Raises `Unavailable` where it is not installed."""
+    """Return the module that measures processes. Raises `Unavailable` if it is not installed."""
     try:
         import psutil
     except ImportError as error:
@@ -270,7 +270,7 @@ def process_tools() -> Any:
 
 
 def cpu_of(pids: Sequence[int]) -> float:
-    """Return the seconds of CPU that processes and all that they started have used; those that are gone used none."""
+    """Return the seconds of CPU of processes and their children; ended processes count as 0."""
     psutil = process_tools()
     total = 0.0
     for pid in pids:
@@ -289,7 +289,7 @@ def cpu_of(pids: Sequence[int]) -> float:
 
 
 class Backends:
-    """The CPU that a server's processes use for one database, looked at now and then: they come and go."""
+    """The CPU of a server's processes for one database, read now and then, because they come and go."""
 
     def __init__(self, database: Database) -> None:
         """Begin to count."""
@@ -298,7 +298,7 @@ class Backends:
         self.look()
 
     def look(self) -> None:
-        """Note what each has used by now."""
+        """Read the CPU of each."""
         for pid in self._database.backends():
             used = cpu_of([pid])
             first, _ = self._used.get(pid, (used, used))
@@ -314,7 +314,7 @@ class Backends:
 
 
 def command(main: Callable[[], None]) -> None:
-    """Call `main`, the whole of a script; a SIGTERM ends it as Ctrl-C does, with nothing left behind."""
+    """Call `main`, the whole of a script. SIGTERM ends it like Ctrl-C, with its cleanup."""
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         main()
@@ -335,7 +335,7 @@ def parser(description: str | None, contenders: Sequence[Contender], repeat: int
 
 
 def pairs(contenders: Sequence[Contender], options: argparse.Namespace) -> Iterator[tuple[Contender, str]]:
-    """Return what is asked for: each contender with each place that it can keep its jobs in."""
+    """Return the chosen contenders, each with each of its databases."""
     for contender in contenders:
         if contender.name in options.contenders:
             yield from ((contender, kind) for kind in contender.places if kind in options.databases)

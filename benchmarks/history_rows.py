@@ -1,4 +1,4 @@
-"""A history to page through: statements that write jobs and runs as a site has them after a month."""
+"""A history for benchmarks: statements that write the jobs and runs of a month."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ BUSY = "job-00000"
 STATUSES = {
     "succeeded": 920, "failed": 955, "timed_out": 965, "cancelled": 975, "lost": 978, "skipped": 988, "missed": 1000,
 }  # fmt: skip
-"""By status, up to which thousandth it has the runs, but for those of the last quarter: they all succeeded."""
+"""The upper thousandth of runs for each status; the runs of the last quarter have all succeeded."""
 JOB = (
     "CASE WHEN n * 7919 % 1000 < 200 THEN 0 WHEN n * 7919 % 1000 < 560 THEN 1 + n * 31 % 9 "
     "ELSE 10 + n * 31 % ({jobs} - 10) END"

@@ -44,7 +44,7 @@ class Sample:
 
 
 def main() -> None:
-    """Measure, print the table, and write the samples where `--json` says."""
+    """Measure, print the table, and write the samples to the file of `--json`."""
     options, results = _options(), tables.Results()
     for jobs in options.jobs * options.repeat:
         for contender, kind in harness.pairs(CONTENDERS, options):

@@ -25,7 +25,7 @@ CRONZIMUS = Contender("Cronzimus", "cronzimus_metrics", harness.BOTH, "prometheu
 
 @dataclass(frozen=True)
 class Sample:
-    """The scrapes of one round: medians in seconds, and what one of them asks and answers."""
+    """The scrapes of one round: medians in seconds, the number of statements, and the size of the answer."""
 
     contender: str
     database: str
@@ -38,7 +38,7 @@ class Sample:
 
 
 def main() -> None:
-    """Measure, print the table, and write the samples where `--json` says."""
+    """Measure, print the table, and write the samples to the file of `--json`."""
     options, results = _options(), Results()
     for jobs in options.jobs:
         for _ in range(options.repeat):

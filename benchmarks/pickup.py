@@ -33,19 +33,19 @@ AT_MOST = 15.0
 GIVEN_UP = 3
 """Jobs that may fail to start."""
 SETTLED = 1.0
-"""Seconds that a scheduler has to itself before the first job."""
+"""Seconds of rest for a scheduler before the first job."""
 
 
 @dataclass(frozen=True)
 class Way(harness.Contender):
-    """A contender, and how a job is added to it: over HTTP or not, new or one that is run by hand."""
+    """A contender, and the way to add a job: over HTTP or not, as a new job or as a manual run."""
 
     http: bool = False
     arguments: dict[str, Any] = field(default_factory=dict)
 
     @property
     def adds(self) -> str:
-        """The way in words."""
+        """The way of adding, in words."""
         what = "run now" if self.arguments else "add"
         return f"{what}, HTTP" if self.http else what
 
@@ -110,7 +110,7 @@ def _measured(way: Way, kind: str, name: str, jobs: int) -> Sample:
 
 
 def _started(way: Way, database: Database, stack: ExitStack) -> tuple[harness.Child, harness.Child]:
-    """Start the scheduler, the web where one is needed, and the client; return who tells of starts, and the client."""
+    """Start all processes; return the one that reports starts, and the client."""
     if way.module in ("cronzimus", "django_apscheduler"):
         harness.call(way, database, "prepare-pickup")
     elif way.module == "procrastinate":
@@ -129,7 +129,7 @@ def _started(way: Way, database: Database, stack: ExitStack) -> tuple[harness.Ch
 
 
 def _asked(scheduler: harness.Child, client: harness.Child, jobs: int) -> Iterator[tuple[float, float, float] | None]:
-    """Add jobs one by one; return when each was asked for, when the client had its answer, and when it started."""
+    """Add jobs one by one; return the times of each request, of its answer, and of the start."""
     lost, until = 0, time.monotonic() + AT_MOST
     for number in range(1, jobs + 1):
         time.sleep(random.uniform(0.02, 0.08))

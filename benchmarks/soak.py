@@ -37,7 +37,7 @@ GROWTH = ("rss_mib", "workers_mib", "fds", "threads")
 
 @dataclass(frozen=True)
 class Reading:
-    """What a scheduler holds, so many seconds after its start; `workers_mib` is what its processes hold together."""
+    """The resources of a scheduler, so many seconds after its start; `workers_mib` is the memory of its processes."""
 
     database: str
     seconds: float
@@ -85,14 +85,14 @@ class Soaked:
         )  # fmt: skip
 
     def ends(self) -> dict[str, int]:
-        """Return how many of the runs that are kept have ended how."""
+        """Return the number of stored runs by status."""
         with self.database.connected() as connection:
             rows = connection.execute("SELECT status, count(*) FROM cronzimus_run GROUP BY status ORDER BY status")
             return dict(rows.fetchall())
 
 
 def main() -> None:
-    """Soak, and print the readings, the growth, and how the runs ended."""
+    """Soak, and print the readings, the growth, and the statuses of runs."""
     options = _options()
     with ExitStack() as stack:
         soaked = []

@@ -27,14 +27,14 @@ from benchmarks.databases import PLACES, Database, Unavailable
 AHEAD = 4
 """Seconds that all schedulers have to start, and to come to rest."""
 LOOK = 0.1
-"""Seconds between two looks whether all has run."""
+"""Seconds between two checks whether all has run."""
 LEFT = "SELECT count(*) FROM cronzimus_job WHERE run_count = 0"
 SHARES = "SELECT count(*) FROM cronzimus_run GROUP BY scheduler_id"
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One measurement: how many runs each scheduler had, and seconds from the instant until all had run."""
+    """One measurement: the number of runs of each scheduler, and the seconds from the instant until all had run."""
 
     database: str
     function: str
@@ -44,7 +44,7 @@ class Sample:
 
     @property
     def furthest(self) -> float:
-        """How far the share of any is from the even one, relative to that."""
+        """The largest deviation of a share from the even one, relative to the even one."""
         even = sum(self.shares) / self.schedulers
         return max(abs(share / even - 1) for share in [*self.shares, *[0] * (self.schedulers - len(self.shares))])
 

@@ -100,7 +100,7 @@ def _measured(contender: harness.Contender, kind: str, jobs: int, seconds: int) 
 
 
 def _prepared(contender: harness.Contender, database: Database, jobs: int) -> tuple[str, dict[str, int]]:
-    """Put the jobs in, and return how the contender is to be run."""
+    """Put the jobs in, and return the arguments for the contender."""
     if contender == harness.CELERY:
         return "run", {"steady": jobs}
     if contender == harness.PROCRASTINATE:
@@ -126,7 +126,7 @@ def _starts(directory: Path) -> list[tuple[str, float]]:
 
 
 def _counted(starts: Sequence[tuple[str, float]], first: int, seconds: int) -> tuple[list[float], int, int]:
-    """Return the lag of each start that counts, how many fire times have one, and how many starts are too many."""
+    """Return the lags of the starts that count, the number of fire times that started, and of extra starts."""
     counted = [(tag, math.floor(at), at % 1) for tag, at in starts if first <= at < first + seconds]
     happened = len({(tag, second) for tag, second, _ in counted})
     return [lag for _, _, lag in counted], happened, len(counted) - happened

@@ -1,4 +1,4 @@
-"""What a benchmark has measured, as Markdown tables and as JSON."""
+"""The results of a benchmark, as Markdown tables and as JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks.harness import Failed
 
 
 class Results:
-    """The samples of a benchmark, and the measurements that were not made, each with the reason."""
+    """The samples of a benchmark, and the skipped measurements, each with the reason."""
 
     def __init__(self) -> None:
         """Begin without a sample."""
@@ -23,7 +23,7 @@ class Results:
         self._skipped: list[list[str]] = []
 
     def measure(self, name: str, kind: str, take: Callable[[], Any]) -> Any | None:
-        """Keep and return the sample that `take` returns; where it raises, keep the reason and return None."""
+        """Keep and return the sample that `take` returns; if it raises, keep the reason and return None."""
         try:
             self.samples.append(take())
         except (Unavailable, Failed) as reason:
@@ -32,7 +32,7 @@ class Results:
         return self.samples[-1]
 
     def show(self, columns: Sequence[str], rows: Sequence[Sequence[str]], options: argparse.Namespace) -> None:
-        """Print the table of `rows`, and write every sample where the option `--json` says."""
+        """Print the table of `rows`, and write every sample to the file of `--json`."""
         print(report(columns, rows, self._skipped))
         if options.json:
             Path(options.json).write_text(json.dumps([asdict(sample) for sample in self.samples], indent=1) + "\n")
@@ -47,7 +47,7 @@ def grouped(samples: Sequence[Any]) -> list[list[Any]]:
 
 
 def report(columns: Sequence[str], rows: Sequence[Sequence[str]], skipped: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table with the measured rows, and those that were skipped, each with the reason once."""
+    """Return a Markdown table of the measured rows, and the skipped ones, each with the reason once."""
     empty = [""] * (len(columns) - 3)
     reasons = dict.fromkeys((name, kind, reason.partition("\n")[0]) for name, kind, reason in skipped)
     details = dict.fromkeys(reason for *_, reason in skipped if "\n" in reason)
@@ -66,5 +66,5 @@ def percentile(values: Sequence[float], hundredths: int) -> float:
 
 
 def ms(seconds: float) -> str:
-    """Return seconds as milliseconds, with as many digits as mean something."""
+    """Return seconds as milliseconds, with the significant digits only."""
     return f"{seconds * 1000:.1f}" if abs(seconds) < 0.1 else f"{seconds * 1000:,.0f}"

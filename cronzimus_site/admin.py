@@ -1,4 +1,4 @@
-"""The admin of the product: its titles, and which pages of other apps it shows."""
+"""The admin of the product: its titles, and its choice of other apps' pages."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ class CronzimusAdminSite(AdminSite):
 
     site_title = site_header = index_title = "Cronzimus"
     site_url = None  # there is no other site to view
-    enable_nav_sidebar = False  # templates/admin/base.html has a sidebar of ours
+    enable_nav_sidebar = False  # templates/admin/base.html has our own sidebar
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
-        """Add the shell: the templates in templates/admin show it around every page."""
+        """Add the shell, which the templates in templates/admin show around every page."""
         from jobs.admin.shell.shell import Shell
 
         return {**super().each_context(request), "shell": Shell(self, request)}
 
     def login(self, request: HttpRequest, extra_context: Any = None) -> Any:
-        """Show the form, or log in. Who has the right password and is not staff has failed, too."""
+        """Show the form, or log in. A right password of a user who is not staff is a failure, too."""
         response = super().login(request, extra_context)
         form = (getattr(response, "context_data", None) or {}).get("form")
         if form is not None and form.is_bound and form.get_user() is not None:
@@ -45,7 +45,7 @@ class CronzimusAdminSite(AdminSite):
         return response
 
     def index(self, request: HttpRequest, extra_context: Any = None) -> Any:
-        """Show the overview to those who may see jobs, and Django's list of pages to others."""
+        """Show the overview to users who may see jobs, and Django's list of pages to others."""
         from jobs.admin import JobAdmin
         from jobs.models import Job
 
@@ -62,7 +62,7 @@ class CronzimusAdminSite(AdminSite):
 
 
 def arrange(site: AdminSite) -> None:
-    """Leave out django-apscheduler's pages: ours show jobs and runs. Have the login say when it is locked."""
+    """Remove django-apscheduler's pages, since ours show jobs and runs, and use the login that can be locked."""
     from axes.signals import user_locked_out
     from django_apscheduler.models import DjangoJob, DjangoJobExecution
 

@@ -1,4 +1,4 @@
-"""The product's site as an app: it makes the table of the cache where the cache is in the database."""
+"""The product's site as an app, which makes the table of a cache in the database."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class CronzimusSiteConfig(AppConfig):
     name = "cronzimus_site"
 
     def ready(self) -> None:
-        """Have `migrate` make the cache's table."""
-        # Of the app with the models: Django sends the signal of no other.
+        """Make the cache's table with `migrate`."""
+        # Of the app with the models: Django sends the signal only for such apps.
         post_migrate.connect(make_cache_table, sender=apps.get_app_config("cronzimus"))
 
 
 def make_cache_table(*, using: str, **kwargs: Any) -> None:
-    """Make the table of the cache, unless it is there (a receiver of `post_migrate`)."""
+    """Make the table of the cache, unless it exists (a receiver of `post_migrate`)."""
     if settings.CACHES["default"]["BACKEND"] == DATABASE_CACHE:
         call_command("createcachetable", database=using, verbosity=0)

@@ -21,7 +21,7 @@ class ContentSecurityPolicyMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer, with the policy."""
         response = self.get_response(request)
-        # Django's pages about errors are for developers, and have their style and their scripts inline.
+        # Django's debug pages, for developers, have inline styles and scripts.
         if not (settings.DEBUG and response.status_code in (404, 500)):
             response.headers.setdefault(HEADER, self.policy)
         return response

@@ -1,4 +1,4 @@
-"""Read settings from the environment: each value checked, every wrong one named at once."""
+"""Read settings from the environment: check each value, and report all wrong ones at once."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ from jobs.core.rates import parse_rate
 from jobs.core.references import is_reference
 
 DATABASE_SCHEMES = ("sqlite", "postgres", "postgresql")
-"""What the URL of a database may begin with."""
+"""The schemes of databases' URLs."""
 DATABASE_EXAMPLES = "sqlite:///db.sqlite3 or postgresql://user:password@host:5432/name"
-"""URLs of databases as they should be."""
+"""URLs of databases, for messages."""
 ENCODE_PASSWORD = (
     "Percent-encode the password: / is %2F, # is %23, ? is %3F, @ is %40, [ is %5B; "
     f"the form is {DATABASE_EXAMPLES}, with a port from 1 to 65535."
 )
-"""What to do about a password that is taken for something else."""
+"""The advice on special characters in a password."""
 FLAGS = {
     **dict.fromkeys(("true", "1", "yes", "on"), True),
     **dict.fromkeys(("false", "0", "no", "off"), False),
 }
-"""What a variable may say that is a yes or no, in any case of letters."""
+"""The values of a yes or no variable, in any case."""
 
 ZONEINFO = Path("/usr/share/zoneinfo")
-"""The system's time zone data, where it has some."""
+"""The folder of the system's time zone data."""
 
 Value = TypeVar("Value")
 Check = Callable[[Any], None]
-"""Raises `ValueError`, which says what is wrong with a value and what would be right."""
+"""Raises `ValueError` for a wrong value, with the right form."""
 
 
 class Environment:
-    """The environment's variables, each read as what it is to be; what is wrong with them is kept until `close`.
+    """The environment's variables, each read as its type. Errors are kept until `close`.
 
     Each reader takes a variable's name, what holds where it is not set, and a check of what it says.
     """
@@ -61,7 +61,7 @@ class Environment:
         return self._read(name, str, default, check)
 
     def flag(self, name: str, default: bool) -> bool:
-        """Return a variable that says yes or no; see `FLAGS`."""
+        """Return a yes or no variable; see `FLAGS`."""
         return self._read(name, _flag, default, None)
 
     def number(self, name: str, default: int, check: Check | None = None) -> int:
@@ -69,19 +69,19 @@ class Environment:
         return self._read(name, _number, default, check)
 
     def texts(self, name: str, default: list[str], check: Check | None = None) -> list[str]:
-        """Return texts that are separated by commas; none, where the variable is empty."""
+        """Return texts that are separated by commas; none if the variable is empty."""
         return self._read(name, _texts, default, check)
 
     def json(self, name: str, default: Any, check: Check | None = None) -> Any:
-        """Return what a variable says in JSON."""
+        """Return the JSON value of a variable."""
         return self._read(name, _json, default, check)
 
     def refuse(self, name: str, problem: str) -> None:
-        """Note what is wrong with a variable that goes with others."""
+        """Note an error in a variable that depends on others."""
         self._wrong[name] = problem
 
     def close(self) -> None:
-        """Raise `ImproperlyConfigured`, naming each variable that has a wrong value and what is wrong with it."""
+        """Raise `ImproperlyConfigured` with the error of each wrong variable."""
         if self._wrong:
             wrong = [f"{name}: {text}" for name, text in self._wrong.items()]
             raise ImproperlyConfigured("wrong value in the environment\n  " + "\n  ".join(wrong))
@@ -266,7 +266,7 @@ def is_database_url(value: str) -> None:
     try:
         parts = urlsplit(value)
         is_wrong = parts.port == 0
-    except ValueError:  # its text has what stands where a port would: it may be the password
+    except ValueError:  # its text has a wrong port, which may be a part of the password
         is_wrong = True
     if scheme != "sqlite" and "@" in rest and (is_wrong or "@" in rest[len(parts.netloc) :]):
         raise ValueError(f"not a database's URL. {ENCODE_PASSWORD}")
@@ -302,7 +302,7 @@ def holds(kind: type[list[Any] | dict[str, Any]], entries: type | None = None) -
 def secret_key(base_dir: Path) -> str:
     """Return the key kept in `base_dir`/.secret_key, making one on the first start.
 
-    Raises `ImproperlyConfigured` where the file can be neither read nor written.
+    Raises `ImproperlyConfigured` if the file can be neither read nor written.
     """
     path = base_dir / ".secret_key"
     try:

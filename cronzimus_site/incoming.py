@@ -1,4 +1,4 @@
-"""What has arrived of an HTTP request, and whether that is all of it. It parses no more than it has to for that."""
+"""The arrived bytes of an HTTP request, and whether it is complete. No more is parsed than that needs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 MAX_HEAD = 64 * 1024
 """Bytes of a request line and headers, at most."""
 MAX_BODY = 512 * 1024
-"""Bytes of a body that are waited for. Of a larger one the application reads the rest, or refuses it."""
+"""Bytes of a body for which the worker waits. The application reads the rest of a larger one, or refuses it."""
 END = b"\r\n\r\n"
 """Ends a request line and its headers."""
 LENGTH = re.compile(rb"^content-length:[ \t]*([0-9]{1,18})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
@@ -22,7 +22,7 @@ class Incoming:
     """The bytes of one request after the other."""
 
     def __init__(self) -> None:
-        """Nothing has arrived."""
+        """Start without bytes."""
         self._reset(b"")
 
     def _reset(self, data: bytes) -> None:
@@ -33,7 +33,7 @@ class Incoming:
         self._is_chunked = self._expects = False
 
     def add(self, data: bytes) -> None:
-        """Add what has arrived."""
+        """Add arrived bytes."""
         self.data += data
         if self._body_at:
             return
@@ -44,21 +44,21 @@ class Incoming:
             self._read_head(bytes(self.data[:end]))
 
     def put_before(self, data: bytes) -> None:
-        """Put what arrived earlier in front."""
+        """Put earlier bytes in front."""
         if data:
             everything = bytes(data) + bytes(self.data)
             self._reset(b"")
             self.add(everything)
 
     def take(self) -> bytes:
-        """Return all that has arrived, and start with nothing."""
+        """Return all bytes, and start anew."""
         data = bytes(self.data)
         self._reset(b"")
         return data
 
     @property
     def is_complete(self) -> bool:
-        """Whether the head is there, and as much of the body as is waited for."""
+        """Whether the head is complete, and as much of the body as the worker waits for."""
         body = len(self.data) - self._body_at
         if not self._body_at:
             return False
@@ -71,11 +71,11 @@ class Incoming:
 
     @property
     def head_is_too_long(self) -> bool:
-        """Whether the head is longer than any that is taken."""
+        """Whether the head is too long."""
         return not self._body_at and len(self.data) > MAX_HEAD
 
     def is_told_to_go_on(self) -> bool:
-        """Tell, once for each request, whether its client waits to be told to send the body (RFC 9110, 10.1.1)."""
+        """Tell, once for each request, whether its client waits for "100 Continue" (RFC 9110, 10.1.1)."""
         expects, self._expects = self._expects, False
         return expects
 

@@ -1,4 +1,4 @@
-"""Logins are locked after too many failures: what the page says of it, and for how long. django-axes counts them."""
+"""The lock of logins after too many failures, which django-axes counts: the page, and the time that is left."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOGGED = 60
 
 
 class LockoutBackend(AxesStandaloneBackend):
-    """Refuses logins that are locked. A program that checks a password without a request is none of them."""
+    """Refuses locked logins. A program that checks a password without a request is not affected."""
 
     def authenticate(self, request: HttpRequest | None, *args: Any, **credentials: Any) -> None:
         """Raise `PermissionDenied` for a login that is locked."""
@@ -34,7 +34,7 @@ class LoginForm(AdminAuthenticationForm):
     """The form of the admin's login."""
 
     def get_invalid_login_error(self) -> ValidationError:
-        """Return why the login failed. While it is locked the password is not looked at, so nothing is said of it."""
+        """Return the error of the login. While it is locked, the password is not checked."""
         if self.request is None or not getattr(self.request, "axes_locked_out", False):
             return super().get_invalid_login_error()
         minutes = ceil(seconds_left(self.request) / 60)
@@ -53,7 +53,7 @@ def locked_response(request: HttpRequest, response: HttpResponse, credentials: A
 
 
 def seconds_left(request: HttpRequest) -> float:
-    """Return for how long the login of a request is locked: until fewer failures than the limit are young enough."""
+    """Return the time for which a login stays locked: until fewer failures than the limit are recent."""
     lasts: timedelta = settings.AXES_COOLOFF_TIME
     handler = AxesProxyHandler.get_implementation()
     ends, failures = timezone.now(), 0
@@ -67,7 +67,7 @@ def seconds_left(request: HttpRequest) -> float:
 
 
 def log_lockout(sender: Any, request: HttpRequest, username: str, ip_address: str, **kwargs: Any) -> None:
-    """Log that a login is locked from now on (the signal `user_locked_out`)."""
+    """Log that a login is now locked (a receiver of `user_locked_out`)."""
     if request.axes_failures_since_start is None:  # type: ignore[attr-defined]
         return  # it was locked before; the failure has a line of its own
     logger.warning(

@@ -1,4 +1,4 @@
-"""Log failed logins: who guesses passwords shows in the log of the web."""
+"""Log failed logins, so that guessed passwords show in the log of the web."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ LOGGED = 60
 def log_failed_login(
     sender: Any, credentials: Mapping[str, Any], request: HttpRequest | None = None, **kwargs: Any
 ) -> None:
-    """Log that `credentials` were refused, by Django's signal `user_login_failed`. Never logs the password.
+    """Log a failed login, without the password (a receiver of `user_login_failed`).
 
-    Names and headers are what the client likes: they are cut and quoted, so that nobody can forge a line of the log.
+    Names and headers come from the client. They are cut and quoted, so that nobody can forge a line of the log.
     """
     name = str(credentials.get("username", credentials.get(get_user_model().USERNAME_FIELD, "")))[:LOGGED]
     logger.warning("login failed: user %s%s", ascii(name), _source(request), extra={"action": "login_failed"})

@@ -1,4 +1,4 @@
-"""The product's log: what each line has, as text or as JSON, and the ids of requests."""
+"""The product's log: its lines as text or as JSON, and the ids of requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from jobs.core.log_context import REQUEST_ID, AddContext, request_id
 
 FORMATS = ("text", "json")
-"""What LOG_FORMAT may be."""
+"""The values of LOG_FORMAT."""
 MAX_CHARACTERS = 300
 """Characters of one value in a line of the log, such as the path of a request."""
 HEADER = "X-Request-ID"
@@ -21,7 +21,7 @@ HEADER = "X-Request-ID"
 
 
 class ShortValues(logging.Filter):
-    """Cuts the values in a line of the log: some of them come from clients, who may send what they like."""
+    """Cuts the values in a line of the log, because some of them come from clients."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Cut the texts among the record's arguments."""
@@ -40,14 +40,14 @@ def formatter(log_format: str) -> dict[str, Any]:
     """Return the formatter of a format of `FORMATS`, as `logging.config` takes it."""
     if log_format == "text":
         return {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}
-    from pythonjsonlogger.core import RESERVED_ATTRS  # here: text needs none of it
+    from pythonjsonlogger.core import RESERVED_ATTRS  # here: the text format does not need it
 
     return {
         "()": "pythonjsonlogger.json.JsonFormatter",
         "fmt": ["levelname", "name", "message"],
         "rename_fields": {"levelname": "level", "name": "logger", "exc_info": "exception", "stack_info": "stack"},
         "timestamp": "time",
-        # Django adds the object of the request, which its id replaces.
+        # Django adds the request object; the log has its id instead.
         "reserved_attrs": [*RESERVED_ATTRS, "request"],
     }
 
@@ -63,13 +63,13 @@ def configuration(log_format: str, level: str) -> dict[str, Any]:
             "console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["short", "context"]}
         },
         "root": {"handlers": ["console"], "level": level},
-        # Of logins the product has lines of its own.
+        # The product logs logins itself.
         "loggers": {"django": {"handlers": [], "level": "INFO", "propagate": True}, "axes": {"level": "CRITICAL"}},
     }
 
 
 def gunicorn_configuration() -> dict[str, Any]:
-    """Return gunicorn's setting `logconfig_dict`, with which its own lines are JSON, too."""
+    """Return gunicorn's setting `logconfig_dict`, which makes its own lines JSON, too."""
     return {
         "formatters": {"line": formatter("json")},
         "handlers": {
@@ -87,11 +87,11 @@ def gunicorn_configuration() -> dict[str, Any]:
 class RequestIdMiddleware:
     """Gives each request an id, which the answer and all lines of the log about it have.
 
-    It is that of the header X-Request-ID where a proxy or the client sent one. It comes first of all middleware.
+    It is the header X-Request-ID, if a proxy or the client sent one. It must be the first middleware.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        """Keep what handles the request."""
+        """Keep the next handler."""
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
@@ -105,7 +105,7 @@ class RequestIdMiddleware:
 
 
 def _forget_request(**_: Any) -> None:
-    # Not when the middleware ends: after it Django logs a status of 400 and more.
+    # Not at the end of the middleware: Django logs statuses from 400 on after it.
     request_id.set("")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
 SCHEMES = {"smtp": 25, "smtp+tls": 587, "smtps": 465}
-"""What a URL may begin with, and the usual port: without encryption, with STARTTLS, and with TLS from the start."""
+"""The schemes of URLs with their ports: without encryption, with STARTTLS, and with TLS from the start."""
 EXAMPLE = "smtp+tls://user:password@mail.example.com:587"
 TIMEOUT_SECONDS = 10
 

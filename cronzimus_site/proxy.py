@@ -1,4 +1,4 @@
-"""What a proxy in front of the web may say, if its address is trusted: who the client is, and which user has logged in.
+"""Headers of a trusted proxy in front of the web: the client's address, and the user who has logged in.
 
 Only the address of the connection itself counts (`REMOTE_ADDR`): any client can send any header.
 """
@@ -26,9 +26,9 @@ logger = logging.getLogger("cronzimus_site.proxy")
 ROLE_NAMES = {group.removeprefix("Cronzimus "): group for group in ROLES}
 """The groups of the roles by the names that PROXY_ROLES has: viewer, operator, editor, admin."""
 USER_KEY = "cronzimus.proxy_user"
-"""Where the middleware puts the user's name in `request.META`. No header has such a key there."""
+"""The key of the user's name in `request.META`, which no header can have."""
 GROUPS_KEY = "cronzimus_proxy_groups"
-"""Where a session has the groups that its user's roles were last taken from."""
+"""The key in a session of the groups from which its user's roles were last taken."""
 USERNAME = re.compile(r"[\w.@+-]{1,150}")
 """Django's rule for the names of users. Two headers of one name arrive as "a,b", which it refuses."""
 
@@ -40,7 +40,7 @@ def is_trusted(address: str) -> bool:
 
 
 def client_address(request: HttpRequest) -> str | None:
-    """Return the client's address: that of the connection, or what trusted proxies say in X-Forwarded-For.
+    """Return the client's address: that of the connection, or else that of X-Forwarded-For by trusted proxies.
 
     Each proxy adds the address that it was asked from at the end; the last one that is no trusted proxy is the client.
     None where the connection has no address, as one of a Unix socket.
@@ -58,7 +58,7 @@ def client_address(request: HttpRequest) -> str | None:
 class ProxyUserMiddleware(RemoteUserMiddleware):
     """Logs in the user whom a trusted proxy names in the header PROXY_USER_HEADER, for as long as it names them.
 
-    The header is taken off every request, so that nothing behind this can mistake one that a client made up.
+    The header is removed from every request, so that no later code can trust one from a client.
     """
 
     async_capable = False  # type: ignore[assignment] # Django's own coroutine looks for another key
@@ -87,12 +87,12 @@ class ProxyUserMiddleware(RemoteUserMiddleware):
 
 
 class ProxyUserBackend(RemoteUserBackend):
-    """Lets in the users whom the middleware names: those that exist, and those to whom their groups give a role."""
+    """Lets in the users whom the middleware names, if they exist, or if their groups give them a role."""
 
     create_unknown_user = False
 
     def authenticate(self, request: HttpRequest | None, remote_user: str) -> Any:  # type: ignore[override]
-        """Return the user, made now where the groups of PROXY_ROLES have a role for a new one; None for nobody."""
+        """Return the user, who is created if PROXY_ROLES has a role for the groups; None for nobody."""
         if request is None or not remote_user:
             return None
         if roles_of(request.META.get(GROUPS_KEY, "")):
@@ -110,12 +110,12 @@ def roles_of(groups: str) -> set[str]:
 
 
 def is_login_of_proxy(request: HttpRequest, credentials: dict[str, Any] | None) -> bool:
-    """Tell whether a login is by the proxy's word, for django-axes: no password is guessed with it."""
+    """Tell whether a login comes from the proxy, for django-axes: nobody can guess passwords with it."""
     return "remote_user" in (credentials or {})
 
 
 def _follow_groups(request: HttpRequest, groups: str) -> None:
-    """Give the user the roles of their groups, and no other, once for each session and each change."""
+    """Give the user exactly the roles of their groups, once for each session and each change."""
     if request.session.get(GROUPS_KEY) == groups:
         return
     user: Any = request.user

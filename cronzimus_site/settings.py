@@ -14,7 +14,7 @@ from jobs.core.zone_data import use_newest_data
 from . import env as checks
 from . import logs, mail
 
-# First of all, so that no process has read a zone from older data.
+# First, before any zone is read from older data.
 use_newest_data()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -22,13 +22,13 @@ env = checks.Environment(BASE_DIR / ".env")
 
 SAMPLE_JOBS = [{"id": "sample_task", "func": "cronzimus.controller.task:task", "trigger": "interval", "seconds": 5}]
 
-# --- what the environment says ---------------------------------------------------------------------------------------
+# --- the environment --------------------------------------------------------------------------------------------------
 
 DEBUG = env.flag("DEBUG", False)
 SECRET_KEY = env.text("SECRET_KEY", "") or checks.secret_key(BASE_DIR)
 ALLOWED_HOSTS = env.texts("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"], checks.are_hosts)
 HTTPS = env.flag("HTTPS", False)
-# gunicorn reads the same variable, and takes the prefix off the paths of requests.
+# gunicorn reads the same variable, and removes the prefix from the paths of requests.
 FORCE_SCRIPT_NAME = env.text("SCRIPT_NAME", "", checks.is_path_prefix) or None
 CSRF_TRUSTED_ORIGINS = env.texts("CSRF_TRUSTED_ORIGINS", [], checks.are_origins)
 CORS_ALLOWED_ORIGINS = env.texts("CORS_ALLOWED_ORIGINS", [], checks.are_named_origins)
@@ -68,7 +68,7 @@ CRONZIMUS: dict[str, Any] = {
     "SECRETS": env.json("SECRETS", {}, checks.holds(dict)),
     # A server has no sample job: it would run every five seconds for ever.
     "JOBS": env.json("JOBS", SAMPLE_JOBS if DEBUG else [], checks.holds(list, dict)),
-    # What the built-in functions may do; see docs/functions.md.
+    # The limits of the built-in functions; see docs/functions.md.
     "ALERT_PING_URL": env.text("ALERT_PING_URL", ""),
     "JOB_SHELL": env.flag("JOB_SHELL", False),
     "CELERY_APP": env.text("CELERY_APP", ""),
@@ -89,7 +89,7 @@ env.close()
 SQLITE_OPTIONS: dict[str, Any] = {
     # Writers queue at BEGIN, where the busy timeout holds, and not at their first write, where it does not.
     "transaction_mode": "IMMEDIATE",
-    "timeout": 10,  # seconds; less than a scheduler's lease, so that to wait here does not cost it
+    "timeout": 10,  # seconds; less than a scheduler's lease, so that a wait does not cost it
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
 }
 
@@ -108,10 +108,10 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["ENGINE"] = "jobs.db.sqlite3"
     DATABASES["default"]["OPTIONS"] = SQLITE_OPTIONS
     if not DATABASES["default"]["NAME"].startswith((":", "file:")):
-        # Wherever a process starts, and whatever folder a function changes to, it is the same file.
+        # An absolute path, so that the file does not depend on the current folder.
         DATABASES["default"]["NAME"] = str(BASE_DIR / DATABASES["default"]["NAME"])
 else:
-    # A server that is gone without a word is noticed, as one that refuses is; options in the URL have their way.
+    # Keepalives notice a server that is gone without a word. Options in the URL come first.
     DATABASES["default"]["ENGINE"] = "jobs.db.postgresql"
     DATABASES["default"]["OPTIONS"] = POSTGRESQL_OPTIONS | DATABASES["default"].get("OPTIONS", {})
 if cache_url:
@@ -199,7 +199,7 @@ STORAGES = {
 }
 WHITENOISE_USE_FINDERS = DEBUG
 
-# No page has a script or a style in itself, and none asks another host for anything.
+# No page has inline scripts or styles, or requests anything from another host.
 SECURE_CSP = {
     "default-src": ["'self'"],
     "base-uri": ["'none'"],
@@ -207,7 +207,7 @@ SECURE_CSP = {
     "frame-ancestors": ["'none'"],
     "object-src": ["'none'"],
 }
-# What pages of CORS_ALLOWED_ORIGINS may do: use the API with a token. A browser sends them no cookies of ours.
+# Pages of CORS_ALLOWED_ORIGINS may use the API with a token. Browsers add no cookies of ours to their requests.
 CORS_URLS_REGEX = r"^/(api|scheduler|metrics)(/|\Z)"
 CORS_ALLOW_METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 CORS_ALLOW_HEADERS = ("accept", "authorization", "content-type", "idempotency-key", "if-match", "if-none-match")
@@ -221,7 +221,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 3600 if HTTPS else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 
-# What a site's other hosts do, and whether browsers know of it before the first visit, is not ours to say.
+# Subdomains and the preload list are the decision of the site's owner.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
 AUTH_PASSWORD_VALIDATORS = [
@@ -239,7 +239,7 @@ if PROXY_USER_HEADER:
         "cronzimus_site.proxy.ProxyUserMiddleware",
     )
 
-# A name and an address together, so that nobody can lock a user out from elsewhere.
+# By name and address together, so that nobody can lock a user out from elsewhere.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_ENABLED = LOGIN_FAILURES > 0
 AXES_FAILURE_LIMIT = LOGIN_FAILURES

@@ -1,4 +1,4 @@
-"""gunicorn's worker with threads, which hands a request to a thread only when all of it has arrived.
+"""gunicorn's worker with threads, which hands a request to a thread only when it is complete.
 
 The threads of gunicorn's own worker wait for their clients: four sockets on which nobody sends anything (browsers open
 some ahead of need) keep four threads busy, and a client that sends a byte every few seconds keeps one for as long as it
@@ -29,22 +29,22 @@ RECEIVE_SECONDS = 5.0
 SEND_SECONDS = 30.0
 """The longest wait of a thread for a client that takes an answer."""
 LINGER_SECONDS = 2.0
-"""How long a client has to close a connection that is at its end; earlier, it could lose the answer."""
+"""Time for a client to close a finished connection; if it were closed earlier, the client could lose the answer."""
 MAX_RECEIVED = 64 * 1024 * 1024
 """Bytes of incomplete requests that a worker keeps, at most."""
 CHUNK = 64 * 1024
 """Bytes that are read at a time."""
 TOO_LONG = ": the request line or the headers are too long"
-"""What the answer says of the limits in gunicorn.conf.py."""
+"""The message about the limits in gunicorn.conf.py."""
 GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
-"""What a client waits for that has said `Expect: 100-continue`."""
+"""The answer to `Expect: 100-continue`."""
 
 
 class TimedSocket(socket.socket):
     """A socket on which no thread waits for ever."""
 
     def setblocking(self, flag: bool) -> None:
-        """Wait for at most `RECEIVE_SECONDS` where gunicorn would wait without an end."""
+        """Receive within `RECEIVE_SECONDS`; gunicorn would wait without an end."""
         self.settimeout(RECEIVE_SECONDS if flag else 0.0)
 
     def sendall(self, data: Any, flags: int = 0) -> None:
@@ -58,7 +58,7 @@ class TimedSocket(socket.socket):
 
 
 class Connection(TConn):
-    """A connection, with what has arrived of its next request."""
+    """A connection, with the arrived bytes of its next request."""
 
     def __init__(self, worker: BufferingWorker, sock: socket.socket, client: Any, server: Any) -> None:
         """Take over `sock`."""
@@ -79,7 +79,7 @@ class BufferingWorker(ThreadWorker):
     """gunicorn's worker with threads, whose loop reads the requests."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Have no connection yet."""
+        """Start without connections."""
         super().__init__(*args, **kwargs)
         self.lingering: deque[tuple[float, socket.socket]] = deque()
 
@@ -91,7 +91,7 @@ class BufferingWorker(ThreadWorker):
         super().check_config(cfg, log)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        """Stop when what is under way is answered. A socket on which nothing has arrived is nothing under way."""
+        """Stop after the requests under way are answered. Sockets without bytes do not count."""
         super().handle_exit(sig, frame)
         self.method_queue.defer(self._close_idle)
 
@@ -121,14 +121,14 @@ class BufferingWorker(ThreadWorker):
         self.on_pending_socket_readable(conn, client)
 
     def wait_for_request(self, conn: Connection) -> None:
-        """Have the loop read a request, within `READ_SECONDS` from now."""
+        """Let the loop read a request, within `READ_SECONDS` from now."""
         conn.sock.setblocking(False)
         conn.timeout = time.monotonic() + READ_SECONDS
         self.pending_conns.append(conn)
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
 
     def on_pending_socket_readable(self, conn: Connection, client: Any) -> None:
-        """Read what has arrived of a request, and hand it to a thread if that is all of it."""
+        """Read the arrived bytes of a request, and hand it to a thread if it is complete."""
         try:
             data = conn.sock.recv(CHUNK)
         except BlockingIOError:
@@ -155,7 +155,7 @@ class BufferingWorker(ThreadWorker):
             return False
         if conn.incoming.is_told_to_go_on():
             self._send(conn, GO_ON)
-        # Nobody may fill the memory. Who sends too slowly is not known, so it is the one who sent last.
+        # Nobody may fill the memory. The slow sender is not known, so the last one is refused.
         return sum(len(other.incoming.data) for other in self.pending_conns) <= MAX_RECEIVED
 
     def _send(self, conn: Connection, data: bytes) -> None:
@@ -179,7 +179,7 @@ class BufferingWorker(ThreadWorker):
         return super().handle(conn)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
-        """Refuse what is not HTTP, or too long. The answer is JSON, as all errors of the API are."""
+        """Refuse a request that is not HTTP, or too long. The answer is JSON, like all errors of the API."""
         answer = Answer()
         super().handle_error(req, answer, addr, exc)
         try:
@@ -190,7 +190,7 @@ class BufferingWorker(ThreadWorker):
     # --- a connection ends -------------------------------------------------------------------------------------------
 
     def linger(self, sock: socket.socket) -> None:
-        """End what is sent, and close a connection once its client has, or after `LINGER_SECONDS`."""
+        """Stop sending, and close a connection once its client has, or after `LINGER_SECONDS`."""
         try:
             sock.shutdown(socket.SHUT_WR)
             sock.setblocking(False)
@@ -230,11 +230,11 @@ class Answer:
     """Stands in for a client's socket while gunicorn writes a page for an error."""
 
     def __init__(self) -> None:
-        """Nothing is written yet."""
+        """Start empty."""
         self.page = b""
 
     def gettimeout(self) -> float:
-        """Return that nobody waits here."""
+        """Return 0: nothing waits here."""
         return 0.0
 
     def sendall(self, data: bytes) -> None:

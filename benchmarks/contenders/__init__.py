@@ -1,1 +1,1 @@
-"""Who is measured: each module is a program of its own, which the harness starts with what it is to do."""
+"""The contenders: each module is a program of its own, which the harness starts with an action."""

@@ -19,12 +19,12 @@ MEMORY = os.environ["BENCH_PLACE"] == "memory"
 
 
 def prepare_burst(jobs: int) -> None:
-    """Put in `jobs` jobs that are due, where there is a database for them."""
+    """Put in `jobs` jobs that are due, if there is a database for them."""
     _prepare(child.due_jobs(jobs), "noop")
 
 
 def prepare_steady(jobs: int) -> None:
-    """Put in `jobs` jobs that fire every second, where there is a database for them."""
+    """Put in `jobs` jobs that fire every second, if there is a database for them."""
     _prepare(child.steady_jobs(jobs), "stamp", tagged=True)
 
 

@@ -22,13 +22,13 @@ tell = app.task(name="tell", ignore_result=True)(functions.tell)
 
 @signals.worker_process_shutdown.connect
 def hand_over(**_: Any) -> None:
-    """Write what one of its processes kept in memory."""
+    """Write the records that one of its processes kept in memory."""
     functions.write_starts()
 
 
 def run(steady: int = 0, burst: int = 0) -> None:
     """Run a worker and a beat: `steady` entries that are due every second, or `burst` that are due once, at once."""
-    # Relative schedules are those that fire at whole seconds.
+    # Relative schedules fire at whole seconds.
     every_second = schedules.schedule(timedelta(seconds=1), relative=True)
     app.conf.beat_schedule = {
         **{

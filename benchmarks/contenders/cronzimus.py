@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks import child
 
-# No sample job beside those of the benchmark.
+# No sample job beside the jobs of the benchmark.
 os.environ |= {
     "DJANGO_SETTINGS_MODULE": "cronzimus_site.settings",
     "JOB_MODULES": "benchmarks.contenders.cronzimus_functions",
@@ -41,7 +41,7 @@ def prepare_burst(jobs: int, function: str = "noop", at: float | None = None) ->
 
 
 def bring_forward(at: float) -> None:
-    """Have all jobs be due at the instant `at`, in seconds of Unix time."""
+    """Make all jobs due at the instant `at`, in seconds of Unix time."""
     _setup()
     from jobs.models import Job, announce
 
@@ -91,7 +91,7 @@ def run() -> None:
 
 
 def prepare_soak() -> None:
-    """Put in a little of everything: threads and processes, what succeeds, fails, is retried, prints, and hangs."""
+    """Put in, for threads and processes, jobs that succeed, fail, are retried, print, and hang."""
     prepare([], "")
     from django.utils import timezone
 

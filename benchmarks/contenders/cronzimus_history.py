@@ -1,4 +1,4 @@
-"""Cronzimus on a long history: `prepare` writes it, `pages` times what people and programs ask, `prune` deletes it."""
+"""Cronzimus on a long history: `prepare` writes it, `pages` times the pages and queries, `prune` deletes it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmarks import child
 from benchmarks.history_rows import BUSY, SPAN, insert_runs
 
 TIMES = 7
-"""Each page is asked for so often, and once before that."""
+"""Requests of each page, after one that does not count."""
 SMALL = "job-00500"
 """A job with few runs; `BUSY` has a fifth of all."""
 ACTIVE = 50
@@ -60,7 +60,7 @@ def prepare(jobs: int, runs: int) -> None:
 
 
 def questions() -> dict[str, str]:
-    """Return the addresses that are asked for, by what they are."""
+    """Return the addresses, by name."""
     from jobs.models import Run
 
     middle = Run.objects.latest("id").scheduled_time - SPAN / 2
@@ -154,7 +154,7 @@ def pages() -> None:
 
 
 def prune(seconds: int) -> None:
-    """Print how fast the runs of all jobs go that are older than half the history, and what a writer waits meanwhile.
+    """Print the rate at which runs in the older half of the history are pruned, and the waits of a writer meanwhile.
 
     The pruner is called as the loop calls it; its rests between two rounds, in which nothing happens, are left out.
     """
@@ -193,7 +193,7 @@ def prune(seconds: int) -> None:
 
 
 def _writes_during(seconds: int, work: Callable[[float], None]) -> list[float]:
-    """Do `work`, which ends at the monotonic time it is given; return how long another thread's writes took."""
+    """Do `work`, which ends at the monotonic time it is given; return the times of another thread's writes."""
     from django.db import connection
 
     from jobs.models import Job

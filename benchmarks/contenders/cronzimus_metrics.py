@@ -15,7 +15,7 @@ from benchmarks import child
 STATUSES = ("succeeded", "failed", "missed")
 """Each job has runs of all of these."""
 TIMES = 11
-"""Each scrape is made so often, and once before that."""
+"""Repetitions of each scrape, after one that does not count."""
 
 
 def prepare(jobs: int) -> None:
@@ -53,7 +53,7 @@ def prepare(jobs: int) -> None:
 
 
 def scrape() -> None:
-    """Print what a scrape takes, and what prometheus-client takes to write the same samples once they are read."""
+    """Print the time of a scrape, and the time of prometheus-client to write the same samples after they are read."""
     from django.test import Client
 
     client, asked = Client(), 0
@@ -78,7 +78,7 @@ def scrape() -> None:
 
 
 def _writer(text: str) -> Callable[[], bytes]:
-    """Return what has prometheus-client write the families of `text` out."""
+    """Return a function that writes the families of `text` with prometheus-client."""
     from prometheus_client.exposition import generate_latest
     from prometheus_client.parser import text_string_to_metric_families
 

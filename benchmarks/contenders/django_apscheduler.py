@@ -1,4 +1,4 @@
-"""django-apscheduler, as its README has it: a management command of the Django project that `startproject` makes."""
+"""django-apscheduler, by its README: a management command in a project that `startproject` makes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ THREADS = 10
 
 
 class Command(BaseCommand):
-    """Its README's `manage.py runapscheduler`, for jobs that are there already."""
+    """Its README's `manage.py runapscheduler`, for existing jobs."""
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run a scheduler until a signal ends it."""

@@ -1,4 +1,4 @@
-"""procrastinate, as its documentation has it: asynchronous tasks, periodic ones among them, and a worker of ten."""
+"""procrastinate, by its documentation: asynchronous and periodic tasks, and a worker with a concurrency of ten."""
 
 from __future__ import annotations
 

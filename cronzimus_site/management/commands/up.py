@@ -1,4 +1,4 @@
-"""`manage.py up`: everything on this machine, for development: database, admin user, web and scheduler together."""
+"""`manage.py up`: database, admin user, web and scheduler together on this machine, for development."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 STOP = 35.0
-"""Seconds that web and scheduler have to stop: the scheduler lets running runs end for 30."""
+"""Seconds for web and scheduler to stop: the scheduler lets running runs end for 30."""
 
 
 class Command(BaseCommand):
@@ -66,7 +66,7 @@ def _require_free_port(port: int) -> None:
 
 
 def _first_admin() -> str | None:
-    """Make the user `admin` where there is no user yet, and return the password; None where there is one."""
+    """Make the user `admin` if there is no user yet, and return the password; None if there is one."""
     users = get_user_model().objects
     if users.exists():
         return None
@@ -85,13 +85,13 @@ def _commands() -> Sequence[Sequence[str]]:
 
 
 def _started(command: Sequence[str]) -> subprocess.Popen[bytes]:
-    # In a group of its own: a Ctrl-C comes here alone, and the processes hear of it from us when they are ready to.
+    # In groups of their own, so that Ctrl-C comes here alone, and this process stops them in order.
     return subprocess.Popen(command, cwd=settings.BASE_DIR, process_group=0)  # noqa: S603 (commands of ours)
 
 
 @contextmanager
 def _told_to_stop() -> Iterator[list[int]]:
-    """Within this context the signals that end the command are collected in a list."""
+    """Collect the signals that end the command in a list, within the context."""
     told: list[int] = []
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # SIGHUP: the terminal was closed
     before = {number: signal.signal(number, lambda number, frame: told.append(number)) for number in numbers}
