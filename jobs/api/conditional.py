@@ -38,6 +38,8 @@ def check_version(request: Request, version: int) -> None:
     """
     match, none_match = request.headers.get("If-Match"), request.headers.get("If-None-Match")
     if match is not None and match.strip() != ANY and (version, False) not in _versions(match):
+        if not ENTITY_TAG.search(match):
+            raise PreconditionFailed(f'If-Match has no entity tag: write it in quotes, as in ETag: "{version}-…"')
         raise PreconditionFailed(f"the job has changed: its version is {version} now; GET it again")
     if none_match is None:
         return

@@ -312,3 +312,11 @@ def test_jobs_are_found_by_their_owner(api: Api, query: str, found: list[str]) -
     make_job("d", owner="zoe", description="the owner: somebody")
     assert [job["id"] for job in api.get(f"{JOBS}?{query.replace(' ', '%20')}")] == found
     assert [job["id"] for job in api.get(f"{JOBS}?full=1&{query.replace(' ', '%20')}")] == found
+
+
+def test_a_tag_without_quotes_is_refused_with_its_form(api: Api) -> None:
+    make_job()
+    shown = tag(api).strip('"')
+    response = api.call("PUT", JOB, {"name": "new"}, if_match=shown)
+    assert response.status_code == 412
+    assert response.json()["error"] == 'If-Match has no entity tag: write it in quotes, as in ETag: "1-…"'

@@ -78,6 +78,27 @@ def test_every_example_is_as_its_schema_says() -> None:
     assert [(value, errors_of(value, schema)) for schema, value in found if errors_of(value, schema)] == []
 
 
+def test_every_answer_in_json_has_an_example() -> None:
+    without = [
+        (method, path)
+        for path, method in OPERATION_LIST
+        for media, content in DESCRIBED["paths"][path][method]["responses"]["200"]["content"].items()
+        if media == "application/json" and not content.get("examples")
+    ]
+    assert without == []
+
+
+@pytest.mark.parametrize(("path", "method"), OPERATION_LIST)
+def test_what_can_be_asked_for_conditionally_says_so(path: str, method: str) -> None:
+    operation = DESCRIBED["paths"][path][method]
+    if method == "get" and not path.startswith(("/api/health", "/metrics")):
+        assert {"304", "412"} <= set(operation["responses"])
+        assert "ETag" in operation["responses"]["200"]["headers"]
+        assert {"If-Match", "If-None-Match"} <= {parameter["name"] for parameter in operation["parameters"]}
+    else:
+        assert "304" not in operation["responses"]
+
+
 @pytest.mark.parametrize(("method", "path", "permission", "body"), ROUTES)
 def test_every_operation_says_who_may_and_what_it_refuses(method: str, path: str, permission: str, body: Any) -> None:
     operation = DESCRIBED["paths"][path.replace("{id}", "{job_id}")][method.lower()]

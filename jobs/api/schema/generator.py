@@ -19,7 +19,7 @@ from ...core.roles import scope_of
 from ...services.idempotency import IdempotencyKeyReused
 from ..errors import REFUSALS, STATUSES
 from .components import SCHEMAS, TEXT, Schema, ref
-from .operations import HEADERS, JSON, OPERATIONS, Operation
+from .operations import HEADERS, JSON, OPERATIONS, READ_HEADERS, Operation
 from .page import ALIAS
 
 VERSION = "3.1.0"
@@ -32,6 +32,7 @@ PATHS: dict[str, tuple[str, Schema]] = {
 }
 """The parameters in addresses. Any text is valid; an unknown object is a 404."""
 RETRY_AFTER = {"Retry-After": {"description": "Seconds after which to try again.", "schema": TEXT}}
+ENTITY_TAG = {"ETag": {"description": "The entity tag. A streamed answer has none.", "schema": TEXT}}
 SECURITY: dict[str, Any] = {
     "token": {"type": "http", "scheme": "bearer", "description": "A token, `czm_…`; `Token` does as well as `Bearer`."},
     "session": {
@@ -85,6 +86,8 @@ class OperationSchema(AutoSchema):
         operation = OPERATIONS.get(name) or OPERATIONS[f"{name}.{method.lower()}"]
         needed = getattr(self.view, "needs", {}).get(name.partition(".")[2], ())
         described = _described(operation, path, inspect.getdoc(handler) or "", tuple(needed))
+        if method == "GET" and getattr(self.view, "has_entity_tags", False):
+            _add_conditions(described)
         if path.endswith("/jobs/bulk") and name != "JobViewSet.bulk":
             described |= {"operationId": f"{operation.name}CalledBulk", ALIAS: True}
         return described
@@ -113,6 +116,18 @@ def _described(operation: Operation, path: str, text: str, needed: tuple[str, ..
             content["examples"] = {"example": {"value": operation.example}}
         described["requestBody"] = {"required": operation.needs_body, "content": {JSON: content}}
     return described
+
+
+def _add_conditions(described: dict[str, Any]) -> None:
+    """Add what an entity tag brings: two headers of the request, one of the answer, and the answers 304 and 412."""
+    described["parameters"] += [
+        {"name": name, "in": "header", "schema": schema} for name, schema in READ_HEADERS.items()
+    ]
+    responses = described["responses"]
+    responses["200"]["headers"] = ENTITY_TAG
+    responses["304"] = {"description": "The answer has an entity tag of If-None-Match.", "headers": ENTITY_TAG}
+    responses["412"] = _refusal(412, ["PRECONDITION_FAILED"])
+    described["responses"] = {status: responses[status] for status in sorted(responses)}
 
 
 def _in_path(path: str) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import Any
 from ...core.audit import Action
 from ...core.runs import JobState, RunStatus
 from ..representations import JOB_FIELDS, RUN_COLUMNS
+from . import examples
 from .components import (
     COUNT,
     FLAG,
@@ -63,7 +64,12 @@ HEADERS: dict[str, Schema] = {
         "description": "A key of this request. Sent again with it, it is answered as before, and not done again.",
     },
 }  # fmt: skip
-"""The headers of requests."""
+"""The headers of requests that write."""
+READ_HEADERS: dict[str, Schema] = {
+    "If-Match": {**TEXT, "description": "Entity tags, or `*`: refuse with 412 if the answer has none of them."},
+    "If-None-Match": {**TEXT, "description": "Entity tags, or `*`: answer with 304 if the answer has one of them."},
+}
+"""The headers of requests that read."""
 SWITCH = one_of(["1", "0", "true", "false"])
 FIELDS_OF_JOB = array(one_of(JOB_FIELDS), minItems=1)
 FIELDS_OF_RUN = array(one_of(RUN_COLUMNS), minItems=1)
@@ -84,16 +90,11 @@ MISSED = record({"missed": ref("Missed")}, [])
 INTERVAL = {"id": "nightly", "func": "cronzimus.controller.task:task", "trigger": "interval", "seconds": 10}
 CRON = {"id": "nightly", "func": "cronzimus.controller.task:task", "trigger": {"type": "cron", "crontab": "30 2 * * *"}}
 CHANGE: dict[str, Any] = {"trigger": "interval", "seconds": 30}
-LISTED = {
-    "id": "nightly", "name": "task", "trigger": "interval[0:00:10]", "next_run_time": "2027-03-28 01:00:00",
-    "next_run_time_iso": "2027-03-28T01:00:00+00:00", "state": "running",
-}  # fmt: skip
-
 OPERATIONS: dict[str, Operation] = {
     # --- jobs ---
     "JobViewSet.list": Operation(
         name="listJobs", group=JOBS, query=LIST_QUERY, refusals=("INVALID_REQUEST",),
-        answer={"anyOf": [array(ref("ListedJob")), array(ref("SomeOfJob"))]}, shows=[LISTED],
+        answer={"anyOf": [array(ref("ListedJob")), array(ref("SomeOfJob"))]}, shows=[examples.LISTED_JOB],
     ),
     "JobViewSet.create": Operation(
         name="addJob", group=JOBS, body=ref("NewJob"), needs_body=True, answer=done("added"), example=INTERVAL,
@@ -108,7 +109,7 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "JobViewSet.retrieve": Operation(
         name="showJob", group=JOBS, query={"fields": FIELDS_OF_JOB}, answer={"anyOf": [ref("Job"), ref("SomeOfJob")]},
-        refusals=("INVALID_REQUEST", *FOUND_JOB),
+        refusals=("INVALID_REQUEST", *FOUND_JOB), shows=examples.JOB,
     ),
     "JobViewSet.update.put": Operation(
         name="putJob", group=JOBS, query={"upsert": SWITCH}, headers=("If-Match", "If-None-Match"), body=ref("JobPut"),
@@ -138,6 +139,8 @@ OPERATIONS: dict[str, Operation] = {
     "JobViewSet.skip": Operation(
         name="skipFireTime", group=JOBS, body=NOTHING, refusals=("INVALID_REQUEST", "INVALID_TRIGGER", *FOUND_JOB),
         answer=done("skipped", next_run_time=nullable(TEXT), next_run_time_iso=nullable(INSTANT)),
+        shows={"id": "nightly", "status": "skipped", "next_run_time": "2027-03-02 02:30:00",
+               "next_run_time_iso": "2027-03-02T02:30:00+01:00"},
     ),
     "JobViewSet.run": Operation(
         name="runJob", group=JOBS, body=record({"args": array({}), "kwargs": {"type": "object"}}, []), answer=QUEUED,
@@ -147,16 +150,17 @@ OPERATIONS: dict[str, Operation] = {
     # --- runs ---
     "RunViewSet.list": Operation(
         name="listRuns", group=RUNS, query={**RUN_QUERY, "job": TEXT}, answer=ref("RunPage"), media=EXPORT,
-        refusals=("INVALID_REQUEST",), shows={"next": None, "previous": None, "results": []},
+        refusals=("INVALID_REQUEST",), shows=examples.RUNS,
     ),
     "RunViewSet.of_job": Operation(
         name="listRunsOfJob", group=RUNS, query=RUN_QUERY, answer=ref("RunPage"), media=EXPORT,
-        refusals=("INVALID_REQUEST", *FOUND_JOB),
+        refusals=("INVALID_REQUEST", *FOUND_JOB), shows=examples.RUNS,
     ),
     "RunViewSet.retrieve": Operation(
         name="showRun", group=RUNS,
         query={"fields": array(one_of([*RUN_COLUMNS, "traceback", "traceparent"]), minItems=1)},
         answer={"anyOf": [ref("Run"), ref("SomeOfRun")]}, refusals=("INVALID_REQUEST", *FOUND_RUN),
+        shows=examples.RUN,
     ),
     "RunViewSet.log": Operation(
         name="readOutput", group=RUNS, query={"offset": whole(0, 2**31 - 2)}, refusals=("INVALID_REQUEST", *FOUND_RUN),
@@ -166,19 +170,21 @@ OPERATIONS: dict[str, Operation] = {
     "RunViewSet.cancel": Operation(
         name="cancelRun", group=RUNS, body=NOTHING, refusals=("INVALID_REQUEST", *FOUND_RUN, "RUN_FINISHED"),
         answer=record({"id": COUNT, "status": one_of(["cancelled", "cancelling"]), "how": TEXT}),
+        shows={"id": 812, "status": "cancelling", "how": "the process of the run is being stopped"},
     ),
     "RunViewSet.retry": Operation(
         name="retryRun", group=RUNS, body=NOTHING, headers=("Idempotency-Key",),
         refusals=("INVALID_REQUEST", *FOUND_RUN, "RUN_ACTIVE", "IDEMPOTENCY_KEY_REUSED"),
         answer=record({"id": COUNT, "status": one_of(["queued"]), "run_id": COUNT, "attempt": COUNT}),
+        shows={"id": 812, "status": "queued", "run_id": 813, "attempt": 2},
     ),
     # --- versions, and the audit ---
     "VersionsView.get": Operation(
-        name="listVersions", group=JOBS, answer=array(ref("JobVersion")), refusals=FOUND_JOB, shows=[],
+        name="listVersions", group=JOBS, answer=array(ref("JobVersion")), refusals=FOUND_JOB, shows=[examples.VERSION],
     ),
     "VersionView.get": Operation(
         name="showVersion", group=JOBS, query={"against": whole(1, 2**31 - 1)}, answer=ref("WholeJobVersion"),
-        refusals=("INVALID_REQUEST", *FOUND_JOB, "VERSION_NOT_FOUND"),
+        refusals=("INVALID_REQUEST", *FOUND_JOB, "VERSION_NOT_FOUND"), shows=examples.WHOLE_VERSION,
     ),
     "RevertView.post": Operation(
         name="revertJob", group=JOBS, headers=("If-Match", "If-None-Match"), body=NOTHING,
@@ -190,11 +196,12 @@ OPERATIONS: dict[str, Operation] = {
         name="listAudit", group=ALL, answer=ref("AuditPage"), media=EXPORT, refusals=("INVALID_REQUEST",),
         query={"actor": TEXT, "action": one_of(Action), "job": TEXT, "since": TEXT, "until": TEXT,
                "limit": whole(1, 500), "cursor": TEXT, "format": one_of(["json", "csv", "jsonl"])},
-        shows={"next": None, "previous": None, "results": []},
+        shows=examples.AUDIT,
     ),
     # --- backfills ---
     "JobBackfillView.get": Operation(
-        name="listBackfills", group=BACKFILLS, answer=array(ref("Backfill")), refusals=FOUND_JOB, shows=[],
+        name="listBackfills", group=BACKFILLS, answer=array(ref("Backfill")), refusals=FOUND_JOB,
+        shows=[examples.BACKFILL],
     ),
     "JobBackfillView.post": Operation(
         name="startBackfill", group=BACKFILLS, needs_body=True, headers=("Idempotency-Key",),
@@ -210,14 +217,18 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "BackfillView.get": Operation(
         name="showBackfill", group=BACKFILLS, answer=ref("Backfill"), refusals=("BACKFILL_NOT_FOUND", *FOUND_JOB),
+        shows=examples.BACKFILL,
     ),
     "BackfillCancelView.post": Operation(
         name="cancelBackfill", group=BACKFILLS, body=NOTHING,
         answer=record({"backfill_id": COUNT, "status": one_of(["cancelled"])}),
         refusals=("INVALID_REQUEST", "BACKFILL_NOT_FOUND", *FOUND_JOB),
+        shows={"backfill_id": 3, "status": "cancelled"},
     ),
     # --- all of them ---
-    "SchedulersView.get": Operation(name="showSchedulers", group=ALL, answer=ref("Schedulers")),
+    "SchedulersView.get": Operation(
+        name="showSchedulers", group=ALL, answer=ref("Schedulers"), shows=examples.SCHEDULERS,
+    ),
     "PauseView.post": Operation(
         name="pauseAll", group=ALL, body=record({"reason": {"type": "string", "maxLength": 500}}, []),
         answer=record({"status": one_of(["paused"])}), refusals=("INVALID_REQUEST",), example={"reason": "migration"},
@@ -232,15 +243,19 @@ OPERATIONS: dict[str, Operation] = {
         name="previewTrigger", group=TOOLS, body=ref("PreviewRequest"), needs_body=True,
         answer=record({"fire_times": array(INSTANT), "description": TEXT, "warnings": array(ref("Warning"))}),
         refusals=("INVALID_REQUEST", "INVALID_TRIGGER"),
-        example={"trigger": "cron", "crontab": "30 2 * * *", "count": 3},
+        example={"trigger": "cron", "crontab": "30 2 * * *", "timezone": "Europe/Berlin", "count": 2},
+        shows=examples.FIRE_TIMES,
     ),
-    "FunctionsView.get": Operation(name="listFunctions", group=TOOLS, answer=array(ref("Function"))),
+    "FunctionsView.get": Operation(
+        name="listFunctions", group=TOOLS, answer=array(ref("Function")), shows=[examples.FUNCTION],
+    ),
     "MetricsView.get": Operation(
         name="readMetrics", group=TOOLS, answer={}, media={"text/plain": TEXT}, refusals=("NOT_FOUND",),
     ),
     "SchemaView.get": Operation(
         name="showSchema", group=TOOLS, answer={"type": "object", "required": ["openapi", "info", "paths"]},
         refusals=("NOT_FOUND",),
+        shows={"openapi": "3.1.0", "info": {"title": "Cronzimus", "version": "0.2.0"}, "paths": {}},
     ),
     "DocsView.get": Operation(
         name="readDocs", group=TOOLS, answer={}, media={"text/html": TEXT}, refusals=("NOT_FOUND",),

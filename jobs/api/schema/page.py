@@ -60,7 +60,7 @@ def _curl(described: Described, path: str, method: str, operation: Described, bo
 
 
 def _codes(response: Described) -> Iterator[Described]:
-    for content in response["content"].values():
+    for content in response.get("content", {}).values():
         yield from (example["value"] for example in content["examples"].values())
 
 

@@ -101,6 +101,8 @@ class SchedulerView(ApiView):
     """A view under /scheduler, which does not exist while SCHEDULER_API_ENABLED is off."""
 
     throttle_classes = (RateLimit,)
+    has_entity_tags = True
+    """Whether answers to GET have an entity tag, for the description of the API."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Raise `Http404` if the scheduler's API is off."""
