@@ -115,7 +115,13 @@ else:
     DATABASES["default"]["ENGINE"] = "jobs.db.postgresql"
     DATABASES["default"]["OPTIONS"] = POSTGRESQL_OPTIONS | DATABASES["default"].get("OPTIONS", {})
 if cache_url:
-    CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": cache_url}}
+    CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": cache_url,
+            "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1},  # seconds; without them, for ever
+        }
+    }
 elif CRONZIMUS["API_RATE_LIMIT"]:
     # Counted for all web processes together. `migrate` makes the table (cronzimus_site.apps).
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cronzimus_cache"}}

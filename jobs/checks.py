@@ -253,7 +253,7 @@ def check_open_api(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
 
 def check_rate_limit(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     """Warn of a rate limit that each web process counts for itself (cronzimus.W007)."""
-    backend = settings.CACHES.get("default", {}).get("BACKEND", "")
+    backend = str(settings.CACHES.get("default", {}).get("BACKEND", ""))
     if not conf.API_RATE_LIMIT or not backend.endswith(OWN_CACHES):
         return []
     message = "API_RATE_LIMIT is set, but no other process sees the cache 'default': each counts for itself."

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.cache import caches
+from django.db import DatabaseError
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
@@ -12,6 +15,10 @@ from ..conf import conf
 from ..core.rates import Rate, parse_rate
 from .access import Access
 
+logger = logging.getLogger("cronzimus.api.throttling")
+
+WARN_EVERY = timedelta(minutes=1)
+_warned_at: datetime | None = None
 KEY = "cronzimus-rate:{client}:{window}"
 """The key of a counter in the cache."""
 
@@ -19,7 +26,8 @@ KEY = "cronzimus-rate:{client}:{window}"
 class RateLimit(BaseThrottle):
     """Counts the requests of each client in windows of time, in the cache `default`, which all web processes share.
 
-    A client is a token, or else the user of a session, or else an address. With a cache whose `incr` is atomic, such as
+    A client is a token, or else the user of a session, or else an address. While the cache does not answer, nothing is
+    limited. With a cache whose `incr` is atomic, such as
     Redis, the count is exact; in the database, requests at the same moment may be counted as one.
     """
 
@@ -34,11 +42,27 @@ class RateLimit(BaseThrottle):
         now = view.now.timestamp()
         window = int(now // rate.seconds)
         self.left = (window + 1) * rate.seconds - now
-        return _count(KEY.format(client=_client(request), window=window), rate) <= rate.requests
+        key = KEY.format(client=_client(request), window=window)
+        try:
+            return _count(key, rate) <= rate.requests
+        except DatabaseError:
+            raise
+        except Exception as error:  # whatever the cache's client raises; the API does not stand still with it
+            _warn(error, view.now)
+            return True
 
     def wait(self) -> float:
         """Return the seconds until the client may make a request again."""
         return self.left
+
+
+def _warn(error: Exception, now: datetime) -> None:
+    """Log that nothing is counted, once a minute in each process: a line for each request would fill the log."""
+    global _warned_at
+    if _warned_at is None or not timedelta() <= now - _warned_at < WARN_EVERY:
+        _warned_at = now
+        extra = {"action": "rate_limit_off"}
+        logger.warning("the cache does not answer, so requests are not limited: %s", error, extra=extra)
 
 
 def _client(request: Request) -> str:

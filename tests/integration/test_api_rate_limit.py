@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.core.cache import caches
@@ -10,6 +11,7 @@ from django.core.management import call_command
 from django.db import connection
 
 from jobs import checks
+from jobs.api import throttling
 from jobs.core.rates import Rate, parse_rate
 from tests.fakes import FakeClock, make_token, make_user
 
@@ -19,10 +21,37 @@ JOBS = "/scheduler/jobs"
 DATABASE = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cronzimus_cache"}}
 
 
-@pytest.fixture(params=["memory", "database"])
+REDIS = "redis://127.0.0.1:6379/0"
+
+
+def redis_cache(url: str = REDIS) -> dict[str, Any]:
+    """Return the setting of a cache in Redis, with keys of this test's own."""
+    options = {"socket_connect_timeout": 1, "socket_timeout": 1}
+    return {
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": url, "OPTIONS": options,
+            "KEY_PREFIX": f"test-{uuid4()}",
+        }
+    }  # fmt: skip
+
+
+def require_redis() -> None:
+    """Skip the test without a Redis server."""
+    redis = pytest.importorskip("redis", reason="needs the Python package redis")
+    try:
+        redis.Redis.from_url(REDIS, socket_connect_timeout=1).ping()
+    except redis.RedisError:
+        pytest.skip(f"needs a Redis server at {REDIS}")
+
+
+@pytest.fixture(params=["memory", "database", "redis"])
 def limited(request: pytest.FixtureRequest, api: Api, settings: Any) -> Api:
     """A client of an API that allows three requests a minute, counted in a cache of each kind."""
     settings.CRONZIMUS = settings.CRONZIMUS | {"API_RATE_LIMIT": "3/minute"}
+    if request.param == "redis":
+        require_redis()
+        settings.CACHES = redis_cache()
+        return api
     if request.param == "database":
         settings.CACHES = DATABASE
         call_command("createcachetable", verbosity=0)
@@ -123,3 +152,26 @@ def test_a_cache_that_no_other_process_sees_is_warned_of(settings: Any) -> None:
     assert [message.id for message in checks.check_rate_limit(None)] == ["cronzimus.W007"]
     settings.CACHES = DATABASE
     assert checks.check_rate_limit(None) == []
+
+
+# --- a cache that is away ---------------------------------------------------------------------------------------------
+
+
+def test_a_cache_that_does_not_answer_limits_nothing_and_is_logged_once_a_minute(
+    api: Api, settings: Any, clock: FakeClock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("redis", reason="needs the Python package redis")
+    monkeypatch.setattr(throttling, "_warned_at", None)
+    settings.CRONZIMUS = settings.CRONZIMUS | {"API_RATE_LIMIT": "1/minute"}
+    settings.CACHES = redis_cache("redis://127.0.0.1:1/0")
+    assert statuses(api, 3) == [200, 200, 200]
+    assert caplog.text.count("requests are not limited") == 1
+    clock.advance(61)
+    statuses(api, 2)
+    assert caplog.text.count("requests are not limited") == 2
+
+
+def test_a_table_of_the_cache_that_is_missing_is_503(api: Api, settings: Any) -> None:
+    settings.CRONZIMUS = settings.CRONZIMUS | {"API_RATE_LIMIT": "1/minute"}
+    settings.CACHES = {"default": {**DATABASE["default"], "LOCATION": "no_such_table"}}
+    assert api.call("GET", JOBS).status_code == 503
