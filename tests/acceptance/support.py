@@ -136,10 +136,10 @@ class Site:
             assert process.alive, process.log.read_text()
         return processes
 
-    def web(self, workers: int = 1, threads: int = 2) -> Web:
+    def web(self, workers: int = 1, threads: int = 2, **environment: str) -> Web:
         """Start the web, and return it when it answers."""
         size = (f"--workers={workers}", f"--threads={threads}", "--backlog=64")
-        process = self.start("-m", "gunicorn", "cronzimus_site.wsgi", "--bind=127.0.0.1:0", *size)
+        process = self.start("-m", "gunicorn", "cronzimus_site.wsgi", "--bind=127.0.0.1:0", *size, **environment)
         found = until(lambda: process.logged(r"Listening at: (http://127\.0\.0\.1:\d+)"), 30, "the web's start")
         web = Web(found[1])
         until(lambda: web.answers("/api/health"), 30, "the web's first answer")
