@@ -6,12 +6,15 @@ from django.views.generic import RedirectView
 
 from jobs.api.views.base import NotFoundView
 
+from . import errors
 from .admin import arrange
 
 admin.autodiscover()
 arrange(admin.site)
 to_admin = RedirectView.as_view(pattern_name="admin:index")
 
+handler400, handler403 = errors.bad_request, errors.forbidden
+handler404, handler500 = errors.not_found, errors.failed
 urlpatterns = [
     path("", to_admin),
     path("admin", to_admin),

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.http.response import HttpResponseBase
@@ -20,6 +19,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from .base import BaseAdmin, model_url, row_site
 from .bulk import confirm
+from .refusals import Refused, codename
 from .row_actions import RowAction, perform
 
 View = Callable[..., HttpResponseBase]
@@ -46,8 +46,9 @@ class RowActionAdmin(BaseAdmin):
 
     def require(self, request: HttpRequest, *permissions: str) -> None:
         """Raise `PermissionDenied` unless the user has all of `permissions`."""
-        if not self.may(request, *permissions):
-            raise PermissionDenied
+        for permission in permissions:
+            if not self.may(request, permission):
+                raise Refused(codename(permission, str(self.opts.model_name)))
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """Return the bulk actions that the user may take."""

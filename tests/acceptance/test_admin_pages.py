@@ -146,3 +146,16 @@ def test_every_button_of_a_list_is_in_sight_at_any_width(filled: None, chromium:
                 cut.append((name, width))
     page.close()
     assert cut == []
+
+
+@pytest.mark.parametrize("path", ["/admin/cronzimus/nothing/", "/admin/cronzimus/job/?q=a%00", "/admin/auth/user/add/"])
+def test_no_page_of_an_error_leaves_anybody_out(filled: None, chromium: Browser, live_server: Any, path: str) -> None:
+    User.objects.filter(username="ana").update(is_superuser=False)
+    context = chromium.new_context(base_url=live_server.url, viewport=SIZES["phone"])
+    page = context.new_page()
+    log_in(page)
+    answer = page.goto(path)
+    assert answer is not None
+    assert answer.status in (400, 403, 404)
+    assert [*too_wide(page), *inaccessible(page)] == []
+    context.close()

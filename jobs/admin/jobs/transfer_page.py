@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
@@ -29,6 +29,7 @@ from .. import display
 from ..audit.admin import changes_table
 from ..lists import named
 from ..pages import page
+from ..refusals import Refused
 from ..request_time import request_now
 
 if TYPE_CHECKING:
@@ -126,8 +127,7 @@ def transfer_page(admin: JobAdmin, request: HttpRequest) -> HttpResponse:
     may_apply = admin.may(request, "add", "change")
     if request.method != "POST":
         return _page(admin, request, TransferForm(), may_apply)
-    if not may_apply:
-        raise PermissionDenied
+    admin.require(request, "add", "change")
     form, now = TransferForm(request.POST, request.FILES), request_now(request)
     if not form.is_valid():
         return _page(admin, request, form, may_apply)
@@ -179,8 +179,9 @@ def _scope(content: files.Content, form: TransferForm) -> dict[str, Any]:
 
 
 def _require_alerts(request: HttpRequest) -> None:
-    if not all(request.user.has_perm(f"cronzimus.{name}") for name in ALERT_PERMISSIONS):
-        raise PermissionDenied
+    for name in ALERT_PERMISSIONS:
+        if not request.user.has_perm(f"cronzimus.{name}"):
+            raise Refused(name)
 
 
 def _apply(

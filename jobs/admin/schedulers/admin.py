@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from django.core.exceptions import PermissionDenied
 from django.db.models import F, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path
@@ -23,6 +22,7 @@ from .. import charts, display
 from ..base import actor_of, model_url
 from ..pages import page
 from ..pausing import PauseAllForm
+from ..refusals import Refused
 from ..request_time import request_now
 from ..row_actions import Call, RowAction
 from ..shell.banners import SKEWED, worker_command
@@ -261,4 +261,4 @@ def may_pause_all(request: HttpRequest) -> bool:
 def require_pause_all(request: HttpRequest) -> None:
     """Raise `PermissionDenied` unless the user may pause everything."""
     if not may_pause_all(request):
-        raise PermissionDenied
+        raise Refused("pause_all")

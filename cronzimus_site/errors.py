@@ -1,0 +1,39 @@
+"""The pages for requests that fail: each says what is missing, and what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.template.loader import render_to_string
+
+from jobs.admin.refusals import missing_permission, role_of
+from jobs.core.log_context import request_id
+
+
+def bad_request(request: HttpRequest, exception: BaseException | None = None) -> HttpResponse:
+    """Answer a request that is malformed. Its user is not looked up: the headers may be what is wrong."""
+    return HttpResponse(render_to_string("400.html"), status=400)
+
+
+def forbidden(request: HttpRequest, exception: BaseException | None = None) -> HttpResponse:
+    """Answer a request that the user has no permission for, and name the role that has."""
+    permission = missing_permission(exception, request)
+    context: dict[str, Any] = {"permission": permission, "needed": role_of(permission) if permission else ""}
+    return _page(request, "403.html", 403, title="You may not do that", **context)
+
+
+def not_found(request: HttpRequest, exception: BaseException | None = None) -> HttpResponse:
+    """Answer a request for an address that leads nowhere."""
+    return _page(request, "404.html", 404, title="There is nothing here")
+
+
+def failed(request: HttpRequest) -> HttpResponse:
+    """Answer a request that failed. The page reads nothing: the database may be what fails."""
+    return HttpResponse(render_to_string("500.html", {"request_id": request_id.get()}), status=500)
+
+
+def _page(request: HttpRequest, template: str, status: int, **context: Any) -> HttpResponse:
+    return render(request, template, {**admin.site.each_context(request), **context}, status=status)

@@ -1,0 +1,107 @@
+"""The pages of errors: what is missing is named, and what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+
+from jobs.admin.overview import views
+from tests.fakes import make_job, make_run, make_scheduler
+
+from .admin_support import JOBS, RUNS, SCHEDULERS, Admin, admin_fixture, at_noon_fixture, text  # noqa: F401
+
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
+
+
+def viewer() -> Admin:
+    somebody = Admin(name="vic")
+    somebody.user.groups.add(Group.objects.get(name="Cronzimus viewer"))
+    return somebody
+
+
+def refused(response: Any) -> str:
+    assert response.status_code == 403
+    return text(response.content.decode())
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "role", "permission"),
+    [
+        ("post", f"{JOBS}job/run/", "operator", "run_job"),
+        ("post", f"{JOBS}job/pause/", "operator", "pause_job"),
+        ("post", f"{RUNS}1/retry/", "operator", "retry_run"),
+        ("get", f"{JOBS}job/edit/", "editor", "change_job"),
+        ("get", f"{JOBS}add/", "editor", "add_job"),
+        ("get", f"{JOBS}job/delete/", "editor", "delete_job"),
+        ("post", f"{SCHEDULERS}all/pause/", "admin", "pause_all"),
+        ("post", f"{SCHEDULERS}s1/drain/", "admin", "pause_all"),
+        ("get", "/admin/cronzimus/token/", "admin", "view_token"),
+        ("get", "/admin/cronzimus/channel/add/", "admin", "add_channel"),
+        ("post", "/admin/cronzimus/incident/1/acknowledge/", "operator", "change_incident"),
+    ],
+)
+def test_a_refusal_names_the_role_that_is_missing(
+    at_noon: Any, method: str, path: str, role: str, permission: str
+) -> None:
+    make_job()
+    make_run(id=1, status="failed")
+    make_scheduler()
+    page = refused(getattr(viewer().client, method)(path))
+    assert f"It takes the role {role} , or a higher one. You have: viewer." in page
+    assert f"The permission is {permission} ." in page
+
+
+def test_a_refusal_of_another_apps_page_names_no_role(at_noon: Any) -> None:
+    page = refused(viewer().client.get("/admin/auth/user/"))
+    assert "Your account has no permission for this page." in page
+    assert "It takes the role" not in page
+
+
+def test_a_page_that_is_not_there_says_so(admin: Admin) -> None:
+    response = admin.client.get("/admin/cronzimus/nothing/")
+    assert response.status_code == 404
+    assert "There is nothing here" in text(response.content.decode())
+
+
+def test_outside_of_the_admin_nobody_learns_anything(db: None) -> None:
+    response = Client().get("/nothing")
+    assert response.status_code == 404
+    assert "Overview" in text(response.content.decode())
+    assert "shell-navigation" not in response.content.decode()
+
+
+def test_a_failure_names_the_request_for_the_log(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(views, "day", lambda times: 1 / 0)
+    admin.client.raise_request_exception = False
+    response = admin.client.get("/admin/", headers={"X-Request-ID": "abc-1"})
+    assert response.status_code == 500
+    assert "This request is abc-1 there." in text(response.content.decode())
+
+
+def test_a_forged_form_is_told(at_noon: Any) -> None:
+    make_job()
+    somebody = Admin("run_job", csrf=True)
+    assert "This page was out of date" in refused(somebody.client.post(f"{JOBS}job/run/"))
+
+
+def test_a_malformed_request_is_told(admin: Admin) -> None:
+    response = admin.client.get(f"{JOBS}?q=a%00")
+    assert response.status_code == 400
+    assert "This request is malformed" in text(response.content.decode())
+
+
+def test_who_is_no_staff_is_told_without_the_shell(at_noon: Any) -> None:
+    User.objects.create_user("bob")
+    client = Client()
+    client.force_login(User.objects.get(username="bob"))
+    assert client.get("/nothing").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/admin/cronzimus/nothing/", f"{JOBS}?q=a%00"])
+def test_pages_of_errors_have_the_policy_and_nothing_inline(admin: Admin, path: str) -> None:
+    response = admin.client.get(path)
+    assert "default-src 'self'" in response["Content-Security-Policy"]
+    assert "<style" not in response.content.decode()
