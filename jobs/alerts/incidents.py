@@ -24,6 +24,8 @@ EVENTS = {
     IncidentKind.SCHEDULER: AlertEvent.SCHEDULER,
 }  # fmt: skip
 """The event of each kind of incident, for which rules can ask."""
+OWN_LIMITS = (IncidentKind.TOO_LONG, IncidentKind.DEADLINE)
+"""The kinds for which each rule has a limit of its own: it notifies once that has passed."""
 LONGEST_ERROR = 500
 
 
@@ -91,10 +93,11 @@ def retried(run_ids: Sequence[int]) -> set[int]:
 
 
 def raise_incident(kind: IncidentKind, job_id: str | None, error: str, *, fingerprint: str, run_id: int | None,
-                   now: datetime) -> Incident:  # fmt: skip
+                   now: datetime, rules: Sequence[AlertRule] | None = None) -> Incident:  # fmt: skip
     """Open the incident of this kind, or notify again if its fingerprint has changed.
 
-    For conditions without the end of a run: a run that takes too long, a deadline that has passed.
+    For conditions without the end of a run: a run that takes too long, a deadline that has passed. `rules` are the ones
+    whose limit has passed; None for all that apply.
     """
     with transaction.atomic():
         incident = Incident.objects.open().select_for_update().filter(job_id=job_id, kind=kind).first()
@@ -105,7 +108,7 @@ def raise_incident(kind: IncidentKind, job_id: str | None, error: str, *, finger
         incident.last_run, incident.last_at, incident.error = run_id, now, error[:LONGEST_ERROR]
         incident.fingerprint = fingerprint
         incident.save()
-        _tell(incident, _Rules([job_id] if job_id else []), now)
+        _tell(incident, _Rules([job_id] if job_id else []).of(incident) if rules is None else rules, now)
     return incident
 
 
@@ -149,7 +152,10 @@ def repeat(now: datetime) -> None:
         )  # fmt: skip
         rules = _Rules([incident.job_id for incident in locked if incident.job_id])
         for incident in locked:
-            _tell(incident, rules, now)
+            concerned = rules.of(incident)
+            if incident.kind in OWN_LIMITS:
+                concerned = [rule for rule in concerned if _last(_told(incident), rule) is not None]
+            _tell(incident, concerned, now)
 
 
 class _Rules:
@@ -179,14 +185,17 @@ def _count(incident: Incident | None, kind: IncidentKind, end: End, rules: _Rule
     incident.error = end.error.partition("\n")[0][:LONGEST_ERROR]
     incident.fingerprint = fingerprint_of(incident.error)
     incident.save()
-    _tell(incident, rules, now, lost=end.status is RunStatus.LOST)
+    _tell(incident, rules.of(incident), now, lost=end.status is RunStatus.LOST)
     return incident
 
 
-def _tell(incident: Incident, rules: _Rules, now: datetime, *, lost: bool = False) -> None:
-    event = EVENTS[IncidentKind(incident.kind)]
-    told = dict(incident.told) if isinstance(incident.told, dict) else {}
-    for rule in rules.of(incident):
+def _told(incident: Incident) -> dict[str, Any]:
+    return dict(incident.told) if isinstance(incident.told, dict) else {}
+
+
+def _tell(incident: Incident, rules: Iterable[AlertRule], now: datetime, *, lost: bool = False) -> None:
+    event, told = EVENTS[IncidentKind(incident.kind)], _told(incident)
+    for rule in rules:
         if not (rule.wants(event) or (lost and rule.wants(AlertEvent.LOST))):
             continue
         reason = reason_to_notify(

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
-from zoneinfo import ZoneInfo
 
-from django.conf import settings
 from django.db import connection, transaction
 
 from ..core.alerts import DeliveryState, Reason, next_attempt, quiet_until
@@ -20,8 +18,7 @@ LEASE = timedelta(seconds=60)
 
 def put(incident: Incident, rule: AlertRule, reason: Reason, now: datetime) -> None:
     """Write a message to each channel of a rule. In the rule's quiet hours it waits for their end."""
-    zone = ZoneInfo(rule.timezone or settings.TIME_ZONE)
-    due_at = quiet_until(now, rule.quiet_from, rule.quiet_until, zone) or now
+    due_at = quiet_until(now, rule.quiet_from, rule.quiet_until, rule.zone) or now
     for channel in rule.channels.all():
         if channel.enabled:
             Delivery.objects.create(

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef
 
@@ -22,7 +20,7 @@ MOST_RUNNING = 10_000
 def watch(now: datetime) -> None:
     """Raise the incidents of these conditions, and repeat the notifications of a day ago."""
     _recover_missed(now)
-    rules = list(AlertRule.objects.filter(enabled=True))
+    rules = list(AlertRule.objects.filter(enabled=True).prefetch_related("channels"))
     too_long = [rule for rule in rules if rule.wants(AlertEvent.TOO_LONG)]
     if too_long:
         _watch_running(too_long, now)
@@ -50,18 +48,22 @@ def _recover_missed(now: datetime) -> None:
 
 def _watch_running(rules: list[AlertRule], now: datetime) -> None:
     running = Run.objects.filter(status=RunStatus.RUNNING, started_at__isnull=False).order_by("started_at")
-    rows = list(running.values_list("pk", "job_id", "started_at")[:MOST_RUNNING])
-    tags = dict(Job.objects.filter(pk__in={job_id for _, job_id, _ in rows}).values_list("id", "tags"))
-    for run_id, job_id, started_at in rows:
-        if started_at is None:
-            continue
+    # Only the longest run of each job: there is one incident, and it would be told anew for each of several runs.
+    longest: dict[str, tuple[int, datetime]] = {}
+    for run_id, job_id, started_at in running.values_list("pk", "job_id", "started_at")[:MOST_RUNNING]:
+        if started_at is not None:
+            longest.setdefault(job_id, (run_id, started_at))
+    tags = dict(Job.objects.filter(pk__in=longest).values_list("id", "tags"))
+    for job_id, (run_id, started_at) in longest.items():
         seconds = (now - started_at).total_seconds()
-        limits = [
-            limit for rule in rules if rule.applies_to(job_id, tags.get(job_id)) and (limit := _limit(rule, job_id))
-        ]
-        if limits and seconds > min(limits):
-            error = f"run {run_id} has been running for {seconds:.0f} s, more than {min(limits):.0f} s"
-            raise_incident(IncidentKind.TOO_LONG, job_id, error, fingerprint=f"run {run_id}", run_id=run_id, now=now)
+        limits = {rule: _limit(rule, job_id) for rule in rules if rule.applies_to(job_id, tags.get(job_id))}
+        passed = {rule: limit for rule, limit in limits.items() if limit is not None and seconds > limit}
+        if passed:
+            error = f"run {run_id} has been running for {seconds:.0f} s, more than {min(passed.values()):.0f} s"
+            raise_incident(
+                IncidentKind.TOO_LONG, job_id, error, fingerprint=f"run {run_id}", run_id=run_id, now=now,
+                rules=list(passed),
+            )  # fmt: skip
 
 
 def _limit(rule: AlertRule, job_id: str) -> float | None:
@@ -79,7 +81,7 @@ def _limit(rule: AlertRule, job_id: str) -> float | None:
 
 def _watch_deadline(rule: AlertRule, now: datetime) -> None:
     assert rule.deadline is not None  # noqa: S101 (the caller asks for it)
-    start, deadline = deadline_on(now, rule.deadline, ZoneInfo(rule.timezone or settings.TIME_ZONE))
+    start, deadline = deadline_on(now, rule.deadline, rule.zone)
     if now < deadline:
         return
     error, day = f"no run succeeded by {deadline:%H:%M} ({deadline.tzinfo})", f"deadline {start:%Y-%m-%d}"
@@ -91,4 +93,6 @@ def _watch_deadline(rule: AlertRule, now: datetime) -> None:
     missing = unsure.exclude(Exists(done.filter(scheduled_time__gte=start - timedelta(days=1))))
     for job in missing.filter(created_at__lte=deadline - timedelta(minutes=1)).only("id", "tags"):
         if rule.applies_to(job.id, job.tags) and job.id not in told:
-            raise_incident(IncidentKind.DEADLINE, job.id, error, fingerprint=day, run_id=None, now=now)
+            raise_incident(
+                IncidentKind.DEADLINE, job.id, error, fingerprint=day, run_id=None, now=now, rules=[rule]
+            )  # fmt: skip

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 
@@ -131,6 +133,17 @@ class AlertRule(models.Model):
         if self.job_id is not None:
             return self.job_id == job_id
         return not self.tag or (isinstance(tags, list) and self.tag in tags)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone of its deadline and its quiet hours.
+
+        The site's, if the time zone data no longer has its own: the end of a run must not fail because of that.
+        """
+        try:
+            return ZoneInfo(self.timezone or settings.TIME_ZONE)
+        except (KeyError, OSError, ValueError):
+            return ZoneInfo(settings.TIME_ZONE)
 
     def wants(self, event: AlertEvent) -> bool:
         """Tell whether the rule asks for `event`."""

@@ -47,6 +47,10 @@ def told() -> list[str]:
     return list(Delivery.objects.order_by("id").values_list("reason", flat=True))
 
 
+def told_by() -> list[str]:
+    return list(Delivery.objects.order_by("id").values_list("rule__name", flat=True))
+
+
 @pytest.mark.parametrize("status", ["failed", "timed_out", "lost"])
 def test_the_first_unsuccessful_run_opens_an_incident(job: Job, status: str) -> None:
     end(status)
@@ -249,6 +253,27 @@ def test_a_run_that_takes_longer_than_its_rule_allows_is_told_once(job: Job) -> 
     assert told() == ["opened", "recovered"]
 
 
+def test_several_runs_of_a_job_that_take_too_long_are_told_once(job: Job) -> None:
+    make_rule(too_long_seconds=600)
+    running(job, 0)
+    running(job, 0.5)
+    for minute in (11, 12, 13):
+        watch(at(minute))
+    assert told() == ["opened"]
+    assert Incident.objects.get().count == 1
+
+
+def test_each_rule_tells_of_a_run_by_its_own_limit(job: Job) -> None:
+    make_rule("soon", too_long_seconds=600)
+    make_rule("late", too_long_seconds=1200)
+    running(job, 0)
+    watch(at(11))
+    watch(at(12))
+    assert told_by() == ["soon"]
+    watch(at(21))
+    assert told_by() == ["soon", "late"]
+
+
 def test_too_long_may_go_by_how_long_the_last_runs_took(job: Job) -> None:
     make_rule(too_long_factor=2)
     for minute in range(60):
@@ -271,6 +296,17 @@ def test_a_deadline_that_passes_without_a_success_is_told_even_if_nothing_ran(jo
     watch(at(1))
     watch(at(2))
     assert told() == ["opened"]
+
+
+def test_each_rule_tells_of_its_own_deadline(job: Job) -> None:
+    Job.objects.update(created_at=NOW - timedelta(days=3))
+    make_rule("noon", deadline=time(NOW.hour, NOW.minute), timezone="UTC")
+    make_rule("later", deadline=time(NOW.hour + 1, NOW.minute), timezone="UTC")
+    watch(at(1))
+    watch(at(2))
+    assert told_by() == ["noon"]
+    watch(at(61))
+    assert told_by() == ["noon", "later"]
 
 
 def test_a_deadline_is_met_by_a_success_of_the_day(job: Job) -> None:
@@ -322,3 +358,9 @@ def test_at_most_one_incident_of_a_kind_is_open(job: Job) -> None:
 
     with pytest.raises(IntegrityError), transaction.atomic():
         Incident.objects.create(job=job, kind="failure", opened_at=NOW, last_at=NOW)
+
+
+def test_a_rule_whose_time_zone_is_gone_has_that_of_the_site(job: Job) -> None:
+    make_rule(timezone="Mars/Olympus", quiet_from=time(NOW.hour - 1), quiet_until=time(NOW.hour + 1))
+    end("failed")
+    assert Delivery.objects.get().next_attempt_at == NOW + timedelta(hours=1)
