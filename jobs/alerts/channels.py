@@ -10,8 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-from django.conf import settings
-from django.core.mail import EmailMessage, get_connection
+from django.core import mail
 
 from ..conf import conf
 from ..core.clock import Clock
@@ -42,13 +41,22 @@ def _email(delivery: Delivery, clock: Clock) -> str:
         f"{name}: {data[name]}" for name in ("job", "kind", "error", "count", "run", "opened_at") if data.get(name)
     ]
     subject = " ".join(str(data["text"]).split())[:150]
-    message = EmailMessage(f"[Cronzimus] {subject}", "\n".join([data["text"], "", *lines]), to=recipients)
-    # Without a limit a server that does not answer would hold up all other messages.
-    message.connection = get_connection(timeout=settings.EMAIL_TIMEOUT or TIMEOUT_SECONDS)
-    sent = message.send()
-    if not sent:
+    message = mail.EmailMessage(f"[Cronzimus] {subject}", "\n".join([data["text"], "", *lines]), to=recipients)
+    if not _mail_server().send_messages([message]):
         raise NotDelivered("the mail server took no message")
     return f"sent to {', '.join(recipients)}"
+
+
+def _mail_server() -> Any:
+    """Return the connection to the project's mail server: `mailers.default` since Django 6.1, before that the only one.
+
+    Without a limit, a server that does not answer would hold up all other messages.
+    """
+    mailers = getattr(mail, "mailers", None)
+    connection: Any = mail.get_connection() if mailers is None else mailers.default
+    if getattr(connection, "timeout", TIMEOUT_SECONDS) is None:
+        connection.timeout = TIMEOUT_SECONDS
+    return connection
 
 
 def _webhook(delivery: Delivery, clock: Clock) -> str:

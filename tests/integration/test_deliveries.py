@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.core import mail
+from django.core.mail.backends.smtp import EmailBackend
 
 from jobs.alerts import outbox
 from jobs.alerts.delivery import Deliverer
@@ -177,18 +180,40 @@ def test_a_delivery_that_waited_for_slow_ones_is_left_to_the_scheduler_that_has_
     assert outbox.hold(theirs, now=clock.now())
 
 
-def test_a_mail_server_has_seconds_to_answer(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    from django.core.mail.backends.locmem import EmailBackend
+def mailbox() -> Channel:
+    channel, _ = Channel.objects.get_or_create(name="m", kind="email", target="a@example.com")
+    return channel
 
+
+def test_a_mail_server_has_seconds_to_answer(clock: FakeClock, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     limits: list[Any] = []
 
-    def remember(backend: EmailBackend, *args: Any, timeout: Any = None, **options: Any) -> None:
-        limits.append(timeout)
+    def remember(backend: EmailBackend, messages: Any) -> int:
+        limits.append(backend.timeout)
+        return len(messages)
 
-    monkeypatch.setattr(EmailBackend, "__init__", remember)
-    outbox.put_test(Channel.objects.create(name="m", kind="email", target="a@example.com"), now=clock.now())
+    monkeypatch.setattr(EmailBackend, "send_messages", remember)
+    for settings.EMAIL_TIMEOUT in (None, 3):
+        settings.EMAIL_BACKEND = f"{EmailBackend.__module__}.EmailBackend"
+        outbox.put_test(mailbox(), now=clock.now())
+        Deliverer(clock).deliver_due()
+    assert limits == [10, 3]
+
+
+def test_a_project_with_mailers_has_its_default_one(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Django 6.1 has the setting MAILERS, with which the settings EMAIL_* cannot be read."""
+    sent: list[Any] = []
+    default = SimpleNamespace(timeout=None, send_messages=lambda messages: sent.extend(messages) or len(messages))
+    monkeypatch.setattr(mail, "mailers", SimpleNamespace(default=default), raising=False)
+    monkeypatch.setattr(mail, "get_connection", lambda **options: pytest.fail("there is none"))
+    delivery = outbox.put_test(mailbox(), now=clock.now())
     Deliverer(clock).deliver_due()
-    assert limits == [10]
+    delivery.refresh_from_db()
+    assert (delivery.state, [one.to for one in sent], default.timeout) == (
+        DeliveryState.DELIVERED,
+        [["a@example.com"]],
+        10,
+    )
 
 
 def test_a_mail_has_a_subject_of_one_line(clock: FakeClock, mailoutbox: Any) -> None:
