@@ -1,4 +1,7 @@
-"""Notice that SQLite's file was replaced or deleted under an open connection, whose writes would be lost."""
+"""Notice that SQLite's file, or its log, was replaced or deleted under an open connection, whose writes would be lost.
+
+The log (`-wal`) holds what was written of late. SQLite deletes it when the last connection is closed, and never before.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +20,19 @@ def watch_files() -> None:
 
 
 def is_current(connection: Any) -> bool:
-    """Tell whether a connection's file is still the one at its path. True for other databases."""
+    """Tell whether a connection's file and its log are still those at their paths. True for other databases."""
     opened = vars(connection).get("opened_file")
-    return opened is None or opened == _identity(connection)
+    if opened is None:
+        return True
+    path = connection.settings_dict["NAME"]
+    # A connection opens the log when it first reads, so that the log is known from the first question on.
+    log = vars(connection)["opened_log"] = vars(connection).get("opened_log") or _identity(f"{path}-wal")
+    return opened == _identity(path) and log == _identity(f"{path}-wal")
 
 
 def _remember(sender: Any, connection: Any, **kwargs: Any) -> None:
     if connection.vendor == "sqlite":
-        vars(connection)["opened_file"] = _identity(connection)
+        vars(connection).update(opened_file=_identity(connection.settings_dict["NAME"]), opened_log=None)
 
 
 def _leave_old_files(sender: Any, **kwargs: Any) -> None:
@@ -33,10 +41,10 @@ def _leave_old_files(sender: Any, **kwargs: Any) -> None:
             connection.close()
 
 
-def _identity(connection: Any) -> tuple[int, int] | None:
-    """Return the device and the inode of a connection's file, or None without one."""
+def _identity(path: Any) -> tuple[int, int] | None:
+    """Return the device and the inode of a file, or None without one."""
     try:
-        status = os.stat(connection.settings_dict["NAME"])
+        status = os.stat(path)
     except (OSError, TypeError, ValueError):
         return None
     return status.st_dev, status.st_ino

@@ -112,6 +112,7 @@ class Tick:
         self._clock.synchronise()
         self._analysis.forget()
         recovery.recover(self._clock.now())
+        require_current_file()
         self.lease.acquire()
 
     def settle(self, error: Exception) -> None:

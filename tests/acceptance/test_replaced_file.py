@@ -31,7 +31,7 @@ def test_a_new_file_is_readable_by_its_user_alone(database: Path) -> None:
     assert database.stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize("how", ["replaced", "deleted"])
+@pytest.mark.parametrize("how", ["replaced", "deleted", "without its log"])
 def test_a_scheduler_ends_with_an_error_that_says_so(database: Path, how: str) -> None:
     process = subprocess.Popen(
         [sys.executable, "manage.py", "runscheduler"], cwd=ROOT, env=environment(database), text=True,
@@ -44,7 +44,10 @@ def test_a_scheduler_ends_with_an_error_that_says_so(database: Path, how: str) -
         time.sleep(0.5)
         copy = database.with_suffix(".copy")
         shutil.copy(database, copy)
-        copy.replace(database) if how == "replaced" else database.unlink()
+        if how == "replaced":
+            copy.replace(database)
+        else:
+            (database if how == "deleted" else Path(f"{database}-wal")).unlink()
         out, _ = process.communicate(timeout=30)
     finally:
         process.kill()

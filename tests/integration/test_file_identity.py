@@ -41,6 +41,28 @@ def test_a_request_leaves_a_file_that_is_gone(other, how: str) -> None:
     assert other.connection is None
 
 
+def test_a_request_leaves_a_file_whose_log_is_gone(other) -> None:
+    path = Path(other.settings_dict["NAME"])
+    other.cursor().execute("PRAGMA journal_mode = WAL")
+    other.cursor().execute("CREATE TABLE t (x)")
+    request_started.send(sender=None)
+    assert other.connection is not None
+    path.with_name(f"{path.name}-wal").unlink()
+    assert not is_current(other)
+    request_started.send(sender=None)
+    assert other.connection is None
+
+
+def test_a_log_that_was_deleted_with_its_last_connection_is_not_missed(other) -> None:
+    path = Path(other.settings_dict["NAME"])
+    other.cursor().execute("PRAGMA journal_mode = WAL")
+    assert is_current(other)
+    other.close()
+    assert not path.with_name(f"{path.name}-wal").exists()
+    other.connect()
+    assert is_current(other)
+
+
 def test_a_request_keeps_a_file_that_is_there(other) -> None:
     request_started.send(sender=None)
     assert other.connection is not None

@@ -43,7 +43,8 @@ def require_current_file() -> None:
     """Raise `DatabaseReplaced` if SQLite's file is no longer the one that the loop's connection has open."""
     own = connections[DEFAULT_DB_ALIAS]
     if not is_current(own):
-        raise DatabaseReplaced(f"the database file {own.settings_dict['NAME']} was replaced or deleted: start again")
+        path = own.settings_dict["NAME"]
+        raise DatabaseReplaced(f"the database file {path}, or its -wal, was replaced or deleted: start again")
 
 
 def own_connection() -> BaseDatabaseWrapper:
