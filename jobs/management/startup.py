@@ -30,8 +30,17 @@ RETRY_SECONDS = 1.0
 """Time between two checks while a scheduler waits."""
 REPEAT_SECONDS = 60.0
 """Time after which the log repeats the reason for waiting."""
-OTHER_CONNECTIONS = 2
-"""Connections of a scheduler beside those of its functions: for the loop, and to listen for changes."""
+OTHER_CONNECTIONS = 3
+"""Connections of a scheduler beside those of its functions: for the loop, to listen for changes, and for the tasks in
+the background."""
+ALLOWED_CONNECTIONS = """
+SELECT least(
+    current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int,
+    (SELECT nullif(datconnlimit, -1) FROM pg_database WHERE datname = current_database() AND NOT rolsuper),
+    (SELECT nullif(rolconnlimit, -1) WHERE NOT rolsuper)
+) FROM pg_roles WHERE rolname = current_user
+"""
+"""The connections that PostgreSQL lets the current role have; limits of roles and databases do not bind superusers."""
 
 
 class NotYet(Exception):
@@ -119,15 +128,13 @@ def warn_of_connections(threads: int, processes: int) -> None:
     if connection.vendor != "postgresql":
         return
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int"
-        )
+        cursor.execute(ALLOWED_CONNECTIONS)
         (allowed,) = cursor.fetchone()
     needed = threads + processes + OTHER_CONNECTIONS
     if needed > allowed:
         logger.warning(
             "%d threads and %d processes may need %d connections, and PostgreSQL allows %d: "
-            "lower SCHEDULER_THREADS, or raise max_connections",
+            "lower SCHEDULER_THREADS, or raise max_connections or the limit of the role or database",
             threads, processes, needed, allowed, extra={"action": "too_few_connections"},
         )  # fmt: skip
 

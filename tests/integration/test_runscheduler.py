@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import override_settings
 
@@ -170,7 +170,25 @@ def test_more_threads_than_postgresql_has_connections_are_said(caplog: pytest.Lo
     assert caplog.messages == []
     startup.warn_of_connections(999, 1)
     (said,) = caplog.messages
-    assert said.startswith("999 threads and 1 processes may need 1002 connections, and PostgreSQL allows ")
+    assert said.startswith("999 threads and 1 processes may need 1003 connections, and PostgreSQL allows ")
+
+
+@pytest.mark.usefixtures("postgresql_only")
+def test_the_limits_of_the_role_and_of_the_database_count_too(caplog: pytest.LogCaptureFixture) -> None:
+    name = connection.settings_dict["NAME"]
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f'CREATE ROLE limited CONNECTION LIMIT 9; ALTER DATABASE "{name}" CONNECTION LIMIT 8')
+        startup.warn_of_connections(5, 1)
+        assert caplog.messages == []  # a superuser
+        cursor.execute("SET ROLE limited")
+        startup.warn_of_connections(5, 1)
+        cursor.execute(f'RESET ROLE; ALTER DATABASE "{name}" CONNECTION LIMIT -1; SET ROLE limited')
+        startup.warn_of_connections(6, 1)
+        transaction.set_rollback(True)
+    assert [message.partition(": ")[0] for message in caplog.messages] == [
+        "5 threads and 1 processes may need 9 connections, and PostgreSQL allows 8",
+        "6 threads and 1 processes may need 10 connections, and PostgreSQL allows 9",
+    ]
 
 
 def test_migrations_of_a_later_version_are_said(caplog: pytest.LogCaptureFixture) -> None:
