@@ -8,6 +8,8 @@ from django.contrib.admin import AdminSite
 from django.contrib.admin.apps import SimpleAdminConfig
 from django.contrib.auth.signals import user_login_failed
 from django.http import HttpRequest
+from django.utils.decorators import method_decorator
+from django.views.decorators.gzip import gzip_page
 
 from .logins import log_failed_login
 
@@ -44,6 +46,7 @@ class CronzimusAdminSite(AdminSite):
             log_failed_login(self, {"username": form.get_user().get_username()}, request)
         return response
 
+    @method_decorator(gzip_page)
     def index(self, request: HttpRequest, extra_context: Any = None) -> Any:
         """Show the overview to users who may see jobs, and Django's list of pages to others."""
         from jobs.admin import JobAdmin

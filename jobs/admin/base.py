@@ -15,6 +15,7 @@ from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.text import capfirst
+from django.views.decorators.gzip import gzip_page
 
 from ..core.audit import Door, acting, origin_of
 from .pages import page_context
@@ -64,9 +65,9 @@ class BaseAdmin(admin.ModelAdmin):
 
     @property
     def urls(self) -> list[Any]:
-        """Return the addresses. The request is the origin of what their views record in the audit."""
+        """Return the addresses. Their pages are compressed, and the request is the origin of what they record."""
         for pattern in (patterns := self.get_urls()):
-            pattern.callback = _recorded(pattern.callback)
+            pattern.callback = gzip_page(_recorded(pattern.callback))
         return patterns
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:

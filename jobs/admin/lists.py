@@ -11,7 +11,6 @@ from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.utils.text import capfirst
-from django.views.decorators.gzip import gzip_page
 
 from .filters import BarFilter
 from .pages import is_poll, page_context, poll_response
@@ -94,7 +93,6 @@ def named(names: Sequence[str]) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
-@gzip_page
 def list_page(request: HttpRequest, response: HttpResponse, **context: Any) -> HttpResponse:
     """Return the answer of Django's list view as a page of ours, with `context`; a poll gets only its middle."""
     assert isinstance(response, TemplateResponse)  # noqa: S101

@@ -41,6 +41,16 @@ def test_people_see_one_list_of_jobs_and_one_of_runs(admin):
     assert "django_apscheduler" not in page
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["/admin/", JOBS, f"{JOBS}job/change/", f"{JOBS}job/edit/", f"{JOBS}upcoming/", RUNS, f"{RUNS}timeline/", TOKENS],
+)
+def test_pages_are_compressed(admin, path):
+    make_job()
+    response = admin.client.get(path, headers={"Accept-Encoding": "gzip"})
+    assert (response.status_code, response["Content-Encoding"]) == (200, "gzip")
+
+
 def test_the_way_to_the_admin_needs_no_slash(admin):
     assert admin.client.get("/admin")["Location"] == "/admin/"
 
