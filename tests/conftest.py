@@ -22,7 +22,7 @@ CI = os.environ.get("CI", "").lower() == "true"
 
 
 def examples(number: int) -> int:
-    """Return how many examples of a property are tried: `number` with CI=true, a quarter of them without."""
+    """Return the number of examples of a property: `number` with CI=true, a quarter of it without."""
     return number if CI else number // 4
 
 
@@ -57,7 +57,7 @@ def skip_or_fail(reason: str) -> None:
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
-    """Make the databases, and have tests that commit emptied quickly."""
+    """Make the databases, and empty them quickly after tests that commit."""
     from django.test import TransactionTestCase
 
     from tests.emptying import Emptying  # here: the unit tests need no database
@@ -85,7 +85,7 @@ def calls() -> Iterator[list[tuple[Any, ...]]]:
 
 @pytest.fixture
 def statements() -> Callable[[], AbstractContextManager[list[str]]]:
-    """Return a context that collects the statements of the default connection, without those that only frame them."""
+    """Return a context that collects the statements of the default connection, without BEGIN, COMMIT and savepoints."""
 
     @contextmanager
     def collected() -> Iterator[list[str]]:

@@ -1,7 +1,7 @@
-"""Empty the database after a test that commits: in place of Django's `flush`, which takes longer than most such tests.
+"""Empty the database after a test that commits, faster than Django's `flush`, which takes longer than most tests.
 
 `flush` truncates every table, and then makes the content types, the permissions and the groups again. Here only tables
-that hold rows are emptied, and those that migrations fill are left alone unless a test has changed them.
+with rows are emptied, and tables that migrations fill are left alone unless a test has changed them.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import connection, transaction
 
 FILLED = [model._meta.db_table for model in (ContentType, Permission, Group, Group.permissions.through)]
-"""The tables that migrations fill, each before those that refer to it."""
+"""The tables that migrations fill, each before the tables that refer to it."""
 MANY = 1000
 """A table with more rows is truncated on PostgreSQL: deleted rows would stay in its file, and slow later tests down."""
 
 
 class Emptying:
-    """Empties the default database, but for the rows that it has when this is made."""
+    """Empties the default database, except for its first rows."""
 
     def __init__(self) -> None:
         """Keep the rows of the tables that migrations have filled."""
@@ -28,7 +28,7 @@ class Emptying:
         self._rows = {table: self._read(table) for table in FILLED}
 
     def run(self) -> None:
-        """Empty all other tables, and put back what a test has changed in these."""
+        """Empty all other tables, and restore the kept rows that a test has changed."""
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(
                 " UNION ALL ".join(

@@ -64,7 +64,7 @@ class FakeClock:
 
 
 class RunningClock(FakeClock):
-    """A clock that starts at `NOW` and goes on as real time does, for tests with real threads."""
+    """A clock that starts at `NOW` and goes on in real time, for tests with real threads."""
 
     def __init__(self) -> None:
         """Start."""
@@ -72,7 +72,7 @@ class RunningClock(FakeClock):
         self._started = time.monotonic()
 
     def now(self) -> datetime:
-        """Return `NOW` and what has passed since."""
+        """Return `NOW` plus the elapsed time."""
         return super().now() + timedelta(seconds=time.monotonic() - self._started)
 
     def monotonic(self) -> float:
@@ -84,7 +84,7 @@ class InlineExecutor(RunExecutor):
     """An executor without threads: a test calls `work` to run what is queued."""
 
     def __init__(self, slots: int, hooks: Hooks) -> None:
-        """Have `slots` slots."""
+        """Prepare `slots` slots."""
         super().__init__()
         self.hooks = hooks
         self._slots = slots
@@ -132,7 +132,7 @@ class InlineExecutor(RunExecutor):
         """Do nothing: there are no threads."""
 
     def work(self, runs: int | None = None) -> int:
-        """Run what is queued, at most `runs` of them; return how many."""
+        """Run the queued runs, at most `runs`; return their number."""
         clock, recorder, may_start, _ = self.hooks
         count = len(self._queue) if runs is None else min(runs, len(self._queue))
         for _ in range(count):
@@ -146,7 +146,7 @@ class InlineExecutor(RunExecutor):
 
 
 def inline_executors(threads: int = 4, processes: int = 2) -> ExecutorFactory:
-    """Return what makes executors whose runs start when a test calls `work`."""
+    """Return a factory of executors whose runs start when a test calls `work`."""
     return lambda hooks: {
         Executor.THREAD: InlineExecutor(threads, hooks),
         Executor.PROCESS: InlineExecutor(processes, hooks),
@@ -154,7 +154,7 @@ def inline_executors(threads: int = 4, processes: int = 2) -> ExecutorFactory:
 
 
 def make_hooks(clock: FakeClock | None = None, **hooks: Any) -> Hooks:
-    """Return what an executor gets from a scheduler that lets it start every run."""
+    """Return the hooks of a scheduler that lets an executor start every run."""
     defaults = {"recorder": Recorder(lambda ended: None), "may_start": lambda run: True, "on_low": lambda name: None}
     return Hooks(clock=clock or FakeClock(), **{**defaults, **hooks})
 
@@ -228,7 +228,7 @@ def make_token(user: Any = None, **limits: Any) -> str:
 
 
 def held_run(run_id: int = 1, **fields: Any) -> HeldRun:
-    """Return a run as a scheduler holds it."""
+    """Return a held run."""
     defaults = {
         "job_id": "job", "func": "tests:echo", "args": [], "kwargs": {}, "scheduled_time": NOW, "attempt": 1,
         "executor": "thread", "timeout": None,
@@ -237,7 +237,7 @@ def held_run(run_id: int = 1, **fields: Any) -> HeldRun:
 
 
 def outcome(run_id: int = 1, **fields: Any) -> Outcome:
-    """Return what came of a run: success after one second."""
+    """Return an outcome of a run: success after one second."""
     defaults = {
         "job_id": "job", "executor": "thread", "status": RunStatus.SUCCEEDED, "started_at": NOW,
         "finished_at": after(1), "scheduled_time": NOW,

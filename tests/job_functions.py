@@ -1,4 +1,4 @@
-"""Functions for the tests' jobs, each known as "tests:<name>": what succeeds, fails, waits, or leaves a mark."""
+"""Functions of the tests' jobs, each registered as "tests:<name>": they succeed, fail, wait, or leave marks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def record(*args: Any, **kwargs: Any) -> None:
 
 @register("tests:echo")
 def echo(value: Any = None) -> Any:
-    """Return what it was given."""
+    """Return the argument."""
     return value
 
 
@@ -38,7 +38,7 @@ def fail(message: str = "it went wrong") -> None:
 
 @register("tests:returns_an_object")
 def returns_an_object() -> Exception:
-    """Return what JSON has no word for."""
+    """Return a value that JSON does not have."""
     return ValueError("an object")
 
 
@@ -80,7 +80,7 @@ def orphan() -> None:
 
 @register("tests:inspect")
 def inspect(value: int, database: Database, context: RunContext) -> list[Any]:
-    """Return what was filled in."""
+    """Return the injected arguments."""
     return [value, type(database).__name__, context.job_id, context.attempt, str(context.scheduled_time)]
 
 

@@ -1,4 +1,4 @@
-"""Functions that only a process of their own survives, each known as "tests:<name>"; and what tells who ran them."""
+"""Functions that need a process of their own, each registered as "tests:<name>"."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def reveal(value: str) -> str:
 
 @register("tests:noisy")
 def noisy(context: RunContext) -> dict[str, int]:
-    """Write in every way there is, and return something."""
+    """Write in every way, and return something."""
     print("printed")
     print("printed as an error", file=sys.stderr)
     context.logger.info("logged")
@@ -50,7 +50,7 @@ def noisy(context: RunContext) -> dict[str, int]:
 
 @register("tests:stubborn")
 def stubborn(path: str) -> None:
-    """Leave its process's id in `path`, ignore SIGTERM, and never end."""
+    """Write its process id to `path`, ignore SIGTERM, and never end."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     print("never ends")
     leave(path, os.getpid())
@@ -84,7 +84,7 @@ def leave_at_once(status: int) -> None:
 
 @register("tests:segfault")
 def segfault() -> None:
-    """Read where nothing is."""
+    """Read an invalid address."""
     ctypes.string_at(0)
 
 
@@ -186,7 +186,7 @@ def printing_child() -> None:
 
 @register("tests:spoil")
 def spoil() -> None:
-    """Make what it can of its process unfit for others."""
+    """Spoil as much of its process as it can."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.chdir("/")
     os.close(1)
@@ -196,7 +196,7 @@ def spoil() -> None:
 
 @register("tests:spoil_signals")
 def spoil_signals() -> None:
-    """Make what it can of what tells its process to end, and of who may read what it writes."""
+    """Spoil signal handlers, the alarm and the umask of its process."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     signal.alarm(2)

@@ -1,4 +1,4 @@
-"""Django's settings for the tests: Cronzimus's own, in an environment that nobody's shell or .env has a say in.
+"""Django's settings for the tests: Cronzimus's own, in an environment without variables of the shell or of .env.
 
 Only DATABASE_URL counts: SQLite without it. Every session has a database of its own, so that several may run at once.
 """
@@ -30,7 +30,7 @@ with (
     from cronzimus_site.settings import DATABASES
 
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-    # A file, not memory: threads and second connections then lock each other out as they do in earnest.
+    # A file, not memory, so that threads and second connections lock each other out as in production.
     folder = Path(tempfile.mkdtemp(prefix="cronzimus-test-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     DATABASES["default"]["TEST"] = {"NAME": str(folder / "test.sqlite3")}
@@ -38,4 +38,4 @@ else:
     DATABASES["default"]["TEST"] = {"NAME": f"test_cronzimus_{os.getpid()}"}
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-WHITENOISE_AUTOREFRESH = True  # DEBUG is off while the tests run, and nobody has run `collectstatic`
+WHITENOISE_AUTOREFRESH = True  # without DEBUG, WhiteNoise would need `collectstatic`

@@ -22,6 +22,6 @@ def until(condition: Callable[[], T], seconds: float = 60, what: str = "it", *, 
 
 
 def let_pass(seconds: float) -> None:
-    """Let time pass in which things happen by themselves."""
+    """Let time pass."""
     deadline = time.monotonic() + seconds
     until(lambda: time.monotonic() >= deadline, seconds + 5)

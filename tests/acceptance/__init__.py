@@ -1,1 +1,1 @@
-"""Real processes, real databases, real time: what a person would see who kills, stops and restarts things."""
+"""Tests with real processes, real databases and real time, which kill, stop and restart things."""

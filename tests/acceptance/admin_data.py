@@ -107,7 +107,7 @@ UNREGISTERED = "backups.jobs:verify"
 
 
 def register_functions() -> None:
-    """Register what the jobs call, but for the function of the one that is broken. Twice is as once."""
+    """Register the functions of the jobs, except that of the broken job. It may be called twice."""
 
     def plain() -> None:
         """Do the work of one job."""
@@ -117,7 +117,7 @@ def register_functions() -> None:
         return {}
 
     def reindex(index: str, batch_size: int = 500, full: bool = False, database: Database | None = None) -> None:
-        """Write the search index anew. Safe to stop at any time."""
+        """Rebuild the search index. Safe to stop at any time."""
 
     known: dict[str, Callable[..., Any]] = {"crm.jobs:sync": sync, "search.jobs:reindex": reindex}
     for _, _, _, func, *_ in JOBS:

@@ -1,4 +1,4 @@
-"""What a team keeps beside its jobs, for the pages of the admin to show: alerts, tokens, and what people did."""
+"""A team's alerts, tokens and audit, for the pages of the admin."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def ago(**units: float) -> datetime:
 
 
 def fill_records(user: Any) -> None:
-    """Write the alerts of the team, the tokens of `user`, and what people did."""
+    """Write the alerts of the team, the tokens of `user`, and the audit."""
     _processes()
     _alerts()
     _tokens(user)

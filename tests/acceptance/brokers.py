@@ -1,4 +1,4 @@
-"""Brokers for the tests of workers: queues of a test's own on a real Redis and RabbitMQ, and a proxy in between."""
+"""Brokers for the tests of workers: a test's own queues on a real Redis and RabbitMQ, and a proxy in between."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Broker:
                 producer.publish(body, routing_key=self.queue, exchange="", headers=headers or {}, **properties)
 
     def push(self, *items: bytes) -> None:
-        """Put what is no message at all into a queue of Redis."""
+        """Put an item that is not a message into a queue of Redis."""
         with self._connection() as connection:
             for item in items:
                 connection.default_channel.client.lpush(self.queue, item)
@@ -77,9 +77,10 @@ class Broker:
 
     @contextmanager
     def held(self) -> Iterator[Callable[[], None]]:
-        """Take a message off a queue of Redis and keep it, unacknowledged; yield what has Redis deliver it again.
+        """Take a message off a queue of Redis and keep it unacknowledged; yield a function that makes Redis deliver it
+        again.
 
-        That is what each consumer does now and then with what is older than the visibility timeout, an hour.
+        Each consumer does that now and then with messages older than the visibility timeout, an hour.
         """
         with self._connection() as connection:
             channel = connection.default_channel
@@ -112,7 +113,7 @@ class Broker:
 
 
 def reached(name: str) -> str:
-    """Return the URL of the broker `name`; the test is skipped where there is none."""
+    """Return the URL of the broker `name`; the test is skipped if there is none."""
     found = Broker(URLS[name])
     try:
         socket.create_connection(found.address, 2).close()
@@ -185,7 +186,7 @@ class Proxy:
 
 @contextmanager
 def proxy(host: str, port: int) -> Iterator[Proxy]:
-    """Have a proxy in front of a server."""
+    """Run a proxy in front of a server."""
     made = Proxy(host, port)
     try:
         yield made

@@ -1,4 +1,4 @@
-"""What the tests with a real browser share."""
+"""Helpers of the tests with a real browser."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tests.conftest import skip_or_fail
 CHROMIUM = Path("/usr/bin/chromium")
 AXE = Path(__file__).parent / "vendor/axe-core/axe.min.js"
 STANDARDS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-"""What axe-core looks for: the rules of WCAG 2.2 AA, and what its authors find good."""
+"""The rules of axe-core: WCAG 2.2 AA, and its authors' best practices."""
 
 
 @pytest.fixture(scope="module", name="chromium")
 def chromium_fixture() -> Iterator[Browser]:
-    """A real Chromium. Playwright's event loop makes Django take this thread for an asynchronous one."""
+    """A real Chromium. Because of Playwright's event loop, Django takes this thread for an asynchronous one."""
     if not CHROMIUM.exists():
         skip_or_fail(f"{CHROMIUM} is missing")
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
@@ -31,7 +31,7 @@ def chromium_fixture() -> Iterator[Browser]:
 
 
 def watch(page: Page, server: str) -> list[str]:
-    """Return a list that fills with what the browser complains of, what fails, and what is asked of other hosts."""
+    """Return a list that collects the browser's errors, failed requests, and requests to other hosts."""
     wrong: list[str] = []
     page.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: wrong.append(str(error)))
@@ -41,7 +41,7 @@ def watch(page: Page, server: str) -> list[str]:
 
 
 def is_from(url: str, server: str) -> bool:
-    """Say whether a request goes to the server under test."""
+    """Tell whether a request goes to the server under test."""
     return urlsplit(url).netloc == urlsplit(server).netloc or url.startswith("data:")
 
 
@@ -55,8 +55,8 @@ def log_in(page: Page, name: str = "ana") -> None:
 
 
 def inaccessible(page: Page) -> list[str]:
-    """Return what axe-core finds wrong with a page: the rule, and where."""
-    # By the devtools, not as a script of the page: the policy of the page would refuse it.
+    """Return axe-core's findings on a page: the rules and the places."""
+    # By the devtools, because the policy of the page would refuse a script.
     page.evaluate(AXE.read_text())
     found: dict[str, Any] = page.evaluate(
         "tags => axe.run(document, {runOnly: {type: 'tag', values: tags}, resultTypes: ['violations']})", STANDARDS

@@ -1,7 +1,7 @@
-"""Judge a history of runs: every fire time is accounted for once, and what ran is what the rows say.
+"""Check a history of runs: every fire time is accounted for once, and the calls match the rows.
 
-The idea is that of Jepsen's test of Chronos: what the functions themselves wrote down, outside the database, is held
-against what the scheduler wrote, and both against what the triggers asked for.
+The idea is that of Jepsen's test of Chronos: the marks that the functions themselves wrote, outside the database, are
+compared with the rows of the scheduler, and both with the fire times of the triggers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Instant = tuple[str, datetime]
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A run as the database has it."""
+    """A row of a run."""
 
     job_id: str
     scheduled_time: datetime
@@ -35,19 +35,19 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Mark:
-    """A call of a function as the function itself wrote it down."""
+    """A call of a function, by the mark that the function wrote."""
 
     job_id: str
     scheduled_time: datetime
     at: datetime
     pid: int = 0
     clock: datetime | None = None
-    """What the clock of its process showed, which a test may have set; `at` is by the clock of the tests."""
+    """The time by the clock of its process, which a test may have set; `at` is by the clock of the tests."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outage:
-    """From when to when fire times need not run in time, nor one by one: they are accounted for all the same."""
+    """A period in which fire times need not run in time, nor one by one, but must be accounted for."""
 
     start: datetime
     end: datetime
@@ -55,10 +55,10 @@ class Outage:
 
 @dataclass(frozen=True, kw_only=True)
 class Demand:
-    """What is asked of `job_ids` up to `until`: each fire time outside the `outages` runs within the `window`.
+    """The demand on `job_ids` up to `until`: each fire time outside the `outages` runs within the `window`.
 
-    One that a dead scheduler held may be lost instead: `deaths` has the instants at which schedulers died or froze.
-    And one may be skipped while a run of its job is active, such as one that is lost and not yet given up.
+    A run of a dead scheduler may be lost instead: `deaths` has the instants at which schedulers died or froze. A fire
+    time may be skipped while a run of its job is active, such as a lost one that is not yet given up.
     """
 
     job_ids: Sequence[str]
@@ -74,14 +74,14 @@ class Demand:
 
 
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
-"""The end of what has not ended."""
+"""The end of a run that has not ended."""
 EARLY = timedelta(seconds=0.2)
-"""By how much two clocks that agree may differ on a loaded machine: half of what asking for the time takes."""
+"""Tolerated difference of two equal clocks on a loaded machine: half of the time to ask for the time."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Break:
-    """A time for which a person took a job off its schedule. It starts and ends between a request and its answer."""
+    """A period in which a person took a job off its schedule. It starts and ends between a request and its answer."""
 
     job_id: str
     start: tuple[datetime, datetime]
@@ -103,12 +103,12 @@ def problems(
     interval: timedelta = timedelta(seconds=1),
     breaks: Sequence[Break] = (),
 ) -> list[str]:
-    """Return what is wrong with the history of jobs that fire every `interval`: nothing, if all went well."""
+    """Return the errors in the history of jobs that fire every `interval`."""
     return [*_accounts(rows, interval, breaks), *_calls(rows, marks)]
 
 
 def covered(rows: Iterable[Row], interval: timedelta = timedelta(seconds=1)) -> Counter[Instant]:
-    """Return how often each fire time is accounted for: a row stands for as many as it says, up to its own."""
+    """Return the number of rows for each fire time; a row stands for `fire_times` of them, up to its own."""
     return Counter(
         (row.job_id, row.scheduled_time - number * interval) for row in rows for number in range(row.fire_times)
     )
@@ -139,7 +139,7 @@ def _accounts(rows: Sequence[Row], interval: timedelta, breaks: Sequence[Break])
 
 
 def _calls(rows: Sequence[Row], marks: Sequence[Mark]) -> Iterator[str]:
-    """Find calls that no row allows, and rows whose call is not there."""
+    """Find calls that no row allows, and rows without their call."""
     by_instant = {(row.job_id, row.scheduled_time): row for row in rows}
     calls = Counter((mark.job_id, mark.scheduled_time) for mark in marks)
     for (job_id, at), count in calls.items():
@@ -160,9 +160,9 @@ def _calls(rows: Sequence[Row], marks: Sequence[Mark]) -> Iterator[str]:
 
 
 def unmet(rows: Sequence[Row], marks: Sequence[Mark], demand: Demand) -> list[str]:
-    """Return which fire times did not run as `demand` asks, with the reason: none, if all went well.
+    """Return the fire times that did not meet the `demand`, with the reason.
 
-    The fire times are those from a job's first row on. That each of them has a row, and one only, is for `problems`.
+    The fire times begin with a job's first row. `problems` checks that each has exactly one row.
     """
     calls = {(mark.job_id, mark.scheduled_time): mark.at for mark in marks}
     found: list[str] = []
@@ -178,7 +178,7 @@ def unmet(rows: Sequence[Row], marks: Sequence[Mark], demand: Demand) -> list[st
 
 
 def _stopped(job_id: str, own: Mapping[datetime, Row], demand: Demand) -> Iterator[str]:
-    """Find a job whose rows end too early: what never happens leaves no gap behind it."""
+    """Find a job whose rows end too early, which leaves no gap."""
     if not own:
         yield f"{job_id}: no row at all"
     elif max(own) + demand.interval + demand.window < demand.until and not demand.excuses(demand.until):
@@ -210,7 +210,7 @@ def _not_run(row: Row, own: Iterable[Row], demand: Demand) -> Iterator[str]:
 
 
 def _swallowed(job_id: str, own: Iterable[Row], demand: Demand) -> Iterator[str]:
-    """Find fire times that another one's row stands for, where each was to run by itself."""
+    """Find fire times that share a row although each had to run by itself."""
     for row in own:
         for number in range(1, row.fire_times):
             at = row.scheduled_time - number * demand.interval

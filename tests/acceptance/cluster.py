@@ -1,4 +1,4 @@
-"""A PostgreSQL of a test's own, for faults that the one of all tests is to be spared."""
+"""A test's own PostgreSQL, for faults that must not affect the shared one."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Cluster:
 
 
 def as_postgres() -> list[str]:
-    """Return what to put before a command: PostgreSQL does not run as root."""
+    """Return the words before a command: PostgreSQL does not run as root."""
     return ["runuser", "-u", "postgres", "--"] if Path.home() == Path("/root") else []
 
 

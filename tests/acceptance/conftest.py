@@ -86,7 +86,7 @@ class Databases:
 
 @pytest.fixture(scope="session")
 def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
-    """What makes databases, and removes them in the end."""
+    """The maker of databases, which removes them in the end."""
     made = Databases(tmp_path_factory.mktemp("databases"))
     yield made
     made.drop()
@@ -110,7 +110,7 @@ def site_factory(databases: Databases, parent: Path) -> Iterator[MakeSite]:
     yield make
     for site in made:
         site.end()
-        print(site.logs())  # pytest shows it where the test failed
+        print(site.logs())  # pytest shows it if the test failed
 
 
 @pytest.fixture
@@ -135,13 +135,13 @@ def site(make_site: MakeSite, request: pytest.FixtureRequest) -> Site:
 
 @pytest.fixture
 def sites(make_site: MakeSite) -> list[Site]:
-    """A site on each of the databases at once, for what takes long and mostly waits."""
+    """A site on each of the databases at once, for long tests that mostly wait."""
     return [make_site("sqlite"), make_site("postgresql")]
 
 
 @pytest.fixture
 def sqlite_site(make_site: MakeSite) -> Any:
-    """A site on SQLite, for what does not depend on the database."""
+    """A site on SQLite, for tests that do not depend on the database."""
     return make_site("sqlite")
 
 

@@ -1,4 +1,4 @@
-"""A process that acts for a test on a site: it calls services as soon as it is told to, without a start of its own."""
+"""A process that calls services for a test at once, because it has started before."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ for line in sys.stdin:
         problem = traceback.format_exc()
     print(json.dumps(problem), flush=True)
 """
-"""What the process does. It knows services, `Job`, `Run`, `Worker`, `now` and `timedelta`."""
+"""The code of the process. It has services, `Job`, `Run`, `Worker`, `now` and `timedelta`."""
 
 
 class Hands:
-    """The process, with a Django of its own. It is started with the first thing that there is to do."""
+    """The process, with a Django of its own. It starts at the first call."""
 
     def __init__(self, environment: dict[str, str], log: Path) -> None:
-        """Act with `environment`; what goes wrong is in `log`."""
+        """Act with `environment`; errors go to `log`."""
         self._environment, self._log = environment, log
         self._popen: subprocess.Popen[str] | None = None
 
     def do(self, code: str) -> None:
-        """Have `code` done, and fail where it fails."""
+        """Run `code`, and fail if it fails."""
         if self._popen is None:
             with self._log.open("wb") as file:
                 self._popen = subprocess.Popen(

@@ -47,7 +47,7 @@ def started(log: Path) -> Iterator[Process]:
         yield process
     finally:
         process.end()
-        print(log.read_text())  # pytest shows it where a test failed
+        print(log.read_text())  # pytest shows it if a test failed
 
 
 def queued(func: str, *args: Any, **fields: Any) -> Run:

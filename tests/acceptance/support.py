@@ -1,4 +1,4 @@
-"""Databases and processes of a test's own, and what it reads of them."""
+"""A test's own databases and processes, and readers of their state."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ class Process:
         return self.popen.wait(timeout=seconds)
 
     def force(self) -> int:
-        """Have a scheduler end at once, and return its exit status. Two signals in one breath would be one."""
+        """End a scheduler at once, and return its exit status. Two signals at the same moment would be one."""
         self.send(signal.SIGTERM)
         until(lambda: self.logged("draining") or not self.alive, 5, "the first signal")
         self.send(signal.SIGTERM)
         return self.wait(5)
 
     def end(self) -> None:
-        """End it, whatever it does."""
+        """Kill it."""
         if self.alive:
             self.popen.kill()
         self.popen.wait(timeout=10)
@@ -87,12 +87,12 @@ class Site:
         self.marks_file = folder / "marks"
         self.jobs = list(jobs)
         self.variables: dict[str, str] = {}
-        """What its processes find in their environment beside the rest."""
+        """Variables that its processes get in addition."""
         self.processes: list[Process] = []
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the processes find in their environment, and nothing else."""
+        """The whole environment of the processes."""
         return {
             "PATH": os.environ["PATH"],
             "HOME": str(self.folder),
@@ -123,7 +123,7 @@ class Site:
         return process
 
     def scheduler(self, threads: int = 10, **environment: str) -> Process:
-        """Start a scheduler, and return it when it has said that it is there."""
+        """Start a scheduler, and return it when it is ready."""
         (process,) = self.schedulers(1, threads, **environment)
         return process
 
@@ -151,10 +151,10 @@ class Site:
             process.end()
 
     def logs(self) -> str:
-        """Return the ends of all logs, for a person who wonders what went wrong."""
+        """Return the ends of all logs, for the diagnosis of a failure."""
         return "\n".join(f"--- {p.log.name}\n{p.log.read_text(errors='replace')[-3000:]}" for p in self.processes)
 
-    # --- what is on record -------------------------------------------------------------------------------------------
+    # --- the record ---------------------------------------------------------------------------------------------------
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Return the rows of `sql`, read through a connection of its own."""
@@ -209,14 +209,14 @@ def instant(value: Any) -> Any:
 
 
 class Web:
-    """What answers to HTTP."""
+    """A client of an HTTP server."""
 
     def __init__(self, address: str) -> None:
         """Talk to `address`."""
         self.address = address
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """Return the JSON of the answer; raises for an answer that is no success."""
+        """Return the JSON of the answer; raises unless it is a success."""
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(self.address + path, data, headers, method=method)  # noqa: S310

@@ -1,4 +1,4 @@
-"""The admin in a real browser: jobs are made, watched and changed, with no error and no request to anywhere else."""
+"""The admin in a real browser: jobs are made, watched and changed, without errors and without other hosts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 @pytest.fixture
 def tab(chromium: Browser, live_server: Any) -> Iterator[Page]:
-    """A tab of somebody who is logged in; what the browser complains of, or asks of others, fails the test."""
+    """A tab of somebody who is logged in; errors of the browser, and requests to other hosts, fail the test."""
     User.objects.create_superuser("ana", password="secret")
     context = chromium.new_context(base_url=live_server.url, viewport=DESK)  # type: ignore[arg-type]
     page = context.new_page()

@@ -1,4 +1,4 @@
-"""The lists of the admin in a real browser: what people do in them, and what a list does while they look at it."""
+"""The lists of the admin in a real browser: actions in them, and their updates meanwhile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every page of the admin in a real browser: light and dark, desk and phone, with no error and nothing inaccessible."""
+"""Every page of the admin in a real browser: light and dark, desk and phone, without errors, accessible."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_no_page_has_an_error_or_leaves_anybody_out(
 
 
 def too_wide(page: Page) -> Iterator[str]:
-    """Say whether a page has to be scrolled sideways."""
+    """Tell whether a page has to be scrolled sideways."""
     width = page.evaluate("document.documentElement.scrollWidth")
     if page.viewport_size and width > page.viewport_size["width"]:
         yield f"is {width} px wide"

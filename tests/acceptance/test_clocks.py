@@ -22,7 +22,7 @@ HOUR = 3600
 
 
 class MovedClock:
-    """A clock that a test moves: of the processes that are started with its `environment`."""
+    """A clock that a test moves, for processes that are started with its `environment`."""
 
     def __init__(self, library: Path, folder: Path, name: str, seconds: int = 0) -> None:
         """Make one that is `seconds` ahead."""
@@ -38,7 +38,7 @@ class MovedClock:
         }
 
     def move(self, seconds: int) -> None:
-        """Have it be `seconds` ahead from now on."""
+        """Set it `seconds` ahead from now on."""
         part = self._file.with_suffix(".part")
         part.write_text(f"{seconds:+d}\n")
         os.replace(part, self._file)
@@ -46,7 +46,7 @@ class MovedClock:
 
 @pytest.fixture
 def moved_clock(tmp_path: Path) -> Callable[..., MovedClock]:
-    """Return what makes a clock that a test moves."""
+    """Return a function that makes a clock that a test moves."""
     libraries = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
     if not libraries:
         skip_or_fail("no libfaketime in /usr/lib (Debian: faketime)")
@@ -54,7 +54,7 @@ def moved_clock(tmp_path: Path) -> Callable[..., MovedClock]:
 
 
 def ahead(mark: Mark) -> float:
-    """Return by how many seconds the clock of the process that left a mark was ahead."""
+    """Return the seconds by which the clock of the process of a mark was ahead."""
     assert mark.clock is not None
     return (mark.clock - mark.at).total_seconds()
 
@@ -66,7 +66,7 @@ def is_ahead(site: Site, process: Process, seconds: float) -> bool:
 
 
 def leases(site: Site) -> int:
-    """Return how many leases there were: one for each scheduler, unless one was given up although it lived."""
+    """Return the number of leases: one for each scheduler, unless a living one was given up."""
     ((count,),) = site.query("SELECT count(*) FROM cronzimus_scheduler")
     return int(count)
 

@@ -19,11 +19,11 @@ from .support import ROOT, Process, Site
 
 UNITS = sorted((ROOT / "deploy" / "systemd").glob("*.service"))
 MAX_EXPOSURE = 4.0
-"""What systemd calls well hardened ends here; a unit without any of it has 9.2."""
+"""The highest exposure that systemd calls well hardened; a unit without hardening has 9.2."""
 
 
 def analysed(*arguments: str) -> str:
-    """Return what systemd-analyze says."""
+    """Return the output of systemd-analyze."""
     program = shutil.which("systemd-analyze")
     if program is None:
         skip_or_fail("no systemd-analyze")

@@ -30,7 +30,7 @@ pytestmark = [
 
 PAGE = (ROOT / "docs" / "deployment.md").read_text()
 STUBS = ("apt-get", "systemctl", "nginx")
-"""Programs that a sandbox cannot run: what they are called with is noted."""
+"""Programs that a sandbox cannot run: only their arguments are noted."""
 
 
 class Sandbox:
@@ -91,7 +91,7 @@ class Sandbox:
 
 
 def _public_python() -> Path:
-    """Return a Python that a user who is nobody in particular may run."""
+    """Return a Python that an unprivileged user may run."""
     for candidate in (Path("/usr/bin/python3"), Path(sys.executable).resolve()):
         probe = [
             "runuser",

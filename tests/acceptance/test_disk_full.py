@@ -1,4 +1,4 @@
-"""The disk of the database is full: schedulers wait and say so, and go on where they were when there is room again."""
+"""The disk of the database is full: schedulers wait and log it, and go on when there is room again."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class SmallDisk:
 
 @contextmanager
 def small_disk(folder: Path, megabytes: int, owner: str) -> Iterator[SmallDisk]:
-    """Mount a small disk that belongs to `owner` at `folder`; skip the test where that is not allowed."""
+    """Mount a small disk that belongs to `owner` at `folder`; skip the test if that is not allowed."""
     folder.mkdir()
     options = f"size={megabytes}m,mode=700,uid={pwd.getpwnam(owner).pw_uid}"
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], capture_output=True)
@@ -72,7 +72,7 @@ def test_a_full_disk_under_sqlite_loses_no_fire_time(databases: Databases, tmp_p
 
 @pytest.mark.postgresql
 def test_a_full_disk_under_postgresql_loses_no_fire_time(cluster: Cluster, tmp_path: Path) -> None:
-    # The tables alone: a server whose write-ahead log finds no room stops, which is the fault of another test.
+    # Only the tables: a server without room for its write-ahead log stops, which another test covers.
     url = cluster.start(free_port())
     with small_disk(cluster.folder / "disk", 32, "postgres" if as_postgres() else "root") as disk:
         with psycopg.connect(url, autocommit=True) as connection:
@@ -86,7 +86,7 @@ def test_a_full_disk_under_postgresql_loses_no_fire_time(cluster: Cluster, tmp_p
 
 def assert_survives(site: Site, disk: SmallDisk, words: str) -> None:
     """Fill the disk under a scheduler, and check that it says so in these `words`, waits, and goes on."""
-    # Much to write for each run, and nothing that compresses: the next pages are needed at once.
+    # Much incompressible data for each run, so that new pages are needed at once.
     payload = random.Random(7).randbytes(750).hex()
     site.jobs = [site.job(job_id, seconds=0.4) for job_id in JOB_IDS]
     for job in site.jobs:
@@ -108,7 +108,7 @@ def assert_survives(site: Site, disk: SmallDisk, words: str) -> None:
         outage = Outage(start=full, end=room + timedelta(seconds=6))
         assert_good(site, *JOB_IDS)
         assert_in_time(site, Demand(job_ids=JOB_IDS, until=told, outages=[outage]))
-        # What had ended while nothing could be written is written.
+        # Outcomes from the time without room are written.
         assert {row.status for row in site.rows()} <= {"succeeded", "skipped", "queued"}
     finally:
         site.end()

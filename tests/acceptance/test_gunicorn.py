@@ -38,7 +38,7 @@ def web(shared_site: Site) -> Web:
 
 @pytest.fixture
 def clients(web: Web) -> Iterator[Clients]:
-    """What opens connections to it."""
+    """A function that opens connections to the web."""
     with ExitStack() as stack:
         yield Clients(web, stack)
 

@@ -1,4 +1,4 @@
-"""A scheduler that is process 1 of a container: it reaps, it ends when it is told to, and timeouts take no longer."""
+"""A scheduler that is process 1 of a container: it reaps children, obeys signals, and keeps timeouts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UNSHARE = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
 
 @pytest.fixture(scope="module", autouse=True)
 def pid_namespaces() -> None:
-    """Skip the tests where this user cannot make a PID namespace."""
+    """Skip the tests if this user cannot make a PID namespace."""
     if shutil.which("unshare") is None or subprocess.run([*UNSHARE, "true"], check=False).returncode != 0:
         skip_or_fail("a PID namespace needs Linux, unshare(1) and root")
 

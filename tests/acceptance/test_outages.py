@@ -45,8 +45,8 @@ def test_a_restart_of_postgresql_loses_no_fire_time(cluster: Cluster, tmp_path: 
         told = stop_now(*schedulers)
         assert_good(site, *JOB_IDS)
         assert_in_time(site, demand(told, gone, back))
-        # The threads' own connections are made again, too. Runs that were due as the scheduler stopped are left to the
-        # next one, and those that were due while an outcome waited to be written are skipped.
+        # The threads' own connections are made again, too. Runs that were due when the scheduler stopped are left to
+        # the next one, and fire times that were due while an outcome waited are skipped.
         ended = {r.status for r in site.rows() if r.job_id == "reader" and r.scheduled_time > back} - {
             "queued",
             "skipped",
@@ -170,13 +170,13 @@ def calls_after(site: Site, moment: datetime) -> list[Mark]:
 
 
 def stop_now(*schedulers: Process) -> datetime:
-    """Stop the schedulers, and return when they were told to."""
+    """Stop the schedulers, and return the time of the signal."""
     told = datetime.now(UTC)
     stop(*schedulers)
     return told
 
 
 def demand(told: datetime, start: datetime, end: datetime) -> Demand:
-    """Ask for all up to `told`, but in an outage and the five seconds in which a scheduler looks again after it."""
+    """Demand all fire times up to `told`, except in an outage and in the five seconds after it."""
     outage = Outage(start=start, end=end + timedelta(seconds=5))
     return Demand(job_ids=JOB_IDS, until=told, outages=[outage], deaths=[start, end])

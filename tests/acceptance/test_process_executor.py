@@ -1,4 +1,4 @@
-"""Functions in processes, with a real `runscheduler`: whatever they do, their runs end, and the pool goes on."""
+"""Hostile functions in processes, with a real `runscheduler`: their runs end, and the pool goes on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests at the very instant at which something happens: each comes before it or after it, never between."""
+"""Requests at the very instant of an event: each comes before it or after it, never between."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_one_of_twenty_clients_that_create_the_same_id_at_once_succeeds(site: Si
 
 
 def status_of(web: Web, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-    """Return the status and the JSON of an answer, whatever it is."""
+    """Return the status and the JSON of any answer."""
     try:
         return 200, web.ask(method, path, body)
     except urllib.error.HTTPError as error:
@@ -70,7 +70,7 @@ class Breaker:
         self._start = (first, first)
 
     def steps(self) -> Iterator[tuple[datetime, Any]]:
-        """Return what to call when."""
+        """Return the calls with their times."""
         for due, late in zip(self.due, self.late, strict=True):
             yield due + late, self._begin
             yield due + self.OFF, self._end
@@ -133,7 +133,7 @@ def all_are_back(site: Site, breakers: list[Breaker]) -> bool:
 
 
 def work(breakers: list[Breaker]) -> None:
-    """Do what some breakers have to do, each step at its time."""
+    """Do the steps of some breakers, each at its time."""
     for at, step in sorted((step for breaker in breakers for step in breaker.steps()), key=lambda step: step[0]):
         time.sleep(max(0.0, (at - datetime.now(UTC)).total_seconds()))
         step()

@@ -1,4 +1,4 @@
-"""SQLite's file is replaced or deleted while processes have it open: nothing is written where nobody sees it."""
+"""SQLite's file is replaced or deleted while processes have it open: nothing is written into the old file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several schedulers on one database: whichever dies, stops or freezes, no fire time runs twice or is passed over."""
+"""Several schedulers on one database: if one dies, stops or freezes, no fire time runs twice or is passed over."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .support import Process, Site
 
 
 def stop(*schedulers: Process) -> None:
-    """Have schedulers drain and end; each says that it ended well."""
+    """Drain schedulers, and check that each ends well."""
     for scheduler in schedulers:
         scheduler.send(signal.SIGTERM)
     assert [scheduler.wait(40) for scheduler in schedulers] == [0] * len(schedulers)
@@ -97,7 +97,7 @@ def test_a_scheduler_that_froze_past_its_lease_starts_nothing_that_it_no_longer_
 
 
 def freeze_past_its_lease(site: Site) -> None:
-    # Saturated, so that there is always something claimed and not started.
+    # Saturated, so that some runs are always claimed and not started.
     job_ids = [f"job-{number}" for number in range(10)]
     site.jobs = [site.job(job_id, seconds=0.2) for job_id in job_ids[:6]]
     site.jobs += [{**site.job(job_id, seconds=0.4), "executor": "process"} for job_id in job_ids[6:]]

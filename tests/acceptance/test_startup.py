@@ -1,4 +1,4 @@
-"""How a scheduler starts where something is not as it should be: it waits and says so, or ends with one message."""
+"""The start of a scheduler with something missing or wrong: it waits and logs it, or ends with one message."""
 
 from __future__ import annotations
 

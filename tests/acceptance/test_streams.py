@@ -1,4 +1,4 @@
-"""Functions print, whatever standard streams their scheduler was started with."""
+"""Functions can print with any standard streams of their scheduler."""
 
 from __future__ import annotations
 

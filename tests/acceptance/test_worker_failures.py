@@ -1,4 +1,4 @@
-"""What jobs on Celery workers run with dies, freezes or is cut off: no run starts twice, and none is stuck."""
+"""Workers, brokers and databases die, freeze or are cut off: no run starts twice, and none is stuck."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .test_workers import BOTH
 from .worker_site import LOST_SECONDS, WorkerSite, stop
 
 AWAY_SECONDS = 30 if CI else 8
-"""For how long a broker is away."""
+"""Seconds for which a broker is away."""
 MANY = 2000 if CI else 400
 """Runs during which workers are restarted."""
 
@@ -152,7 +152,7 @@ def test_what_a_worker_had_no_slot_for_survives_its_reconnects_and_its_end(fleet
             between.refuse()
             let_pass(0.3)
             between.restore()
-            # On Redis what the connection held counts as lost, and is sent again.
+            # On Redis the messages of the connection count as lost, and are sent again.
             until(lambda n=calls: (fleet.make_old(), len(fleet.marks()) > n)[1], 30, "the run after it", pause=1)
         stop(first)
     fleet.worker(slots=4)
@@ -184,7 +184,7 @@ def test_runs_survive_warm_and_cold_restarts_of_their_workers(fleet: WorkerSite)
     rows = [row for row in fleet.rows() if row.job_id.endswith("many")]
     assert len(rows) >= MANY
     assert {row.status for row in rows} <= {"succeeded", "lost"}
-    # What ran on the two that got no time, and the ends that the killed one had not written.
+    # The runs of the two workers that got no time, and the outcomes that the killed one had not written.
     assert sum(row.status == "lost" for row in rows) <= 3 * 4
     assert running[0].wait(10) == 0, "it got its time"
 

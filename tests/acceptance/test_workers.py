@@ -1,4 +1,4 @@
-"""Jobs on Celery workers, with real brokers: runs start once, show what they do, and are cancelled."""
+"""Jobs on Celery workers, with real brokers: runs start once, show their output, and can be cancelled."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .support import let_pass, until
 from .worker_site import WorkerSite, stop
 
 BOTH = pytest.mark.parametrize("fleet", list(URLS), indirect=True)
-"""The test is about what goes over the broker."""
+"""The test is about messages."""
 POISON = (
     ("", {}), ("not json {", {"task": "cronzimus.run"}), ([], {"task": "cronzimus.run", "id": "1"}),
     ([[], {}, {}], {"task": "cronzimus.run"}), ({"task": "cronzimus.run"}, {}), ([1, 2], {"id": "x"}),
@@ -41,7 +41,7 @@ RAW_POISON = (
 
 
 def assert_each_runs_once(fleet: WorkerSite) -> None:
-    """Have twenty jobs run on a worker every second for a while, and check what became of their fire times."""
+    """Run twenty jobs on a worker every second for a while, and check their fire times."""
     fleet.add(*(fleet.job(f"job-{number}", max_instances=5) for number in range(20)))
     worker = fleet.worker(slots=2)
     until(lambda: len(fleet.calls("job-19")) >= 4, 30, "the runs")

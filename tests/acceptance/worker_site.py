@@ -23,14 +23,14 @@ COLUMNS = (
     "id, status, reason, error, output, scheduler_id, dispatch_id, dispatches, dispatched_at, started_at, finished_at, "
     "progress_done"
 )
-"""What a test reads of a run."""
+"""The columns of a run that tests read."""
 
 
 class WorkerSite:
     """A site, a broker with a queue, and the workers that serve it."""
 
     def __init__(self, site: Site, url: str) -> None:
-        """Have the schedulers of `site` send runs to workers over the broker at `url`."""
+        """Let the schedulers of `site` send runs to workers over the broker at `url`."""
         self.site, self.url = site, url
         site.variables |= {"CELERY_BROKER_URL": url, "JOB_MODULES": MODULES}
         self.hands = Hands(site.environment, site.folder / "hands.log")
@@ -43,13 +43,13 @@ class WorkerSite:
     # --- a test's part -----------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Have a queue of its own for a test, and names of its own for its jobs."""
+        """Give a test its own queue, and its own names of jobs."""
         self.prefix = f"t{next(self._numbers)}-"
         self.broker = Broker(self.url)
         self._first = len(self.site.processes)
 
     def finish(self) -> None:
-        """End what a test has started: its workers, and its jobs."""
+        """End the workers and the jobs of a test."""
         self.do(f"for job in Job.objects.filter(id__startswith='{self.prefix}'): services.remove_job(job.pk, now=now)")
         for process in self.site.processes[self._first :]:
             if process is not self._shared_worker:
@@ -58,7 +58,7 @@ class WorkerSite:
             self.broker.drop()
 
     def use_shared_worker(self) -> None:
-        """Have a worker with four slots that is there already. The test must not harm it."""
+        """Use a running worker with four slots. The test must not harm it."""
         if self._shared is None:
             self._shared = self.broker
             self._shared_worker = self.worker(slots=4, name="shared")
@@ -100,7 +100,7 @@ class WorkerSite:
         }  # fmt: skip
 
     def do(self, code: str) -> None:
-        """Have services called, in a process of their own."""
+        """Call services, in a process of their own."""
         self.hands.do(code)
 
     def cancel(self, job_id: str) -> None:
@@ -108,16 +108,16 @@ class WorkerSite:
         self.do(f"services.cancel_run({self.run(job_id)['id']}, now=now, actor='anna')")
 
     def make_old(self) -> None:
-        """Make the minute pass after which messages count as lost."""
+        """Let the minute pass after which messages count as lost."""
         self.do(
             f"Run.objects.filter(queue='{self.broker.queue}', status='queued', dispatched_at__isnull=False)"
             ".update(dispatched_at=now - timedelta(seconds=61))"
         )
 
     def settle(self, seconds: float = 30) -> None:
-        """Have the test's jobs fire no more, and wait until no run of theirs is active: none is stuck.
+        """Stop the test's jobs, and wait until none of their runs is active, so that none is stuck.
 
-        The minute passes after which lost messages are sent again: what a killed worker had taken off Redis is lost.
+        It lets the minute pass after which lost messages are sent again: a killed worker loses its messages of Redis.
         """
         self.do(f"Job.objects.filter(id__startswith='{self.prefix}').update(next_run_time=None)")
         active = f"SELECT 1 FROM cronzimus_run WHERE job_id LIKE '{self.prefix}%' AND status IN ('queued', 'running')"  # noqa: S608
@@ -131,7 +131,7 @@ class WorkerSite:
     # --- its workers -------------------------------------------------------------------------------------------------
 
     def worker(self, slots: int = 2, name: str = "worker", **environment: str) -> Process:
-        """Start a worker, and return it when it has said that it is there."""
+        """Start a worker, and return it when it is ready."""
         (process,) = self.workers(1, slots, name, **environment)
         return process
 
@@ -150,7 +150,7 @@ class WorkerSite:
         return self.site.start(celery, "-A", "cronzimus_site", "worker", *options, **environment)
 
     def pretend_worker(self, slots: int) -> None:
-        """Write the row of a worker that is not there: schedulers send runs to the queue."""
+        """Write the row of a worker that does not exist, so that schedulers send runs to the queue."""
         self.do(
             f"Worker.objects.create(id='{self.prefix}gone', name='gone', hostname='gone', pid=1, version='', "
             f"slots={slots}, queues=['{self.broker.queue}'], started_at=now, heartbeat_at=now, "
@@ -162,10 +162,10 @@ class WorkerSite:
         rows = self.site.query("SELECT id, queues FROM cronzimus_worker WHERE stopped_at IS NULL")
         return [worker_id for worker_id, queues in rows if self.broker.queue in str(queues)]
 
-    # --- what is on record -------------------------------------------------------------------------------------------
+    # --- the record ---------------------------------------------------------------------------------------------------
 
     def run(self, job_id: str) -> dict[str, Any]:
-        """Return the newest run of a job; an empty dictionary where it has none."""
+        """Return the newest run of a job; an empty dictionary if it has none."""
         rows = self.site.query(
             f"SELECT {COLUMNS} FROM cronzimus_run WHERE job_id = '{self.prefix}{job_id}' ORDER BY id DESC LIMIT 1"  # noqa: S608
         )
@@ -195,7 +195,7 @@ class WorkerSite:
 
 
 def stop(*processes: Process, seconds: float = 50) -> None:
-    """Have workers and schedulers end in their own time; each says that it ended well."""
+    """Stop workers and schedulers, and check that each ends well."""
     for process in processes:
         process.send(signal.SIGTERM)
     assert [process.wait(seconds) for process in processes] == [0] * len(processes)

@@ -42,7 +42,7 @@ def python(request: pytest.FixtureRequest, wheel: Path, tmp_path_factory: pytest
 
 @pytest.fixture(scope="session")
 def make_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path, str], Shop]]:
-    """Return what makes a shop with the Python of an environment, on a fresh database."""
+    """Return a function that makes a shop with the Python of an environment, on a fresh database."""
     shops: list[Shop] = []
     made: list[str] = []
 

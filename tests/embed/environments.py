@@ -70,7 +70,7 @@ def _interpreters() -> Iterator[Path]:
 
 
 def _version(python: Path) -> tuple[int, int]:
-    # Asked, and not taken from its name: what pyenv has on PATH under the name may be no Python at all.
+    # The version is asked, not taken from the name: pyenv's program on PATH may be a mere shim.
     result = subprocess.run([str(python), "--version"], capture_output=True, text=True, check=False)
     found = re.match(r"Python (\d+)\.(\d+)", result.stdout)
     return (int(found[1]), int(found[2])) if found else (0, 0)

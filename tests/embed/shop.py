@@ -19,7 +19,7 @@ from typing import Any
 from tests.waiting import until
 
 EMAIL, PASSWORD = "ada.the.first.of.all.who.program@department.of.analytical.engines.example.com", "correct horse"
-"""Who looks after the shop."""
+"""The operator of the shop."""
 
 
 class Shop:
@@ -44,7 +44,7 @@ class Shop:
         return result.stdout
 
     def set_up(self) -> None:
-        """Make the tables, and the user who looks after the shop."""
+        """Make the tables, and the operator."""
         self.manage("migrate", "--verbosity=0")
         self.manage("migrate", "--verbosity=0", "--database=archive")
         self.manage("createsuperuser", "--noinput", f"--email={EMAIL}", DJANGO_SUPERUSER_PASSWORD=PASSWORD)
@@ -68,7 +68,7 @@ class Shop:
         until(lambda: self.get("/ops/api/health").status == 200)
 
     def log(self, command: str) -> str:
-        """Return what a command that was started has written."""
+        """Return the output of a started command."""
         return (self.folder / f"{command}.log").read_text(errors="replace")
 
     def end(self) -> None:
@@ -88,7 +88,7 @@ class Shop:
 
 
 class Answer:
-    """What the shop answered."""
+    """An answer of the shop."""
 
     def __init__(self, status: int, headers: Any, body: bytes, url: str) -> None:
         """Keep it."""
@@ -106,7 +106,7 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
 
 class Client:
-    """Who asks: with a token, or with the cookies of a browser."""
+    """A client with a token, or with the cookies of a browser."""
 
     def __init__(self, shop: Shop, token: str = "", *, follow: bool = True) -> None:
         """Talk to `shop`; without `follow`, redirects are answers."""
@@ -150,7 +150,7 @@ class Client:
 
 
 def form_of(page: str) -> dict[str, str]:
-    """Return what a browser would send of the inputs in a page's first form of a job."""
+    """Return the data that a browser would send from the first form of a job on a page."""
     fields: dict[str, str] = {}
     for tag in re.findall(r"<input[^>]*>", page):
         attributes = dict(re.findall(r'([\w-]+)="([^"]*)"', tag))

@@ -13,7 +13,7 @@ from tests.waiting import until
 
 from .shop import EMAIL, Answer, Client, Shop, form_of
 
-pytestmark = pytest.mark.timeout(600)  # the first test of a shop sets it up, whatever else the machine does
+pytestmark = pytest.mark.timeout(600)  # the first test of a shop sets it up, even on a busy machine
 
 JOBS = "/ops/scheduler/jobs"
 COUNT = {"func": "jobs.job_functions:count_customers", "trigger": "interval", "hours": 9}
@@ -21,14 +21,14 @@ COUNT = {"func": "jobs.job_functions:count_customers", "trigger": "interval", "h
 
 @pytest.fixture(scope="module")
 def client(shop: Shop) -> Client:
-    """Who has a token of the one who looks after the shop."""
+    """A client with a token of the operator."""
     secret = shop.manage("createtoken", EMAIL, "--name=tests").split()[-1]
     return Client(shop, secret)
 
 
 @pytest.fixture(scope="module")
 def admin(shop: Shop) -> Client:
-    """Who is logged in to the admin."""
+    """A client that is logged in to the admin."""
     made = Client(shop)
     made.log_in()
     return made

@@ -1,4 +1,4 @@
-"""What the tests of the admin share; they import its fixtures."""
+"""Helpers and fixtures of the tests of the admin."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Admin:
         self.client.force_login(self.user)
 
     def open(self, path: str, **query: Any) -> HttpResponse:
-        """Return the page at `path`, which is there."""
+        """Return the page at `path`, which must exist."""
         response = self.client.get(f"{path}?{urlencode(query)}" if query else path)
         assert response.status_code == 200, response
         return response
@@ -47,7 +47,7 @@ class Admin:
         return self.open(path, **query).content.decode()
 
     def send(self, path: str, **data: Any) -> HttpResponse:
-        """Post `data`, follow where it leads, and return the page there."""
+        """Post `data`, follow the redirect, and return the page there."""
         return self.client.post(path, data, follow=True)
 
     def save(self, path: str, **changes: Any) -> HttpResponse:
@@ -60,14 +60,14 @@ class Admin:
 
 
 def inputs(response: HttpResponse) -> dict[str, Any]:
-    """Return what a browser would send of the form on a page."""
+    """Return the data that a browser would send from the form on a page."""
     form = response.context["adminform"].form
     values = {field.html_name: field.value() for field in form}
     return {name: "on" if value is True else value for name, value in values.items() if value not in (None, False)}
 
 
 def problems(response: HttpResponse) -> dict[str, list[str]]:
-    """Return what the form on a page says is wrong, by field."""
+    """Return the errors of the form on a page, by field."""
     return dict(response.context["adminform"].form.errors)
 
 

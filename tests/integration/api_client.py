@@ -29,7 +29,7 @@ class Api:
         return response
 
     def get(self, path: str, **headers: Any) -> Any:
-        """Return what a GET that succeeds shows."""
+        """Return the body of a successful GET."""
         response = self.call("GET", path, **headers)
         assert response.status_code == 200, response.getvalue()
         return json.loads(response.getvalue())

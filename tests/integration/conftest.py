@@ -1,4 +1,4 @@
-"""What the tests with a database share."""
+"""Fixtures of the tests with a database."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["api", "until"]
 
 
 def in_thread(call: Callable[[], Any]) -> Callable[[], Any]:
-    """Start `call` in a thread with a database connection of its own; return what waits for its result."""
+    """Start `call` in a thread with a database connection of its own; return a function that waits for its result."""
     results: list[Any] = []
 
     def work() -> None:
@@ -47,7 +47,7 @@ def in_thread(call: Callable[[], Any]) -> Callable[[], Any]:
 
 @contextmanager
 def failing_database(error: Exception) -> Iterator[list[str]]:
-    """Have every statement of the default connection raise `error`; yields the statements that were tried."""
+    """Make every statement of the default connection raise `error`; yields the statements that were tried."""
     tried: list[str] = []
 
     def fail(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:

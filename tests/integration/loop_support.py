@@ -24,12 +24,12 @@ def executor(loop: Loop) -> InlineExecutor:
 
 
 def statuses(**wanted: Any) -> list[str]:
-    """Return the statuses of all runs, or of those that are `wanted`, the oldest first."""
+    """Return the statuses of all runs, or of the `wanted` ones, the oldest first."""
     return list(Run.objects.filter(**wanted).order_by("id").values_list("status", flat=True))
 
 
 def settle(loop: Loop, ticks: int = 3, *, seconds: float = 0) -> None:
-    """Tick, run what was claimed, and tick until it is on record; the clock advances by `seconds` after each tick."""
+    """Tick, run the claimed runs, and tick until they are written; the clock advances by `seconds` after each tick."""
     for _ in range(ticks):
         loop.tick.run()
         executor(loop).work()
@@ -44,7 +44,7 @@ def step(loop: Loop) -> float:
 
 
 def flush(recorder: Recorder, scheduler_id: str = "s1") -> list[Outcome]:
-    """Write what `recorder` remembers as the tick does, and return the outcomes that are on record."""
+    """Write the batch of `recorder` as the tick does, and return the stored outcomes."""
     batch = recorder.batch()
     with transaction.atomic():
         outcomes.write_starts(batch.starts, scheduler_id)
@@ -54,7 +54,7 @@ def flush(recorder: Recorder, scheduler_id: str = "s1") -> list[Outcome]:
 
 
 def flush_live(recorder: Recorder, scheduler_id: str = "s1") -> None:
-    """Write what running runs have written so far, as the tick does."""
+    """Write the live output of running runs, as the tick does."""
     updates = recorder.live_updates()
     outcomes.write_live(updates, scheduler_id)
     recorder.shown(updates)

@@ -39,9 +39,9 @@ def grown(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
 
 @contextmanager
 def large_tables(*, analysed: bool) -> Iterator[None]:
-    """Fill the tables, and empty them at the end. Unless `analysed`, ANALYZE has seen their first few rows alone.
+    """Fill the tables, and empty them at the end. Unless `analysed`, ANALYZE has seen only their first few rows.
 
-    Then SQLite is what it is to a scheduler, which forgets such statistics.
+    SQLite then has no statistics, because a scheduler deletes such outdated ones.
     """
     with _steady_statistics():
         if not analysed:
@@ -59,7 +59,7 @@ def large_tables(*, analysed: bool) -> Iterator[None]:
 
 @contextmanager
 def _steady_statistics() -> Iterator[None]:
-    """Within this context nobody but a test analyses the tables. Then they are empty, and SQLite has no statistics."""
+    """Let only the test analyse the tables within the context, and remove rows and statistics at its end."""
     _autovacuum("false")
     try:
         yield
@@ -111,7 +111,7 @@ def _fill(jobs: int = JOBS, runs: int = RUNS) -> None:
 
 
 def analyze() -> None:
-    """Have the database count what its tables and indexes have, and PostgreSQL forget rows that are gone."""
+    """Run ANALYZE, and on PostgreSQL VACUUM."""
     with connection.cursor() as cursor:
         for model in TABLES if connection.vendor == "postgresql" and not connection.in_atomic_block else ():
             cursor.execute(f"VACUUM {model._meta.db_table}")
@@ -155,7 +155,7 @@ def plan(action: Callable[[], Any]) -> str:
 
 
 def as_the_loop_asks() -> None:
-    """Have this connection plan as the loop's own does, until the transaction ends (`store.connection`)."""
+    """Make this connection plan like the loop's own, until the transaction ends (`store.connection`)."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL enable_seqscan = off")

@@ -1,4 +1,4 @@
-"""The page of failures: a matrix by kind and time, each number a list of runs, and the retry of what is open."""
+"""The page of failures: a matrix by kind and time, with links to runs, and the retry of open failures."""
 
 from __future__ import annotations
 

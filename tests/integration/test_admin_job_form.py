@@ -210,7 +210,7 @@ def test_a_wrong_policy_is_said_at_its_input_and_its_section_is_open(admin, sett
 
 
 def is_folded(page: str, name: str) -> bool:
-    """Say whether the section of an input is folded."""
+    """Tell whether the section of an input is folded."""
     before = page[: page.index(f'name="{name}"')]
     return before.count('<details class="fold"') > before.count("</fieldset></details>")
 

@@ -1,4 +1,4 @@
-"""What the form of a job does beside saving: typed arguments, sentences on the policies, and two editors at once."""
+"""Aids in the form of a job: typed arguments, sentences on the policies, and conflicts of two editors."""
 
 from __future__ import annotations
 

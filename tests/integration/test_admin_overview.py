@@ -1,4 +1,4 @@
-"""The overview: the verdict, the figures, and what to do about it."""
+"""The overview: the verdict, the figures, and the lists."""
 
 from __future__ import annotations
 

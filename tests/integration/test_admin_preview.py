@@ -1,4 +1,4 @@
-"""The preview of a trigger in the admin: the next ten fire times, or what saving would be refused for."""
+"""The preview of a trigger in the admin: the next ten fire times, or the errors on saving."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page of a run: the error first, what it wrote, where the time went, and why it ran or did not."""
+"""The page of a run: the error first, the output, the waterfall, and the reason why it ran or did not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What surrounds every page of the product's admin: navigation, health, banners, preferences, palette, policy."""
+"""The frame of every page of the product's admin: navigation, health, banners, preferences, palette, policy."""
 
 from __future__ import annotations
 

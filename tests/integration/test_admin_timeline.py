@@ -1,4 +1,4 @@
-"""The timeline: what ran, runs and will run, by job or by host, in any stretch of time."""
+"""The timeline: past, running and coming runs, by job or by host, in any period."""
 
 from __future__ import annotations
 

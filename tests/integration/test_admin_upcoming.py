@@ -1,4 +1,4 @@
-"""The page of what is to come: the next fire times, the hours of a week, pile-ups, and what is left out once."""
+"""The page of fire times to come: the next ones, the hours of a week, pile-ups, and skips."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the pages of the admin put instants and lengths of time into words."""
+"""Instants and durations on the pages of the admin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ANALYZE noted on SQLite when the tables were small does not slow the loop down when they have grown."""
+"""Outdated statistics of ANALYZE on SQLite do not slow the loop down when the tables have grown."""
 
 from __future__ import annotations
 

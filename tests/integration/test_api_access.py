@@ -75,7 +75,7 @@ def closed(api: Api, settings: Any) -> None:
 
 
 def ask(api: Api, method: str, path: str, body: Any, token: str | None) -> int:
-    """Send a request about a job and a run that are there, and return the status of its answer."""
+    """Send a request about an existing job and run, and return the status of its answer."""
     Job.objects.all().delete()
     Run.objects.all().delete()
     Scheduler.objects.all().delete()
@@ -94,7 +94,7 @@ def ask(api: Api, method: str, path: str, body: Any, token: str | None) -> int:
 
 
 def expected(permission: str, has: bool) -> int:
-    """Return the status for somebody who has the permission, or has not."""
+    """Return the status with the permission, or without it."""
     return 200 if has or not permission else 403
 
 

@@ -1,4 +1,4 @@
-"""Who asks the API: tokens, browser sessions, and the two ways in which it is open."""
+"""Authentication of the API: tokens, browser sessions, and the two ways in which it is open."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def token(closed: None) -> str:
 
 
 def refused(api: Api, method: str, path: str, authorization: str | None) -> bool:
-    """Tell whether a request is answered with 401, and as it should be."""
+    """Tell whether a request gets a correct 401."""
     headers = {} if authorization is None else {"authorization": authorization}
     response = api.call(method, path, {}, **headers)
     if response.status_code != 401:

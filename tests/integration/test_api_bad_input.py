@@ -1,4 +1,4 @@
-"""What bad input gets: the right refusal, nothing kept, nothing changed."""
+"""Bad input gets the right refusal, and changes nothing."""
 
 from __future__ import annotations
 

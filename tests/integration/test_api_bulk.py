@@ -1,4 +1,4 @@
-"""One action on many jobs in one request: each stands alone, and the answer has a result for each."""
+"""One action on many jobs in one request, with a result for each."""
 
 from __future__ import annotations
 

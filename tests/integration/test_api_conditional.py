@@ -1,4 +1,4 @@
-"""Conditional requests: 304 as long as the body would be the same, and never any longer."""
+"""Conditional requests: 304 as long as the body would be the same, and not longer."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ CHANGES: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(params=["made anew", "kept"])
 def either(request: pytest.FixtureRequest) -> None:
-    """Have pages made anew, as within a transaction, and kept, as where each request is by itself."""
+    """Pages made anew, as within a transaction, and kept pages, as between requests."""
     request.getfixturevalue("db" if request.param == "made anew" else "transactional_db")
 
 
 def tag(api: Api, path: str = LIST) -> str:
-    """Return the entity tag of what is at `path` now."""
+    """Return the current entity tag at `path`."""
     response = api.call("GET", path)
     assert response.status_code == 200
     return str(response["ETag"])

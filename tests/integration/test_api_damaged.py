@@ -1,4 +1,4 @@
-"""Rows damaged in the database itself: each broken, and said to be, and nothing else any the worse."""
+"""Rows damaged in the database itself: each is shown as broken, and nothing else is affected."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ COLUMNS = [
 
 
 def damage(column: str, value: Any) -> None:
-    """Write `value` into a column of the job "job", whatever the constraints say."""
+    """Write `value` into a column of the job "job", past the constraints."""
     with connection.cursor() as cursor:
         cursor.execute("PRAGMA ignore_check_constraints = ON")
         cursor.execute(f"UPDATE cronzimus_job SET {column} = %s WHERE id = 'job'", [value])  # noqa: S608

@@ -1,4 +1,4 @@
-"""Every error under /api and /scheduler is the envelope, wherever it comes from."""
+"""Every error under /api and /scheduler has the envelope."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The list with whole definitions, and with the fields that a client asks for."""
+"""The list with whole definitions, and with chosen fields."""
 
 from __future__ import annotations
 

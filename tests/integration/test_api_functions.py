@@ -1,4 +1,4 @@
-"""/scheduler/functions: what jobs may call, and what they have to give it."""
+"""/scheduler/functions: the functions that jobs may call, with their parameters."""
 
 from __future__ import annotations
 

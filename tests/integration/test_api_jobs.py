@@ -1,4 +1,4 @@
-"""/scheduler/jobs beyond the contract: states, filters, pages, what an update leaves alone, running by hand."""
+"""/scheduler/jobs beyond the contract: states, filters, pages, partial updates, manual runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The list reads only what it shows, in parts; one job is shown as its row is now."""
+"""The list reads only the columns that it shows, in parts; one job is shown from its current row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The limit of requests for each client: off by default, counted in the cache, and told in the usual envelope."""
+"""The limit of requests for each client: off by default, counted in the cache, with the usual envelope."""
 
 from __future__ import annotations
 

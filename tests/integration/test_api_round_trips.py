@@ -1,4 +1,4 @@
-"""What a GET shows can be sent back with PUT, however a client writes it, and changes nothing."""
+"""A PUT with the body of a GET, in any client's notation, changes nothing."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def trigger(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 
 def add(api: Api, **fields: Any) -> dict[str, Any]:
-    """Add the job "job", and return what a GET shows of it."""
+    """Add the job "job", and return the body of a GET of it."""
     api.done("POST", JOBS, {"id": "job", "func": "cronzimus.controller.task:task", **fields})
     shown: dict[str, Any] = api.get(JOB)
     return shown
@@ -248,7 +248,7 @@ def rewritten_time(text: str, zone: ZoneInfo, draw: Callable[..., Any]) -> str:
 
 
 def rewritten(shown: dict[str, Any], zone: ZoneInfo, draw: Callable[..., Any]) -> dict[str, Any]:
-    """Return what a GET showed as some client might send it back."""
+    """Return the body of a GET as some client might send it back."""
     drop_nulls, numbers = draw(st.booleans()), draw(st.booleans())
 
     def again(name: str, value: Any) -> Any:
@@ -330,7 +330,7 @@ process.stdin.on('data', part => { text += part }).on('end', () => {
   process.stdout.write(JSON.stringify({ ...rest, state: undefined, description: 'from fetch()' }))
 })
 """
-"""What a page does between `await response.json()` and the body of its next `fetch()`."""
+"""The work of a page between `await response.json()` and the body of its next `fetch()`."""
 
 
 def test_a_client_in_javascript_changes_one_field(api: Api, clock: FakeClock, trigger: dict[str, Any]) -> None:

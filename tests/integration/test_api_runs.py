@@ -1,4 +1,4 @@
-"""/scheduler/runs: the record, its filters, its pages, and what a run wrote."""
+"""/scheduler/runs: the record, its filters, its pages, and the output of runs."""
 
 from __future__ import annotations
 

@@ -30,13 +30,13 @@ JOB = "/scheduler/jobs/job"
 
 
 def errors_of(value: Any, schema: dict[str, Any]) -> list[str]:
-    """Return what is wrong with a value by a schema of the description."""
+    """Return the errors in a value by a schema of the description."""
     whole = {**schema, "components": DESCRIBED["components"]}
     return [error.message for error in Draft202012Validator(whole).iter_errors(value)]
 
 
 def assert_fits(value: Any, name: str) -> None:
-    """Check that a value is as the schema `name` says."""
+    """Check a value by the schema `name`."""
     assert errors_of(value, {"$ref": f"#/components/schemas/{name}"}) == []
 
 

@@ -1,4 +1,4 @@
-"""The API is the same whatever the project's settings of Django and REST framework are."""
+"""The API does not depend on the project's settings of Django and REST framework."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ POLICIES = [
     "authentication_classes", "permission_classes", "parser_classes", "renderer_classes", "throttle_classes",
     "content_negotiation_class", "metadata_class", "versioning_class",
 ]  # fmt: skip
-"""What REST framework takes from the settings of the project unless a view says it."""
+"""The policies that REST framework takes from the settings unless a view names them."""
 OTHERS = {
     "EXCEPTION_HANDLER": "rest_framework.views.exception_handler",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",

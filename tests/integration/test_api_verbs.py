@@ -1,4 +1,4 @@
-"""What people ask of one job or one run: cancel, retry, skip, pause until, and the policies in between."""
+"""Actions on one job or one run: cancel, retry, skip, pause until, and the policies in between."""
 
 from __future__ import annotations
 

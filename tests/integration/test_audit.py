@@ -1,4 +1,4 @@
-"""The audit: what people do is on record, by every door, with secrets masked; and it is never changed."""
+"""The audit has the actions of people, through every door, with secrets masked, and never changes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def actions() -> list[str]:
     return [event.action for event in events()]
 
 
-# --- what is put on record -------------------------------------------------------------------------------------------
+# --- the entries ------------------------------------------------------------------------------------------------------
 
 
 def test_what_happens_to_a_job_is_on_record_with_the_values_before_and_after() -> None:

@@ -1,4 +1,4 @@
-"""What waits, and for how long: counted from indexes, and only so far as people need to know."""
+"""The backlog, counted from indexes, up to a limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The system checks: each names what a project has to set, by its id, and says nothing where all is well."""
+"""The system checks: each names a missing setting, by its id, and is silent if all is well."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def found(tags: Sequence[str] = TAGS) -> dict[str, str]:
 
 
 class Routes:
-    """A router that sends the app `cronzimus` where a test says."""
+    """A router that sends the app `cronzimus` to the database of a test."""
 
     target: str | None = "archive"
     migrates = True
@@ -50,7 +50,7 @@ class Stays(Routes):
 
 
 class NotMigrated(Routes):
-    """A router that has no tables made on `default`."""
+    """A router that makes no tables on `default`."""
 
     target, migrates = None, False
 

@@ -177,7 +177,7 @@ def test_a_claim_that_replaces_runs_takes_a_fixed_number_of_statements(jobs: int
         make_run(f"job-{number}", status=RunStatus.RUNNING, scheduler_id="s2", scheduled_time=after(-10))
     with statements() as found:
         assert claim(limit=1000, by_priority=False).jobs == jobs
-    # Besides the four: the old runs are locked, cancelled where a scheduler holds them, and ended where none does.
+    # Besides the four: the old runs are locked; held ones get a request to cancel, and waiting ones are ended.
     assert len(found) == (7 if connection.vendor == "postgresql" else 6)
     assert Run.objects.filter(cancel_requested_at=NOW).count() == jobs
 
@@ -519,7 +519,7 @@ def test_no_more_jobs_are_claimed_for_an_executor_than_it_has_capacity_for() -> 
 
 
 def counted() -> tuple[int, Any]:
-    """Return how many scheduled runs the job "job" has had, and when it is due next."""
+    """Return the number of scheduled runs of the job "job", and its next fire time."""
     return Job.objects.values_list("claimed_count", "next_run_time").get(pk="job")
 
 

@@ -1,4 +1,4 @@
-"""The built-in functions that hand work to others: shell commands, and tasks of a team's own Celery."""
+"""The built-in functions for shell commands and for tasks of a team's own Celery."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def allowed(settings: Any) -> None:
 
 
 def is_running(pid: int) -> bool:
-    """Tell whether a process lives: one that waits to be reaped does not."""
+    """Tell whether a process lives; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -161,7 +161,7 @@ def test_wrong_arguments_of_a_command_are_named(args: list[Any], kwargs: dict[st
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What was sent through an application of Celery that is not there."""
+    """The messages that were sent through a fake application of Celery."""
     calls: list[Any] = []
 
     def send_task(name: str, **options: Any) -> Any:

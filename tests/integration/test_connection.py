@@ -1,4 +1,4 @@
-"""The loop and the watcher have connections of their own, whatever the project's settings for the database are."""
+"""The loop and the watcher have connections of their own, with any settings of the database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All claiming can be stopped: for every scheduler, over restarts, with who and why; what runs goes on."""
+"""All claiming can be stopped: for every scheduler, over restarts, with person and reason; running jobs go on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages of other origins use the API with a token where CORS_ALLOWED_ORIGINS names them."""
+"""Pages of the origins in CORS_ALLOWED_ORIGINS can use the API with a token."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def named(api: Api, settings: Any) -> Api:
 
 
 def preflight(method: str, path: str, origin: str = ORIGIN, headers: str = SENT) -> Any:
-    """Return what a browser is told before it sends a request of another origin: it sends no token for that."""
+    """Return the answer to a browser's preflight request, which has no token."""
     asked = {"access-control-request-method": method, "access-control-request-headers": headers}
     return Client().options(path, headers={"origin": origin, **asked})
 

@@ -16,7 +16,7 @@ from tests.fakes import make_user
 
 
 def run(*args: str) -> tuple[str, str]:
-    """Run the command, and return what it writes to its two outputs."""
+    """Run the command, and return its standard output and standard error."""
     out, err = StringIO(), StringIO()
     call_command("createtoken", *args, stdout=out, stderr=err)
     return out.getvalue(), err.getvalue()

@@ -1,4 +1,4 @@
-"""Whatever a column holds that somebody has written into by hand: the lists answer, and so does each row's own page."""
+"""With any value that somebody has written into a column by hand, the lists and each row's own page answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deliveries: each message goes out at least once, with a backoff, and each attempt is on record."""
+"""Deliveries: each message goes out at least once, with a backoff, and each attempt is recorded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs on workers, in the database: what is claimed for them, who may start a run, and what is lost with a worker."""
+"""Runs on workers, in the database: claims, starts, lost messages, and dead workers."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ LATE = {"trigger": "cron", "hour": "23", "minute": "30", "jitter": 3600, "end_da
 
 
 def run_to_the_end(make_loop: MakeLoop, clock: FakeClock) -> list[datetime]:
-    """Run the one job until nothing is left of it; return when its runs were scheduled."""
+    """Run the one job until it has no fire time left; return the scheduled times of its runs."""
     loop = make_loop()
     for _ in range(10):
         job = Job.objects.get()

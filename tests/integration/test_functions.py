@@ -1,4 +1,4 @@
-"""The functions that come with Cronzimus, against real commands and a real server on this machine."""
+"""The built-in functions, with real commands and a real server on this machine."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Answer = Callable[["Handler"], None]
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers each path as the test that is running says."""
+    """Answers each path as the test defines it."""
 
     server: Server
 
@@ -53,7 +53,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """A server on this machine, and what it was asked."""
+    """A server on this machine, and its requests."""
 
     def __init__(self, address: str) -> None:
         self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -128,7 +128,7 @@ def resolves_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
 
 
 def check(name: str, *args: Any, **kwargs: Any) -> str:
-    """Return why a job of the function may not be saved with these arguments, "" where it may."""
+    """Return the reason if a job of the function may not be saved with these arguments, else ""."""
     try:
         registry.lookup(f"cronzimus.functions:{name}").check(args, kwargs)
     except InvalidArguments as error:
@@ -151,7 +151,7 @@ def test_the_sample_returns_and_prints_the_databases_time(capsys: pytest.Capture
 
 
 class Toy(BaseCommand):
-    """A command that does what its one argument says."""
+    """A command whose argument chooses its behaviour."""
 
     def add_arguments(self, parser: Any) -> None:
         parser.add_argument("what")

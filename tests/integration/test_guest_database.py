@@ -1,4 +1,4 @@
-"""Django's own database backends, in somebody else's project: they do what ours do, as far as they can."""
+"""Django's own database backends, in somebody else's project, have most features of ours."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_writers_that_read_first_wait_for_each_other(tmp_path: Path) -> None:
 
 
 def converted(connection: Any, field: models.Field[Any, Any], value: Any) -> Any:
-    """Return what a query makes of a column's `value`."""
+    """Return the result of a query for a column's `value`."""
     expression = field.get_col("table")
     for converter in connection.ops.get_db_converters(expression):
         value = converter(value, expression, connection)

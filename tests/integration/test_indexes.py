@@ -1,4 +1,4 @@
-"""The scheduler asks its frequent questions of indexes, on both databases, in tables that have grown."""
+"""The scheduler's frequent queries use indexes, on both databases, in tables that have grown."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def fresh_on_postgresql(tables: None, request: pytest.FixtureRequest) -> None:
 
 
 def deleted_rows(job: Job) -> list[str]:
-    """Return the plans of the statements that find what `job` does not keep."""
+    """Return the plans of the statements that find the runs that `job` does not keep."""
     return plans(lambda: prune_job(job, NOW, 10), about='ORDER BY "cronzimus_run"."scheduled_time" ASC')
 
 

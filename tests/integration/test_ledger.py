@@ -1,4 +1,4 @@
-"""What a Celery worker writes: starts, output, ends and its heartbeat, and what it gives up when its lease is over."""
+"""The writes of a Celery worker: starts, output, outcomes and its heartbeat; and the end of its lease."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ pytestmark = pytest.mark.django_db
 
 
 class Told:
-    """What the slots are told."""
+    """The calls that the slots get."""
 
     def __init__(self) -> None:
-        """Have been told nothing."""
+        """Start without calls."""
         self.cancelled: list[tuple[int, str]] = []
         self.given_up: list[str] = []
 

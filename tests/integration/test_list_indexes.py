@@ -1,4 +1,4 @@
-"""The API and the admin read their lists of runs off indexes, on both databases, in tables that have grown."""
+"""The lists of runs in the API and the admin use indexes, on both databases, in tables that have grown."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def plan_of_admin(admin: Admin, **query: Any) -> str:
 
 
 def few_are_active() -> None:
-    """Have the runs that other schedulers hold succeed: PostgreSQL reads the whole table where a tenth is active."""
+    """End the runs that other schedulers hold: PostgreSQL reads the whole table if a tenth of it is active."""
     Run.objects.active().filter(id__gte=1_000_000).update(status=RunStatus.SUCCEEDED, finished_at=NOW)
     analyze()
 

@@ -29,7 +29,7 @@ def log_in(name: str, password: str, **headers: str) -> int:
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Return what was logged of failed logins."""
+    """Return the log of failed logins."""
     return [record.getMessage() for record in caplog.records if record.__dict__.get("action") == "login_failed"]
 
 

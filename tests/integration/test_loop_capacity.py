@@ -1,4 +1,4 @@
-"""How much the loop claims, when, and for whom: the capacity of each executor, shared with other schedulers."""
+"""The claims of the loop: the capacity of each executor, shared with other schedulers."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_an_idle_executor_does_not_make_every_claim_read_all_due_jobs(
 
 @pytest.fixture
 def slow_claims(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> None:
-    """Have each claim take 30 ms."""
+    """Make each claim take 30 ms."""
     real = claims.claim_due
 
     def claim(*args: Any, **named: Any) -> Any:

@@ -70,7 +70,7 @@ def test_an_outcome_is_written_once_the_database_is_back(make_loop: MakeLoop, cl
 
 
 def read_only() -> InternalError:
-    """Return what a standby says to a write."""
+    """Return the error of a standby for a write."""
     error = InternalError("cannot execute SELECT FOR UPDATE in a read-only transaction")
     error.__cause__ = ReadOnlySqlTransaction()
     return error
@@ -225,7 +225,7 @@ def test_after_a_failure_queued_runs_stay_queued(make_loop: MakeLoop) -> None:
 
 
 def end_without_a_database(loop: Loop) -> Waits:
-    """Have `loop` drain and leave while every statement fails; return how it waited."""
+    """Drain `loop` while every statement fails; return its waits."""
     waits = Waits(loop, turns=100)
     loop._event = waits  # type: ignore[assignment]
     loop.drain()

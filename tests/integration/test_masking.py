@@ -1,4 +1,4 @@
-"""What looks secret among arguments is shown to those who may change the job, and masked for everybody else."""
+"""Probable secrets in arguments are shown to users who may change the job, and masked for everybody else."""
 
 from __future__ import annotations
 

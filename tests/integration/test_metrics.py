@@ -1,4 +1,4 @@
-"""/metrics: what Prometheus reads of jobs, runs and schedulers."""
+"""/metrics: the figures of jobs, runs and schedulers for Prometheus."""
 
 from __future__ import annotations
 

@@ -146,7 +146,7 @@ def test_the_late_end_of_a_run_that_was_given_up_is_logged(
 
 @pytest.fixture
 def answer_lost(recorder: Recorder) -> Run:
-    """A failed run with a retry. Its outcome is on record, but the database's answer never reached the recorder."""
+    """A failed run with a retry. Its outcome is stored, but the database's answer never reached the recorder."""
     make_job(retries={"max": 1, "delay": 30})
     run = held()
     ended = outcome(run.id, status=RunStatus.FAILED, finished_at=after(1.234567))

@@ -1,4 +1,4 @@
-"""The pages of jobs and runs, and the timeline, read off indexes, on both databases, in tables that have grown."""
+"""The pages of jobs and runs, and the timeline, use indexes, on both databases, in tables that have grown."""
 
 from __future__ import annotations
 

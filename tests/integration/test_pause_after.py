@@ -1,4 +1,4 @@
-"""`pause_after`: a job that fails as often in a row as it says pauses itself, and says why."""
+"""`pause_after`: a job pauses itself after so many failures in a row, with the reason."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FAILURES = (RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.LOST)
 
 
 def end(*ends: str, job_id: str = "job", now: Any = NOW) -> None:
-    """Have a run of the job end in each of these ways, one after the other, as the loop records it."""
+    """End runs of the job with these statuses, one after the other, as the loop records them."""
     watch = IncidentWatch()
     for status in ends:
         watch.refresh()

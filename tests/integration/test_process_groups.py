@@ -19,7 +19,7 @@ Start = Callable[[str], subprocess.Popen[bytes]]
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Return what starts a shell script in a process group of its own; all are killed afterwards."""
+    """Return a function that starts a shell script in a process group of its own; all are killed afterwards."""
     started: list[subprocess.Popen[bytes]] = []
 
     def run(script: str) -> subprocess.Popen[bytes]:

@@ -39,7 +39,7 @@ def ada() -> Any:
 
 
 def user_of(client: Client, **request: str) -> str:
-    """Return whom the web takes the client for, "" for nobody."""
+    """Return the user that the web sees, "" for nobody."""
     answer = client.get("/admin/", **request)  # type: ignore[arg-type]
     return "" if answer.status_code == 302 else str(answer.wsgi_request.user.get_username())
 
@@ -122,7 +122,7 @@ def test_failures_of_the_proxys_users_lock_nobody(ada: Any) -> None:
 
 @pytest.fixture
 def with_groups(settings: Any) -> None:
-    """Have the groups in a header give roles."""
+    """Let the groups in a header give roles."""
     settings.PROXY_GROUPS_HEADER = "X-Auth-Request-Groups"
 
 

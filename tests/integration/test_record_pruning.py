@@ -1,4 +1,4 @@
-"""What the audit, versions and alerts leave behind is deleted once it is old, a batch at a time."""
+"""Old rows of the audit, of versions and of alerts are deleted, a batch at a time."""
 
 from __future__ import annotations
 

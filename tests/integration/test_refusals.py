@@ -1,4 +1,4 @@
-"""What the database refuses to store: that run alone fails, with the reason, and everything else goes on."""
+"""If the database refuses an outcome, only its run fails, with the reason, and everything else goes on."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MakeLoop = Callable[..., Scheduler]
 
 @contextmanager
 def refusing(text: str, error: type[Exception] = DataError) -> Iterator[None]:
-    """Have the database refuse statements with `text` among their parameters, as one with another encoding does."""
+    """Make the database refuse statements with `text` in their parameters, like one with another encoding."""
     tests_own = len(connection.savepoint_ids)
 
     def execute(run: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
@@ -39,7 +39,7 @@ def refusing(text: str, error: type[Exception] = DataError) -> Iterator[None]:
 
 
 def ended(loop: Scheduler, *outcomes: Any) -> None:
-    """Have the loop record how runs that it holds ended."""
+    """Let the loop record outcomes of runs that it holds."""
     for found in outcomes:
         loop.tick.recorder.finished(found)
 

@@ -1,4 +1,4 @@
-"""A row that was damaged in the database stops only itself, and says what was found."""
+"""A damaged row stops only itself, and its error names the values found."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DATES = ["garbage", "", -1, 10**18, "2030-13-45 99:99:99", b"\xff", 1.5]
 
 
 def damage(table: str, column: str, value: object) -> None:
-    """Write `value` as somebody can who opens the database file."""
+    """Write `value` directly into the database file."""
     with connection.cursor() as cursor:
         cursor.execute(f"UPDATE {table} SET {column} = %s", [value])  # noqa: S608
 

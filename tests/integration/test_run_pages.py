@@ -1,4 +1,4 @@
-"""Pages of runs: whichever way the rows are found, all pages together are the whole list."""
+"""Pages of runs: with any plan of the query, all pages together are the whole list."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people ask of runs: one now, its end, one more attempt."""
+"""The services of runs: run now, cancel, retry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command: it runs what is due, and says plainly what keeps it from starting."""
+"""The command: it runs due jobs, and names the errors that keep it from starting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A search finds texts whatever their case, beyond ASCII too, in the API and in the admin alike."""
+"""A search ignores case, beyond ASCII too, in the API and in the admin alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the figures count: runs by hour and status, fire times that did not run, delays, streaks."""
+"""The figures: runs by hour and status, fire times that did not run, delays, streaks."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_a_percentile_is_one_of_the_values(share, value):
 
 
 def reasons() -> dict[str, Why]:
-    """Return the reasons that the planner and the services write themselves, each with what it should count as."""
+    """Return the reasons that the planner and the services write themselves, each with its `Why`."""
     every = trigger(seconds=10, anchor=after(-100))
     alone = plan(every, NOW, Policy(), busy=Busy(held=(7,)), now=NOW)
     full = plan(every, NOW, Policy(overlap=Overlap.QUEUE, queue_limit=1), busy=Busy(held=(7,), waiting=(8,)), now=NOW)

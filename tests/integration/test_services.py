@@ -1,4 +1,4 @@
-"""What people ask for: each wish one transaction, and none in the way of what the scheduler does."""
+"""The services: each is one transaction, and does not disturb the scheduler."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What several people ask for at the same moment is done once, or for each of them, and is never an error of ours."""
+"""Simultaneous requests are done once, or for each person, and never end with an error of ours."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BODY = {"id": "job", "func": "tests:echo", "args": [1], "trigger": "interval", "
 def together(call: Callable[[], Any], number: int = NUMBER, *, locked: Any = None) -> list[Any]:
     """Return the results of `number` calls at once, each in a thread with a connection of its own.
 
-    The rows `locked` are locked until all of the calls have begun, so that on PostgreSQL those that want them wait.
+    The rows `locked` are locked until all calls have begun, so that on PostgreSQL calls that need them wait.
     """
     barrier = Barrier(number + 1)
 
@@ -48,7 +48,7 @@ def together(call: Callable[[], Any], number: int = NUMBER, *, locked: Any = Non
 
 
 def answered(method: str, path: str, body: Any = None, *, locked: Any = None) -> Counter[tuple[int, str]]:
-    """Return how often a request that is sent `NUMBER` times at once got which status and which code."""
+    """Return the numbers of each status and code for a request that is sent `NUMBER` times at once."""
 
     def send() -> tuple[int, str]:
         response = Api().call(method, path, body)
@@ -58,7 +58,7 @@ def answered(method: str, path: str, body: Any = None, *, locked: Any = None) ->
 
 
 def refusal(call: Callable[[], Any]) -> type[CronzimusError] | None:
-    """Return what a call of a service is refused with, None where it is done."""
+    """Return the error of a call of a service, None if it succeeds."""
     try:
         call()
     except CronzimusError as error:

@@ -1,4 +1,4 @@
-"""A fire time that was due, and that a person took away before a scheduler claimed it, is on record with the reason."""
+"""A due fire time that a person removes before a scheduler claims it gets a skipped run with the reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SQLite's one lock: a connection that waits for it tries often, and for as long as the option `timeout` says."""
+"""SQLite's one lock: a waiting connection tries often, for the time of the option `timeout`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def other(sqlite_only: None, transactional_db: None) -> Iterator[sqlite3.Connect
 
 
 def busy_timeout() -> int:
-    """Return for how many milliseconds statements of the default connection wait."""
+    """Return the milliseconds for which statements of the default connection wait."""
     with connection.cursor() as cursor:
         cursor.execute("PRAGMA busy_timeout")
         return int(cursor.fetchone()[0])

@@ -1,4 +1,4 @@
-"""Statistics: each run is counted once, whenever it ends and whatever is pruned."""
+"""Statistics: each run is counted once, however late it ends, and before it is pruned."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def make(seconds: float = 0, *, job: str = "a", status: str = "succeeded", delay
 
 
 def count_all(seconds: float) -> None:
-    """Have all runs that there are counted: seen first, counted after a while."""
+    """Count all runs: they are seen first, and counted after a while."""
     for step in range(3):
         while roll_up(at(seconds) + (step + 1) * BEHIND):
             pass

@@ -1,4 +1,4 @@
-"""Jobs as files: what is exported makes the same job again; applying is all or nothing."""
+"""Jobs as files: an export makes the same job again; applying is all or nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Versions: each change of a job keeps its whole definition, and every one of them can be taken again."""
+"""Versions: each change of a job saves its whole definition, and each version can be restored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A scheduler's start computes next fire times again if the site's zone or the time zone data has changed."""
+"""A scheduler's start recomputes next fire times if the site's zone or the time zone data has changed."""
 
 from __future__ import annotations
 

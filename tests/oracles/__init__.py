@@ -1,1 +1,1 @@
-"""Programs of others that know the right answer, run by hand. The tests have what they said as fixed cases."""
+"""Other programs that know the right answer, run by hand. The tests have their results as fixed cases."""

@@ -1,4 +1,4 @@
-"""Debian's own cron(8) as the oracle of crontabs: what it accepts, and when it runs what.
+"""Debian's own cron(8) as the oracle of crontabs: the expressions that it accepts, and its fire times.
 
     apt-get install cron faketime
     python -m tests.oracles.debian_cron grammar --random 500     # seconds
@@ -190,7 +190,7 @@ def started_at(window: Window) -> datetime:
 
 
 def in_namespace(arguments: Sequence[str]) -> int:
-    """Run this program again where cron sees no job of the machine."""
+    """Run this program again in a namespace in which cron sees no job of the machine."""
     command = ["unshare", "--mount", sys.executable, "-m", "tests.oracles.debian_cron", "--inside", *arguments]
     return subprocess.run(command, check=False).returncode
 
@@ -213,7 +213,7 @@ def _hidden() -> Iterator[tuple[str, str]]:
 
 
 def main() -> int:
-    """Run what the command line asks for; return how many differences there were."""
+    """Run the command; return the number of differences."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["grammar", "times"])
     parser.add_argument("--random", type=int, default=200, help="random expressions for the grammar (%(default)s)")

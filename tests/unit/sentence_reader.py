@@ -1,4 +1,4 @@
-"""Reads the sentences of `jobs.core.triggers.words` back into what they claim, without looking at any expression."""
+"""Reads the sentences of `jobs.core.triggers.words` back into times, without looking at any expression."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DATES = re.compile(rf" on | every day|{_PERIOD.pattern}")
 
 
 class Claims:
-    """What a sentence claims: the times of a day (seconds since midnight), and the days."""
+    """The meaning of a sentence: the times of a day (seconds since midnight), and the days."""
 
     def __init__(self, sentence: str) -> None:
         place = _DATES.search(sentence)

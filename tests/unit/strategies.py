@@ -1,4 +1,4 @@
-"""What the properties of plans are tried with."""
+"""Strategies for the properties of plans."""
 
 from __future__ import annotations
 

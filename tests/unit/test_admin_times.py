@@ -1,4 +1,4 @@
-"""How the pages of the admin put instants and lengths of time into words, in the zone that the user chose."""
+"""Instants and durations on the pages of the admin, in the zone that the user chose."""
 
 from __future__ import annotations
 

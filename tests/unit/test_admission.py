@@ -1,4 +1,4 @@
-"""Which waiting runs may start together: in order, and no job and no group above its limit."""
+"""The choice of waiting runs: in order, and no job and no group above its limit."""
 
 from __future__ import annotations
 

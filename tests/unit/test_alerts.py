@@ -1,4 +1,4 @@
-"""When people are told of an incident: the decisions alone."""
+"""The decisions when to notify people of an incident."""
 
 from __future__ import annotations
 

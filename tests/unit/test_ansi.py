@@ -1,4 +1,4 @@
-"""What programs write for terminals becomes HTML: colours are classes, and nothing else gets through."""
+"""Output for terminals becomes HTML: colours are classes, and no other sequence gets through."""
 
 from __future__ import annotations
 

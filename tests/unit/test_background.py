@@ -1,4 +1,4 @@
-"""The thread beside the loop: its tasks in turn, whatever one of them does."""
+"""The background thread: a failing task does not affect the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many runs each executor may be given: its free slots, and the runs that these end soon."""
+"""The capacity of each executor: its free slots, and runs that end soon."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The judge of the acceptance tests finds what is wrong: one that finds nothing would prove nothing."""
+"""The checker of the acceptance tests finds errors; a checker that finds nothing would prove nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Crontab expressions: what cron(8) on Debian accepts and refuses, and what to write in place of other dialects."""
+"""Crontab expressions: accepted and refused as by cron(8) on Debian, with advice on other dialects."""
 
 from __future__ import annotations
 

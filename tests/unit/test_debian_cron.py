@@ -1,4 +1,4 @@
-"""What Debian's own cron 3.0pl1-162 did, as `tests/oracles/debian_cron.py` found it under faketime."""
+"""The behaviour of Debian's own cron 3.0pl1-162, which `tests/oracles/debian_cron.py` found under faketime."""
 
 from __future__ import annotations
 

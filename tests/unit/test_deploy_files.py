@@ -1,4 +1,4 @@
-"""The files for a server name only what there is: series of /metrics, settings, paths, programs and addresses."""
+"""The files for a server name only existing series of /metrics, settings, paths, programs and addresses."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
 TEMPLATES = sorted((CHART / "templates").iterdir())
 SETTINGS = set(re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "docs/settings.md").read_text(), flags=re.M))
 PROGRAMS = ["gunicorn", "python"]
-"""What the image has of its own: the virtual environment's programs."""
+"""The image's own programs: those of the virtual environment."""
 
 
 def copied() -> list[str]:
-    """Return what the Dockerfile copies from the repository."""
+    """Return the paths that the Dockerfile copies from the repository."""
     lines = re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE, flags=re.M)
     return [name for line in lines for name in line.split()[:-1]]
 

@@ -1,4 +1,4 @@
-"""Files with jobs: what is read, and what is refused with its place."""
+"""Files with jobs: valid ones are read, and errors are refused with their place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON is read strictly where people send it, and whatever it is where the database has it."""
+"""JSON is parsed strictly from people, and leniently from the database."""
 
 from __future__ import annotations
 

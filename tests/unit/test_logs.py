@@ -1,4 +1,4 @@
-"""What lines of the product's log have, and what they leave out."""
+"""The lines of the product's log."""
 
 from __future__ import annotations
 

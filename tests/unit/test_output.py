@@ -1,4 +1,4 @@
-"""What a run prints and logs is kept with it, and with nothing else."""
+"""The output and the log of a run are kept with it, and with no other run."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def test_streams_are_not_put_back_while_a_run_may_still_need_its_own() -> None:
     with capturing():
         with captured():
             with captured():
-                sys.stdout = own  # from this run or from the one around it: nobody can tell
+                sys.stdout = own  # from this run or from the one around it, which cannot be known
             print("own")
             with captured():
                 print("own too")

@@ -1,4 +1,4 @@
-"""`plan`, which counts, held against a model that goes through every fire time, one by one."""
+"""`plan`, which counts, compared with a model that goes through every fire time."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ LATE = st.floats(0, 30) | st.floats(0, 3600)
 
 
 def accepted(times: list[datetime], policy: Policy, busy: Busy) -> list[datetime]:
-    """Return those of `times` that may run or wait, as the documents say it."""
+    """Return the fire times in `times` that may run or wait, by the documentation."""
     free = max(policy.max_instances - len(busy.held) - len(busy.waiting), 0)
     places = max(policy.queue_limit - len(busy.waiting), 0) if policy.overlap is Overlap.QUEUE else 0
     newest = min(policy.max_instances, CATCH_UP)

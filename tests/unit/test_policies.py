@@ -1,4 +1,4 @@
-"""What each policy may be, and what is said of anything else."""
+"""The valid values of each policy, and the messages for others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The process executor, as far as it can be tested without a process: it asks before it starts a run."""
+"""The process executor without processes: it asks before it starts a run."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from tests.fakes import NOW, after, held_run, outcome
 
 @pytest.fixture
 def changes() -> list[int | None]:
-    """What the recorder reported: the id of each run that ended, and None for each start."""
+    """The reports of the recorder: the id of each run that ended, and None for each start."""
     return []
 
 

@@ -1,4 +1,4 @@
-"""The registry: what may be registered, how it is found, and what it is called with."""
+"""The registry: registration, lookup, and the arguments of calls."""
 
 from __future__ import annotations
 

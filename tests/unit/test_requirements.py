@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 FILES = sorted(ROOT.glob("requirements*.txt"))
 TOOLS = ("pytest", "pytest-django", "playwright", "hypothesis", "ruff", "mypy", "build", "twine")
-"""What no server needs."""
+"""Packages that no server needs."""
 
 
 def pins(path: Path) -> dict[str, str]:
@@ -41,7 +41,7 @@ def test_the_tests_get_pytest_django() -> None:
 
 
 EXTRAS = [text for extra in PROJECT["optional-dependencies"].values() for text in extra]
-"""What some features of the library need. The product pins most of it."""
+"""Packages that some features of the library need. The product pins most of them."""
 
 
 @pytest.mark.parametrize("text", [*PROJECT["dependencies"], *EXTRAS])

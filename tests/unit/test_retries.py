@@ -1,4 +1,4 @@
-"""Whether a run is tried again, and when: the same for all schedulers, and never out of bounds."""
+"""The decision whether and when to retry a run: the same for all schedulers, and within bounds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jobs.core.runs import RunStatus
 
 
 def delays(**fields: Any) -> list[float | None]:
-    """Return the seconds before each attempt after the first, to the first that there is not."""
+    """Return the seconds before each attempt after the first, and None after the last."""
     retries = Retries(**{"max": 3, **fields})
     found = [retry_delay(retries, attempt, key="1") for attempt in range(1, retries.max + 2)]
     return [None if delay is None else delay.total_seconds() for delay in found]

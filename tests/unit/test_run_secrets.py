@@ -1,4 +1,4 @@
-"""A run with secrets: its function gets the values, and nothing that is kept of the run has them."""
+"""A run with secrets: its function gets the values, and the record of the run does not have them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Ran = Callable[..., Outcome]
 
 @pytest.fixture
 def ran(monkeypatch: pytest.MonkeyPatch, settings: Settings, tmp_path: Path, clock: FakeClock) -> Ran:
-    """Return what calls a function with the secret `crm` as a run's, and returns its outcome."""
+    """Return a helper that runs a function with the secret `crm`, and returns the outcome."""
     (tmp_path / "crm").write_text(VALUE)
     settings.CRONZIMUS = settings.CRONZIMUS | {"SECRETS": {"folder": str(tmp_path)}}
 

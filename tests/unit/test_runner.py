@@ -1,4 +1,4 @@
-"""One run from its start to its outcome: whatever the function does, there is one, and it can be stored."""
+"""One run from its start to its outcome: for any function there is one outcome, which can be stored."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Ran = Callable[..., Outcome]
 
 @pytest.fixture
 def ran(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> Ran:
-    """Return what calls a function as a run's, and returns its outcome."""
+    """Return a helper that runs a function, and returns the outcome."""
 
     def run(call: Callable[..., Any], *args: Any, **fields: Any) -> Outcome:
         monkeypatch.setitem(registry._functions, "tests:it", registry.Function("tests:it", call))
@@ -110,7 +110,7 @@ def test_a_result_too_deep_for_the_stack_is_named(ran: Ran, depth: int) -> None:
 
 
 class Unreadable:
-    """What nobody can look at."""
+    """An object whose `repr` raises."""
 
     def __repr__(self) -> str:
         raise RuntimeError("no repr")
@@ -122,7 +122,7 @@ def test_a_result_whose_repr_raises_is_named(ran: Ran, value: Any) -> None:
 
 
 class Nul:
-    """What holds a NUL where `ascii` leaves it."""
+    """An object whose `repr` has a NUL, which `ascii` keeps."""
 
     def __repr__(self) -> str:
         return "a\x00b"
@@ -396,7 +396,7 @@ def activities() -> list[Activity]:
 
 @pytest.fixture
 def started(activities: list[Activity], clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Ran:
-    """Return what calls a function as a run's, whose activity is among the `activities`, and returns its outcome."""
+    """Return a helper that runs a function, with its activity in `activities`, and returns the outcome."""
 
     def run(call: Callable[..., Any]) -> Outcome:
         monkeypatch.setitem(registry._functions, "tests:it", registry.Function("tests:it", call))

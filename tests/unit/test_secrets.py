@@ -1,4 +1,4 @@
-"""Secrets by reference: where their values come from, how arguments refer to them, and how they are masked."""
+"""Secrets by reference: the sources of values, references in arguments, and masking."""
 
 from __future__ import annotations
 

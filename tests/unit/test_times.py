@@ -1,4 +1,4 @@
-"""Dates and times: one grammar, read strictly, and what their instants are."""
+"""Dates and times: one grammar, parsed strictly, and their instants."""
 
 # ruff: noqa: DTZ001 - local times are what is read
 

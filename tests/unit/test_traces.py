@@ -1,4 +1,4 @@
-"""The header traceparent: what counts as one, and the span of a run that follows it."""
+"""The header traceparent: valid and invalid ones, and the span of a run below it."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ Ran = Callable[..., tuple[Outcome, RunContext]]
 
 @pytest.fixture
 def ran(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> Ran:
-    """Return what calls a function as a run's, and returns the outcome and what the function was told of its run."""
+    """Return a helper that runs a function, and returns the outcome and the function's context."""
     monkeypatch.setattr(os, "environ", dict(os.environ))
     monkeypatch.setattr(runner, "prepare_connections", lambda: None)  # no function here has a database
     monkeypatch.setattr(runner, "tidy_connections", lambda before: False)

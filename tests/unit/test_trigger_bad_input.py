@@ -1,4 +1,4 @@
-"""What is wrong with a trigger is refused with every bad field by name, and damaged rows do no more than that."""
+"""Wrong triggers are refused with every bad field by name, and damaged rows raise nothing else."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BIG = 10**5000  # more digits than Python turns into text
 
 
 class Odd:
-    """Something that is no value of JSON."""
+    """A value that JSON does not have."""
 
     def __repr__(self) -> str:
         """Return the same text in every process, so that the ids of the tests agree."""

@@ -1,4 +1,4 @@
-"""What holds for every trigger, whatever its definition."""
+"""Properties of every trigger."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Warnings: what a valid trigger does that its author may not expect."""
+"""Warnings about valid triggers."""
 
 from __future__ import annotations
 

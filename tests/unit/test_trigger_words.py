@@ -1,4 +1,4 @@
-"""Sentences say what fires: some by example, and thousands read back and held against fire times."""
+"""Sentences match the fire times: some by example, and thousands read back and compared."""
 
 from __future__ import annotations
 

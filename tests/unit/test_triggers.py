@@ -1,4 +1,4 @@
-"""Triggers by example: canonical definitions, fire times, words, and what APScheduler expects of them."""
+"""Triggers by example: canonical definitions, fire times, words, and APScheduler's interface."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole numbers and unknown names are judged in one way everywhere."""
+"""Whole numbers and unknown names are checked in one way everywhere."""
 
 from __future__ import annotations
 

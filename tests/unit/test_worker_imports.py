@@ -1,4 +1,4 @@
-"""What a site without workers loads of Celery: nothing."""
+"""A site without workers does not load Celery."""
 
 from __future__ import annotations
 

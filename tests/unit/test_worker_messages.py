@@ -1,4 +1,4 @@
-"""Messages to workers: what is in one, which ones are dropped, and who takes one when slots are short."""
+"""Messages to workers: their content, malformed ones, and the gate of a busy worker."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Slots:
     """Slots that a test frees."""
 
     def __init__(self, free: int) -> None:
-        """Have so many free slots."""
+        """Start with so many free slots."""
         self.free = free
         self.offered: list[int] = []
         self.on_free: Any = None

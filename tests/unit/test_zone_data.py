@@ -20,7 +20,7 @@ ZONES = Path(tzdata.__file__).parent / "zoneinfo"
 
 @pytest.fixture(autouse=True)
 def same_zones_afterwards() -> Iterator[None]:
-    """Leave this process the zone data that it had."""
+    """Restore the zone data of this process."""
     before = zoneinfo.TZPATH
     yield
     zoneinfo.reset_tzpath(to=before)
@@ -28,7 +28,7 @@ def same_zones_afterwards() -> Iterator[None]:
 
 
 def system(folder: Path, version: str | None, name: str = "tzdata.zi") -> str:
-    """Make a folder of system data in which America/Vancouver is UTC, and have `zoneinfo` look there."""
+    """Make a folder of system data in which America/Vancouver is UTC, and let `zoneinfo` look there."""
     (folder / "America").mkdir(parents=True)
     for zone in ("UTC", "America/Vancouver"):
         (folder / zone).write_bytes((ZONES / "UTC").read_bytes())

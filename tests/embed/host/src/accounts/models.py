@@ -19,7 +19,7 @@ class Customers(BaseUserManager):
 
 
 class Customer(AbstractBaseUser, PermissionsMixin):
-    """A user without a user name: the e-mail address is what they log in with, and what they are called."""
+    """A user who logs in with an e-mail address, which is also the user's name."""
 
     email = models.EmailField(unique=True, max_length=254)
     is_staff = models.BooleanField(default=False)

@@ -1,1 +1,1 @@
-"""A shop that adds Cronzimus to what it has: docs/embed.md is what it followed."""
+"""A shop that has added Cronzimus by docs/embed.md."""

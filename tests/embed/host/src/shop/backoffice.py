@@ -1,4 +1,4 @@
-"""A second admin site, for those who look after the shop's machines."""
+"""A second admin site, for operators of the shop's machines."""
 
 from cronzimus.admin import register
 from django.contrib.admin import AdminSite

@@ -1,4 +1,4 @@
-"""The shop's settings: much of what a project may have that Cronzimus was not made with."""
+"""The shop's settings, which differ from Cronzimus's own site as much as a project's may."""
 
 import os
 from pathlib import Path
