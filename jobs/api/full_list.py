@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
-from functools import partial
-from typing import Any
 
 from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -14,6 +12,7 @@ from ..models import Job
 from ..models.job import JobQuerySet
 from ..selectors import workers
 from ..selectors.job_list import Wanted, wanted_jobs
+from ..selectors.warnings import surroundings
 from .rendering import to_json
 from .representations import job_detail
 
@@ -35,8 +34,12 @@ def list_in_full(
     """
     jobs = wanted_jobs(wanted, now)
     total = jobs.count()
-    served = workers.served_queues(now) if "warnings" in fields else None
-    show = partial(job_detail, now=now, fields=fields, hides=hides, served=served)
+    served = workers.served_queues(now) if "warnings" in fields else ()
+
+    def show(part: Sequence[Job]) -> bytes:
+        around = surroundings(part, served) if "warnings" in fields else None
+        return b",".join(to_json(job_detail(job, now, fields, hides=hides, around=around)) for job in part)
+
     if wanted.limit is None:
         left = max(total - wanted.offset, 0)
         return StreamingHttpResponse(_array(jobs, wanted.offset, left, show), content_type=JSON), total
@@ -44,14 +47,14 @@ def list_in_full(
     return HttpResponse(body, content_type=JSON), total
 
 
-def _array(jobs: JobQuerySet, offset: int, left: int, show: Callable[[Job], dict[str, Any]]) -> Iterator[bytes]:
+def _array(jobs: JobQuerySet, offset: int, left: int, show: Callable[[Sequence[Job]], bytes]) -> Iterator[bytes]:
     yield b"["
     after, comma = "", b""
     while left > 0:
         part = list(jobs.filter(id__gt=after)[offset : offset + min(PART, left)])
         if not part:
             break
-        yield comma + b",".join(to_json(show(job)) for job in part)
+        yield comma + show(part)
         after, offset, comma = part[-1].pk, 0, b","
         left -= len(part)
     yield b"]"

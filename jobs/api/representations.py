@@ -22,7 +22,7 @@ from ..functions.registry import Function
 from ..models import Job
 from ..models.run import duration
 from ..selectors.states import job_state, zone_of
-from ..selectors.warnings import job_warnings
+from ..selectors.warnings import Surroundings, job_warnings
 
 RUN_FIELDS = (
     "id", "job_id", "func", "status", "reason", "trigger", "actor", "scheduled_time", "queued_at", "started_at",
@@ -53,11 +53,11 @@ def job_detail(
     fields: Collection[str] = JOB_FIELDS,
     *,
     hides: bool = False,
-    served: Collection[str] | None = None,
+    around: Surroundings | None = None,
 ) -> dict[str, Any]:
     """Return the `fields` of a job at `now`. Damaged values are shown as they are stored.
 
-    With `hides`, texts among the arguments that look secret are masked. `served` is as in `job_warnings`.
+    With `hides`, texts among the arguments that look secret are masked. `around` is as in `job_warnings`.
     """
     state, error = job_state(job, now)
     args, kwargs = map(masked, _arguments(job)) if hides else _arguments(job)
@@ -76,7 +76,7 @@ def job_detail(
         "tags": job.tags,
         **{name: getattr(job, name) for name in validation.POLICY_FIELDS},
         "trigger_description": _description(job),
-        "warnings": warnings(job_warnings(job, now, served)) if "warnings" in fields else [],
+        "warnings": warnings(job_warnings(job, now, around)) if "warnings" in fields else [],
         "error": error,
         "run_count": job.run_count,
         "failure_count": job.failure_count,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
 
@@ -13,33 +14,57 @@ from ..core.secrets import KEY, names_in, plain_secrets
 from ..core.triggers import TriggerWarning, WarningCode, warnings_of
 from ..definitions.triggers import trigger_of
 from ..functions import secrets
-from ..models import Job, Run
-from ..models.run import duration
+from ..models import Job
 from . import workers
+from .recent import recent_runs
 
 RECENT = 40
 """The recent runs from which a job's usual duration is computed."""
 
 
+def usual_durations(job_ids: Sequence[str]) -> dict[str, float]:
+    """Return the median duration of each job's recent successful runs, in seconds, by the job's id, in one query.
+
+    Jobs without such a run are left out.
+    """
+    found = {}
+    for job_id, runs in recent_runs(job_ids, RECENT).items():
+        took = [run.seconds for run in runs if run.seconds is not None and run.status == RunStatus.SUCCEEDED]
+        if took:
+            found[job_id] = median(took)
+    return found
+
+
 def usual_duration(job_id: str) -> float | None:
     """Return the median duration of the job's recent successful runs, in seconds; None without one."""
-    rows = (
-        Run.objects.filter(job_id=job_id)
-        .order_by("-scheduled_time", "-id")
-        .values_list("status", "started_at", "finished_at")[:RECENT]  # index `run_once`
-    )
-    took = [duration(started, finished) for status, started, finished in rows if status == RunStatus.SUCCEEDED]
-    seconds = [length.total_seconds() for length in took if length is not None]
-    return median(seconds) if seconds else None
+    return usual_durations([job_id]).get(job_id)
 
 
-def job_warnings(job: Job, now: datetime, served: Collection[str] | None = None) -> list[TriggerWarning]:
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The things beside jobs on which their warnings depend.
+
+    `durations` has the usual durations of the jobs, by their ids, and `served` the queues with a living worker; None if
+    nobody has asked yet.
+    """
+
+    durations: Mapping[str, float]
+    served: Collection[str] | None
+
+
+def surroundings(jobs: Iterable[Job], served: Collection[str] | None = None) -> Surroundings:
+    """Return the surroundings of `jobs`, in one query."""
+    return Surroundings(usual_durations([job.pk for job in jobs if job.run_count]), served)
+
+
+def job_warnings(job: Job, now: datetime, around: Surroundings | None = None) -> list[TriggerWarning]:
     """Return the warnings of a stored job. A trigger that is damaged, or has no fire time to come, has none.
 
-    `served` has the queues with a living worker, where that was asked already.
+    `around` are the job's surroundings, where they were read already.
     """
-    queue = queue_warnings(job.executor, job.queue, now, served)
-    return [*_trigger_warnings(job, now), *secret_warnings(job.args, job.kwargs), *queue]
+    around = surroundings([job]) if around is None else around
+    queue = queue_warnings(job.executor, job.queue, now, around.served)
+    return [*_trigger_warnings(job, now, around), *secret_warnings(job.args, job.kwargs), *queue]
 
 
 def queue_warnings(
@@ -74,10 +99,10 @@ def secret_warnings(args: object, kwargs: object) -> list[TriggerWarning]:
     return found
 
 
-def _trigger_warnings(job: Job, now: datetime) -> list[TriggerWarning]:
+def _trigger_warnings(job: Job, now: datetime, around: Surroundings) -> list[TriggerWarning]:
     if job.next_run_time is None and not job.paused:
         return []
-    took = usual_duration(job.pk) if job.run_count else None
+    took = around.durations.get(job.pk)
     try:
         return warnings_of(trigger_of(job), now=now, usual_duration=took, max_instances=job.max_instances)
     except InvalidTrigger:

@@ -52,6 +52,28 @@ def test_the_full_list_is_read_in_parts(api: Api, monkeypatch: pytest.MonkeyPatc
     assert listed(api, "full=1&offset=9") == []
 
 
+def test_the_full_list_asks_as_much_for_many_jobs_as_for_one(api: Api, statements: Any) -> None:
+    asked = []
+    for number in (1, 30):
+        Job.objects.all().delete()
+        make_jobs(number, run_count=1)
+        for job in Job.objects.all():
+            make_run(job.pk, scheduled_time=after(number), status="succeeded", started_at=NOW, finished_at=after(90))
+        with statements() as found:
+            listed(api)
+        asked.append(len(found))
+    assert asked[0] == asked[1] <= 6
+
+
+def test_the_full_list_has_the_warnings_of_each_job(api: Api) -> None:
+    for name, took in (("long", 900), ("short", 2), ("new", 0)):
+        make_job(name, trigger={"type": "interval", "minutes": 10}, run_count=took and 1)
+        if took:
+            make_run(name, status="succeeded", started_at=NOW, finished_at=after(took))
+    codes = {job["id"]: [warning["code"] for warning in job["warnings"]] for job in listed(api)}
+    assert codes == {"long": ["overlap"], "short": [], "new": []}
+
+
 def test_a_page_of_the_full_list_says_how_many_there_are_and_has_a_tag(api: Api) -> None:
     make_jobs(5)
     response = api.call("GET", f"{FULL}&limit=2")
