@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from codecs import BOM_UTF8
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.http import HttpRequest
@@ -30,8 +30,18 @@ def body_of(request: Request) -> dict[str, Any]:
     return _parsed(request, read_body(request._request))
 
 
-def optional_body_of(request: Request, allowed: Collection[str] = ()) -> dict[str, Any]:
-    """Return the body of a request that needs none, {} without one. Fields not `allowed` are refused."""
+Reader = Callable[[Any], Any]
+"""Turns the value of a field into what is meant; raises `ValueError` saying what would be right."""
+NOTHING: Mapping[str, Reader] = {}
+
+
+def optional_body_of(
+    request: Request, readers: Mapping[str, Reader] = NOTHING, *, error: type[InvalidRequest] = InvalidRequest
+) -> dict[str, Any]:
+    """Return the fields in the body of a request that needs none, each as its reader returns it; {} without a body.
+
+    Raises `InvalidRequest` that names every bad field, those without a reader among them; `error` if all have one.
+    """
     form = request._request
     if is_form_media_type(request.content_type):  # some clients send an empty form instead of no body
         if _holds_a_form(form):
@@ -39,8 +49,15 @@ def optional_body_of(request: Request, allowed: Collection[str] = ()) -> dict[st
         return {}
     raw = read_body(form)
     body = _parsed(request, raw) if raw else {}
-    refuse_unknown(body, allowed)
-    return body
+    unknown, wrong, values = unknown_names(body, readers), {}, {}
+    for name in body.keys() & readers.keys():
+        try:
+            values[name] = readers[name](body[name])
+        except ValueError as problem:
+            wrong[name] = str(problem)
+    if unknown or wrong:
+        raise (InvalidRequest if unknown else error)(fields=unknown | wrong)
+    return values
 
 
 def _holds_a_form(request: HttpRequest) -> bool:
@@ -67,17 +84,8 @@ def _parsed(request: Request, raw: bytes) -> dict[str, Any]:
     return value
 
 
-def missed_of(body: Mapping[str, Any]) -> Missed | None:
-    """Return the choice of fire times of a pause that `body` makes, None without one. Raises `InvalidRequest`."""
-    if "missed" not in body:
-        return None
-    value = body["missed"]
+def missed(value: Any) -> Missed:
+    """Read the choice of the fire times of a pause."""
     if not isinstance(value, str) or value not in tuple(Missed):
-        raise InvalidRequest(fields={"missed": f"must be one of {', '.join(Missed)}"})
+        raise ValueError(f"must be one of {', '.join(Missed)}")
     return Missed(value)
-
-
-def refuse_unknown(given: Mapping[str, Any], allowed: Collection[str]) -> None:
-    """Raise `InvalidRequest` that names all fields in `given` that are not `allowed`."""
-    if fields := unknown_names(given, allowed):
-        raise InvalidRequest(fields=fields)

@@ -373,3 +373,22 @@ def test_a_form_without_a_boundary_is_refused(api: Api, path: str) -> None:
     make_job()
     refused = api.refused("POST", path, b"--x", content_type="multipart/form-data")
     assert refused == (415, "UNSUPPORTED_MEDIA_TYPE", set())
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "fields"),
+    [
+        ("/scheduler/jobs/job/pause", {"until": "soon", "x": 1}, {"until", "x"}),
+        ("/scheduler/jobs/job/resume", {"missed": "some", "x": 1, "y": 2}, {"missed", "x", "y"}),
+        ("/scheduler/jobs/job/run", {"args": None, "kwargs": None, "x": 1}, {"args", "kwargs", "x"}),
+        ("/scheduler/jobs/job/backfill", {"to": 5, "only": "x", "max_active": 0, "dry_run": 1, "x": 1},
+         {"from", "to", "only", "max_active", "dry_run", "x"}),
+        ("/scheduler/pause", {"reason": 5, "x": 1}, {"reason", "x"}),
+        ("/scheduler/resume", {"missed": 5, "x": 1}, {"missed", "x"}),
+    ],
+)  # fmt: skip
+def test_every_bad_field_of_a_verb_is_named_at_once(
+    api: Api, path: str, body: dict[str, Any], fields: set[str]
+) -> None:
+    make_job()
+    assert api.refused("POST", path, body) == (400, "INVALID_REQUEST", fields)

@@ -8,7 +8,7 @@ import pytest
 from django.db import transaction
 
 from jobs.core.runs import RunStatus
-from jobs.models import Run
+from jobs.models import Backfill, Run
 from jobs.scheduler.store.retention import prune_job
 from tests.fakes import NOW, after, make_job, make_run
 
@@ -72,6 +72,24 @@ def test_runs_are_kept_for_a_number_of_days() -> None:
     days_ago(1, 6.99, 7, 7.01, 30)
     assert prune_job(job, NOW) == 2
     assert ages() == [1, 6.99, 7]
+
+
+@pytest.mark.parametrize(
+    ("limits", "left"),
+    [({"keep_days": 30}, [400, 500]), ({"keep_runs": 1, "keep_days": 30}, [0.5, 400, 500]),
+     ({"keep_runs": 1, "keep_days": None}, [0.5, 400])],
+)  # fmt: skip
+def test_the_age_of_a_backfills_run_counts_from_when_it_was_queued(limits: dict[str, Any], left: list[float]) -> None:
+    job = make_job(**limits)
+    backfill = Backfill.objects.create(
+        job=job, start=NOW, end=NOW, only_missing=True, max_active=1, created_at=NOW, fire_times=1
+    )
+    if "keep_runs" in limits:
+        days_ago(0.5)
+    for age, queued in ((400, 1), (500, 20), (600, 31)):
+        days_ago(age, backfill=backfill, queued_at=after(-queued * DAY))
+    prune_job(job, NOW)
+    assert ages() == left
 
 
 def test_either_limit_is_enough() -> None:

@@ -11,14 +11,14 @@ from rest_framework.response import Response
 from ... import services
 from ...core.exceptions import BackfillNotFound, InvalidRequest
 from ...core.times import parse_instant
-from ...core.values import is_whole
+from ...core.values import is_whole, unknown_names
 from ...definitions.backfills import JUST_BEFORE
 from ...models import Backfill, Run
 from ...selectors.states import zone_of
 from ...services.backfills import SHOWN
 from ..access import access_of
 from ..idempotency import answer_once
-from ..parsers import body_of, optional_body_of, refuse_unknown
+from ..parsers import body_of, optional_body_of
 from ..representations import utc
 from .base import SchedulerView, actor_of
 
@@ -43,7 +43,6 @@ class JobBackfillView(SchedulerView):
         access_of(request).require_job(job_id)
         job = services.get_job(job_id)
         body = body_of(request)
-        refuse_unknown(body, FIELDS)
         given = _read(body, zone_of(job))
         dry_run, max_active = given.pop("dry_run"), given.pop("max_active")
         if dry_run:
@@ -93,7 +92,7 @@ def _found(request: Request, text: str) -> Backfill:
 
 
 def _read(body: dict[str, Any], zone: Any) -> dict[str, Any]:
-    wrong: dict[str, str] = {}
+    wrong = unknown_names(body, FIELDS)
     read: dict[str, Any] = {}
     for name, field in (("start", "from"), ("end", "to")):
         try:

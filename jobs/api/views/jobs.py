@@ -7,7 +7,6 @@ from collections.abc import Collection
 from datetime import datetime
 from functools import partial
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.http import Http404, HttpResponse
 from django.http.response import HttpResponseBase
@@ -34,7 +33,7 @@ from ..full_list import list_in_full
 from ..idempotency import answer_once
 from ..listing import list_jobs
 from ..paging import link_header
-from ..parsers import body_of, missed_of, optional_body_of
+from ..parsers import body_of, missed, optional_body_of
 from ..rendering import to_json
 from ..representations import JOB_FIELDS, job_detail, next_times, utc
 from .base import SchedulerView, actor_of
@@ -157,17 +156,16 @@ class JobViewSet(SchedulerView, ViewSet):
 
     def pause(self, request: Request, job_id: str) -> Response:
         """Stop a job's trigger, for good or until the instant in the body."""
-        given = optional_body_of(request, ("until",)).get("until")
-        until = None if given is None else _instant(given, zone_of(services.get_job(job_id)))
+        until = optional_body_of(request, {"until": lambda value: _instant(value, job_id)}).get("until")
         services.pause_job(job_id, now=self.now, until=until)
         return Response(_done(job_id, "paused", **({"paused_until": utc(until)} if until else {})))
 
     def resume(self, request: Request, job_id: str) -> Response:
         """Restart a job's trigger, and run the fire times of the pause that the body chooses."""
-        missed = missed_of(optional_body_of(request, ("missed",))) or Missed.NONE
-        if missed is not Missed.NONE:
+        chosen = optional_body_of(request, {"missed": missed}).get("missed", Missed.NONE)
+        if chosen is not Missed.NONE:
             access_of(request).require("run_job")
-        _, backfill = services.resume_with(job_id, missed=missed, now=self.now, actor=actor_of(request))
+        _, backfill = services.resume_with(job_id, missed=chosen, now=self.now, actor=actor_of(request))
         started = {} if backfill is None else {"backfill_id": backfill.pk, "runs": backfill.fire_times}
         return Response(_done(job_id, "resumed", **started))
 
@@ -180,9 +178,7 @@ class JobViewSet(SchedulerView, ViewSet):
     def run(self, request: Request, job_id: str) -> Response:
         """Queue a run of a job, to start at once, with other arguments if the body has any."""
         services.get_job(job_id)
-        given = optional_body_of(request, ("args", "kwargs"))
-        if wrong := {name: "must not be null; leave it out" for name, value in given.items() if value is None}:
-            raise InvalidArguments(fields=wrong)
+        given = optional_body_of(request, {"args": _given, "kwargs": _given}, error=InvalidArguments)
 
         def queue() -> dict[str, Any]:
             traceparent = traceparent_of(request.headers.get("traceparent"))
@@ -221,11 +217,15 @@ def _done(job_id: str, status: str, **more: Any) -> dict[str, Any]:
     return {"id": job_id, "status": status, **more}
 
 
-def _instant(value: object, zone: ZoneInfo) -> datetime:
-    try:
-        return parse_instant(value, zone)
-    except ValueError as error:
-        raise InvalidRequest(fields={"until": str(error)}) from None
+def _instant(value: object, job_id: str) -> datetime | None:
+    """Read an instant; a time without an offset is one of the job's zone."""
+    return None if value is None else parse_instant(value, zone_of(services.get_job(job_id)))
+
+
+def _given(value: Any) -> Any:
+    if value is None:
+        raise ValueError("must not be null; leave it out")
+    return value
 
 
 def _writable(request: Request, body: dict[str, Any]) -> dict[str, Any]:

@@ -10,11 +10,10 @@ from rest_framework.response import Response
 
 from ... import services
 from ...conf import conf
-from ...core.exceptions import InvalidRequest
 from ...core.json import unstorable
 from ...models import Control, Scheduler, Worker
 from ...selectors import backlog, workers
-from ..parsers import missed_of, optional_body_of
+from ..parsers import missed, optional_body_of
 from ..representations import utc
 from .base import SchedulerView, actor_of
 
@@ -41,7 +40,7 @@ class PauseView(SchedulerView):
 
     def post(self, request: Request) -> Response:
         """Stop all schedulers from starting runs, until they are resumed."""
-        reason = _reason(optional_body_of(request, ("reason",)).get("reason", ""))
+        reason = optional_body_of(request, {"reason": _reason}).get("reason", "")
         services.pause_all(now=self.now, actor=actor_of(request), reason=reason)
         return Response({"status": "paused"})
 
@@ -53,8 +52,8 @@ class ResumeView(SchedulerView):
 
     def post(self, request: Request) -> Response:
         """Let the schedulers claim again, with the fire times of the pause that the body chooses."""
-        missed = missed_of(optional_body_of(request, ("missed",)))
-        services.resume_all(now=self.now, actor=actor_of(request), missed=missed)
+        chosen = optional_body_of(request, {"missed": missed}).get("missed")
+        services.resume_all(now=self.now, actor=actor_of(request), missed=chosen)
         return Response({"status": "resumed"})
 
 
@@ -122,5 +121,5 @@ def _backlog(now: datetime) -> dict[str, Any]:
 
 def _reason(value: object) -> str:
     if not isinstance(value, str) or len(value) > MAX_REASON or unstorable(value):
-        raise InvalidRequest(fields={"reason": f"must be a text of at most {MAX_REASON} characters, without NUL"})
+        raise ValueError(f"must be a text of at most {MAX_REASON} characters, without NUL")
     return value

@@ -16,6 +16,8 @@ from .statistics import prunable
 
 MAX_BATCH = 1000
 """Runs deleted in one transaction, at most: on SQLite every other writer waits for it."""
+BACKFILL_DAYS = 7
+"""Days for which the runs of a backfill are kept by a job that limits the number of its runs, and not their age."""
 FAILURES = (RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.LOST)
 """The statuses that `keep_failed_days` limits."""
 OTHERS = tuple(status for status in FINISHED if status not in FAILURES)
@@ -86,7 +88,8 @@ def prune_job(
     Active runs stay. If `keep_failed_days` is set beside another limit, it alone decides about failed runs.
     `oldest` is the scheduled time of the job's oldest run, if the caller knows it; usually this saves all queries.
     `pruned_until` maps job ids to the time before which only kept failures are left. It is updated here, so that
-    these failures are not read with every call.
+    these failures are not read with every call. The age of a backfill's run counts from when it was queued: its fire
+    time may be older than all that the job keeps.
     """
     cutoff = max((found for found in (_age_cutoff(job.keep_days, now), _count_cutoff(job)) if found), default=None)
     if cutoff is None:
@@ -96,7 +99,8 @@ def prune_job(
         return 0
     # By all columns of `run_once`: if ordered by time alone, PostgreSQL may read the runs of all jobs from
     # `run_newest`.
-    runs = Run.objects.filter(job_id=job.pk).order_by("scheduled_time", "attempt")
+    runs = Run.objects.filter(_not_backfilled_since(_age_cutoff(job.keep_days or BACKFILL_DAYS, now)), job_id=job.pk)
+    runs = runs.order_by("scheduled_time", "attempt")
     deleted = _delete(runs.filter(scheduled_time__lt=min(cutoff, failed_cutoff), status__in=FINISHED), limit)
     if cutoff < failed_cutoff:
         failures = runs.unsuccessful().filter(status__in=FAILURES).order_by("scheduled_time", "id")
@@ -109,6 +113,10 @@ def prune_job(
         if pruned_until is not None and deleted < limit:
             pruned_until[job.pk] = cutoff
     return deleted
+
+
+def _not_backfilled_since(instant: datetime | None) -> Q:
+    return Q(backfill__isnull=True) | Q(queued_at__lt=instant)
 
 
 def _delete(runs: QuerySet[Run], limit: int) -> int:
