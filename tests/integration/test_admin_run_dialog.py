@@ -128,6 +128,16 @@ def test_what_looks_like_a_secret_is_not_shown_and_stays_as_it_is(admin):
     assert last()[1]["api_token"] == "another"
 
 
+def test_who_may_run_a_job_and_not_change_it_runs_it_with_its_secrets(at_noon):
+    job(kwargs={"index": "a", "api_token": "hunter2hunter2"}, func="tests:secretive")
+    operator = Admin("view_job", "run_job", "view_run")
+    assert "hunter2" not in operator.read(DIALOG)
+    for index in ("a", "b"):
+        data = {"typed": "tests:secretive", "arg-index": index, "arg-api_token": ""}
+        operator.client.post(DIALOG, data)
+        assert last()[1] == {"index": index, "api_token": "hunter2hunter2"}
+
+
 def test_it_is_filled_as_last_time_or_as_a_run_was(admin):
     job()
     run = make_run(trigger="manual", kwargs={"index": "old"}, scheduled_time=after(-60))
