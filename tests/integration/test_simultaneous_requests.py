@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.test import Client
 
 from jobs import services
 from jobs.core.exceptions import CronzimusError, JobExists
@@ -17,6 +18,8 @@ from jobs.core.runs import RunStatus
 from jobs.models import Control, Job, Run
 from tests.fakes import NOW, after, make_job, make_run
 
+from .admin_support import JOBS as ADMIN_JOBS
+from .admin_support import Admin, inputs
 from .api_client import Api
 from .conftest import in_thread
 
@@ -24,6 +27,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 NUMBER = 6
 JOBS, JOB = "/scheduler/jobs", "/scheduler/jobs/job"
+EDIT = f"{ADMIN_JOBS}job/edit/"
 BODY = {"id": "job", "func": "tests:echo", "args": [1], "trigger": "interval", "seconds": 10}
 
 
@@ -144,6 +148,21 @@ def test_each_of_several_skips_leaves_out_a_fire_time_of_its_own(api: Api) -> No
 def test_each_of_several_changes_is_made(api: Api) -> None:
     make_job()
     assert answered("PUT", JOB, {"seconds": 7}, locked=Job.objects.all()) == {(200, ""): NUMBER}
+
+
+def test_one_of_several_forms_of_a_job_is_saved() -> None:
+    make_job()
+    admin, names = Admin(superuser=True), iter(("one", "two", "three"))
+    sent = inputs(admin.open(EDIT))
+
+    def save() -> tuple[int, str]:
+        client, name = Client(), next(names)
+        client.force_login(admin.user)
+        response = client.post(EDIT, {**sent, "name": name})
+        return response.status_code, name if response.status_code == 302 else ""
+
+    found = Counter(together(save, 3, locked=Job.objects.all()))
+    assert found == {(302, Job.objects.get().name): 1, (200, ""): 2}
 
 
 def test_one_of_several_removals_finds_the_job(api: Api) -> None:

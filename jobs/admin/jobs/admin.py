@@ -16,7 +16,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern
 
 from ... import services
-from ...core.exceptions import CronzimusError, JobExists, JobNotFound
+from ...core.exceptions import CronzimusError, JobExists, JobNotFound, PreconditionFailed
 from ...core.secrets import masked
 from ...models import Job
 from ...models.job import SEARCHED, JobQuerySet
@@ -152,7 +152,7 @@ class JobAdmin(RowActionAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Show the page of a job. Its form is at edit/."""
-        if request.method != "GET":
+        if request.method not in ("GET", "HEAD"):
             raise PermissionDenied
         return self._of_job(request, object_id, job_page)
 
@@ -222,7 +222,7 @@ class JobAdmin(RowActionAdmin):
         """Add or update the job through the services, with a message about its next run."""
         paused = "_savepaused" in request.POST
         if change:
-            services.update_job(obj.pk, form.body, now=form.now)
+            services.update_job(obj.pk, form.body, now=form.now, check=partial(_require_version, obj.version))
             if paused:
                 services.pause_job(obj.pk, now=form.now)
         else:
@@ -347,3 +347,9 @@ class JobAdmin(RowActionAdmin):
         if not self.may(request, "pause"):
             return None
         return PauseUntilForm(zone=states.zone_of(job), until=pause_end(job, request_now(request)))
+
+
+def _require_version(read: int, now: int) -> None:
+    """Raise `PreconditionFailed` if a job has another version than the form has read: it is then validated again."""
+    if read != now:
+        raise PreconditionFailed("the job has changed in this moment; save it again")
