@@ -14,8 +14,7 @@ from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.csrf import csrf_protect
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from .base import BaseAdmin, model_url, row_site
 from .bulk import confirm
@@ -67,13 +66,13 @@ class RowActionAdmin(BaseAdmin):
     def get(self, route: str, view: View, name: str) -> URLPattern:
         """Return an address that takes a GET."""
         named = f"{self.opts.app_label}_{self.opts.model_name}_{name}"
-        return path(route, self.admin_site.admin_view(require_GET(view)), name=named)
+        return path(route, self.admin_site.admin_view(require_safe(view)), name=named)
 
     def both(self, route: str, view: View, name: str) -> URLPattern:
         """Return an address that takes a GET and a POST."""
         named = f"{self.opts.app_label}_{self.opts.model_name}_{name}"
-        protected = csrf_protect(require_http_methods(["GET", "POST"])(view))
-        return path(route, self.admin_site.admin_view(protected), name=named)
+        shown = require_http_methods(["GET", "HEAD", "POST"])(view)
+        return path(route, self.admin_site.admin_view(shown), name=named)
 
     def post(self, route: str, view: View, name: str) -> URLPattern:
         """Return an address that takes a POST."""

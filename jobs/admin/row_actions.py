@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from django import forms
 from django.contrib import messages
 from django.contrib.admin import AdminSite, ModelAdmin
+from django.core.exceptions import ObjectDoesNotExist
 from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from ..core.exceptions import CronzimusError
+from ..core.exceptions import CronzimusError, InvalidRequest
 from ..core.traces import traceparent_of
 from .base import actor_of, model_url
 from .request_time import request_now
+
+Row = TypeVar("Row", bound=Model)
 
 NAMED = 10
 """Rows that a message names; it counts the rest."""
@@ -58,6 +61,14 @@ class RowAction:
     def of_many(self, number: int, singular: str, plural: str) -> str:
         """Return its name for `number` rows: "Delete 2 jobs"."""
         return (self.bulk or f"{self.label} {{}}").format(f"{number:,} {singular if number == 1 else plural}")
+
+
+def stored(model: type[Row], key: Any) -> Row:
+    """Return the row of `model` with the key `key`. Raises `InvalidRequest` if there is none."""
+    try:
+        return model._default_manager.get(pk=key)
+    except (ObjectDoesNotExist, ValueError) as error:
+        raise InvalidRequest(f"there is no such {model._meta.verbose_name}") from error
 
 
 def change_link(site: AdminSite, row: Model, text: str = "") -> SafeString:

@@ -117,7 +117,7 @@ class TableAdmin(RowActionAdmin):
 
     def row_page(self, request: HttpRequest, row: Any) -> str:
         """Return the address of the page of a row, "" for none."""
-        return self.page_url("change", row.pk)
+        return self.page_url("change", row.pk) if self.has_change_permission(request, row) else ""
 
     def row_links(self, request: HttpRequest, row: Any) -> Iterable[tuple[str, str]]:
         """Return the words and the address of each link among the buttons of a row."""
@@ -182,6 +182,13 @@ class TableAdmin(RowActionAdmin):
             buttons=[(row_url(row, name), self.row_actions[name].label) for name in names],
         )  # fmt: skip
 
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show the form of a row to those who may change it; the list shows all that others may see."""
+        self.require(request, "change")
+        return super().change_view(request, object_id, form_url, extra_context)
+
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
@@ -218,6 +225,10 @@ class Facts:
 class FactsAdmin(ReadOnlyAdmin, TableAdmin):
     """Rows that nobody adds, changes or deletes here: a list, and a page with the facts of each."""
 
+    def row_page(self, request: HttpRequest, row: Any) -> str:
+        """Return the address of the page with the facts of a row."""
+        return self.page_url("change", row.pk)
+
     def facts(self, request: HttpRequest, row: Any, times: Times) -> Facts:
         """Return the facts of a row."""
         raise NotImplementedError
@@ -226,7 +237,7 @@ class FactsAdmin(ReadOnlyAdmin, TableAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Show the facts of a row."""
-        if request.method != "GET" or not self.has_view_permission(request):
+        if request.method not in ("GET", "HEAD") or not self.has_view_permission(request):
             raise PermissionDenied
         row = self.get_object(request, unquote(object_id))
         if row is None:

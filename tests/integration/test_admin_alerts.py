@@ -8,7 +8,7 @@ import pytest
 
 from jobs.alerts import outbox
 from jobs.core.alerts import Reason
-from jobs.models import AlertRule, Channel, Delivery, Incident
+from jobs.models import AlertRule, AuditEvent, Channel, Delivery, Incident
 from tests.fakes import NOW, make_job, make_run
 
 from .admin_support import Admin, admin_fixture, at_noon_fixture, cell, ids, messages, problems, text  # noqa: F401
@@ -205,3 +205,28 @@ def test_deleting_a_channel_says_which_rules_lose_it(admin: Admin, channel: Chan
     assert "Rules that lose it: all." in admin.read(path)
     admin.send(path, post="yes")
     assert not Channel.objects.exists()
+
+
+@pytest.mark.parametrize("path", [f"{CHANNELS}%s/test/", f"{DELIVERIES}%s/again/", f"{INCIDENTS}%s/acknowledge/"])
+@pytest.mark.parametrize("key", ["99", "abc", "9" * 30])
+def test_an_action_with_a_row_that_is_gone_is_refused(admin: Admin, path: str, key: str) -> None:
+    (said,) = messages(admin.send(path % key))
+    assert "not possible" in said
+    assert key in said
+
+
+@pytest.mark.parametrize(("model", "path"), [("alertrule", RULES), ("channel", CHANNELS)])
+def test_who_may_only_look_has_no_form(at_noon: Any, channel: Channel, model: str, path: str) -> None:
+    row = AlertRule.objects.create(name="r", events=[]) if model == "alertrule" else channel
+    viewer = Admin(f"view_{model}")
+    assert f"{row.pk}/change/" not in viewer.read(path)
+    assert viewer.client.get(f"{path}{row.pk}/change/").status_code == 403
+
+
+def test_a_secret_that_stays_is_no_change(admin: Admin) -> None:
+    hook = Channel.objects.create(name="h", kind="webhook", target="https://example.com/x", secret="whsec_AAAA")
+    given = {"name": "hook", "kind": "webhook", "target": hook.target, "enabled": "on", "previous_secret": ""}
+    for secret, changed in (("", {"name"}), ("whsec_BBBB", {"secret"})):
+        admin.send(f"{CHANNELS}{hook.pk}/change/", **given, secret=secret)
+        event = AuditEvent.objects.latest("pk")
+        assert (event.action, set(event.changes)) == ("channel_updated", changed)

@@ -36,6 +36,14 @@ def state():
     return list(Job.objects.order_by("pk").values()), Run.objects.count()
 
 
+@pytest.mark.parametrize("path", [f"{JOBS}job/change/", f"{JOBS}job/versions/", f"{JOBS}job/edit/", f"{RUNS}1/change/",
+                                  f"{RUNS}timeline/", f"{SCHEDULERS}about/"])  # fmt: skip
+def test_a_page_answers_head_as_get(admin, path):
+    make_job()
+    make_run(id=1)
+    assert admin.client.head(path).status_code == 200
+
+
 @pytest.mark.parametrize("permission", PERMISSIONS)
 @pytest.mark.parametrize("verb", VERBS)
 def test_an_action_needs_its_permission(at_noon, verb, permission):

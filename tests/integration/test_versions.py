@@ -259,6 +259,13 @@ def test_the_admin_reverts_once_it_is_confirmed(admin: Admin) -> None:
     assert versions_of("job")[0].actor == "root"
 
 
+@pytest.mark.parametrize("number", ["", "one", "9" * 5000])
+def test_the_admin_refuses_a_version_that_is_no_number(admin: Admin, number: str) -> None:
+    add()
+    response = admin.client.post(f"{JOBS}job/revert/", {"version": number, "confirmed": "on"})
+    assert response.status_code == 400
+
+
 def test_a_viewer_sees_versions_with_masked_secrets_and_cannot_revert(at_noon: Any) -> None:
     add(kwargs={"value": {"password": "hunter2"}})
     services.update_job("job", {"kwargs": {"value": {"password": "hunter3"}}}, now=NOW)

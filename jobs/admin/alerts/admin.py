@@ -19,7 +19,7 @@ from ...models import AlertRule, Channel, Delivery
 from .. import display
 from ..request_time import request_now
 from ..row_action_views import bulk_actions
-from ..row_actions import Call, RowAction
+from ..row_actions import Call, RowAction, stored
 from ..tables import Column, Content, Empty
 from ..times import NOTHING, Times
 from .deliveries import DeliveryAdmin
@@ -167,7 +167,7 @@ def _last(row: Channel, times: Times) -> Content:
 
 
 def _send_test(channel_id: Any, call: Call) -> SafeString:
-    channel = Channel.objects.get(pk=channel_id)
+    channel = stored(Channel, channel_id)
     services.send_test(channel, now=call.now)
     return format_html("{}; Deliveries shows whether it arrived", channel.name)
 

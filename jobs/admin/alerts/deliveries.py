@@ -19,7 +19,7 @@ from .. import display
 from ..base import model_url
 from ..filters import FieldFilter, OptionFilter
 from ..row_action_views import bulk_actions
-from ..row_actions import Call, RowAction
+from ..row_actions import Call, RowAction, stored
 from ..tables import Column, Content, Empty, Facts, FactsAdmin
 from ..times import NOTHING, Times, duration
 from .tabs import AlertsAdmin, badge
@@ -68,7 +68,7 @@ def _next(row: Delivery, times: Times) -> Content:
 
 
 def _send_again(delivery_id: Any, call: Call) -> SafeString:
-    delivery = Delivery.objects.select_related("channel").get(pk=delivery_id)
+    delivery = stored(Delivery, delivery_id)
     services.send_again(delivery, now=call.now)
     return format_html("{} to {}", delivery.reason, delivery.channel)
 

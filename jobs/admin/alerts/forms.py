@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from django import forms
 from django.core.validators import validate_email
+from django.utils.functional import cached_property
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
@@ -26,6 +27,8 @@ EVENTS = {
     AlertEvent.RECOVERY: "Recovery after one of these",
 }
 """The labels of the events in the form."""
+SECRETS = ("secret", "previous_secret")
+"""The inputs of a channel that never show their values."""
 OFFERED = 500
 """Ids of jobs that the form offers."""
 
@@ -139,6 +142,12 @@ class ChannelForm(forms.ModelForm):
         model = Channel
         fields = ("name", "kind", "target", "secret", "previous_secret", "enabled")
         widgets = {"target": forms.Textarea({"rows": 2})}
+
+    @cached_property
+    def changed_data(self) -> list[str]:
+        """Return the names of the changed inputs; a secret that is left empty stays."""
+        kept = {name for name in SECRETS if not str(self.data.get(self.add_prefix(name)) or "").strip()}
+        return [name for name in super().changed_data if name not in kept]
 
     def clean_secret(self) -> str:
         """Keep the stored secret if none is given."""

@@ -17,7 +17,7 @@ from .. import display
 from ..base import model_url
 from ..filters import FieldFilter
 from ..row_action_views import bulk_actions
-from ..row_actions import Call, RowAction
+from ..row_actions import Call, RowAction, stored
 from ..tables import Column, Content, Empty, Facts, FactsAdmin
 from ..times import NOTHING, Times, duration
 from .tabs import AlertsAdmin, badge
@@ -60,7 +60,7 @@ def _lasted(row: Incident, times: Times) -> Content:
 
 
 def _acknowledge(incident_id: Any, call: Call) -> SafeString:
-    incident = services.acknowledge_incident(int(incident_id), now=call.now, actor=call.actor)
+    incident = services.acknowledge_incident(stored(Incident, incident_id).pk, now=call.now, actor=call.actor)
     return format_html("{}: {}", about(incident), kind_words(incident))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import BadRequest
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.safestring import SafeString
 
@@ -69,8 +69,8 @@ def revert(admin: RowActionAdmin, request: HttpRequest, object_id: str) -> HttpR
     if not Job.objects.filter(pk=job_id).exists():
         admin.require(request, "add")
     back = HttpResponseRedirect(admin.page_url("versions", job_id))
-    if not number.isascii() or not number.isdigit():
-        raise PermissionDenied
+    if not number.isascii() or not number.isdigit() or len(number) > 10:
+        raise BadRequest
     if "confirmed" not in request.POST:
         admin.message_user(request, "Nothing was changed: tick the box that confirms it.", messages.WARNING)
         return back

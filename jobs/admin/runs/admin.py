@@ -68,7 +68,7 @@ class RunAdmin(ReadOnlyAdmin, RowActionAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Show the page of a run. Nobody edits one."""
-        if request.method != "GET":
+        if request.method not in ("GET", "HEAD"):
             raise PermissionDenied
         run: Run | None = self.get_object(request, unquote(object_id))
         if run is None and self.has_view_permission(request):
