@@ -31,6 +31,8 @@ HOURS = 24 * (DAYS + 1)
 """Hours that are counted, from midnight on (UTC)."""
 MANY = 5
 """Jobs in one minute that make a pile-up."""
+ANCHORED = ("interval", "calendarinterval")
+"""The types of triggers that may count from their job's anchor."""
 NEEDED = ("id", "name", "trigger", "anchor", "next_run_time", "max_runs", "claimed_count")
 """The columns of a job that are read."""
 
@@ -170,10 +172,12 @@ class _Week:
 
 def _weeks(jobs: Sequence[Job], start: datetime) -> Iterator[tuple[Job, _Week]]:
     for job in jobs:
-        jittered = isinstance(job.trigger, dict) and job.trigger.get("jitter")
+        trigger = job.trigger if isinstance(job.trigger, dict) else {}
+        # Most jobs share their trigger with others: nothing that it does not depend on is part of the key.
+        anchor = job.anchor if trigger.get("type") in ANCHORED else start
         try:
             text = json.dumps(job.trigger, sort_keys=True)
-            yield job, _week(text, job.anchor, job.pk if jittered else "", start, settings.TIME_ZONE)
+            yield job, _week(text, anchor, job.pk if trigger.get("jitter") else "", start, settings.TIME_ZONE)
         except (CronzimusError, TypeError, ValueError):  # a damaged row
             continue
 

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from jobs.models import Job, Run
+from jobs.selectors import upcoming
 from tests.fakes import NOW, after, make_job
 from tests.integration.admin_support import JOBS, Admin, admin_fixture, at_noon_fixture, messages, text  # noqa: F401
 
@@ -50,6 +51,17 @@ def test_the_hours_of_the_week_are_counted(admin):
     assert found["Tue 1"] == {12: 59, 13: 60, 14: 61, **dict.fromkeys(range(15, 24), 60)}
     assert found["Wed 2"][14] == 61
     assert max(found["Tue 8"]) == 11
+
+
+def test_jobs_with_the_same_trigger_share_the_fire_times_of_the_week(admin):
+    upcoming._week.cache_clear()
+    for number in range(3):
+        make_job(f"job-{number}", anchor=after(-number), next_run_time=after(7200), **cron("0 14 * * *"))
+        make_job(
+            f"each-{number}", anchor=after(-number), next_run_time=after(60), trigger={"type": "interval", "hours": 1}
+        )
+    admin.read(PAGE)
+    assert upcoming._week.cache_info().misses == 1 + 3
 
 
 def test_what_is_left_out_paused_or_at_its_end_is_not_counted(admin):
