@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from django.apps import AppConfig, apps
@@ -19,7 +20,8 @@ class CronzimusSiteConfig(AppConfig):
     name = "cronzimus_site"
 
     def ready(self) -> None:
-        """Make the cache's table with `migrate`."""
+        """Make the cache's table with `migrate`, and write Python's warnings as lines of the log."""
+        logging.captureWarnings(True)
         # Of the app with the models: Django sends the signal only for such apps.
         post_migrate.connect(make_cache_table, sender=apps.get_app_config("cronzimus"))
 

@@ -31,8 +31,15 @@ def not_found(request: HttpRequest, exception: BaseException | None = None) -> H
 
 
 def failed(request: HttpRequest) -> HttpResponse:
-    """Answer a request that failed. The page reads nothing: the database may be what fails."""
-    return HttpResponse(render_to_string("500.html", {"request_id": request_id.get()}), status=500)
+    """Answer a request that failed. The page reads nothing: the database may be what fails.
+
+    It is a line of text where the page itself cannot be made, as before `collectstatic`.
+    """
+    try:
+        return HttpResponse(render_to_string("500.html", {"request_id": request_id.get()}), status=500)
+    except Exception:
+        text = f"Something went wrong here; the log has it under the request {request_id.get()}.\n"
+        return HttpResponse(text, status=500, content_type="text/plain; charset=utf-8")
 
 
 def _page(request: HttpRequest, template: str, status: int, **context: Any) -> HttpResponse:

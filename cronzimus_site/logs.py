@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.core.signals import request_finished
@@ -18,6 +18,10 @@ MAX_CHARACTERS = 300
 """Characters of one value in a line of the log, such as the path of a request."""
 HEADER = "X-Request-ID"
 """The header with the id of a request, of the request itself and of its answer."""
+ATOMS = {
+    "request_id": "{x-request-id}o", "address": "h", "method": "m", "path": "U", "status": "s", "seconds": "L",
+}  # fmt: skip
+"""The fields of an access line by gunicorn's name of their value (its setting access_log_format)."""
 
 
 class ShortValues(logging.Filter):
@@ -52,6 +56,22 @@ def formatter(log_format: str) -> dict[str, Any]:
     }
 
 
+class RequestFields(logging.Filter):
+    """Gives a line of gunicorn's access log the parts of its message as fields, with the request's id."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Add the fields."""
+        atoms = record.args
+        if isinstance(atoms, Mapping):
+            values = {name: str(atoms[atom]) for name, atom in ATOMS.items()}
+            status, seconds = values.pop("status"), values.pop("seconds")
+            record.__dict__.update(
+                {name: value for name, value in values.items() if value not in ("-", "None")},
+                status=int(status) if status.isdigit() else status, seconds=float(seconds),
+            )  # fmt: skip
+        return True
+
+
 def configuration(log_format: str, level: str) -> dict[str, Any]:
     """Return Django's setting LOGGING: all lines go to standard error, from `level` on."""
     return {
@@ -72,9 +92,15 @@ def gunicorn_configuration() -> dict[str, Any]:
     """Return gunicorn's setting `logconfig_dict`, which makes its own lines JSON, too."""
     return {
         "formatters": {"line": formatter("json")},
+        "filters": {"request": {"()": RequestFields}},
         "handlers": {
             "errors": {"class": "logging.StreamHandler", "formatter": "line"},
-            "requests": {"class": "logging.StreamHandler", "formatter": "line", "stream": "ext://sys.stdout"},
+            "requests": {
+                "class": "logging.StreamHandler",
+                "formatter": "line",
+                "stream": "ext://sys.stdout",
+                "filters": ["request"],
+            },
         },
         "root": {"handlers": ["errors"], "level": "INFO"},
         "loggers": {

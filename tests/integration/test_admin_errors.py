@@ -81,6 +81,19 @@ def test_a_failure_names_the_request_for_the_log(admin: Admin, monkeypatch: pyte
     assert "This request is abc-1 there." in text(response.content.decode())
 
 
+def test_a_failure_of_the_page_itself_is_a_line_of_text(
+    admin: Admin, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    # As before `collectstatic`: no page finds its style.
+    settings.STORAGES = settings.STORAGES | {
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"}
+    }
+    admin.client.raise_request_exception = False
+    response = admin.client.get("/nothing", headers={"X-Request-ID": "abc-1"})
+    assert (response.status_code, response["Content-Type"]) == (500, "text/plain; charset=utf-8")
+    assert response.content == b"Something went wrong here; the log has it under the request abc-1.\n"
+
+
 def test_a_forged_form_is_told(at_noon: Any) -> None:
     make_job()
     somebody = Admin("run_job", csrf=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from cronzimus_site.logs import MAX_CHARACTERS, ShortValues, formatter
+from cronzimus_site.logs import MAX_CHARACTERS, RequestFields, ShortValues, formatter
 from jobs.core import log_context
 from jobs.core.log_context import AddContext
 from jobs.worker.output import captured, capturing
@@ -138,3 +138,41 @@ def test_what_a_line_says_of_itself_stays(logger: logging.Logger) -> None:
         logger.warning("x", extra={"run": 8})
     (found,) = lines(logger)
     assert found["run"] == 8
+
+
+# --- gunicorn's own lines --------------------------------------------------------------------------------------------
+
+
+class Atoms(dict[str, Any]):
+    """The values of an access line, as gunicorn hands them over."""
+
+    def __missing__(self, name: str) -> str:
+        return "-"
+
+
+def access_line(**atoms: Any) -> dict[str, Any]:
+    values = Atoms({"h": "10.0.0.7", "m": "GET", "U": "/x", "s": "200", "L": "0.012000", **atoms})
+    record = logging.LogRecord("gunicorn.access", logging.INFO, "", 1, '%(m)s "%(U)s" %(s)s', (values,), None)
+    assert RequestFields().filter(record)
+    made = logging.config.DictConfigurator({}).configure_formatter(formatter("json"))
+    return dict(json.loads(made.format(record)))
+
+
+def test_an_access_line_has_its_parts_as_fields() -> None:
+    shown = access_line(**{"{x-request-id}o": "r1"})
+    assert shown["message"] == 'GET "/x" 200'
+    expected = {
+        "request_id": "r1",
+        "address": "10.0.0.7",
+        "method": "GET",
+        "path": "/x",
+        "status": 200,
+        "seconds": 0.012,
+    }
+    assert {name: shown[name] for name in expected} == expected
+
+
+def test_an_access_line_leaves_out_what_is_not_known() -> None:
+    shown = access_line(U=None)
+    assert "request_id" not in shown
+    assert "path" not in shown
