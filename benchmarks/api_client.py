@@ -23,8 +23,8 @@ PATIENCE = 10.0
 
 @dataclass
 class Request:
-    """What is sent again and again: `{n}` in its body becomes another number each time, `{job}` in its path another of
-    so many `jobs`."""
+    """A request that is sent again and again: `{n}` in its body becomes another number each time, `{job}` in its path
+    another of so many `jobs`."""
 
     method: str
     path: str
@@ -63,7 +63,7 @@ class Connection:
         self.socket.sendall(data)
 
     def receive(self) -> int:
-        """Take what has come, and return the status of the answer if that is all of it; otherwise 0."""
+        """Take the received bytes, and return the status of the answer once it is complete; otherwise 0."""
         data = self.socket.recv(CHUNK)
         if not data:
             raise ConnectionError(f"the server closed the connection after {bytes(self.buffer[:200])!r}")

@@ -52,7 +52,7 @@ class Environment:
     """
 
     def __init__(self, file: Path) -> None:
-        """Read `file` too, where it exists; what is set without it comes first."""
+        """Read `file` too, if it exists; variables that are set already take precedence."""
         dotenv.load_dotenv(file)
         self._wrong: dict[str, str] = {}
 

@@ -1,4 +1,4 @@
-"""The pages for requests that fail: each says what is missing, and what to do."""
+"""The pages for requests that fail: each names the cause, and the remedy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jobs.core.log_context import request_id
 
 
 def bad_request(request: HttpRequest, exception: BaseException | None = None) -> HttpResponse:
-    """Answer a request that is malformed. Its user is not looked up: the headers may be what is wrong."""
+    """Answer a request that is malformed. Its user is not looked up: the fault may be in the headers."""
     return HttpResponse(render_to_string("400.html"), status=400)
 
 

@@ -156,7 +156,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "axes.middleware.AxesMiddleware",  # the last one: it sees what the login answers
+    "axes.middleware.AxesMiddleware",  # the last one: it sees the login's answer
 ]
 
 if CORS_ALLOWED_ORIGINS:

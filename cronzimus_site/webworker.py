@@ -201,7 +201,7 @@ class BufferingWorker(ThreadWorker):
         self.lingering.append((time.monotonic() + LINGER_SECONDS, sock))
 
     def on_lingering_socket_readable(self, sock: socket.socket) -> None:
-        """Throw away what a client still sends; close the connection when the client has."""
+        """Discard the rest that a client sends; close the connection when the client has."""
         try:
             if sock.recv(CHUNK):
                 return

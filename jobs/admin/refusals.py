@@ -1,4 +1,4 @@
-"""What somebody lacks who is refused a page: the permission, and the role that has it."""
+"""The cause of a refused page: the missing permission, and the role that has it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..core.roles import ROLES, scope_of
 from ..models import Job
 
 PAGES = {"changelist": "view", "change": "view", "history": "view", "add": "add", "delete": "delete", "edit": "change"}
-"""The permission for each of Django's pages of a model; what a page of ours needs, its handler says."""
+"""The permission for each of Django's pages of a model. The handlers of our own pages name theirs."""
 
 
 class Refused(PermissionDenied):

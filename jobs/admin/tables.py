@@ -185,7 +185,7 @@ class TableAdmin(RowActionAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Show the form of a row to those who may change it; the list shows all that others may see."""
+        """Show the form of a row to users who may change it. For others the list has all that they may see."""
         self.require(request, "change")
         return super().change_view(request, object_id, form_url, extra_context)
 

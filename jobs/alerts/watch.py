@@ -48,7 +48,7 @@ def _recover_missed(now: datetime) -> None:
 
 def _watch_running(rules: list[AlertRule], now: datetime) -> None:
     running = Run.objects.filter(status=RunStatus.RUNNING, started_at__isnull=False).order_by("started_at")
-    # Only the longest run of each job: there is one incident, and it would be told anew for each of several runs.
+    # Only the longest run of each job: there is one incident, and each of several runs would send it again.
     longest: dict[str, tuple[int, datetime]] = {}
     for run_id, job_id, started_at in running.values_list("pk", "job_id", "started_at")[:MOST_RUNNING]:
         if started_at is not None:

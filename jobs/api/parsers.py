@@ -31,7 +31,7 @@ def body_of(request: Request) -> dict[str, Any]:
 
 
 Reader = Callable[[Any], Any]
-"""Turns the value of a field into what is meant; raises `ValueError` saying what would be right."""
+"""Converts the value of a field; raises `ValueError` with the values that are right."""
 NOTHING: Mapping[str, Reader] = {}
 
 

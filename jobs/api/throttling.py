@@ -47,7 +47,7 @@ class RateLimit(BaseThrottle):
             return _count(key, rate) <= rate.requests
         except DatabaseError:
             raise
-        except Exception as error:  # whatever the cache's client raises; the API does not stand still with it
+        except Exception as error:  # a cache's client may raise anything; the API goes on without it
             _warn(error, view.now)
             return True
 

@@ -37,7 +37,7 @@ class Lease:
         """Prepare the lease of a scheduler with so many threads and processes; `acquire` takes it."""
         self.scheduler_id = ""
         self.drained = False
-        """Whether a person told this scheduler to claim nothing, as of the last heartbeat."""
+        """Whether a person has drained this scheduler, as of the last heartbeat."""
         self._clock = clock
         self._threads = threads
         self._processes = processes

@@ -118,7 +118,7 @@ def test_secrets_are_masked_in_the_comparison(admin: Admin) -> None:
     content = 'version: 1\njobs:\n- {id: a, func: "tests:echo", trigger: {type: interval, hours: 1}, '
     content += "kwargs: {password: hush}}\n"
     page = compare(admin, content).content.decode()
-    shown = page[page.index("What it would change") : page.index("<legend>Import")]
+    shown = page[page.index("<h2>Changes</h2>") : page.index("<legend>Import")]
     assert "hush" not in re.sub(r"<textarea.*?</textarea>", "", shown, flags=re.S)
 
 

@@ -115,7 +115,7 @@ class JobAdmin(RowActionAdmin):
         return jobs_file(Job.objects.filter(pk__in=found.values("pk")).order_by("id"), request_now(request))
 
     def transfer_view(self, request: HttpRequest) -> HttpResponse:
-        """Show what a file of jobs would change, or apply it."""
+        """Show the changes that a file of jobs would make, or apply them."""
         self.require(request, "view")
         return transfer_page(self, request)
 

@@ -1,4 +1,4 @@
-"""The context of a job's form beside its inputs."""
+"""The context of the page with a job's form: everything but the inputs."""
 
 from __future__ import annotations
 

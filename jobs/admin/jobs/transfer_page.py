@@ -1,4 +1,4 @@
-"""The page on which jobs come in from files and go out: what a file would change is shown before it is applied."""
+"""The page for import and export of jobs. It shows the changes that a file would make before it applies them."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ LOOKS = {
 """By the kind of a change: the class that gives its colour, the icon, and the word."""
 OUTCOMES = {"mapped": ("succeeded", "check"), "left out": ("missed", "skip"), "invalid": ("failed", "cross"),
             "noted": ("skipped", "info")}  # fmt: skip
-"""The same by what became of an entry of another scheduler."""
+"""By the outcome for an entry of another scheduler: the class that gives its colour, and the icon."""
 DONE = {"create": "created", "change": "changed", "pause": "paused", "unchanged": "unchanged"}
 ALERT_PERMISSIONS = ("add_alertrule", "change_alertrule", "add_channel", "change_channel")
-"""What it takes to apply a file that has alert rules."""
+"""The permissions that a file with alert rules needs."""
 
 
 class TransferForm(forms.Form):
-    """A file, or its text, and how it is read."""
+    """A file, or its text, and its kind."""
 
     kind = forms.ChoiceField(label="What it is", choices=KINDS, initial=JOBS, widget=forms.RadioSelect)
     file = forms.FileField(label="File", required=False, allow_empty_file=True)
@@ -99,7 +99,7 @@ class TransferForm(forms.Form):
 
 @dataclass(slots=True, kw_only=True)
 class Plan:
-    """What a file would change, and for another scheduler's what became of each of its entries."""
+    """The changes that a file would make, and for the file of another scheduler the outcome of each entry."""
 
     changes: Sequence[Change]
     entries: Sequence[Entry] = ()
@@ -107,23 +107,23 @@ class Plan:
 
     @property
     def is_invalid(self) -> bool:
-        """Whether something in it keeps all of it from being applied."""
+        """Whether an error prevents the whole plan from being applied."""
         return any(change.problems for change in self.changes) or any(entry.is_invalid for entry in self.entries)
 
     @property
     def digest(self) -> str:
-        """What the plan is known by: that of an apply has to be the one that was shown."""
+        """A hash of the changes: an apply is refused unless it has the hash of the plan that was shown."""
         shown = [(change.kind, change.id, change.what, change.fields, change.problems) for change in self.changes]
         return blake2b(json.dumps(shown, default=str, sort_keys=True).encode(), digest_size=12).hexdigest()
 
     @property
     def counted(self) -> Counter[str]:
-        """How many changes there are of each kind."""
+        """The number of changes of each kind."""
         return Counter(change.kind for change in self.changes)
 
 
 def transfer_page(admin: JobAdmin, request: HttpRequest) -> HttpResponse:
-    """Show the page, what the sent file would change, or apply it."""
+    """Show the page, show the changes that the sent file would make, or apply them."""
     may_apply = admin.may(request, "add", "change")
     if request.method != "POST":
         return _page(admin, request, TransferForm(), may_apply)

@@ -1,4 +1,4 @@
-"""Examples of what the API answers, for its description. A test holds each against its schema."""
+"""Examples of answers, for the description of the API. A test compares each with its schema."""
 
 from __future__ import annotations
 

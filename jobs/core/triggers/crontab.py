@@ -80,7 +80,7 @@ def read_fields(text: str) -> list[tuple[Field, tuple[Term, ...]]]:
 
 
 def read_field(field: Field, text: str) -> tuple[Term, ...]:
-    """Return the terms of one field, in their order. Raises `ValueError` that says what to write."""
+    """Return the terms of one field, in their order. Raises `ValueError` with the text to write instead."""
     return tuple(_read_term(field, part) for part in text.split(","))
 
 

@@ -64,7 +64,7 @@ class DayRule:
     either: bool = False
 
     def matches(self, names: frozenset[DayName]) -> bool:
-        """Tell whether a day with these `names` matches, whatever its month and week."""
+        """Tell whether a day with these `names` matches in any month and week."""
         if self.either:
             return not (self.days.isdisjoint(names) and self.weekdays.isdisjoint(names))
         return not (self.days.isdisjoint(names) or self.weekdays.isdisjoint(names))

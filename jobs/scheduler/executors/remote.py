@@ -35,9 +35,9 @@ class Transport(Protocol):
     """The carrier of messages to workers. It does not use the database, and makes no decisions."""
 
     def publish(self, dispatches: Sequence[Dispatch]) -> Mapping[str, Exception]:
-        """Send a message for each dispatch; return why, by `dispatch_id`, for those that may not have been sent.
+        """Send a message for each dispatch; return the errors of those that may not have been sent, by `dispatch_id`.
 
-        It returns within a few seconds, also where the other side is silent. A message may be sent twice.
+        It returns within a few seconds, also if the other side is silent. A message may be sent twice.
         """
 
     def close(self) -> None:
@@ -47,8 +47,8 @@ class Transport(Protocol):
 class RemoteExecutor(RunExecutor):
     """Publishes the runs that the loop has claimed for workers, and holds none of them.
 
-    The row of a run is the outbox (`store.dispatch`): what is not published stays there, and every scheduler looks for
-    it. Here too workers are found that died, so that a scheduler without workers has nothing to do with them.
+    The row of a run is the outbox (`store.dispatch`): a run that was not published stays there, and every scheduler
+    looks for it. Dead workers are found here too, so that a scheduler without workers never looks for them.
     """
 
     def __init__(self, transport: Transport, hooks: Hooks) -> None:
@@ -162,7 +162,7 @@ class RemoteExecutor(RunExecutor):
             # After an outage every living worker has had the time to renew its lease.
             dispatch.recover_workers(now)
         dispatch.forget_stopped_workers(now)
-        # Whoever claimed a run publishes it within moments: what is seen twice is left behind.
+        # The scheduler that claimed a run publishes it within moments: a run that is seen twice was left behind.
         found = {one.dispatch_id: one for one in dispatch.unpublished()}
         self._pending |= {key: one for key, one in found.items() if key in self._seen}
         self._seen = set(found)

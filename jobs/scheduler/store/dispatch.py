@@ -141,7 +141,7 @@ def dispatch_again(now: datetime) -> list[Dispatch]:
 
 
 def start_runs(wanted: Collection[Dispatch], worker_id: str, now: datetime) -> list[HeldRun]:
-    """Start runs on the worker `worker_id`, and return those that may start: each at most once, whoever asks.
+    """Start runs on the worker `worker_id`, and return the started ones: each run starts at most once, on one worker.
 
     A delivery that is not the run's last one starts nothing, nor does one of a run that has started elsewhere, has
     ended, or is to be cancelled. Where the answer of an earlier call was lost, the worker may ask again.

@@ -143,7 +143,7 @@ def _sums(row: Row) -> Row:
 # --- SQL -------------------------------------------------------------------------------------------------------------
 
 # Of each run its hour, its duration and its delay. A clock that was set back between two instants makes neither
-# negative. A damaged row of SQLite may have anything for an instant; what is not one is null here.
+# negative. A damaged row of SQLite may have any value for an instant; an invalid one is null here.
 _INSTANT = "CASE WHEN {0} GLOB '[1-9][0-9][0-9][0-9]-*' THEN {0} END AS {0}"
 _BETWEEN = "(unixepoch({1}) - unixepoch({0}) + substr({1}, 20) - substr({0}, 20))"
 _ENDED = {
