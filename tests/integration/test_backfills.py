@@ -200,6 +200,17 @@ class TestApi:
         assert [one["id"] for one in Client().get("/scheduler/jobs/a/backfill").json()] == [made["backfill_id"]]
         assert self.post(f"backfills/{made['backfill_id']}/cancel").json()["status"] == "cancelled"
 
+    def test_the_list_of_backfills_costs_as_many_queries_for_many_as_for_one(
+        self, django_assert_num_queries: Any
+    ) -> None:
+        for _ in range(3):
+            made = self.post("jobs/a/backfill", self.body()).json()["backfill_id"]
+            advance(NOW)
+        with django_assert_num_queries(3):
+            listed = Client().get("/scheduler/jobs/a/backfill").json()
+        assert [one["id"] for one in listed] == [made, made - 1, made - 2]
+        assert listed[-1]["statuses"] == {"queued": 1}
+
     def test_a_dry_run_says_what_would_run(self) -> None:
         answer = self.post("jobs/a/backfill", self.body(dry_run=True)).json()
         assert (answer["runs"], answer["fire_times"][0]) == (4, "2026-01-01T00:00:00Z")

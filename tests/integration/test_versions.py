@@ -13,7 +13,7 @@ from jobs.core.exceptions import InvalidFunction, VersionNotFound
 from jobs.core.runs import Missed, RunStatus
 from jobs.models import Job, JobVersion, Run
 from jobs.scheduler.store import claims, outcomes
-from jobs.selectors.versions import versions_of
+from jobs.selectors.versions import version_of, versions_of
 from tests.fakes import NOW, after, make_job, make_token, make_user, outcome
 
 from .admin_support import JOBS, Admin, admin_fixture, at_noon_fixture, text
@@ -196,6 +196,13 @@ def test_a_version_that_is_not_there(api: Api, number: str) -> None:
     api.done("POST", "/scheduler/jobs", BODY)
     for method, path in (("GET", f"versions/{number}"), ("POST", f"versions/{number}/revert")):
         assert api.refused(method, f"/scheduler/jobs/job/{path}") == (404, "VERSION_NOT_FOUND", set())
+
+
+def test_the_version_of_a_job_that_no_service_has_saved_is_its_definition() -> None:
+    make_job(version=4, args=[7])
+    assert version_of("job", 4).definition["args"] == [7]
+    with pytest.raises(VersionNotFound):
+        version_of("job", 3)
 
 
 def test_versions_of_a_job_that_never_was(api: Api) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.db.models import Count
@@ -36,7 +37,7 @@ class JobBackfillView(SchedulerView):
         """List the newest backfills of a job."""
         access_of(request).require_job(job_id)
         services.get_job(job_id)
-        return Response([_shown(backfill) for backfill in Backfill.objects.filter(job_id=job_id)[:MOST]])
+        return Response(_shown(Backfill.objects.filter(job_id=job_id)[:MOST]))
 
     def post(self, request: Request, job_id: str) -> Response:
         """Start a backfill, or with `dry_run` show its plan."""
@@ -67,7 +68,8 @@ class BackfillView(SchedulerView):
 
     def get(self, request: Request, backfill_id: str) -> Response:
         """Show the progress of a backfill."""
-        return Response(_shown(_found(request, backfill_id)))
+        (shown,) = _shown([_found(request, backfill_id)])
+        return Response(shown)
 
 
 class BackfillCancelView(SchedulerView):
@@ -113,12 +115,19 @@ def _read(body: dict[str, Any], zone: Any) -> dict[str, Any]:
     return read | {"only_missing": ONLY[only], "max_active": max_active, "dry_run": dry_run}
 
 
-def _shown(backfill: Backfill) -> dict[str, Any]:
-    runs = Run.objects.filter(backfill=backfill).order_by().values_list("status").annotate(Count("id"))
+def _shown(backfills: Iterable[Backfill]) -> list[dict[str, Any]]:
+    statuses: dict[int, dict[str, int]] = {backfill.pk: {} for backfill in backfills}
+    runs = Run.objects.filter(backfill_id__in=statuses).order_by("backfill_id", "status")
+    for backfill_id, status, number in runs.values_list("backfill_id", "status").annotate(Count("id")):
+        statuses[backfill_id][status] = number
+    return [_one(backfill, statuses[backfill.pk]) for backfill in backfills]
+
+
+def _one(backfill: Backfill, statuses: dict[str, int]) -> dict[str, Any]:
     return {
         "id": backfill.pk, "job_id": backfill.job_id, "state": backfill.state, "from": utc(backfill.start),
         "to": utc(backfill.end), "only": "missing" if backfill.only_missing else "all",
         "max_active": backfill.max_active, "runs": backfill.fire_times, "queued": backfill.queued,
-        "statuses": dict(sorted(runs)), "actor": backfill.actor, "created_at": utc(backfill.created_at),
+        "statuses": statuses, "actor": backfill.actor, "created_at": utc(backfill.created_at),
         "ended_at": utc(backfill.ended_at), "queued_until": utc(backfill.queued_until),
     }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -86,9 +87,11 @@ def _versions(request: Request, job_id: str) -> list[JobVersion]:
 
 def _version(request: Request, job_id: str, number: str) -> JobVersion:
     is_number = number.isascii() and number.isdigit() and len(number) <= len(str(MAX_NUMBER))
-    for version in _versions(request, job_id):
-        if is_number and version.number == int(number):
-            return version
+    if is_number and "\x00" not in job_id:
+        access_of(request).require_job(job_id)
+        with suppress(VersionNotFound):
+            return version_of(job_id, int(number))
+    _versions(request, job_id)  # raises `JobNotFound` if there never was such a job
     raise VersionNotFound(f"there is no version {number[:20]!r} of job {job_id[:64]!r}")
 
 
