@@ -612,7 +612,7 @@ class Migration(migrations.Migration):
                 ('job', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='versions', to='cronzimus.job')),
             ],
             options={
-                'ordering': ('job', '-number'),
+                'ordering': ('job_id', '-number'),
                 'default_permissions': (),
                 'indexes': [models.Index(models.F('expires_at'), condition=models.Q(('expires_at__isnull', False)), name='cronzimus_version_expiry')],
                 'constraints': [models.UniqueConstraint(models.F('job'), models.F('number'), name='cronzimus_version_once')],

@@ -27,7 +27,7 @@ class JobVersion(models.Model):
     expires_at = models.DateTimeField(null=True, help_text="When the pruner deletes it: its job was removed.")
 
     class Meta:
-        ordering = ("job", "-number")
+        ordering = ("job_id", "-number")  # not by "job": that would join the jobs, and lose versions of removed ones
         default_permissions = ()
         indexes = (
             # Read by the pruner. Versions of existing jobs have no entry.
