@@ -211,6 +211,12 @@ def test_a_token_is_made_for_a_user_and_shown_once(admin):
     assert secret not in str(dict(admin.client.session)) + str(admin.client.cookies)
 
 
+def test_a_token_for_what_is_no_tag_is_refused(admin):
+    response = token_of(admin, tag_list="shop, reports")
+    assert "must be words" in problems(response)["tag_list"][0]
+    assert not Token.objects.exists()
+
+
 def test_a_token_has_a_name_a_scope_and_tags(admin):
     token_of(admin, name="nightly deploy", scope="run", tag_list="shop  reports")
     token = Token.objects.get()

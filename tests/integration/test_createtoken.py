@@ -58,7 +58,9 @@ def test_the_user_has_to_be_there_and_active(db: None, fields: Any) -> None:
     assert not Token.objects.exists()
 
 
-@pytest.mark.parametrize("option", ["--days=0", "--days=-1", "--days=x", "--days=36501", "--scope=root", "--days=1.5"])
+@pytest.mark.parametrize(
+    "option", ["--days=0", "--days=-1", "--days=x", "--days=36501", "--scope=root", "--days=1.5", "--tag=a,b"]
+)
 def test_a_wrong_limit_is_refused(db: None, option: str) -> None:
     make_user()
     with pytest.raises(CommandError):

@@ -18,6 +18,7 @@ from django.utils.html import format_html, format_html_join
 
 from ... import services
 from ...core.roles import Scope
+from ...definitions.validation import tag_problem
 from ...models import Token
 from .. import display
 from ..pages import page
@@ -66,6 +67,13 @@ class TokenForm(forms.ModelForm):
     class Meta:
         model = Token
         fields = ("user", "name")
+
+    def clean_tag_list(self) -> list[str]:
+        """Refuse what cannot be a tag of a job: such a token would reach no job."""
+        tags: list[str] = self.cleaned_data["tag_list"].split()
+        if problem := next(filter(None, map(tag_problem, tags)), ""):
+            raise forms.ValidationError(problem)
+        return tags
 
 
 class RotateForm(forms.Form):
@@ -197,7 +205,7 @@ class TokenAdmin(TableAdmin):
             now=now,
             name=obj.name,
             scopes=[chosen["scope"]],
-            tags=chosen["tag_list"].split(),
+            tags=chosen["tag_list"],
             expires_at=now + timedelta(days=chosen["days"]) if chosen["days"] else None,
         )
         vars(obj).update(vars(made), secret=secret)

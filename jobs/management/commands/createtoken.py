@@ -14,6 +14,7 @@ from ... import services
 from ...core.audit import Door, Origin, acting
 from ...core.clock import SystemClock
 from ...core.roles import GAINED, Scope
+from ...definitions.validation import tag_problem
 from ..cli.base import actor
 
 MAX_DAYS = 36_500
@@ -41,7 +42,7 @@ class Command(BaseCommand):
             help="limit it to a scope and the scopes before that (may be repeated; default: all that its user may do)",
         )
         parser.add_argument(
-            "--tag", action="append", default=[], help="limit it to jobs with this tag (may be repeated)"
+            "--tag", action="append", default=[], type=_tag, help="limit it to jobs with this tag (may be repeated)"
         )
         parser.add_argument("--days", type=_days, metavar="N", help="days until it expires (default: never)")
 
@@ -76,6 +77,12 @@ def _secret(user: Any, options: dict[str, Any]) -> str:
         expires_at=now + timedelta(days=days) if days else None,
     )
     return secret
+
+
+def _tag(text: str) -> str:
+    if problem := tag_problem(text):
+        raise argparse.ArgumentTypeError(f"{text!r}: {problem}")
+    return text
 
 
 def _days(text: str) -> int:
