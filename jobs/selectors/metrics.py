@@ -169,7 +169,8 @@ def _job_series() -> Iterator[bytes]:
     job = _ESCAPED.format("job_id")
     success = _sample("cronzimus_job_last_success_timestamp_seconds", seconds, job=job)
     runs, successes = _texts(
-        "cronzimus_runtotal JOIN cronzimus_job ON cronzimus_job.id = job_id",
+        # SQLite reads the jobs first then, however many totals removed jobs have left behind.
+        "cronzimus_job CROSS JOIN cronzimus_runtotal WHERE cronzimus_runtotal.job_id = cronzimus_job.id",
         _sample("cronzimus_job_runs_total", "count || '.0'", job=job, status="status"),
         f"CASE WHEN status = {succeeded} THEN {success} END",
     )

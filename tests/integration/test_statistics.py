@@ -11,7 +11,7 @@ from django.db.models import Sum
 
 from jobs.models import RollUp, Run, RunHour, RunTotal, SiteHour, SiteTotal, Uncounted
 from jobs.scheduler.store.statistics import BEHIND, prunable, roll_up
-from tests.fakes import NOW
+from tests.fakes import NOW, make_job
 
 pytestmark = pytest.mark.django_db
 
@@ -201,7 +201,20 @@ def test_hours_have_the_runs_of_their_fire_times() -> None:
     assert list(hours) == [(start, 2), (start + timedelta(hours=1), 1)]
 
 
+def test_the_totals_of_removed_jobs_are_forgotten_with_their_hours() -> None:
+    make_job("b")
+    for job in ("a", "b"):
+        make(job=job)
+    count_all(60)
+    count_all(99 * 86400)
+    assert len(counts()) == 2
+    count_all(101 * 86400)
+    assert counts() == {("b", "succeeded"): 1}
+    assert SiteTotal.objects.get().count == 2
+
+
 def test_hours_are_forgotten_after_a_while_and_totals_are_not() -> None:
+    make_job("a")
     make()
     count_all(60)
     count_all(101 * 86400)

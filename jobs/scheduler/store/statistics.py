@@ -18,7 +18,7 @@ from django.db.models import Exists, Max, OuterRef, QuerySet
 
 from ...core.runs import ACTIVE, FINISHED
 from ...core.statistics import DELAYS, DURATIONS, added
-from ...models import RollUp, Run, RunHour, SiteHour, SiteTotal, Uncounted
+from ...models import Job, RollUp, Run, RunHour, RunTotal, SiteHour, SiteTotal, Uncounted
 from .bulk import from_time
 
 BEHIND = timedelta(seconds=30)
@@ -26,7 +26,7 @@ BEHIND = timedelta(seconds=30)
 MOST_RUNS = 5000
 """Runs that one step takes: on SQLite, every other writer waits for it."""
 HOURS_KEPT = timedelta(days=100)
-"""Time for which hours are kept, for charts."""
+"""Time for which hours are kept, for charts, and the totals of removed jobs."""
 COLUMNS = ("job_id", "status", "fire_times", "scheduled_time", "started_at", "finished_at")
 
 
@@ -42,8 +42,7 @@ def roll_up(now: datetime) -> bool:
         active = passed.filter(status__in=ACTIVE).values_list("pk", flat=True)
         Uncounted.objects.bulk_create([Uncounted(run_id=pk) for pk in active], ignore_conflicts=True)
         _add_ended()
-        for model in (RunHour, SiteHour):
-            model.objects.filter(hour__lt=now - HOURS_KEPT).delete()
+        _forget(now - HOURS_KEPT)
         row.counted = until
         has_more = until < row.seen
         if not has_more and now - row.seen_at >= BEHIND:
@@ -75,6 +74,15 @@ def _add_ended() -> None:
         add(Run.objects.filter(pk__in=numbers))
         Uncounted.objects.filter(run_id__in=numbers).delete()
     Uncounted.objects.filter(~Exists(Run.objects.filter(pk=OuterRef("run_id")))).delete()
+
+
+def _forget(before: datetime) -> None:
+    """Delete the hours before an instant, and with the first ones of an hour the totals of jobs removed by then."""
+    SiteHour.objects.filter(hour__lt=before).delete()
+    deleted, _ = RunHour.objects.filter(hour__lt=before).delete()
+    if deleted:
+        exists = Exists(Job.objects.filter(pk=OuterRef("job_id")))
+        RunTotal.objects.filter(~exists, last_at__lt=before).delete()
 
 
 def prunable(runs: QuerySet[Run]) -> QuerySet[Run]:
