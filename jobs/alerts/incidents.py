@@ -154,7 +154,7 @@ def repeat(now: datetime) -> None:
         for incident in locked:
             concerned = rules.of(incident)
             if incident.kind in OWN_LIMITS:
-                concerned = [rule for rule in concerned if _last(_told(incident), rule) is not None]
+                concerned = [rule for rule in concerned if _last(_notified(incident), rule) is not None]
             _tell(incident, concerned, now)
 
 
@@ -189,29 +189,29 @@ def _count(incident: Incident | None, kind: IncidentKind, end: End, rules: _Rule
     return incident
 
 
-def _told(incident: Incident) -> dict[str, Any]:
-    return dict(incident.told) if isinstance(incident.told, dict) else {}
+def _notified(incident: Incident) -> dict[str, Any]:
+    return dict(incident.notified) if isinstance(incident.notified, dict) else {}
 
 
 def _tell(incident: Incident, rules: Iterable[AlertRule], now: datetime, *, lost: bool = False) -> None:
-    event, told = EVENTS[IncidentKind(incident.kind)], _told(incident)
+    event, notified = EVENTS[IncidentKind(incident.kind)], _notified(incident)
     for rule in rules:
         if not (rule.wants(event) or (lost and rule.wants(AlertEvent.LOST))):
             continue
         reason = reason_to_notify(
-            count=incident.count, after=rule.after, fingerprint=incident.fingerprint, last=_last(told, rule),
+            count=incident.count, after=rule.after, fingerprint=incident.fingerprint, last=_last(notified, rule),
             acknowledged=incident.state == IncidentState.ACKNOWLEDGED, now=now,
         )  # fmt: skip
         if reason is not None:
             outbox.put(incident, rule, reason, now)
-            told[str(rule.pk)] = {"at": now.isoformat(), "fingerprint": incident.fingerprint}
-    if told != incident.told:
-        incident.told = told
-        incident.save(update_fields=["told"])
+            notified[str(rule.pk)] = {"at": now.isoformat(), "fingerprint": incident.fingerprint}
+    if notified != incident.notified:
+        incident.notified = notified
+        incident.save(update_fields=["notified"])
 
 
-def _last(told: dict[str, Any], rule: AlertRule) -> Notified | None:
-    entry = told.get(str(rule.pk))
+def _last(notified: dict[str, Any], rule: AlertRule) -> Notified | None:
+    entry = notified.get(str(rule.pk))
     return None if entry is None else Notified(datetime.fromisoformat(entry["at"]), entry["fingerprint"])
 
 
@@ -220,6 +220,6 @@ def _recover(incident: Incident, end: End, rules: _Rules, now: datetime) -> None
     incident.save(update_fields=["state", "recovered_at"])
     unheard = outbox.drop_unheard(incident, now)
     for rule in rules.of(incident):
-        was_told = str(rule.pk) in incident.told and rule.pk not in unheard
-        if was_told and rule.wants(AlertEvent.RECOVERY):
+        was_notified = str(rule.pk) in incident.notified and rule.pk not in unheard
+        if was_notified and rule.wants(AlertEvent.RECOVERY):
             outbox.put(incident, rule, Reason.RECOVERED, now)

@@ -86,13 +86,13 @@ def _watch_deadline(rule: AlertRule, now: datetime) -> None:
         return
     error, day = f"no run succeeded by {deadline:%H:%M} ({deadline.tzinfo})", f"deadline {start:%Y-%m-%d}"
     known = Incident.objects.open().filter(kind=IncidentKind.DEADLINE, fingerprint=day)
-    told = {job_id for job_id, rules in known.values_list("job_id", "told") if str(rule.pk) in rules}
+    notified = {job_id for job_id, rules in known.values_list("job_id", "notified") if str(rule.pk) in rules}
     # Most jobs say by themselves that they have succeeded today.
     unsure = Job.objects.exclude(last_status=RunStatus.SUCCEEDED, last_run_at__gte=start)
     done = Run.objects.filter(job_id=OuterRef("pk"), status=RunStatus.SUCCEEDED, finished_at__gte=start)
     missing = unsure.exclude(Exists(done.filter(scheduled_time__gte=start - timedelta(days=1))))
     for job in missing.filter(created_at__lte=deadline - timedelta(minutes=1)).only("id", "tags"):
-        if rule.applies_to(job.id, job.tags) and job.id not in told:
+        if rule.applies_to(job.id, job.tags) and job.id not in notified:
             raise_incident(
                 IncidentKind.DEADLINE, job.id, error, fingerprint=day, run_id=None, now=now, rules=[rule]
             )  # fmt: skip

@@ -201,7 +201,7 @@ class Migration(migrations.Migration):
                 ('forgiven', models.PositiveIntegerField(default=0)),
                 ('fingerprint', models.CharField(blank=True, default='', max_length=64)),
                 ('error', models.TextField(blank=True, default='')),
-                ('told', models.JSONField(default=dict)),
+                ('notified', models.JSONField(default=dict)),
                 ('acknowledged_at', models.DateTimeField(null=True)),
                 ('acknowledged_by', models.CharField(blank=True, default='', max_length=254)),
                 ('recovered_at', models.DateTimeField(null=True)),

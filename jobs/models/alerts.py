@@ -29,7 +29,7 @@ class IncidentQuerySet(models.QuerySet["Incident"]):
 class Incident(models.Model):
     """A streak of unsuccessful runs of one job, or another bad state of it, until it recovers.
 
-    It outlives its job. `told` has, by the id of a rule, the time and fingerprint of the rule's last notification.
+    It outlives its job. `notified` has, by the id of a rule, the time and fingerprint of the rule's last notification.
     """
 
     job = models.ForeignKey(
@@ -46,7 +46,7 @@ class Incident(models.Model):
     forgiven = models.PositiveIntegerField(default=0)
     fingerprint = models.CharField(max_length=64, blank=True, default="")
     error = models.TextField(blank=True, default="")
-    told = StoredJSON(default=dict)
+    notified = StoredJSON(default=dict)
     acknowledged_at = models.DateTimeField(null=True)
     acknowledged_by = ActorField()
     recovered_at = models.DateTimeField(null=True)

@@ -182,7 +182,7 @@ def test_the_answer_is_json_whatever_is_accepted(api: Api, accept: str) -> None:
 
 
 NO_DATABASE = ("/scheduler/functions", "/api/health/live")
-"""What is answered without the database."""
+"""Answers that need no database."""
 GETS = [path for path, methods in ALLOWED.items() if "GET" in methods and path not in NO_DATABASE]
 
 

@@ -57,6 +57,11 @@ def test_the_app_does_not_name_the_products_site(path: Path) -> None:
     assert re.search(r"\bcronzimus_site\b", path.read_text()) is None
 
 
+@pytest.mark.parametrize("path", APP, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_docstring_begins_with_the_name_of_a_thing(path: Path) -> None:
+    assert re.findall(r'^\s*"""(?:What|Those) \w.*', path.read_text(), re.MULTILINE) == []
+
+
 def test_the_name_of_the_app_is_its_packages() -> None:
     from jobs import apps
 
