@@ -200,3 +200,12 @@ def test_the_number_of_queries_does_not_grow(admin, statements):
     with statements() as many:
         admin.open(PAGE)
     assert len(many) == len(few) <= 20
+
+
+def test_who_may_not_see_alert_rules_is_shown_none(at_noon):
+    make_job()
+    AlertRule.objects.create(name="night", events=["failure"])
+    page = Admin("view_job", "view_incident").read(PAGE, tab="alerts")
+    assert "night" not in page
+    assert "alertrule" not in page
+    assert "It has had none." in page

@@ -55,7 +55,7 @@ def tabs(admin: Any, request: HttpRequest, job: Job, zone: ZoneInfo, times: Time
         "runs": lambda: {"run_rows": run_rows(job, zone, times)},
         "upcoming": lambda: _upcoming(job, zone, times),
         "configuration": lambda: {"configuration": configuration(job, zone, times)},
-        "alerts": lambda: _alerts(admin, job, times),
+        "alerts": lambda: _alerts(admin, request, job, times),
         "api": lambda: {"snippets": snippets(request, job)},
     }
     return {"tabs": shown, "tab": chosen, **makers[chosen]()}
@@ -152,8 +152,10 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _alerts(admin: Any, job: Job, times: Times) -> dict[str, Any]:
-    rules = [rule for rule in AlertRule.objects.prefetch_related("channels") if rule.applies_to(job.pk, job.tags)]
+def _alerts(admin: Any, request: HttpRequest, job: Job, times: Times) -> dict[str, Any]:
+    may_see = request.user.has_perm("cronzimus.view_alertrule")
+    known = AlertRule.objects.prefetch_related("channels") if may_see else AlertRule.objects.none()
+    rules = [rule for rule in known if rule.applies_to(job.pk, job.tags)]
     incidents = Incident.objects.filter(job_id=job.pk).order_by("-opened_at")[:10]
     site = admin.admin_site
     return {
@@ -161,7 +163,7 @@ def _alerts(admin: Any, job: Job, times: Times) -> dict[str, Any]:
             "_", " "), [str(channel) for channel in rule.channels.all()]) for rule in rules],
         "incidents": [(incident, model_url(site, Incident, "change", incident.pk), times.at(incident.opened_at),
                        times.at(incident.recovered_at)) for incident in incidents],
-        "rules_url": model_url(site, AlertRule, "changelist"),
+        "rules_url": model_url(site, AlertRule, "changelist") if may_see else "",
     }  # fmt: skip
 
 
