@@ -55,8 +55,10 @@ class Times:
         year = "" if local.year == today.year or abs((at - self.now).days) < 90 else f" {local.year}"
         return f"{local.day} {local:%b}{year} {local:%H:%M}"
 
-    def exact(self, at: datetime, of_job: ZoneInfo | None = None) -> str:
+    def exact(self, at: datetime | None, of_job: ZoneInfo | None = None) -> str:
         """Return an instant in full: "2026-11-28 14:45:00 UTC"."""
+        if at is None:
+            return NOTHING
         zone = self.zone(of_job)
         local = _local(at, zone)
         return f"{local:%Y-%m-%d %H:%M:%S} {local.tzname() or zone.key}"

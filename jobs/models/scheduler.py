@@ -89,3 +89,8 @@ class Scheduler(models.Model):
     def is_alive(self, now: datetime) -> bool:
         """Tell whether it holds its lease at `now`: the rule of `LeaseQuerySet.alive`, if it has not stopped."""
         return self.lease_until is not None and self.lease_until > now  # None: damaged, on SQLite
+
+    @property
+    def slots(self) -> int:
+        """The number of runs that it can run at the same time."""
+        return (self.threads or 0) + (self.processes or 0)  # None: damaged, on SQLite

@@ -235,8 +235,8 @@ def test_the_defaults_of_the_site_may_have_retries(admin, settings):
 
 def test_the_picker_offers_the_registered_functions_with_parameters_and_docstring(admin):
     page = admin.read(ADD)
-    assert '<option value="tests:echo">tests:echo(value: Any = None): Return what it was given.</option>' in page
-    assert "tests:inspect(value: int): Return what was filled in." in page
+    assert '<option value="tests:echo">tests:echo(value: Any = None): Return the argument.</option>' in page
+    assert "tests:inspect(value: int): Return the injected arguments." in page
 
 
 def test_all_problems_are_shown_at_once_each_at_its_field(admin):

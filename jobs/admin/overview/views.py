@@ -53,7 +53,7 @@ def overview(site: AdminSite, request: HttpRequest) -> HttpResponse:
     found, chosen = day(times), RANGES.get(request.GET.get("range", ""), RANGES["24h"])
     failed_url = f"{model_url(site, Run, 'changelist')}?{urlencode({'status': 'failures', 'since': '24h'})}"
     urls = {"failed": failed_url, "running": f"{model_url(site, Run, 'changelist')}?status=running"}
-    slots = sum(scheduler.threads + scheduler.processes for scheduler in alive)
+    slots = sum(scheduler.slots for scheduler in alive)
     shown = found.hours if chosen == RANGES["24h"] else statistics.buckets(times.now, chosen[1], chosen[2])
     context = {
         "jobs": jobs,

@@ -25,7 +25,7 @@ from ..pausing import PauseAllForm
 from ..refusals import Refused
 from ..request_time import request_now
 from ..row_actions import Call, RowAction
-from ..shell.banners import SKEWED, worker_command
+from ..shell.banners import SKEWED, skew_words, worker_command
 from ..tables import Column, Content, Empty, Facts, FactsAdmin
 from ..times import NOTHING, Times, duration
 from .about import about_page, bundle_file
@@ -61,9 +61,8 @@ def _who(row: Scheduler, times: Times) -> Content:
 
 
 def _load(row: Scheduler, times: Times) -> Content:
-    slots = row.threads + row.processes
-    words = f"{row.running_runs:,} of {slots:,}"
-    return words if row.stopped_at else format_html("{}{}", words, charts.load_bar(row.running_runs, slots))
+    words = f"{row.running_runs:,} of {row.slots:,}"
+    return words if row.stopped_at else format_html("{}{}", words, charts.load_bar(row.running_runs, row.slots))
 
 
 def _zone_data(row: Scheduler, times: Times) -> Content:
@@ -76,7 +75,7 @@ def _zone_data(row: Scheduler, times: Times) -> Content:
 def _skew(row: Scheduler, times: Times) -> Content:
     if abs(row.clock_skew) < 0.0005:
         return NOTHING
-    words = f"{'+' if row.clock_skew > 0 else '−'}{duration(timedelta(seconds=abs(row.clock_skew)))}"
+    words = f"{'+' if row.clock_skew > 0 else '−'}{skew_words(row)}"
     if abs(row.clock_skew) <= SKEWED:
         return words
     return format_html('<span class="state state-missed">{}{}</span>', display.icon("clock"), words)
@@ -218,8 +217,8 @@ def _facts(row: Scheduler, times: Times) -> Iterator[tuple[str, Content]]:
     yield "Host", row.hostname
     yield "Process", str(row.pid)
     yield "Version", row.version
-    yield "Threads", f"{row.threads:,}"
-    yield "Processes", f"{row.processes:,}"
+    yield "Threads", f"{row.threads or 0:,}"
+    yield "Processes", f"{row.processes or 0:,}"
     yield "Running", f"{row.running_runs:,}"
     yield "Queued", f"{row.queued_runs:,}"
     yield "Started", times.exact(row.started_at)
@@ -237,7 +236,7 @@ def figures(running: list[Scheduler], now: datetime) -> list[tuple[str, str, str
     """Return the name, the value and a note of each figure: schedulers alive, running runs, and the backlog."""
     alive = [row for row in running if row.is_alive(now)]
     claiming = sum(row.drained_at is None for row in alive)
-    slots, busy = sum(row.threads + row.processes for row in alive), sum(row.running_runs for row in alive)
+    slots, busy = sum(row.slots for row in alive), sum(row.running_runs for row in alive)
     drained = f"{len(alive) - claiming:,} drained" if claiming < len(alive) else ""
     return [
         ("Alive", f"{len(alive):,}" if alive else "none", drained),

@@ -19,6 +19,8 @@ WORKER_APP = f"{__package__.partition('.')[0]}.worker.app"
 
 SKEWED = 2.0
 """Seconds by which a scheduler's clock is off before pages warn of it."""
+LARGEST_SKEW = 1e9
+"""The most seconds that are shown. On SQLite, somebody may have written any number."""
 MIGRATIONS_KEPT = timedelta(seconds=30)
 """Time for which pending migrations are cached. That there are none is cached until the process ends."""
 
@@ -72,11 +74,16 @@ def _skewed(found: list[Scheduler], times: Times) -> Banner | None:
         return None
     worst = max(off, key=lambda scheduler: abs(scheduler.clock_skew))
     direction = "ahead of" if worst.clock_skew > 0 else "behind"
-    by = duration(timedelta(seconds=abs(worst.clock_skew)))
+    by = skew_words(worst)
     return Banner(
         "clock-skew", "clock", f"The clock of {worst.hostname} is {by} {direction} the database’s.",
         "Fire times follow the database’s clock, but functions see the wrong time.", "late",
     )  # fmt: skip
+
+
+def skew_words(scheduler: Scheduler) -> str:
+    """Return how far the clock of a scheduler is off, in either direction: "2.5 s"."""
+    return duration(timedelta(seconds=min(abs(scheduler.clock_skew), LARGEST_SKEW)))
 
 
 def _no_worker(now: datetime) -> Banner | None:

@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
+from math import isfinite
 from typing import Any
 
 from django.db.backends.sqlite3 import operations
@@ -35,6 +36,8 @@ class DatabaseOperations(operations.DatabaseOperations):
             converters.append(_as_text)
         elif isinstance(expression, Col) and kind in self.integer_field_ranges:
             converters.append(_as_number(field, *self.integer_field_ranges[kind]))
+        elif isinstance(expression, Col) and kind == "FloatField":
+            converters.append(_as_float(field))
         return converters
 
     def convert_datetimefield_value(self, value: Any, expression: Any, connection: Any) -> Any:
@@ -70,6 +73,15 @@ def _as_text(value: Any, expression: Any, connection: Any) -> Any:
 def _as_number(field: Any, least: int, most: int) -> Callable[[Any, Any, Any], Any]:
     def convert(value: Any, expression: Any, connection: Any) -> Any:
         if value is None or (type(value) is int and least <= value <= most):
+            return value
+        return None if field.null else field.get_default()
+
+    return convert
+
+
+def _as_float(field: Any) -> Callable[[Any, Any, Any], Any]:
+    def convert(value: Any, expression: Any, connection: Any) -> Any:
+        if value is None or (type(value) in (int, float) and isfinite(value)):
             return value
         return None if field.null else field.get_default()
 
