@@ -12,7 +12,7 @@ from django.db.models import Exists, F, OuterRef
 
 from ..core.alerts import AlertEvent, IncidentKind, IncidentState, Notified, Reason, fingerprint_of, reason_to_notify
 from ..core.exceptions import InvalidRequest
-from ..core.runs import RunStatus
+from ..core.runs import RunStatus, is_test
 from ..models import AlertRule, Incident, Job, Run
 from . import outbox
 
@@ -45,8 +45,9 @@ def observe(ends: Sequence[End], now: datetime) -> None:
 
     A run that succeeds recovers the open incidents of its job. A cancelled run changes nothing. For more than one job,
     the caller holds locks on the jobs' rows, so that two schedulers do not change the incidents of one job at once.
+    Test runs change nothing either.
     """
-    ends = [end for end in ends if end.is_final and end.status is not RunStatus.CANCELLED]
+    ends = [end for end in ends if end.is_final and end.status is not RunStatus.CANCELLED and not is_test(end.job_id)]
     job_ids = sorted({end.job_id for end in ends})
     opened = Incident.objects.open().filter(job_id__in=job_ids) if job_ids else Incident.objects.none()
     # In one order, which avoids deadlocks with code that locks the incidents of one job without the job's row.

@@ -43,6 +43,7 @@ class Action(StrEnum):
     JOB_RESUMED = "job_resumed"
     JOB_SKIPPED = "job_skipped"
     RUN_QUEUED = "run_queued"
+    RUN_TESTED = "run_tested"
     RUN_CANCELLED = "run_cancelled"
     RUN_RETRIED = "run_retried"
     BACKFILL_STARTED = "backfill_started"

@@ -50,10 +50,34 @@ class RunTrigger(StrEnum):
     """An earlier attempt that did not succeed."""
     BACKFILL = "backfill"
     """A backfill: a person asked for fire times of the past."""
+    TEST = "test"
+    """A test of a definition: see `as_test`."""
 
 
-UNSCHEDULED = (RunTrigger.MANUAL, RunTrigger.RETRY, RunTrigger.BACKFILL)
+UNSCHEDULED = (RunTrigger.MANUAL, RunTrigger.RETRY, RunTrigger.BACKFILL, RunTrigger.TEST)
 """The reasons other than a fire time."""
+
+TEST_MARK = "~"
+"""The first character of the `job_id` of test runs. No job's id has it."""
+
+
+def as_test(job_id: str) -> str:
+    """Return the `job_id` of test runs of a job, which need not be saved.
+
+    It is the id of no job. So a test run counts for none: not for its state, its retries, `max_runs`, `pause_after`,
+    `max_instances`, its figures or its alerts.
+    """
+    return f"{TEST_MARK}{job_id}"[:64]
+
+
+def is_test(job_id: str) -> bool:
+    """Tell whether a run with this `job_id` is a test run."""
+    return job_id.startswith(TEST_MARK)
+
+
+def job_behind(job_id: str) -> str:
+    """Return the id of the job that a run with this `job_id` is of, test run or not."""
+    return job_id.removeprefix(TEST_MARK)
 
 
 class Overlap(StrEnum):

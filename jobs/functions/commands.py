@@ -128,11 +128,9 @@ def _converse(process: subprocess.Popen[bytes], data: bytes, context: RunContext
             if process.stdout in ready:
                 chunk = os.read(process.stdout.fileno(), CHUNK_BYTES)
                 print(decode(chunk, final=not chunk), end="", flush=True)  # noqa: T201 (it is the run's output)
-                if not chunk:  # it ends, or it has closed its output and goes on
-                    selector.unregister(process.stdout)
-                    with suppress(subprocess.TimeoutExpired):
-                        process.wait(LOOK_SECONDS)
-                        return False
+                if not chunk:
+                    process.wait()
+                    return False
             elif not ready and process.poll() is not None:
                 return False  # a process that it left in the background still holds its output open
     return True

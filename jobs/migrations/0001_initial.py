@@ -383,7 +383,7 @@ class Migration(migrations.Migration):
                 ('func', models.CharField(max_length=200, verbose_name='function')),
                 ('status', models.CharField(choices=[('queued', 'queued'), ('running', 'running'), ('succeeded', 'succeeded'), ('failed', 'failed'), ('timed_out', 'timed out'), ('cancelled', 'cancelled'), ('lost', 'lost'), ('missed', 'missed'), ('skipped', 'skipped')], max_length=16)),
                 ('reason', models.TextField(blank=True, default='')),
-                ('trigger', models.CharField(choices=[('schedule', 'schedule'), ('manual', 'manual'), ('retry', 'retry'), ('backfill', 'backfill')], max_length=16)),
+                ('trigger', models.CharField(choices=[('schedule', 'schedule'), ('manual', 'manual'), ('retry', 'retry'), ('backfill', 'backfill'), ('test', 'test')], max_length=16)),
                 ('actor', models.CharField(blank=True, default='', max_length=254)),
                 ('attempt', models.PositiveSmallIntegerField(default=1)),
                 ('fire_times', models.PositiveBigIntegerField(default=1)),
@@ -566,7 +566,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='run',
-            constraint=models.CheckConstraint(condition=models.Q(('trigger__in', ['schedule', 'manual', 'retry', 'backfill'])), name='run_trigger_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('trigger__in', ['schedule', 'manual', 'retry', 'backfill', 'test'])), name='run_trigger_known'),
         ),
         migrations.AddConstraint(
             model_name='run',

@@ -15,7 +15,16 @@ from django.db.models import F, Q
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from ..core.runs import ACTIVE, EXCEPTIONAL, UNSCHEDULED, UNSUCCESSFUL, Executor, RunStatus, RunTrigger
+from ..core.runs import (
+    ACTIVE,
+    EXCEPTIONAL,
+    TEST_MARK,
+    UNSCHEDULED,
+    UNSUCCESSFUL,
+    Executor,
+    RunStatus,
+    RunTrigger,
+)
 from ..core.traces import MAX_LENGTH
 from .fields import ActorField, StoredJSON
 
@@ -89,6 +98,10 @@ class RunQuerySet(models.QuerySet["Run"]):
         """Return the runs of one `RunTrigger` (index `run_unscheduled`; scheduled runs: `run_newest`)."""
         implied = [NoneOf("trigger", SCHEDULED)] if trigger not in SCHEDULED else []
         return self.filter(*implied, trigger=trigger)
+
+    def without_tests(self) -> RunQuerySet:
+        """Return the runs that are not test runs (`core.runs.as_test`)."""
+        return self.exclude(job__id__startswith=TEST_MARK)
 
     def waiting(self) -> RunQuerySet:
         """Return the runs that wait for a scheduler, in the order in which they are taken (index `run_waiting`)."""

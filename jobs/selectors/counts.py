@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from django.db.models import BooleanField, Count, ExpressionWrapper, Q
 
-from ..core.runs import JobState, RunStatus
+from ..core.runs import TEST_MARK, JobState, RunStatus
 from ..functions import registry
 from ..models import Control, Job, Run, Scheduler
 from ..models.job import JobQuerySet
@@ -113,7 +113,7 @@ def run_counts() -> RunCounts:
     found = Run.objects.active().aggregate(
         queued=Count("pk", filter=~running),
         running=Count("pk", filter=running),
-        jobs=Count("job_id", filter=running, distinct=True),
+        jobs=Count("job_id", filter=running & ~Q(job__id__startswith=TEST_MARK), distinct=True),
     )
     return RunCounts(**found)
 

@@ -119,7 +119,8 @@ _LINE = Left(Case(When(error="", then=F("reason")), default=F("error")), LINE)
 
 
 def _failed(now: datetime) -> QuerySet[Run]:
-    return Run.objects.unsuccessful().filter(status__in=FAILURES, scheduled_time__gte=now - timedelta(days=DAYS))
+    failed = Run.objects.unsuccessful().without_tests()
+    return failed.filter(status__in=FAILURES, scheduled_time__gte=now - timedelta(days=DAYS))
 
 
 def _rows(now: datetime, by: By) -> Iterable[dict[str, Any]]:

@@ -121,7 +121,7 @@ def total(parts: Sequence[Bucket]) -> Bucket:
 
 def unscheduled(since: datetime, until: datetime) -> int:
     """Return the number of manual runs, retries and runs of backfills (index `run_unscheduled`)."""
-    runs = Run.objects.filter(scheduled_time__gte=since, scheduled_time__lt=until)
+    runs = Run.objects.filter(scheduled_time__gte=since, scheduled_time__lt=until).without_tests()
     return sum(runs.made_by(trigger).count() for trigger in UNSCHEDULED)
 
 
@@ -202,9 +202,9 @@ _BY_PERIOD = (
     "SELECT period, status, SUM(runs), SUM(fire_times) FROM ("
     "SELECT {hour} AS period, status, count AS runs, fire_times FROM cronzimus_sitehour WHERE hour >= %s "
     "UNION ALL SELECT {scheduled_time}, status, 1, fire_times FROM cronzimus_run "
-    "WHERE id > %s AND id > COALESCE((SELECT counted FROM cronzimus_rollup), 0) "
+    "WHERE id > %s AND id > COALESCE((SELECT counted FROM cronzimus_rollup), 0) AND NOT job_id LIKE '~%%' "
     "UNION ALL SELECT {scheduled_time}, status, 1, fire_times FROM cronzimus_run "
-    "WHERE id IN (SELECT run_id FROM cronzimus_uncounted)"
+    "WHERE id IN (SELECT run_id FROM cronzimus_uncounted) AND NOT job_id LIKE '~%%'"
     ") AS counted WHERE period >= 0 AND period < %s GROUP BY period, status"
 )
 _PERIOD = {

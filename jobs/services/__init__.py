@@ -14,7 +14,7 @@ from .jobs import (
     update_job,
 )
 from .pausing import pause_job, resume_job, resume_with, skip_next
-from .runs import cancel_run, retry_run, run_job
+from .runs import cancel_run, retry_run, run_job, run_test
 from .tokens import create_token, find_token, revoke_token, rotate_token, shown
 from .versions import revert_job
 from .zone_changes import follow_time_zones
@@ -46,6 +46,7 @@ __all__ = [
     "revoke_token",
     "rotate_token",
     "run_job",
+    "run_test",
     "save_mail_rule",
     "send_again",
     "send_test",

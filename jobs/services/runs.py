@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from copy import copy
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
 
 from ..core.audit import Action
 from ..core.exceptions import CronzimusError, RunActive, RunFinished, RunNotFound
-from ..core.runs import ACTIVE, RunStatus, RunTrigger
+from ..core.runs import ACTIVE, RunStatus, RunTrigger, as_test
+from ..definitions import validation
 from ..definitions.arguments import clean_arguments
 from ..definitions.policies import executor_of, queue_of
 from ..definitions.triggers import trigger_of
@@ -54,6 +58,40 @@ def run_job(
         record(Action.RUN_QUEUED, now=now, job_id=job_id, object_id=run.pk, changes=others, actor=actor)
         announce()
     logger.info("run %s of job %s queued", run.pk, job_id, extra={"action": "run_queued", "run": run.pk, "job": job_id})
+    return run
+
+
+def run_test(body: Mapping[str, Any], *, now: datetime, job: Job | None = None, actor: str = "") -> Run:
+    """Queue a test run of the job that `body` defines, and return it. No job is added or changed.
+
+    It starts as soon as there is a free slot, beside active runs of the job, and counts for no job (`core.runs`).
+
+    Args:
+        body: the definition, flat as in the contract; without a `job` it has an `id`.
+        now: aware.
+        job: the stored job that `body` would change; None for a new one.
+        actor: the name of the person who asks.
+
+    Raises a subclass of `InvalidRequest` that names every bad field.
+    """
+    cleaned = validation.clean_job(body, now=now, job=job, allow_past=True)
+    tried = copy(job) if job is not None else Job()
+    for name, value in cleaned.items():
+        setattr(tried, name, value)
+    args, kwargs = clean_arguments(registry.lookup(tried.func), tried.args, tried.kwargs)
+    with transaction.atomic():
+        run = Run(
+            job_id=as_test(tried.id), func=tried.func, status=RunStatus.QUEUED, trigger=RunTrigger.TEST, actor=actor,
+            scheduled_time=now, queued_at=now, executor=executor_of(tried), queue=queue_of(tried),
+            timeout=tried.timeout, priority=tried.priority, args=args, kwargs=kwargs,
+        )  # fmt: skip
+        while Run.objects.filter(job_id=run.job_id, scheduled_time=run.scheduled_time).exists():
+            run.scheduled_time += timedelta(microseconds=1)
+        run.save(force_insert=True)
+        record(Action.RUN_TESTED, now=now, job_id=tried.id, object_id=run.pk, actor=actor)
+        announce()
+    extra = {"action": "run_tested", "run": run.pk, "job": run.job_id}
+    logger.info("test run %s of job %s queued", run.pk, tried.id, extra=extra)
     return run
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from ..core.clock import Clock
 from ..core.exceptions import InvalidArguments
 from ..core.json import MAX_STORED_DEPTH, is_deeper
-from ..core.runs import Executor, RunStatus
+from ..core.runs import Executor, RunStatus, job_behind
 from ..core.secrets import names_in
 from ..functions import registry, secrets
 from ..functions.context import Database, RunContext
@@ -46,7 +46,7 @@ class Activity:
         self.reason = ""
         self.context = RunContext(
             run_id=run.id,
-            job_id=run.job_id,
+            job_id=job_behind(run.job_id),
             scheduled_time=run.scheduled_time,
             attempt=run.attempt,
             executor=run.executor,

@@ -145,7 +145,7 @@ def test_the_filters_and_the_search_narrow_the_list(admin, query, found):
     [
         ("status:faild", "Status must be one of queued, running, succeeded, failed, timed_out, cancelled, lost, "
                          "missed, skipped, failures, not_run, unsuccessful; did you mean failed?"),
-        ("trigger:cron", "Trigger must be one of schedule, manual, retry, backfill."),
+        ("trigger:cron", "Trigger must be one of schedule, manual, retry, backfill, test."),
         ("took:30s", "Took must begin with > or <, such as >30s."),
         ("took:>30", "Took must be a length of time with a unit, such as >30s."),
         ("since:soon", "or a length of time such as 24h."),

@@ -121,11 +121,6 @@ def test_containers_are_given_settings_that_there_are() -> None:
     assert {"DATABASE_URL", "SECRET_KEY"} <= settings_of_containers()
 
 
-def test_the_proxy_in_front_of_containers_can_be_named() -> None:
-    assert "TRUSTED_PROXIES" in VALUES["env"]
-    assert COMPOSE["services"]["web"]["environment"]["TRUSTED_PROXIES"] == "${TRUSTED_PROXIES:-}"
-
-
 def test_the_compose_file_has_a_database_a_web_and_two_schedulers_on_a_read_only_system() -> None:
     services = COMPOSE["services"]
     assert services["scheduler"]["deploy"]["replicas"] == 2

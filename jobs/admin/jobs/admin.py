@@ -18,11 +18,12 @@ from django.urls import URLPattern
 from ... import services
 from ...core.exceptions import CronzimusError, JobExists, JobNotFound, PreconditionFailed
 from ...core.secrets import masked
-from ...models import Job
+from ...models import Job, Run
 from ...models.job import SEARCHED, JobQuerySet
 from ...selectors import states
 from ...selectors.warnings import queue_warnings, secret_warnings
 from .. import export
+from ..base import actor_of, model_url
 from ..lists import list_page
 from ..overview.views import overview
 from ..pages import page
@@ -196,13 +197,23 @@ class JobAdmin(RowActionAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """Show the form, or save it. If somebody else saved in between, validate again to find the conflict."""
-        for name, permission in (("_saverun", "run"), ("_savepaused", "pause")):
+        for name, permission in (("_saverun", "run"), ("_savepaused", "pause"), ("_test", "run")):
             if name in request.POST:
                 self.require(request, permission)
+        if "_test" in request.POST and (run := self._test(request, object_id)) is not None:
+            return HttpResponseRedirect(model_url(self.admin_site, Run, "change", run.pk))
         try:
             return super().changeform_view(request, object_id, form_url, extra_context)
         except CronzimusError:
             return super().changeform_view(request, object_id, form_url, extra_context)
+
+    def _test(self, request: HttpRequest, object_id: str | None) -> Run | None:
+        """Queue a test run of what was typed, and return it; None if that is not valid."""
+        self.require(request, "add" if object_id is None else "change")
+        form = self._sent(request, object_id)
+        if not form.is_valid():
+            return None
+        return services.run_test(form.body, now=form.now, job=form.job, actor=actor_of(request))
 
     def render_change_form(
         self,

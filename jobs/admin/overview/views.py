@@ -267,7 +267,7 @@ def _failures(times: Times) -> list[Failure]:
     )
     found: list[Any] = []
     for status in counts.FAILURES:  # each read off the partial index in its order
-        newest = Run.objects.of_status(status).order_by("-scheduled_time", "-id")[:ROWS]
+        newest = Run.objects.of_status(status).without_tests().order_by("-scheduled_time", "-id")[:ROWS]
         found += newest.only(*RUN_FIELDS).annotate(
             e=Left("error", attention.FIRST_LINE), r=Left("reason", attention.FIRST_LINE), recovered=Exists(succeeded)
         )

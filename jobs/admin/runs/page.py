@@ -13,7 +13,7 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from ...core.retries import attempts_allowed
-from ...core.runs import ACTIVE, UNSUCCESSFUL, Executor, RunStatus, RunTrigger
+from ...core.runs import ACTIVE, UNSUCCESSFUL, Executor, RunStatus, RunTrigger, is_test, job_behind
 from ...core.traces import trace_id
 from ...models import Job, Run, Scheduler, Worker
 from ...models.run import duration as length
@@ -42,19 +42,21 @@ KILL_AFTER = timedelta(seconds=5)
 def run_page(admin: Any, request: HttpRequest, run: Run) -> HttpResponse:
     """Show the page of `run`."""
     times = Times.of(request)
-    job = Job.objects.filter(pk=run.job_id).first()
+    job = Job.objects.filter(pk=job_behind(run.job_id)).first()
     attempts = attempts_of(run) if run.scheduled_time is not None else [run]
-    typical = usual(last_runs(run.job_id, TYPICAL))
+    typical = usual(last_runs(job_behind(run.job_id), TYPICAL))
     runs = f"{admin.page_url('changelist')}?{urlencode({'job': run.job_id})}"
     error = _error(run, times)
     context = {
         "run": run,
         "job": job,
         "badge": display.run_badge(run.status, pill=True),
+        "is_test": is_test(run.job_id),
+        "name": job_behind(run.job_id),
         "path": list(_path(run, attempts, times)),
         "actions": admin.page_buttons(request, run, offered(run)),
         "actions_do": what_it_does(run),
-        "may_run": job is not None and _may_run(admin, request),
+        "may_run": job is not None and not is_test(run.job_id) and _may_run(admin, request),
         "banner": _banner(run, times),
         "error": error,
         "log": log_of(run),
@@ -67,7 +69,13 @@ def run_page(admin: Any, request: HttpRequest, run: Run) -> HttpResponse:
         "runs": runs,
         "same_url": f"{runs}&{urlencode({'status': 'unsuccessful', 'since': '7d'})}",
     }
-    return page(admin.admin_site, request, "cronzimus/runs/run.html", title=f"Run {run.pk}", **context)
+    return page(
+        admin.admin_site,
+        request,
+        "cronzimus/runs/run.html",
+        title=f"{'Test run' if is_test(run.job_id) else 'Run'} {run.pk}",
+        **context,
+    )
 
 
 def _may_run(admin: Any, request: HttpRequest) -> bool:
@@ -81,7 +89,7 @@ def _path(run: Run, attempts: Sequence[Run], times: Times) -> Iterator[SafeStrin
     if due is None:
         yield display.run_badge(run.status)
         return
-    asked = run.trigger in (RunTrigger.MANUAL, RunTrigger.BACKFILL)
+    asked = run.trigger in (RunTrigger.MANUAL, RunTrigger.BACKFILL, RunTrigger.TEST)
     yield f"{'asked for' if asked else 'due'} {times.short(due)}"
     if run.status in (RunStatus.MISSED, RunStatus.SKIPPED):
         yield display.run_badge(run.status)
@@ -189,7 +197,7 @@ def _waterfall(run: Run, attempts: Sequence[Run], times: Times) -> Any:
 
 
 def _why(admin: Any, run: Run, job: Job | None, times: Times) -> Why | None:
-    if run.scheduled_time is None:
+    if run.scheduled_time is None or is_test(run.job_id):
         return None
     return why(explain(job, run.job_id, run.scheduled_time, times.now), job, times, admin.admin_site)
 

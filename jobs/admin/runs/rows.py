@@ -12,7 +12,7 @@ from django.contrib.admin import AdminSite
 from django.contrib.admin.utils import quote
 from django.utils.safestring import SafeString
 
-from ...core.runs import ACTIVE, RunStatus, host_of
+from ...core.runs import ACTIVE, RunStatus, host_of, is_test, job_behind
 from ...models import Job, Run
 from ...models.run import duration as length_of
 from ...selectors import recent
@@ -37,6 +37,7 @@ class RunRow:
     url: str
     job_id: str
     job_url: str
+    is_test: bool
     status: SafeString
     note: SafeString | str
     made_by: str
@@ -60,11 +61,14 @@ def run_rows(site: AdminSite, found: Sequence[tuple[Any, ...]], times: Times) ->
     PostgreSQL may read the ids of all jobs.
     """
     runs = [dict(zip(READ, values, strict=True)) for values in found]
-    job_ids = list({run["job_id"] for run in runs})
+    job_ids = list({job_behind(run["job_id"]) for run in runs})
     known, existing = recent.recent_runs(job_ids), set(Job.objects.filter(pk__in=job_ids).values_list("pk", flat=True))
     usual = {job_id: recent.usual(runs_of) for job_id, runs_of in known.items()}
     lists = (model_url(site, Run, "changelist"), model_url(site, Job, "changelist"))
-    return [_row({**run, "job_exists": run["job_id"] in existing}, usual[run["job_id"]], times, *lists) for run in runs]
+    for run in runs:
+        run["name"] = job_behind(run["job_id"])
+        run["job_exists"] = run["name"] in existing
+    return [_row(run, usual[run["name"]], times, *lists) for run in runs]
 
 
 def _row(run: dict[str, Any], usual: Usual, times: Times, runs_url: str, jobs_url: str) -> RunRow:
@@ -73,8 +77,8 @@ def _row(run: dict[str, Any], usual: Usual, times: Times, runs_url: str, jobs_ur
     took = times.now - started if going and started else length_of(started, run["finished_at"])
     zone: ZoneInfo | None = None
     return RunRow(
-        id=run["id"], url=f"{runs_url}{run['id']}/", job_id=run["job_id"],
-        job_url=f"{jobs_url}{quote(run['job_id'])}/change/" if run["job_exists"] else "",
+        id=run["id"], url=f"{runs_url}{run['id']}/", job_id=run["name"], is_test=is_test(run["job_id"]),
+        job_url=f"{jobs_url}{quote(run['name'])}/change/" if run["job_exists"] else "",
         status=display.run_badge(run["status"]), note=_note(run, times),
         made_by=run["trigger"], actor=run["actor"] or "",
         scheduled=times.at(run["scheduled_time"], zone), ago=times.ago(run["scheduled_time"], zone),

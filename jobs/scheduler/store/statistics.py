@@ -19,6 +19,7 @@ from django.db.models import Exists, Max, OuterRef, QuerySet
 from ...core.runs import ACTIVE, FINISHED
 from ...core.statistics import DELAYS, DURATIONS, added
 from ...models import Job, RollUp, Run, RunHour, RunTotal, SiteHour, SiteTotal, Uncounted
+from ...models.run import RunQuerySet
 from .bulk import from_time
 
 BEHIND = timedelta(seconds=30)
@@ -93,9 +94,9 @@ def prunable(runs: QuerySet[Run]) -> QuerySet[Run]:
     return runs.filter(pk__lte=counted).exclude(Exists(Uncounted.objects.filter(run_id=OuterRef("pk"))))
 
 
-def add(runs: QuerySet[Run]) -> None:
-    """Add `runs`, which have ended, to the totals and to their hours. Call it in a transaction."""
-    sql, params = runs.order_by().values_list(*COLUMNS).query.sql_with_params()
+def add(runs: RunQuerySet) -> None:
+    """Add `runs`, which have ended, to the totals and to their hours; no test runs. Call it in a transaction."""
+    sql, params = runs.without_tests().order_by().values_list(*COLUMNS).query.sql_with_params()
     ended = _ENDED[connection.vendor].format(runs=sql)
     with connection.cursor() as cursor:
         for statement in (TOTALS_SQL, HOURS_SQL):

@@ -146,7 +146,7 @@
     unsaved.textContent = `${changed.size} change${changed.size === 1 ? "" : "s"} not saved`;
   }
 
-  form.addEventListener("submit", (event) => { sending = event.submitter !== button; });
+  form.addEventListener("submit", (event) => { sending = event.submitter?.formTarget !== "_blank"; });
   addEventListener("beforeunload", (event) => { if (changed.size && !sending) event.preventDefault(); });
 
   form.addEventListener("change", (event) => {
