@@ -58,13 +58,15 @@ class Demand:
     """The demand on `job_ids` up to `until`: each fire time outside the `outages` runs within the `window`.
 
     A run of a dead scheduler may be lost instead: `deaths` has the instants at which schedulers died or froze. A fire
-    time may be skipped while a run of its job is active, such as a lost one that is not yet given up.
+    time may be skipped while a run of its job is active, such as a lost one that is not yet given up. Fire times within
+    the `lag` of a busy machine may run as one.
     """
 
     job_ids: Sequence[str]
     until: datetime
     window: timedelta = timedelta(seconds=5)
     interval: timedelta = timedelta(seconds=1)
+    lag: timedelta = timedelta(0)
     outages: Sequence[Outage] = ()
     deaths: Sequence[datetime] = ()
 
@@ -214,7 +216,7 @@ def _swallowed(job_id: str, own: Iterable[Row], demand: Demand) -> Iterator[str]
     for row in own:
         for number in range(1, row.fire_times):
             at = row.scheduled_time - number * demand.interval
-            if not demand.excuses(at):
+            if row.scheduled_time - at > demand.lag and not demand.excuses(at):
                 yield f"{job_id} {at}: the row of {row.scheduled_time} stands for it"
 
 

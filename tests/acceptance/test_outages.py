@@ -179,4 +179,4 @@ def stop_now(*schedulers: Process) -> datetime:
 def demand(told: datetime, start: datetime, end: datetime) -> Demand:
     """Demand all fire times up to `told`, except in an outage and in the five seconds after it."""
     outage = Outage(start=start, end=end + timedelta(seconds=5))
-    return Demand(job_ids=JOB_IDS, until=told, outages=[outage], deaths=[start, end])
+    return Demand(job_ids=JOB_IDS, until=told, lag=timedelta(seconds=5), outages=[outage], deaths=[start, end])

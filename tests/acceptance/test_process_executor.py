@@ -22,15 +22,19 @@ from .process_runs import PATIENCE, ended, have_ended, is_alive, pids, queued, s
 from .support import Process
 
 
-@pytest.fixture(scope="module", autouse=True)
-def scheduler(
-    tmp_path_factory: pytest.TempPathFactory, django_db_setup: None, django_db_blocker: Any
-) -> Iterator[Process]:
-    """A scheduler with one thread and one process, which these tests share with its database."""
+@pytest.fixture(scope="module")
+def db(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """The database, which these tests share. pytest-django makes one only for tests that use a fixture of this name."""
     with django_db_blocker.unblock():
-        with started(tmp_path_factory.mktemp("scheduler") / "log") as process:
-            yield process
+        yield
         call_command("flush", interactive=False, verbosity=0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def scheduler(tmp_path_factory: pytest.TempPathFactory, db: None) -> Iterator[Process]:
+    """A scheduler with one thread and one process, which these tests share."""
+    with started(tmp_path_factory.mktemp("scheduler") / "log") as process:
+        yield process
 
 
 def assert_goes_on() -> None:

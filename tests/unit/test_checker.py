@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -166,6 +167,14 @@ def test_a_fire_time_that_another_row_stands_for_is_found() -> None:
     rows, marks = [row(0), row(2, fire_times=2)], [mark(0), mark(2, at=2)]
     assert unmet(rows, marks, demand()) == [f"a {after(1)}: the row of {after(2)} stands for it"]
     assert unmet(rows, marks, demand(outages=outage(0, 1))) == []
+
+
+def test_fire_times_within_the_lag_of_a_busy_machine_may_run_as_one() -> None:
+    rows, marks = [row(0), row(3, fire_times=3)], [mark(0), mark(3, at=3)]
+    assert unmet(rows, marks, demand(until=4, lag=timedelta(seconds=2))) == []
+    assert unmet(rows, marks, demand(until=4, lag=timedelta(seconds=1))) == [
+        f"a {after(1)}: the row of {after(3)} stands for it"
+    ]
 
 
 @pytest.mark.parametrize("status", ["missed", "cancelled", "failed", "timed_out", "lost", "skipped"])
