@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,19 @@ def test_every_expression_names_series_that_there_are(expression: str) -> None:
     names = known(expression)
     assert names
     assert names <= SERIES | {"cronzimus_runs_total"}
+
+
+def checked(*command: str) -> str:
+    """Run a program that checks our files, and return what it printed. The test is skipped where it is not there."""
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"needs {command[0]}")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_promtool_accepts_the_alert_rules() -> None:
+    checked("promtool", "check", "rules", str(ROOT / "deploy/prometheus.rules.yml"))
 
 
 def test_every_series_is_documented() -> None:
@@ -167,3 +182,24 @@ def test_templates_include_what_the_helpers_define() -> None:
 def test_the_chart_has_the_version_of_the_product() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     assert (chart["version"], chart["appVersion"]) == (__version__, __version__)
+
+
+def test_helm_accepts_the_chart() -> None:
+    checked("helm", "lint", "--strict", str(CHART))
+
+
+@pytest.mark.parametrize(
+    ("setting", "kinds"),
+    [
+        ("migrate.enabled=true", {"Deployment", "Job", "PodDisruptionBudget", "Service"}),
+        ("migrate.enabled=false", {"Deployment", "PodDisruptionBudget", "Service"}),
+        ("ingress.enabled=true,ingress.tlsSecret=x,ingress.className=nginx",
+         {"Deployment", "Ingress", "Job", "PodDisruptionBudget", "Service"}),
+        ("env.ODD=a: b # \"c\"", {"Deployment", "Job", "PodDisruptionBudget", "Service"}),
+        ("podAnnotations.a=1,nodeSelector.b=2,image.pullSecrets[0]=c",
+         {"Deployment", "Job", "PodDisruptionBudget", "Service"}),
+    ],
+)  # fmt: skip
+def test_helm_makes_objects_of_the_chart(setting: str, kinds: set[str]) -> None:
+    text = checked("helm", "template", "x", str(CHART), "--kube-version=1.30.0", f"--set={setting}")
+    assert {made["kind"] for made in yaml.safe_load_all(text) if made} == kinds
