@@ -45,9 +45,9 @@ lock: $(VENV)/.dev ## requirements*.txt from requirements*.in
 	done
 
 dist: $(VENV)/.dist ## the library as sdist and wheel, in dist/
-	rm -rf dist
+	rm -f dist/*.whl dist/*.tar.gz
 	$(BIN)/python -m build --no-isolation
-	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/python -m twine check --strict dist/*.whl dist/*.tar.gz
 
 sbom: $(VENV)/.dist ## what a server installs, as CycloneDX JSON, in dist/
 	mkdir -p dist
