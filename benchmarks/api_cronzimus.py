@@ -25,7 +25,7 @@ if "BENCHMARK_PLAIN" in os.environ:
     from jobs.api.views import jobs as views
 
     cache.MAX_KEPT_BYTES = 0
-    views.show_job = lambda job_id, now, show: show(services.get_job(job_id), now)
+    views.show_job = lambda job_id, now, show, **_: show(services.get_job(job_id), now)
 
 
 def prepare(number: int) -> None:
