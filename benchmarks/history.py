@@ -1,4 +1,4 @@
-"""History: how long common queries over a million runs take, and how fast runs are pruned, on each database.
+"""History: how long the API takes to answer from a million runs, and how fast runs are pruned, on each database.
 
 docs/performance.md says how to read the tables.
 """

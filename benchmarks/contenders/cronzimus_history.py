@@ -25,7 +25,6 @@ ACTIVE = 50
 
 def prepare(jobs: int, runs: int) -> None:
     """Make the database and fill it."""
-    from django.contrib.auth.models import User
     from django.core.management import call_command
     from django.db import connection
 
@@ -33,7 +32,6 @@ def prepare(jobs: int, runs: int) -> None:
 
     call_command("migrate", verbosity=0)
     now = datetime.now(UTC).replace(microsecond=0)
-    User.objects.create_superuser("root")
     Job.objects.bulk_create(
         Job(
             id=f"job-{number:05}", name=f"Job {number}", func="benchmarks.functions:noop",
@@ -60,87 +58,45 @@ def prepare(jobs: int, runs: int) -> None:
 
 
 def questions() -> dict[str, str]:
-    """Return the addresses, by name."""
+    """Return the addresses that are asked for, by what they are."""
     from jobs.models import Run
+    from jobs.selectors.run_pages import Cursor
 
     middle = Run.objects.latest("id").scheduled_time - SPAN / 2
     failed = Run.objects.filter(status="failed").latest("id").pk
-    return _of_the_api(middle, failed) | _of_the_admin(middle, failed)
-
-
-def _of_the_api(middle: datetime, failed: int) -> dict[str, str]:
-    from jobs.selectors.run_pages import Cursor
-
     deep, since = Cursor(False, middle, 0), f"{middle:%Y-%m-%dT%H:%M:%SZ}"
     hour = f"since={since}&until={middle + timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"
     runs = "/scheduler/runs"
     return {
-        "API: runs": runs,
-        "API: runs, 500 of them": f"{runs}?limit=500",
-        "API: runs, half a history in": f"{runs}?cursor={deep}",
-        **{f"API: runs, {status}": f"{runs}?status={status}" for status in ("succeeded", "failed", "lost", "queued")},
-        "API: runs, failed, half a history in": f"{runs}?status=failed&cursor={deep}",
-        "API: runs, since": f"{runs}?since={since}",
-        "API: runs, of an hour": f"{runs}?{hour}",
-        "API: runs, lost, of an hour": f"{runs}?status=lost&{hour}",
-        "API: runs, of a job": f"{runs}?job={SMALL}",
-        "API: runs, of the busiest job": f"{runs}?job={BUSY}",
-        "API: runs, of the busiest job, half a history in": f"{runs}?job={BUSY}&cursor={deep}",
-        "API: runs, of the busiest job, lost": f"{runs}?job={BUSY}&status=lost",
-        "API: runs, of the busiest job, queued": f"{runs}?job={BUSY}&status=queued",
-        "API: runs, of the busiest job, failed, of an hour": f"{runs}?job={BUSY}&status=failed&{hour}",
-        "API: runs, of no job": f"{runs}?job=unknown",
-        "API: runs of the busiest job": f"/scheduler/jobs/{BUSY}/runs",
-        "API: a run": f"{runs}/{failed}",
-        "API: its log": f"{runs}/{failed}/log",
-        "API: jobs": "/scheduler/jobs",
-        "API: ready": "/api/health/ready",
-        "API: scheduler": "/scheduler",
-    }
-
-
-def _of_the_admin(middle: datetime, failed: int) -> dict[str, str]:
-    from jobs.selectors.run_pages import Cursor
-
-    runs, jobs = "/admin/cronzimus/run/", "/admin/cronzimus/job/"
-    statuses = ("succeeded", "failed", "lost", "queued", "unsuccessful")
-    return {
-        "admin: runs": runs,
-        "admin: runs, half a history in": f"{runs}?cursor={Cursor(False, middle, 0)}",
-        **{f"admin: runs, {status}": f"{runs}?status={status}" for status in statuses},
-        **{f"admin: runs, {trigger}": f"{runs}?trigger={trigger}" for trigger in ("schedule", "manual", "retry")},
-        **{f"admin: runs, past {span}": f"{runs}?since={span}" for span in ("1h", "30d")},
-        "admin: runs, of the busiest job": f"{runs}?job={BUSY}",
-        "admin: runs, of the busiest job, unsuccessful": f"{runs}?job={BUSY}&status=unsuccessful",
-        "admin: runs, of the busiest job, lost": f"{runs}?job={BUSY}&status=lost",
-        "admin: runs, of the busiest job, by hand": f"{runs}?job={BUSY}&trigger=manual",
-        "admin: runs, lost, by hand, past 7 days": f"{runs}?status=lost&trigger=manual&since=7d",
-        "admin: runs, search for a job": f"{runs}?q={SMALL}",
-        "admin: runs, search for ten jobs": f"{runs}?q=job-0001",
-        "admin: runs, search for all jobs": f"{runs}?q=job",
-        "admin: runs, search for a run": f"{runs}?q={failed}",
-        "admin: runs, search for nothing": f"{runs}?q=nothing",
-        "admin: runs, search for long ones": f"{runs}?q=took%3A>30s",
-        "admin: runs, search for an error": f"{runs}?q=status%3Afailed+error%3Atimeout",
-        "admin: failures": f"{runs}failures/",
-        "admin: upcoming": f"{jobs}upcoming/",
-        "admin: a run": f"{runs}{failed}/change/",
-        "admin: jobs": jobs,
-        "admin: jobs, active": f"{jobs}?state=active",
-        "admin: jobs, the last page": f"{jobs}?p=10",
-        "admin: jobs, search": f"{jobs}?q={SMALL}",
-        "admin: a job": f"{jobs}{BUSY}/change/",
-        "admin: schedulers": "/admin/cronzimus/scheduler/",
+        "runs": runs,
+        "runs, 500 of them": f"{runs}?limit=500",
+        "runs, half a history in": f"{runs}?cursor={deep}",
+        **{f"runs, {status}": f"{runs}?status={status}" for status in ("succeeded", "failed", "lost", "queued")},
+        "runs, failed, half a history in": f"{runs}?status=failed&cursor={deep}",
+        "runs, since": f"{runs}?since={since}",
+        "runs, of an hour": f"{runs}?{hour}",
+        "runs, lost, of an hour": f"{runs}?status=lost&{hour}",
+        "runs, of a job": f"{runs}?job={SMALL}",
+        "runs, of the busiest job": f"{runs}?job={BUSY}",
+        "runs, of the busiest job, half a history in": f"{runs}?job={BUSY}&cursor={deep}",
+        "runs, of the busiest job, lost": f"{runs}?job={BUSY}&status=lost",
+        "runs, of the busiest job, queued": f"{runs}?job={BUSY}&status=queued",
+        "runs, of the busiest job, failed, of an hour": f"{runs}?job={BUSY}&status=failed&{hour}",
+        "runs, of no job": f"{runs}?job=unknown",
+        "runs of the busiest job": f"/scheduler/jobs/{BUSY}/runs",
+        "a run": f"{runs}/{failed}",
+        "its log": f"{runs}/{failed}/log",
+        "jobs": "/scheduler/jobs",
+        "ready": "/api/health/ready",
+        "scheduler": "/scheduler",
     }
 
 
 def pages() -> None:
     """Print, for each question, its median in milliseconds and its statements."""
-    from django.contrib.auth.models import User
     from django.test import Client
 
     client = Client()
-    client.force_login(User.objects.get())
     for name, path in questions().items():
         with _statements() as found:
             status = client.get(path).status_code
@@ -251,8 +207,6 @@ if __name__ == "__main__":
         "JOBS": "[]", "API_AUTH": "none", "ALLOWED_HOSTS": "testserver",
     }  # fmt: skip
     import django
-    from django.conf import settings
 
     django.setup()
-    settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     child.main({"prepare": prepare, "pages": pages, "prune": prune})

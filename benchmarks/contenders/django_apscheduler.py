@@ -102,19 +102,19 @@ def _scheduler(kind: type) -> Any:
     return kind(timezone="UTC", executors=executors, jobstores={"default": DjangoJobStore()})
 
 
-def configure() -> None:
-    """Set Django up, with the database of DATABASE_URL and its job store."""
+def configure(app: str = "django_apscheduler") -> None:
+    """Set Django up, with the database of DATABASE_URL and `app`."""
     database = dj_database_url.parse(os.environ["DATABASE_URL"], conn_max_age=60, conn_health_checks=True)
     if database["ENGINE"].endswith("sqlite3"):
         # As in cronzimus_site/settings.py.
         pragmas = "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
         database["OPTIONS"] = {"transaction_mode": "IMMEDIATE", "timeout": 20, "init_command": pragmas}
-    apps = [*(f"django.contrib.{name}" for name in APPS), "django_apscheduler"]
+    apps = [*(f"django.contrib.{name}" for name in APPS), app]
     processors = [f"django.{name}" for name in CONTEXT_PROCESSORS]
     engine = "django.template.backends.django.DjangoTemplates"
     settings.configure(
         DATABASES={"default": database}, INSTALLED_APPS=apps, USE_TZ=True, SECRET_KEY="of a benchmark",  # noqa: S106
-        DEFAULT_AUTO_FIELD="django.db.models.BigAutoField", STATIC_URL="static/",
+        DEFAULT_AUTO_FIELD="django.db.models.BigAutoField", STATIC_URL="static/", ALLOWED_HOSTS=["testserver"],
         MIDDLEWARE=[f"django.{name}" for name in MIDDLEWARE], ROOT_URLCONF=f"{__package__}.django_apscheduler_urls",
         TEMPLATES=[{"BACKEND": engine, "APP_DIRS": True, "OPTIONS": {"context_processors": processors}}],
     )  # fmt: skip
