@@ -8,7 +8,8 @@ import pytest
 from django.db import connection, models
 
 from jobs.core.runs import RunStatus
-from jobs.models import Job, Run, Scheduler
+from jobs.models import Backfill, Job, Run, Scheduler
+from jobs.scheduler.store.backfills import advance
 from tests.conftest import CI
 from tests.fakes import NOW, after, make_job, make_run, make_scheduler
 
@@ -134,3 +135,16 @@ def test_a_run_without_a_time_is_tried_again_at_this_instant(api: Api) -> None:
     damage(Run, "scheduled_time", 1, "'garbage'")
     again = api.done("POST", "/scheduler/runs/1/retry")
     assert api.get(f"/scheduler/runs/{again['run_id']}")["scheduled_time"] == "2030-01-01T12:00:00Z"
+
+
+@pytest.mark.parametrize("column", ["start", "end", "queued_until", "max_active"])
+@pytest.mark.parametrize("value", ["'garbage'", "''", "x'ff'", "1000000000000000000"])
+def test_a_damaged_backfill_holds_no_other_up(column: str, value: str) -> None:
+    times = {"start": after(-100), "end": after(-1), "created_at": NOW, "fire_times": 10}
+    damaged, sound = (
+        Backfill.objects.create(job=make_job(name, anchor=after(-100)), only_missing=True, max_active=3, **times)
+        for name in ("damaged", "sound")
+    )
+    damage(Backfill, column, damaged.pk, value)
+    advance(NOW)
+    assert Run.objects.filter(backfill=sound).count() == 3

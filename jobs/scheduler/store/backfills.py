@@ -39,7 +39,7 @@ def _advance(backfill: Backfill, now: datetime) -> bool:
     try:
         following = fire_times_of(job, _start(backfill), backfill.end)
         instants = list(islice(following, CHUNK))
-    except CronzimusError:  # its trigger has been damaged
+    except (CronzimusError, TypeError):  # its job's trigger, or its own range, has been damaged
         return _end(backfill, CANCELLED, now)
     if not instants:
         return _end(backfill, DONE, now) if not active else False
