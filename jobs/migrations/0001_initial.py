@@ -114,7 +114,7 @@ class Migration(migrations.Migration):
             options={
                 'permissions': (('pause_all', 'Can pause and resume everything'),),
                 'default_permissions': (),
-                'constraints': [models.CheckConstraint(condition=models.Q(('id', 1)), name='control_is_one_row')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('id', 1)), name='cronzimus_control_is_one_row')],
             },
         ),
         migrations.CreateModel(
@@ -184,7 +184,7 @@ class Migration(migrations.Migration):
                 'ordering': ('id',),
                 'permissions': (('run_job', 'Can run job'), ('pause_job', 'Can pause and resume job')),
                 'indexes': [models.Index(models.F('next_run_time'), condition=models.Q(('next_run_time__isnull', False)), name='cronzimus_job_due'), models.Index(models.F('queue'), condition=models.Q(('executor', 'celery')), name='cronzimus_job_of_queue'), models.Index(models.F('next_run_time'), condition=models.Q(('next_run_time__isnull', False), models.Q(('priority', 0), _negated=True)), name='cronzimus_job_prioritised')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('max_instances__gte', 1)), name='job_max_instances_positive'), models.CheckConstraint(condition=models.Q(('concurrency_limit__gte', 1)), name='job_concurrency_limit_positive'), models.CheckConstraint(condition=models.Q(('overlap__in', ['skip', 'queue', 'replace'])), name='job_overlap_known'), models.CheckConstraint(condition=models.Q(('executor__in', ['thread', 'process', 'celery'])), name='job_executor_known'), models.CheckConstraint(condition=models.Q(('queue_limit__gte', 1)), name='job_queue_limit_positive'), models.CheckConstraint(condition=models.Q(('timeout__gte', 1)), name='job_timeout_positive'), models.CheckConstraint(condition=models.Q(('max_runs__gte', 1)), name='job_max_runs_positive'), models.CheckConstraint(condition=models.Q(('pause_after__gte', 1)), name='job_pause_after_positive'), models.CheckConstraint(condition=models.Q(('keep_runs__gte', 1)), name='job_keep_runs_positive'), models.CheckConstraint(condition=models.Q(('keep_days__gte', 1)), name='job_keep_days_positive'), models.CheckConstraint(condition=models.Q(('keep_failed_days__gte', 1)), name='job_keep_failed_days_positive'), models.CheckConstraint(condition=models.Q(('id', ''), _negated=True), name='job_id_not_empty'), models.CheckConstraint(condition=models.Q(('paused', False), ('next_run_time__isnull', True), _connector='OR'), name='job_paused_is_never_due'), models.CheckConstraint(condition=models.Q(('last_status__in', ['', 'queued', 'running', 'succeeded', 'failed', 'timed_out', 'cancelled', 'lost', 'missed', 'skipped'])), name='job_last_status_known')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('max_instances__gte', 1)), name='cronzimus_job_max_instances_positive'), models.CheckConstraint(condition=models.Q(('concurrency_limit__gte', 1)), name='cronzimus_job_concurrency_limit_positive'), models.CheckConstraint(condition=models.Q(('overlap__in', ['skip', 'queue', 'replace'])), name='cronzimus_job_overlap_known'), models.CheckConstraint(condition=models.Q(('executor__in', ['thread', 'process', 'celery'])), name='cronzimus_job_executor_known'), models.CheckConstraint(condition=models.Q(('queue_limit__gte', 1)), name='cronzimus_job_queue_limit_positive'), models.CheckConstraint(condition=models.Q(('timeout__gte', 1)), name='cronzimus_job_timeout_positive'), models.CheckConstraint(condition=models.Q(('max_runs__gte', 1)), name='cronzimus_job_max_runs_positive'), models.CheckConstraint(condition=models.Q(('pause_after__gte', 1)), name='cronzimus_job_pause_after_positive'), models.CheckConstraint(condition=models.Q(('keep_runs__gte', 1)), name='cronzimus_job_keep_runs_positive'), models.CheckConstraint(condition=models.Q(('keep_days__gte', 1)), name='cronzimus_job_keep_days_positive'), models.CheckConstraint(condition=models.Q(('keep_failed_days__gte', 1)), name='cronzimus_job_keep_failed_days_positive'), models.CheckConstraint(condition=models.Q(('id', ''), _negated=True), name='cronzimus_job_id_not_empty'), models.CheckConstraint(condition=models.Q(('paused', False), ('next_run_time__isnull', True), _connector='OR'), name='cronzimus_job_paused_is_never_due'), models.CheckConstraint(condition=models.Q(('last_status__in', ['', 'queued', 'running', 'succeeded', 'failed', 'timed_out', 'cancelled', 'lost', 'missed', 'skipped'])), name='cronzimus_job_last_status_known')],
             },
         ),
         migrations.CreateModel(
@@ -264,7 +264,7 @@ class Migration(migrations.Migration):
                 ('seen_at', models.DateTimeField()),
             ],
             options={
-                'constraints': [models.CheckConstraint(condition=models.Q(('id', 1)), name='roll_up_is_one_row')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('id', 1)), name='cronzimus_roll_up_is_one_row')],
             },
         ),
         migrations.CreateModel(
@@ -461,7 +461,7 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'deliveries',
                 'ordering': ('-id',),
                 'indexes': [models.Index(models.F('next_attempt_at'), condition=models.Q(('state', 'pending')), name='cronzimus_delivery_due'), models.Index(models.F('created_at'), name='cronzimus_delivery_oldest')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('state__in', ['pending', 'delivered', 'failed', 'dropped'])), name='delivery_state_known')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('state__in', ['pending', 'delivered', 'failed', 'dropped'])), name='cronzimus_delivery_state_known')],
             },
         ),
         migrations.AddIndex(
@@ -482,11 +482,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='incident',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['failure', 'not_run', 'too_long', 'deadline', 'scheduler'])), name='incident_kind_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['failure', 'not_run', 'too_long', 'deadline', 'scheduler'])), name='cronzimus_incident_kind_known'),
         ),
         migrations.AddConstraint(
             model_name='incident',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['open', 'acknowledged', 'recovered'])), name='incident_state_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['open', 'acknowledged', 'recovered'])), name='cronzimus_incident_state_known'),
         ),
         migrations.AddIndex(
             model_name='backfill',
@@ -498,19 +498,19 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='backfill',
-            constraint=models.CheckConstraint(condition=models.Q(('max_active__gte', 1)), name='backfill_max_active_positive'),
+            constraint=models.CheckConstraint(condition=models.Q(('max_active__gte', 1)), name='cronzimus_backfill_max_active_positive'),
         ),
         migrations.AddConstraint(
             model_name='backfill',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['running', 'done', 'cancelled'])), name='backfill_state_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['running', 'done', 'cancelled'])), name='cronzimus_backfill_state_known'),
         ),
         migrations.AddConstraint(
             model_name='alertrule',
-            constraint=models.CheckConstraint(condition=models.Q(('after__gte', 1)), name='alert_rule_after_positive'),
+            constraint=models.CheckConstraint(condition=models.Q(('after__gte', 1)), name='cronzimus_alert_rule_after_positive'),
         ),
         migrations.AddConstraint(
             model_name='alertrule',
-            constraint=models.CheckConstraint(condition=models.Q(('too_long_factor__isnull', True), ('too_long_factor__gte', 1), _connector='OR'), name='alert_rule_factor_from_one'),
+            constraint=models.CheckConstraint(condition=models.Q(('too_long_factor__isnull', True), ('too_long_factor__gte', 1), _connector='OR'), name='cronzimus_alert_rule_factor_from_one'),
         ),
         migrations.AddIndex(
             model_name='run',
@@ -562,19 +562,19 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='run',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['queued', 'running', 'succeeded', 'failed', 'timed_out', 'cancelled', 'lost', 'missed', 'skipped'])), name='run_status_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['queued', 'running', 'succeeded', 'failed', 'timed_out', 'cancelled', 'lost', 'missed', 'skipped'])), name='cronzimus_run_status_known'),
         ),
         migrations.AddConstraint(
             model_name='run',
-            constraint=models.CheckConstraint(condition=models.Q(('trigger__in', ['schedule', 'manual', 'retry', 'backfill', 'test'])), name='run_trigger_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('trigger__in', ['schedule', 'manual', 'retry', 'backfill', 'test'])), name='cronzimus_run_trigger_known'),
         ),
         migrations.AddConstraint(
             model_name='run',
-            constraint=models.CheckConstraint(condition=models.Q(('attempt__gte', 1)), name='run_attempt_from_one'),
+            constraint=models.CheckConstraint(condition=models.Q(('attempt__gte', 1)), name='cronzimus_run_attempt_from_one'),
         ),
         migrations.AddConstraint(
             model_name='run',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('finished_at__isnull', True), ('status__in', ('queued', 'running'))), models.Q(models.Q(('status__in', ('queued', 'running')), _negated=True), ('finished_at__isnull', False)), _connector='OR'), name='run_finished_has_an_end'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('finished_at__isnull', True), ('status__in', ('queued', 'running'))), models.Q(models.Q(('status__in', ('queued', 'running')), _negated=True), ('finished_at__isnull', False)), _connector='OR'), name='cronzimus_run_finished_has_an_end'),
         ),
         migrations.CreateModel(
             name='AuditEvent',

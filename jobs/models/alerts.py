@@ -66,8 +66,8 @@ class Incident(models.Model):
             models.UniqueConstraint(
                 "job", "kind", name="cronzimus_incident_open", condition=~Q(state=IncidentState.RECOVERED)
             ),
-            models.CheckConstraint(condition=Q(kind__in=list(IncidentKind)), name="incident_kind_known"),
-            models.CheckConstraint(condition=Q(state__in=list(IncidentState)), name="incident_state_known"),
+            models.CheckConstraint(condition=Q(kind__in=list(IncidentKind)), name="cronzimus_incident_kind_known"),
+            models.CheckConstraint(condition=Q(state__in=list(IncidentState)), name="cronzimus_incident_state_known"),
         )
 
     def __str__(self) -> str:
@@ -117,9 +117,10 @@ class AlertRule(models.Model):
     class Meta:
         ordering = ("name",)
         constraints = (
-            models.CheckConstraint(condition=Q(after__gte=1), name="alert_rule_after_positive"),
+            models.CheckConstraint(condition=Q(after__gte=1), name="cronzimus_alert_rule_after_positive"),
             models.CheckConstraint(
-                condition=Q(too_long_factor__isnull=True) | Q(too_long_factor__gte=1), name="alert_rule_factor_from_one"
+                condition=Q(too_long_factor__isnull=True) | Q(too_long_factor__gte=1),
+                name="cronzimus_alert_rule_factor_from_one",
             ),
         )
 
@@ -185,7 +186,9 @@ class Delivery(models.Model):
             # Read by the pruner.
             models.Index("created_at", name="cronzimus_delivery_oldest"),
         )
-        constraints = (models.CheckConstraint(condition=Q(state__in=list(DeliveryState)), name="delivery_state_known"),)
+        constraints = (
+            models.CheckConstraint(condition=Q(state__in=list(DeliveryState)), name="cronzimus_delivery_state_known"),
+        )
 
     def __str__(self) -> str:
         return f"{self.reason} to {self.channel_id}"

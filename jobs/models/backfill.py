@@ -41,8 +41,10 @@ class Backfill(models.Model):
             models.Index("id", name="cronzimus_backfill_running", condition=Q(state=RUNNING)),
         )
         constraints = (
-            models.CheckConstraint(condition=Q(max_active__gte=1), name="backfill_max_active_positive"),
-            models.CheckConstraint(condition=Q(state__in=[RUNNING, DONE, CANCELLED]), name="backfill_state_known"),
+            models.CheckConstraint(condition=Q(max_active__gte=1), name="cronzimus_backfill_max_active_positive"),
+            models.CheckConstraint(
+                condition=Q(state__in=[RUNNING, DONE, CANCELLED]), name="cronzimus_backfill_state_known"
+            ),
         )
 
     def __str__(self) -> str:

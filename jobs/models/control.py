@@ -26,7 +26,7 @@ class Control(models.Model):
     class Meta:
         default_permissions = ()
         permissions = (("pause_all", "Can pause and resume everything"),)
-        constraints = (models.CheckConstraint(condition=Q(id=1), name="control_is_one_row"),)
+        constraints = (models.CheckConstraint(condition=Q(id=1), name="cronzimus_control_is_one_row"),)
 
     def __str__(self) -> str:
         return "paused" if self.paused else "running"

@@ -168,19 +168,23 @@ class Job(models.Model):
             ),
         )
         constraints = (
-            models.CheckConstraint(condition=Q(max_instances__gte=1), name="job_max_instances_positive"),
-            models.CheckConstraint(condition=Q(concurrency_limit__gte=1), name="job_concurrency_limit_positive"),
-            models.CheckConstraint(condition=Q(overlap__in=list(Overlap)), name="job_overlap_known"),
-            models.CheckConstraint(condition=Q(executor__in=list(Executor)), name="job_executor_known"),
+            models.CheckConstraint(condition=Q(max_instances__gte=1), name="cronzimus_job_max_instances_positive"),
+            models.CheckConstraint(
+                condition=Q(concurrency_limit__gte=1), name="cronzimus_job_concurrency_limit_positive"
+            ),
+            models.CheckConstraint(condition=Q(overlap__in=list(Overlap)), name="cronzimus_job_overlap_known"),
+            models.CheckConstraint(condition=Q(executor__in=list(Executor)), name="cronzimus_job_executor_known"),
             *(
-                models.CheckConstraint(condition=Q(**{f"{name}__gte": 1}), name=f"job_{name}_positive")
+                models.CheckConstraint(condition=Q(**{f"{name}__gte": 1}), name=f"cronzimus_job_{name}_positive")
                 for name in ("queue_limit", "timeout", "max_runs", "pause_after", *KEEPING)
             ),
-            models.CheckConstraint(condition=~Q(id=""), name="job_id_not_empty"),
+            models.CheckConstraint(condition=~Q(id=""), name="cronzimus_job_id_not_empty"),
             models.CheckConstraint(
-                condition=Q(paused=False) | Q(next_run_time__isnull=True), name="job_paused_is_never_due"
+                condition=Q(paused=False) | Q(next_run_time__isnull=True), name="cronzimus_job_paused_is_never_due"
             ),
-            models.CheckConstraint(condition=Q(last_status__in=["", *RunStatus]), name="job_last_status_known"),
+            models.CheckConstraint(
+                condition=Q(last_status__in=["", *RunStatus]), name="cronzimus_job_last_status_known"
+            ),
         )
 
     def __str__(self) -> str:

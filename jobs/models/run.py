@@ -230,13 +230,13 @@ class Run(models.Model):
         constraints = (
             # The last guard of the guarantee: a fire time is claimed once, and each attempt is made once.
             models.UniqueConstraint("job", "scheduled_time", "attempt", name="cronzimus_run_once"),
-            models.CheckConstraint(condition=Q(status__in=list(RunStatus)), name="run_status_known"),
-            models.CheckConstraint(condition=Q(trigger__in=list(RunTrigger)), name="run_trigger_known"),
-            models.CheckConstraint(condition=Q(attempt__gte=1), name="run_attempt_from_one"),
+            models.CheckConstraint(condition=Q(status__in=list(RunStatus)), name="cronzimus_run_status_known"),
+            models.CheckConstraint(condition=Q(trigger__in=list(RunTrigger)), name="cronzimus_run_trigger_known"),
+            models.CheckConstraint(condition=Q(attempt__gte=1), name="cronzimus_run_attempt_from_one"),
             models.CheckConstraint(
                 condition=Q(status__in=ACTIVE, finished_at__isnull=True)
                 | (~Q(status__in=ACTIVE) & Q(finished_at__isnull=False)),
-                name="run_finished_has_an_end",
+                name="cronzimus_run_finished_has_an_end",
             ),
         )
 

@@ -92,7 +92,7 @@ class RollUp(models.Model):
     seen_at = models.DateTimeField()
 
     class Meta:
-        constraints = (models.CheckConstraint(condition=Q(id=1), name="roll_up_is_one_row"),)
+        constraints = (models.CheckConstraint(condition=Q(id=1), name="cronzimus_roll_up_is_one_row"),)
 
     def __str__(self) -> str:
         return f"up to run {self.counted}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 
@@ -131,6 +132,13 @@ def test_outputs_are_compressed_with_what_is_fast(postgresql_only: None) -> None
             "SELECT attcompression FROM pg_attribute WHERE attrelid = 'cronzimus_run'::regclass AND attname = 'output'"
         )
         assert cursor.fetchone() == ("l" if "lz4" in known else "",)
+
+
+def test_constraints_and_indexes_have_names_that_no_other_app_has() -> None:
+    models = apps.get_app_config("cronzimus").get_models()
+    names = [item.name for model in models for item in (*model._meta.constraints, *model._meta.indexes)]
+    assert len(names) > 50
+    assert not [name for name in names if not name.startswith("cronzimus_")]
 
 
 def test_the_migrations_are_those_of_the_models() -> None:
