@@ -14,6 +14,8 @@ from . import outbox
 logger = logging.getLogger("cronzimus.alerts.delivery")
 
 BATCH = 10
+BATCH_SECONDS = 5.0
+"""Time after which no further message of a batch is begun."""
 PING = timedelta(minutes=1)
 PING_TIMEOUT_SECONDS = 10.0
 
@@ -27,9 +29,16 @@ class Deliverer:
         self._ping_at = clock.monotonic()
 
     def deliver_due(self) -> int:
-        """Deliver up to `BATCH` due messages; return their number."""
+        """Deliver up to `BATCH` due messages, and return their number.
+
+        After `BATCH_SECONDS` the rest of them are due again: another task may wait for this thread.
+        """
         taken = outbox.take(BATCH, now=self._clock.now())
-        for delivery in taken:
+        end = self._clock.monotonic() + BATCH_SECONDS
+        for number, delivery in enumerate(taken):
+            if self._clock.monotonic() >= end:
+                outbox.give_back(taken[number:], now=self._clock.now())
+                break
             if not delivery.channel.enabled and delivery.reason != Reason.TEST:
                 outbox.drop(delivery, "the channel is off")
             elif outbox.hold(delivery, now=self._clock.now()):

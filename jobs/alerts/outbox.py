@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -81,6 +81,15 @@ def hold(delivery: Delivery, *, now: datetime) -> bool:
         pk=delivery.pk, state=DeliveryState.PENDING, next_attempt_at=delivery.next_attempt_at
     )
     return bool(held.update(next_attempt_at=now + LEASE))
+
+
+def give_back(deliveries: Sequence[Delivery], *, now: datetime) -> None:
+    """Let deliveries that one call of `take` has returned, and that nobody has held since, be due at once."""
+    Delivery.objects.filter(
+        pk__in=[one.pk for one in deliveries],
+        state=DeliveryState.PENDING,
+        next_attempt_at=deliveries[0].next_attempt_at,
+    ).update(next_attempt_at=now)
 
 
 def drop(delivery: Delivery, reason: str) -> None:

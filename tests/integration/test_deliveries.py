@@ -14,7 +14,7 @@ import pytest
 from django.core import mail
 from django.core.mail.backends.smtp import EmailBackend
 
-from jobs.alerts import outbox
+from jobs.alerts import channels, outbox
 from jobs.alerts.delivery import Deliverer
 from jobs.core.alerts import BACKOFF_SECONDS, DeliveryState
 from jobs.models import Channel, Delivery
@@ -232,6 +232,17 @@ def test_a_delivery_that_a_dead_scheduler_took_is_due_again(clock: FakeClock) ->
     assert len(outbox.take(10, now=clock.now())) == 1
     assert outbox.take(10, now=clock.now()) == []
     assert len(outbox.take(10, now=clock.now() + outbox.LEASE + timedelta(seconds=1))) == 1
+
+
+def test_slow_receivers_leave_the_rest_of_a_batch_for_later(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that delivers also advances backfills, and watches deadlines."""
+    channel = webhook("http://127.0.0.1:1/")
+    for _ in range(5):
+        outbox.put_test(channel, now=clock.now())
+    monkeypatch.setattr(channels, "send", lambda delivery, clock: clock.advance(4) or "200 OK")
+    assert Deliverer(clock).deliver_due() == 5
+    assert Delivery.objects.filter(state=DeliveryState.DELIVERED).count() == 2
+    assert len(outbox.take(10, now=clock.now())) == 3
 
 
 def test_a_delivery_can_be_sent_again(clock: FakeClock, receiver: Receiver) -> None:
