@@ -69,6 +69,7 @@ CRONZIMUS: dict[str, Any] = {
     # A server has no sample job: it would run every five seconds for ever.
     "JOBS": env.json("JOBS", SAMPLE_JOBS if DEBUG else [], checks.holds(list, dict)),
     # The limits of the built-in functions; see docs/functions.md.
+    "SITE_URL": env.text("SITE_URL", ""),
     "ALERT_PING_URL": env.text("ALERT_PING_URL", ""),
     "JOB_SHELL": env.flag("JOB_SHELL", False),
     "CELERY_APP": env.text("CELERY_APP", ""),

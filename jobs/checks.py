@@ -40,6 +40,13 @@ NEEDED_FOR_WORKERS = {"celery": "5.7", "kombu": "5.7"}
 A_TEMPLATE, A_STATIC_FILE = "cronzimus/table.html", "cronzimus/pages.css"
 """A template and a static file of the admin's pages: if these are found, so are the others."""
 
+FORMS = {
+    "ALERT_PING_URL": (re.compile(r"https?://[^\s@/]+(/\S*)?"), "https://hc-ping.com/…"),
+    "CELERY_APP": (re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_][\w.]*)?"), "proj.celery:app"),
+    "SITE_URL": (re.compile(r"https?://[^\s@/?#]+"), "https://cronzimus.example.com"),
+}
+"""The forms of texts, each with an example. No message shows a value: it may hold a secret."""
+
 
 def register_checks() -> None:
     """Register the checks of this module with Django."""
@@ -82,6 +89,9 @@ def _wrong_values() -> Iterator[str]:
     for network in conf.JOB_HTTP_ALLOWED_NETWORKS:
         if not _is_network(network):
             yield f"JOB_HTTP_ALLOWED_NETWORKS: {network!r} is not a network, such as 10.1.0.0/16"
+    for name, (form, example) in FORMS.items():
+        if (value := getattr(conf, name)) and not form.fullmatch(value):
+            yield f"{name}: must have a form such as {example}"
     if problem := broker_problem(conf.CELERY_BROKER_URL):
         yield f"CELERY_BROKER_URL: {problem}"
     for command in conf.JOB_COMMANDS:

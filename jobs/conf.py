@@ -31,6 +31,7 @@ DEFAULTS: Mapping[str, Any] = {
     "SCHEDULER_PROCESSES": 2,
     "SCHEDULER_THREADS": 10,
     "SECRETS": {},
+    "SITE_URL": "",
 }
 """The value of each key that `CRONZIMUS` leaves out, and the type that a value has; docs/settings.md describes them."""
 CHOICES: Mapping[str, tuple[str, ...]] = {"API_AUTH": ("", "none", "token")}

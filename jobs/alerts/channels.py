@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+from django.contrib.admin.utils import quote
 from django.core import mail
+from django.urls import NoReverseMatch, reverse
 
 from ..conf import conf
 from ..core.clock import Clock
@@ -34,14 +36,38 @@ def send(delivery: Delivery, clock: Clock) -> str:
     return SENDERS[delivery.channel.kind](delivery, clock)
 
 
+def event_of(delivery: Delivery) -> dict[str, Any]:
+    """Return the event that is sent: the stored one, with the address of its run or job if SITE_URL names the site.
+
+    The addresses are looked up here and not where the message is written: that loads all pages.
+    """
+    event: dict[str, Any] = delivery.payload
+    data = dict(event["data"])
+    if conf.CRONZIMUS_ENV:
+        data["environment"] = conf.CRONZIMUS_ENV
+    if conf.SITE_URL and (path := _page_about(data)):
+        data["url"] = f"{conf.SITE_URL}{path}"
+    return event | {"data": data}
+
+
+def _page_about(data: Mapping[str, Any]) -> str:
+    kind, key = ("run", data["run"]) if data.get("run") else ("job", data.get("job"))
+    try:
+        if key is None:
+            return reverse("admin:cronzimus_scheduler_changelist")
+        return reverse(f"admin:cronzimus_{kind}_change", args=[quote(key)])
+    except NoReverseMatch:  # the project's admin has another name
+        return ""
+
+
 def _email(delivery: Delivery, clock: Clock) -> str:
-    data = delivery.payload["data"]
+    data = event_of(delivery)["data"]
     recipients = delivery.channel.target.replace(",", " ").split()
-    lines = [
-        f"{name}: {data[name]}" for name in ("job", "kind", "error", "count", "run", "opened_at") if data.get(name)
-    ]
+    names = ("job", "kind", "error", "count", "run", "opened_at", "url")
+    lines = [f"{name}: {data[name]}" for name in names if data.get(name)]
     subject = " ".join(str(data["text"]).split())[:150]
-    message = mail.EmailMessage(f"[Cronzimus] {subject}", "\n".join([data["text"], "", *lines]), to=recipients)
+    prefix = f"[{' '.join(filter(None, ('Cronzimus', data.get('environment'))))}]"
+    message = mail.EmailMessage(f"{prefix} {subject}", "\n".join([data["text"], "", *lines]), to=recipients)
     if not _mail_server().send_messages([message]):
         raise NotDelivered("the mail server took no message")
     return f"sent to {', '.join(recipients)}"
@@ -60,7 +86,7 @@ def _mail_server() -> Any:
 
 
 def _webhook(delivery: Delivery, clock: Clock) -> str:
-    body = orjson.dumps(delivery.payload)
+    body = orjson.dumps(event_of(delivery))
     headers = {"content-type": "application/cloudevents+json", "user-agent": "Cronzimus"}
     secrets = [one for one in (delivery.channel.secret, delivery.channel.previous_secret) if one]
     if secrets:
@@ -117,7 +143,9 @@ def _apprise(delivery: Delivery, clock: Clock) -> str:
     notifier: Any = apprise.Apprise()
     if not notifier.add(delivery.channel.target):
         raise NotDelivered("Apprise does not understand the channel's URL")
-    if not notifier.notify(title="Cronzimus", body=str(delivery.payload["data"]["text"])):
+    data = event_of(delivery)["data"]
+    body = "\n".join(filter(None, (str(data["text"]), data.get("url"))))
+    if not notifier.notify(title="Cronzimus", body=body):
         raise NotDelivered("Apprise could not notify")
     return "notified"
 

@@ -66,7 +66,10 @@ def _validated(imported: Import, now: datetime) -> Import:
     not_yet: Counter[str] = Counter()
     for entry in imported.entries:
         not_yet.update(_validate(entry, now))
-    imported.notes += [f"not to be applied yet, {number} jobs: {reason}" for reason, number in not_yet.items()]
+    imported.notes += [
+        f"not to be applied yet, {number} {'job' if number == 1 else 'jobs'}: {reason}"
+        for reason, number in not_yet.items()
+    ]
     return imported
 
 

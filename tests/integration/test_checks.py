@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from django.core.checks import run_checks
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 from django.urls import include, path
 from pytest_django import Settings
@@ -185,3 +186,33 @@ def test_the_docs_list_every_check() -> None:
     pattern = r"cronzimus\.[EW]\d{3}"
     documented = re.findall(rf"^\| `({pattern})`", (ROOT / "docs" / "embed.md").read_text(), flags=re.M)
     assert documented == sorted(set(re.findall(rf'id="({pattern})"', Path(checks.__file__).read_text())))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ALERT_PING_URL", "geheim"), ("ALERT_PING_URL", "ftp://hc.example.com/geheim"), ("CELERY_APP", "a b"),
+        ("CELERY_APP", "../proj:app"), ("SITE_URL", "jobs.example.com"), ("SITE_URL", "https://jobs.example.com/"),
+        ("SITE_URL", "https://ann:geheim@jobs.example.com"),
+    ],
+)  # fmt: skip
+def test_an_address_of_another_form_stops_the_start_without_being_shown(
+    settings: Settings, name: str, value: str
+) -> None:
+    settings.CRONZIMUS = settings.CRONZIMUS | {name: value}
+    with pytest.raises(ImproperlyConfigured, match=f"{name}: must have a form such as") as caught:
+        checks.require_valid_settings()
+    assert "geheim" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ALERT_PING_URL", "https://hc-ping.com/5c5d-1"), ("ALERT_PING_URL", "http://127.0.0.1:8000"),
+        ("CELERY_APP", "proj.celery:app"), ("CELERY_APP", "proj"), ("SITE_URL", ""),
+        ("SITE_URL", "http://localhost:5000"),
+    ],
+)  # fmt: skip
+def test_an_address_of_the_right_form_is_taken(settings: Settings, name: str, value: str) -> None:
+    settings.CRONZIMUS = settings.CRONZIMUS | {name: value}
+    checks.require_valid_settings()

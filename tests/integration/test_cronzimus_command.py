@@ -279,7 +279,7 @@ def test_an_import_says_what_keeps_its_jobs_from_being_applied_yet(tmp_path: Pat
     path.write_text(CRONTAB)
     status, _, err = command("import", "crontab", str(path))
     assert status == 0
-    assert "not to be applied yet, 1 jobs: command: shell commands are off; set JOB_SHELL=true" in err
+    assert "not to be applied yet, 1 job: command: shell commands are off; set JOB_SHELL=true" in err
 
 
 @pytest.mark.parametrize(

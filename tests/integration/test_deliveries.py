@@ -15,6 +15,7 @@ from django.core import mail
 from django.core.mail.backends.smtp import EmailBackend
 
 from jobs.alerts import channels, outbox
+from jobs.alerts.channels import event_of
 from jobs.alerts.delivery import Deliverer
 from jobs.core.alerts import BACKOFF_SECONDS, DeliveryState
 from jobs.models import Channel, Delivery
@@ -133,6 +134,36 @@ def test_one_bad_channel_does_not_hold_up_the_others(receiver: Receiver, clock: 
     outbox.put_test(Channel.objects.create(name="good", kind="webhook", target=receiver.url), now=clock.now())
     Deliverer(clock).deliver_due()
     assert len(receiver.taken) == 1
+
+
+def about(**data: Any) -> Delivery:
+    """Return a message about these, not saved."""
+    return Delivery(payload={"id": "1", "data": {"text": "t", **data}})
+
+
+@pytest.mark.parametrize(
+    ("data", "path"),
+    [
+        ({"run": 7, "job": "a"}, "/admin/cronzimus/run/7/change/"),
+        ({"run": None, "job": "a:b"}, "/admin/cronzimus/job/a_3Ab/change/"),
+        ({"run": None, "job": None}, "/admin/cronzimus/scheduler/"),
+    ],
+)
+def test_a_message_links_to_what_it_is_about_where_the_site_is_named(
+    data: dict[str, Any], path: str, settings: Any
+) -> None:
+    assert "url" not in event_of(about(**data))["data"]
+    settings.CRONZIMUS = settings.CRONZIMUS | {"SITE_URL": "https://jobs.example.com"}
+    assert event_of(about(**data))["data"]["url"] == f"https://jobs.example.com{path}"
+
+
+def test_a_mail_names_the_environment_and_has_the_link(clock: FakeClock, settings: Any, mailoutbox: Any) -> None:
+    settings.CRONZIMUS = settings.CRONZIMUS | {"SITE_URL": "https://jobs.example.com", "CRONZIMUS_ENV": "staging"}
+    outbox.put_test(Channel.objects.create(name="m", kind="email", target="a@example.com"), now=clock.now())
+    Deliverer(clock).deliver_due()
+    (mail,) = mailoutbox
+    assert mail.subject == "[Cronzimus staging] This is a test of Cronzimus."
+    assert "url: https://jobs.example.com/admin/" in mail.body
 
 
 def test_a_redirect_is_not_followed_and_says_so(receiver: Receiver, clock: FakeClock) -> None:
