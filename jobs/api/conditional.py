@@ -49,6 +49,12 @@ def check_version(request: Request, version: int) -> None:
         raise PreconditionFailed(f"the job has the version {version}, which If-None-Match excludes")
 
 
+def require_no_match(request: Request, job_id: str) -> None:
+    """Raise `PreconditionFailed` if the request has an If-Match: there is no job of this id, and it would be added."""
+    if "If-Match" in request.headers:
+        raise PreconditionFailed(f"there is no job {job_id!r}, so If-Match names none of its versions")
+
+
 def _versions(header: str) -> list[tuple[int, bool]]:
     """Return the version in each entity tag of a list, and whether the tag is weak."""
     return [(int(version), bool(weak)) for weak, version in ENTITY_TAG.findall(header) if version]

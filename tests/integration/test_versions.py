@@ -213,7 +213,9 @@ def test_versions_of_a_removed_job_stay(api: Api) -> None:
     api.done("POST", "/scheduler/jobs", BODY)
     api.done("DELETE", "/scheduler/jobs/job")
     assert len(api.get("/scheduler/jobs/job/versions")) == 1
-    assert api.done("POST", "/scheduler/jobs/job/versions/1/revert")["version"] == 2
+    path = "/scheduler/jobs/job/versions/1/revert"
+    assert api.refused("POST", path, if_match='"1-x"') == (412, "PRECONDITION_FAILED", set())
+    assert api.done("POST", path)["version"] == 2
 
 
 def test_plain_secrets_are_masked_for_those_who_may_not_change_the_job(api: Api, settings: Any) -> None:

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from ... import services
-from ...core.exceptions import InvalidArguments, InvalidRequest, JobExists, JobNotFound, PreconditionFailed
+from ...core.exceptions import InvalidArguments, InvalidRequest, JobExists, JobNotFound
 from ...core.runs import JobState, Missed
 from ...core.times import parse_instant
 from ...core.traces import traceparent_of
@@ -28,7 +28,7 @@ from .. import query
 from ..access import access_of
 from ..bulk import ACTIONS, change_each, check_bulk
 from ..cache import Shown, show_job
-from ..conditional import check_version, job_tag
+from ..conditional import check_version, job_tag, require_no_match
 from ..full_list import list_in_full
 from ..idempotency import answer_once
 from ..listing import list_jobs
@@ -135,7 +135,7 @@ class JobViewSet(SchedulerView, ViewSet):
             raise InvalidRequest(fields={"id": f"must be the one in the address, {job_id[:64]!r}; leave it out"})
         if "If-Match" in request.headers:
             clean_job(body, now=self.now)
-            raise PreconditionFailed(f"there is no job {job_id!r}, so If-Match names none of its versions")
+            require_no_match(request, job_id)
         services.add_job(body, now=self.now)
         return Response(_done(job_id, "added"))
 

@@ -17,7 +17,7 @@ from ...models import Job, JobVersion
 from ...selectors.versions import differences, version_of, versions_of
 from .. import query
 from ..access import access_of
-from ..conditional import check_version
+from ..conditional import check_version, require_no_match
 from ..parsers import optional_body_of
 from ..representations import utc
 from .base import SchedulerView
@@ -73,6 +73,7 @@ class RevertView(SchedulerView):
         access.require_tags(version.definition)
         if not Job.objects.filter(pk=job_id).exists():
             access.require("add_job")
+            require_no_match(request, job_id)
         job = services.revert_job(job_id, version.number, now=self.now, check=partial(check_version, request))
         return Response({"id": job_id, "status": "reverted", "version": job.version})
 
