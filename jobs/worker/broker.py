@@ -67,5 +67,5 @@ def read_message(headers: Any, body: Any) -> tuple[int, str]:
 def _transport_options(url: str) -> dict[str, Any]:
     if urlsplit(url).scheme.startswith("redis"):
         return {"socket_timeout": TIMEOUT_SECONDS, "socket_connect_timeout": TIMEOUT_SECONDS}
-    # A message that the broker has not confirmed counts as not sent. The timeouts keep a silent broker from blocking.
-    return {"confirm_publish": True, "read_timeout": TIMEOUT_SECONDS, "write_timeout": TIMEOUT_SECONDS}
+    # The timeouts keep a silent broker from blocking. The publisher asks for confirmations itself (`CeleryTransport`).
+    return {"confirm_publish": False, "read_timeout": TIMEOUT_SECONDS, "write_timeout": TIMEOUT_SECONDS}

@@ -96,7 +96,12 @@ class Broker:
     def drop(self) -> None:
         """Remove the queue."""
         with suppress(Exception), self._connection() as connection:
-            connection.default_channel.queue_delete(self.queue)
+            channel = connection.default_channel
+            if hasattr(channel, "client"):  # Redis, where kombu removes what its own process has declared
+                names = ("_kombu.binding.", "_kombu.binding_permanent.", "")
+                channel.client.delete(*(name + self.queue for name in names))
+            else:
+                channel.queue_delete(self.queue)
 
     def _connection(self, **options: Any) -> Any:
         from kombu import Connection

@@ -265,6 +265,17 @@ def test_a_run_whose_message_is_lost_is_sent_again(fleet: WorkerSite) -> None:
 
 
 @BOTH
+def test_a_queue_that_somebody_removed_is_made_again(fleet: WorkerSite) -> None:
+    fleet.pretend_worker(slots=2)
+    fleet.add({**fleet.job("first"), "max_runs": 1})
+    fleet.until_published("first")
+    fleet.broker.drop()
+    fleet.add({**fleet.job("second"), "max_runs": 1})
+    fleet.until_published("second")
+    assert fleet.broker.purge() == 1
+
+
+@BOTH
 def test_a_message_that_a_frozen_worker_has_is_replaced_and_starts_nothing_when_it_wakes(fleet: WorkerSite) -> None:
     frozen = fleet.worker(slots=1)
     frozen.send(signal.SIGSTOP)

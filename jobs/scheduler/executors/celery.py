@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -18,21 +19,23 @@ class CeleryTransport:
         self._app: Any = None
         self._connection: Any = None
         self._producer: Any = None
+        self._confirmations: Confirmations | None = None
 
     def publish(self, dispatches: Sequence[Dispatch]) -> Mapping[str, Exception]:
-        """Send a message for each dispatch; after one that fails, no more: the next call has a new connection."""
-        failed: dict[str, Exception] = {}
-        lost: Exception | None = None
-        for one in dispatches:
-            if lost is None:
-                try:
-                    self._send(one)
-                    continue
-                except Exception as error:
-                    lost = error
-                    self.close()
-            failed[one.dispatch_id] = lost
-        return failed
+        """Send a message for each dispatch, in one go: they cost one wait for the broker.
+
+        Where that fails, any of them may have been sent, or none. The next call has a new connection.
+        """
+        try:
+            if self._producer is None:
+                self._connect()
+            self._send_all(dispatches)
+        except Exception as error:
+            self.close()
+            cause = error.__cause__  # kombu says of a batch only that it failed
+            reason = cause if isinstance(cause, Exception) else error
+            return dict.fromkeys((one.dispatch_id for one in dispatches), reason)
+        return {}
 
     def close(self) -> None:
         """Give up the connection."""
@@ -41,18 +44,63 @@ class CeleryTransport:
             with suppress(Exception):
                 connection.collect(socket_timeout=0.1)
 
-    def _send(self, one: Dispatch) -> None:
-        from ...worker.broker import TASK, TIMEOUT_SECONDS, make_app, message_of
+    def _connect(self) -> None:
+        from ...worker.broker import make_app
 
         if self._app is None:
             self._app = make_app(self._url)
-        if self._producer is None:
-            self._connection = self._app.connection_for_write()
-            self._connection.connect()
-            self._producer = self._app.amqp.Producer(self._connection, auto_declare=False)
-        self._app.send_task(
-            TASK, kwargs=message_of(one.run_id, one.dispatch_id), queue=one.queue, task_id=one.dispatch_id,
-            headers={"traceparent": one.traceparent} if one.traceparent else None,
-            producer=self._producer, retry=False, ignore_result=True,
-            timeout=TIMEOUT_SECONDS, confirm_timeout=TIMEOUT_SECONDS,
-        )  # fmt: skip
+        self._connection = self._app.connection_for_write()
+        self._connection.connect()
+        self._producer = self._app.amqp.Producer(self._connection, auto_declare=False)
+        channel = self._producer.channel
+        # Redis answers each command. RabbitMQ says what it has of what it is sent, if it is asked to.
+        self._confirmations = Confirmations(channel) if hasattr(channel, "confirm_select") else None
+
+    def _send_all(self, dispatches: Sequence[Dispatch]) -> None:
+        from ...worker.broker import TASK, TIMEOUT_SECONDS, message_of
+
+        if self._confirmations is not None:
+            self._confirmations.expect(len(dispatches))
+        with self._producer.batch():
+            for one in dispatches:
+                self._app.send_task(
+                    TASK, kwargs=message_of(one.run_id, one.dispatch_id), queue=one.queue, task_id=one.dispatch_id,
+                    headers={"traceparent": one.traceparent} if one.traceparent else None,
+                    producer=self._producer, retry=False, ignore_result=True, mandatory=True, timeout=TIMEOUT_SECONDS,
+                )  # fmt: skip
+        if self._confirmations is not None:
+            self._confirmations.wait(TIMEOUT_SECONDS)
+
+
+class Confirmations:
+    """RabbitMQ's word that it has what was published on a channel. It may come early, late, and for many messages."""
+
+    def __init__(self, channel: Any) -> None:
+        """Ask for it."""
+        self._channel = channel
+        self._published = 0
+        self._missing: set[int] = set()
+        self._is_refused = False
+        channel.events["basic_ack"].add(self._on_ack)
+        channel.events["basic_nack"].add(self._on_nack)
+        channel.confirm_select()
+
+    def expect(self, number: int) -> None:
+        """Expect it for the `number` messages that are published next: the channel numbers them from 1."""
+        first = self._published + 1
+        self._published += number
+        self._missing.update(range(first, first + number))
+
+    def wait(self, seconds: float) -> None:
+        """Wait until the broker has all of them. Raises `OSError` if it refuses one, or is silent for so long."""
+        deadline = time.monotonic() + seconds
+        while self._missing:
+            self._channel.connection.drain_events(timeout=max(deadline - time.monotonic(), 0.001))
+            if self._is_refused:
+                raise ConnectionError("it refused a message")
+
+    def _on_ack(self, tag: int, multiple: bool) -> None:
+        self._missing -= {one for one in self._missing if one <= tag} if multiple else {tag}
+
+    def _on_nack(self, tag: int, multiple: bool) -> None:
+        self._is_refused = True
