@@ -28,7 +28,8 @@ class GatedConsumer(Consumer):
     def __init__(self, *args: Any, **options: Any) -> None:
         """Leave out the steps in which workers exchange messages through the broker: our workers have rows."""
         quiet = {"without_mingle": True, "without_gossip": True, "without_heartbeat": True}
-        super().__init__(*args, **{**options, **quiet})
+        # RabbitMQ sends a message ahead of its acknowledgement, and no more: each may have to be given back.
+        super().__init__(*args, **{**options, **quiet, "initial_prefetch_count": 1})
         self._loop: Any = self.loop
         self.loop: Any = self._guarded_loop
 
@@ -48,7 +49,8 @@ class GatedConsumer(Consumer):
 
     def create_task_handler(self, *args: Any, **options: Any) -> Any:
         """Return the handler of messages for a new connection. Messages held for the old one are void."""
-        self.gate = Gate(self, self.controller.cronzimus_slots)
+        gate = PullGate if self.connection.transport.driver_type == "redis" else PushGate
+        self.gate: Gate = gate(self, self.controller.cronzimus_slots)
         return self.gate.on_message
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
@@ -57,7 +59,7 @@ class GatedConsumer(Consumer):
 
 
 class Gate:
-    """Takes messages while a slot is free. Otherwise it stops consuming, and gives back messages that came meanwhile.
+    """Takes messages while a slot is free, and has the consumer stop while none is.
 
     Celery's own limit counts unacknowledged messages only. With early acknowledgement, a busy worker would take
     messages that an idle one could start at once.
@@ -66,24 +68,20 @@ class Gate:
     def __init__(self, consumer: GatedConsumer, slots: Slots) -> None:
         """Take messages from the connection of `consumer` for `slots`."""
         self._consumer, self._slots = consumer, slots
-        self._waiting: deque[tuple[Any, Dispatch]] = deque()
         self._is_open = True
         slots.on_free = self._tell_free
 
     def on_message(self, message: Any) -> None:
-        """Start the run that a message asks for, or keep the message for a moment."""
+        """Start the run that a message asks for, where a slot is free."""
         try:
             run_id, dispatch_id = read_message(message.headers, message.decode())
         except Exception as error:
             drop(message, error)
-            return
-        dispatch = Dispatch(run_id, "", dispatch_id)
-        if self._waiting or not self._slots.offer(dispatch):
-            if not self._waiting:
-                self._consumer.hub.call_later(HOLD_SECONDS, self._close)
-            self._waiting.append((message, dispatch))
         else:
-            message.ack_log_error(logger, self._consumer.connection_errors)
+            self._take(message, Dispatch(run_id, "", dispatch_id))
+
+    def _take(self, message: Any, dispatch: Dispatch) -> None:
+        raise NotImplementedError
 
     def _tell_free(self) -> None:
         # Called by a slot's thread; the hub calls `_on_free` in its own.
@@ -91,25 +89,81 @@ class Gate:
             self._consumer.hub.call_soon(self._on_free)
 
     def _on_free(self) -> None:
+        if self._consumer.gate is self and not self._is_open and self._slots.free:
+            self._is_open = True
+            self._consumer.task_consumer.consume()
+
+    def _close(self) -> None:
+        if self._is_open:
+            self._is_open = False
+            self._consumer.task_consumer.cancel()
+
+
+class PullGate(Gate):
+    """The gate of a queue on Redis, from which messages are fetched one by one: it asks only while a slot is free.
+
+    So nothing is ever given back, and no message needs the bookkeeping of those that are not acknowledged.
+    """
+
+    def __init__(self, consumer: GatedConsumer, slots: Slots) -> None:
+        """Have messages leave the queue when they are fetched."""
+        super().__init__(consumer, slots)
+        consumer.task_consumer.no_ack = True
+        if not slots.free:  # they are busy since an earlier connection
+            consumer.hub.call_soon(self._close_unless_free)
+
+    def _take(self, message: Any, dispatch: Dispatch) -> None:
+        if not self._slots.offer(dispatch):
+            give_back(message)
+        self._close_unless_free()
+
+    def _close_unless_free(self) -> None:
+        if self._consumer.gate is self and not self._slots.free:
+            self._close()
+
+
+class PushGate(Gate):
+    """The gate of a queue on RabbitMQ, which sends the next message before anybody asks for it.
+
+    A message without a slot is kept for a moment, because short runs end meanwhile, and then given back.
+    """
+
+    def __init__(self, consumer: GatedConsumer, slots: Slots) -> None:
+        """Keep no message yet."""
+        super().__init__(consumer, slots)
+        self._waiting: deque[tuple[Any, Dispatch]] = deque()
+
+    def _take(self, message: Any, dispatch: Dispatch) -> None:
+        if self._waiting or not self._slots.offer(dispatch):
+            if not self._waiting:
+                self._consumer.hub.call_later(HOLD_SECONDS, self._give_back_all)
+            self._waiting.append((message, dispatch))
+        else:
+            message.ack_log_error(logger, self._consumer.connection_errors)
+
+    def _on_free(self) -> None:
         if self._consumer.gate is not self:
             return
         while self._waiting and self._slots.offer(self._waiting[0][1]):
             message, _ = self._waiting.popleft()
             message.ack_log_error(logger, self._consumer.connection_errors)
-        if not self._is_open and not self._waiting:
-            self._is_open = True
-            self._consumer.task_consumer.consume()
+        if not self._waiting:
+            super()._on_free()
 
-    def _close(self) -> None:
+    def _give_back_all(self) -> None:
         """Give back the messages without a slot, and take no more until a slot is free."""
         if self._consumer.gate is not self or not self._waiting:
             return
-        if self._is_open:
-            self._is_open = False
-            self._consumer.task_consumer.cancel()
+        self._close()
         while self._waiting:
             message, _ = self._waiting.popleft()
             message.requeue()
+
+
+def give_back(message: Any) -> None:
+    """Put a message of Redis that was fetched for good back to the head of its queue."""
+    message.channel.qos.append(message, message.delivery_tag)
+    message.requeue()
 
 
 def drop(message: Any, error: Exception) -> None:

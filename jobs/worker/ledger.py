@@ -34,6 +34,8 @@ AHEAD_SECONDS = 0.1
 """Seconds of work that the worker wants in its queues, by the mean duration of its latest runs."""
 MAX_AHEAD = 500
 """Runs that it wants there, at most."""
+SETTLE_SECONDS = 0.5
+"""Seconds from one heartbeat to an early one, which is due when the worker wants far more or far fewer runs there."""
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.2, 2.0
 """Time until a database that fails is tried again: after the first failure, and at most."""
 LAST_SECONDS = 10.0
@@ -167,7 +169,7 @@ class Ledger:
         reset_queries()
         if not self.membership.held:
             self._rejoin()
-        elif self.clock.monotonic() >= self.membership.due:
+        elif self.clock.monotonic() >= self.membership.due or self._wants_another_number():
             self._beat()
         self._start_wanted()
         if self.recorder.dirty:
@@ -193,13 +195,21 @@ class Ledger:
     def _beat(self) -> None:
         require_current_file()
         self.clock.synchronise()
-        ahead = self._durations.ends_within(
-            AHEAD_SECONDS, slots=self.membership.slots, at=self.clock.monotonic(), busy=False
-        )
-        if not self.membership.renew(running=self.recorder.running, ahead=min(ahead, MAX_AHEAD)):
+        if not self.membership.renew(running=self.recorder.running, ahead=self._ahead()):
             self._lose_all()
             self._rejoin()
         self._incidents.refresh()
+
+    def _ahead(self) -> int:
+        slots, at = self.membership.slots, self.clock.monotonic()
+        return min(self._durations.ends_within(AHEAD_SECONDS, slots=slots, at=at, busy=False), MAX_AHEAD)
+
+    def _wants_another_number(self) -> bool:
+        """Tell whether the schedulers' number of runs ahead is far off, and may be corrected before the next beat."""
+        if self.clock.monotonic() < self.membership.beat_at + SETTLE_SECONDS:
+            return False
+        known, wanted, slots = self.membership.ahead, self._ahead(), self.membership.slots
+        return not known // 2 - slots <= wanted <= 2 * known + slots
 
     def _start_wanted(self) -> None:
         while not self._wanted.empty():

@@ -25,8 +25,10 @@ class Membership:
         self.worker_id = ""
         self.name, self.queues, self.slots = name, list(queues), slots
         self._clock = clock
-        self._until = self.due = 0.0
-        """`due` is the monotonic time of the next heartbeat, in seconds."""
+        self._until = self.beat_at = self.due = 0.0
+        """`beat_at` and `due` are the monotonic times of the last heartbeat and of the next one, in seconds."""
+        self.ahead = 0
+        """The number of runs ahead that the row asks for."""
 
     @property
     def held(self) -> bool:
@@ -43,7 +45,7 @@ class Membership:
             queues=self.queues, slots=self.slots, started_at=now, heartbeat_at=now,
             lease_until=now + timedelta(seconds=LEASE_SECONDS),
         )  # fmt: skip
-        self.worker_id = worker_id
+        self.worker_id, self.ahead = worker_id, 0
         self._extend(beat)
 
     def renew(self, *, running: int, ahead: int) -> bool:
@@ -54,6 +56,7 @@ class Membership:
             slots=self.slots, ahead=ahead,
         )  # fmt: skip
         if kept:
+            self.ahead = ahead
             self._extend(beat)
         else:
             self._until = 0.0
@@ -68,4 +71,4 @@ class Membership:
 
     def _extend(self, beat: float) -> None:
         # From before the write, so that the lease ends here no later than in the eyes of others.
-        self._until, self.due = beat + LEASE_SECONDS, beat + HEARTBEAT_SECONDS
+        self._until, self.beat_at, self.due = beat + LEASE_SECONDS, beat, beat + HEARTBEAT_SECONDS

@@ -54,7 +54,7 @@ class Slots:
         self._clock, self._name, self._count = clock, name, count
         self._start_worker = start_worker or partial(Worker, Launcher.of_this_process())
         self._queue: SimpleQueue[Dispatch | None] = SimpleQueue()
-        self._free = threading.Semaphore(count)
+        self._free, self._changed = count, threading.Condition()
         self._cold, self._are_warm = count, threading.Event()
         self._busy: dict[int, Slot] = {}
         # Held while all runs are ended, and while one comes or goes.
@@ -76,10 +76,17 @@ class Slots:
 
     def offer(self, dispatch: Dispatch) -> bool:
         """Give the run of `dispatch` to a free slot; return whether there was one."""
-        if not self._free.acquire(blocking=False):
-            return False
+        with self._changed:
+            if not self._free:
+                return False
+            self._free -= 1
         self._queue.put(dispatch)
         return True
+
+    @property
+    def free(self) -> int:
+        """How many slots are free."""
+        return self._free
 
     def stop(self, is_urgent: Callable[[], bool]) -> None:
         """Let running runs end for `DRAIN_SECONDS`, or until `is_urgent`; end the others as lost, and sign off."""
@@ -108,14 +115,10 @@ class Slots:
     def _all_free(self, seconds: float, is_urgent: Callable[[], bool]) -> bool:
         """Wait until all slots are free, for at most so many seconds; return whether they are."""
         deadline = time.monotonic() + seconds
-        taken = 0
-        try:
-            while taken < self._count and time.monotonic() < deadline and not is_urgent():
-                taken += self._free.acquire(timeout=LOOK_SECONDS)
-        finally:
-            if 0 < taken < self._count:
-                self._free.release(taken)
-        return taken == self._count
+        with self._changed:
+            while self._free < self._count and time.monotonic() < deadline and not is_urgent():
+                self._changed.wait(LOOK_SECONDS)
+            return self._free == self._count
 
     def _cancel(self, run_id: int, reason: str) -> None:
         slot = self._busy.get(run_id)
@@ -147,7 +150,9 @@ class Slots:
                 extra = {"action": "executor_failed", "run": dispatch.run_id}
                 logger.exception("run %d could not be executed", dispatch.run_id, extra=extra)
             finally:
-                self._free.release()
+                with self._changed:
+                    self._free += 1
+                    self._changed.notify_all()
                 self.on_free()
         slot.replace()
 

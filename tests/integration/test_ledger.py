@@ -79,6 +79,27 @@ def test_it_beats_every_five_seconds(ledger: Ledger, clock: FakeClock) -> None:
     assert Worker.objects.get().lease_until == after(20)
 
 
+def test_the_schedulers_learn_at_once_that_runs_are_short_and_later_that_they_are_long(
+    ledger: Ledger, clock: FakeClock
+) -> None:
+    make_job()
+    clock.advance(1)
+    _, activity = started(ledger, clock)
+    clock.advance(0.01)
+    ledger.recorder.finished(activity.outcome(clock.now(), status="succeeded"))
+    ledger.step()
+    ledger.step()
+    assert Worker.objects.get().ahead == 20
+    for seconds, ahead in ((0.2, 20), (0.4, 0)):
+        _, activity = started(ledger, clock, scheduled_time=after(seconds))
+        activity.started_at = after(-100)
+        ledger.recorder.finished(activity.outcome(clock.now(), status="succeeded"))
+        ledger.step()
+        clock.advance(seconds)
+        ledger.step()
+        assert Worker.objects.get().ahead == ahead
+
+
 def test_a_run_is_on_record_as_running_before_its_function_is_called(ledger: Ledger, clock: FakeClock) -> None:
     run, _ = started(ledger, clock)
     run.refresh_from_db()

@@ -13,7 +13,7 @@ from jobs.core.brokers import broker_problem
 from jobs.scheduler.executors.celery import CeleryTransport
 from jobs.scheduler.store.dispatch import Dispatch
 from jobs.worker.broker import PINNED, TASK, make_app, message_of, read_message
-from jobs.worker.consumer import Gate
+from jobs.worker.consumer import Gate, PullGate, PushGate
 
 DISPATCH = uuid4().hex
 HEADERS = {"task": TASK, "id": DISPATCH}
@@ -74,7 +74,13 @@ class Message:
     def __init__(self, run_id: int) -> None:
         """Ask for a run."""
         self.headers, self.fate = HEADERS, "kept"
-        self.run_id = run_id
+        self.run_id, self.delivery_tag = run_id, "tag"
+        self.channel = self.qos = self
+        self.appended: list[str] = []
+
+    def append(self, message: Any, tag: str) -> None:
+        """Note that it counts as not acknowledged."""
+        self.appended.append(tag)
 
     def decode(self) -> Any:
         """Return the body."""
@@ -116,12 +122,19 @@ class Consumer:
         """Consume."""
         self.hub = self.task_consumer = self
         self.consuming = True
+        self.no_ack = False
+        self.ready: deque[Any] = deque()
         self.later: deque[Any] = deque()
         self.gate: Any = None
 
     def call_soon(self, call: Any) -> None:
-        """Call."""
-        call()
+        """Call with `run_ready`."""
+        self.ready.append(call)
+
+    def run_ready(self) -> None:
+        """Do what a hub does next."""
+        while self.ready:
+            self.ready.popleft()()
 
     def call_later(self, seconds: float, call: Any) -> None:
         """Call when the test says so."""
@@ -136,10 +149,40 @@ class Consumer:
         self.consuming = False
 
 
-def opened(free: int) -> tuple[Gate, Slots, Consumer]:
+def opened(free: int, kind: type[Gate] = PushGate) -> tuple[Gate, Slots, Consumer]:
     slots, consumer = Slots(free), Consumer()
-    consumer.gate = Gate(consumer, slots)  # type: ignore[arg-type]
+    consumer.gate = kind(consumer, slots)  # type: ignore[arg-type]
+    consumer.run_ready()
     return consumer.gate, slots, consumer
+
+
+def test_messages_of_redis_are_fetched_only_while_a_slot_is_free() -> None:
+    gate, slots, consumer = opened(2, PullGate)
+    assert consumer.no_ack
+    gate.on_message(Message(1))
+    assert consumer.consuming
+    gate.on_message(Message(2))
+    assert (slots.offered, consumer.consuming) == ([1, 2], False)
+    slots.free = 1
+    slots.on_free()
+    consumer.run_ready()
+    assert consumer.consuming
+
+
+def test_a_new_connection_to_redis_fetches_nothing_while_all_slots_are_busy() -> None:
+    _, slots, consumer = opened(0, PullGate)
+    assert not consumer.consuming
+    slots.free = 1
+    slots.on_free()
+    consumer.run_ready()
+    assert consumer.consuming
+
+
+def test_a_message_of_redis_that_comes_all_the_same_is_put_back() -> None:
+    gate, slots, _ = opened(0, PullGate)
+    message = Message(1)
+    gate.on_message(message)
+    assert (message.fate, message.channel.appended, slots.offered) == ("given back", ["tag"], [])
 
 
 def test_a_message_is_taken_while_a_slot_is_free() -> None:
@@ -156,6 +199,7 @@ def test_a_message_without_a_slot_gets_the_one_that_is_free_a_moment_later() -> 
     assert message.fate == "kept"
     slots.free = 1
     slots.on_free()
+    consumer.run_ready()
     assert (message.fate, consumer.consuming) == ("taken", True)
     consumer.later.popleft()()
     assert consumer.consuming, "there is nothing to give back"
@@ -171,6 +215,7 @@ def test_messages_for_which_no_slot_is_free_are_given_back_and_no_more_are_taken
     assert ([message.fate for message in messages], consumer.consuming) == (["given back"] * 2, False)
     slots.free = 1
     slots.on_free()
+    consumer.run_ready()
     assert consumer.consuming
     assert slots.offered == []
 
