@@ -16,6 +16,7 @@ from jobs.scheduler.store import admission, claims, recovery
 from jobs.scheduler.store.pending import cancel_requests, pending_work
 from jobs.scheduler.store.retention import prune_job
 from jobs.selectors.backlog import due_jobs, waiting_runs
+from jobs.selectors.workers import unserved_queues
 from jobs.services import remove_job
 from tests.fakes import NOW, FakeClock, after, outcome
 
@@ -76,6 +77,11 @@ class TestIndexes:
         as_the_loop_asks()
         Run.objects.filter(id__range=(200_000, 200_010)).update(concurrency_group="g")
         assert_reads(plan(lambda: admission.admit("s1", {"thread": 10}, after(60))), "run_active_of_group")
+
+    def test_the_queues_that_jobs_want_are_read_from_an_index_of_these_jobs(self, settings: Any) -> None:
+        settings.CRONZIMUS = settings.CRONZIMUS | {"CELERY_BROKER_URL": "redis://host/0"}
+        as_the_loop_asks()
+        assert_reads(plan(lambda: unserved_queues([], NOW)), "job_of_queue")
 
     def test_a_claim_reads_indexes_only(self) -> None:
         as_the_loop_asks()
