@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 
 from jobs.core.runs import ACTIVE, UNSCHEDULED, RunStatus, RunTrigger
@@ -115,6 +117,16 @@ class TestLists:
 
     def test_the_runs_of_one_job_are_read_off_run_once(self, api: Api) -> None:
         assert_reads(plan_of_api(api, "/scheduler/jobs/due/runs"), "run_once")
+
+    @pytest.mark.parametrize(
+        ("words", "index"), [([], "run_newest"), (["--job", "job-3"], "run_once"),
+                             (["--job", "job-3", "--status", "failed"], "run_unsuccessful")],
+    )  # fmt: skip
+    def test_the_newest_runs_are_read_off_an_index_by_the_command_line(self, words: list[str], index: str) -> None:
+        *_, found = plans(lambda: call_command("cronzimus", "runs", *words, stdout=StringIO()), about=LISTED)
+        assert_reads(found, index)
+        if "--status" not in words:
+            assert_unsorted(found)
 
     def test_the_last_runs_of_a_page_of_jobs_are_read_off_run_once(self, admin: Admin) -> None:
         about = "FROM unnest" if connection.vendor == "postgresql" else "AS (VALUES"

@@ -21,13 +21,15 @@ POLL_SECONDS = 0.5
 
 
 def _list(options: dict[str, Any], out: Output) -> int:
-    runs = Run.objects.order_by("-scheduled_time", "-id")
+    runs = Run.objects.all()
     if options["job"]:
         runs = runs.filter(job_id=options["job"])
         if not runs.exists():
             services.get_job(options["job"])  # runs outlive their job
     if options["status"]:
-        runs = runs.of_status(options["status"]).order_by("-scheduled_time", "-id")
+        runs = runs.of_status(options["status"])
+    # In the order of an index: `run_once` of a job, `run_newest` of all.
+    runs = runs.order_by("-scheduled_time", "-attempt" if options["job"] else "-id")
     rows = [_row(run) for run in runs.defer("output", "traceback")[: options["number"]]]
     out.table(COLUMNS, rows, wrap="reason", drop=DROPPED, empty="There are no such runs.")
     return 0
