@@ -27,6 +27,7 @@ _SECRET_WORDS = re.compile(
 )
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _PASSWORD_IN_URL = re.compile(r"(?<=://)([^/\s:@]*):([^/\s@]+)@")
+_PARAMETER_IN_URL = re.compile(r"(?<=[?&])([^=&#\s?]+)=([^&#\s]+)")
 
 
 def is_reference(value: object) -> bool:
@@ -80,7 +81,7 @@ def plain_secrets(value: object) -> list[str]:
 
 
 def masked(value: Any, *, hide: bool = False) -> Any:
-    """Return a JSON value with `MASK` for texts whose names look secret, and for passwords in URLs.
+    """Return a JSON value with `MASK` for texts whose names look secret, and for passwords and such texts in URLs.
 
     References stay: they reveal nothing. With `hide` every text is masked.
     """
@@ -92,7 +93,14 @@ def masked(value: Any, *, hide: bool = False) -> Any:
         return [masked(part, hide=hide) for part in value]
     if not isinstance(value, str) or not value:
         return value
-    return MASK if hide else _PASSWORD_IN_URL.sub(rf"\1:{MASK}@", value)
+    return MASK if hide else _masked_url(value)
+
+
+def _masked_url(text: str) -> str:
+    if "://" not in text:
+        return text
+    text = _PASSWORD_IN_URL.sub(rf"\1:{MASK}@", text)
+    return _PARAMETER_IN_URL.sub(lambda found: f"{found[1]}={MASK if looks_secret(found[1]) else found[2]}", text)
 
 
 def _mappings(value: object) -> Iterator[Mapping[str, Any]]:

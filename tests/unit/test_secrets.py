@@ -150,6 +150,19 @@ def test_the_password_in_a_url_is_masked() -> None:
     assert masked(["postgresql://ann:hunter2@db:5432/x"]) == ["postgresql://ann:***@db:5432/x"]
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://x.example/hook?token=abc&a=1", "https://x.example/hook?token=***&a=1"),
+        ("https://x.example/?a=1&api_key=abc#token=top", "https://x.example/?a=1&api_key=***#token=top"),
+        ("https://x.example/?token=", "https://x.example/?token="),
+        ("is token=abc a parameter?", "is token=abc a parameter?"),
+    ],
+)
+def test_parameters_of_a_url_that_look_secret_are_masked(url: str, shown: str) -> None:
+    assert masked({"url": url}) == {"url": shown}
+
+
 def test_a_plain_text_under_a_name_that_looks_secret_has_a_warning() -> None:
     assert plain_secrets({"password": "x", "b": {"token": ""}, "api_key": {"$secret": "A"}}) == ["password"]
     (warning,) = secret_warnings([], {"password": "x"})
