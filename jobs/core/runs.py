@@ -72,12 +72,12 @@ def as_test(job_id: str) -> str:
 
 def is_test(job_id: str) -> bool:
     """Tell whether a run with this `job_id` is a test run."""
-    return job_id.startswith(TEST_MARK)
+    return str(job_id).startswith(TEST_MARK)  # SQLite may hold bytes
 
 
 def job_behind(job_id: str) -> str:
     """Return the id of the job that a run with this `job_id` is of, test run or not."""
-    return job_id.removeprefix(TEST_MARK)
+    return str(job_id).removeprefix(TEST_MARK)  # SQLite may hold bytes
 
 
 class Overlap(StrEnum):

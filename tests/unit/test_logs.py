@@ -43,8 +43,9 @@ def test_a_line_without_values_stays_as_it_is() -> None:
 
 
 @pytest.fixture
-def logger() -> Iterator[logging.Logger]:
+def logger(monkeypatch: pytest.MonkeyPatch) -> Iterator[logging.Logger]:
     """A logger whose lines are JSON with their context; `lines` reads them."""
+    monkeypatch.setattr(log_context, "_of_process", {})  # a test of schedulers may have named one
     dictionary = formatter("json")
     made = logging.config.DictConfigurator({}).configure_formatter(dictionary)
     handler = logging.StreamHandler(io.StringIO())
