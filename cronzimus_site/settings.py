@@ -238,6 +238,8 @@ AUTH_PASSWORD_VALIDATORS = [
 
 # --- logins ----------------------------------------------------------------------------------------------------------
 
+LOGIN_REDIRECT_URL = "admin:index"  # also from a login that names an address of another site
+
 AUTHENTICATION_BACKENDS = ["cronzimus_site.lockout.LockoutBackend", "django.contrib.auth.backends.ModelBackend"]
 if PROXY_USER_HEADER:
     AUTHENTICATION_BACKENDS.insert(0, "cronzimus_site.proxy.ProxyUserBackend")

@@ -52,6 +52,18 @@ def test_a_login_that_succeeds_is_no_line(caplog: pytest.LogCaptureFixture) -> N
     assert lines(caplog) == []
 
 
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ("/admin/cronzimus/run/", "/admin/cronzimus/run/"),
+        *((wanted, "/admin/") for wanted in ("https://evil.example", "//evil.example", "/\\evil.example", "java:x")),
+    ],
+)
+def test_a_login_leads_to_an_address_of_this_site(wanted: str, found: str) -> None:
+    form = {"username": "anna", "password": PASSWORD, "next": wanted}
+    assert Client().post("/admin/login/", form)["Location"] == found
+
+
 def test_the_line_names_the_client_that_a_proxy_names(caplog: pytest.LogCaptureFixture) -> None:
     log_in("anna", "wrong", **{"x-forwarded-for": "203.0.113.7"})
     assert "from 127.0.0.1 for '203.0.113.7'," in lines(caplog)[0]
