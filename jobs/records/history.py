@@ -9,6 +9,8 @@ from functools import cache
 from typing import Any
 
 from django.db import connection
+from django.db.models import PositiveIntegerField
+from django.db.models.expressions import RawSQL
 
 from ..conf import conf
 from ..core.audit import Action, Origin, current_origin
@@ -17,21 +19,24 @@ from ..models import Job, JobVersion
 from ..selectors.versions import FIELDS, Definition, whole_definition
 from . import audit
 
+TABLE = JobVersion._meta.db_table
+NEXT_NUMBER = f"(SELECT COALESCE(MAX(number), 0) + 1 FROM {TABLE} WHERE job_id = %s)"  # noqa: S608
+OWN_NUMBER = f"(SELECT version FROM {Job._meta.db_table} WHERE id = %s)"  # noqa: S608
 
-def first_version(job: Job, *, now: datetime) -> int:
-    """Save the definition of a new job as a version, and return the version's number.
 
-    It is 1, or one more than the last version of a job that had the id before. Call it in the transaction that adds the
-    job, before the job's row is saved.
-    """
-    number = _insert(job.pk, None, whole_definition(job), at=now, origin=current_origin(), action=Action.JOB_ADDED)
-    if number > 1:
-        JobVersion.objects.filter(job_id=job.pk).update(expires_at=None)
-    return number
+def next_number(job_id: str) -> RawSQL:
+    """Return the expression for the version of a new job: 1, or one more than the last one of a job with that id."""
+    return RawSQL(NEXT_NUMBER, [job_id], PositiveIntegerField())  # noqa: S611 (our own text; the id is a parameter)
 
 
 def record_added(job: Job, *, now: datetime) -> None:
-    """Record that a job was added, with its values other than the defaults."""
+    """Save the definition of a new job as its current version, set `job.version`, and record that it was added.
+
+    The row of the job comes first, as in every change: of two writers with the same id, one waits for the other.
+    """
+    job.version = _insert(job.pk, None, whole_definition(job), at=now, origin=current_origin(), action=Action.JOB_ADDED)
+    if job.version > 1:
+        JobVersion.objects.filter(job_id=job.pk).update(expires_at=None)
     defaults = _defaults()
     changes = {name: (None, value) for name, value in whole_definition(job).items() if value != defaults[name]}
     audit.record(Action.JOB_ADDED, now=now, job_id=job.pk, changes=changes)
@@ -95,7 +100,7 @@ def _insert(
     action: Action,
     reverted_to: int | None = None,
 ) -> int:
-    """Insert a version and return its number. A version that has the `number` already stays."""
+    """Insert a version and return its number; None: that of the job's row. A version with the `number` stays."""
     values: dict[str, Any] = {
         "at": connection.ops.adapt_datetimefield_value(at), "actor": origin.actor[:254], "door": origin.door.value,
         "action": action.value, "reverted_to": reverted_to, "definition": json.dumps(definition, default=str),
@@ -108,13 +113,11 @@ def _insert(
 
 
 @cache
-def _insert_sql(columns: tuple[str, ...], following: bool) -> str:
+def _insert_sql(columns: tuple[str, ...], of_job: bool) -> str:
     # Plain SQL, as in `audit`: each POST has one of these.
-    table = JobVersion._meta.db_table
-    last = f"(SELECT COALESCE(MAX(number), 0) + 1 FROM {table} WHERE job_id = %s)"  # noqa: S608
-    places = ", ".join(["%s", last if following else "%s", *["%s"] * len(columns)])
-    conflict = "" if following else "ON CONFLICT (job_id, number) DO NOTHING "
+    places = ", ".join(["%s", OWN_NUMBER if of_job else "%s", *["%s"] * len(columns)])
+    conflict = "" if of_job else "ON CONFLICT (job_id, number) DO NOTHING "
     return (
-        f"INSERT INTO {table} (job_id, number, {', '.join(columns)}) VALUES ({places}) "  # noqa: S608
+        f"INSERT INTO {TABLE} (job_id, number, {', '.join(columns)}) VALUES ({places}) "  # noqa: S608
         f"{conflict}RETURNING number"
     )

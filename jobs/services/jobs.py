@@ -47,7 +47,7 @@ def add_job(body: Mapping[str, Any], *, now: datetime, allow_past: bool = False)
     job.next_run_time = None if job.paused or (allow_past and is_over(job, now)) else first_fire_time(job, now)
     try:
         with transaction.atomic():
-            job.version = history.first_version(job, now=now)
+            job.version = history.next_number(job.pk)
             job.save(force_insert=True)
             history.record_added(job, now=now)
             announce()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from threading import Barrier
 from typing import Any
 
@@ -26,6 +27,7 @@ from .conftest import in_thread
 pytestmark = pytest.mark.django_db(transaction=True)
 
 NUMBER = 6
+Statements = Callable[[], AbstractContextManager[list[str]]]
 JOBS, JOB = "/scheduler/jobs", "/scheduler/jobs/job"
 EDIT = f"{ADMIN_JOBS}job/edit/"
 BODY = {"id": "job", "func": "tests:echo", "args": [1], "trigger": "interval", "seconds": 10}
@@ -104,6 +106,24 @@ def test_an_id_that_is_added_and_removed_at_once_is_never_an_error(api: Api) -> 
         return int(Api().call(*next(calls)).status_code)
 
     assert set(together(send, 24)) <= {200, 404, 409}
+
+
+@pytest.mark.parametrize("attempt", range(3))
+def test_one_of_several_upserts_of_an_id_adds_it_and_the_others_change_it(api: Api, attempt: int) -> None:
+    calls = iter([("PUT", f"{JOB}?upsert=1", {**BODY, "seconds": number + 1}) for number in range(24)])
+
+    def send() -> tuple[int, str]:
+        response = Api().call(*next(calls))
+        return response.status_code, response.json()["status"]
+
+    assert Counter(together(send, 24)) == {(200, "added"): 1, (200, "updated"): 23}
+
+
+def test_the_row_of_a_new_job_is_locked_before_its_versions(statements: Statements) -> None:
+    with statements() as found:
+        services.add_job(BODY, now=NOW)
+    written = [sql.split()[2].strip('"') for sql in found if sql.startswith("INSERT")]
+    assert written[:2] == ["cronzimus_job", "cronzimus_jobversion"]
 
 
 def test_an_id_that_was_taken_by_a_job_that_is_gone_again_is_refused_all_the_same() -> None:
