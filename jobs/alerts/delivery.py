@@ -31,21 +31,29 @@ class Deliverer:
     def deliver_due(self) -> int:
         """Deliver up to `BATCH` due messages, and return their number.
 
-        After `BATCH_SECONDS` the rest of them are due again: another task may wait for this thread.
+        After `BATCH_SECONDS` the rest of them are due again: another task may wait for this thread. The other messages
+        of a channel that fails are postponed: a dead receiver must not hold up the others.
         """
         taken = outbox.take(BATCH, now=self._clock.now())
         end = self._clock.monotonic() + BATCH_SECONDS
+        failed: set[int] = set()
         for number, delivery in enumerate(taken):
+            if delivery.channel_id in failed:
+                continue
             if self._clock.monotonic() >= end:
-                outbox.give_back(taken[number:], now=self._clock.now())
+                rest = [one for one in taken[number:] if one.channel_id not in failed]
+                outbox.give_back(rest, now=self._clock.now())
                 break
             if not delivery.channel.enabled and delivery.reason != Reason.TEST:
                 outbox.drop(delivery, "the channel is off")
-            elif outbox.hold(delivery, now=self._clock.now()):
-                self._deliver(delivery)
+            elif outbox.hold(delivery, now=self._clock.now()) and not self._deliver(delivery):
+                failed.add(delivery.channel_id)
+                same = [one for one in taken[number + 1 :] if one.channel_id == delivery.channel_id]
+                outbox.postpone(delivery.channel_id, same, now=self._clock.now())
         return len(taken)
 
-    def _deliver(self, delivery: Delivery) -> None:
+    def _deliver(self, delivery: Delivery) -> bool:
+        """Try to deliver a message, record the attempt, and return whether it was delivered."""
         from . import channels  # here: a scheduler without alerts need not load the HTTP client
 
         target = delivery.channel.target
@@ -58,9 +66,10 @@ class Deliverer:
             outbox.refused(delivery, said, seconds, now=self._clock.now())
             extra = {"action": "alert_not_delivered", "delivery": delivery.pk}
             logger.warning("alert %s to %s was not delivered: %s", delivery.pk, delivery.channel, said, extra=extra)
-            return
+            return False
         outbox.delivered(delivery, response, self._clock.monotonic() - began, now=self._clock.now())
         logger.info("alert %s delivered to %s", delivery.pk, delivery.channel, extra={"action": "alert_delivered"})
+        return True
 
     def ping(self) -> None:
         """Request ALERT_PING_URL, at most once a minute. A failure is only logged."""

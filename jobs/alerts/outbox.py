@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from ..core.alerts import DeliveryState, Reason, next_attempt, quiet_until
 from ..models import AlertRule, Channel, Delivery, Incident, Run
@@ -85,11 +86,25 @@ def hold(delivery: Delivery, *, now: datetime) -> bool:
 
 def give_back(deliveries: Sequence[Delivery], *, now: datetime) -> None:
     """Let deliveries that one call of `take` has returned, and that nobody has held since, be due at once."""
-    Delivery.objects.filter(
-        pk__in=[one.pk for one in deliveries],
-        state=DeliveryState.PENDING,
-        next_attempt_at=deliveries[0].next_attempt_at,
-    ).update(next_attempt_at=now)
+    if deliveries:
+        _held(deliveries).update(next_attempt_at=now)
+
+
+def postpone(channel_id: int, taken: Sequence[Delivery], *, now: datetime) -> None:
+    """Let the messages to a channel that just failed wait for the first backoff: those `taken`, and all that are due.
+
+    It is no attempt of theirs.
+    """
+    again = next_attempt(1, now)
+    if taken:
+        _held(taken).update(next_attempt_at=again)
+    Delivery.objects.due(now).filter(channel_id=channel_id).update(next_attempt_at=again)
+
+
+def _held(deliveries: Sequence[Delivery]) -> QuerySet[Delivery]:
+    """Return those of one call of `take` that nobody has held since."""
+    ids, lease = [one.pk for one in deliveries], deliveries[0].next_attempt_at
+    return Delivery.objects.filter(pk__in=ids, state=DeliveryState.PENDING, next_attempt_at=lease)
 
 
 def drop(delivery: Delivery, reason: str) -> None:

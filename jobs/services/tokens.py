@@ -14,6 +14,7 @@ from django.db import DatabaseError, transaction
 from django.db.models import Q
 
 from ..core.audit import Action, current_origin
+from ..core.exceptions import InvalidRequest
 from ..core.roles import Scope
 from ..models import Token
 from ..records.audit import record
@@ -57,10 +58,14 @@ def create_token(
 def rotate_token(token: Token, *, now: datetime, keep: timedelta) -> tuple[Token, str]:
     """Make a token that may do the same, and let the old one expire after `keep`; return its row and its secret.
 
-    It lives as long as the old one was to live when it was made.
+    It lives as long as the old one was to live when it was made. Raises `InvalidRequest` if the token was revoked or
+    rotated since it was read.
     """
     life = None if token.expires_at is None else token.expires_at - token.created_at
     with transaction.atomic():
+        stored = _locked(token)
+        if stored is None or stored.expires_at != token.expires_at:
+            raise InvalidRequest(f"token {token.prefix}… was {'rotated' if stored else 'revoked'} meanwhile")
         made, secret = _insert(token.user, now=now, name=token.name, scopes=token.scopes, tags=token.tags,
                                expires_at=None if life is None else now + life)  # fmt: skip
         before, until = token.expires_at, now + keep
@@ -72,6 +77,11 @@ def rotate_token(token: Token, *, now: datetime, keep: timedelta) -> tuple[Token
     return made, secret
 
 
+def _locked(token: Token) -> Token | None:
+    """Return the stored row of a token, locked until the transaction ends; None if it was revoked."""
+    return Token.objects.select_for_update().filter(pk=token.pk).first()
+
+
 def _insert(user: Any, *, now: datetime, **fields: Any) -> tuple[Token, str]:
     secret = PREFIX + secrets.token_urlsafe(32)
     shown = {"prefix": secret[:SHOWN], "digest": digest_of(secret)}
@@ -79,8 +89,10 @@ def _insert(user: Any, *, now: datetime, **fields: Any) -> tuple[Token, str]:
 
 
 def revoke_token(token: Token, *, now: datetime) -> None:
-    """Delete a token, whose secret is then worthless."""
+    """Delete a token, whose secret is then worthless. One that is gone already is left alone."""
     with transaction.atomic():
+        if _locked(token) is None:
+            return
         changes = {"user": (token.user.get_username(), None), "name": (token.name, None)}
         record(Action.TOKEN_REVOKED, now=now, object_id=f"{token.prefix}…", changes=changes)
         token.delete()

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth.models import User
 
-from jobs.models import Scheduler, Token
+from jobs import services
+from jobs.models import AuditEvent, Scheduler, Token
 from jobs.selectors import backlog
 from jobs.services.tokens import digest_of, find_token
 from tests.fakes import NOW, after, make_job, make_jobs, make_run, make_scheduler, make_token, make_worker
@@ -272,6 +273,33 @@ def test_a_token_is_rotated_and_the_old_one_stays_valid_for_a_while(admin):
     assert find_token(secret, now=NOW + timedelta(hours=23)) == old
     assert find_token(secret, now=NOW + timedelta(hours=24)) is None
     assert "no-store" in response["Cache-Control"]
+
+
+@pytest.mark.parametrize("meanwhile", ["rotated", "revoked"])
+def test_a_token_that_was_rotated_or_revoked_meanwhile_is_not_rotated(admin, monkeypatch, meanwhile):
+    make_token(admin.user)
+    token, rotate = Token.objects.get(), services.rotate_token
+
+    def late(stale, *, now, keep):
+        fresh = Token.objects.get(pk=stale.pk)
+        if meanwhile == "rotated":
+            rotate(fresh, now=now, keep=keep)
+        else:
+            services.revoke_token(fresh, now=now)
+        return rotate(stale, now=now, keep=keep)
+
+    monkeypatch.setattr(services, "rotate_token", late)
+    response = admin.send(f"{TOKENS}{token.pk}/rotate/", hours="24")
+    assert messages(response) == [f"Not rotated: token {token.prefix}… was {meanwhile} meanwhile."]
+    assert Token.objects.count() == (2 if meanwhile == "rotated" else 0)
+
+
+def test_a_token_is_revoked_once(admin):
+    make_token(admin.user)
+    token = Token.objects.get()
+    for stale in (Token.objects.get(), token):
+        services.revoke_token(stale, now=NOW)
+    assert AuditEvent.objects.filter(action="token_revoked").count() == 1
 
 
 def test_nobody_is_shown_the_secret_of_somebody_elses_token(at_noon):

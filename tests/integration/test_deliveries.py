@@ -136,6 +136,43 @@ def test_one_bad_channel_does_not_hold_up_the_others(receiver: Receiver, clock: 
     assert len(receiver.taken) == 1
 
 
+def test_a_dead_receiver_with_many_messages_does_not_hold_up_the_others(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each attempt at the dead one takes seconds, and a round takes few messages."""
+    dead, good = webhook("http://127.0.0.1:1/"), Channel.objects.create(name="good", kind="webhook", target="x")
+    for channel in (*[dead] * 30, good):
+        outbox.put_test(channel, now=clock.now())
+
+    def send(delivery: Delivery, clock: FakeClock) -> str:
+        if delivery.channel == good:
+            return "200 OK"
+        clock.advance(6)
+        raise TimeoutError
+
+    monkeypatch.setattr(channels, "send", send)
+    deliverer = Deliverer(clock)
+    deliverer.deliver_due()
+    deliverer.deliver_due()
+    assert Delivery.objects.get(channel=good).state == DeliveryState.DELIVERED
+    assert sum(Delivery.objects.filter(channel=dead).values_list("attempts", flat=True)) == 1
+
+
+def test_messages_that_wait_for_their_channel_go_out_as_soon_as_it_answers(
+    receiver: Receiver, clock: FakeClock
+) -> None:
+    receiver.status, channel = 503, webhook(receiver.url)
+    for _ in range(3):
+        outbox.put_test(channel, now=clock.now())
+    deliverer = Deliverer(clock)
+    deliverer.deliver_due()
+    assert len(receiver.taken) == 1
+    receiver.status = 200
+    clock.advance(BACKOFF_SECONDS[0] + 1)
+    deliverer.deliver_due()
+    assert Delivery.objects.filter(state=DeliveryState.DELIVERED).count() == 3
+
+
 def about(**data: Any) -> Delivery:
     """Return a message about these, not saved."""
     return Delivery(payload={"id": "1", "data": {"text": "t", **data}})

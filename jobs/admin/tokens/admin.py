@@ -7,16 +7,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
+from django.contrib import messages
 from django.contrib.admin.utils import unquote
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractUser
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern
 from django.utils.html import format_html, format_html_join
 
 from ... import services
+from ...core.exceptions import CronzimusError
 from ...core.roles import Scope
 from ...definitions.validation import tag_problem
 from ...models import Token
@@ -178,7 +180,11 @@ class TokenAdmin(TableAdmin):
         form = RotateForm(request.POST if request.method == "POST" else None)
         if form.is_valid():
             keep = timedelta(hours=form.cleaned_data["hours"])
-            made, secret = services.rotate_token(token, now=request_now(request), keep=keep)
+            try:
+                made, secret = services.rotate_token(token, now=request_now(request), keep=keep)
+            except CronzimusError as error:
+                self.message_user(request, f"Not rotated: {error}.", messages.ERROR)
+                return HttpResponseRedirect(self.page_url("changelist"))
             return self._shown_once(request, made, secret, "Token rotated")
         return page(
             self.admin_site, request, "cronzimus/tokens/rotate.html", title=f"Rotate {token}", live_url="", token=token,
