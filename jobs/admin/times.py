@@ -55,6 +55,10 @@ class Times:
         year = "" if local.year == today.year or abs((at - self.now).days) < 90 else f" {local.year}"
         return f"{local.day} {local:%b}{year} {local:%H:%M}"
 
+    def to_the_millisecond(self, at: datetime) -> str:
+        """Return the time of day of an instant: "14:45:00.641"."""
+        return _local(at, self.zone()).isoformat(timespec="milliseconds")[11:23]
+
     def exact(self, at: datetime | None, of_job: ZoneInfo | None = None) -> str:
         """Return an instant in full: "2026-11-28 14:45:00 UTC"."""
         if at is None:

@@ -411,6 +411,7 @@ class Migration(migrations.Migration):
                 ('traceback', models.TextField(blank=True, default='')),
                 ('output', models.TextField(blank=True, default='')),
                 ('output_omitted', models.PositiveBigIntegerField(null=True)),
+                ('output_marks', models.TextField(null=True)),
                 ('traceparent', models.CharField(max_length=55, null=True)),
                 ('backfill', models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, to='cronzimus.backfill')),
                 ('job', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='runs', to='cronzimus.job')),

@@ -165,6 +165,8 @@ class Run(models.Model):
     output = models.TextField(blank=True, default="")
     # Characters left out after the head of a long output; null for none (`core.output`).
     output_omitted = models.PositiveBigIntegerField(null=True)
+    # When its parts were written, and on which stream (`core.output_marks`); null for none.
+    output_marks = models.TextField(null=True)  # noqa: DJ001
     # Of the request that asked for the run (`core.traces`). Null and not "", so that scheduled runs take no room.
     traceparent = models.CharField(max_length=MAX_LENGTH, null=True)  # noqa: DJ001
 

@@ -141,4 +141,4 @@ def _live_update(activity: Activity, shown: Shown, progress: tuple[int, int | No
     # Where characters are left out, the stored end is replaced: the tail has moved.
     kept = min(shown.size, HEAD) if output.omitted else shown.size
     text = output.text[kept:] if output.size > shown.size else ""
-    return LiveUpdate(activity.run.id, kept, text, output.size, progress, output.omitted)
+    return LiveUpdate(activity.run.id, kept, text, output.size, progress, output.omitted, activity.output.marks())

@@ -21,7 +21,7 @@ EARLIEST, LATEST = datetime(1, 1, 3, tzinfo=UTC), datetime(9999, 12, 29, tzinfo=
 """The bounds of instants: beyond them there is no room for the fire times around an instant."""
 NEARBY = 20
 """Runs after an instant that may stand for it."""
-LONG = ("args", "kwargs", "result", "error", "traceback", "output")
+LONG = ("args", "kwargs", "result", "error", "traceback", "output", "output_marks")
 """The columns that are not read."""
 _IN_THE_WAY = re.compile(r"run (\d{1,18}) was active")
 

@@ -8,6 +8,7 @@ of functions, written from Python, from C or from their own children.
 from __future__ import annotations
 
 import ctypes
+import io
 import logging
 import os
 import signal
@@ -17,6 +18,7 @@ from contextlib import suppress
 from typing import Any, TextIO
 
 from .signals import handle
+from .streams import MarkedErrors
 
 PR_SET_PDEATHSIG = 1
 """The option of prctl(2) that ends a process with its parent."""
@@ -46,8 +48,8 @@ def _serve(requests: int, replies: int) -> None:
     with os.fdopen(requests) as lines:
         _send(replies, messages.encode(ready=True))
         for line in lines:
-            surroundings.restore()
-            run, hidden = messages.decode_run(line)
+            run, hidden, mark = messages.decode_run(line)
+            surroundings.restore(mark)
             outcome = execute(run, SystemClock(), send_progress, hidden=hidden)
             _flush_streams()
             _send(replies, messages.encode_end(outcome))
@@ -69,15 +71,18 @@ class Surroundings:
         self._blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         self._streams: list[TextIO] = []
 
-    def restore(self) -> None:
-        """Restore signals, folder, umask, environment and the standard streams, with the log handlers on them."""
+    def restore(self, mark: str) -> None:
+        """Restore signals, folder, umask, environment and the standard streams, with the log handlers on them.
+
+        What is written to standard error gets `mark` (`streams`); the log does not.
+        """
         self._restore_signals()
         os.chdir(self._folder)
         os.umask(self._mask)
         if os.environ != self._environment:
             os.environ.clear()
             os.environ.update(self._environment)
-        self._restore_streams()
+        self._restore_streams(mark)
 
     def _restore_signals(self) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -86,17 +91,19 @@ class Surroundings:
                 signal.signal(number, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, self._blocked)
 
-    def _restore_streams(self) -> None:
+    def _restore_streams(self, mark: str) -> None:
         for descriptor, kept in ((0, self._input), (1, self._output), (2, self._output)):
             os.dup2(kept, descriptor)
         found = [getattr(sys, name, None) for name in ("stdout", "stderr")]
         if self._streams != found or any(stream.closed for stream in self._streams):
             # Text that cannot be encoded must not fail a run, as it does not in a thread.
-            self._streams = [os.fdopen(fd, "w", 1, "utf-8", "backslashreplace", closefd=False) for fd in (1, 2)]
+            out, log = (os.fdopen(fd, "w", 1, "utf-8", "backslashreplace", closefd=False) for fd in (1, 2))
+            errors = io.BufferedWriter(MarkedErrors(mark))
+            self._streams = [out, io.TextIOWrapper(errors, "utf-8", "backslashreplace", line_buffering=True)]
             sys.stdout, sys.stderr = self._streams
             for handler in logging.getLogger().handlers:
                 if isinstance(handler, logging.StreamHandler):
-                    handler.stream = sys.stderr
+                    handler.stream = log
 
 
 _signals_received: list[int] = []

@@ -17,16 +17,18 @@ END_FIELDS = ("status", "result", "error", "traceback")
 """The fields of an outcome that the worker knows; the scheduler has the others."""
 
 
-def encode_run(run: HeldRun, hidden: Sequence[str] = ()) -> bytes:
-    """Return the line for `run`, whose arguments have the secrets `hidden`."""
-    return encode(**run._asdict() | {"scheduled_time": run.scheduled_time.isoformat(), "hidden": list(hidden)})
+def encode_run(run: HeldRun, hidden: Sequence[str] = (), mark: str = "") -> bytes:
+    """Return the line for `run`, whose arguments have the secrets `hidden`; `streams` marks its errors with `mark`."""
+    more = {"scheduled_time": run.scheduled_time.isoformat(), "hidden": list(hidden), "mark": mark}
+    return encode(**run._asdict() | more)
 
 
-def decode_run(line: str) -> tuple[HeldRun, list[str]]:
-    """Return the run of a line, and the secrets among its arguments."""
+def decode_run(line: str) -> tuple[HeldRun, list[str], str]:
+    """Return the run of a line, the secrets among its arguments, and the mark of its errors."""
     fields = json.loads(line)
     hidden: list[str] = fields.pop("hidden")
-    return HeldRun(**fields | {"scheduled_time": datetime.fromisoformat(fields["scheduled_time"])}), hidden
+    mark: str = fields.pop("mark")
+    return HeldRun(**fields | {"scheduled_time": datetime.fromisoformat(fields["scheduled_time"])}), hidden, mark
 
 
 def encode_end(outcome: Outcome) -> bytes:

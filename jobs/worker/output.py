@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
 from ..core import log_context
 from ..core.output import HEAD, LIMIT, TAIL, StoredOutput, mark
+from ..core.output_marks import Mark, Marks
 from ..core.secrets import Masker
 
 if TYPE_CHECKING:
@@ -37,7 +39,9 @@ class Output:
     The secrets of the run are masked.
     """
 
-    __slots__ = ("_ended", "_head", "_head_size", "_lock", "_masker", "_size", "_tail", "_tail_size", "run")
+    __slots__ = (
+        "_began", "_ended", "_head", "_head_size", "_lock", "_marks", "_masker", "_size", "_tail", "_tail_size", "run",
+    )  # fmt: skip
 
     def __init__(self, run: HeldRun | None = None) -> None:
         """Start empty. Lines of the log name `run`."""
@@ -47,6 +51,8 @@ class Output:
         self._head_size = self._tail_size = self._size = 0
         self._ended = False
         self._masker: Masker | None = None
+        self._began = time.monotonic()
+        self._marks = Marks()
         # A run may write from threads of its own.
         self._lock = threading.Lock()
 
@@ -54,6 +60,11 @@ class Output:
     def size(self) -> int:
         """The number of characters that the run has written, kept or not."""
         return self._size
+
+    def begin(self) -> None:
+        """Count the times of the marks from now on: the run starts."""
+        with self._lock:
+            self._began, self._marks = time.monotonic(), Marks()
 
     def hide(self, secrets: Sequence[str]) -> None:
         """Mask `secrets` from now on."""
@@ -69,11 +80,12 @@ class Output:
         """Return a whole text without the secrets."""
         return text if self._masker is None else self._masker.mask(text)
 
-    def write(self, text: str) -> bool:
-        """Keep `text`. Returns False if the run has ended."""
+    def write(self, text: str, *, is_error: bool = False) -> bool:
+        """Keep `text`, of standard error if `is_error`. Returns False if the run has ended."""
         with self._lock:
             if self._ended:
                 return False
+            self._marks.add(Mark(self._size, int((time.monotonic() - self._began) * 1000), is_error))
             self._keep(text if self._masker is None else self._masker.feed(text))
             return True
 
@@ -116,6 +128,11 @@ class Output:
             head, tail, omitted = "".join(self._head), self._tail[0], self._size - self._head_size - self._tail_size
         return StoredOutput(storable(head + (mark(omitted) if omitted else "") + tail), omitted)
 
+    def marks(self) -> str:
+        """Return when its parts were written, and on which stream, as `core.output_marks` encodes it."""
+        with self._lock:
+            return self._marks.encoded()
+
 
 def storable(text: str) -> str:
     """Return `text` without characters that PostgreSQL cannot store: NUL becomes U+FFFD, a lone surrogate "?"."""
@@ -138,8 +155,9 @@ os.register_at_fork(after_in_child=_forget_in_forked_child)
 class _Stream(io.TextIOBase):
     """A standard stream that leads to the output of the current run, or else to `stream`."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, *, is_error: bool = False) -> None:
         self.stream = stream
+        self._is_error = is_error
 
     def write(self, text: str) -> int:
         output = _current.get()
@@ -148,7 +166,8 @@ class _Stream(io.TextIOBase):
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
         # A thread may outlive its run: its text then goes to the original stream.
-        return len(text) if output.write(text) else self.stream.write(output.masked(text))
+        kept = output.write(text, is_error=self._is_error)
+        return len(text) if kept else self.stream.write(output.masked(text))
 
     def flush(self) -> None:
         if _current.get() is None:
@@ -254,7 +273,8 @@ def capturing() -> Iterator[None]:
     context = log_context.asking(_run_of_line)
     with context, _threads_carry_output(), _records_are_masked(), open(os.devnull, "w") as nowhere:
         # A stream is None if the process was started without it.
-        sys.stdout, sys.stderr = ours = _Stream(streams[0] or nowhere), _Stream(streams[1] or nowhere)
+        ours = _Stream(streams[0] or nowhere), _Stream(streams[1] or nowhere, is_error=True)
+        sys.stdout, sys.stderr = ours
         _guard = _Guard(ours, handler)
         try:
             yield

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import codecs
 import os
 import select
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -18,6 +17,7 @@ from . import messages
 from .launch import Launcher
 from .output import Output
 from .runner import Activity, resolve
+from .streams import Splitter, new_mark
 
 START_SECONDS = 60.0
 """Time that a worker may take to load Django."""
@@ -71,7 +71,8 @@ class Worker:
         self.runs = 0
         self._stop: Stopped | None = None
         self._unsent = self._unread = b""
-        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+        self._mark = new_mark()
+        self._splitter = Splitter(self._mark)
         self._watched = select.poll()
         # poll(2) looks at them in this order: when it reports the end, it has reported the output before it.
         deaths = [] if self._death is None else [self._death]
@@ -105,7 +106,7 @@ class Worker:
         activity.output.hide(hidden)
         self.runs += 1
         self._stop = None
-        self._unsent = messages.encode_run(called, hidden)
+        self._unsent = messages.encode_run(called, hidden, self._mark)
         self._watched.register(self._requests, select.POLLOUT)
         deadline = None if run.timeout is None else time.monotonic() + run.timeout
 
@@ -117,6 +118,7 @@ class Worker:
         except TimeoutError:
             self.kill(activity.output)
             raise Stopped(RunStatus.TIMED_OUT, f"it took longer than its timeout of {run.timeout} s") from None
+        self._write(self._splitter.end(), activity.output)
         return ended
 
     def stop(self, status: RunStatus, reason: str) -> None:
@@ -133,7 +135,8 @@ class Worker:
         if output is not None:
             with suppress(BlockingIOError):
                 while data := os.read(self._output, CHUNK_BYTES):
-                    output.write(self._decode(data))
+                    self._write(self._splitter.split(data), output)
+            self._write(self._splitter.end(), output)
 
     def end_at_once(self) -> None:
         """End the process and all that it started, without a chance to tidy up."""
@@ -199,9 +202,14 @@ class Worker:
 
     def _read_output(self, output: Output) -> None:
         data = os.read(self._output, CHUNK_BYTES)
-        output.write(self._decode(data))
+        self._write(self._splitter.split(data), output)
         if not data:
             self._watched.unregister(self._output)
+
+    @staticmethod
+    def _write(texts: Iterable[tuple[str, bool]], output: Output) -> None:
+        for text, is_error in texts:
+            output.write(text, is_error=is_error)
 
     def _messages(self) -> list[dict[str, Any]]:
         data = os.read(self._replies, CHUNK_BYTES)

@@ -43,6 +43,7 @@ class Activity:
         self.run = run
         self.started_at = started_at
         self.output = output
+        output.begin()
         self.reason = ""
         self.context = RunContext(
             run_id=run.id,
@@ -71,6 +72,7 @@ class Activity:
             scheduled_time=self.run.scheduled_time,
             output=output.text,
             output_omitted=output.omitted,
+            output_marks=self.output.marks(),
             progress=self.context.progress_made,
             **ended,
         )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 from typing import Any
 
 from jobs import Database, register
@@ -46,6 +48,12 @@ connect to crm.example.com:443 timed out after 10.0 s
 \x1b[31mERROR\x1b[0m ConnectTimeout: crm.example.com:443 did not answer within 10 s
 rolled back: 0 deals written
 """
+WRITTEN = (3, 6, 64, 64, 280, 283, 466, 492, 493, 5496, 10296, 10298, 10300)
+"""The milliseconds at which its lines were written."""
+ERRORS = (10, 11)
+"""The lines of it that are standard error."""
+STARTS = accumulate((len(line) + 1 for line in OUTPUT.splitlines()), initial=0)
+MARKS = json.dumps([[start, at, int(line in ERRORS)] for line, (start, at) in enumerate(zip(STARTS, WRITTEN))])  # noqa: B905
 
 # id, tags, description, function, trigger, typical seconds; then the fields that differ from the usual ones
 JOBS: list[tuple[str, list[str], str, str, dict[str, Any], float, dict[str, Any]]] = [
@@ -190,7 +198,8 @@ def _runs_at(job: Job, at: datetime, number: int, typical: float, chance: random
         for attempt, wait in ((1, 0), (2, 10), (3, 20)):
             start += timedelta(seconds=wait)
             yield _run(job, at, start, timedelta(seconds=10.3), "failed", attempt=attempt,
-                       trigger="schedule" if attempt == 1 else "retry", output=OUTPUT, traceback=TRACEBACK,
+                       trigger="schedule" if attempt == 1 else "retry", output=OUTPUT, output_marks=MARKS,
+                       traceback=TRACEBACK,
                        error="ConnectTimeout: crm.example.com:443 did not answer within 10 s")  # fmt: skip
             start += timedelta(seconds=10.3)
     elif job.pk == "check-certificates" and number < 2:
@@ -207,7 +216,7 @@ def _runs_at(job: Job, at: datetime, number: int, typical: float, chance: random
     elif number == 0 and job.pk in ("import-orders", "rollup-metrics", "export-warehouse"):
         asked = {"cancel_requested_at": NOW - timedelta(seconds=24), "reason": "cancelled by ana"}
         yield _run(job, at, at + delay, None, "running", scheduler_id="web-2-4121-0a1b", output=OUTPUT[:300],
-                   **(asked if job.pk == "rollup-metrics" else {}))  # fmt: skip
+                   output_marks=MARKS, **(asked if job.pk == "rollup-metrics" else {}))  # fmt: skip
     elif chance.random() < 0.003:
         yield _run(job, at, at + delay, took * 1.5, "failed", error="OperationalError: deadlock detected")
     else:

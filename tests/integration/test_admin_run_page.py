@@ -83,6 +83,39 @@ def test_the_log_is_numbered_with_colours_as_classes_and_problems_marked(admin):
     assert "ended 5 lines, " in section(page, "<h2>Log")
 
 
+def test_the_lines_of_a_log_have_their_times_and_standard_error_is_marked(admin):
+    page = read(
+        admin, id=7, status="succeeded", started_at=NOW, output="one\ntwo\nERROR three\nfour",
+        output_marks="[[0,5,0],[4,1007,1],[20,61000,0]]",
+    )  # fmt: skip
+    assert '<li data-n="1"><time>12:00:00.005</time><span>one</span></li>' in page
+    assert '<li data-n="2" class="err"><time>12:00:01.007</time><span>two</span></li>' in page
+    assert '<li data-n="3" class="bad err"><time>12:00:01.007</time>' in page
+    assert '<li data-n="4"><time>12:01:01.000</time><span>four</span></li>' in page
+    assert "data-times" in page
+    later = '<li data-n="4"><time>12:01:01.000</time><span>four</span></li></ol>'
+    assert lines(admin, 7, offset=20, line=4).endswith(later)
+    assert '<li data-n="1"><time>12:00:00.005</time>' in lines(admin, 7, until=4)
+
+
+def test_lines_after_a_gap_have_their_own_times(admin):
+    page = read(
+        admin, status="succeeded", started_at=NOW, output="a\n" + "x" * (HEAD - 2) + mark(5000) + "b\nc\n",
+        output_omitted=5000, output_marks=f"[[0,0,0],[2,1,1],[{HEAD},2,0],[{HEAD + 5002},4,1]]",
+    )  # fmt: skip
+    assert "<time>12:00:00.002</time><span>b</span>" in page
+    assert 'class="err"><time>12:00:00.004</time><span>c</span>' in page
+
+
+@pytest.mark.parametrize("marks", ["damaged", "[[0,99999999999999999,0]]"])
+def test_a_log_with_damaged_marks_shows_its_lines(admin, marks):
+    assert "<span>one</span>" in read(admin, status="succeeded", started_at=NOW, output="one", output_marks=marks)
+
+
+def test_a_line_that_looks_like_a_gap_is_a_line(admin):
+    assert "[, characters left out]" in read(admin, status="succeeded", output="[, characters left out]\n")
+
+
 @pytest.mark.parametrize(
     ("status", "said"),
     [("queued", "waiting It has not started yet."), ("running", "waiting"), ("succeeded", "It wrote nothing.")],

@@ -298,11 +298,13 @@ def test_the_head_and_the_tail_of_a_long_output_are_shown_while_it_grows(recorde
         flush_live(recorder)
         run = Run.objects.get()
         assert (run.output, run.output_omitted or 0) == going.output.stored()
+        assert run.output_marks == going.output.marks()
     assert run.output == "a" * HEAD + mark(run.output_omitted) + "f" * TAIL
     recorder.finished(going.outcome(NOW, status=RunStatus.SUCCEEDED))
     flush(recorder)
     run = Run.objects.get()
     assert (run.output, run.output_omitted) == going.output.stored()
+    assert run.output_marks == going.output.marks()
 
 
 def test_a_short_output_has_nothing_left_out(recorder: Recorder) -> None:

@@ -121,7 +121,7 @@ def test_a_thread_that_outlives_its_run_writes_no_secret(ran: Ran, capsys: pytes
 
 def test_a_worker_gets_the_values_and_what_to_mask(ran: Ran) -> None:
     run, hidden = runner.resolve(held_run(kwargs={"a": [{"$secret": "crm"}]}))
-    assert messages.decode_run(messages.encode_run(run, hidden).decode()) == (run, [VALUE])
+    assert messages.decode_run(messages.encode_run(run, hidden, "mark").decode()) == (run, [VALUE], "mark")
     assert run.kwargs == {"a": [VALUE]}
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -11,17 +13,39 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from ...core.output import HEAD, StoredOutput, mark, read_from
+from ...core.output_marks import Mark, decoded, mark_at
 from ...core.runs import ACTIVE, RunStatus
 from ...models import Run
 from ...selectors.run_search import run_number
+from ..times import Times
 from . import ansi
 
 LINES = 500
 """Lines that the page shows."""
 CHARACTERS = 64 * 1024
 """Characters that the page shows."""
-_GAP = re.compile(r"\[[\d,]+ characters left out\]")
+_GAP = re.compile(r"\[\d{1,3}(?:,\d{3}){0,6} characters left out\]")
 _LEVELS = {"ERROR": "bad", "CRITICAL": "bad", "WARNING": "warn"}
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """When the lines of a log were written, and on which stream."""
+
+    marks: Sequence[Mark]
+    began: datetime | None
+    times: Times
+
+    def at(self, offset: int) -> tuple[str, bool]:
+        """Return the time at which the character `offset` was written, and whether it is of standard error."""
+        found = mark_at(self.marks, offset)
+        if found is None or self.began is None:
+            return "", found is not None and found.is_error
+        try:
+            written = self.began + timedelta(milliseconds=found.milliseconds)
+        except OverflowError:  # damaged
+            return "", found.is_error
+        return self.times.to_the_millisecond(written), found.is_error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,21 +68,23 @@ class Log:
     """The number of lines before the shown ones."""
     count: int
     size: str
+    has_times: bool
     omitted: int
     ended: bool
     note: str
     """The text in place of an empty log."""
 
 
-def log_of(run: Run) -> Log:
+def log_of(run: Run, times: Times) -> Log:
     """Return the end of the log of `run`."""
-    output = _stored(run)
+    output, lines = _stored(run), _lines(run, times)
     start = _start(output.text)
     before = output.text.count("\n", 0, start)
     ended = run.status not in ACTIVE
-    part = _part(output.text[start:], first=before + 1, offset=output.size, ended=ended)
+    part = _part(output.text[start:], lines, first=before + 1, offset=output.size, ended=ended)
     return Log(
         part=part, first=_logical(output, start), before=before, count=before + part.count, size=size(output.size),
+        has_times=not ended or bool(lines.marks),
         omitted=output.omitted, ended=ended, note="" if part.count else _note(run),
     )  # fmt: skip
 
@@ -68,16 +94,16 @@ def fragment(request: HttpRequest, object_id: str) -> HttpResponse:
 
     `line` is the number of the line at `offset`.
     """
-    run = _run(object_id, "id", "status", "output", "output_omitted")
-    output, ended = _stored(run), run.status not in ACTIVE
+    run = _run(object_id, "id", "status", "started_at", "output", "output_omitted", "output_marks")
+    output, ended, lines = _stored(run), run.status not in ACTIVE, _lines(run, Times.of(request))
     until = request.GET.get("until")
     if until is not None:
-        text = output.text[: _index(output, _number(until))]
-        part = _part(text, first=1, offset=0, ended=True)
+        end = _number(until)
+        part = _part(output.text[: _index(output, end)], lines, first=1, offset=end, ended=True)
     else:
         text, size_now = _since(output, _number(request.GET.get("offset")))
         first = max(_number(request.GET.get("line")), 1)
-        part = _part(text, first=first, offset=size_now, ended=ended)
+        part = _part(text, lines, first=first, offset=size_now, ended=ended)
     state = "ended" if ended else "running"
     shown = '<ol data-offset="{}" data-line="{}" data-state="{}">{}</ol>'
     response = HttpResponse(format_html(shown, str(part.offset), str(part.line), state, part.lines))
@@ -111,6 +137,10 @@ def _run(object_id: str, *fields: str) -> Run:
 
 def _stored(run: Run) -> StoredOutput:
     return StoredOutput(str(run.output or ""), run.output_omitted or 0)
+
+
+def _lines(run: Run, times: Times) -> Lines:
+    return Lines(decoded(run.output_marks), run.started_at, times)
 
 
 def _number(text: Any) -> int:
@@ -154,24 +184,41 @@ def _since(output: StoredOutput, offset: int) -> tuple[str, int]:
     return read_from(offset, output.text[position:], output.omitted)
 
 
-def _part(text: str, *, first: int, offset: int, ended: bool) -> Part:
+def _part(text: str, written: Lines, *, first: int, offset: int, ended: bool) -> Part:
     """Return the lines of `text`, numbered from `first` on; it ends at the character `offset`.
 
     While a run goes on, its last line may be incomplete. It is marked as open, and is sent again with later text.
     """
     *lines, rest = text.split("\n")
-    rows = [_row(number, line) for number, line in enumerate(lines, first)]
+    starts, end = _starts(lines, rest, offset), offset - len(rest)
+    rows = [_row(first + index, line, *written.at(starts[index])) for index, line in enumerate(lines)]
     line = first + len(rows)
     if rest:
-        rows.append(_row(line, rest, is_open=not ended))
-        line, offset = (line + 1, offset) if ended else (line, offset - len(rest))
+        rows.append(_row(line, rest, *written.at(end), is_open=not ended))
+        line, offset = (line + 1, offset) if ended else (line, end)
     return Part(lines=format_html_join("", "{}", ((row,) for row in rows)), offset=offset, line=line, count=len(rows))
 
 
-def _row(number: int, line: str, *, is_open: bool = False) -> SafeString:
+def _starts(lines: list[str], rest: str, end: int) -> list[int]:
+    """Return the offset of each line, counted back from `end`. The line of a gap stands for as many characters."""
+    starts: list[int] = []
+    end -= len(rest)
+    for line in reversed(lines):
+        gap = _GAP.fullmatch(line)
+        # The line breaks around a gap were not written.
+        end -= int(line[1:].partition(" ")[0].replace(",", "")) - 1 if gap else len(line) + 1
+        starts.append(end)
+    return starts[::-1]
+
+
+def _row(number: int, line: str, at: str, is_error: bool, *, is_open: bool = False) -> SafeString:
     if _GAP.fullmatch(line):
         return format_html('<li class="gap" data-n="…"><span>{}</span></li>', line)
-    look = _LEVELS.get(ansi.plain(line[:80]).partition(" ")[0], "")
-    more = format_html(' class="{}"', look) if look else ""
+    looks = [_LEVELS.get(ansi.plain(line[:80]).partition(" ")[0], ""), "err" if is_error else ""]
+    classes = " ".join(filter(None, looks))
+    more = format_html(' class="{}"', classes) if classes else ""
     mark_open = format_html(" {}", "data-open") if is_open else ""
-    return format_html('<li data-n="{}"{}{}><span>{}</span></li>', str(number), more, mark_open, ansi.to_html(line))
+    return format_html(
+        '<li data-n="{}"{}{}>{}<span>{}</span></li>', str(number), more, mark_open,
+        format_html("<time>{}</time>", at) if at else "", ansi.to_html(line),
+    )  # fmt: skip

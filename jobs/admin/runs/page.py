@@ -59,7 +59,7 @@ def run_page(admin: Any, request: HttpRequest, run: Run) -> HttpResponse:
         "may_run": job is not None and not is_test(run.job_id) and _may_run(admin, request),
         "banner": _banner(run, times),
         "error": error,
-        "log": log_of(run),
+        "log": log_of(run, times),
         "waterfall": _waterfall(run, attempts, times),
         "facts": list(_facts(admin, run, job, attempts, typical, times)),
         "elapsed": _elapsed(run, typical, times),

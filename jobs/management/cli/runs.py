@@ -30,7 +30,7 @@ def _list(options: dict[str, Any], out: Output) -> int:
         runs = runs.of_status(options["status"])
     # In the order of an index: `run_once` of a job, `run_newest` of all.
     runs = runs.order_by("-scheduled_time", "-attempt" if options["job"] else "-id")
-    rows = [_row(run) for run in runs.defer("output", "traceback")[: options["number"]]]
+    rows = [_row(run) for run in runs.defer("output", "output_marks", "traceback")[: options["number"]]]
     out.table(COLUMNS, rows, wrap="reason", drop=DROPPED, empty="There are no such runs.")
     return 0
 

@@ -64,7 +64,7 @@ class LiveUpdate(NamedTuple):
     """The output of a running run since the last update, and its progress.
 
     `text` follows the first `kept` characters of the stored output. The run has written `size` characters in all, of
-    which `omitted` are left out; see `core.output`.
+    which `omitted` are left out; see `core.output`. `marks` are those of the whole output (`core.output_marks`).
     """
 
     run_id: int
@@ -73,6 +73,7 @@ class LiveUpdate(NamedTuple):
     size: int
     progress: tuple[int, int | None] | None
     omitted: int = 0
+    marks: str = ""
 
 
 class Called(NamedTuple):
@@ -101,5 +102,6 @@ class Outcome(NamedTuple):
     traceback: str = ""
     output: str = ""
     output_omitted: int = 0
+    output_marks: str = ""
     progress: tuple[int, int | None] | None = None
     called: Called | None = None

@@ -24,13 +24,13 @@ logger = logging.getLogger("cronzimus.scheduler.store.outcomes")
 STARTED = {"id": "number", "started_at": "time"}
 FINISHED = {
     "id": "number", "status": "text", "reason": "text", "started_at": "time", "finished_at": "time", "result": "json",
-    "error": "text", "traceback": "text", "output": "text", "output_omitted": "number", "progress_done": "number",
-    "progress_total": "number",
+    "error": "text", "traceback": "text", "output": "text", "output_omitted": "number", "output_marks": "text",
+    "progress_done": "number", "progress_total": "number",
 }  # fmt: skip
 ENDED = {"id": "number", "status": "text", "finished_at": "time"}
 LIVE = {
-    "id": "number", "kept": "number", "text": "text", "output_omitted": "number", "progress_done": "number",
-    "progress_total": "number",
+    "id": "number", "kept": "number", "text": "text", "output_omitted": "number", "output_marks": "text",
+    "progress_done": "number", "progress_total": "number",
 }  # fmt: skip
 COUNTED = {"id": "text", "runs": "number", "failures": "number", "status": "text", "at": "time"}
 RETRIES = {"id": "number", "available_at": "time"}
@@ -42,14 +42,14 @@ LIVE_SQL = (
     # Cut to the length that was known to be stored, so that nothing is appended twice after a lost answer.
     "output = CASE WHEN v.text = '' THEN cronzimus_run.output "
     "ELSE substr(cronzimus_run.output, 1, CAST(v.kept AS integer)) || v.text END, "
-    "output_omitted = v.output_omitted, " + PROGRESS_SQL
+    "output_omitted = v.output_omitted, output_marks = v.output_marks, " + PROGRESS_SQL
 )
 FINISHED_SQL = (
     "status = v.status, started_at = v.started_at, finished_at = v.finished_at, result = v.result, "
     # The reason of a cancellation stays even if the function ended in another way.
     "reason = COALESCE(v.reason, cronzimus_run.reason), error = COALESCE(v.error, ''), "
     "traceback = COALESCE(v.traceback, ''), output = COALESCE(v.output, ''), "
-    "output_omitted = v.output_omitted, " + PROGRESS_SQL
+    "output_omitted = v.output_omitted, output_marks = v.output_marks, " + PROGRESS_SQL
 )
 COPIED = (
     "job_id, func, args, kwargs, scheduled_time, executor, queue, version, timeout, priority, concurrency_group, "
@@ -71,7 +71,8 @@ def write_live(updates: Sequence[LiveUpdate], scheduler_id: str) -> None:
         rows = [
             {
                 "id": update.run_id, "kept": update.kept, "text": update.text,
-                "output_omitted": update.omitted or None, **_progress(update.progress),
+                "output_omitted": update.omitted or None, "output_marks": update.marks or None,
+                **_progress(update.progress),
             }
             for update in updates
         ]  # fmt: skip
@@ -120,6 +121,8 @@ def _finished_row(outcome: Outcome) -> dict[str, object]:
     row |= {name: text for name, text in texts if text}
     if outcome.output_omitted:
         row["output_omitted"] = outcome.output_omitted
+    if outcome.output_marks:
+        row["output_marks"] = outcome.output_marks
     if outcome.result:
         row["result"] = orjson.Fragment(outcome.result)
     return row | _progress(outcome.progress) if outcome.progress else row

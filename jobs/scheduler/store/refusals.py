@@ -61,7 +61,9 @@ def _candidates(outcome: Outcome) -> Iterator[Outcome]:
         traceback=_ascii(outcome.traceback),
         output=_question_marks(outcome.output),
     )
-    yield failed._replace(error=reason, reason="", traceback="", output="", output_omitted=0, progress=None)
+    yield failed._replace(
+        error=reason, reason="", traceback="", output="", output_omitted=0, output_marks="", progress=None
+    )
 
 
 def write_each_live(updates: Sequence[LiveUpdate], scheduler_id: str) -> None:
