@@ -13,7 +13,7 @@ from ..core.exceptions import BackfillNotFound, InvalidRequest
 from ..definitions.arguments import clean_arguments
 from ..definitions.backfills import MAX_FIRE_TIMES, attempts_at, fire_times_of, is_missing
 from ..functions import registry
-from ..models import Backfill, Run, announce
+from ..models import Backfill, Job, Run, announce
 from ..models.backfill import CANCELLED, RUNNING
 from ..records.audit import record
 from .jobs import get_job, locked_job
@@ -26,8 +26,11 @@ MAX_ACTIVE = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackfillPlan:
-    """The fire times that a backfill would run, and the number that it would leave out."""
+    """The range of a backfill, the fire times that it would run, and the number that it would leave out."""
 
+    start: datetime
+    end: datetime
+    only_missing: bool
     fire_times: list[datetime]
     left_out: int
 
@@ -48,21 +51,26 @@ def plan_backfill(job_id: str, *, start: datetime, end: datetime, only_missing: 
         raise InvalidRequest(fields={"to": "must not lie in the future: what is to come runs by itself"})
     if start > end:
         raise InvalidRequest(fields={"from": "must not be later than 'to'"})
-    job = get_job(job_id)
+    return plan_of(get_job(job_id), start=start, end=end, only_missing=only_missing)
+
+
+def plan_of(job: Job, *, start: datetime, end: datetime, only_missing: bool) -> BackfillPlan:
+    """Return the plan for a job that is loaded. Raises `InvalidRequest` if the range has too many fire times."""
     found: list[datetime] = []
     for at in fire_times_of(job, start, end):
         found.append(at)
         if len(found) > MAX_FIRE_TIMES:
             message = f"the range has more than {MAX_FIRE_TIMES:,} fire times: choose a shorter one"
             raise InvalidRequest(fields={"to": message})
-    if not only_missing:
-        return BackfillPlan(fire_times=found, left_out=0)
-    missing: list[datetime] = []
-    for begin in range(0, len(found), 500):
-        instants = found[begin : begin + 500]
-        attempts = attempts_at(job, instants)
-        missing += [at for at in instants if is_missing(attempts.get(at, []))]
-    return BackfillPlan(fire_times=missing, left_out=len(found) - len(missing))
+    runs = found
+    if only_missing:
+        runs = []
+        for begin in range(0, len(found), 500):
+            instants = found[begin : begin + 500]
+            attempts = attempts_at(job, instants)
+            runs += [at for at in instants if is_missing(attempts.get(at, []))]
+    left_out = len(found) - len(runs)
+    return BackfillPlan(start=start, end=end, only_missing=only_missing, fire_times=runs, left_out=left_out)
 
 
 def start_backfill(
@@ -79,19 +87,26 @@ def start_backfill(
     if not plan.fire_times:
         raise InvalidRequest(fields={"from": "the range has no fire time to run"})
     with transaction.atomic():
-        job = locked_job(job_id)
-        clean_arguments(registry.lookup(job.func), job.args, job.kwargs)
-        backfill = Backfill.objects.create(
-            job=job, start=start, end=end, only_missing=only_missing, max_active=max_active, actor=actor,
-            created_at=now, fire_times=len(plan.fire_times),
-        )  # fmt: skip
-        record(
-            Action.BACKFILL_STARTED, now=now, job_id=job_id, object_id=backfill.pk, actor=actor,
-            changes={"from": (None, start), "to": (None, end), "runs": (None, len(plan.fire_times))},
-        )  # fmt: skip
+        backfill = begin_backfill(locked_job(job_id), plan, max_active=max_active, now=now, actor=actor)
         announce()
-    extra = {"action": "backfill_started", "job": job_id, "backfill": backfill.pk}
-    logger.info("backfill %s of job %s started: %d runs", backfill.pk, job_id, len(plan.fire_times), extra=extra)
+    return backfill
+
+
+def begin_backfill(job: Job, plan: BackfillPlan, *, max_active: int, now: datetime, actor: str) -> Backfill:
+    """Save the backfill of a plan with fire times, and return it. The caller has locked the job, and announces it.
+
+    Raises `InvalidFunction` or `InvalidArguments` if the job could not run.
+    """
+    clean_arguments(registry.lookup(job.func), job.args, job.kwargs)
+    number = len(plan.fire_times)
+    backfill = Backfill.objects.create(
+        job=job, start=plan.start, end=plan.end, only_missing=plan.only_missing, max_active=max_active, actor=actor,
+        created_at=now, fire_times=number,
+    )  # fmt: skip
+    changes = {"from": (None, plan.start), "to": (None, plan.end), "runs": (None, number)}
+    record(Action.BACKFILL_STARTED, now=now, job_id=job.pk, object_id=backfill.pk, actor=actor, changes=changes)
+    extra = {"action": "backfill_started", "job": job.pk, "backfill": backfill.pk}
+    logger.info("backfill %s of job %s started: %d runs", backfill.pk, job.pk, number, extra=extra)
     return backfill
 
 

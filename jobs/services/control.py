@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ from ..core.audit import Action
 from ..core.exceptions import InvalidArguments, InvalidFunction, InvalidRequest, InvalidTrigger
 from ..core.planning import MICROSECOND
 from ..core.runs import Missed
+from ..definitions.backfills import MAX_FIRE_TIMES
 from ..definitions.skipped import save_skipped, skip_due
 from ..models import Control, Job, Scheduler, announce
 from ..records.audit import record
@@ -19,6 +21,9 @@ from .missed import run_missed
 from .schedule import next_after
 
 logger = logging.getLogger("cronzimus.services.control")
+
+NAMED = 10
+"""Jobs that a message names."""
 
 
 def pause_all(*, now: datetime, actor: str = "", reason: str = "") -> Control:
@@ -30,20 +35,38 @@ def pause_all(*, now: datetime, actor: str = "", reason: str = "") -> Control:
     return control
 
 
-def resume_all(*, now: datetime, actor: str = "", missed: Missed | None = None) -> Control:
-    """Let the schedulers claim again.
+def resume_all(*, now: datetime, actor: str = "", missed: Missed | None = None) -> tuple[Control, str]:
+    """Let the schedulers claim again. Return the row, and a sentence about the jobs that were left out ("" for none).
 
     Without `missed`, fire times that became due meanwhile are late, and their jobs' policies apply. With it, the fire
-    times that it chooses run; if it chooses none of a job, they are saved as skipped. Damaged jobs, and jobs that could
-    not run, are left to the schedulers, which record the error. Raises `InvalidRequest` for a job with more fire times
-    than a backfill may have.
+    times that it chooses run; if it chooses none of a job, they are saved as skipped. A job with more fire times than a
+    backfill may have is left to its policies. Damaged jobs, and jobs that could not run, are left to the schedulers,
+    which record the error.
     """
+    left: list[str] = []
     with transaction.atomic():
         control, was_paused = _set(paused=False, now=now, actor=actor, reason="")
         if was_paused and missed is not None:
             for job in Job.objects.due(now).select_for_update().order_by("id"):
-                _catch_up(job, missed, now, actor)
-    return control
+                try:
+                    _catch_up(job, missed, now, actor)
+                except (InvalidTrigger, InvalidFunction, InvalidArguments):
+                    continue
+                except InvalidRequest:
+                    left.append(job.pk)
+    return control, _about(left)
+
+
+def _about(left: Sequence[str]) -> str:
+    if not left:
+        return ""
+    more = f" and {len(left) - NAMED:,} more" if len(left) > NAMED else ""
+    said = (
+        f"more than {MAX_FIRE_TIMES:,} fire times of a job fell into the pause; "
+        f"left to their policies: {', '.join(left[:NAMED])}{more}"
+    )
+    logger.warning("resume of all: %s", said, extra={"action": "all_resumed"})
+    return said
 
 
 def drain_scheduler(scheduler_id: str, *, now: datetime, actor: str = "") -> Scheduler:
@@ -75,15 +98,15 @@ def _drain(scheduler_id: str, action: Action, *, now: datetime, actor: str, **fi
 
 
 def _catch_up(job: Job, missed: Missed, now: datetime, actor: str) -> None:
-    """Move a due job on to its next fire time after `now`, and run or skip the fire times that are due."""
+    """Move a due job on to its next fire time after `now`, and run or skip the fire times that are due.
+
+    Raises `InvalidRequest` before anything is saved.
+    """
     due_at = job.next_run_time
     if due_at is None:
         return
-    try:
-        next_run_time = next_after(job, now)
-        backfill = run_missed(job, due_at - MICROSECOND, missed=missed, now=now, actor=actor)
-    except (InvalidTrigger, InvalidFunction, InvalidArguments):
-        return
+    next_run_time = next_after(job, now)
+    backfill = run_missed(job, due_at - MICROSECOND, missed=missed, now=now, actor=actor)
     if backfill is None:
         reason = f"all jobs were resumed by {actor or 'a request'} without the fire times of the pause"
         save_skipped(skip_due(job, now, reason=reason))

@@ -9,11 +9,13 @@ from ..core.runs import Missed
 from ..definitions.backfills import MAX_FIRE_TIMES
 from ..definitions.triggers import trigger_of
 from ..models import Backfill, Job
-from .backfills import plan_backfill, start_backfill
+from .backfills import begin_backfill, plan_of
 
 
 def run_missed(job: Job, after: datetime, *, missed: Missed, now: datetime, actor: str) -> Backfill | None:
     """Start a backfill of the fire times after the aware `after` and up to `now` that `missed` chooses.
+
+    The caller has locked the job, and announces the backfill.
 
     Fire times with a run that succeeded or is active are left out. Return None if there is nothing to run. Raises
     `InvalidRequest` for too many fire times, and `InvalidFunction` or `InvalidArguments` if the job could not run.
@@ -28,7 +30,5 @@ def run_missed(job: Job, after: datetime, *, missed: Missed, now: datetime, acto
         message = f"more than {MAX_FIRE_TIMES:,} fire times of job {job.id!r} fell into the pause; run the last or none"
         raise InvalidRequest(fields={"missed": message})
     first = trigger.next_after(after) if missed is Missed.ALL else last
-    times = {"start": first or last, "end": last}
-    if not plan_backfill(job.id, **times, only_missing=True, now=now).fire_times:
-        return None
-    return start_backfill(job.id, **times, only_missing=True, max_active=job.max_instances, now=now, actor=actor)
+    plan = plan_of(job, start=first or last, end=last, only_missing=True)
+    return begin_backfill(job, plan, max_active=job.max_instances, now=now, actor=actor) if plan.fire_times else None

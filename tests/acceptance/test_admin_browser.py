@@ -321,6 +321,9 @@ def test_everything_is_paused_for_a_reason_and_resumed(tab):
     expect(tab.get_by_role("note")).to_contain_text("the database <b>moves</b>")
     shoot(tab, "jobs-all-paused")
     tab.get_by_role("note").get_by_role("link", name="Schedulers").click()
+    tab.get_by_text("Resume all…").click()
+    tab.get_by_label("The last of each job").check()
+    shoot(tab, "resume-all")
     tab.get_by_role("button", name="Resume all").click()
     expect(tab.get_by_role("note")).to_have_count(0)
     assert not Control.objects.get().paused

@@ -8,7 +8,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 
 from jobs import services
-from jobs.models import Control, Job, Run
+from jobs.models import Backfill, Control, Job, Run
 from tests.fakes import NOW, after, make_job, make_jobs, make_scheduler
 from tests.integration.admin_support import (  # noqa: F401
     JOBS,
@@ -149,6 +149,30 @@ def test_everything_is_paused_for_a_reason_and_resumed(admin):
     assert not Control.objects.get().paused
     assert "All claiming is paused" not in page
     assert "Pause all" in page
+
+
+@pytest.mark.parametrize(("missed", "queued"), [("", 0), ("none", 0), ("last", 1), ("all", 4)])
+def test_a_resume_of_all_asks_which_fire_times_of_the_pause_run(admin, missed, queued):
+    make_job(next_run_time=after(-35), anchor=after(-45))
+    services.pause_all(now=after(-40))
+    assert f'<input type="radio" name="missed" value="{missed}"' in admin.read(SCHEDULERS)
+    admin.send(f"{SCHEDULERS}all/resume/", missed=missed)
+    assert sum(Backfill.objects.values_list("fire_times", flat=True)) == queued
+    assert Job.objects.get().next_run_time == (after(5) if missed else after(-35))
+
+
+def test_a_resume_of_all_names_the_jobs_that_are_left_to_their_policies(admin):
+    make_job(next_run_time=after(-200_000), anchor=after(-200_000))
+    services.pause_all(now=after(-200_000))
+    assert messages(admin.send(f"{SCHEDULERS}all/resume/", missed="all"))[1] == (
+        "More than 10,000 fire times of a job fell into the pause; left to their policies: job."
+    )
+
+
+def test_another_choice_for_a_resume_of_all_is_refused(admin):
+    services.pause_all(now=NOW)
+    assert messages(admin.send(f"{SCHEDULERS}all/resume/", missed="some"))[0].startswith("Not resumed")
+    assert Control.objects.get().paused
 
 
 def test_the_list_of_jobs_says_that_all_is_paused_by_whom_and_why(admin):

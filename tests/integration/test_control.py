@@ -44,12 +44,12 @@ def test_the_first_who_paused_stays_on_record() -> None:
 
 def test_a_resumption_is_on_record_with_who() -> None:
     pause(actor="ann", reason="first")
-    control = services.resume_all(now=after(5), actor="bob")
+    control, _ = services.resume_all(now=after(5), actor="bob")
     assert (control.paused, control.paused_at, control.actor, control.reason) == (False, None, "bob", "")
 
 
 def test_resuming_what_is_not_paused_changes_nothing() -> None:
-    assert not services.resume_all(now=NOW).paused
+    assert not services.resume_all(now=NOW)[0].paused
     assert Control.objects.count() == 1
 
 

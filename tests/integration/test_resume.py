@@ -180,8 +180,10 @@ def test_another_choice_is_refused(api: Api, path: str, missed: Any) -> None:
 # --- all jobs ------------------------------------------------------------------------------------------------------
 
 
-def resume_all(missed: Missed | None, at: float = 35) -> Control:
-    return services.resume_all(now=after(at), actor="alice", missed=missed)
+def resume_all(missed: Missed | None, at: float = 35) -> str:
+    """Resume all; return what is said about the jobs that were left out."""
+    _, left = services.resume_all(now=after(at), actor="alice", missed=missed)
+    return left
 
 
 @pytest.fixture
@@ -233,11 +235,39 @@ def test_a_damaged_job_is_left_to_the_schedulers(all_paused: None) -> None:
     assert Job.objects.get(pk="job").next_run_time == after(40)
 
 
-def test_too_many_fire_times_of_one_job_are_refused_and_all_stays_paused(all_paused: None) -> None:
-    with pytest.raises(InvalidRequest, match=r"10,000 fire times of job 'job'"):
-        resume_all(Missed.ALL, at=10 * 10_001)
-    assert Control.objects.get().paused
-    assert not Backfill.objects.exists()
+SECONDLY = 10 * 10_001
+"""Seconds with more than 10,000 fire times of a job that fires every ten seconds."""
+
+
+def test_a_job_with_too_many_fire_times_is_left_to_its_policies_and_named(all_paused: None) -> None:
+    make_job("hourly", trigger={"type": "interval", "hours": 1})
+    left = resume_all(Missed.ALL, at=SECONDLY + 60)
+    assert left == "more than 10,000 fire times of a job fell into the pause; left to their policies: job, later"
+    assert not Control.objects.get().paused
+    assert Job.objects.get(pk="job").next_run_time == NOW
+    assert Backfill.objects.get().job_id == "hourly"
+
+
+def test_the_answer_names_the_jobs_that_were_left_to_their_policies(api: Api) -> None:
+    make_jobs(12, next_run_time=after(-SECONDLY), anchor=after(-SECONDLY))
+    api.call("POST", "/scheduler/pause")
+    answer = api.call("POST", "/scheduler/resume", {"missed": "all"}).json()
+    assert answer["status"] == "resumed"
+    assert answer["message"].endswith(" and 2 more")
+    assert api.call("POST", "/scheduler/resume", {"missed": "all"}).json() == {"status": "resumed"}
+
+
+@pytest.mark.parametrize("missed", [Missed.NONE, Missed.LAST, Missed.ALL])
+def test_each_job_costs_few_statements(statements: Any, missed: Missed) -> None:
+    numbers = []
+    for number in (1, 11):
+        Job.objects.all().delete()
+        make_jobs(number)
+        services.pause_all(now=after(-5))
+        with statements() as found:
+            resume_all(missed)
+        numbers.append(len(found))
+    assert (numbers[1] - numbers[0]) / 10 <= 5
 
 
 def test_many_jobs_are_resumed_at_once(statements: Any) -> None:

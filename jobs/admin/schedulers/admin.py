@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
+from django.contrib import messages
 from django.db.models import F, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path
@@ -21,7 +22,7 @@ from ...selectors import backlog, counts, workers
 from .. import charts, display
 from ..base import actor_of, model_url
 from ..pages import page
-from ..pausing import PauseAllForm
+from ..pausing import PauseAllForm, ResumeAllForm
 from ..refusals import Refused
 from ..request_time import request_now
 from ..row_actions import Call, RowAction
@@ -177,7 +178,7 @@ class SchedulerAdmin(FactsAdmin):
         if may_pause_all(request):
             shared |= {
                 "pause_form": PauseAllForm(), "pause_url": self.page_url("pause_all"),
-                "resume_url": self.page_url("resume_all"),
+                "resume_form": ResumeAllForm(), "resume_url": self.page_url("resume_all"),
             }  # fmt: skip
         return shared
 
@@ -205,12 +206,19 @@ class SchedulerAdmin(FactsAdmin):
         self.message_user(request, "All claiming is paused. Running jobs go on.")
 
     def resume_view(self, request: HttpRequest) -> HttpResponse:
-        """Resume all claiming."""
+        """Resume all claiming, with the fire times of the pause that were chosen."""
         require_pause_all(request)
-        control = services.resume_all(now=request_now(request), actor=actor_of(request))
-        self.log_change(request, control, "Resumed all.")
+        form, back = ResumeAllForm(request.POST), HttpResponseRedirect(self.page_url("changelist"))
+        if not form.is_valid():
+            self.message_user(request, "Not resumed: choose which fire times of the pause run.", messages.ERROR)
+            return back
+        missed = form.chosen()
+        control, left = services.resume_all(now=request_now(request), actor=actor_of(request), missed=missed)
+        self.log_change(request, control, f"Resumed all; fire times of the pause: {missed or 'by policies'}.")
         self.message_user(request, "The schedulers claim again.")
-        return HttpResponseRedirect(self.page_url("changelist"))
+        if left:
+            self.message_user(request, f"{left[:1].upper()}{left[1:]}.", messages.WARNING)
+        return back
 
 
 def _facts(row: Scheduler, times: Times) -> Iterator[tuple[str, Content]]:

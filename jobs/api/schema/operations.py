@@ -235,7 +235,8 @@ OPERATIONS: dict[str, Operation] = {
         shows={"status": "paused"},
     ),
     "ResumeView.post": Operation(
-        name="resumeAll", group=ALL, body=MISSED, answer=record({"status": one_of(["resumed"])}),
+        name="resumeAll", group=ALL, body=MISSED,
+        answer=record({"status": one_of(["resumed"]), "message": TEXT}, ["status"]),
         refusals=("INVALID_REQUEST",), example={"missed": "none"}, shows={"status": "resumed"},
     ),
     # --- tools ---

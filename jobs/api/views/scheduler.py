@@ -53,8 +53,8 @@ class ResumeView(SchedulerView):
     def post(self, request: Request) -> Response:
         """Let the schedulers claim again, with the fire times of the pause that the body chooses."""
         chosen = optional_body_of(request, {"missed": missed}).get("missed")
-        services.resume_all(now=self.now, actor=actor_of(request), missed=chosen)
-        return Response({"status": "resumed"})
+        _, left = services.resume_all(now=self.now, actor=actor_of(request), missed=chosen)
+        return Response({"status": "resumed", **({"message": left} if left else {})})
 
 
 def _control() -> dict[str, Any]:
