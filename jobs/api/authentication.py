@@ -26,9 +26,10 @@ logger = logging.getLogger("cronzimus.api.authentication")
 SCHEMES = ("token", "bearer")
 """The words before a token in the header Authorization, in any case of letters."""
 FORWARDING = (
-    "HTTP_FORWARDED", "HTTP_VIA", "HTTP_X_FORWARDED", "HTTP_X_ORIGINAL", "HTTP_X_REAL_IP", "HTTP_X_CLIENT_IP",
-    "HTTP_X_CLUSTER_CLIENT_IP", "HTTP_X_PROXYUSER_IP", "HTTP_X_ENVOY", "HTTP_X_AMZN", "HTTP_X_AZURE", "HTTP_X_ARR",
+    "HTTP_FORWARDED", "HTTP_VIA", "HTTP_X_FORWARDED", "HTTP_X_ORIGIN", "HTTP_X_REAL_IP", "HTTP_X_CLIENT_IP",
+    "HTTP_X_CLUSTER_CLIENT_IP", "HTTP_X_ENVOY", "HTTP_X_AMZN", "HTTP_X_AZURE", "HTTP_X_ARR",
     "HTTP_CLIENT_IP", "HTTP_TRUE_CLIENT_IP", "HTTP_FASTLY_CLIENT_IP", "HTTP_CF_", "HTTP_CDN_", "HTTP_FLY_",
+    "HTTP_X_REMOTE", "HTTP_X_HOST", "HTTP_X_SCHEME", "HTTP_X_REWRITE", "HTTP_X_APPENGINE", "HTTP_X_PROXY",
 )  # fmt: skip
 """The prefixes of headers that only a proxy sends."""
 LOGGED = 60
