@@ -1,7 +1,8 @@
-"""Read YAML like JSON: dates stay texts, duplicate keys are errors, and aliases cannot multiply without bound."""
+"""Read YAML like JSON: dates, 010 and 1:30 stay texts, duplicate keys are errors, and aliases are limited."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,11 +12,16 @@ MAX_VALUES = 1_000_000
 """Values that a file may have once its aliases are expanded."""
 
 
+INTEGER = "tag:yaml.org,2002:int"
+PATTERNS = {"tag:yaml.org,2002:timestamp": None, INTEGER: re.compile(r"[-+]?(?:0|[1-9][0-9]*)\Z")}
+"""What is not read as YAML 1.1 has it, where 010 is 8 and 1:30 is 90: the patterns of values, None for texts."""
+
+
 class Loader(yaml.SafeLoader):
-    """PyYAML's safe loader without timestamps, and with an error for a duplicate key."""
+    """PyYAML's safe loader with JSON's whole numbers, without timestamps, and with an error for a duplicate key."""
 
     yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        first: [(tag, PATTERNS.get(tag, pattern)) for tag, pattern in resolvers if PATTERNS.get(tag, pattern)]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
@@ -31,6 +37,9 @@ class Loader(yaml.SafeLoader):
                 seen.add(key.value)
         mapping: dict[Any, Any] = super().construct_mapping(node, deep=deep)
         return mapping
+
+
+Loader.add_constructor(INTEGER, lambda loader, node: int(node.value))
 
 
 def parse(text: str) -> Any:

@@ -24,6 +24,24 @@ def test_json_is_read_too() -> None:
     assert load('{"version": 1, "jobs": [{"id": "a"}]}').jobs == [{"id": "a"}]
 
 
+@pytest.mark.parametrize("value", ["010", "08", "1:30", "1_000", "0x1F", "00", "-07"])
+def test_numbers_that_json_does_not_know_stay_texts(value: str) -> None:
+    assert load(f"version: 1\njobs:\n- hour: {value}\n").jobs == [{"hour": value}]
+
+
+@pytest.mark.parametrize(("text", "number"), [("0", 0), ("10", 10), ("-7", -7), ("+7", 7), ("1.5", 1.5)])
+def test_numbers_are_decimal(text: str, number: float) -> None:
+    assert load(f"version: 1\njobs:\n- args: [{text}]\n").jobs == [{"args": [number]}]
+
+
+@pytest.mark.parametrize(
+    "text", ["010", "08", "1:30", "1_000", "0x1F", "07012", "2031-01-01", "no", "~", "1e3", "=", ""]
+)
+def test_texts_that_look_like_other_values_are_read_as_they_were_written(text: str) -> None:
+    jobs = [{"id": "a", "args": [text], "trigger": {"hour": text}}]
+    assert load(dump(jobs)).jobs == jobs
+
+
 @pytest.mark.parametrize("value", ["2031-01-01", "2031-01-01 10:00:00", "2031-01-01T10:00:00Z"])
 def test_dates_stay_texts(value: str) -> None:
     assert load(f"version: 1\njobs:\n- run_date: {value}\n").jobs == [{"run_date": value}]
