@@ -117,6 +117,18 @@ def test_a_field_of_another_type_in_the_plural_or_singular_has_its_name_here(kin
     assert refusal(type=kind, **{field: 1})[field].endswith(f", not of {kind}; did you mean {here!r}?")
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"crontab": "0 0 30 2 *"}, {"crontab": "never fires: there is no such time"}),
+        ({"day": 31, "month": "2,4"}, {"day": "never fires: there is no such time"}),
+        ({"year": 2020}, {"year": f"never fires: no such time comes after {NOW:%Y-%m-%d %H:%M:%S} UTC"}),
+    ],
+)
+def test_a_trigger_that_never_fires_says_whether_it_ever_did(fields: dict[str, Any], message: dict[str, str]) -> None:
+    assert refusal(type="cron", **fields) == message
+
+
 def test_an_unknown_field_is_refused() -> None:
     assert refusal(type="interval", secnds=5, seconds=5) == {"secnds": "unknown field; did you mean 'seconds'?"}
     assert refusal(type="date", run_date="2030-01-01", colour=5) == {"colour": "unknown field"}

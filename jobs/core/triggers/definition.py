@@ -17,6 +17,7 @@ from .cron import Schedule
 from .crontab import parse_crontab
 from .fields import CALENDAR_UNITS, CRON_FIELDS, INTERVAL_UNITS, TRIGGER_FIELDS, canonical, instant_of, shown, time_zone
 from .grammar import parse_fields
+from .pattern import FIRST_YEAR
 from .types import CalendarIntervalTrigger, CronTrigger, DateTrigger, IntervalTrigger, JitteredTrigger
 
 __all__ = ["TRIGGER_FIELDS", "Recipe", "Trigger", "build_trigger", "clean_trigger", "recipe_of"]
@@ -24,6 +25,7 @@ __all__ = ["TRIGGER_FIELDS", "Recipe", "Trigger", "build_trigger", "clean_trigge
 Recipe = Callable[[datetime, str], Trigger]
 """Makes the trigger of one definition from an anchor and a key."""
 
+_BEGINNING = datetime(FIRST_YEAR - 1, 1, 1, tzinfo=UTC)
 _TOLERANCE = 1.0  # seconds that a request may take: a run_date of "now" is accepted
 
 
@@ -195,9 +197,10 @@ def _never_fires(clean: Mapping[str, Any], trigger: Trigger, now: datetime, defa
         if name in clean and _fires(eased, now, default_timezone):
             blamed = name
             break
-    return {
-        blamed: f"never fires: no such time comes after {local_words(now.replace(microsecond=0), trigger.timezone)}"
-    }
+    if trigger.next_after(_BEGINNING) is None:
+        return {blamed: "never fires: there is no such time"}
+    present = local_words(now.replace(microsecond=0), trigger.timezone)
+    return {blamed: f"never fires: no such time comes after {present}"}
 
 
 def _fires(clean: Mapping[str, Any], now: datetime, default_timezone: str) -> bool:
