@@ -11,7 +11,7 @@ from ..store.dispatch import Dispatch
 
 
 class CeleryTransport:
-    """A producer of Celery's on a connection of its own. Celery is imported with the first message."""
+    """A producer of Celery's on a connection of its own. Celery is imported with the first call of `publish`."""
 
     def __init__(self, url: str) -> None:
         """Send to the broker at `url`."""

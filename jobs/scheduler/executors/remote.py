@@ -102,6 +102,7 @@ class RemoteExecutor(RunExecutor):
     # --- the thread --------------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
+        self._transport.publish(())  # it connects, so that the first run need not wait for that
         with dedicated_connection():
             while not self._stopped.is_set():
                 self._bell.wait(self._wait_seconds())

@@ -107,8 +107,12 @@ def mark_published(dispatches: Iterable[Dispatch], now: datetime) -> None:
     """Record that messages were published."""
     rows = [{"id": one.run_id, "dispatch_id": one.dispatch_id} for one in dispatches]
     source, data = bulk.rows_as_table({"id": "number", "dispatch_id": "text"}, rows)
-    at = "%s::timestamptz" if connection.vendor == "postgresql" else "%s"
-    with connection.cursor() as cursor:
+    is_postgresql = connection.vendor == "postgresql"
+    at = "%s::timestamptz" if is_postgresql else "%s"
+    with transaction.atomic(), connection.cursor() as cursor:
+        if is_postgresql:
+            # The next messages need not wait for the disk: if this is lost, these are sent once more.
+            cursor.execute("SET LOCAL synchronous_commit TO off")
         cursor.execute(
             f"UPDATE cronzimus_run SET dispatched_at = {at} FROM {source} WHERE cronzimus_run.id = v.id "  # noqa: S608
             "AND cronzimus_run.dispatch_id = v.dispatch_id AND cronzimus_run.status = 'queued' "
