@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from copy import copy
 from datetime import datetime
 from typing import Any
 
@@ -62,6 +63,21 @@ def clean_job(
     order request, function, arguments, trigger, policies.
     """
     return Validation(body, now=FIRST_TIME if allow_past else now, job=job).result()
+
+
+def tried(
+    body: Mapping[str, Any], *, now: datetime, job: Job | None = None, allow_past: bool = False
+) -> tuple[Job, list[str]]:
+    """Return the job that saving `body` would give, unsaved, and the names of the fields that it would change.
+
+    Takes and raises what `clean_job` does.
+    """
+    cleaned = clean_job(body, now=now, job=job, allow_past=allow_past)
+    shown = copy(job) if job is not None else Job()
+    names = changed(shown, cleaned)
+    for name, value in cleaned.items():
+        setattr(shown, name, value)
+    return shown, names
 
 
 def changed(job: Job, cleaned: Mapping[str, Any]) -> list[str]:

@@ -1,7 +1,8 @@
-"""The options of the filters of the list of jobs: the tags, functions, triggers, zones, executors and owners in use."""
+"""The values in use: options of the filters of the list of jobs, and suggestions of the form of a job."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -14,6 +15,10 @@ TRIGGER_TYPE, TRIGGER_ZONE = JSONText("trigger", "type"), JSONText("trigger", "t
 """The type of a job's trigger, and its time zone if it names one."""
 OFFERED = 200
 """Values that a filter offers, at most; the search finds the others."""
+SEEN = 2000
+"""Jobs that the suggestions are taken from."""
+MOST_TAGS = 12
+"""Tags that the form suggests."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +45,26 @@ def job_options() -> JobOptions:
         zones=_ordered(settings.TIME_ZONE if row[3] is None else row[3] for row in rows),
         executors=_ordered(row[4] for row in rows),
         owners=_ordered(row[5] for row in rows),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suggestions:
+    """Values of other jobs that the form of a job offers; the tags in the order of their use."""
+
+    tags: tuple[str, ...]
+    owners: tuple[str, ...]
+    groups: tuple[str, ...]
+
+
+def form_suggestions() -> Suggestions:
+    """Return the values that some jobs have: up to `SEEN`, so that the form opens fast with any number of jobs."""
+    rows = list(Job.objects.order_by("pk").values_list("tags", "owner", "concurrency_group")[:SEEN])
+    tags = Counter(tag for names, *_ in rows if isinstance(names, list) for tag in names if isinstance(tag, str))
+    return Suggestions(
+        tags=tuple(tag for tag, _ in tags.most_common(MOST_TAGS)),
+        owners=_ordered(row[1] for row in rows),
+        groups=_ordered(row[2] for row in rows),
     )
 
 

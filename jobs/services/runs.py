@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from copy import copy
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -74,10 +73,7 @@ def run_test(body: Mapping[str, Any], *, now: datetime, job: Job | None = None, 
 
     Raises a subclass of `InvalidRequest` that names every bad field.
     """
-    cleaned = validation.clean_job(body, now=now, job=job, allow_past=True)
-    tried = copy(job) if job is not None else Job()
-    for name, value in cleaned.items():
-        setattr(tried, name, value)
+    tried, _ = validation.tried(body, now=now, job=job, allow_past=True)
     args, kwargs = clean_arguments(registry.lookup(tried.func), tried.args, tried.kwargs)
     with transaction.atomic():
         run = Run(

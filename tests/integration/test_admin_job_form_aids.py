@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import html
+import json
+import re
+import shlex
+
 import pytest
 
-from jobs import register
+from jobs import register, services
+from jobs.core.audit import Door, Origin, acting
 from jobs.functions import registry
 from jobs.models import Job, Run
+from jobs.transfer.files import load
 from tests.fakes import NOW, after, make_job, make_run
 from tests.integration.admin_support import (  # noqa: F401
     INTERVAL,
@@ -34,8 +41,8 @@ def function(monkeypatch):
         """Write the index."""
 
 
-def preview(admin, **given) -> str:
-    return admin.client.post(f"{JOBS}job/preview/", {**INTERVAL, **given}).content.decode()
+def preview(admin, path=f"{JOBS}job/preview/", **given) -> str:
+    return admin.client.post(path, {**INTERVAL, **given}).content.decode()
 
 
 def test_the_inputs_of_the_chosen_function_are_shown(admin):
@@ -108,13 +115,51 @@ def test_what_another_editor_saved_is_not_written_over_unseen(admin):
     admin.save(EDIT, name="Theirs")
     response = admin.send(EDIT, **{**mine, "name": "Mine"})
     page = text(response.content.decode())
-    assert "by root, after you had opened it." in page
-    assert "Name Theirs Mine" in page
+    assert "root changed this job now , after you had opened it." in page
+    assert "Name First Theirs Mine" in page
     assert Job.objects.get().name == "Theirs"
     again = inputs(response)
     assert again["version"] != mine["version"]
     admin.send(EDIT, **{**mine, "name": "Mine", "version": again["version"]})
     assert Job.objects.get().name == "Mine"
+
+
+def test_a_conflict_tells_changes_of_both_apart_and_through_which_door_the_other_came(admin):
+    make_job(name="First", owner="ops")
+    mine = inputs(admin.open(EDIT))
+    with acting(Origin(actor="ben", door=Door.API)):
+        services.update_job("job", {"name": "Theirs"}, now=NOW)
+    with acting(Origin(actor="cem", door=Door.ADMIN)):
+        services.pause_job("job", now=NOW)
+    page = text(admin.send(EDIT, **{**mine, "owner": "dev"}).content.decode())
+    assert "ben changed this job now over the API, after you had opened it." in page
+    assert "Name First Theirs unchanged: saving undoes the change" in page
+    assert "Owner ops unchanged dev" in page
+
+
+def test_a_conflict_without_versions_still_shows_what_differs(admin):
+    make_job(name="First")
+    mine = inputs(admin.open(EDIT))
+    Job.objects.update(name="Theirs")
+    page = text(admin.send(EDIT, **{**mine, "name": "Mine"}).content.decode())
+    assert "Somebody changed this job" in page
+    assert "Theirs Mine" in page
+
+
+def test_a_conflict_shows_the_arguments_that_were_typed(admin):
+    make_job(func="tests:echo", kwargs={"value": 1})
+    mine = inputs(admin.open(EDIT)) | {"typed": "tests:echo", "arg-value": "3"}
+    services.update_job("job", {"kwargs": {"value": 2}}, now=NOW)
+    page = text(admin.send(EDIT, **mine).content.decode())
+    assert 'Named arguments {"value": 1} {"value": 2} {"value": 3}' in page
+
+
+@pytest.mark.parametrize("state", ["x", "9999999999999.x", "-1.x", "0.", "٣.x"])
+def test_any_state_is_compared(admin, state):
+    make_job(name="First")
+    assert "after you had opened it" in text(
+        admin.send(EDIT, **{**inputs(admin.open(EDIT)), "version": state}).content.decode()
+    )
 
 
 def test_a_pause_meanwhile_is_no_conflict(admin):
@@ -167,3 +212,50 @@ def test_the_retries_are_drawn_on_a_line(admin):
 def test_what_is_not_right_yet_breaks_no_preview(admin, given):
     job_that_takes(70)
     assert "Every 30 seconds." in text(preview(admin, **given))
+
+
+# --- the job as a text, and suggestions ------------------------------------------------------------------------------
+
+
+def texts(page: str) -> list[str]:
+    """Return the texts to copy on a page: JSON, the file, and the call of the API."""
+    return [html.unescape(found) for found in re.findall(r'<pre id="as-\w+"[^>]*>(.*?)</pre>', page, re.DOTALL)]
+
+
+def test_a_new_job_is_shown_as_json_as_a_file_and_as_a_call(admin):
+    as_json, as_file, call = texts(preview(admin, f"{JOBS}preview/", id="new", name="", owner="it's ops"))
+    shown = json.loads(as_json)
+    assert (shown["id"], shown["owner"], shown["trigger"]["type"]) == ("new", "it's ops", "interval")
+    assert load(as_file).jobs == [shown]
+    words = shlex.split(call.replace("\\\n", " "))
+    assert words[:3] == ["curl", "-X", "POST"]
+    assert words[-1] == "http://testserver/scheduler/jobs"
+    assert json.loads(words[words.index("-d") + 1]) == shown
+    assert not Job.objects.exists()
+
+
+def test_the_call_for_a_stored_job_has_only_what_is_changed(admin):
+    make_job(name="First")
+    page = admin.read(EDIT)
+    assert json.loads(texts(page)[0])["name"] == "First"
+    assert "curl -X" not in page
+    typed = {**inputs(admin.open(EDIT)), "name": "Second"}
+    *_, call = texts(admin.client.post(f"{JOBS}job/preview/", typed).content.decode())
+    words = shlex.split(call.replace("\\\n", " "))
+    assert words[:3] == ["curl", "-X", "PATCH"]
+    assert words[-3:] == ["-d", '{"name": "Second"}', "http://testserver/scheduler/jobs/job"]
+
+
+def test_a_job_that_is_not_valid_yet_has_no_text(admin):
+    page = preview(admin, f"{JOBS}preview/", id="no blanks")
+    assert texts(page) == []
+    assert "It shows once all that is typed is valid." in page
+
+
+def test_values_of_other_jobs_are_suggested(admin):
+    make_job("one", tags=["etl", "ops"], owner="ana", concurrency_group="crm")
+    make_job("two", tags=["ops"], owner="ben")
+    page = admin.read(ADD)
+    assert re.findall('data-tag="(.*?)"', page) == ["ops", "etl"]
+    assert '<datalist id="owners"><option value="ana"></option><option value="ben"></option></datalist>' in page
+    assert '<datalist id="groups"><option value="crm"></option></datalist>' in page

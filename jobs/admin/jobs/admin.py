@@ -33,6 +33,7 @@ from ..row_action_views import RowActionAdmin, bulk_actions, next_url, row_url
 from ..row_actions import perform
 from ..status import request_status
 from .actions import BULK_ACTIONS, JOB_ACTIONS, next_run, pause_end
+from .api_calls import form_snippets
 from .filters import JOB_FILTERS
 from .form import JobForm
 from .form_page import arguments_context, form_context
@@ -309,9 +310,10 @@ class JobAdmin(RowActionAdmin):
         return revert(self, request, object_id)
 
     def preview_view(self, request: HttpRequest, object_id: str | None = None) -> HttpResponse:
-        """Show the fire times of the posted trigger, to all who may view jobs. Nothing is saved."""
+        """Show the fire times of the posted job, and the job as a text, to all who may view jobs. Nothing is saved."""
         form = self._sent(request, object_id)
-        return TemplateResponse(request, "cronzimus/jobs/preview.html", {"preview": preview(form)})
+        context = {"preview": preview(form), "snippets": form_snippets(request, form)}
+        return TemplateResponse(request, "cronzimus/jobs/preview.html", context)
 
     def arguments_view(self, request: HttpRequest, object_id: str | None = None) -> HttpResponse:
         """Show an input for each parameter of the posted function, with the posted values."""

@@ -1,51 +1,83 @@
-"""Conflicts between two people who edit one job: detection, and the differences of the two versions."""
+"""Conflicts between two people who edit one job: detection, and the differences of what both have typed."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
 from hashlib import blake2b
+from itertools import pairwise
 from typing import Any, NamedTuple
 
-from django.contrib.admin.models import CHANGE, LogEntry
-from django.contrib.contenttypes.models import ContentType
-
+from ...core.json import is_same
 from ...definitions import validation
-from ...models import Job
+from ...models import Job, JobVersion
+from ...selectors.versions import versions_of
 
 LONGEST = 200
 """Characters of a value that are shown."""
+DEFINED = ("trigger", *validation.DEFINITION_FIELDS, *validation.POLICY_FIELDS)
+"""The fields of a job that its form has."""
 
 
 class Difference(NamedTuple):
-    """An input whose stored and sent values differ."""
+    """An input whose stored and sent values differ. `opened` is the value with which the form was opened."""
 
     name: str
+    opened: str
     stored: str
     own: str
 
 
-def version_of(job: Job) -> str:
-    """Return a value that identifies the definition of a job. It does not change with a pause, a resume or a run."""
-    names = ("trigger", *validation.DEFINITION_FIELDS, *validation.POLICY_FIELDS)
-    text = json.dumps([getattr(job, name) for name in names], sort_keys=True, default=str)
-    return blake2b(text.encode("utf-8", "replace"), digest_size=12).hexdigest()
+def state_of(job: Job) -> str:
+    """Return the version of a job, and a digest of its definition, which a pause, a resume or a run does not change."""
+    text = json.dumps([getattr(job, name) for name in DEFINED], sort_keys=True, default=str)
+    return f"{job.version}.{blake2b(text.encode('utf-8', 'replace'), digest_size=12).hexdigest()}"
 
 
-def differences(stored: Mapping[str, Any], own: Mapping[str, Any], labels: Mapping[str, str]) -> list[Difference]:
+def is_as(job: Job, state: str) -> bool:
+    """Tell whether the definition of a job is still the one that `state_of` returned."""
+    return state.rpartition(".")[2] == state_of(job).rpartition(".")[2]
+
+
+class Changes(NamedTuple):
+    """The changes of a job since somebody opened its form.
+
+    `opened` is the job as it was then, and `last` the newest change of its definition; None if no version tells.
+    """
+
+    opened: Job | None
+    last: JobVersion | None
+
+
+def changes_since(job: Job, state: str) -> Changes:
+    """Return the changes of a job since its form was opened with `state`."""
+    number = state.partition(".")[0]
+    since = int(number) if number.isascii() and number.isdigit() and len(number) < 10 else 0
+    versions = [version for version in versions_of(job.pk) if version.number >= since]
+    # A job that was changed without the services has the same version as before.
+    opened = next((_job_of(one) for one in versions if one.number == since < job.version), None)
+    changed = (newer for newer, older in pairwise(versions) if not _are_same(newer, older))
+    return Changes(opened, next(changed, None))
+
+
+def _job_of(version: JobVersion) -> Job:
+    fields = {name: value for name, value in version.definition.items() if name in DEFINED}
+    return Job(pk=version.job_id, **fields)
+
+
+def _are_same(newer: JobVersion, older: JobVersion) -> bool:
+    return all(is_same(newer.definition.get(name), older.definition.get(name)) for name in DEFINED)
+
+
+def differences(
+    opened: Mapping[str, Any], stored: Mapping[str, Any], own: Mapping[str, Any], labels: Mapping[str, str]
+) -> list[Difference]:
     """Return the inputs in which `stored` and `own` differ, by their labels."""
-    found = ((labels[name], _text(stored.get(name)), _text(value)) for name, value in own.items())
-    return [Difference(*row) for row in found if row[1] != row[2]]
-
-
-def last_change(job: Job) -> tuple[str, datetime] | None:
-    """Return the person and the time of the last change of a job in the admin."""
-    entries = LogEntry.objects.filter(
-        content_type=ContentType.objects.get_for_model(Job), object_id=job.pk, action_flag=CHANGE
-    ).select_related("user").order_by("-action_time")  # fmt: skip
-    entry = entries.first()
-    return (entry.user.get_username(), entry.action_time) if entry is not None else None
+    found = (
+        Difference(labels[name], _text(opened.get(name)), _text(stored.get(name)), _text(value))
+        for name, value in own.items()
+    )
+    return [one for one in found if one.stored != one.own]
 
 
 def _text(value: Any) -> str:

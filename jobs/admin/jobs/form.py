@@ -22,7 +22,7 @@ from ...core.triggers import CRON_FIELDS, INTERVAL_UNITS
 from ...definitions import policies, validation
 from ...definitions.triggers import trigger_of
 from ...functions import registry
-from ...models import Job
+from ...models import Job, JobVersion
 from . import arguments, conflicts, policy_inputs, trigger_inputs
 from .policy_form import PolicyForm, text, whole_number
 
@@ -76,7 +76,9 @@ class JobForm(PolicyForm):
     )
     name = text("Name", "Empty: the function's own name.", forms.TextInput({"class": "vTextField"}))
     description = text("Description", widget=forms.Textarea({"rows": 2, "class": "vLargeTextField"}), strip=False)
-    owner = text("Owner", "The person or the team to ask about it.", forms.TextInput({"class": "vTextField"}))
+    owner = text(
+        "Owner", "The person or the team to ask about it.", forms.TextInput({"class": "vTextField", "list": "owners"})
+    )
     tags = text("Tags", "Words, separated by commas.", forms.TextInput({"class": "vTextField"}))
     func = text("Function", "One of the registered functions.", forms.Select())
     args = text("Arguments", "A JSON array: [1, &quot;two&quot;].", forms.Textarea(_JSON_AREA))
@@ -110,11 +112,13 @@ class JobForm(PolicyForm):
         """Fill the form from the job, even a damaged one, or from the defaults of a new one."""
         instance: Job | None = kwargs.get("instance")
         filled = new_inputs() if instance is None else stored_inputs(instance)
-        version = {"version": conflicts.version_of(instance)} if instance is not None else {}
+        version = {"version": conflicts.state_of(instance)} if instance is not None else {}
         kwargs["initial"] = {**filled, **version, **kwargs.get("initial", {})}
         super().__init__(*args, **kwargs)
         self.job = instance
         self.conflict: list[conflicts.Difference] = []
+        self.last_change: JobVersion | None = None
+        """The newest change of the definition since the form was opened, if there is a conflict."""
         self.body: dict[str, Any] = {}
         if instance is not None:
             del self.fields["id"]
@@ -173,19 +177,18 @@ class JobForm(PolicyForm):
     def _find_conflict(self) -> None:
         """Refuse once to overwrite changes that somebody else saved since the form was opened."""
         given = self.cleaned_data.get("version", "")
-        if self.job is None or not given or given == self.initial["version"]:
+        if self.job is None or not given or conflicts.is_as(self.job, given):
             return
+        opened, self.last_change = conflicts.changes_since(self.job, given)
         inputs = {name: self[name].value() for name in self.fields if name != "version"}
+        if (typed := self.typed()) is not None:
+            inputs |= {name: _json(value) for name, value in zip(("args", "kwargs"), typed, strict=False)}
         labels = {name: str(field.label) for name, field in self.fields.items()}
-        self.conflict = conflicts.differences(stored_inputs(self.job), inputs, labels)
+        before = stored_inputs(opened) if opened is not None else {}
+        self.conflict = conflicts.differences(before, stored_inputs(self.job), inputs, labels)
         self.data = cast(QueryDict, self.data).copy()
         self.data["version"] = self.initial["version"]
         self.add_error(None, "Somebody else changed this job after you had opened it.")
-
-    @property
-    def last_change(self) -> tuple[str, datetime] | None:
-        """The person and the time of the last change."""
-        return conflicts.last_change(self.job) if self.job is not None else None
 
     def typed(self) -> tuple[list[Any], dict[str, Any], list[arguments.Argument]] | None:
         """Return the arguments from the inputs of the function's parameters; None if these were not sent."""
@@ -252,7 +255,7 @@ def stored_inputs(job: Job) -> dict[str, Any]:
     inputs: dict[str, Any] = {name: getattr(job, name) for name in ("name", "description", "owner", "func")}
     inputs |= policy_inputs.inputs_of(stored_policies(job))
     inputs["tags"] = ", ".join(job.tags) if _are_texts(job.tags) else json.dumps(job.tags)
-    inputs |= {name: json.dumps(getattr(job, name), ensure_ascii=False) for name in ("args", "kwargs")}
+    inputs |= {name: _json(getattr(job, name)) for name in ("args", "kwargs")}
     return inputs | trigger_inputs.inputs_of(job.trigger)
 
 
@@ -269,6 +272,10 @@ def function_choices() -> list[tuple[str, str]]:
 def _function_words(function: registry.Function) -> str:
     described = f": {function.description}" if function.description else ""
     return f"{function.reference}{function.takes if function.arguments.parameters else '()'}{described}"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _are_texts(value: object) -> bool:

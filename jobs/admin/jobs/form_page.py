@@ -12,11 +12,13 @@ from ...definitions import policies
 from ...functions import registry
 from ...models import Job
 from ...selectors import states
+from ...selectors.job_options import form_suggestions
 from ..pages import page_context
 from ..request_time import request_now
 from ..row_action_views import row_url
 from ..times import Times
 from . import arguments
+from .api_calls import form_snippets
 from .form import JobForm, stored_policies
 from .preview import preview
 
@@ -27,6 +29,13 @@ PRESETS = (
     ("0 9 * * 1-5", "weekdays at 9"), ("0 3 * * 1", "weekly"), ("0 3 1 * *", "monthly"),
 )  # fmt: skip
 """Crontab lines that the form offers, with their labels."""
+
+
+DOORS = {
+    "api": " over the API", "command": " on the command line", "file": " with a file", "settings": " by the settings",
+    "scheduler": " by the scheduler",
+}  # fmt: skip
+"""The doors of changes other than the admin, in words."""
 
 
 def form_context(admin: Any, request: HttpRequest, job: Job | None, form: JobForm) -> dict[str, Any]:
@@ -43,11 +52,13 @@ def form_context(admin: Any, request: HttpRequest, job: Job | None, form: JobFor
         "may_run": admin.has_run_permission(request),
         "may_pause": admin.has_pause_permission(request),
         "preview": preview(form) if job is not None or form.is_bound else None,
+        "snippets": form_snippets(request, form),
+        "suggestions": form_suggestions(),
     }
     if job is None:
         urls = {"preview_url": admin.page_url("preview_new"), "arguments_url": admin.page_url("arguments_new")}
         return {**shared, **urls, "back": admin.page_url("changelist")}
-    changed = form.last_change if form.conflict else None
+    changed = form.last_change
     return {
         **shared,
         "preview_url": row_url(job, "preview"),
@@ -56,8 +67,10 @@ def form_context(admin: Any, request: HttpRequest, job: Job | None, form: JobFor
         "damaged": policies.policy_problems(stored_policies(job)),
         "back": admin.page_url("change", job.pk),
         "history_url": admin.page_url("history", job.pk),
-        "changed_by": f" by {changed[0]}" if changed else "",
-        "changed_at": times.ago(changed[1] if changed else job.updated_at),
+        "changed_by": changed.actor if changed is not None else "",
+        "changed_door": DOORS.get(changed.door, "") if changed is not None else "",
+        "changed_at": times.ago(changed.at if changed is not None else job.updated_at),
+        "versions_url": admin.page_url("versions", job.pk),
     }
 
 

@@ -108,7 +108,7 @@ class PolicyForm(forms.ModelForm):
     concurrency_group = text(
         "Concurrency group",
         "Jobs with the same group share one limit: letters, digits and _ . : -. Empty: none.",
-        forms.TextInput({"class": "vTextField"}),
+        forms.TextInput({"class": "vTextField", "list": "groups"}),
     )
     concurrency_limit = whole_number(
         "Concurrency limit", "So many runs of the whole group may be active when one of this job starts.", least=1

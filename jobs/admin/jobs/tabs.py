@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from django.db.models.functions import Left
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
+from django.urls import NoReverseMatch
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
@@ -26,6 +26,7 @@ from ...models.run import duration as length
 from .. import display
 from ..base import model_url
 from ..times import Times, duration
+from .api_calls import snippets
 
 RUNS, UPCOMING = 25, 25
 """Runs, and fire times to come, that the tabs show."""
@@ -165,40 +166,3 @@ def _alerts(admin: Any, request: HttpRequest, job: Job, times: Times) -> dict[st
                        times.at(incident.recovered_at)) for incident in incidents],
         "rules_url": model_url(site, AlertRule, "changelist") if may_see else "",
     }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snippet:
-    """A call of the API to copy."""
-
-    id: str
-    title: str
-    text: str
-
-
-def snippets(request: HttpRequest, job: Job) -> list[Snippet]:
-    """Return calls of the API for a job, for a shell and for Python."""
-    try:
-        path = reverse("cronzimus:job", args=[job.pk])
-    except NoReverseMatch:
-        path = f"/scheduler/jobs/{job.pk}"
-    url = request.build_absolute_uri(path)
-    header = '-H "Authorization: Token $CRONZIMUS_TOKEN"'
-    kwargs = masked(job.kwargs) if isinstance(job.kwargs, dict) else {}
-    shell = _json({"kwargs": kwargs}).replace("'", "'\\''")
-    python = f"""import os, requests
-
-session = requests.Session()
-session.headers["Authorization"] = f"Token {{os.environ['CRONZIMUS_TOKEN']}}"
-run = session.post("{url}/run", json={{"kwargs": {kwargs!r}}})
-run.raise_for_status()
-print(run.json()["run_id"])
-"""
-    body = f"-H 'Content-Type: application/json' -d '{shell}'"
-    return [
-        Snippet(id="api-run", title="Run it now", text=f"curl -X POST {header} {body} \\\n  {url}/run"),
-        Snippet(id="api-show", title="Show it", text=f"curl {header} \\\n  {url}"),
-        Snippet(id="api-pause", title="Pause it", text=f"curl -X POST {header} \\\n  {url}/pause"),
-        Snippet(id="api-runs", title="Its runs that failed", text=f"curl {header} \\\n  '{url}/runs?status=failed'"),
-        Snippet(id="api-python", title="Run it from Python", text=python),
-    ]

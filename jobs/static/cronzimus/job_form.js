@@ -62,6 +62,7 @@
 
   // --- preview -----------------------------------------------------------------------------------------------------
 
+  const asText = document.getElementById("as-text");
   let timer = 0;
   let request = null;
 
@@ -73,8 +74,10 @@
     try {
       const answer = await fetch(button.formAction, { method: "POST", body: new FormData(form), signal: mine.signal });
       const page = await parse(answer);
-      const words = page.querySelector(".policies");
+      const [words, texts] = [".policies", ".as-text"].map((part) => page.querySelector(part));
       words?.remove();
+      texts?.remove();
+      asText?.replaceChildren(...(texts ? [texts] : []));
       box.replaceChildren(...page.childNodes);
       for (const spot of form.querySelectorAll(".policy-place")) {
         spot.replaceChildren(...(words?.querySelectorAll(`[data-for="${spot.dataset.policy}"]`) ?? []));
@@ -132,6 +135,18 @@
       });
     }
     toFields();
+  }
+
+  // --- tags in use ---------------------------------------------------------------------------------------------------
+
+  for (const button of form.querySelectorAll("[data-tag]")) {
+    button.addEventListener("click", () => {
+      const input = form.elements.tags;
+      const tags = new Set(input.value.split(",").map((tag) => tag.trim()).filter(Boolean));
+      if (!tags.delete(button.dataset.tag)) tags.add(button.dataset.tag);
+      input.value = [...tags].join(", ");
+      input.dispatchEvent(new Event("input", { bubbles: true }));
+    });
   }
 
   // --- what is not saved ---------------------------------------------------------------------------------------------
