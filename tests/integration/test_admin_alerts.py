@@ -94,6 +94,37 @@ def test_a_secret_is_never_shown_and_stays_when_none_is_given(admin: Admin) -> N
     assert (made.name, made.secret) == ("renamed", "whsec_YWJj")
 
 
+SIGNED = {"name": "h", "kind": "webhook", "target": "https://example.com/", "enabled": "on"}
+
+
+def signed() -> Channel:
+    """Write a channel with two secrets."""
+    return Channel.objects.create(
+        name="h", kind="webhook", target=SIGNED["target"], secret="whsec_YWJj", previous_secret="whsec_ZGVm"
+    )
+
+
+def test_a_stored_secret_can_be_removed(admin: Admin) -> None:
+    made = signed()
+    page = admin.read(f"{CHANNELS}{made.pk}/change/")
+    assert 'name="secret-clear"' in page
+    assert 'name="previous_secret-clear"' in page
+    admin.send(f"{CHANNELS}{made.pk}/change/", **SIGNED, **{"previous_secret-clear": "on"})
+    made.refresh_from_db()
+    assert (made.secret, made.previous_secret) == ("whsec_YWJj", "")
+    assert AuditEvent.objects.latest("pk").changes.keys() == {"previous_secret"}
+    assert 'name="previous_secret-clear"' not in admin.read(f"{CHANNELS}{made.pk}/change/")
+
+
+def test_a_secret_is_not_replaced_and_removed_at_once(admin: Admin) -> None:
+    made = signed()
+    response = admin.send(f"{CHANNELS}{made.pk}/change/", **SIGNED, secret="whsec_AAAA", **{"secret-clear": "on"})
+    assert list(problems(response)) == ["secret"]
+    assert 'name="secret-clear"' in response.content.decode()
+    made.refresh_from_db()
+    assert made.secret == "whsec_YWJj"
+
+
 def test_a_secret_that_is_not_base64_is_refused(admin: Admin) -> None:
     response = admin.send(f"{CHANNELS}add/", name="c", kind="webhook", target="https://example.com/", secret="***")
     assert "secret" in problems(response)

@@ -55,6 +55,29 @@ class TimeInput(forms.TimeInput):
         super().__init__({"class": "short"}, format="%H:%M")
 
 
+class SecretInput(forms.PasswordInput):
+    """An input that never shows its value. If one is stored, a checkbox offers to remove it."""
+
+    is_stored = False
+
+    def render(self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: Any = None) -> SafeString:
+        """Return the input, and the checkbox."""
+        field = super().render(name, value, attrs, renderer)
+        if not self.is_stored:
+            return field
+        clear = '{} <label class="small"><input type="checkbox" name="{}"> Remove the stored one</label>'
+        return format_html(clear, field, self.clear_name(name))
+
+    def value_omitted_from_data(self, data: Any, files: Any, name: str) -> bool:
+        """Tell whether neither the input nor the checkbox was sent: Django does not save what was not."""
+        return super().value_omitted_from_data(data, files, name) and self.clear_name(name) not in data
+
+    @staticmethod
+    def clear_name(name: str) -> str:
+        """Return the name of the checkbox, which is made as Django makes it for files."""
+        return f"{name}-clear"
+
+
 class RuleForm(forms.ModelForm):
     """The form of a rule."""
 
@@ -133,9 +156,9 @@ class RuleForm(forms.ModelForm):
 class ChannelForm(forms.ModelForm):
     """The form of a channel. Secrets can be set, and are never shown again."""
 
-    secret = forms.CharField(required=False, widget=forms.PasswordInput, help_text="whsec_… in base64; signs webhooks.")
+    secret = forms.CharField(required=False, widget=SecretInput, help_text="whsec_… in base64; signs webhooks.")
     previous_secret = forms.CharField(
-        required=False, widget=forms.PasswordInput, help_text="Signs as well, while receivers change to the new secret."
+        required=False, widget=SecretInput, help_text="Signs as well, while receivers change to the new secret."
     )
 
     class Meta:
@@ -143,22 +166,36 @@ class ChannelForm(forms.ModelForm):
         fields = ("name", "kind", "target", "secret", "previous_secret", "enabled")
         widgets = {"target": forms.Textarea({"rows": 2})}
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Offer to remove the secrets that are stored."""
+        super().__init__(*args, **kwargs)
+        for name in SECRETS:
+            self.fields[name].widget.is_stored = bool(getattr(self.instance, name))
+
+    def _removes(self, name: str) -> bool:
+        return SecretInput.clear_name(self.add_prefix(name)) in self.data
+
     @cached_property
     def changed_data(self) -> list[str]:
-        """Return the names of the changed inputs; a secret that is left empty stays."""
-        kept = {name for name in SECRETS if not str(self.data.get(self.add_prefix(name)) or "").strip()}
+        """Return the names of the changed inputs; a secret that is left empty stays, unless it is removed."""
+        empty = {name for name in SECRETS if not str(self.data.get(self.add_prefix(name)) or "").strip()}
+        kept = {name for name in empty if not self._removes(name)}
         return [name for name in super().changed_data if name not in kept]
 
     def clean_secret(self) -> str:
-        """Keep the stored secret if none is given."""
+        """Keep the stored secret if none is given and it is not to be removed."""
         return self._secret("secret")
 
     def clean_previous_secret(self) -> str:
-        """Keep the stored secret if none is given."""
+        """Keep the stored secret if none is given and it is not to be removed."""
         return self._secret("previous_secret")
 
     def _secret(self, name: str) -> str:
         given: str = self.cleaned_data[name].strip()
+        if self._removes(name):
+            if given:
+                raise forms.ValidationError("give a new one, or remove the stored one: not both")
+            return ""
         if not given:
             return str(getattr(self.instance, name))
         try:
