@@ -27,6 +27,8 @@ EVENTS = {
 OWN_LIMITS = (IncidentKind.TOO_LONG, IncidentKind.DEADLINE)
 """The kinds for which each rule has a limit of its own: it notifies once that has passed."""
 LONGEST_ERROR = 500
+COUNTED = ("count", "last_run", "last_at", "error", "fingerprint", "notified")
+"""The fields of an open incident that change."""
 
 
 class End(NamedTuple):
@@ -55,15 +57,23 @@ def observe(ends: Sequence[End], now: datetime) -> None:
     unsuccessful = [end for end in ends if end.status is not RunStatus.SUCCEEDED]
     if not known and not unsuccessful:
         return
-    rules = _Rules(job_ids)
+    rules, batch = _Rules(job_ids), _Batch(now)
     for end in ends:
         if end.status is RunStatus.SUCCEEDED:
             for kind in (IncidentKind.FAILURE, IncidentKind.NOT_RUN, IncidentKind.TOO_LONG, IncidentKind.DEADLINE):
                 if (incident := known.pop((end.job_id, kind), None)) is not None:
+                    batch.settle(incident)
                     _recover(incident, end, rules, now)
         else:
             kind = IncidentKind.NOT_RUN if end.status in NOT_RUN else IncidentKind.FAILURE
-            known[end.job_id, kind] = _count(known.get((end.job_id, kind)), kind, end, rules, now)
+            incident = known.get((end.job_id, kind))
+            if incident is None:
+                incident = Incident(job_id=end.job_id, kind=kind, opened_at=end.at, first_run=end.run_id, count=0)
+                known[end.job_id, kind] = incident
+            batch.settle(incident)
+            _count(incident, end)
+            batch.add(incident, _tell(incident, rules.of(incident), now, lost=end.status is RunStatus.LOST))
+    batch.write()
 
 
 def forgive(job_id: str) -> None:
@@ -108,8 +118,10 @@ def raise_incident(kind: IncidentKind, job_id: str | None, error: str, *, finger
             incident.count += 1
         incident.last_run, incident.last_at, incident.error = run_id, now, error[:LONGEST_ERROR]
         incident.fingerprint = fingerprint
+        concerned = _Rules([job_id] if job_id else []).of(incident) if rules is None else rules
+        messages = _tell(incident, concerned, now)
         incident.save()
-        _tell(incident, _Rules([job_id] if job_id else []).of(incident) if rules is None else rules, now)
+        outbox.put(messages, now)
     return incident
 
 
@@ -151,12 +163,14 @@ def repeat(now: datetime) -> None:
         locked = list(
             still_open.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
         )  # fmt: skip
-        rules = _Rules([incident.job_id for incident in locked if incident.job_id])
+        rules, batch = _Rules([incident.job_id for incident in locked if incident.job_id]), _Batch(now)
         for incident in locked:
             concerned = rules.of(incident)
             if incident.kind in OWN_LIMITS:
                 concerned = [rule for rule in concerned if _last(_notified(incident), rule) is not None]
-            _tell(incident, concerned, now)
+            if messages := _tell(incident, concerned, now):
+                batch.add(incident, messages)
+        batch.write()
 
 
 class _Rules:
@@ -178,23 +192,47 @@ class _Rules:
         return [rule for rule in rules if rule.applies_to(incident.job_id, tags[incident.job_id or ""])]
 
 
-def _count(incident: Incident | None, kind: IncidentKind, end: End, rules: _Rules, now: datetime) -> Incident:
-    if incident is None:
-        incident = Incident(job_id=end.job_id, kind=kind, opened_at=end.at, first_run=end.run_id, count=0)
+class _Batch:
+    """Changed incidents and the messages about them, written by a few statements, however many they are."""
+
+    def __init__(self, now: datetime) -> None:
+        self._now = now
+        self._incidents: list[Incident] = []
+        self._messages: list[outbox.Message] = []
+
+    def add(self, incident: Incident, messages: Iterable[outbox.Message]) -> None:
+        """Write these later. The incident must not change before."""
+        self._incidents.append(incident)
+        self._messages += messages
+
+    def settle(self, incident: Incident) -> None:
+        """Write everything now if the incident is to be written: it is about to change."""
+        if any(one is incident for one in self._incidents):
+            self.write()
+
+    def write(self) -> None:
+        """Write everything."""
+        known = [one for one in self._incidents if one.pk is not None]
+        Incident.objects.bulk_create([one for one in self._incidents if one.pk is None])
+        Incident.objects.bulk_update(known, COUNTED)
+        outbox.put(self._messages, self._now)
+        self._incidents, self._messages = [], []
+
+
+def _count(incident: Incident, end: End) -> None:
     incident.count += 1
     incident.last_run, incident.last_at = end.run_id, end.at
     incident.error = end.error.partition("\n")[0][:LONGEST_ERROR]
     incident.fingerprint = fingerprint_of(incident.error)
-    incident.save()
-    _tell(incident, rules.of(incident), now, lost=end.status is RunStatus.LOST)
-    return incident
 
 
 def _notified(incident: Incident) -> dict[str, Any]:
     return dict(incident.notified) if isinstance(incident.notified, dict) else {}
 
 
-def _tell(incident: Incident, rules: Iterable[AlertRule], now: datetime, *, lost: bool = False) -> None:
+def _tell(incident: Incident, rules: Iterable[AlertRule], now: datetime, *, lost: bool = False) -> list[outbox.Message]:
+    """Return the messages to put, and note in the incident, which is not saved here, that its rules have notified."""
+    messages: list[outbox.Message] = []
     event, notified = EVENTS[IncidentKind(incident.kind)], _notified(incident)
     for rule in rules:
         if not (rule.wants(event) or (lost and rule.wants(AlertEvent.LOST))):
@@ -204,11 +242,11 @@ def _tell(incident: Incident, rules: Iterable[AlertRule], now: datetime, *, lost
             acknowledged=incident.state == IncidentState.ACKNOWLEDGED, now=now,
         )  # fmt: skip
         if reason is not None:
-            outbox.put(incident, rule, reason, now)
+            messages.append(outbox.Message(incident, rule, reason))
             notified[str(rule.pk)] = {"at": now.isoformat(), "fingerprint": incident.fingerprint}
-    if notified != incident.notified:
+    if messages:
         incident.notified = notified
-        incident.save(update_fields=["notified"])
+    return messages
 
 
 def _last(notified: dict[str, Any], rule: AlertRule) -> Notified | None:
@@ -220,7 +258,6 @@ def _recover(incident: Incident, end: End, rules: _Rules, now: datetime) -> None
     incident.state, incident.recovered_at = IncidentState.RECOVERED, end.at
     incident.save(update_fields=["state", "recovered_at"])
     unheard = outbox.drop_unheard(incident, now)
-    for rule in rules.of(incident):
-        was_notified = str(rule.pk) in incident.notified and rule.pk not in unheard
-        if was_notified and rule.wants(AlertEvent.RECOVERY):
-            outbox.put(incident, rule, Reason.RECOVERED, now)
+    heard = [rule for rule in rules.of(incident) if str(rule.pk) in incident.notified and rule.pk not in unheard]
+    concerned = [rule for rule in heard if rule.wants(AlertEvent.RECOVERY)]
+    outbox.put([outbox.Message(incident, rule, Reason.RECOVERED) for rule in concerned], now)

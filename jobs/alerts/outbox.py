@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from django.db import connection, transaction
@@ -17,15 +17,32 @@ LEASE = timedelta(seconds=60)
 """Time for which a delivery belongs to the scheduler that took or holds it: longer than any attempt."""
 
 
-def put(incident: Incident, rule: AlertRule, reason: Reason, now: datetime) -> None:
-    """Write a message to each channel of a rule. In the rule's quiet hours it waits for their end."""
-    due_at = quiet_until(now, rule.quiet_from, rule.quiet_until, rule.zone) or now
-    for channel in rule.channels.all():
-        if channel.enabled:
-            Delivery.objects.create(
+class Message(NamedTuple):
+    """A message about an incident to the channels of a rule."""
+
+    incident: Incident
+    rule: AlertRule
+    reason: Reason
+
+
+def put(messages: Sequence[Message], now: datetime) -> None:
+    """Write messages to each channel of their rules. In the quiet hours of its rule a message waits for their end."""
+    if not messages:
+        return
+    runs = {run for message in messages if (run := message.incident.last_run) is not None}
+    statuses: dict[int | None, str] = dict(Run.objects.filter(pk__in=runs).values_list("pk", "status"))
+    rows = []
+    for incident, rule, reason in messages:
+        due_at = quiet_until(now, rule.quiet_from, rule.quiet_until, rule.zone) or now
+        status = statuses.get(incident.last_run)
+        rows += [
+            Delivery(
                 channel=channel, incident=incident, rule=rule, reason=reason, created_at=now, next_attempt_at=due_at,
-                payload=payload_of(incident, rule.name, reason, now),
-            )  # fmt: skip
+                payload=payload_of(incident, rule.name, reason, now, status=status),
+            )
+            for channel in rule.channels.all() if channel.enabled
+        ]  # fmt: skip
+    Delivery.objects.bulk_create(rows)
 
 
 def put_test(channel: Channel, *, now: datetime) -> Delivery:
@@ -132,13 +149,15 @@ def refused(delivery: Delivery, response: str, seconds: float, *, now: datetime)
     )  # fmt: skip
 
 
-def payload_of(incident: Incident, rule: str, reason: Reason, now: datetime) -> dict[str, Any]:
-    """Return the content of a message: an event of CloudEvents 1.0, in its JSON format."""
-    run = None if incident.last_run is None else Run.objects.filter(pk=incident.last_run).values("status").first()
+def payload_of(incident: Incident, rule: str, reason: Reason, now: datetime, *, status: str | None) -> dict[str, Any]:
+    """Return the content of a message: an event of CloudEvents 1.0, in its JSON format.
+
+    `status` is that of the incident's last run; None if it has none.
+    """
     data: dict[str, Any] = {
         "reason": reason, "rule": rule, "incident": incident.pk, "kind": incident.kind, "job": incident.job_id,
         "count": incident.count, "error": incident.error, "opened_at": incident.opened_at.isoformat(),
-        "run": incident.last_run, "run_status": run["status"] if run else None,
+        "run": incident.last_run, "run_status": status,
         "text": sentence(incident, reason),
     }  # fmt: skip
     return _event(reason, now, subject=incident.job_id, data=data)

@@ -178,7 +178,7 @@ def test_the_page_of_an_incident_says_who_was_told_and_leads_to_the_last_run(adm
     run = make_run(job_id="a", status="failed")
     one = incident(last_run=run.pk, count=3)
     AlertRule.objects.create(name="all", events=["failure"]).channels.add(channel)
-    outbox.put(one, AlertRule.objects.get(), Reason.OPENED, NOW)
+    outbox.put([outbox.Message(one, AlertRule.objects.get(), Reason.OPENED)], NOW)
     page = admin.read(f"{INCIDENTS}{one.pk}/change/")
     assert "mail · opened pending" in text(page)
     assert f"/admin/cronzimus/run/{run.pk}/change/" in page

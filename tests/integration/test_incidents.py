@@ -51,6 +51,37 @@ def told_by() -> list[str]:
     return list(Delivery.objects.order_by("id").values_list("rule__name", flat=True))
 
 
+def test_many_failures_at_once_cost_as_few_statements_as_one(statements: Any) -> None:
+    make_rule()
+    make_rule("again", tag="t")
+    numbers = []
+    for names in (["one"], [f"job-{number}" for number in range(50)]):
+        for name in names:
+            services.add_job({**BODY, "id": name, "tags": ["t"]}, now=NOW)
+        for error in ("first", "second"):
+            ends = [End(name, 7, RunStatus.FAILED, error, NOW) for name in names]
+            with statements() as found:
+                observe(ends, NOW)
+            numbers.append(len(found))
+    assert Delivery.objects.count() == 51 * 2 * 2
+    assert set(Incident.objects.values_list("count", flat=True)) == {2}
+    spare = 1  # SQLite takes some hundred variables in one statement
+    assert numbers[2] <= numbers[0] + spare
+    assert numbers[3] <= numbers[1] + spare
+
+
+def test_runs_of_one_job_that_end_at_once_are_told_one_by_one(job: Job) -> None:
+    make_rule()
+    statuses = ("failed", "failed", "succeeded", "failed")
+    errors = ("one", "two", "", "three")
+    observe([End("a", 7, RunStatus(status), error, NOW) for status, error in zip(statuses, errors, strict=True)], NOW)
+    assert list(Incident.objects.order_by("id").values_list("state", "count")) == [("recovered", 2), ("open", 1)]
+    assert told() == ["opened", "changed", "recovered", "opened"]
+    payloads = Delivery.objects.order_by("id").values_list("payload", flat=True)
+    assert [payload["data"]["count"] for payload in payloads] == [1, 2, 2, 1]
+    assert [payload["data"]["error"] for payload in payloads] == ["one", "two", "two", "three"]
+
+
 @pytest.mark.parametrize("status", ["failed", "timed_out", "lost"])
 def test_the_first_unsuccessful_run_opens_an_incident(job: Job, status: str) -> None:
     end(status)
