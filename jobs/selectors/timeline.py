@@ -13,6 +13,7 @@ from ..core.runs import ACTIVE, host_of
 from ..definitions.triggers import trigger_of
 from ..models import Job, Run, RunHour
 from ..models.job import JobQuerySet
+from ..models.run import RunQuerySet
 
 MOST_BARS = 2000
 """Runs that are drawn one by one."""
@@ -52,9 +53,10 @@ def bars_of(job_ids: Sequence[str], since: datetime, until: datetime) -> list[Ba
     return _bars(found, since)
 
 
-def newest_bars(since: datetime, until: datetime) -> tuple[list[Bar], bool]:
-    """Return the newest runs of all jobs between two instants (index `run_newest`), and whether there are more."""
-    runs = Run.objects.filter(scheduled_time__gte=since, scheduled_time__lt=until).without_tests()
+def newest_bars(since: datetime, until: datetime, runs: RunQuerySet | None = None) -> tuple[list[Bar], bool]:
+    """Return the newest runs between two instants, and whether there are more: of `runs`, or else of all jobs."""
+    runs = Run.objects.all() if runs is None else runs
+    runs = runs.filter(scheduled_time__gte=since, scheduled_time__lt=until).without_tests()
     runs = runs.order_by("-scheduled_time", "-id")
     found = list(runs.values_list(*_COLUMNS)[: MOST_BARS + 1])
     return _bars(found[:MOST_BARS], since), len(found) > MOST_BARS

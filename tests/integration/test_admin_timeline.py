@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import html
+import re
+
 import pytest
 
 from jobs.models import RunHour
 from jobs.selectors import timeline
 from tests.fakes import NOW, after, make_job, make_run
-from tests.integration.admin_support import JOBS, RUNS, Admin, admin_fixture, at_noon_fixture, text  # noqa: F401
+from tests.integration.admin_support import JOBS, RUNS, Admin, admin_fixture, at_noon_fixture, ids, text  # noqa: F401
 
 TIMELINE = f"{RUNS}timeline/"
 
@@ -119,7 +122,7 @@ def test_a_search_narrows_the_lanes(admin, words, found):
         ran(name)
     page = admin.read(TIMELINE, q=words)
     assert [name for name in "ab" if f'data-key="{name}"' in page] == found
-    assert ("No job that matches" in text(page)) == (not found)
+    assert ("Nothing that matches" in text(page)) == (not found)
 
 
 def test_the_same_is_there_as_a_table(admin):
@@ -127,6 +130,85 @@ def test_the_same_is_there_as_a_table(admin):
     run = ran(scheduler_id="web-1-7-0a1b")
     page = text(admin.read(TIMELINE))
     assert f"Job Status Run Fire time Duration Host sync succeeded {run.pk} 11:50:00 1 m web-1" in page
+
+
+def shown_lanes(page: str) -> list[str]:
+    return re.findall(r'<li data-key="(.*?)">', page)
+
+
+@pytest.mark.parametrize("by", ["job", "host"])
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({"status": "failures"}, {"b": "web-2"}),
+        ({"q": "status:failed"}, {"b": "web-2"}),
+        ({"q": "host:web-2"}, {"b": "web-2"}),
+        ({"q": "took:>90s"}, {"a": "web-1"}),
+        ({"q": "trigger:manual"}, {"b": "web-2"}),
+        ({"q": "host:web-2 job:a"}, {}),
+        ({"q": "host:web-1 tag:etl"}, {"a": "web-1"}),
+        ({"q": "took:<9min tag:ops"}, {"b": "web-2"}),
+    ],
+)
+def test_runs_are_narrowed_as_in_their_list(admin, by, query, found):
+    job("a", tags=["etl"])
+    job("b", tags=["ops"])
+    ran("a", took=100, scheduler_id="web-1-7-0a1b")
+    ran("b", status="failed", scheduler_id="web-2-8-0a1b", trigger="manual")
+    page = admin.read(TIMELINE, by=by, **query)
+    assert shown_lanes(page) == list(found if by == "job" else found.values())
+    assert "f-future" not in page.partition('<ul class="lanes">')[2]
+
+
+def test_a_chosen_status_is_kept_by_the_links(admin):
+    job()
+    ran(status="failed")
+    page = admin.read(TIMELINE, status="failures", q="job:sync")
+    assert '<input type="hidden" name="status" value="failures">' in page
+    assert "range=24h&amp;by=job&amp;q=job%3Async&amp;status=failures" in page
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [("took:soon", "Took must begin with"), ("since:24h", "Since and until are not for the timeline")],
+)
+def test_what_is_wrong_with_a_search_is_said_and_nothing_is_shown(admin, words, said):
+    job()
+    ran()
+    page = admin.read(TIMELINE, q=words)
+    assert said in text(page)
+    assert shown_lanes(page) == []
+
+
+def test_narrowed_lanes_come_in_pages(admin, monkeypatch):
+    monkeypatch.setattr("jobs.admin.timeline.views.LANES", 1)
+    for name in "ab":
+        job(name)
+        ran(name, status="failed")
+    pages = [admin.read(TIMELINE, status="failures", page=number) for number in "12"]
+    assert [shown_lanes(page) for page in pages] == [["a"], ["b"]]
+    assert ["More lanes" in page for page in pages] == [True, False]
+
+
+def test_a_long_table_leads_to_the_list_of_the_same_runs(admin, monkeypatch):
+    monkeypatch.setattr("jobs.admin.timeline.views.ROWS", 1)
+    job()
+    ran()
+    ran(seconds=-300, status="failed")
+    page = admin.read(TIMELINE, range="1h")
+    assert "As a table, the newest 1 runs" in text(page)
+    url = html.unescape(re.search(r'<a href="([^"]+)">All of them in the list of runs', page)[1])
+    assert len(ids(admin.client.get(url).content.decode())) == 2
+
+
+def test_hours_are_there_as_a_table_too(admin, monkeypatch):
+    monkeypatch.setattr(timeline, "MOST_BARS", 0)
+    job()
+    ran()
+    for status, count in (("succeeded", 1200), ("failed", 3), ("missed", 2), ("skipped", 1)):
+        RunHour.objects.create(job_id="sync", hour=after(-3600), status=status, count=count)
+    page = text(admin.read(TIMELINE, range="24h"))
+    assert "Job Runs Succeeded Failed Did not run sync 1,206 1,200 3 3" in page
 
 
 def test_lanes_come_in_pages(admin, monkeypatch):

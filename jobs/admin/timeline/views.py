@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import Any
 
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
@@ -17,14 +16,15 @@ from django.utils.safestring import SafeString
 from ...core.runs import RunStatus
 from ...core.times import parse_instant
 from ...models import Job, Run
-from ...models.job import JobQuerySet
 from ...selectors import timeline
 from ...selectors.counts import FAILURES
+from ...selectors.statistics import DID_NOT_RUN
 from ...selectors.timeline import Bar, Hour
 from .. import charts, display
 from ..base import model_url
 from ..pages import page
 from ..times import Times, duration
+from .filters import STATUSES, TAG, filters_of
 from .lanes import Axis, density, lane
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -39,9 +39,9 @@ AHEAD = 6
 """The reciprocal of the share of a range that lies ahead of now."""
 LANES = 40
 """Lanes of a page."""
-LINKED = 400
+LINKED = 300
 """Bars up to which each bar is a link."""
-ROWS = 200
+ROWS = 100
 """Rows of the table."""
 LEGEND = ("succeeded", "failed or timed out", "running", "missed", "skipped", "to come", "now")
 """The marks of the legend."""
@@ -55,6 +55,18 @@ class Lane:
     url: str
     drawn: SafeString
     note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """The numbers of runs of a lane that is drawn by the hour."""
+
+    name: str
+    url: str
+    runs: str
+    succeeded: str
+    failed: str
+    not_run: str
 
 
 def timeline_page(admin: Any, request: HttpRequest) -> HttpResponse:
@@ -71,6 +83,9 @@ class _Timeline:
         self.range = request.GET.get("range") if request.GET.get("range") in RANGES else "6h"
         self.by = "host" if request.GET.get("by") == "host" else "job"
         self.words = request.GET.get("q", "").replace("\0", "").strip()[:100]
+        self.status = request.GET.get("status", "")
+        self.counted: list[Counted] = []
+        self.filters = filters_of(self.words, self.status, self.times.now)
         _, self.length, step = RANGES[str(self.range)]
         until = self._until(step)
         self.axis = Axis(until - self.length, until, self.times.now, self._grid(until - self.length, until, step))
@@ -98,7 +113,7 @@ class _Timeline:
         return tuple(found)
 
     def context(self) -> dict[str, Any]:
-        lanes, rows, more, note = self.by_host() if self.by == "host" else self.by_job()
+        lanes, rows, more, note = self.shown()
         since, until = self.axis.since, self.axis.until
         return {
             "lanes": lanes,
@@ -119,14 +134,23 @@ class _Timeline:
             "previous_lanes": self.link(page=str(self.page - 1)) if self.page > 1 else "",
             "next_lanes": self.link(page=str(self.page + 1)) if more else "",
             "words": self.words,
-            "clear": self.link(q=None),
-            "rows": [self._row(bar) for bar in rows],
-            "hidden": [(name, self.request.GET[name]) for name in ("range", "by") if name in self.request.GET],
+            "problems": self.filters.problems,
+            "statuses": [(label, self.link(status=name or None, page=None), name == self.filters.search.status)
+                         for name, label in STATUSES],
+            "narrowed": not self.filters.is_empty,
+            "clear": self.link(q=None, status=None),
+            "counted": self.counted,
+            "rows": [self._row(bar) for bar in rows[::-1][:ROWS]],
+            "is_cut": len(rows) > ROWS,
+            "runs_url": self._runs_url() if len(rows) > ROWS and not self.filters.tags else "",
+            "hidden": [(name, self.request.GET[name]) for name in ("range", "by", "status", "until")
+                       if name in self.request.GET],
         }  # fmt: skip
 
     def link(self, **changes: str | None) -> str:
         """Return the address of this page with some parameters changed; None leaves one out."""
-        given = {"range": self.range, "by": self.by, "q": self.words, "until": self.request.GET.get("until", "")}
+        given = {"range": self.range, "by": self.by, "q": self.words, "status": self.status,
+                 "until": self.request.GET.get("until", "")}  # fmt: skip
         kept = {name: value for name, value in {**given, **changes}.items() if value}
         return f"?{urlencode(kept)}"
 
@@ -140,30 +164,60 @@ class _Timeline:
         local = at.astimezone(self.times.zone())
         return f"{local:%a} {local.day} {local:%b}" if self.range == "7d" else f"{local:%H:%M}"
 
-    def jobs(self) -> JobQuerySet:
-        """Return the jobs that match the search: words of their ids and names, or `tag:` and `job:`."""
-        jobs = Job.objects.all()
-        for word in self.words.split():
-            kind, _, value = word.partition(":")
-            if kind == "tag" and value:
-                jobs = jobs.tagged(value)
-            else:
-                value = value if kind == "job" and value else word
-                jobs = jobs.filter(Q(id__icontains=value) | Q(name__icontains=value))
-        return jobs
+    def _runs_url(self) -> str:
+        """Return the address of the list of the same runs."""
+        words = TAG.sub(" ", self.words).strip()
+        period = f"since:{_iso(self.axis.since)} until:{_iso(self.axis.until)}"
+        query = urlencode({"q": f"{words} {period}".strip(), **({"status": self.status} if self.status else {})})
+        return f"{model_url(self.site, Run, 'changelist')}?{query}"
+
+    def shown(self) -> tuple[list[Lane], list[Bar], bool, str]:
+        """Return the lanes, their runs, whether there are more lanes, and a note."""
+        if self.filters.problems:
+            return [], [], False, "Nothing is shown"
+        if self.by == "host":
+            return self.by_host()
+        return self.by_job_with_runs() if self.filters.names_runs else self.by_job()
 
     def by_job(self) -> tuple[list[Lane], list[Bar], bool, str]:
-        found = timeline.jobs_between(self.jobs(), self.axis.since, self.axis.until)
+        """Return lanes of the jobs that may have run or will run."""
+        found = timeline.jobs_between(self.filters.jobs(), self.axis.since, self.axis.until)
         first = (self.page - 1) * LANES
         jobs = list(found.only("id", "trigger", "anchor", "next_run_time")[first : first + LANES + 1])
         more, jobs = len(jobs) > LANES, jobs[:LANES]
         ids = [job.pk for job in jobs]
         bars = timeline.bars_of(ids, self.axis.since, self.axis.until) if ids else []
         if bars is None:
-            lanes = self._dense(jobs, timeline.hours_of(ids, self.axis.since, self.axis.until))
+            hours = timeline.hours_of(ids, self.axis.since, self.axis.until)
+            lanes = self._dense(jobs, hours)
+            self.counted = [self._counts(lane, hours) for lane in lanes]
             return lanes, [], more, _ran(lanes, more)
         lanes = self._drawn(jobs, bars)
-        return lanes, bars[::-1][:ROWS], more, _ran(lanes, more)
+        return lanes, bars, more, _ran(lanes, more)
+
+    def _newest(self) -> tuple[list[Bar], str]:
+        """Return the newest runs that the filters select, and a note."""
+        since, until = self.axis.since, self.axis.until
+        runs = None if self.filters.is_empty else self.filters.runs(since, self.times.now)
+        bars, cut = timeline.newest_bars(since, until, runs)
+        return bars, f"The newest {len(bars):,} runs" if cut else f"{len(bars):,} run{'' if len(bars) == 1 else 's'}"
+
+    def by_job_with_runs(self) -> tuple[list[Lane], list[Bar], bool, str]:
+        """Return lanes of the jobs that have runs that the filters select, with these runs alone."""
+        bars, note = self._newest()
+        of_job: dict[str, list[Bar]] = defaultdict(list)
+        for bar in bars:
+            of_job[bar.job_id].append(bar)
+        first = (self.page - 1) * LANES
+        names = sorted(of_job)[first : first + LANES]
+        url = self.run_url if sum(len(of_job[name]) for name in names) <= LINKED else None
+        lanes = [self._lane(name, of_job[name], url, self.job_url(name)) for name in names]
+        words = f"{note} of {len(of_job):,} job{'' if len(of_job) == 1 else 's'}"
+        return lanes, bars, len(of_job) > first + LANES, words
+
+    def _lane(self, name: str, bars: list[Bar], url: Callable[[Bar], str] | None, job_url: str = "") -> Lane:
+        drawn = lane(self.axis, bars, (), timedelta(), self.label, url)
+        return Lane(name=name, url=job_url, drawn=drawn, note=_note(bars))
 
     def _drawn(self, jobs: Sequence[Job], bars: Sequence[Bar]) -> list[Lane]:
         of_job: dict[str, list[Bar]] = defaultdict(list)
@@ -192,21 +246,25 @@ class _Timeline:
         ]  # fmt: skip
 
     def by_host(self) -> tuple[list[Lane], list[Bar], bool, str]:
-        bars, cut = timeline.newest_bars(self.axis.since, self.axis.until)
-        if self.words:
-            wanted = set(self.jobs().values_list("pk", flat=True)[:1000])
-            bars = [bar for bar in bars if bar.job_id in wanted]
+        """Return lanes of the hosts, with the newest runs."""
+        bars, note = self._newest()
         hosts: dict[str, list[Bar]] = defaultdict(list)
         for bar in bars:
             hosts[bar.host or "no host"].append(bar)
         url = self.run_url if len(bars) <= LINKED else None
-        lanes = [
-            Lane(name=host, url="", note=_note(own),
-                 drawn=lane(self.axis, own, (), timedelta(), self.label, url))
-            for host, own in sorted(hosts.items())
-        ]  # fmt: skip
-        note = f"The newest {len(bars):,} runs" if cut else f"{len(bars):,} run{'' if len(bars) == 1 else 's'}"
-        return lanes, bars[::-1][:ROWS], False, f"{note} on {len(lanes)} host{'' if len(lanes) == 1 else 's'}"
+        lanes = [self._lane(host, own, url) for host, own in sorted(hosts.items())]
+        return lanes, bars, False, f"{note} on {len(lanes)} host{'' if len(lanes) == 1 else 's'}"
+
+    def _counts(self, lane: Lane, hours: Iterable[Hour]) -> Counted:
+        counts: Counter[str] = Counter()
+        for hour in hours:
+            if hour.job_id == lane.name:
+                counts[hour.status] += hour.number
+        return Counted(
+            name=lane.name, url=lane.url, runs=f"{counts.total():,}", succeeded=f"{counts[RunStatus.SUCCEEDED]:,}",
+            failed=f"{sum(counts[status] for status in FAILURES):,}",
+            not_run=f"{sum(counts[status] for status in DID_NOT_RUN):,}",
+        )  # fmt: skip
 
     def job_url(self, job_id: str) -> str:
         return model_url(self.site, Job, "change", job_id)
