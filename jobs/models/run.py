@@ -108,15 +108,16 @@ class RunQuerySet(models.QuerySet["Run"]):
         return self.filter(status=RunStatus.QUEUED, scheduler__isnull=True).order_by("-priority", "id")
 
     def cancel(self, reason: str, now: datetime) -> int:
-        """Cancel the active runs, and return how many there were.
+        """Cancel the active runs, and return how many there were. An earlier request to cancel a run stands.
 
         Waiting runs end at once, also in a queue of workers; the scheduler or worker that holds a run ends it. Lock the
         runs first: schedulers write many at a time, in an order of their own.
         """
         waits = Q(status=RunStatus.QUEUED) & (Q(scheduler__isnull=True) | Q(executor=Executor.CELERY))
-        held = self.active().filter(~waits, scheduler__isnull=False).update(cancel_requested_at=now, reason=reason)
+        held = self.active().filter(~waits, scheduler__isnull=False, cancel_requested_at__isnull=True)
+        asked = held.update(cancel_requested_at=now, reason=reason)
         ended = self.active().filter(waits).update(status=RunStatus.CANCELLED, reason=reason, finished_at=now)
-        return held + ended
+        return asked + ended
 
 
 class Run(models.Model):

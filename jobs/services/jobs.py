@@ -97,7 +97,8 @@ def update_job(
             action = Action.JOB_REVERTED if reverted_to else Action.JOB_UPDATED
             history.record_change(job, before, now=now, action=action, reverted_to=reverted_to)
             announce()
-    logger.info("job %s updated", job.id, extra={"action": "job_updated", "job": job.id})
+    if names:
+        logger.info("job %s updated", job.id, extra={"action": "job_updated", "job": job.id})
     return job
 
 

@@ -95,13 +95,15 @@ def cancel_run(run_id: int, *, now: datetime, actor: str = "") -> Run:
     """Cancel a run, and return it. A waiting run ends at once.
 
     A run in a process is stopped. One in a thread cannot be stopped: its function has to look at
-    `RunContext.cancelled`. Raises `RunNotFound`, and `RunFinished` if the run has ended.
+    `RunContext.cancelled`. If somebody has asked to cancel it already, that stands. Raises `RunNotFound`, and
+    `RunFinished` if the run has ended.
     """
     with transaction.atomic():
         run = _found(Run.objects.select_for_update(), run_id)
         if run.status not in ACTIVE:
             raise RunFinished(f"run {run_id} has ended already: {run.status.replace('_', ' ')}")
-        Run.objects.filter(pk=run.pk).cancel(f"cancelled by {actor or 'a request'}", now)
+        if not Run.objects.filter(pk=run.pk).cancel(f"cancelled by {actor or 'a request'}", now):
+            return run
         record(Action.RUN_CANCELLED, now=now, job_id=run.job_id, object_id=run.pk, actor=actor)
         announce()
     run.refresh_from_db()

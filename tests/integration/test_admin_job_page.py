@@ -209,3 +209,15 @@ def test_who_may_not_see_alert_rules_is_shown_none(at_noon):
     assert "night" not in page
     assert "alertrule" not in page
     assert "It has had none." in page
+
+
+def test_who_may_not_see_runs_or_incidents_is_shown_none(at_noon):
+    make_job()
+    run = ran(-60, status="failed", error="E" * 20)
+    Incident.objects.create(job_id="job", kind="failure", opened_at=NOW, last_at=NOW, error="I" * 20)
+    seen = {"runs": f"/run/{run.pk}/change/", "alerts": "I" * 20}
+    for permission, tab in (("view_run", "runs"), ("view_incident", "alerts")):
+        assert seen[tab] in Admin("view_job", permission, name=permission).read(PAGE, tab=tab)
+    somebody = Admin("view_job", name="somebody")
+    assert 'id="runs"' not in somebody.read(PAGE, tab="runs")
+    assert seen["alerts"] not in somebody.read(PAGE, tab="alerts")

@@ -11,10 +11,10 @@ from jobs import services
 from jobs.core.runs import RunStatus
 from jobs.functions import registry
 from jobs.functions.context import RunContext
-from jobs.models import Job, Run
+from jobs.models import AuditEvent, Job, Run
 from jobs.scheduler.scheduler import Scheduler as Loop
 from jobs.scheduler.tick import STALL_SECONDS
-from tests.fakes import NOW, FakeClock, InlineExecutor, after, make_job, make_run
+from tests.fakes import NOW, FakeClock, InlineExecutor, after, make_job, make_run, make_scheduler
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -37,6 +37,15 @@ def cancel(run_id: int, actor: str = "ann") -> Run:
 def test_a_waiting_run_is_cancelled_at_once() -> None:
     run = cancel(make_run().pk)
     assert (run.status, run.reason, run.finished_at) == (RunStatus.CANCELLED, "cancelled by ann", NOW)
+
+
+def test_the_first_request_to_cancel_a_run_stands() -> None:
+    make_job()
+    run = make_run(status="running", scheduler=make_scheduler())
+    services.cancel_run(run.pk, now=NOW, actor="ann")
+    again = services.cancel_run(run.pk, now=after(5), actor="bob")
+    assert (again.cancel_requested_at, again.reason) == (NOW, "cancelled by ann")
+    assert AuditEvent.objects.filter(action="run_cancelled").count() == 1
 
 
 def test_a_queued_run_that_is_cancelled_is_never_called(make_loop: MakeLoop, calls: Calls) -> None:

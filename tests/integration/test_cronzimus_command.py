@@ -15,6 +15,7 @@ from django.utils import timezone
 from jobs import services
 from jobs.core.runs import RunStatus
 from jobs.models import AlertRule, Job, Run
+from jobs.transfer import sync
 
 pytestmark = pytest.mark.django_db
 
@@ -220,6 +221,16 @@ def test_a_file_is_applied(job: Job, jobs_file: Path) -> None:
     assert (status, out.splitlines()[-1]) == (0, "1 changed")
     assert Job.objects.get().trigger["hours"] == 2
     assert command("diff", "-f", str(jobs_file))[0] == 0
+
+
+@pytest.mark.parametrize("name", ["apply", "diff"])
+def test_a_job_that_is_removed_meanwhile_is_told(jobs_file: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    def gone(*args: Any, **options: Any) -> None:
+        raise services.job_not_found("a")
+
+    monkeypatch.setattr(sync, "compare", gone)
+    with pytest.raises(CommandError, match="there is no job 'a'"):
+        command(name, "-f", str(jobs_file))
 
 
 def test_an_invalid_job_is_named_and_nothing_is_applied(jobs_file: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.test import override_settings
 
 from jobs import services
@@ -54,6 +55,14 @@ def test_an_edit_that_changes_nothing_makes_no_version() -> None:
     add()
     services.update_job("job", {"name": "echo", "seconds": 10}, now=after(5))
     assert numbers() == [1]
+
+
+def test_an_edit_that_changes_nothing_is_not_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    add()
+    services.update_job("job", {"name": "echo"}, now=after(5))
+    assert "updated" not in caplog.text
+    services.update_job("job", {"name": "another"}, now=after(5))
+    assert "job job updated" in caplog.text
 
 
 def test_pause_and_resume_are_versions_too() -> None:
@@ -180,6 +189,23 @@ def test_the_api_shows_a_version_and_how_it_differs_from_another(api: Api) -> No
     shown = api.get("/scheduler/jobs/job/versions/3?against=1")
     assert shown["changes"] == {"name": ["echo", "two"], "args": [[], [2]]}
     assert shown["definition"]["args"] == [2]
+
+
+def test_a_job_that_is_removed_while_it_is_reverted_is_added_only_with_the_permission(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    add()
+    user = make_user("ann")
+    user.user_permissions.set(Permission.objects.filter(codename__in=["view_job", "change_job"]))
+    revert = services.revert_job
+
+    def late(*args: Any, **options: Any) -> Job:
+        services.remove_job("job", now=after(1))
+        return revert(*args, **options)
+
+    monkeypatch.setattr(services, "revert_job", late)
+    path, token = "/scheduler/jobs/job/versions/1/revert", make_token(user)
+    assert Api().call("POST", path, authorization=token).status_code == 403
 
 
 def test_the_api_reverts(api: Api) -> None:

@@ -53,7 +53,7 @@ def tabs(admin: Any, request: HttpRequest, job: Job, zone: ZoneInfo, times: Time
     if url := _versions(admin, job):
         shown.insert(3, Tab(label="Versions", url=url, current=False))
     makers: dict[str, Callable[[], dict[str, Any]]] = {
-        "runs": lambda: {"run_rows": run_rows(job, zone, times)},
+        "runs": lambda: _runs(request, job, zone, times),
         "upcoming": lambda: _upcoming(job, zone, times),
         "configuration": lambda: {"configuration": configuration(job, zone, times)},
         "alerts": lambda: _alerts(admin, request, job, times),
@@ -83,6 +83,11 @@ class RunRow:
     attempt: str
     host: str
     text: str
+
+
+def _runs(request: HttpRequest, job: Job, zone: ZoneInfo, times: Times) -> dict[str, Any]:
+    may_see = request.user.has_perm("cronzimus.view_run")
+    return {"may_see_runs": may_see, "run_rows": run_rows(job, zone, times) if may_see else []}
 
 
 def run_rows(job: Job, zone: ZoneInfo, times: Times) -> list[RunRow]:
@@ -157,12 +162,15 @@ def _alerts(admin: Any, request: HttpRequest, job: Job, times: Times) -> dict[st
     may_see = request.user.has_perm("cronzimus.view_alertrule")
     known = AlertRule.objects.prefetch_related("channels") if may_see else AlertRule.objects.none()
     rules = [rule for rule in known if rule.applies_to(job.pk, job.tags)]
-    incidents = Incident.objects.filter(job_id=job.pk).order_by("-opened_at")[:10]
+    may_see_incidents = request.user.has_perm("cronzimus.view_incident")
+    of_job = Incident.objects.filter(job_id=job.pk) if may_see_incidents else Incident.objects.none()
+    incidents = of_job.order_by("-opened_at")[:10]
     site = admin.admin_site
     return {
         "rules": [(rule, model_url(site, AlertRule, "change", rule.pk), ", ".join(map(str, rule.events)).replace(
             "_", " "), [str(channel) for channel in rule.channels.all()]) for rule in rules],
         "incidents": [(incident, model_url(site, Incident, "change", incident.pk), times.at(incident.opened_at),
                        times.at(incident.recovered_at)) for incident in incidents],
+        "may_see_incidents": may_see_incidents,
         "rules_url": model_url(site, AlertRule, "changelist") if may_see else "",
     }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -66,8 +67,6 @@ def revert(admin: RowActionAdmin, request: HttpRequest, object_id: str) -> HttpR
     """Restore the posted version of a job, if the confirming box is ticked."""
     admin.require(request, "change")
     job_id, number = unquote(object_id), request.POST.get("version", "")
-    if not Job.objects.filter(pk=job_id).exists():
-        admin.require(request, "add")
     back = HttpResponseRedirect(admin.page_url("versions", job_id))
     if not number.isascii() or not number.isdigit() or len(number) > 10:
         raise BadRequest
@@ -75,7 +74,8 @@ def revert(admin: RowActionAdmin, request: HttpRequest, object_id: str) -> HttpR
         admin.message_user(request, "Nothing was changed: tick the box that confirms it.", messages.WARNING)
         return back
     try:
-        job = services.revert_job(job_id, int(number), now=request_now(request))
+        before_add = partial(admin.require, request, "add")
+        job = services.revert_job(job_id, int(number), now=request_now(request), before_add=before_add)
     except CronzimusError as error:
         admin.message_user(request, f"Version {number} cannot be restored: {error}", messages.ERROR)
         return back

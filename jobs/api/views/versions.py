@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from ... import services
 from ...core.exceptions import VersionNotFound
 from ...core.secrets import masked
-from ...models import Job, JobVersion
+from ...models import JobVersion
 from ...selectors.versions import differences, version_of, versions_of
 from .. import query
 from ..access import access_of
@@ -71,10 +71,13 @@ class RevertView(SchedulerView):
         access = access_of(request)
         version = _version(request, job_id, number)
         access.require_tags(version.definition)
-        if not Job.objects.filter(pk=job_id).exists():
+
+        def before_add() -> None:
             access.require("add_job")
             require_no_match(request, job_id)
-        job = services.revert_job(job_id, version.number, now=self.now, check=partial(check_version, request))
+
+        check = partial(check_version, request)
+        job = services.revert_job(job_id, version.number, now=self.now, check=check, before_add=before_add)
         return Response({"id": job_id, "status": "reverted", "version": job.version})
 
 

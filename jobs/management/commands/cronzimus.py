@@ -61,7 +61,7 @@ class Command(BaseCommand):
                 status = SUBCOMMANDS[subcommand].run(options, out)
             out.flush()
         except JobNotFound as error:
-            raise CommandError(f"{error}{nearest(options.get('id') or options['job'])}") from error
+            raise CommandError(f"{error}{nearest(options.get('id') or options.get('job') or '')}") from error
         except CronzimusError as error:
             raise CommandError(str(error)) from error
         except DatabaseError as error:
