@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..core.audit import Action, Door
@@ -13,6 +13,9 @@ from ..models import Job, JobVersion
 
 FIELDS = (*DEFINITION_FIELDS, "trigger", "paused", *POLICY_FIELDS)
 """The fields of a job that a version has: all that people can set."""
+
+AT_ONCE = 5
+"""Versions that are read at once: a definition may have some hundred kilobytes."""
 
 Definition = dict[str, Any]
 """The values of `FIELDS`."""
@@ -30,10 +33,32 @@ def versions_of(job_id: str) -> list[JobVersion]:
 
     The first is the current definition, even of a job that was changed without the services, as by a fixture.
     """
-    found = list(JobVersion.objects.filter(job_id=job_id).order_by("-number"))
+    return list(_each(job_id))
+
+
+def with_older(job_id: str) -> Iterator[tuple[JobVersion, Definition | None]]:
+    """Yield the versions of `versions_of`, each with the definition before it, and without holding them all."""
+    newer: JobVersion | None = None
+    for version in _each(job_id):
+        if newer is not None:
+            yield newer, version.definition
+        newer = version
+    if newer is not None:
+        yield newer, None
+
+
+def has_versions(job_id: str) -> bool:
+    """Tell whether there is, or was, such a job."""
+    return Job.objects.filter(pk=job_id).exists() or JobVersion.objects.filter(job_id=job_id).exists()
+
+
+def _each(job_id: str) -> Iterator[JobVersion]:
+    kept = JobVersion.objects.filter(job_id=job_id).order_by("-number")
+    newest = kept.values_list("number", flat=True).first()
     job = Job.objects.filter(pk=job_id).first()
-    is_kept = job is None or (found and found[0].number >= job.version)
-    return found if is_kept or job is None else [_unsaved(job), *found]
+    if job is not None and (newest is None or newest < job.version):
+        yield _unsaved(job)
+    yield from kept.iterator(chunk_size=AT_ONCE)
 
 
 def version_of(job_id: str, number: int) -> JobVersion:

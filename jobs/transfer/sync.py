@@ -17,6 +17,7 @@ from ..definitions.policies import default_policies
 from ..definitions.triggers import is_over
 from ..functions import registry
 from ..models import Job
+from ..models.lookups import IsAmong
 from . import mail_rules
 from .changes import Change
 from .export import EMPTY
@@ -39,7 +40,8 @@ def compare(
         pause_missing: whether to pause missing jobs.
         alerts: the alert rules of the file.
     """
-    known = Job.objects.in_bulk([body["id"] for body in bodies if isinstance(body.get("id"), str)])
+    ids = [body["id"] for body in bodies if isinstance(body.get("id"), str)]
+    known = {job.pk: job for job in Job.objects.filter(IsAmong("pk", ids))}
     times = Counter(str(body.get("id")) for body in bodies)
     changes = []
     for index, body in enumerate(bodies):
@@ -76,7 +78,7 @@ def apply(
                 services.pause_job(change.id, now=now)
             elif change.kind != "unchanged":
                 _apply(by_id[change.id], change, now)
-        Job.objects.filter(pk__in=by_id).exclude(source=source).update(source=source)
+        Job.objects.filter(IsAmong("pk", by_id)).exclude(source=source).update(source=source)
     return changes
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from jobs import services
 from jobs.core.exceptions import InvalidRequest
 from jobs.models import Job
 from jobs.transfer import sync
 from jobs.transfer.export import definition_of, definitions_of
-from tests.fakes import NOW
+from tests.fakes import NOW, make_jobs
 
 pytestmark = pytest.mark.django_db
 
@@ -48,6 +50,20 @@ def test_a_policy_that_the_site_has_its_own_default_for_is_always_exported(setti
     assert "coalesce" not in definition_of(job)
     settings.CRONZIMUS = settings.CRONZIMUS | {"JOB_DEFAULTS": {"coalesce": False}}
     assert definition_of(job)["coalesce"] is True
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="about SQLite's limit of variables")
+def test_a_file_may_have_more_jobs_than_a_statement_has_variables() -> None:
+    make_jobs(60)
+    bodies = definitions_of(list(Job.objects.all()))
+    connection.ensure_connection()
+    before = connection.connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 50)
+    try:
+        changes = sync.apply(bodies, now=NOW, source="jobs.yaml")
+    finally:
+        connection.connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, before)
+    assert {kind for kind, _ in kinds(changes)} == {"unchanged"}
+    assert Job.objects.filter(source="jobs.yaml").count() == 60
 
 
 def test_a_new_job_is_created_and_says_where_it_came_from() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -229,6 +230,20 @@ def test_the_version_of_a_job_that_no_service_has_saved_is_its_definition() -> N
     assert version_of("job", 4).definition["args"] == [7]
     with pytest.raises(VersionNotFound):
         version_of("job", 3)
+
+
+def test_the_list_does_not_hold_all_definitions_at_once(api: Api) -> None:
+    job, size = make_job(version=30), 200_000
+    JobVersion.objects.bulk_create(
+        JobVersion(job=job, number=number, at=NOW, door="api", action="job_updated", definition={"args": ["x" * size]})
+        for number in range(1, 31)
+    )
+    tracemalloc.start()
+    listed = api.get("/scheduler/jobs/job/versions")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert [version["version"] for version in listed] == list(range(30, 0, -1))
+    assert peak < 20 * size
 
 
 def test_versions_of_a_job_that_never_was(api: Api) -> None:

@@ -14,7 +14,7 @@ from ... import services
 from ...core.exceptions import VersionNotFound
 from ...core.secrets import masked
 from ...models import JobVersion
-from ...selectors.versions import differences, version_of, versions_of
+from ...selectors.versions import differences, has_versions, version_of, with_older
 from .. import query
 from ..access import access_of
 from ..conditional import check_version, require_no_match
@@ -33,12 +33,13 @@ class VersionsView(SchedulerView):
 
     def get(self, request: Request, job_id: str) -> Response:
         """List the versions of a job, even of a removed one, the newest first, each with its changes."""
-        found = _versions(request, job_id)
-        hides = not access_of(request).allows("change_job")
-        older: list[Mapping[str, Any]] = [version.definition for version in found[1:]]
-        shown = [_shown(version) for version in found]
-        for entry, version, before in zip(shown, found, [*older, None], strict=True):
-            entry["changes"] = None if before is None else _changes(before, version.definition, hides)
+        _require(request, job_id)
+        hides, shown = not access_of(request).allows("change_job"), []
+        for version, older in with_older(job_id):
+            changes = None if older is None else _changes(older, version.definition, hides)
+            shown.append({**_shown(version), "changes": changes})
+        if not shown:
+            raise services.job_not_found(job_id)
         return Response(shown)
 
 
@@ -81,21 +82,21 @@ class RevertView(SchedulerView):
         return Response({"id": job_id, "status": "reverted", "version": job.version})
 
 
-def _versions(request: Request, job_id: str) -> list[JobVersion]:
+def _require(request: Request, job_id: str) -> None:
+    """Raise `PermissionDenied` for a job that the user may not see, `JobNotFound` for an id that no job can have."""
     access_of(request).require_job(job_id)
-    found = [] if "\x00" in job_id else versions_of(job_id)
-    if not found:
+    if "\x00" in job_id:
         raise services.job_not_found(job_id)
-    return found
 
 
 def _version(request: Request, job_id: str, number: str) -> JobVersion:
     is_number = number.isascii() and number.isdigit() and len(number) <= len(str(MAX_NUMBER))
-    if is_number and "\x00" not in job_id:
-        access_of(request).require_job(job_id)
+    _require(request, job_id)
+    if is_number:
         with suppress(VersionNotFound):
             return version_of(job_id, int(number))
-    _versions(request, job_id)  # raises `JobNotFound` if there never was such a job
+    if not has_versions(job_id):
+        raise services.job_not_found(job_id)
     raise VersionNotFound(f"there is no version {number[:20]!r} of job {job_id[:64]!r}")
 
 
