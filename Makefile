@@ -22,7 +22,7 @@ lint: $(VENV)/.dev ## ruff, mypy, Django's checks, migrations
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	HTTPS=true $(BIN)/python manage.py check --deploy --fail-level WARNING
+	HTTPS=true TRUSTED_PROXIES=127.0.0.1 $(BIN)/python manage.py check --deploy --fail-level WARNING
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
 unit: $(VENV)/.test ## no database, no clock

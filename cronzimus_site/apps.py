@@ -7,6 +7,7 @@ from typing import Any
 
 from django.apps import AppConfig, apps
 from django.conf import settings
+from django.core.checks import Tags, register
 from django.core.management import call_command
 from django.db.models.signals import post_migrate
 
@@ -21,7 +22,10 @@ class CronzimusSiteConfig(AppConfig):
 
     def ready(self) -> None:
         """Make the cache's table with `migrate`, and write Python's warnings as lines of the log."""
+        from .proxy import check_trusted_proxies  # here: it imports models
+
         logging.captureWarnings(True)
+        register(check_trusted_proxies, Tags.security, deploy=True)
         # Of the app with the models: Django sends the signal only for such apps.
         post_migrate.connect(make_cache_table, sender=apps.get_app_config("cronzimus"))
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
+from django.core.checks import run_checks
 from django.test import Client, RequestFactory
 
 from cronzimus_site.proxy import client_address
@@ -180,3 +181,15 @@ def test_the_last_address_that_is_no_trusted_proxy_is_the_clients(
 ) -> None:
     request = RequestFactory().get("/", REMOTE_ADDR=peer, HTTP_X_FORWARDED_FOR=forwarded)
     assert client_address(request) == client
+
+
+@pytest.mark.parametrize(
+    ("https", "proxies", "found"),
+    [(True, [], ["cronzimus_site.W001"]), (True, ["127.0.0.1"], []), (False, [], [])],
+)
+def test_a_site_behind_a_proxy_that_nobody_has_named_is_warned_of(
+    settings: Any, https: bool, proxies: list[str], found: list[str]
+) -> None:
+    settings.HTTPS, settings.TRUSTED_PROXIES = https, proxies
+    messages = run_checks(tags=["security"], include_deployment_checks=True)
+    assert [message.id for message in messages if str(message.id).startswith("cronzimus_site")] == found
