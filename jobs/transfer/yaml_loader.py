@@ -14,7 +14,7 @@ MAX_VALUES = 1_000_000
 
 INTEGER = "tag:yaml.org,2002:int"
 PATTERNS = {"tag:yaml.org,2002:timestamp": None, INTEGER: re.compile(r"[-+]?(?:0|[1-9][0-9]*)\Z")}
-"""What is not read as YAML 1.1 has it, where 010 is 8 and 1:30 is 90: the patterns of values, None for texts."""
+"""Patterns of the values that YAML 1.1 would read otherwise (010 as 8, 1:30 as 90); None for texts."""
 
 
 class Loader(yaml.SafeLoader):

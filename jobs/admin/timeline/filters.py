@@ -20,7 +20,7 @@ TAG = re.compile(r"(?:^|\s)tag:(\S+)")
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What a page shows. `problems` has a message for each wrong qualifier."""
+    """The filters of a page. `problems` has a message for each wrong qualifier."""
 
     tags: tuple[str, ...]
     search: RunSearch
