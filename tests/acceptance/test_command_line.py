@@ -38,6 +38,7 @@ def run(site: Site, *words: str, **options: Any) -> subprocess.CompletedProcess[
     )
 
 
+@pytest.mark.slow
 def test_a_pipe_that_nobody_reads_any_more_ends_it_quietly(site: Site) -> None:
     reader, writer = os.pipe()
     os.close(reader)

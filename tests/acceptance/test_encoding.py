@@ -66,6 +66,7 @@ def test_runs_with_a_character_that_the_database_lacks_fail_alone(latin1_site: S
             assert ("5 ?" in output) == job_id.startswith("print")
 
 
+@pytest.mark.slow
 def test_the_encoding_of_the_database_is_checked(latin1_site: Site) -> None:
     process = latin1_site.start("manage.py", "check", "--database", "default")
     assert process.wait(30) == 0

@@ -119,6 +119,7 @@ def test_clients_that_do_not_close_their_connection_do_not_hold_up_the_others(we
     assert time.monotonic() - started < 4
 
 
+@pytest.mark.slow
 def test_a_request_that_does_not_arrive_in_time_is_given_up(clients: Clients) -> None:
     connection = clients.open(POST + b"Content-Length: 37\r\n\r\n{")
     assert connection.recv(1) == b""
@@ -199,6 +200,7 @@ def test_a_body_over_the_limit_is_refused_once_it_was_sent(clients: Clients, siz
     assert (status, json.loads(body)["code"]) == (413, "PAYLOAD_TOO_LARGE")
 
 
+@pytest.mark.slow
 def test_idle_connections_do_not_hold_up_the_end(sqlite_site: Site) -> None:
     with ExitStack() as stack:
         clients = Clients(sqlite_site.web(threads=2), stack)

@@ -87,6 +87,7 @@ def test_a_function_that_ignores_sigterm_is_ended_at_its_timeout(tmp_path: Path)
     assert_goes_on()
 
 
+@pytest.mark.slow
 def test_what_a_function_started_is_ended_with_it(tmp_path: Path) -> None:
     run = ended(queued("tests:family", str(tmp_path / "pids"), timeout=2))
     assert run.status == "timed_out"
@@ -106,6 +107,7 @@ def test_a_process_that_got_away_and_holds_the_output_holds_up_nothing(tmp_path:
         os.kill(away, signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_a_child_that_was_left_behind_and_writes_without_end_holds_up_nothing(tmp_path: Path) -> None:
     run = ended(queued("tests:noisy_child", str(tmp_path / "pids")))
     (child,) = pids(tmp_path / "pids")
@@ -146,6 +148,7 @@ def test_an_async_function_tidies_up_when_it_is_cancelled(tmp_path: Path, execut
     assert run.output == "tidied up\n"
 
 
+@pytest.mark.slow
 def test_an_async_function_tidies_up_at_its_timeout(tmp_path: Path) -> None:
     run = ended(queued("tests:async_wait", str(tmp_path / "pids"), timeout=1))
     assert (run.status, run.output) == ("timed_out", "tidied up\n")
@@ -217,6 +220,7 @@ def test_a_process_that_dies_fails_its_run_although_its_child_lives(tmp_path: Pa
     until(lambda: have_ended(*pids(tmp_path / "pids")), 5, "its end")
 
 
+@pytest.mark.slow
 def test_a_process_that_takes_no_request_is_ended_at_the_timeout() -> None:
     assert ended(queued("tests:seize", 60)).status == "succeeded"
     time.sleep(0.5)

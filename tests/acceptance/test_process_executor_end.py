@@ -45,6 +45,7 @@ def test_what_a_function_started_dies_with_the_scheduler(scheduler: Process, tmp
     until(lambda: have_ended(*family), 5, "their end")
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_is_told_to_stop_lets_a_process_end(scheduler: Process) -> None:
     run = queued("tests:wait", 2)
     until(lambda: Run.objects.filter(pk=run.pk, status="running").exists(), PATIENCE, "its start")
@@ -53,6 +54,7 @@ def test_a_scheduler_that_is_told_to_stop_lets_a_process_end(scheduler: Process)
     assert ended(run).result == "waited"
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_is_told_to_end_at_once_ends_its_processes(scheduler: Process, tmp_path: Path) -> None:
     run = queued("tests:family", str(tmp_path / "pids"))
     family = pids(tmp_path / "pids")

