@@ -162,6 +162,12 @@ def test_the_projects_own_admin_is_as_it_was(admin: Client) -> None:
     assert "/admin/cronzimus/job/" in page
 
 
+def test_the_pages_that_are_no_lists_are_linked_and_open(admin: Client) -> None:
+    found = re.findall(r'<li><a href="(/admin/cronzimus/[^"]+)"', admin.ask("GET", "/admin/cronzimus/").text)
+    assert {"/admin/cronzimus/job/overview/", "/admin/cronzimus/run/timeline/"} <= set(found)
+    assert {url: admin.ask("GET", url).status for url in found} == dict.fromkeys(found, 200)
+
+
 def test_the_scheduler_says_on_the_console_what_it_does(shop: Shop, client: Client) -> None:
     ok(client.ask("POST", JOBS, {"id": "told", **COUNT}))
     ok(client.ask("POST", f"{JOBS}/told/run"))
