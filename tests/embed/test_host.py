@@ -189,7 +189,7 @@ def test_a_job_is_added_paused_and_deleted_in_the_admin(shop: Shop, client: Clie
     form = form_of(admin.ask("GET", f"{pages}add/").text)
     form |= {"id": job_id, "func": COUNT["func"], "trigger": "interval", "hours": "9"}
     added = admin.submit(f"{pages}add/", **form)
-    assert added.url.endswith(pages), added.text
+    assert added.url.endswith(f"{pages}{job_id}/change/"), added.text
     assert ok(client.ask("GET", f"{JOBS}/{job_id}"))["trigger"]["hours"] == 9
     assert job_id in added.text
     pause = re.search(rf'"([^"]*{job_id}/pause/)"', admin.ask("GET", f"{pages}{job_id}/change/").text)
