@@ -65,12 +65,14 @@ class CronzimusAdminSite(AdminSite):
 
 
 def arrange(site: AdminSite) -> None:
-    """Remove django-apscheduler's pages, since ours show jobs and runs, and use the login that can be locked."""
+    """Remove django-apscheduler's pages, since ours show jobs and runs, show users in our look, and lock logins."""
     from axes.signals import user_locked_out
     from django_apscheduler.models import DjangoJob, DjangoJobExecution
 
+    from . import users
     from .lockout import LoginForm, log_lockout
 
     site.unregister([DjangoJob, DjangoJobExecution])
+    users.register(site)
     site.login_form = LoginForm
     user_locked_out.connect(log_lockout, dispatch_uid="cronzimus_site.log_lockout")

@@ -100,6 +100,8 @@ class TableAdmin(RowActionAdmin):
     columns: ClassVar[tuple[Column, ...]]
     heading: ClassVar[str] = ""
     """The title of the list; the name of the model's rows if empty."""
+    noun: ClassVar[str] = ""
+    """The word for a row; the name of the model if empty."""
     about: ClassVar[str] = ""
     """A sentence about the list."""
     add_label: ClassVar[str] = ""
@@ -141,10 +143,10 @@ class TableAdmin(RowActionAdmin):
 
     def table(self, request: HttpRequest, changelist: Any) -> dict[str, Any]:
         """Return the context of the page."""
-        allowed, opts = self.allowed(request), self.opts
+        allowed, (singular, plural) = self.allowed(request), self._nouns()
         narrowed, rows = lists.is_narrowed(changelist), changelist.result_list
         return {
-            "title": self.heading or capfirst(str(opts.verbose_name_plural)),
+            "title": self._heading(),
             "about": self.about,
             "tabs": self.tabs(request),
             "add_url": self.page_url("add") if self.has_add_permission(request) else "",
@@ -153,15 +155,15 @@ class TableAdmin(RowActionAdmin):
             "hidden": list(lists.hidden(changelist)),
             "query": changelist.query,
             "placeholder": self.placeholder,
-            "plural": str(opts.verbose_name_plural),
-            "singular": str(opts.verbose_name),
+            "plural": plural,
+            "singular": singular,
             "narrowed": narrowed,
             "clear_url": self.page_url("changelist"),
             "columns": self.columns,
             "rows": [self._row(request, row, allowed) for row in rows],
             "bulk": [(name, self.row_actions[name].label) for name in self.row_actions if name in allowed],
             "total": changelist.result_count,
-            "pager": lists.numbered_pager(changelist, str(opts.verbose_name), plural=str(opts.verbose_name_plural)),
+            "pager": lists.numbered_pager(changelist, singular, plural=plural),
             "exports": self.exports(request) if rows or narrowed else [],
             "empty": self.empty,
             "action_url": request.get_full_path(),
@@ -194,7 +196,7 @@ class TableAdmin(RowActionAdmin):
     ) -> HttpResponse:
         """Show the form as a page of ours."""
         obj = kwargs.get("obj")
-        words = f"New {self.opts.verbose_name}" if obj is None else f"Edit {self.row_title(obj)}"
+        words = f"New {self._nouns()[0]}" if obj is None else f"Edit {self.row_title(obj)}"
         context |= {
             **page_context(self.admin_site, request), "title": words, "live_url": "", "heading": self._heading(),
             "list_url": self.page_url("changelist"), "tabs": self.tabs(request), "aside": self.aside(request, obj),
@@ -209,7 +211,13 @@ class TableAdmin(RowActionAdmin):
         return ""
 
     def _heading(self) -> str:
-        return self.heading or capfirst(str(self.opts.verbose_name_plural))
+        return self.heading or capfirst(self._nouns()[1])
+
+    def _nouns(self) -> tuple[str, str]:
+        """Return the words for a row and for several rows."""
+        if self.noun:
+            return self.noun, f"{self.noun}s"
+        return str(self.opts.verbose_name), str(self.opts.verbose_name_plural)
 
 
 @dataclass(slots=True, kw_only=True)

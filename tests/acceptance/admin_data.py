@@ -196,10 +196,10 @@ def _runs_at(job: Job, at: datetime, number: int, typical: float, chance: random
     if job.pk == "sync-crm" and number < 4:
         start = at + delay
         for attempt, wait in ((1, 0), (2, 10), (3, 20)):
-            start += timedelta(seconds=wait)
+            queued, start = start, start + timedelta(seconds=wait)
+            retried = {"trigger": "retry", "queued_at": queued, "available_at": start - delay} if attempt > 1 else {}
             yield _run(job, at, start, timedelta(seconds=10.3), "failed", attempt=attempt,
-                       trigger="schedule" if attempt == 1 else "retry", output=OUTPUT, output_marks=MARKS,
-                       traceback=TRACEBACK,
+                       output=OUTPUT, output_marks=MARKS, traceback=TRACEBACK, **retried,
                        error="ConnectTimeout: crm.example.com:443 did not answer within 10 s")  # fmt: skip
             start += timedelta(seconds=10.3)
     elif job.pk == "check-certificates" and number < 2:
@@ -228,7 +228,7 @@ def _run(job: Job, at: datetime, started: datetime | None, took: timedelta | Non
     assert duration(started, finished) is None or finished is not None
     return Run(
         job_id=job.pk, func=job.func, kwargs=job.kwargs, status=status, scheduled_time=at,
-        queued_at=at + timedelta(milliseconds=3), started_at=started, finished_at=finished,
+        queued_at=fields.pop("queued_at", at + timedelta(milliseconds=3)), started_at=started, finished_at=finished,
         executor=fields.pop("executor", job.executor), scheduler_id=fields.pop("scheduler_id", "web-1-4121-0a1b"),
         **{"trigger": "schedule", **fields},
     )  # fmt: skip

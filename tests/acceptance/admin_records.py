@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import datetime, time, timedelta
 from typing import Any
 
+from jobs import services
 from jobs.core.alerts import Reason
+from jobs.core.audit import Door, Origin, acting
 from jobs.models import AlertRule, AuditEvent, Channel, Delivery, Incident, Run, Scheduler, Token, Worker
 from tests.acceptance.admin_data import NOW
 
@@ -21,6 +23,18 @@ def fill_records(user: Any) -> None:
     _alerts()
     _tokens(user)
     _audit()
+    _versions()
+
+
+def _versions() -> None:
+    """Change a job twice, and back."""
+    changes = (
+        (9, "ana", Door.ADMIN, {"kwargs": {"since": "last", "page_size": 250}, "timeout": 60}),
+        (2, "deploy", Door.API, {"kwargs": {"since": "last", "page_size": 100}, "timeout": None}),
+    )
+    for days, actor, door, body in changes:
+        with acting(Origin(actor=actor, door=door)):
+            services.update_job("sync-crm", body, now=ago(days=days))
 
 
 def _processes() -> None:

@@ -103,9 +103,12 @@ def test_a_gap_in_the_record_is_not_explained_away(admin):
     assert "Nothing is on record of 11:00:00." in told(admin)
 
 
-def test_the_instant_is_of_the_zone_of_the_job(admin):
+def test_the_instant_is_of_the_zone_in_which_times_are_shown(admin):
     job(trigger={"type": "cron", "hour": 9, "timezone": "Asia/Tokyo"})
-    assert "Due at 2030-01-02 00:00:00 UTC" in told(admin, "2030-01-02 09:00:00")
+    assert "Due at 2030-01-02 00:00:00 UTC" in told(admin, "2030-01-02 00:00:00")
+    admin.client.cookies["cronzimus_zone"] = "job"
+    assert "in the time zone Asia/Tokyo" in text(admin.read(WHY))
+    assert "Due at 2030-01-02 09:00:00 JST" in told(admin, "2030-01-02 09:00:00")
 
 
 @pytest.mark.parametrize("at", ["soon", "2030-13-01", "9" * 40, "\x00"])

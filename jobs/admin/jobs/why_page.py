@@ -18,8 +18,9 @@ from ..why import why
 
 
 def why_page(admin: Any, request: HttpRequest, job: Job) -> HttpResponse:
-    """Explain the instant `at` of `job`, in its time zone; without one, ask for it."""
-    times, zone = Times.of(request), states.zone_of(job)
+    """Explain the instant `at` of `job`, in the shown time zone; without one, ask for it."""
+    times = Times.of(request)
+    zone = times.zone(states.zone_of(job))
     asked, problem = request.GET.get("at", "").strip(), ""
     at: datetime | None = None
     if asked:

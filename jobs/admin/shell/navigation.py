@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from django.contrib.admin import AdminSite
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group as AuthGroup
 from django.db.models import Model
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
@@ -75,7 +76,7 @@ def _pages() -> dict[str, tuple[Page, ...]]:
         "Manage": (
             Page("Alerts", "bell", Incident, "changelist", (AlertRule, Channel, Delivery)),
             Page("Tokens", "key", Token, "changelist"),
-            Page("Users", "user", get_user_model(), "changelist"),
+            Page("Users", "user", get_user_model(), "changelist", (AuthGroup,)),
             Page("Audit", "audit", AuditEvent, "changelist"),
             Page("Import and export", "swap", Job, "transfer"),
         ),
