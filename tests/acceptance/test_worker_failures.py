@@ -44,6 +44,7 @@ def test_a_worker_that_is_killed_leaves_its_runs_lost_and_its_processes_dead(fle
     fleet.assert_good()
 
 
+@pytest.mark.slow
 def test_a_worker_that_froze_has_its_late_outcome_refused(fleet: WorkerSite) -> None:
     fleet.add(fleet.once("frozen", "tests:wait", 10))
     worker = fleet.worker()

@@ -59,7 +59,8 @@ def test_workers_run_each_fire_time_once(fleet: WorkerSite) -> None:
     assert_each_runs_once(fleet)
 
 
-@pytest.mark.parametrize("name", thinned(URLS, every=2))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(URLS))
 def test_workers_on_the_machine_of_a_sqlite_file_do_so_too(make_fleet: Callable[..., WorkerSite], name: str) -> None:
     fleet = make_fleet(name, "sqlite")
     scheduler = fleet.site.scheduler()
