@@ -84,16 +84,18 @@ class Ledger:
         """The runs that it has started and whose end is not written."""
         self._incidents, self._durations = IncidentWatch(), MeanDuration()
         self._failures = 0
-        self._show_at = 0.0
+        self._show_at = self._retry_at = 0.0
         self._close_by = inf
         self._reason = ""
         self._thread = threading.Thread(target=self._work, name="ledger", daemon=True)
+        self._guard = threading.Thread(target=self._watch, name="guard", daemon=True)
 
     # --- for other threads -------------------------------------------------------------------------------------------
 
     def start(self, is_told_to_stop: Callable[[], bool]) -> None:
         """Start the thread, and return once the worker has a lease, or `is_told_to_stop`."""
         self._thread.start()
+        self._guard.start()
         while not self._joined.wait(0.5) and not is_told_to_stop():
             pass
 
@@ -138,14 +140,16 @@ class Ledger:
 
     def _wait_seconds(self) -> float:
         if self._failures:
-            wait: float = min(FIRST_RETRY_SECONDS * 2 ** min(self._failures - 1, 10), LAST_RETRY_SECONDS)
-            return wait
-        show_at = self._show_at if self.recorder.running else inf
-        return max(0.0, min(self.membership.due, show_at) - self.clock.monotonic())
+            due = self._retry_at
+        else:
+            due = min(self.membership.due, self._show_at if self.recorder.running else inf)
+        return max(0.0, due - self.clock.monotonic())
 
     def _step_safely(self) -> None:
         if self.membership.worker_id and not self.membership.held:
             self._lose_all()
+        if self._failures and self.clock.monotonic() < self._retry_at:
+            return
         try:
             self.step()
         except Exception as error:
@@ -154,12 +158,21 @@ class Ledger:
             level = logging.ERROR if self._failures == 1 else logging.DEBUG
             message = "the worker waits for the database: %s"
             logger.log(level, message, " ".join(str(error).split()), extra={"action": "worker_step_failed"})
-            if self._failures > 1:
-                threading.Event().wait(self._wait_seconds())
+            wait = min(FIRST_RETRY_SECONDS * 2 ** min(self._failures - 1, 10), LAST_RETRY_SECONDS)
+            self._retry_at = self.clock.monotonic() + wait
         else:
             if self._failures:
                 logger.info("the worker goes on", extra={"action": "worker_step_recovered"})
             self._failures = 0
+
+    def _watch(self) -> None:
+        """End all runs when the lease is over: the ledger's own thread may be waiting for a silent database then."""
+        while not self._closing.wait(self._watch_seconds()):
+            if self.membership.worker_id and not self.membership.held:
+                self._give_up(LEASE_OVER)
+
+    def _watch_seconds(self) -> float:
+        return self.membership.until - self.clock.monotonic() if self.membership.held else SHOW_SECONDS
 
     def step(self) -> None:
         """Join, or write a heartbeat if one is due; start the wanted runs; write outcomes and live output.

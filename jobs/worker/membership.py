@@ -25,7 +25,7 @@ class Membership:
         self.worker_id = ""
         self.name, self.queues, self.slots = name, list(queues), slots
         self._clock = clock
-        self._until = self.beat_at = self.due = 0.0
+        self.until = self.beat_at = self.due = 0.0
         """`beat_at` and `due` are the monotonic times of the last heartbeat and of the next one, in seconds."""
         self.ahead = 0
         """The number of runs ahead that the row asks for."""
@@ -33,7 +33,7 @@ class Membership:
     @property
     def held(self) -> bool:
         """Whether the lease has not ended, by this process's own monotonic clock."""
-        return self._clock.monotonic() < self._until
+        return self._clock.monotonic() < self.until
 
     def join(self) -> None:
         """Write a row, with a new id, and hold the lease."""
@@ -59,16 +59,16 @@ class Membership:
             self.ahead = ahead
             self._extend(beat)
         else:
-            self._until = 0.0
+            self.until = 0.0
         return bool(kept)
 
     def leave(self) -> None:
         """Give the lease up."""
-        self._until = 0.0
+        self.until = 0.0
         Worker.objects.filter(pk=self.worker_id, stopped_at__isnull=True).update(
             stopped_at=self._clock.now(), running_runs=0, slots=0
         )
 
     def _extend(self, beat: float) -> None:
         # From before the write, so that the lease ends here no later than in the eyes of others.
-        self._until, self.beat_at, self.due = beat + LEASE_SECONDS, beat, beat + HEARTBEAT_SECONDS
+        self.until, self.beat_at, self.due = beat + LEASE_SECONDS, beat, beat + HEARTBEAT_SECONDS

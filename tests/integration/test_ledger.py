@@ -9,7 +9,7 @@ from django.db import OperationalError
 
 from jobs.models import Job, Run, Worker
 from jobs.scheduler.store.dispatch import Dispatch
-from jobs.worker.ledger import Ledger, Wanted
+from jobs.worker.ledger import LEASE_OVER, Ledger, Wanted
 from jobs.worker.membership import Membership
 from jobs.worker.output import Output
 from jobs.worker.runner import Activity
@@ -176,6 +176,29 @@ def test_when_its_lease_is_over_a_worker_gives_up_its_runs_and_joins_under_a_new
     assert told.given_up == ["its worker could not renew its lease"]
     assert (run.status, ledger.membership.worker_id != old) == ("lost", True)
     assert Worker.objects.get(pk=old).stopped_at is not None
+
+
+def test_the_guard_ends_all_runs_when_the_lease_is_over(ledger: Ledger, clock: FakeClock, told: Told) -> None:
+    waits: list[float] = []
+
+    def wait(seconds: float) -> bool:
+        waits.append(seconds)
+        clock.advance(seconds)
+        return len(waits) == 2
+
+    ledger._closing.wait = wait  # type: ignore[method-assign,assignment]
+    clock.advance(4)
+    ledger._watch()
+    assert (waits[0], told.given_up) == (11.0, [LEASE_OVER])
+
+
+def test_a_database_that_fails_is_not_tried_again_because_a_run_ends(ledger: Ledger, clock: FakeClock) -> None:
+    clock.advance(5)
+    with failing_database(OperationalError("gone")) as tried:
+        ledger._step_safely()
+        before = len(tried)
+        ledger._step_safely()
+    assert (before > 0, len(tried)) == (True, before)
 
 
 def test_an_outcome_under_an_old_lease_is_written_unless_the_run_was_given_up(ledger: Ledger, clock: FakeClock) -> None:
