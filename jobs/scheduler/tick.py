@@ -111,7 +111,7 @@ class Tick:
         """Take a lease."""
         self._clock.synchronise()
         self._analysis.forget()
-        recovery.recover(self._clock.now())
+        recovery.recover(self._clock.now(), self._clock.now)
         require_current_file()
         self.lease.acquire()
 
@@ -206,7 +206,7 @@ class Tick:
         now = self._clock.now()
         if monotonic - max(self._clock.jumped_at, self._late_at) > LEASE_SECONDS:
             # After a jump of the clock, or an outage, every living scheduler has had the time to renew its lease.
-            recovery.recover(now)
+            recovery.recover(now, self._clock.now)
         recovery.forget_stopped(now)
         self._incidents.refresh()
         self._inspector.work(now)

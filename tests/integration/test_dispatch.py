@@ -225,6 +225,32 @@ def test_a_late_outcome_of_a_run_that_was_given_up_is_refused() -> None:
     assert run.status == "lost"
 
 
+class SetClock(FakeClock):
+    """A clock that notices that it was set when it is read, as the machine's is on SQLite."""
+
+    def synchronise(self) -> None:
+        ahead = (self.now() - NOW).total_seconds() - (self.monotonic() - 1000.0)
+        if abs(ahead) > 2:
+            self.jumped_at = self.monotonic()
+
+
+@pytest.mark.parametrize("seconds", [3600, -60])
+def test_a_publisher_that_sees_that_the_clock_was_set_gives_no_living_worker_up(seconds: float) -> None:
+    clock = SetClock()
+    executor = RemoteExecutor(FakeTransport(), make_hooks(clock))
+    clock.advance(20)
+    make_worker(lease_until=after(35))
+    clock.set(after(20 + seconds))
+    executor.step()
+    assert Worker.objects.get().stopped_at is None
+
+
+def test_a_publisher_that_stood_still_takes_no_lease_that_was_renewed_meanwhile_for_one_that_is_too_long() -> None:
+    make_worker(lease_until=after(40))
+    assert dispatch.recover_workers(NOW, lambda: after(26)) == 0
+    assert Worker.objects.get().stopped_at is None
+
+
 def test_a_message_that_is_lost_is_replaced_while_a_worker_has_a_free_slot() -> None:
     worker = make_worker(slots=1)
     run, old = dispatched(dispatched_at=after(-61))

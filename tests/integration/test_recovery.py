@@ -53,6 +53,14 @@ def test_a_scheduler_within_its_lease_keeps_its_runs() -> None:
     assert Run.objects.get().status == RunStatus.RUNNING
 
 
+def test_a_scheduler_that_stood_still_takes_no_lease_that_was_renewed_meanwhile_for_one_that_is_too_long() -> None:
+    make_scheduler("living", lease_until=after(40))
+    assert recovery.recover(NOW, lambda: after(26)) == 0
+    assert Scheduler.objects.get().stopped_at is None
+    recovery.recover(NOW, lambda: NOW)
+    assert Scheduler.objects.get().stopped_at == NOW
+
+
 def test_the_runs_of_others_are_left_alone() -> None:
     make_scheduler("dead", lease_until=NOW)
     make_scheduler("alive", lease_until=after(10))

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from apscheduler.executors.base import BaseExecutor
 
-from ...core.clock import Clock
 from ..recorder import Recorder
+from ..store.clock import DatabaseClock
 from ..store.held import HeldRun
 
 
@@ -21,7 +21,7 @@ class Hooks(NamedTuple):
     reports starts and ends to the `recorder`, and calls `on_low` with its own name when its queue runs low.
     """
 
-    clock: Clock
+    clock: DatabaseClock
     recorder: Recorder
     may_start: Callable[[HeldRun], bool]
     on_low: Callable[[str], None]

@@ -157,11 +157,12 @@ class RemoteExecutor(RunExecutor):
 
     def _look(self) -> None:
         """Take up messages that other schedulers, or an earlier process, left unpublished, and lost ones."""
+        # Here and not with the scheduler's heartbeats alone: a jump in between would make living workers look dead.
+        self._clock.synchronise()
         now, monotonic = self._clock.now(), self._clock.monotonic()
-        jumped_at = getattr(self._clock, "jumped_at", -inf)
-        if monotonic - max(self._outage_at, jumped_at) > LEASE_SECONDS:
-            # After an outage every living worker has had the time to renew its lease.
-            dispatch.recover_workers(now)
+        if monotonic - max(self._outage_at, self._clock.jumped_at) > LEASE_SECONDS:
+            # After an outage, or a jump, every living worker has had the time to renew its lease.
+            dispatch.recover_workers(now, self._clock.now)
         dispatch.forget_stopped_workers(now)
         # The scheduler that claimed a run publishes it within moments: a run that is seen twice was left behind.
         found = {one.dispatch_id: one for one in dispatch.unpublished()}

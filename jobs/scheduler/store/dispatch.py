@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -23,7 +23,7 @@ from ...models import Run, Worker
 from ...models.run import DISPATCHED
 from . import bulk
 from .held import ACTIVE_SQL, HELD_COLUMNS, HeldRun
-from .recovery import KEEP_STOPPED, lose
+from .recovery import KEEP_STOPPED, lock_dead, lose
 
 logger = logging.getLogger("cronzimus.scheduler.store.dispatch")
 
@@ -167,10 +167,13 @@ def start_runs(wanted: Collection[Dispatch], worker_id: str, now: datetime) -> l
         return [_held(row, worker_id) for row in cursor.fetchall()]
 
 
-def recover_workers(now: datetime) -> int:
-    """Mark the runs of workers whose lease is over at `now` as lost; return their number."""
+def recover_workers(now: datetime, read_again: Callable[[], datetime] | None = None) -> int:
+    """Mark the runs of workers whose lease is over at `now` as lost; return their number.
+
+    `read_again` reads the clock again; see `lock_dead`.
+    """
     with transaction.atomic():
-        dead = list(Worker.objects.dead(now).select_for_update(skip_locked=True).values_list("id", flat=True))
+        dead = lock_dead(Worker.objects.all(), now, read_again)
         reason = f"its worker's lease ended at {now:%Y-%m-%d %H:%M:%S} UTC without a heartbeat"
         lost = lose(dead, reason, now, skip_locked=True) if dead else 0
         Worker.objects.filter(id__in=dead).update(stopped_at=now, running_runs=0, slots=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -13,6 +13,7 @@ from django.db.models import F, Q
 from ... import alerts
 from ...core.runs import Executor, RunStatus
 from ...models import Job, Run, Scheduler
+from ...models.scheduler import FARTHEST, LeaseQuerySet
 from .failing import pause_failing
 from .outcomes import queue_retries
 
@@ -22,15 +23,28 @@ KEEP_STOPPED = timedelta(days=7)
 """Time for which the row of a stopped scheduler is kept."""
 
 
-def recover(now: datetime) -> int:
-    """Mark the runs of schedulers whose lease is over at `now` as lost; return their number."""
-    return _bury_dead(now) + _lose_unowned(now)
+def recover(now: datetime, read_again: Callable[[], datetime] | None = None) -> int:
+    """Mark the runs of schedulers whose lease is over at `now` as lost; return their number.
+
+    `read_again` reads the clock again; see `lock_dead`.
+    """
+    return _bury_dead(now, read_again) + _lose_unowned(now)
 
 
-def _bury_dead(now: datetime) -> int:
+def lock_dead(leases: LeaseQuerySet, now: datetime, read_again: Callable[[], datetime] | None) -> list[str]:
+    """Lock the rows that are dead at `now` and that nobody else has locked; return their ids.
+
+    This process may have stood still since `now`. Others have renewed their leases meanwhile, and these would look
+    longer than any lease can be: whether they are is judged by the clock after the lock.
+    """
+    found = list(leases.dead(now).select_for_update(skip_locked=True).values_list("id", "lease_until"))
+    longest = (now if read_again is None else read_again()) + FARTHEST
+    return [lease_id for lease_id, until in found if until <= now or until > longest]
+
+
+def _bury_dead(now: datetime, read_again: Callable[[], datetime] | None) -> int:
     with transaction.atomic():
-        dead = Scheduler.objects.dead(now).select_for_update(skip_locked=True)
-        ids = list(dead.values_list("id", flat=True))
+        ids = lock_dead(Scheduler.objects.all(), now, read_again)
         if not ids:
             return 0
         reason = f"its scheduler's lease ended at {now:%Y-%m-%d %H:%M:%S} UTC without a heartbeat"
