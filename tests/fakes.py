@@ -10,6 +10,7 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
+from django.db import connection
 
 from jobs import services
 from jobs.core.runs import Executor, RunStatus, RunTrigger
@@ -191,7 +192,13 @@ def make_run(job_id: str = "job", **fields: Any) -> Run:
         "func": "tests:record", "trigger": RunTrigger.SCHEDULE, "scheduled_time": NOW, "queued_at": NOW,
         "finished_at": finished_at,
     }  # fmt: skip
-    return Run.objects.create(**{"job_id": job_id, "status": status, **defaults, **fields})
+    run = Run.objects.create(**{"job_id": job_id, "status": status, **defaults, **fields})
+    if fields.get("id", 2**31) < 2**31 and connection.vendor == "postgresql":
+        # The sequence may be just before an id that a test chose: the next run would get the same one.
+        with connection.cursor() as cursor:
+            sequence = "pg_get_serial_sequence('cronzimus_run', 'id')"
+            cursor.execute(f"SELECT setval({sequence}, GREATEST(nextval({sequence}), %s))", [run.pk])
+    return run
 
 
 def make_scheduler(scheduler_id: str = "s1", *, lease_until: datetime | None = None, **fields: Any) -> Scheduler:
