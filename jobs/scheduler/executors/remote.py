@@ -23,6 +23,8 @@ logger = logging.getLogger("cronzimus.scheduler.executors.remote")
 
 LOOK_SECONDS = 2.0
 """Time between two searches for unpublished and lost messages, and for dead workers."""
+FORGET_SECONDS = 3600.0
+"""Time between two deletions of the rows of workers that stopped long ago."""
 AT_ONCE = 50
 """Messages that are published before that is recorded."""
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.2, 5.0
@@ -60,7 +62,7 @@ class RemoteExecutor(RunExecutor):
         self._seen: set[str] = set()
         self._bell, self._stopped = threading.Event(), threading.Event()
         self._failures = 0
-        self._retry_at = self._look_at = -inf
+        self._retry_at = self._look_at = self._forget_at = -inf
         self._outage_at = self._clock.monotonic()
         self._thread = threading.Thread(target=self._work, name="publisher", daemon=True)
 
@@ -160,14 +162,20 @@ class RemoteExecutor(RunExecutor):
         # Here and not with the scheduler's heartbeats alone: a jump in between would make living workers look dead.
         self._clock.synchronise()
         now, monotonic = self._clock.now(), self._clock.monotonic()
-        if monotonic - max(self._outage_at, self._clock.jumped_at) > LEASE_SECONDS:
+        found = dispatch.survey(now)
+        if found.dead and monotonic - max(self._outage_at, self._clock.jumped_at) > LEASE_SECONDS:
             # After an outage, or a jump, every living worker has had the time to renew its lease.
             dispatch.recover_workers(now, self._clock.now)
-        dispatch.forget_stopped_workers(now)
+        if monotonic >= self._forget_at:
+            self._forget_at = monotonic + FORGET_SECONDS
+            dispatch.forget_stopped_workers(now)
+        if not found.on_their_way:
+            self._seen = set()
+            return
         # The scheduler that claimed a run publishes it within moments: a run that is seen twice was left behind.
-        found = {one.dispatch_id: one for one in dispatch.unpublished()}
-        self._pending |= {key: one for key, one in found.items() if key in self._seen}
-        self._seen = set(found)
+        left = {one.dispatch_id: one for one in dispatch.unpublished()}
+        self._pending |= {key: one for key, one in left.items() if key in self._seen}
+        self._seen = set(left)
         self._pending |= {one.dispatch_id: one for one in dispatch.dispatch_again(now)}
         if self._pending:
             self._bell.set()

@@ -21,6 +21,7 @@ from ...core.json import parse_stored
 from ...core.runs import REMOTE, Executor, RunStatus
 from ...models import Run, Worker
 from ...models.run import DISPATCHED
+from ...models.scheduler import FARTHEST
 from . import bulk
 from .held import ACTIVE_SQL, HELD_COLUMNS, HeldRun
 from .recovery import KEEP_STOPPED, lock_dead, lose
@@ -52,6 +53,13 @@ class Fleet(NamedTuple):
     queues: frozenset[str]
     slots: int
     ahead: int
+
+
+class Survey(NamedTuple):
+    """Whether runs are on their way to workers, and whether there may be runs of dead workers."""
+
+    on_their_way: bool
+    dead: bool
 
 
 def queue_capacity(now: datetime) -> dict[str, int]:
@@ -94,6 +102,24 @@ def take_for_workers(run_ids: Sequence[int]) -> list[HeldRun]:
             [data],
         )
         return [_held(row) for row in cursor.fetchall()]
+
+
+def survey(now: datetime) -> Survey:
+    """Say what there is to look after: one statement of a few index look-ups (`run_held`).
+
+    Every scheduler asks every few seconds, and mostly there is nothing.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT EXISTS (SELECT 1 FROM cronzimus_run WHERE scheduler_id = '{DISPATCHED}' "  # noqa: S608
+            f"AND status IN ({ACTIVE_SQL})), EXISTS (SELECT 1 FROM cronzimus_worker WHERE stopped_at IS NULL "
+            "AND (lease_until <= %s OR lease_until > %s)) OR EXISTS (SELECT 1 FROM cronzimus_run r "
+            f"WHERE r.status IN ({ACTIVE_SQL}) AND r.executor = '{Executor.CELERY}' AND r.scheduler_id IS NOT NULL "
+            f"AND r.scheduler_id <> '{DISPATCHED}' AND NOT EXISTS (SELECT 1 FROM cronzimus_worker w "
+            "WHERE w.id = r.scheduler_id AND w.stopped_at IS NULL))",
+            [bulk.instant(now), bulk.instant(now + FARTHEST)],
+        )
+        return Survey(*(bool(found) for found in cursor.fetchone()))
 
 
 def unpublished() -> list[Dispatch]:
