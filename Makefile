@@ -1,6 +1,6 @@
 # `make run` and `make test` set up all that they need; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint unit integration acceptance embed lock dist sbom bench soak clean
+.PHONY: help run test lint unit integration simulation acceptance embed lock dist sbom bench soak clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -16,7 +16,7 @@ help: ## list the targets
 run: $(VENV)/.run ## web (port 5000, this machine only) and scheduler together, on SQLite
 	@DEBUG=$${DEBUG:-true} exec $(BIN)/python manage.py up
 
-test: lint unit integration acceptance ## everything but `make embed`
+test: lint unit integration simulation acceptance ## everything but `make embed`
 
 lint: $(VENV)/.dev ## ruff, mypy, Django's checks, migrations
 	$(BIN)/ruff format --check .
@@ -31,6 +31,9 @@ unit: $(VENV)/.test ## no database, no clock
 integration: $(VENV)/.test ## the database: SQLite, then PostgreSQL
 	DATABASE_URL= $(PYTEST) -n $(CORES) tests/integration
 	DATABASE_URL=$(POSTGRESQL) $(PYTEST) -n $(CORES) tests/integration
+
+simulation: $(VENV)/.test ## whole histories on a fake clock, with a fault at any statement or message
+	DATABASE_URL= $(PYTEST) -n $(CORES) tests/simulation
 
 acceptance: $(VENV)/.test ## real processes, signals, a real browser
 	$(PYTEST) -n $$(($(CORES) + 1)) tests/acceptance

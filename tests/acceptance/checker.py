@@ -20,6 +20,8 @@ UNFINISHED = {"queued", "running"}
 
 Instant = tuple[str, datetime]
 """A job and one of its fire times."""
+Attempt = tuple[str, datetime, int]
+"""A job, one of its fire times, and the number of the attempt."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,12 @@ class Row:
     status: str
     fire_times: int = 1
     finished_at: datetime | None = None
+    attempt: int = 1
+
+    @property
+    def key(self) -> Attempt:
+        """The attempt that it records."""
+        return self.job_id, self.scheduled_time, self.attempt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +51,12 @@ class Mark:
     pid: int = 0
     clock: datetime | None = None
     """The time by the clock of its process, which a test may have set; `at` is by the clock of the tests."""
+    attempt: int = 1
+
+    @property
+    def key(self) -> Attempt:
+        """The attempt that it belongs to."""
+        return self.job_id, self.scheduled_time, self.attempt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +120,7 @@ def problems(
     breaks: Sequence[Break] = (),
 ) -> list[str]:
     """Return the errors in the history of jobs that fire every `interval`."""
-    return [*_accounts(rows, interval, breaks), *_calls(rows, marks)]
+    return [*accounts(rows, interval, breaks), *calls(rows, marks)]
 
 
 def covered(rows: Iterable[Row], interval: timedelta = timedelta(seconds=1)) -> Counter[Instant]:
@@ -116,7 +130,7 @@ def covered(rows: Iterable[Row], interval: timedelta = timedelta(seconds=1)) -> 
     )
 
 
-def _accounts(rows: Sequence[Row], interval: timedelta, breaks: Sequence[Break]) -> Iterator[str]:
+def accounts(rows: Sequence[Row], interval: timedelta, breaks: Sequence[Break] = ()) -> Iterator[str]:
     """Find fire times between a job's first and last that no row, or more than one, accounts for.
 
     Those in a break are to have none.
@@ -140,25 +154,30 @@ def _accounts(rows: Sequence[Row], interval: timedelta, breaks: Sequence[Break])
                 yield f"{job_id} {at}: no row accounts for it"
 
 
-def _calls(rows: Sequence[Row], marks: Sequence[Mark]) -> Iterator[str]:
+def calls(rows: Sequence[Row], marks: Sequence[Mark]) -> Iterator[str]:
     """Find calls that no row allows, and rows without their call."""
-    by_instant = {(row.job_id, row.scheduled_time): row for row in rows}
-    calls = Counter((mark.job_id, mark.scheduled_time) for mark in marks)
-    for (job_id, at), count in calls.items():
-        row = by_instant.get((job_id, at))
+    by_key = {row.key: row for row in rows}
+    called = Counter(mark.key for mark in marks)
+    for key, count in called.items():
+        row = by_key.get(key)
         if count > 1:
-            yield f"{job_id} {at}: called {count} times"
+            yield f"{_name(key)}: called {count} times"
         if row is None:
-            yield f"{job_id} {at}: called, and no row says so"
+            yield f"{_name(key)}: called, and no row says so"
         elif row.status not in RAN | MAY_HAVE_RUN:
-            yield f"{job_id} {at}: called, although it is {row.status}"
-    for instant, row in by_instant.items():
-        if row.status in RAN and instant not in calls:
-            yield f"{row.job_id} {row.scheduled_time}: {row.status}, and was never called"
+            yield f"{_name(key)}: called, although it is {row.status}"
+    for key, row in by_key.items():
+        if row.status in RAN and key not in called:
+            yield f"{_name(key)}: {row.status}, and was never called"
     for mark in marks:
-        row = by_instant.get((mark.job_id, mark.scheduled_time))
+        row = by_key.get(mark.key)
         if row is not None and row.status == "lost" and row.finished_at is not None and mark.at > row.finished_at:
-            yield f"{mark.job_id} {mark.scheduled_time}: called after it was given up for lost"
+            yield f"{_name(mark.key)}: called after it was given up for lost"
+
+
+def _name(key: Attempt) -> str:
+    job_id, at, attempt = key
+    return f"{job_id} {at}" if attempt == 1 else f"{job_id} {at}, attempt {attempt}"
 
 
 def unmet(rows: Sequence[Row], marks: Sequence[Mark], demand: Demand) -> list[str]:

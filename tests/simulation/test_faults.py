@@ -1,0 +1,262 @@
+"""Single faults, each at the worst moment: what random histories have found, and what every history rests on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from jobs.models import Run, Scheduler, Worker
+
+from .conftest import Begin
+from .history import History
+from .plans import JobPlan
+from .world import Fault
+
+REMOTE = JobPlan(executor="celery", interval=10, seconds=2.0)
+LOCAL = JobPlan(executor="thread", interval=10, seconds=2.0)
+PROCESS = JobPlan(executor="process", interval=10, seconds=2.0)
+RETRIED = JobPlan(executor="celery", interval=10, seconds=2.0, retries=1)
+EACH = pytest.mark.parametrize("job", [REMOTE, LOCAL, PROCESS], ids=lambda job: job.executor)
+FIRST, STARTED = 9.9, 10.5
+"""Seconds after the beginning: just before the first fire time, and while its run is running."""
+SCHEDULER, WORKER, OTHER_WORKER = 0, 1, 2
+"""Who is who where there are one scheduler and two workers."""
+
+
+def statuses() -> list[str]:
+    """Return the statuses of the runs, the oldest first."""
+    return list(Run.objects.order_by("id").values_list("status", flat=True))
+
+
+CLAIM, START, END = "INSERT INTO cronzimus_run", "UPDATE cronzimus_run SET status = 'running'", "WITH w AS"
+"""How the statements begin that claim, start and end runs."""
+
+
+def strike_at(history: History, who: int, what: str, kind: str, seconds: float = 0.0, *, after: str = "") -> None:
+    """Have a fault hit a process when it comes to a point whose description has `what`, `after` another one."""
+    history.actors[who].process.fault = Fault(kind, 1, seconds, what, after)
+    history.stood_still |= kind == "pause"
+
+
+def failing(job: JobPlan) -> JobPlan:
+    """Return a job whose function fails, and is tried again once."""
+    return replace(job, fails=True, retries=1, seconds=0.3)
+
+
+@EACH
+def test_without_a_fault_every_fire_time_runs(begin: Begin, job: JobPlan) -> None:
+    history = begin(job, schedulers=1)
+    history.go_on(35.0)
+    assert statuses() == ["succeeded"] * 3
+    assert history.verdict() == []
+
+
+@EACH
+def test_a_run_that_fails_is_tried_again(begin: Begin, job: JobPlan) -> None:
+    history = begin(failing(job), schedulers=1)
+    history.go_on(18.0)
+    assert statuses() == ["failed", "failed"]
+    assert history.verdict() == []
+
+
+@EACH
+def test_after_the_lost_answer_of_a_claim_its_run_runs_once(begin: Begin, job: JobPlan) -> None:
+    history = begin(job, schedulers=1)
+    strike_at(history, SCHEDULER, "after COMMIT", "sever", after=CLAIM)
+    history.go_on(18.0)
+    assert (statuses(), len(history.stage.calls)) == (["succeeded"], 1)
+    assert history.verdict() == []
+
+
+@EACH
+@pytest.mark.parametrize("what", [f"after {CLAIM}", "after UPDATE cronzimus_job SET next_run_time"])
+def test_a_scheduler_that_is_killed_in_the_middle_of_a_claim_leaves_the_fire_time_due(
+    begin: Begin, job: JobPlan, what: str
+) -> None:
+    history = begin(job, schedulers=1)
+    strike_at(history, SCHEDULER, what, "crash")
+    history.go_on(FIRST + 0.5)
+    assert statuses() == []
+    history.start()
+    history.go_on(5.0)
+    assert statuses() == ["succeeded"]
+    assert history.verdict() == []
+
+
+def test_what_a_killed_scheduler_has_not_published_another_one_publishes(begin: Begin) -> None:
+    history = begin(REMOTE, schedulers=2)
+    history.go_on(FIRST)
+    for who in (0, 1):
+        strike_at(history, who, "before a message", "crash")
+    history.go_on(1.0)
+    history.start()
+    history.go_on(15.0)
+    assert statuses()[0] == "succeeded"
+    assert history.verdict() == []
+
+
+def test_a_message_without_an_answer_is_sent_again_and_starts_one_run(begin: Begin) -> None:
+    history = begin(REMOTE, schedulers=1)
+    history.go_on(FIRST)
+    strike_at(history, SCHEDULER, "after a message", "sever")
+    history.go_on(8.0)
+    assert (len(history.stage.broker.ever), len(history.stage.calls)) == (2, 1)
+    assert history.verdict() == []
+
+
+@pytest.mark.parametrize("pushes", [False, True], ids=["redis", "rabbitmq"])
+def test_a_message_that_comes_five_times_starts_one_run(begin: Begin, pushes: bool) -> None:
+    history = begin(REMOTE, schedulers=1, pushes=pushes)
+    history.go_on(STARTED)
+    for _ in range(5):
+        history.repeat_message(0)
+    history.go_on(8.0)
+    history.repeat_message(0)
+    history.go_on(1.0)
+    assert (statuses(), len(history.stage.calls)) == (["succeeded"], 1)
+    assert history.verdict() == []
+
+
+def test_a_lost_message_is_sent_again_after_a_minute(begin: Begin) -> None:
+    history = begin(JobPlan(executor="celery", interval=200), schedulers=1)
+    history.hold_messages(300.0)
+    history.go_on(201.0)
+    history.lose_message(0)
+    history.stage.broker.hold_until = 0.0
+    history.go_on(59.0)
+    assert statuses() == ["queued"]
+    history.go_on(5.0)
+    assert statuses() == ["succeeded"]
+
+
+@pytest.mark.parametrize("kind", ["sever", "gone"])
+def test_after_the_lost_answer_of_a_start_its_run_runs_once(begin: Begin, kind: str) -> None:
+    history = begin(REMOTE, schedulers=1, workers=1)
+    history.go_on(FIRST)
+    strike_at(history, WORKER, f"after {START}", kind, 3.0)
+    history.go_on(9.0)
+    assert (statuses(), len(history.stage.calls)) == (["succeeded"], 1)
+    assert history.verdict() == []
+
+
+@EACH
+def test_after_the_lost_answer_of_an_outcome_it_counts_once(begin: Begin, job: JobPlan) -> None:
+    history = begin(job, schedulers=1, workers=1)
+    history.go_on(STARTED)
+    who = WORKER if job is REMOTE else SCHEDULER
+    strike_at(history, who, "after COMMIT", "sever", after=END)
+    history.go_on(6.4)
+    assert statuses() == ["succeeded"]
+    assert history.verdict() == []
+
+
+@pytest.mark.parametrize("job", [RETRIED, JobPlan(executor="thread", seconds=2.0, retries=1)], ids=["celery", "thread"])
+def test_the_runs_of_a_killed_process_are_lost_and_tried_again(begin: Begin, job: JobPlan) -> None:
+    history = begin(job, schedulers=1, workers=1)
+    history.go_on(STARTED)
+    history.kill(WORKER if job is RETRIED else SCHEDULER)
+    history.go_on(1.0)
+    history.start()
+    history.go_on(24.0)
+    assert statuses()[0] == "lost"
+    assert Run.objects.filter(attempt=2).exists()
+    assert history.verdict() == []
+
+
+@pytest.mark.parametrize("job", [LOCAL, PROCESS], ids=lambda job: job.executor)
+@pytest.mark.parametrize("what", ["after COMMIT", "a queue"])
+def test_a_scheduler_that_stands_still_beyond_its_lease_starts_nothing_of_what_it_held(
+    begin: Begin, job: JobPlan, what: str
+) -> None:
+    history = begin(job, schedulers=2)
+    history.go_on(1.0)
+    for who in range(2):
+        strike_at(history, who, what, "pause", 25.0, after=CLAIM)
+    history.go_on(FIRST)
+    for actor in history.actors:
+        actor.process.fault = None
+    history.go_on(40.0)
+    assert (statuses()[0], history.stage.calls[0].scheduled_time > Run.objects.earliest("id").scheduled_time) == (
+        "lost", True
+    )  # fmt: skip
+    assert history.verdict() == []
+
+
+@pytest.mark.parametrize("what", [f"after {START}", "a queue"])
+def test_a_worker_that_stands_still_beyond_its_lease_calls_nothing_of_what_it_started(begin: Begin, what: str) -> None:
+    history = begin(REMOTE, schedulers=1, workers=1)
+    strike_at(history, WORKER, what, "pause", 30.0, after=START)
+    history.go_on(FIRST + 50.0)
+    first = Run.objects.earliest("id")
+    assert first.status == "lost"
+    assert first.scheduled_time not in {call.scheduled_time for call in history.stage.calls}
+    assert history.verdict() == []
+
+
+def test_the_late_outcome_of_a_worker_that_stood_still_is_refused(begin: Begin) -> None:
+    history = begin(RETRIED, schedulers=1, workers=1)
+    history.go_on(STARTED)
+    history.stood_still = True
+    history.world.pause(history.workers[0].process, 40.0)
+    history.go_on(60.0)
+    first = Run.objects.earliest("id")
+    assert (first.status, first.output) == ("lost", "")
+    assert history.verdict() == []
+
+
+@pytest.mark.parametrize("seconds", [3600.0, -20.0])
+@pytest.mark.parametrize("job", [REMOTE, LOCAL, PROCESS], ids=lambda job: job.executor)
+def test_when_the_clock_is_set_no_living_process_is_given_up(begin: Begin, job: JobPlan, seconds: float) -> None:
+    history = begin(replace(job, seconds=25.0, interval=60), schedulers=2)
+    history.go_on(61.0)
+    history.set_clock(seconds)
+    history.go_on(50.0)
+    assert statuses()[0] == "succeeded"
+    assert not Scheduler.objects.exclude(stopped_at=None).exists()
+    assert not Worker.objects.exclude(stopped_at=None).exists()
+
+
+def test_a_run_that_waits_for_the_broker_is_not_lost(begin: Begin) -> None:
+    history = begin(REMOTE, schedulers=1)
+    history.go_on(FIRST)
+    history.lose_broker(30.0, silent=True)
+    history.go_on(20.0)
+    assert statuses() == ["queued", "skipped"]
+    assert history.verdict() == []
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["closed", "silent"])
+@pytest.mark.parametrize("second", [60.5, 61.0, 64.9])
+def test_a_worker_without_its_database_ends_its_runs_with_its_lease(begin: Begin, second: float, silent: bool) -> None:
+    history = begin(JobPlan(executor="celery", interval=60, seconds=50.0), schedulers=1, workers=1)
+    history.go_on(second)
+    setattr(history.workers[0].process, "silent_until" if silent else "gone_until", history.world.monotonic + 30.0)
+    history.go_on(40.0)
+    (call,), run = history.stage.calls, Run.objects.get()
+    assert run.status == "lost"
+    assert call.ended_at is not None and run.finished_at is not None and call.ended_at <= run.finished_at
+
+
+def test_a_process_that_is_killed_fails_its_run_and_no_other(begin: Begin) -> None:
+    history = begin(REMOTE, schedulers=1, workers=1)
+    history.go_on(STARTED)
+    history.kill_children(WORKER)
+    history.go_on(13.0)
+    assert statuses() == ["failed", "succeeded"]
+    assert history.verdict() == []
+
+
+@pytest.mark.parametrize(
+    "reading", ['before UPDATE "cronzimus_scheduler" SET "heartbeat_at"', "before COMMIT"], ids=["loop", "publisher"]
+)
+def test_a_scheduler_that_stood_still_while_it_looked_for_dead_ones_gives_no_living_one_up(
+    begin: Begin, reading: str
+) -> None:
+    history = begin(LOCAL, REMOTE, schedulers=2, workers=1)
+    history.go_on(20.5)
+    strike_at(history, SCHEDULER, "BEGIN", "pause", 20.0, after=reading)
+    history.go_on(30.0)
+    frozen = Scheduler.objects.exclude(stopped_at=None).values_list("started_at", flat=True)
+    assert (len(frozen), Worker.objects.exclude(stopped_at=None).count()) == (1, 0)
+    assert history.verdict() == []

@@ -1,0 +1,30 @@
+"""Random histories: whatever happens, each fire time is claimed once, each attempt starts once, and nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import random
+from typing import Any
+
+import pytest
+
+from tests.conftest import CI
+
+from .database import Databases
+from .machine import try_histories
+
+BATCHES = 10
+"""Tests among which the histories are divided, so that several processes try them."""
+HISTORIES = 100 if CI else 3
+"""Histories in a batch."""
+SEED = os.environ.get("SIMULATION_SEED")
+"""The seed of the first batch; another one each time if it is not set."""
+
+
+@pytest.mark.parametrize("batch", range(BATCHES))
+@pytest.mark.timeout(1200)
+def test_histories_with_random_faults(batch: int, databases: Databases, django_db_blocker: Any) -> None:
+    first = random.SystemRandom().randrange(10**6) if SEED is None else int(SEED) + batch
+    print(f"SIMULATION_SEED={first - batch} tries these {HISTORIES} histories again")
+    with django_db_blocker.unblock():
+        try_histories(databases, HISTORIES, first)
