@@ -82,7 +82,7 @@ def test_a_start_waits_for_a_database_that_cannot_be_written(
 ) -> None:
     real = recovery.recover
 
-    def fail(now: Any) -> Any:
+    def fail(*args: Any) -> Any:
         monkeypatch.setattr(recovery, "recover", real)
         raise error
 
@@ -97,7 +97,7 @@ def test_a_start_that_waits_for_the_database_ends_when_it_is_told_to(
 ) -> None:
     loop = Loop(inline_executors(1, 1), clock)  # type: ignore[arg-type]
 
-    def fail(now: Any) -> Any:
+    def fail(*args: Any) -> Any:
         loop.drain()
         raise OperationalError("database is locked")
 
