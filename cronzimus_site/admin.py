@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib.admin import AdminSite
 from django.contrib.admin.apps import SimpleAdminConfig
+from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_login_failed
 from django.http import HttpRequest
 from django.utils.decorators import method_decorator
@@ -40,7 +41,8 @@ class CronzimusAdminSite(AdminSite):
 
     def login(self, request: HttpRequest, extra_context: Any = None) -> Any:
         """Show the form, or log in. A right password of a user who is not staff is a failure, too."""
-        response = super().login(request, extra_context)
+        nobody = not get_user_model().objects.filter(is_active=True, is_staff=True).exists()
+        response = super().login(request, {**(extra_context or {}), "nobody": nobody})
         form = (getattr(response, "context_data", None) or {}).get("form")
         if form is not None and form.is_bound and form.get_user() is not None:
             log_failed_login(self, {"username": form.get_user().get_username()}, request)

@@ -159,7 +159,8 @@ class _Words:
             blocker = self.blocker
             took = length(blocker.started_at, blocker.finished_at or self.times.now) if blocker else None
             yield f"Run {self.found.in_the_way} was still going{f' ({duration(took)})' if took else ''}."
-            yield f"{capfirst(run.reason.partition('; ')[2] or run.reason)}."
+            policy = run.reason.partition("; ")[2]
+            yield f"Its {policy}." if policy else f"{capfirst(run.reason)}."
             if self.job is not None:
                 yield format_html("The overlap policy is <em>{}</em>.", self.job.overlap)
         else:

@@ -228,6 +228,12 @@ def _attempt(search: RunSearch, value: str, now: datetime) -> None:
     search.attempt, search.more_attempts = int(number), value.startswith(">")
 
 
+SUGGESTED = (
+    "job:", *(f"status:{name}" for name in (*GROUPS, *RunStatus)), *(f"trigger:{name}" for name in RunTrigger),
+    "took:>30s", "since:1h", "since:24h", "since:7d", "until:1h", "host:", "error:", "attempt:>1",
+)  # fmt: skip
+"""Qualifiers that a search offers, in this order."""
+
 QUALIFIERS: dict[str, Callable[[RunSearch, str, datetime], None]] = {
     "job": _job, "status": _status, "state": _status, "trigger": _trigger, "host": _host, "error": _error,
     "since": _since, "until": _until, "took": _took, "attempt": _attempt,

@@ -68,6 +68,23 @@ def test_new_runs_are_announced_and_ticks_stay(tab):  # noqa: F811
     expect(tab.get_by_label(f"Select run {later.pk}")).to_be_visible()
 
 
+def offered(page):
+    return page.locator("#qualifiers option").evaluate_all("options => options.map((option) => option.value)")
+
+
+@pytest.mark.parametrize("path", ["/admin/cronzimus/run/", "/admin/cronzimus/run/timeline/"])
+def test_a_search_offers_qualifiers_for_the_word_that_is_typed(tab, path):  # noqa: F811
+    tab.goto(path)
+    assert "status:failed" in offered(tab)
+    search = tab.get_by_role("combobox", name="Search")
+    search.fill("job:sync  status:f")
+    assert offered(tab) == ["job:sync  status:failures", "job:sync  status:failed"]
+    search.fill("job:sync status:failed")
+    assert offered(tab) == []
+    search.fill("job:sync ")
+    assert "job:sync took:>30s" in offered(tab)
+
+
 def test_many_are_selected_with_shift_and_by_the_page(tab):  # noqa: F811
     make_jobs(5)
     tab.goto(f"{JOBS}?o=id")

@@ -234,7 +234,7 @@ def test_a_fire_time_that_did_not_run_says_so_first_and_names_the_run_in_its_way
     page = read(admin, status="skipped", reason="run 3 was active; max_instances is 1")
     assert "This fire time did not run. Run 3 was active; max_instances is 1." in text(page)
     assert "Why did it not run?" in page
-    assert "Run 3 was still going (51.0 s). Max_instances is 1. The overlap policy is skip" in text(page)
+    assert "Run 3 was still going (51.0 s). Its max_instances is 1. The overlap policy is skip" in text(page)
     assert "Where the time went" not in page
 
 

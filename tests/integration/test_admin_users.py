@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.contrib.auth.models import Group, Permission, User
+from django.test import Client
 
 from jobs.models import Token
 from tests.fakes import NOW
@@ -178,6 +179,13 @@ def test_a_permission_of_another_app_stays_in_its_role(admin: Admin) -> None:
     assert "View log entry" in text(admin.read(f"{ROLES}{role.pk}/change/"))
     admin.send(f"{ROLES}{role.pk}/change/", name="Readers", permissions=[other.pk])
     assert list(role.permissions.all()) == [other]
+
+
+def test_where_nobody_can_log_in_yet_the_login_says_how_to_make_the_first_user(client: Client) -> None:
+    User.objects.create_user("program")
+    assert "manage.py createsuperuser" in client.get("/admin/login/").content.decode()
+    User.objects.create_superuser("ana")
+    assert "createsuperuser" not in client.get("/admin/login/").content.decode()
 
 
 # --- the other pages of Django ---------------------------------------------------------------------------------------

@@ -57,7 +57,7 @@ def test_a_fire_time_that_was_skipped_names_the_run_in_its_way_and_the_policy(ad
     make_run(id=5, scheduled_time=after(-7200), started_at=after(-7200), status="succeeded", finished_at=after(-3000))
     make_run(scheduled_time=after(-3600), status="skipped", reason="run 5 was active; max_instances is 1")
     shown = told(admin)
-    assert "11:00:00 did not run. skipped Run 5 was still going (1 h 10 m). Max_instances is 1." in shown
+    assert "11:00:00 did not run. skipped Run 5 was still going (1 h 10 m). Its max_instances is 1." in shown
     assert "The overlap policy is skip . The next fire time is 12:00:00." in shown
     assert f'href="{RUNS}5/change/"' in admin.read(WHY, at=ELEVEN)
 

@@ -80,7 +80,7 @@ def revert(admin: RowActionAdmin, request: HttpRequest, object_id: str) -> HttpR
         admin.message_user(request, f"Version {number} cannot be restored: {error}", messages.ERROR)
         return back
     admin.log_change(request, job, f"Reverted to version {number}.")
-    admin.message_user(request, f"{job_id} has the definition of version {number} again, as version {job.version}.")
+    admin.message_user(request, f"Job {job_id} has the definition of version {number} again, as version {job.version}.")
     return back
 
 

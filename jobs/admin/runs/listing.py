@@ -16,7 +16,7 @@ from ...models import Run
 from ...models.run import RunQuerySet
 from ...models.run import duration as length_of
 from ...selectors.run_pages import Cursor, Page, page_of, read_cursor
-from ...selectors.run_search import RunSearch, by_status, narrowed, parse_search, run_number, with_status
+from ...selectors.run_search import SUGGESTED, RunSearch, by_status, narrowed, parse_search, run_number, with_status
 from ...selectors.tab_counts import COUNTED, capped_counts
 from .. import export, lists
 from ..base import BaseChangeList, model_url
@@ -115,6 +115,7 @@ def run_list_context(changelist: RunChangeList, request: HttpRequest) -> dict[st
         "chips": lists.chips(changelist),
         "hidden": list(lists.hidden(changelist)),
         "query": changelist.query,
+        "qualifiers": SUGGESTED,
         "problems": changelist.search.problems,
         "limited": changelist.search.reads_rows,
         "clear_url": url,

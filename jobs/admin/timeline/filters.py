@@ -11,10 +11,12 @@ from django.db.models import Q
 from ...models import Job, Run
 from ...models.job import JobQuerySet
 from ...models.run import RunQuerySet
-from ...selectors.run_search import MAX_JOBS, RunSearch, narrowed, parse_search
+from ...selectors.run_search import MAX_JOBS, SUGGESTED, RunSearch, narrowed, parse_search
 
 STATUSES = (("", "All"), ("failures", "Failed"), ("not_run", "Did not run"), ("running", "Running"))
 """The statuses that the page offers, with their labels."""
+SUGGESTED_HERE = (*(name for name in SUGGESTED if not name.startswith(("since:", "until:"))), "tag:")
+"""Qualifiers that the search offers."""
 TAG = re.compile(r"(?:^|\s)tag:(\S+)")
 
 

@@ -24,7 +24,7 @@ from .. import charts, display
 from ..base import model_url
 from ..pages import page
 from ..times import Times, duration
-from .filters import STATUSES, TAG, filters_of
+from .filters import STATUSES, SUGGESTED_HERE, TAG, filters_of
 from .lanes import Axis, density, lane
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -134,6 +134,7 @@ class _Timeline:
             "previous_lanes": self.link(page=str(self.page - 1)) if self.page > 1 else "",
             "next_lanes": self.link(page=str(self.page + 1)) if more else "",
             "words": self.words,
+            "qualifiers": SUGGESTED_HERE,
             "problems": self.filters.problems,
             "statuses": [(label, self.link(status=name or None, page=None), name == self.filters.search.status)
                          for name, label in STATUSES],
