@@ -595,7 +595,7 @@ class Migration(migrations.Migration):
             options={
                 'ordering': ('-at', '-id'),
                 'default_permissions': ('view',),
-                'indexes': [models.Index(models.OrderBy(models.F('at'), descending=True), models.OrderBy(models.F('id'), descending=True), name='cronzimus_audit_newest'), models.Index(models.F('actor'), models.OrderBy(models.F('at'), descending=True), models.OrderBy(models.F('id'), descending=True), name='cronzimus_audit_by_actor'), models.Index(models.F('action'), models.OrderBy(models.F('at'), descending=True), models.OrderBy(models.F('id'), descending=True), name='cronzimus_audit_by_action'), models.Index(models.F('job_id'), models.OrderBy(models.F('at'), descending=True), models.OrderBy(models.F('id'), descending=True), name='cronzimus_audit_of_job')],
+                'indexes': [models.Index(models.OrderBy(models.F('at'), descending=True), models.OrderBy(models.F('id'), descending=True), name='cronzimus_audit_newest'), models.Index(models.F('actor'), models.OrderBy(models.F('at'), descending=True), models.OrderBy(models.F('id'), descending=True), name='cronzimus_audit_by_actor'), models.Index(models.F('action'), models.OrderBy(models.F('at'), descending=True), models.OrderBy(models.F('id'), descending=True), name='cronzimus_audit_by_action'), models.Index(models.F('door'), models.OrderBy(models.F('at'), descending=True), models.OrderBy(models.F('id'), descending=True), name='cronzimus_audit_by_door'), models.Index(models.F('job_id'), models.OrderBy(models.F('at'), descending=True), models.OrderBy(models.F('id'), descending=True), name='cronzimus_audit_of_job')],
             },
         ),
         migrations.CreateModel(

@@ -35,6 +35,7 @@ class AuditEvent(models.Model):
             models.Index(F("at").desc(), F("id").desc(), name="cronzimus_audit_newest"),
             models.Index("actor", F("at").desc(), F("id").desc(), name="cronzimus_audit_by_actor"),
             models.Index("action", F("at").desc(), F("id").desc(), name="cronzimus_audit_by_action"),
+            models.Index("door", F("at").desc(), F("id").desc(), name="cronzimus_audit_by_door"),
             models.Index("job_id", F("at").desc(), F("id").desc(), name="cronzimus_audit_of_job"),
         )
 

@@ -214,7 +214,7 @@ def test_the_database_refuses_to_change_an_entry_and_lets_it_be_pruned() -> None
 
 def many() -> None:
     for number, actor in enumerate(("anna", "ben", "anna")):
-        with acting(Origin(actor=actor)):
+        with acting(Origin(actor=actor, door=Door.API if actor == "ben" else Door.CODE)):
             audit.record(Action.RUN_QUEUED, now=after(number), job_id=f"job-{number}", object_id=number)
     services.pause_all(now=after(10), actor="anna")
 
@@ -235,7 +235,8 @@ def test_the_list_is_paged_as_runs_are(api: Api) -> None:
     [
         ("actor=ben", ["1"]), ("action=run_queued", ["2", "1", "0"]), ("job=job-2", ["2"]),
         ("since=2030-01-01T12:00:02Z", ["", "2"]), ("until=2030-01-01T12:00:01Z", ["0"]),
-        ("actor=anna&action=run_queued", ["2", "0"]), ("actor=nobody", []),
+        ("actor=anna&action=run_queued", ["2", "0"]), ("actor=nobody", []), ("door=api", ["1"]),
+        ("door=code&actor=anna", ["", "2", "0"]),
     ],
 )  # fmt: skip
 def test_the_list_has_filters(api: Api, query: str, objects: list[str]) -> None:
@@ -244,7 +245,9 @@ def test_the_list_has_filters(api: Api, query: str, objects: list[str]) -> None:
 
 
 def test_a_wrong_filter_is_refused(api: Api) -> None:
-    assert api.refused("GET", "/scheduler/audit?action=nope&jobs=x") == (400, "INVALID_REQUEST", {"action", "jobs"})
+    assert api.refused("GET", "/scheduler/audit?action=nope&door=back&jobs=x") == (
+        400, "INVALID_REQUEST", {"action", "door", "jobs"}
+    )  # fmt: skip
 
 
 def test_the_audit_is_exported(api: Api) -> None:
@@ -349,12 +352,16 @@ def test_only_those_with_the_permission_see_the_audit(at_noon: Any) -> None:
 
 @pytest.mark.parametrize(
     ("query", "index"),
-    [("", "newest"), ("actor=anna-7", "by_actor"), ("action=job_paused", "by_action"), ("job=job-7", "of_job")],
-)
+    [
+        ("", "newest"), ("actor=anna-7", "by_actor"), ("action=job_paused", "by_action"), ("door=file", "by_door"),
+        ("job=job-7", "of_job"),
+    ],
+)  # fmt: skip
 def test_each_list_is_read_off_its_index(api: Api, query: str, index: str) -> None:
     AuditEvent.objects.bulk_create(
         AuditEvent(
-            at=NOW + timedelta(seconds=n), actor=f"anna-{n % 100}", door="api", job_id=f"job-{n % 100}",
+            at=NOW + timedelta(seconds=n), actor=f"anna-{n % 100}", job_id=f"job-{n % 100}",
+            door="file" if n % 100 == 0 else "api",
             action="job_paused" if n % 100 == 0 else "run_queued",
         )
         for n in range(10_000)

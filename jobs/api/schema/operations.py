@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...core.audit import Action
+from ...core.audit import Action, Door
 from ...core.runs import JobState, RunStatus
 from ..representations import JOB_FIELDS, RUN_COLUMNS
 from . import examples
@@ -194,7 +194,7 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "AuditView.get": Operation(
         name="listAudit", group=ALL, answer=ref("AuditPage"), media=EXPORT, refusals=("INVALID_REQUEST",),
-        query={"actor": TEXT, "action": one_of(Action), "job": TEXT, "since": TEXT, "until": TEXT,
+        query={"actor": TEXT, "action": one_of(Action), "door": one_of(Door), "job": TEXT, "since": TEXT, "until": TEXT,
                "limit": whole(1, 500), "cursor": TEXT, "format": one_of(["json", "csv", "jsonl"])},
         shows=examples.AUDIT,
     ),

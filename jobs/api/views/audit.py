@@ -12,7 +12,7 @@ from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from ...core.audit import Action
+from ...core.audit import Action, Door
 from ...core.exceptions import InvalidRequest
 from ...models import AuditEvent
 from ...selectors.run_pages import Cursor, page_of, read_cursor
@@ -41,7 +41,7 @@ class AuditView(SchedulerView):
         zone = ZoneInfo(settings.TIME_ZONE)
         asked = query.query_of(request, {
             "limit": query.whole(1, MAX_LIMIT), "cursor": read_cursor, "format": query.one_of(("json", *EXPORTS)),
-            "actor": query.text, "action": query.one_of(Action), "job": query.text,
+            "actor": query.text, "action": query.one_of(Action), "door": query.one_of(Door), "job": query.text,
             "since": query.instant(zone), "until": query.instant(zone, end=True),
         })  # fmt: skip
         events = _filtered(request, asked)
@@ -58,7 +58,9 @@ class AuditView(SchedulerView):
 
 
 def _filtered(request: Request, asked: dict[str, Any]) -> QuerySet[AuditEvent]:
-    names = {"actor": "actor", "action": "action", "job": "job_id", "since": "at__gte", "until": "at__lt"}
+    names = {
+        "actor": "actor", "action": "action", "door": "door", "job": "job_id", "since": "at__gte", "until": "at__lt"
+    }  # fmt: skip
     conditions = {field: asked[name] for name, field in names.items() if asked[name] is not None}
     access, events = access_of(request), AuditEvent.objects.filter(**conditions)
     # A token with tags sees only the entries of the jobs that it reaches.
