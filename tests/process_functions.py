@@ -228,6 +228,39 @@ def die_later() -> int:
     return os.getpid()
 
 
+@register("tests:leave_a_thread")
+def leave_a_thread(path: str, context: RunContext) -> None:
+    """Leave a thread behind that writes in every way, and reports progress, when `path` is there."""
+
+    def write_late() -> None:
+        while not os.path.exists(path):
+            time.sleep(0.01)
+        print("late output")
+        print("late error", file=sys.stderr)
+        context.logger.warning("late log")
+        context.progress(1, 99)
+        os.remove(path)
+
+    print("in time")
+    threading.Thread(target=write_late, daemon=True).start()
+
+
+@register("tests:wake_a_thread")
+def wake_a_thread(path: str) -> None:
+    """Let the thread that `leave_a_thread` left behind write, in the middle of a line."""
+    print("own ", end="")
+    Path(path).touch()
+    while os.path.exists(path):
+        time.sleep(0.01)
+    print("output")
+
+
+@register("tests:leave_a_child")
+def leave_a_child() -> None:
+    """Leave a process behind that writes when the run has ended."""
+    subprocess.Popen(["sh", "-c", "sleep 0.3; echo from a child that was left behind"])
+
+
 @register("tests:die_beside_a_child")
 def die_beside_a_child(path: str) -> None:
     """End the process, but not its child, which holds whatever it held."""

@@ -1,4 +1,4 @@
-"""Prepare connections for Cronzimus: case folding beyond ASCII on SQLite, and more with Django's own backends."""
+"""Prepare connections for Cronzimus: readable instants on PostgreSQL, case folding beyond ASCII on SQLite, and more."""
 
 from __future__ import annotations
 
@@ -10,9 +10,16 @@ from django.db.backends.signals import connection_created
 CASEFOLD = "cronzimus_casefold"
 """The SQL function that folds case as Python's `str.casefold`: SQLite's own functions fold only ASCII letters."""
 
+FORMATS = {"DateStyle": "ISO", "IntervalStyle": "postgres"}
+"""The settings of PostgreSQL without which psycopg cannot read an instant or an interval."""
+
 
 def adapt_connections() -> None:
-    """Give each new connection to SQLite the function `CASEFOLD`, and Django's own backend most features of ours."""
+    """Give each new connection to SQLite the function `CASEFOLD`, and Django's own backend most features of ours.
+
+    Give each new connection to PostgreSQL the formats that psycopg reads.
+    """
+    connection_created.connect(_set_formats, dispatch_uid=f"{__name__}.formats")
     connection_created.connect(_add_casefold, dispatch_uid=f"{__name__}.casefold")
     connection_created.connect(_adapt, dispatch_uid=__name__)
 
@@ -32,6 +39,18 @@ def use_own_connections() -> None:
         connection.close_pool()
     del settings["OPTIONS"]["pool"]
     settings["CONN_MAX_AGE"], settings["CONN_HEALTH_CHECKS"] = 60, True
+
+
+def _set_formats(sender: Any, connection: Any, **kwargs: Any) -> None:
+    """Set the formats of instants and intervals that psycopg reads, where the role or the database has others."""
+    if connection.vendor != "postgresql":
+        return
+    # The server tells each client its formats, so that looking costs nothing. psycopg 2 sets them itself.
+    info = connection.connection.info
+    for name, wanted in FORMATS.items():
+        if not (info.parameter_status(name) or wanted).startswith(wanted):
+            with connection.cursor() as cursor:
+                cursor.execute(f"SET {name} TO {wanted}")
 
 
 def _add_casefold(sender: Any, connection: Any, **kwargs: Any) -> None:

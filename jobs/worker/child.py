@@ -15,10 +15,10 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, TextIO
+from typing import IO, Any, TextIO, cast
 
 from .signals import handle
-from .streams import MarkedErrors
+from .streams import MarkedErrors, TextStream
 
 PR_SET_PDEATHSIG = 1
 """The option of prctl(2) that ends a process with its parent."""
@@ -39,13 +39,18 @@ def _serve(requests: int, replies: int) -> None:
     # Imported here: these modules need Django to be set up.
     from ..core.clock import SystemClock
     from . import messages
+    from .output import threads_carry_output
     from .runner import Activity, execute
 
     def send_progress(activity: Activity) -> None:
-        activity.context.on_progress = lambda done, total: _send(replies, messages.encode(progress=[done, total]))
+        def send(done: int, total: int | None) -> None:
+            if not activity.output.ended:  # or it is of a thread that was left behind, and not of the current run
+                _send(replies, messages.encode(progress=[done, total]))
+
+        activity.context.on_progress = send
 
     surroundings = Surroundings()
-    with os.fdopen(requests) as lines:
+    with os.fdopen(requests) as lines, threads_carry_output():
         _send(replies, messages.encode(ready=True))
         for line in lines:
             run, hidden, mark = messages.decode_run(line)
@@ -96,10 +101,11 @@ class Surroundings:
             os.dup2(kept, descriptor)
         found = [getattr(sys, name, None) for name in ("stdout", "stderr")]
         if self._streams != found or any(stream.closed for stream in self._streams):
-            # Text that cannot be encoded must not fail a run, as it does not in a thread.
-            out, log = (os.fdopen(fd, "w", 1, "utf-8", "backslashreplace", closefd=False) for fd in (1, 2))
-            errors = io.BufferedWriter(MarkedErrors(mark))
-            self._streams = [out, io.TextIOWrapper(errors, "utf-8", "backslashreplace", line_buffering=True)]
+            out, log = (
+                TextStream(cast("IO[bytes]", os.fdopen(fd, "wb", closefd=False)), self._output, mark) for fd in (1, 2)
+            )
+            errors = TextStream(io.BufferedWriter(MarkedErrors(mark)), self._output, mark)
+            self._streams = [out, errors]
             sys.stdout, sys.stderr = self._streams
             for handler in logging.getLogger().handlers:
                 if isinstance(handler, logging.StreamHandler):

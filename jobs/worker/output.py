@@ -12,17 +12,16 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from functools import partial
 from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
 from ..core import log_context
 from ..core.output import HEAD, LIMIT, TAIL, StoredOutput, mark
 from ..core.output_marks import Mark, Marks
 from ..core.secrets import Masker
+from .carrying import threads_carry
 
 if TYPE_CHECKING:
     from ..scheduler.store.held import HeldRun
@@ -70,6 +69,11 @@ class Output:
         """Mask `secrets` from now on."""
         if secrets:
             self._masker = Masker(secrets)
+
+    @property
+    def ended(self) -> bool:
+        """Whether it takes no more."""
+        return self._ended
 
     @property
     def hides(self) -> bool:
@@ -152,6 +156,17 @@ def _forget_in_forked_child() -> None:
 os.register_at_fork(after_in_child=_forget_in_forked_child)
 
 
+def threads_carry_output() -> AbstractContextManager[None]:
+    """Make new threads write to the output of the run that starts them, within the context."""
+    return threads_carry(_current)
+
+
+def late_text(text: str) -> str | None:
+    """Return what to log in place of `text` if the run of this thread has ended; None if it has not, or without one."""
+    output = _current.get()
+    return output.masked(text) if output is not None and output.ended else None
+
+
 class _Stream(io.TextIOBase):
     """A standard stream that leads to the output of the current run, or else to `stream`."""
 
@@ -166,8 +181,10 @@ class _Stream(io.TextIOBase):
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
         # A thread may outlive its run: its text then goes to the original stream.
-        kept = output.write(text, is_error=self._is_error)
-        return len(text) if kept else self.stream.write(output.masked(text))
+        if not output.write(text, is_error=self._is_error):
+            self.stream.write(output.masked(text))
+            self.stream.flush()
+        return len(text)
 
     def flush(self) -> None:
         if _current.get() is None:
@@ -271,7 +288,7 @@ def capturing() -> Iterator[None]:
     root = logging.getLogger()
     root.addHandler(handler)
     context = log_context.asking(_run_of_line)
-    with context, _threads_carry_output(), _records_are_masked(), open(os.devnull, "w") as nowhere:
+    with context, threads_carry_output(), _records_are_masked(), open(os.devnull, "w") as nowhere:
         # A stream is None if the process was started without it.
         ours = _Stream(streams[0] or nowhere), _Stream(streams[1] or nowhere, is_error=True)
         sys.stdout, sys.stderr = ours
@@ -332,56 +349,6 @@ def _mask(record: logging.LogRecord, output: Output) -> None:
         record.args = None
     if record.exc_info and record.exc_info[0] is not None:
         record.exc_text = output.masked(logging.Formatter().formatException(record.exc_info))
-
-
-@contextmanager
-def _threads_carry_output() -> Iterator[None]:
-    """Make threads and tasks of thread pools write to the output of the run that starts them, within the context."""
-    start, submit = threading.Thread.start, ThreadPoolExecutor.submit
-
-    def start_with_output(thread: threading.Thread) -> None:
-        output = _current.get()
-        if output is not None:
-            _carry_into(thread, output)
-        start(thread)
-
-    def submit_with_output(pool: ThreadPoolExecutor, task: Callable[..., Any], /, *args: Any, **kw: Any) -> Future[Any]:
-        # Another run may have started the threads of a pool. An InterpreterPoolExecutor (Python 3.14) is a
-        # ThreadPoolExecutor whose tasks run in other interpreters, to which no output can be handed.
-        output = _current.get()
-        if output is not None and type(pool).__module__ != "concurrent.futures.interpreter":
-            task = partial(_call_with_output, output, task)
-        return submit(pool, task, *args, **kw)
-
-    threading.Thread.start = start_with_output  # type: ignore[method-assign, assignment]
-    ThreadPoolExecutor.submit = submit_with_output  # type: ignore[method-assign, assignment]
-    try:
-        yield
-    finally:
-        # If somebody else has wrapped ours since, it stays: without runs it does nothing.
-        if threading.Thread.start is start_with_output:
-            threading.Thread.start = start  # type: ignore[method-assign]
-        if ThreadPoolExecutor.submit is submit_with_output:
-            ThreadPoolExecutor.submit = submit  # type: ignore[method-assign]
-
-
-def _carry_into(thread: threading.Thread, output: Output) -> None:
-    run = thread.run
-
-    def run_with_output() -> None:
-        thread.__dict__.pop("run", None)  # or the thread and this function would keep each other in memory
-        _current.set(output)
-        run()
-
-    thread.run = run_with_output  # type: ignore[method-assign]
-
-
-def _call_with_output(output: Output, task: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-    token = _current.set(output)
-    try:
-        return task(*args, **kwargs)
-    finally:
-        _current.reset(token)
 
 
 def open_missing_descriptors() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -25,6 +26,8 @@ GRACE_SECONDS = 5.0
 """The time between SIGTERM and SIGKILL."""
 CHUNK_BYTES = 65_536
 """Bytes read from a pipe at a time: as many as a pipe holds."""
+MAX_DRAINS = 4
+"""Chunks read before a run: a process that was left behind may write without end."""
 
 
 class WorkerDied(Exception):
@@ -72,7 +75,7 @@ class Worker:
         self._stop: Stopped | None = None
         self._unsent = self._unread = b""
         self._mark = new_mark()
-        self._splitter = Splitter(self._mark)
+        self._splitter = Splitter(self._mark, _log)
         self._watched = select.poll()
         # poll(2) looks at them in this order: when it reports the end, it has reported the output before it.
         deaths = [] if self._death is None else [self._death]
@@ -104,6 +107,7 @@ class Worker:
         """
         called, hidden = resolve(run)
         activity.output.hide(hidden)
+        self._drain()
         self.runs += 1
         self._stop = None
         self._unsent = messages.encode_run(called, hidden, self._mark)
@@ -192,6 +196,18 @@ class Worker:
             elif self._death in ready and not select.select([self._replies], (), (), 0)[0]:
                 raise WorkerDied
 
+    def _drain(self) -> None:
+        """Log the output since the last run has ended: it is of what that run left behind."""
+        with suppress(BlockingIOError):
+            for _ in range(MAX_DRAINS):
+                data = os.read(self._output, CHUNK_BYTES)
+                for text, _ in self._splitter.split(data):
+                    _log(text)
+                if len(data) < CHUNK_BYTES:
+                    break
+        for text, _ in self._splitter.end():
+            _log(text)
+
     def _send(self) -> None:
         try:
             self._unsent = self._unsent[os.write(self._requests, self._unsent) :]
@@ -217,6 +233,13 @@ class Worker:
             raise WorkerDied
         *lines, self._unread = (self._unread + data).split(b"\n")
         return [messages.decode(line) for line in lines]
+
+
+def _log(text: str) -> None:
+    """Write output that belongs to no run where the scheduler's own output goes, as that of a thread's."""
+    with suppress(Exception):  # nobody may be there to read it
+        sys.stdout.write(text)
+        sys.stdout.flush()
 
 
 def _pidfd(pid: int) -> int | None:

@@ -1,7 +1,8 @@
 """Tell standard error from standard output, although a worker process has one pipe for both, which keeps their order.
 
-What Python writes to standard error is put between two marks, which the scheduler's end takes out again. They contain
-random bytes, so that no function writes them by chance. What other programs write to standard error has no marks.
+What Python writes to standard error is put between two marks, which the scheduler's end takes out again. So is what a
+thread writes after its run has ended, which belongs to no run. Marks contain random bytes, so that no function writes
+them by chance. What other programs write has no marks.
 """
 
 from __future__ import annotations
@@ -9,11 +10,15 @@ from __future__ import annotations
 import codecs
 import io
 import os
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import IO, Any
 
-ON, OFF = b"1", b"0"
-"""The last byte of the mark where standard error begins, and where it ends."""
+from .output import late_text
+
+ON, OFF, LATE = b"1", b"0", b"2"
+"""The last byte of the mark where standard error begins, where it or late text ends, and where late text begins."""
+ATOMIC_BYTES = 2048
+"""Bytes of late text between two marks: with its marks it is written to the pipe as a whole (PIPE_BUF)."""
 
 
 def new_mark() -> str:
@@ -42,15 +47,37 @@ class MarkedErrors(io.FileIO):
         return size
 
 
+class TextStream(io.TextIOWrapper):
+    """A standard stream of a worker. What a thread writes after its run has ended goes into the pipe as late text."""
+
+    def __init__(self, binary: IO[bytes], pipe: int, mark: str) -> None:
+        """Write to `binary`, and late text to the descriptor `pipe`."""
+        # Text that cannot be encoded must not fail a run, as it does not in a thread.
+        super().__init__(binary, "utf-8", "backslashreplace", line_buffering=True)
+        self._late = pipe, mark.encode()
+
+    def write(self, text: str) -> int:
+        """Write `text`, and return its length."""
+        late = late_text(text)
+        if late is None:
+            return super().write(text)
+        pipe, mark = self._late
+        data = late.encode("utf-8", "backslashreplace")
+        for start in range(0, len(data), ATOMIC_BYTES):
+            os.write(pipe, mark + LATE + data[start : start + ATOMIC_BYTES] + mark + OFF)
+        return len(text)
+
+
 class Splitter:
     """Takes the marks out of a worker's output."""
 
-    def __init__(self, mark: str) -> None:
-        """Look for `mark`."""
+    def __init__(self, mark: str, on_late: Callable[[str], object]) -> None:
+        """Look for `mark`, and pass late text to `on_late`."""
         self._mark = mark.encode()
+        self._on_late = on_late
         self._unread = b""
-        self._is_error = False
-        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+        self._within = OFF
+        self._decode, self._decode_late = (codecs.getincrementaldecoder("utf-8")("replace").decode for _ in range(2))
 
     def split(self, data: bytes) -> Iterator[tuple[str, bool]]:
         """Yield the texts in `data`, and whether each is of standard error. A mark may be cut by the end of `data`."""
@@ -61,18 +88,21 @@ class Splitter:
             if not mark or not rest:
                 break
             yield from self._text(text)
-            self._is_error, data = rest.startswith(ON), rest[1:]
+            self._within, data = rest[:1], rest[1:]
         cut = data.rfind(b"\0", -len(self._mark))
         if cut >= 0 and self._mark.startswith(data[cut:]):
             data, self._unread = data[:cut], data[cut:]
         yield from self._text(data)
 
     def end(self) -> Iterator[tuple[str, bool]]:
-        """Yield what might have become a mark. The next run begins on standard output."""
-        yield from self._text(self._unread)
-        self._unread, self._is_error = b"", False
+        """Yield what might have become a mark. The next run begins on standard output, or within late text."""
+        if self._within != LATE:
+            yield from self._text(self._unread)
+            self._unread, self._within = b"", OFF
 
     def _text(self, data: bytes) -> Iterator[tuple[str, bool]]:
-        text = self._decode(data)
-        if text:
-            yield text, self._is_error
+        if self._within == LATE:
+            if text := self._decode_late(data):
+                self._on_late(text)
+        elif text := self._decode(data):
+            yield text, self._within == ON

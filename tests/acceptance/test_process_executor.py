@@ -207,6 +207,25 @@ def test_a_function_may_take_its_output_away() -> None:
     assert ended(queued("tests:speak")).output == "hello\n"
 
 
+@pytest.mark.parametrize("executor", ["process", "thread"])
+def test_what_a_thread_writes_after_its_run_is_none_of_the_next_one(
+    scheduler: Process, tmp_path: Path, executor: str
+) -> None:
+    path = str(tmp_path / executor)
+    assert ended(queued("tests:leave_a_thread", path, executor=executor)).output == "in time\n"
+    run = ended(queued("tests:wake_a_thread", path, executor=executor))
+    assert (run.output, run.progress_done) == ("own output\n", None)
+    for late in ("late output\n", "late error\n", "late log\n"):
+        assert scheduler.logged(late)
+
+
+def test_what_a_child_writes_between_two_runs_is_in_neither(scheduler: Process) -> None:
+    assert ended(queued("tests:leave_a_child")).output == ""
+    time.sleep(0.6)
+    assert ended(queued("tests:speak")).output == "hello\n"
+    assert scheduler.logged("from a child that was left behind\n")
+
+
 def test_a_process_that_died_between_two_runs_fails_neither() -> None:
     pid = ended(queued("tests:die_later")).result
     until(lambda: have_ended(pid), PATIENCE, "its end")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from django.db import close_old_connections, connection
@@ -67,3 +68,17 @@ def test_after_an_error_the_server_is_asked(asked: list[bool]) -> None:
     connection.errors_occurred = True
     close_old_connections()
     assert asked == [True]
+
+
+@pytest.mark.parametrize("setting", ["DateStyle=German", "DateStyle=SQL,DMY", "IntervalStyle=sql_standard"])
+def test_instants_and_intervals_are_read_whatever_format_the_database_has(setting: str) -> None:
+    other = connection.copy()
+    other.settings_dict["OPTIONS"] = {**other.settings_dict["OPTIONS"], "options": f"-c {setting}"}
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("SELECT timestamptz '2027-02-03 04:05:06Z', interval '1 day 02:03', date '2027-02-03'")
+            assert cursor.fetchone() == (
+                datetime(2027, 2, 3, 4, 5, 6, tzinfo=UTC), timedelta(days=1, hours=2, minutes=3), date(2027, 2, 3)
+            )  # fmt: skip
+    finally:
+        other.close()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from jobs.core.output_marks import MOST, Mark, Marks, decoded, mark_at
 from jobs.worker.output import Output, captured, capturing
-from jobs.worker.streams import OFF, ON, MarkedErrors, Splitter, new_mark
+from jobs.worker.streams import LATE, OFF, ON, MarkedErrors, Splitter, new_mark
 
 
 def marks_of(*marks: Mark) -> Marks:
@@ -110,13 +110,17 @@ def joined(texts: Iterator[tuple[str, bool]]) -> list[tuple[str, bool]]:
     return found
 
 
-@given(st.lists(st.tuples(st.text("aü\0\n", min_size=1), st.booleans())), st.lists(st.integers(0, 200)))
-def test_marks_are_taken_out_wherever_the_bytes_are_cut(texts: list[tuple[str, bool]], cuts: list[int]) -> None:
+@given(
+    st.lists(st.tuples(st.text("aü\0\n", min_size=1), st.sampled_from([OFF, ON, LATE]))),
+    st.lists(st.integers(0, 200)),
+)
+def test_marks_are_taken_out_wherever_the_bytes_are_cut(texts: list[tuple[str, bytes]], cuts: list[int]) -> None:
     mark = new_mark()
-    splitter = Splitter(mark)
+    late: list[str] = []
+    splitter = Splitter(mark, late.append)
     sent = b"".join(
-        mark.encode() + ON + text.encode() + mark.encode() + OFF if is_error else text.encode()
-        for text, is_error in texts
+        text.encode() if kind == OFF else mark.encode() + kind + text.encode() + mark.encode() + OFF
+        for text, kind in texts
     )
     places = [0, *sorted(cut for cut in cuts if cut < len(sent)), len(sent)]
     pieces = [sent[start:end] for start, end in pairwise(places)]
@@ -126,7 +130,16 @@ def test_marks_are_taken_out_wherever_the_bytes_are_cut(texts: list[tuple[str, b
             yield from splitter.split(piece)
         yield from splitter.end()
 
-    assert joined(received()) == joined(iter(texts))
+    assert joined(received()) == joined((text, kind == ON) for text, kind in texts if kind != LATE)
+    assert "".join(late) == "".join(text for text, kind in texts if kind == LATE)
+
+
+def test_late_text_that_was_read_in_part_is_none_of_the_next_run() -> None:
+    late: list[str] = []
+    splitter = Splitter("\0m", late.append)
+    assert [*splitter.split(b"own\0m2la"), *splitter.end()] == [("own", False)]
+    assert [*splitter.split(b"te\0m0next"), *splitter.end()] == [("next", False)]
+    assert "".join(late) == "late"
 
 
 def test_standard_error_that_leads_elsewhere_gets_no_marks(tmp_path: object) -> None:
