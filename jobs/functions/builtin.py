@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json as jsonlib
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from email.message import Message
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
@@ -108,7 +110,8 @@ def http_request(
 
     `body` is sent unchanged, `json` as JSON. `timeout` is the time in seconds until the last byte. `expected_status` is
     a status, or a list of them; by default 200 to 299. Returns the answer. Raises `ValueError` for bad arguments,
-    `UnexpectedStatus` for any other status, and `RequestFailed` for an address that is refused or does not answer.
+    `UnexpectedStatus` for any other status, and `RequestFailed` for an address that is refused or does not answer, or
+    if the run is cancelled.
     """
     from .http.call import HttpCall
     from .http.client import fetch
@@ -116,7 +119,8 @@ def http_request(
     call = HttpCall(url, method, headers, body, json, expected_status, timeout, max_redirects)
     guard = _guard(timeout)
     request = call.request(context.traceparent if context else None)
-    response = fetch(request, guard, expected=call.expected, max_redirects=max_redirects)
+    with _cancelled_with(context, guard):
+        response = fetch(request, guard, expected=call.expected, max_redirects=max_redirects)
     text = _text(response)
     kept = _shortened(text, MAX_KEPT)
     result = {
@@ -136,6 +140,22 @@ def _guard(timeout: float) -> Guard:
     from .http.guard import Guard
 
     return Guard(allowed=conf.JOB_HTTP_ALLOWED_NETWORKS, timeout=timeout, clock=SystemClock())
+
+
+@contextmanager
+def _cancelled_with(context: RunContext | None, guard: Guard) -> Iterator[None]:
+    """Make a request to cancel the run end the HTTP request, within the context."""
+    if context is None:
+        yield
+        return
+    context.when_cancelled(guard.cancel)
+    try:
+        yield
+    except RequestFailed:
+        _ = context.cancelled  # the run is cancelled, and not failed
+        raise
+    finally:
+        context.when_cancelled(None)
 
 
 def _line(method: str, response: Response, result: dict[str, Any]) -> str:

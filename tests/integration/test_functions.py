@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from jobs.functions.http import guard
 from jobs.functions.http.call import HttpCall
 from jobs.functions.http.client import MAX_READ, Response, fetch
 from jobs.functions.http.guard import AddressRefused, Guard, RequestFailed, RequestTimedOut
-from jobs.functions.registry import Database
+from jobs.functions.registry import Database, RunContext
 from jobs.worker.runner import MAX_RESULT
 from tests.conftest import skip_or_fail
 
@@ -625,6 +626,67 @@ def to(*addresses: str, timeout: float = 10) -> Guard:
 
 def get(url: str, guard: Guard) -> Response:
     return fetch(HttpCall(url).request(), guard, expected=(200,), max_redirects=0)
+
+
+# --- http_request: a cancelled run -----------------------------------------------------------------------------------
+
+
+def context() -> RunContext:
+    return RunContext(run_id=1, job_id="job", scheduled_time=datetime(2030, 1, 1, tzinfo=UTC), attempt=1)
+
+
+def cancelled_after(run: RunContext, seconds: float, call: Callable[[], Any]) -> float:
+    """Cancel `run` while `call` makes its request; check that it fails, and return the seconds that it took."""
+    threading.Timer(seconds, run.request_cancel).start()
+    began = time.monotonic()
+    with pytest.raises(RequestFailed, match="the request was cancelled"):
+        call()
+    assert run.noticed_cancel
+    return time.monotonic() - began
+
+
+@pytest.mark.parametrize("beginning", [b"", b"HTTP/1.0 200 OK\r\n\r\n"])
+def test_a_request_ends_when_its_run_is_cancelled(server: Server, beginning: bytes) -> None:
+    server.answers["/"], run = drips(beginning), context()
+    assert cancelled_after(run, 0.1, lambda: http_request(server.url, context=run)) < 2
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_request_to_a_silent_server_ends_when_its_run_is_cancelled(scheme: str) -> None:
+    run = context()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"{scheme}://127.0.0.1:{silent.getsockname()[1]}/"
+        assert cancelled_after(run, 0.1, lambda: http_request(url, context=run)) < 2
+
+
+def test_a_request_that_waits_for_a_name_ends_when_its_run_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    run, answered = context(), threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: answered.wait(5))
+    assert cancelled_after(run, 0.1, lambda: http_request("http://example.com/", context=run)) < 2
+    answered.set()
+
+
+@pytest.mark.usefixtures("_trusted")
+def test_a_request_over_tls_ends_when_its_run_is_cancelled(secure: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    secure.answers["/"], run = drips(b"HTTP/1.0 200 OK\r\n\r\n"), context()
+    resolves_to(monkeypatch, "127.0.0.1")
+    url = f"https://example.com:{secure.server_port}/"
+    assert cancelled_after(run, 0.3, lambda: http_request(url, context=run)) < 2
+
+
+def test_a_request_is_not_made_for_a_run_that_is_cancelled_already(server: Server) -> None:
+    run = context()
+    run.request_cancel()
+    with pytest.raises(RequestFailed, match="the request was cancelled"):
+        http_request(server.url, context=run)
+    assert server.seen == []
+
+
+def test_a_run_that_is_cancelled_after_the_answer_has_its_result(server: Server) -> None:
+    server.answers["/"], run = says(b"done"), context()
+    assert http_request(server.url, context=run)["body"] == "done"
+    run.request_cancel()
+    assert not run.noticed_cancel
 
 
 # --- http_request: when a job is saved -------------------------------------------------------------------------------

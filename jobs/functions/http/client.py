@@ -73,7 +73,8 @@ def parse_target(url: str) -> Url:
 def fetch(request: Request, guard: Guard, *, expected: Container[int], max_redirects: int) -> Response:
     """Return the answer to `request`, after at most `max_redirects` redirects. An `expected` redirect is not followed.
 
-    Nothing is tried again. Raises `RequestFailed`, or its subclass `AddressRefused` or `RequestTimedOut`.
+    Nothing is tried again. Raises `RequestFailed`, or its subclass `AddressRefused`, `RequestTimedOut` or
+    `RequestCancelled`.
     """
     for _ in range(max_redirects + 1):
         response = _exchange(request, guard)
@@ -94,10 +95,13 @@ def _exchange(request: Request, guard: Guard) -> Response:
                 body = answer.read(MAX_READ + 1)
         finally:
             connection.close()
-    except (TimeoutError, Urllib3TimeoutError) as error:
-        raise RequestTimedOut(f"{url}: no complete answer within {guard.timeout:g} s") from error
+            guard.release()
     except (OSError, HTTPError, HTTPException) as error:
+        guard.require_wanted()
+        if isinstance(error, TimeoutError | Urllib3TimeoutError):
+            raise RequestTimedOut(f"{url}: no complete answer within {guard.timeout:g} s") from error
         raise RequestFailed(f"{url}: {error}") from error
+    guard.require_wanted()  # the body ended with the connection
     return Response(
         url=url,
         status=answer.status,

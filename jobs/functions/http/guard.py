@@ -11,7 +11,8 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from functools import cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
@@ -51,6 +52,10 @@ class RequestTimedOut(RequestFailed):
     """The answer did not arrive completely in time."""
 
 
+class RequestCancelled(RequestFailed):
+    """The run of the request was cancelled."""
+
+
 def is_reachable(address: Address, allowed: Iterable[Network]) -> bool:
     """Return whether a request may go to `address`: it is public, or in one of the networks `allowed`."""
     if any(address in network for network in allowed):
@@ -66,7 +71,10 @@ def system_resolver(host: str) -> list[str]:
 
 
 class Guard:
-    """The limits of one request: its addresses, and the time for all redirects and every byte of the answer."""
+    """The limits of one request: its addresses, and the time for all redirects and every byte of the answer.
+
+    Another thread may end the request with `cancel`.
+    """
 
     def __init__(
         self, *, allowed: Iterable[str], timeout: float, clock: Clock, resolver: Resolver = system_resolver
@@ -77,17 +85,45 @@ class Guard:
         self._clock = clock
         self._start = clock.monotonic()
         self._resolver = resolver
+        self._lock = threading.Lock()
+        self._cancelled = False
+        self._answer: Future[Sequence[str]] | None = None
+        self._plug: socket.socket | None = None
 
     def elapsed(self) -> float:
         """Return the seconds since the start."""
         return self._clock.monotonic() - self._start
 
     def left(self) -> float:
-        """Return the seconds that are left. Raises `TimeoutError` if none are left."""
+        """Return the seconds that are left. Raises `TimeoutError` if none are left, or `RequestCancelled`."""
+        self.require_wanted()
         left = self.timeout - self.elapsed()
         if left <= 0:
             raise TimeoutError
         return left
+
+    def require_wanted(self) -> None:
+        """Raise `RequestCancelled` if the request was cancelled."""
+        if self._cancelled:
+            raise RequestCancelled("the request was cancelled")
+
+    def cancel(self) -> None:
+        """End the request, from another thread: the call in which it waits fails."""
+        with self._lock:
+            self._cancelled = True
+            if self._answer is not None:
+                with suppress(InvalidStateError):
+                    self._answer.set_exception(TimeoutError())
+            if self._plug is not None:
+                with suppress(OSError):
+                    self._plug.shutdown(socket.SHUT_RDWR)
+
+    def release(self) -> None:
+        """Forget the connection: it is closed, or about to be."""
+        with self._lock:
+            if self._plug is not None:
+                self._plug.close()
+            self._plug = None
 
     def check(self, host: str, address: Address) -> None:
         """Raise `AddressRefused` unless a request for `host` may go to its `address`."""
@@ -126,6 +162,7 @@ class Guard:
     def _connect(self, address: Address, port: int, timeout: float) -> TimedSocket:
         connection = TimedSocket(socket.AF_INET if address.version == 4 else socket.AF_INET6, socket.SOCK_STREAM)
         try:
+            self._hold(connection)
             connection.settimeout(timeout)
             connection.connect((str(address), port))
             connection.settimeout(self.left())
@@ -135,15 +172,23 @@ class Guard:
         connection.left = self.left
         return connection
 
+    def _hold(self, connection: socket.socket) -> None:
+        # A second descriptor: TLS takes the first one from `connection`, and the number may soon be another file's.
+        self.release()
+        with self._lock:
+            self._plug = connection.dup()
+        self.require_wanted()
+
     def _resolve(self, host: str) -> Sequence[str]:
         # getaddrinfo(3) has no timeout: a thread waits for it, and is abandoned when the time is over.
-        answer: Future[Sequence[str]] = Future()
+        answer = self._answer = Future()
 
         def ask() -> None:
-            try:
-                answer.set_result(self._resolver(host))
-            except Exception as error:
-                answer.set_exception(error)
+            with suppress(InvalidStateError):  # cancelled meanwhile
+                try:
+                    answer.set_result(self._resolver(host))
+                except Exception as error:
+                    answer.set_exception(error)
 
         threading.Thread(target=ask, name=f"resolve {host}", daemon=True).start()
         return answer.result(self.left())
