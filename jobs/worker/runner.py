@@ -135,7 +135,7 @@ def _call(run: HeldRun, context: RunContext, *, check: bool) -> Any:
 
 def _called(run: HeldRun, context: RunContext, check: bool) -> Any:
     """Call the function. With `check`, call its own check before, which had to wait for the values of secrets."""
-    if context.traceparent is not None and context.executor == Executor.PROCESS:
+    if context.traceparent is not None and context.executor != Executor.THREAD:
         os.environ["TRACEPARENT"] = context.traceparent  # for programs that it starts; restored before the next run
     function = registry.lookup(run.func)
     if check:

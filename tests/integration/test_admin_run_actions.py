@@ -108,11 +108,11 @@ def test_many_are_cancelled_and_tried_again_at_once(admin):
 @pytest.mark.parametrize(
     ("action", "effects"),
     [
-        ("cancel", "Cancel 4 runs 3 , 2 , 4 , 1 . Of a (3) and b (1). 1 has not started, and ends at once. "
-                   "1 runs in a process, which is stopped. 1 runs in a thread: its function is asked to stop, and goes "
+        ("cancel", "Cancel 5 runs 5 , 3 , 2 , 4 , 1 . Of a (4) and b (1). 1 has not started, and ends at once. "
+                   "2 run in processes, which are stopped. 1 runs in a thread: its function is asked to stop, and goes "
                    "on until it looks. 1 has ended already."),
-        ("retry", "Retry 4 runs 3 , 2 , 4 , 1 . Of a (3) and b (1). Each gets one more attempt, with the same "
-                  "arguments. 3 have not ended, and cannot be retried."),
+        ("retry", "Retry 5 runs 5 , 3 , 2 , 4 , 1 . Of a (4) and b (1). Each gets one more attempt, with the same "
+                  "arguments. 4 have not ended, and cannot be retried."),
     ],
 )  # fmt: skip
 def test_the_effects_are_told_before(admin, action, effects):
@@ -120,8 +120,9 @@ def test_the_effects_are_told_before(admin, action, effects):
     make_run("a", id=2, status="running", executor="process", scheduler_id="s1", scheduled_time=after(1))
     make_run("a", id=3, status="running", scheduler_id="s1", scheduled_time=after(2))
     make_run("b", id=4, status="failed")
+    make_run("a", id=5, status="running", executor="celery", scheduler_id="w1", scheduled_time=after(3))
     before = list(Run.objects.order_by("pk").values())
-    assert effects in text(act(admin, action, 1, 2, 3, 4, post="").content.decode())
+    assert effects in text(act(admin, action, 1, 2, 3, 4, 5, post="").content.decode())
     assert list(Run.objects.order_by("pk").values()) == before
 
 

@@ -197,9 +197,12 @@ def test_where_the_time_went_is_drawn_with_all_attempts(admin):
 
 def test_a_cancel_that_was_asked_for_is_said_with_what_comes_next(admin):
     fields = {"started_at": NOW, "cancel_requested_at": after(-24), "reason": "cancelled by ana", "scheduler_id": "s1"}
-    page = text(read(admin, status="running", executor="process", **fields))
-    assert "Cancel asked 24 s ago by ana; still running. Its process gets SIGTERM, and SIGKILL for what is left" in page
-    page = text(read(admin, status="running", scheduled_time=after(1), **fields))
+    said = "Cancel asked 24 s ago by ana; still running. Its process gets SIGTERM, and SIGKILL for what is left"
+    for number, executor in enumerate(("process", "celery"), start=1):
+        assert said in text(
+            read(admin, id=number, status="running", executor=executor, scheduled_time=after(number), **fields)
+        )
+    page = text(read(admin, id=3, status="running", scheduled_time=after(3), **fields))
     assert "still running. Its function goes on until it looks at RunContext.cancelled" in page
 
 

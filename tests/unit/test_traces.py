@@ -102,8 +102,9 @@ def test_a_run_of_a_schedule_has_none(ran: Ran) -> None:
     assert context.traceparent is None
 
 
-def test_a_function_in_a_process_finds_it_in_the_environment(ran: Ran) -> None:
-    outcome, _ = ran(lambda: os.environ.get("TRACEPARENT"), traceparent=HEADER, executor="process")
+@pytest.mark.parametrize("executor", ["process", "celery"])
+def test_a_function_in_a_process_finds_it_in_the_environment(ran: Ran, executor: str) -> None:
+    outcome, _ = ran(lambda: os.environ.get("TRACEPARENT"), traceparent=HEADER, executor=executor)
     assert outcome.result == f'"{HEADER}"'
 
 

@@ -78,8 +78,8 @@ def _of_cancel(keys: Sequence[Any], call: Call) -> list[str]:
     runs = Run.objects.filter(pk__in=keys)
     active = runs.filter(status__in=ACTIVE)
     waiting = active.filter(status=RunStatus.QUEUED, scheduler=None).count()
-    processes = active.filter(executor=Executor.PROCESS).exclude(status=RunStatus.QUEUED, scheduler=None).count()
-    threads = active.count() - waiting - processes
+    threads = active.filter(executor=Executor.THREAD).exclude(status=RunStatus.QUEUED, scheduler=None).count()
+    processes = active.count() - waiting - threads
     said = (
         (waiting, "has not started, and ends at once.", "have not started, and end at once."),
         (processes, "runs in a process, which is stopped.", "run in processes, which are stopped."),

@@ -149,7 +149,7 @@ def _reason(run: Run) -> str:
 
 
 def _after_cancel(run: Run) -> str:
-    if run.executor == Executor.PROCESS:
+    if run.executor != Executor.THREAD:
         return f"Its process gets SIGTERM, and SIGKILL for what is left after {duration(KILL_AFTER)}."
     return "Its function goes on until it looks at RunContext.cancelled: a thread cannot be stopped."
 
