@@ -21,10 +21,11 @@ SCRIPTS = {
     "metrics": ((), ONE_ROUND),
     "history": ((), ("--runs", "100000")),
     "admin": ((), ("--runs", "100000", *ONE_ROUND)),
+    "scale": ((), ("--jobs", "20000", "--runs", "100000", "--seconds", "5", *ONE_ROUND)),
 }
 """The scripts in their order, each with its usual arguments, and with those of `--quick`."""
-DEFAULT = [name for name in SCRIPTS if name not in ("history", "admin")]
-"""All scripts except those that write a million runs first."""
+DEFAULT = [name for name in SCRIPTS if name not in ("history", "admin", "scale")]
+"""All scripts except those that write a million runs first, or more."""
 
 
 def main() -> None:

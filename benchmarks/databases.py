@@ -88,20 +88,24 @@ class PostgreSQL(Database):
     kind = "postgresql"
 
     def __enter__(self) -> Self:
-        self._name = f"cronzimus_bench_{secrets.token_hex(4)}"
-        self.url = urlunsplit(urlsplit(SERVER)._replace(path=f"/{self._name}"))
-        self._on_server(f"CREATE DATABASE {self._name}")
+        self.name = f"cronzimus_bench_{secrets.token_hex(4)}"
+        self.url = urlunsplit(urlsplit(SERVER)._replace(path=f"/{self.name}"))
+        self._on_server(self._made())
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._on_server(f"DROP DATABASE IF EXISTS {self._name} WITH (FORCE)")
+        self._on_server(f"DROP DATABASE IF EXISTS {self.name} WITH (FORCE)")
 
     def backends(self) -> list[int]:
         if urlsplit(SERVER).hostname not in ("127.0.0.1", "localhost", "::1", None):
             return []
         with _open(SERVER) as connection:
-            rows = connection.execute("SELECT pid FROM pg_stat_activity WHERE datname = %s", [self._name])
+            rows = connection.execute("SELECT pid FROM pg_stat_activity WHERE datname = %s", [self.name])
             return [pid for (pid,) in rows]
+
+    def _made(self) -> str:
+        """Return the statement that makes it."""
+        return f"CREATE DATABASE {self.name}"
 
     def _on_server(self, sql: str) -> None:
         with _open(SERVER) as connection:

@@ -13,12 +13,15 @@ from django.db import connection
 from hypothesis import settings as hypothesis_settings
 
 from tests import job_functions
-from tests.fakes import FakeClock
+from tests.fakes import NOW, FakeClock
 
 CONTROL = ("SAVEPOINT", "RELEASE", "ROLLBACK", "BEGIN", "COMMIT", "SET")
 
 CI = os.environ.get("CI", "").lower() == "true"
 """Whether every test has to run: the slow ones too, and those that need a service."""
+
+PARTITIONED = os.environ.get("PARTITIONED", "").lower() == "true"
+"""Whether the table of runs has partitions on PostgreSQL, as docs/scale.md makes them."""
 
 
 def examples(number: int) -> int:
@@ -61,8 +64,11 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
     from django.test import TransactionTestCase
 
     from tests.emptying import Emptying  # here: the unit tests need no database
+    from tests.partitions import partition_runs
 
     with django_db_blocker.unblock():
+        if PARTITIONED and connection.vendor == "postgresql":
+            partition_runs(NOW)
         emptying = Emptying()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", lambda case: emptying.run())

@@ -25,6 +25,11 @@ PACKAGES = ("Django", "djangorestframework", "APScheduler", "django-apscheduler"
 """The packages whose versions are shown, if they are installed."""
 COUNTED = 100_000
 """Runs that are counted, at most, if the database has no estimate."""
+ESTIMATE_SQL = (
+    "SELECT sum(GREATEST(reltuples, 0)) FROM pg_class WHERE oid = %s::regclass AND relkind = 'r' "
+    "OR oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = %s::regclass)"
+)
+"""PostgreSQL's estimate of the rows of a table, or of its partitions (docs/scale.md)."""
 
 
 class Part(NamedTuple):
@@ -115,7 +120,7 @@ def _bytes() -> int | None:
 def _runs() -> int | None:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            cursor.execute("SELECT reltuples FROM pg_class WHERE oid = %s::regclass", [Run._meta.db_table])
+            cursor.execute(ESTIMATE_SQL, [Run._meta.db_table] * 2)
             estimate = int(cursor.fetchone()[0])
         if estimate > COUNTED:
             return estimate

@@ -15,7 +15,7 @@ from tests.waiting import until
 
 from .support import ROOT
 
-OTHERS = [pytest.param(name, marks=pytest.mark.slow) for name in (*SCRIPTS, "soak") if name != "burst"]
+OTHERS = [pytest.param(name, marks=pytest.mark.slow) for name in (*SCRIPTS, "soak") if name not in ("burst", "scale")]
 
 
 @pytest.mark.parametrize("name", ["burst", *OTHERS])
@@ -31,3 +31,19 @@ def test_a_script_that_is_ended_by_a_signal_removes_its_database(name: str, tmp_
         finally:
             process.kill()
     assert list(tmp_path.glob("cronzimus-bench-*")) == []
+
+
+@pytest.mark.slow
+@pytest.mark.postgresql
+def test_growth_is_measured_on_postgresql_alone() -> None:
+    sizes = ["--jobs", "1000", "--schedulers", "1", "--runs", "10000", "--seconds", "1", "--repeat", "1"]
+    command = [sys.executable, ROOT / "benchmarks/scale.py", *sizes]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr
+    for row in (
+        "| empty | 1,000 | 1 |",
+        "| 10,000, partitions | 1,000 | 1 |",
+        "| claim 100 fire times |",
+        "| switch |",
+    ):
+        assert row in done.stdout

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from benchmarks import api, api_client, child, spread, steady, tables
+from benchmarks import api, api_client, child, scale, scale_server, spread, steady, tables
 
 
 def test_of_idle_jobs_the_first_alone_is_due_where_one_is_to_be() -> None:
@@ -72,3 +73,30 @@ def test_a_304_is_compared_with_the_peers_whole_list_and_with_the_floor() -> Non
     ]
     row = "| GET list, 304 | Cronzimus, sqlite | 800 (700–900) | 1.00 | 2.00 | 0.50 | 8.00 | 0.50 |"
     assert row in api.table(samples).splitlines()
+
+
+def scaled(schedulers: int, rate: float, **fields: Any) -> scale.Sample:
+    work = scale_server.Work(milliseconds={"commit": 50.0}, log_bytes=2e6, busy=0.5, waits={"CPU": 0.75, "WAL": 0.25})
+    return scale.Sample(
+        **{
+            "layout": "empty", "jobs": 2000, "runs": 0, "schedulers": schedulers, "fire_times": 1000, "rate": rate,
+            "later_rate": rate / 2, "scheduler_cpu": 0.25, "server_cpu": 0.125, "work": work, **fields,
+        }
+    )  # fmt: skip
+
+
+def test_fire_times_of_several_schedulers_are_compared_with_those_of_one() -> None:
+    groups = scale.grouped([scaled(1, 1000), scaled(2, 1800), scaled(1, 1200), scaled(1, 9, runs=5, layout="parts")])
+    alone, two, other = (scale._row(group, groups) for group in groups)
+    assert alone[:5] == ["empty", "2,000", "1", "1,100 (1,000–1,200)", "1.00"]
+    assert two[3:] == ["1,800 (1,800–1,800)", "1.64", "0.50 ×", "0.250", "0.125", "2.00", "0.50: CPU 75%, WAL 25%"]
+    assert other[:5] == ["5, parts", "2,000", "1", "9 (9–9)", "1.00"]
+
+
+def test_the_time_of_a_statement_is_that_of_one_fire_time() -> None:
+    assert "| commit | 50.0 |" in scale._statements([[scaled(1, 1000)]])
+
+
+def test_a_rate_counts_from_the_first_look_to_the_last() -> None:
+    assert scale._rate([(10.0, 0), (11.0, 900), (12.0, 1000)]) == 500
+    assert scale._rate([(10.0, 0)]) == 0
