@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from django.db import connection, transaction
 
@@ -100,6 +103,21 @@ def test_a_lost_run_is_counted_as_a_failure_of_its_job() -> None:
     recovery.recover(after(1))
     job = Job.objects.get()
     assert (job.run_count, job.failure_count, job.last_status, job.last_run_at) == (7, 3, RunStatus.LOST, after(1))
+
+
+def test_the_lost_runs_of_many_jobs_take_as_many_statements_as_those_of_a_few(
+    statements: Callable[[], Any],
+) -> None:
+    taken = []
+    for count in (2, 20):
+        make_scheduler(f"dead-{count}", lease_until=after(-1))
+        for number in range(count):
+            make_job(f"job-{count}-{number}")
+            make_run(f"job-{count}-{number}", scheduler_id=f"dead-{count}", status=RunStatus.RUNNING)
+        with statements() as found:
+            assert recovery.recover(NOW) == count
+        taken.append(len(found))
+    assert taken[0] == taken[1]
 
 
 def test_a_lost_run_leaves_the_schedule_of_its_job_alone() -> None:

@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from django.db import connection
 
 from ...core.retries import RETRIED, Retries, retry_delay
-from ...core.runs import RunTrigger
+from ...core.runs import RunStatus, RunTrigger
 from ...models import Run
 from . import bulk
 from .held import ACTIVE_SQL, LiveUpdate, Outcome, Start
@@ -58,6 +58,22 @@ COPIED = (
 """The columns that an attempt copies from the one before."""
 
 
+class Ended(Protocol):
+    """The end of a run, as its job counts it."""
+
+    @property
+    def job_id(self) -> str:
+        """The id of its job."""
+
+    @property
+    def status(self) -> RunStatus:
+        """How it ended."""
+
+    @property
+    def finished_at(self) -> datetime:
+        """When it ended."""
+
+
 def write_starts(starts: Sequence[Start], scheduler_id: str) -> None:
     """Write the starts of runs that `scheduler_id` still holds."""
     if starts:
@@ -89,7 +105,7 @@ def write_outcomes(outcomes: Sequence[Outcome], scheduler_id: str, now: datetime
         return []
     held = set(_update(FINISHED, [_finished_row(outcome) for outcome in outcomes], FINISHED_SQL, scheduler_id))
     written = [outcome for outcome in outcomes if outcome.run_id in held]
-    _count(written)
+    count_ended(written)
     written += _written_before([outcome for outcome in outcomes if outcome.run_id not in held])
     queue_retries([outcome.run_id for outcome in written if outcome.status in RETRIED], now)
     return written
@@ -133,8 +149,10 @@ def _progress(made: tuple[int, int | None] | None) -> dict[str, int | None]:
     return {"progress_done": done, "progress_total": total}
 
 
-def _count(outcomes: Sequence[Outcome]) -> None:
-    """Add `outcomes` to the counters of their jobs."""
+def count_ended(outcomes: Sequence[Ended]) -> None:
+    """Add ended runs to the counters of their jobs, in one statement for any number of jobs."""
+    if not outcomes:
+        return
     runs = Counter(outcome.job_id for outcome in outcomes)
     failures = Counter(outcome.job_id for outcome in outcomes if outcome.status in RETRIED)
     last = {outcome.job_id: outcome for outcome in sorted(outcomes, key=lambda outcome: outcome.finished_at)}

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Q
 
 from ... import alerts
 from ...core.runs import Executor, RunStatus
-from ...models import Job, Run, Scheduler
+from ...models import Run, Scheduler
 from ...models.scheduler import FARTHEST, LeaseQuerySet
 from .failing import pause_failing
-from .outcomes import queue_retries
+from .outcomes import count_ended, queue_retries
 
 logger = logging.getLogger("cronzimus.scheduler.store.recovery")
 
 KEEP_STOPPED = timedelta(days=7)
 """Time for which the row of a stopped scheduler is kept."""
+
+
+class Lost(NamedTuple):
+    """The end of a run that was lost."""
+
+    job_id: str
+    finished_at: datetime
+    status: RunStatus = RunStatus.LOST
 
 
 def recover(now: datetime, read_again: Callable[[], datetime] | None = None) -> int:
@@ -80,13 +88,7 @@ def lose(scheduler_ids: Sequence[str], reason: str, now: datetime, *, skip_locke
     Run.objects.filter(id__in=ids).update(status=RunStatus.LOST, reason=reason, finished_at=now)
     queue_retries(ids, now)
     # The jobs before the incidents, and by id, in the same order as the outcomes: this avoids deadlocks.
-    for job_id, count in sorted(Counter(job_id for _, job_id in lost).items()):
-        Job.objects.filter(pk=job_id).update(
-            run_count=F("run_count") + count,
-            failure_count=F("failure_count") + count,
-            last_status=RunStatus.LOST,
-            last_run_at=now,
-        )
+    count_ended([Lost(job_id, now) for _, job_id in lost])
     retried = alerts.retried(ids)
     ends = [alerts.End(job_id, run_id, RunStatus.LOST, reason, now, run_id not in retried) for run_id, job_id in lost]
     alerts.observe(ends, now)
