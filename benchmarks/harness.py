@@ -64,7 +64,6 @@ ONE_CORE = Contender("django-apscheduler, one core", "django_apscheduler", BOTH,
 APSCHEDULER = Contender("apscheduler", "apscheduler", ("memory", *BOTH), "sqlalchemy")
 PROCRASTINATE = Contender("procrastinate", "procrastinate", ("postgresql",), "procrastinate")
 CELERY = Contender("celery", "celery", ("redis",), "celery")
-FLASK_APSCHEDULER = Contender("flask-apscheduler", "flask_apscheduler", ("memory",), "flask_apscheduler")
 
 
 @dataclass(frozen=True)

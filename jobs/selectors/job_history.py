@@ -14,9 +14,6 @@ from ..models.run import duration
 from .counts import FAILURES
 from .statistics import DID_NOT_RUN, percentile
 
-REASON = 60
-"""Characters of a reason that are read."""
-
 
 class Mark(NamedTuple):
     """A run in a chart. `seconds` is its duration, `delay` the seconds from its fire time to its start."""

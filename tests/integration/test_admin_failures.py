@@ -15,7 +15,6 @@ from tests.integration.admin_support import RUNS, Admin, admin_fixture, at_noon_
 
 PAGE = f"{RUNS}failures/"
 RETRY = f"{PAGE}retry/"
-HOURS = 3600
 
 
 def fail(job_id="sync", hours_ago=0.5, **fields):

@@ -17,7 +17,6 @@ from jobs.selectors.statistics import HOUR, Why
 from tests.fakes import NOW, after, make_job, make_run, make_scheduler, trigger
 
 DAY = 86_400
-EVERY_7_SECONDS = {"type": "interval", "seconds": 7}
 
 
 def hours_ago(hours: float) -> object:

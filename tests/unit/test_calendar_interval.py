@@ -15,7 +15,6 @@ from jobs.core.triggers.calendar_dates import EveryMonths, interval_of
 from jobs.core.triggers.definition import Trigger, build_trigger, clean_trigger
 
 NOW = datetime(2027, 1, 1, 12, 0, tzinfo=UTC)  # a Friday
-FIELDS = ("years", "months", "weeks", "days", "hour", "minute", "second")
 
 
 def build(*, anchor: datetime = NOW, **fields: object) -> Trigger:

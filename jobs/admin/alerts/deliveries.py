@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -17,7 +16,7 @@ from ...core.alerts import DeliveryState, Reason
 from ...models import Channel, Delivery, Incident
 from .. import display
 from ..base import model_url
-from ..filters import FieldFilter, OptionFilter
+from ..filters import OptionFilter, field_filter
 from ..row_action_views import bulk_actions
 from ..row_actions import Call, RowAction, stored
 from ..tables import Column, Content, Empty, Facts, FactsAdmin
@@ -25,32 +24,15 @@ from ..times import NOTHING, Times, duration
 from .tabs import AlertsAdmin, badge
 
 
-class StateFilter(FieldFilter):
-    """Deliveries by their state."""
-
-    title = parameter_name = "state"
-    values = tuple(DeliveryState)
-
-
-class ReasonFilter(FieldFilter):
-    """Deliveries by their reason."""
-
-    title = parameter_name = "reason"
-    values = tuple(Reason)
-
-
 class ChannelFilter(OptionFilter):
     """Deliveries by their channel."""
 
     title = parameter_name = "channel"
+    field = "channel__name"
 
     def options(self, request: HttpRequest) -> Iterable[str]:
         """Return the channels."""
         return Channel.objects.values_list("name", flat=True)
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> QuerySet[Delivery]:
-        """Narrow the deliveries to those of the chosen channel."""
-        return queryset.filter(channel__name=self.value()) if self.value() else queryset
 
 
 def _text(row: Delivery, times: Times | None = None) -> str:
@@ -76,7 +58,7 @@ def _send_again(delivery_id: Any, call: Call) -> SafeString:
 class DeliveryAdmin(FactsAdmin, AlertsAdmin):
     """The list of deliveries, the newest first, and the page of one."""
 
-    list_filter = (StateFilter, ReasonFilter, ChannelFilter)
+    list_filter = (field_filter("state", DeliveryState), field_filter("reason", Reason), ChannelFilter)
     list_select_related = ("channel",)
     search_fields = ("channel__name__has_text", "incident__job__id")
     placeholder = "Channel or job"

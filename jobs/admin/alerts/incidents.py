@@ -15,7 +15,7 @@ from ...core.alerts import IncidentKind, IncidentState
 from ...models import Delivery, Incident, Job, Run
 from .. import display
 from ..base import model_url
-from ..filters import FieldFilter
+from ..filters import field_filter
 from ..row_action_views import bulk_actions
 from ..row_actions import Call, RowAction, stored
 from ..tables import Column, Content, Empty, Facts, FactsAdmin
@@ -29,20 +29,6 @@ KINDS = {
 """The words for the kinds of incidents."""
 MESSAGES = 20
 """Messages that the page of an incident names."""
-
-
-class StateFilter(FieldFilter):
-    """Incidents by their state."""
-
-    title = parameter_name = "state"
-    values = tuple(IncidentState)
-
-
-class KindFilter(FieldFilter):
-    """Incidents by their kind."""
-
-    title = parameter_name = "kind"
-    values = tuple(IncidentKind)
 
 
 def about(row: Incident, times: Times | None = None) -> str:
@@ -67,7 +53,7 @@ def _acknowledge(incident_id: Any, call: Call) -> SafeString:
 class IncidentAdmin(FactsAdmin, AlertsAdmin):
     """The list of incidents, the newest first, and the page of one."""
 
-    list_filter = (StateFilter, KindFilter)
+    list_filter = (field_filter("state", IncidentState), field_filter("kind", IncidentKind))
     search_fields = ("job__id", "error__has_text")
     placeholder = "Job or error"
     empty = Empty(icon="check", title="No incident on record",

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 from functools import partial
-from typing import Any, ClassVar
-from zoneinfo import ZoneInfo
+from typing import Any
 
-from django.conf import settings
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import BadRequest
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -17,93 +14,45 @@ from django.urls import URLPattern
 from django.utils.html import format_html, format_html_join
 
 from ...core.audit import Action, Door
-from ...core.times import parse_instant
 from ...models import AuditEvent, Job
 from .. import display, export
 from ..base import model_url, row_site
-from ..filters import BarFilter, FieldFilter
+from ..filters import InstantFilter, SpanFilter, field_filter
 from ..request_time import request_now
 from ..tables import Column, Content, Empty, Facts, FactsAdmin
 from ..times import Times
 
 MAX_SHOWN = 200
 """Characters of one value in the list; the page of an entry shows all of it."""
-SPANS = {
-    "1h": ("past hour", timedelta(hours=1)), "24h": ("past 24 hours", timedelta(hours=24)),
-    "7d": ("past 7 days", timedelta(days=7)), "30d": ("past 30 days", timedelta(days=30)),
-}  # fmt: skip
-"""The choices of the filter by time."""
 EXPORTED = (
     "id", "at", "actor", "door", "token", "address", "request_id", "action", "job_id", "object_id", "changes",
 )  # fmt: skip
 """The columns of an export."""
 
 
-class ActionFilter(FieldFilter):
-    """Entries by their action."""
-
-    title = parameter_name = "action"
-    values = tuple(Action)
-
-
-class DoorFilter(FieldFilter):
-    """Entries by their door."""
-
-    title = parameter_name = "door"
-    values = tuple(Door)
-
-
-class TimeFilter(BarFilter):
+class TimeFilter(SpanFilter):
     """Entries of a time up to now."""
 
     title = "when"
-    parameter_name = "since"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Return the spans."""
-        return [(name, label) for name, (label, _) in SPANS.items()]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[AuditEvent]) -> QuerySet[AuditEvent]:
-        """Narrow the entries to the chosen span."""
-        chosen = SPANS.get(self.value() or "")
-        return queryset.filter(at__gte=request_now(request) - chosen[1]) if chosen else queryset
-
-
-class InstantFilter(BarFilter):
-    """Entries on one side of an instant. The form below the list's search names it."""
-
-    is_tab = True  # an input, not a chip
-    lookup: ClassVar[str]
-    end: ClassVar[bool] = False
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Return the value that the address names."""
-        return [(named, named)] if (named := request.GET.get(str(self.parameter_name))) else []
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[AuditEvent]) -> QuerySet[AuditEvent]:
-        """Narrow the entries by the named instant; a local time is in the site's zone."""
-        if not (text := self.value()):
-            return queryset
-        try:
-            at = parse_instant(text, ZoneInfo(settings.TIME_ZONE), end=self.end)
-        except ValueError as error:
-            raise IncorrectLookupParameters from error
-        return queryset.filter(**{self.lookup: at})
+    field = "at"
+    spans = ("1h", "24h", "7d", "30d")
 
 
 class FromFilter(InstantFilter):
-    """Entries at an instant or later."""
+    """Entries at an instant or later. The form below the list's search names it."""
 
     title = parameter_name = "from"
-    lookup = "at__gte"
+    field = "at__gte"
+    is_tab = True  # an input, not a chip
 
 
 class ToFilter(InstantFilter):
-    """Entries before an instant; a date alone is that whole day."""
+    """Entries before an instant."""
 
     title = parameter_name = "to"
-    lookup = "at__lt"
+    field = "at__lt"
     end = True
+    is_tab = True
 
 
 def _when(event: AuditEvent, times: Times) -> Content:
@@ -169,7 +118,7 @@ class AuditEventAdmin(FactsAdmin):
         title="Nothing on record yet",
         text="Each change of a job and each run that somebody asked for leaves an entry.",
     )
-    list_filter = (TimeFilter, ActionFilter, DoorFilter, FromFilter, ToFilter)
+    list_filter = (TimeFilter, field_filter("action", Action), field_filter("door", Door), FromFilter, ToFilter)
     search_fields = ("actor", "job_id")
     ordering = ("-at", "-id")
     columns = (

@@ -70,14 +70,11 @@ class FunctionFilter(OptionFilter):
     """Jobs that call one function."""
 
     title = parameter_name = "function"
+    field = "func"
 
     def options(self, request: HttpRequest) -> Iterable[str]:
         """Return the functions that jobs call."""
         return request_options(request).functions
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Job]) -> QuerySet[Job]:
-        """Narrow the jobs to those that call the chosen function."""
-        return queryset.filter(func=self.value()) if self.value() else queryset
 
 
 class TriggerFilter(OptionFilter):
@@ -132,10 +129,6 @@ class OwnerFilter(OptionFilter):
         """Return the owners of jobs."""
         return request_options(request).owners
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Job]) -> QuerySet[Job]:
-        """Narrow the jobs to the chosen owner."""
-        return queryset.filter(owner=self.value()) if self.value() else queryset
-
 
 class ExecutorFilter(OptionFilter):
     """Jobs of one executor."""
@@ -145,10 +138,6 @@ class ExecutorFilter(OptionFilter):
     def options(self, request: HttpRequest) -> Iterable[str]:
         """Return the executors in use."""
         return request_options(request).executors
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Job]) -> QuerySet[Job]:
-        """Narrow the jobs to those of the chosen executor."""
-        return queryset.filter(executor=self.value()) if self.value() else queryset
 
 
 JOB_FILTERS = (

@@ -88,7 +88,6 @@ EXPORT: dict[str, Schema] = {"text/csv": TEXT, "application/x-ndjson": TEXT}
 NOTHING = record({}, [])
 MISSED = record({"missed": ref("Missed")}, [])
 INTERVAL = {"id": "nightly", "func": "cronzimus.controller.task:task", "trigger": "interval", "seconds": 10}
-CRON = {"id": "nightly", "func": "cronzimus.controller.task:task", "trigger": {"type": "cron", "crontab": "30 2 * * *"}}
 CHANGE: dict[str, Any] = {"trigger": "interval", "seconds": 30}
 OPERATIONS: dict[str, Operation] = {
     # --- jobs ---
