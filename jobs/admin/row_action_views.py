@@ -14,6 +14,7 @@ from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.text import capfirst
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from .base import BaseAdmin, model_url, row_site
@@ -22,6 +23,8 @@ from .refusals import Refused, codename
 from .row_actions import RowAction, perform
 
 View = Callable[..., HttpResponseBase]
+Show = Callable[[Any, HttpRequest, Any], HttpResponse]
+"""Takes a ModelAdmin, the request and a row, and returns the page."""
 
 
 class RowActionAdmin(BaseAdmin):
@@ -48,6 +51,19 @@ class RowActionAdmin(BaseAdmin):
         for permission in permissions:
             if not self.may(request, permission):
                 raise Refused(codename(permission, str(self.opts.model_name)))
+
+    def show_row(self, request: HttpRequest, object_id: str, show: Show, gone: str = "") -> HttpResponse:
+        """Answer with `show(self, request, row)` if the user may view rows.
+
+        If there is no such row, go to the list with a message, which ends with `gone`.
+        """
+        self.require(request, "view")
+        row = self.get_object(request, unquote(object_id))
+        if row is None:
+            said = f"{capfirst(str(self.opts.verbose_name))} {unquote(object_id)[:64]} doesn’t exist.{gone}"
+            self.message_user(request, said, messages.WARNING)
+            return HttpResponseRedirect(self.page_url("changelist"))
+        return show(self, request, row)
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """Return the bulk actions that the user may take."""

@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from django.contrib import admin, messages
-from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied
+from django.contrib import admin
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
+from django.utils.decorators import method_decorator
 from django.utils.functional import cached_property
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
+from django.views.decorators.http import require_safe
 
 from . import lists
 from .base import ReadOnlyAdmin
@@ -241,20 +241,18 @@ class FactsAdmin(ReadOnlyAdmin, TableAdmin):
         """Return the facts of a row."""
         raise NotImplementedError
 
+    @method_decorator(require_safe)
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Show the facts of a row."""
-        if request.method not in ("GET", "HEAD") or not self.has_view_permission(request):
-            raise PermissionDenied
-        row = self.get_object(request, unquote(object_id))
-        if row is None:
-            name = capfirst(str(self.opts.verbose_name))
-            self.message_user(request, f"{name} {unquote(object_id)[:64]} doesn’t exist.", messages.WARNING)
-            return HttpResponseRedirect(self.page_url("changelist"))
-        buttons = self.page_buttons(request, row, self.offered(row))
-        return page(
-            self.admin_site, request, "cronzimus/facts.html", title=self.row_title(row), opts=self.opts,
-            heading=self._heading(), list_url=self.page_url("changelist"), buttons=buttons,
-            links=self.row_links(request, row), known=self.facts(request, row, Times.of(request)),
-        )  # fmt: skip
+        return self.show_row(request, object_id, _facts_page)
+
+
+def _facts_page(admin: FactsAdmin, request: HttpRequest, row: Any) -> HttpResponse:
+    return page(
+        admin.admin_site, request, "cronzimus/facts.html", title=admin.row_title(row), opts=admin.opts,
+        heading=admin._heading(), list_url=admin.page_url("changelist"),
+        buttons=admin.page_buttons(request, row, admin.offered(row)),
+        links=admin.row_links(request, row), known=admin.facts(request, row, Times.of(request)),
+    )  # fmt: skip

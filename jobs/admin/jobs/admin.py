@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
 from django.contrib import messages
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import unquote
-from django.core.exceptions import BadRequest, PermissionDenied
+from django.core.exceptions import BadRequest
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern
+from django.utils.decorators import method_decorator
+from django.views.decorators.http import require_safe
 
 from ... import services
 from ...core.exceptions import CronzimusError, JobExists, JobNotFound, PreconditionFailed
@@ -150,13 +151,12 @@ class JobAdmin(RowActionAdmin):
         form.now = request_now(request)  # Django makes the class anew for each request
         return form
 
+    @method_decorator(require_safe)
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Show the page of a job. Its form is at edit/."""
-        if request.method not in ("GET", "HEAD"):
-            raise PermissionDenied
-        return self._of_job(request, object_id, job_page)
+        return self.show_row(request, object_id, job_page)
 
     def edit_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Show the form of a job, or save it."""
@@ -166,21 +166,11 @@ class JobAdmin(RowActionAdmin):
     def run_with_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Ask for arguments, and run a job with them."""
         self.require(request, "run")
-        return self._of_job(request, object_id, run_dialog)
+        return self.show_row(request, object_id, run_dialog)
 
     def why_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Explain why a job ran, or did not run, at an instant."""
-        return self._of_job(request, object_id, why_page)
-
-    def _of_job(
-        self, request: HttpRequest, object_id: str, show: Callable[[Any, HttpRequest, Job], HttpResponse]
-    ) -> HttpResponse:
-        self.require(request, "view")
-        job: Job | None = self.get_object(request, unquote(object_id))
-        if job is None:
-            self.message_user(request, f"Job {unquote(object_id)[:64]} doesn’t exist.", messages.WARNING)
-            return HttpResponseRedirect(self.page_url("changelist"))
-        return show(self, request, job)
+        return self.show_row(request, object_id, why_page)
 
     def response_post_save_add(self, request: HttpRequest, obj: Job) -> HttpResponseRedirect:
         """Go to the page of the new job."""

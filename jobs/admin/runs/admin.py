@@ -5,13 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, cast
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import unquote
-from django.core.exceptions import BadRequest, PermissionDenied
+from django.core.exceptions import BadRequest
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import URLPattern
+from django.utils.decorators import method_decorator
+from django.views.decorators.http import require_safe
 
 from ...core.secrets import masked
 from ...models import Job, Run
@@ -64,20 +66,13 @@ class RunAdmin(ReadOnlyAdmin, RowActionAdmin):
         """Return the run, whose log gets the entries of actions."""
         return Run.objects.only("job_id", "scheduled_time").filter(pk=key).first()
 
+    @method_decorator(require_safe)
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Show the page of a run. Nobody edits one."""
-        if request.method not in ("GET", "HEAD"):
-            raise PermissionDenied
-        run: Run | None = self.get_object(request, unquote(object_id))
-        if run is None and self.has_view_permission(request):
-            said = f"Run {unquote(object_id)[:40]} doesn’t exist. It may have been deleted by its job’s retention."
-            self.message_user(request, said, messages.WARNING)
-            return HttpResponseRedirect(self.page_url("changelist"))
-        if run is None or not self.has_view_permission(request, run):
-            raise PermissionDenied
-        return run_page(self, request, run)
+        gone = " It may have been deleted by its job’s retention."
+        return self.show_row(request, object_id, run_page, gone)
 
     def timeline_view(self, request: HttpRequest) -> HttpResponse:
         """Show the timeline."""
