@@ -32,7 +32,9 @@ def test_the_wheel_has_every_file_of_the_app_as_the_package_cronzimus(names: set
 
 
 def test_the_wheel_has_the_templates_of_the_apps_pages(names: set[str]) -> None:
-    wanted = below(ROOT / "templates" / "cronzimus", "cronzimus/templates/cronzimus")
+    wanted = set()
+    for folder in ("cronzimus", "admin/cronzimus"):
+        wanted |= below(ROOT / "templates" / folder, f"cronzimus/templates/{folder}")
     assert wanted
     assert wanted <= names
 
@@ -44,7 +46,7 @@ def test_the_wheel_has_nothing_else(names: set[str]) -> None:
 
 def test_the_wheel_leaves_the_look_of_a_hosts_admin_alone(names: set[str]) -> None:
     templates = {name.removeprefix("cronzimus/templates/") for name in names if "/templates/" in name}
-    assert {name for name in templates if not name.startswith("cronzimus/")} == set()
+    assert {name for name in templates if not name.startswith(("cronzimus/", "admin/cronzimus/"))} == set()
 
 
 def test_the_wheel_is_typed_and_has_the_version(wheel: Path, names: set[str]) -> None:
