@@ -237,13 +237,15 @@ def _tell(incident: Incident, rules: Iterable[AlertRule], now: datetime, *, lost
     for rule in rules:
         if not (rule.wants(event) or (lost and rule.wants(AlertEvent.LOST))):
             continue
+        last = _last(notified, rule)
         reason = reason_to_notify(
-            count=incident.count, after=rule.after, fingerprint=incident.fingerprint, last=_last(notified, rule),
+            count=incident.count, after=rule.after, fingerprint=incident.fingerprint, last=last,
             acknowledged=incident.state == IncidentState.ACKNOWLEDGED, now=now,
         )  # fmt: skip
         if reason is not None:
             messages.append(outbox.Message(incident, rule, reason))
-            notified[str(rule.pk)] = {"at": now.isoformat(), "fingerprint": incident.fingerprint}
+            at, told = Notified.after(last, reason, incident.fingerprint, now)
+            notified[str(rule.pk)] = {"at": at.isoformat(), "fingerprints": told}
     if messages:
         incident.notified = notified
     return messages
@@ -251,7 +253,9 @@ def _tell(incident: Incident, rules: Iterable[AlertRule], now: datetime, *, lost
 
 def _last(notified: dict[str, Any], rule: AlertRule) -> Notified | None:
     entry = notified.get(str(rule.pk))
-    return None if entry is None else Notified(datetime.fromisoformat(entry["at"]), entry["fingerprint"])
+    return (
+        None if entry is None else Notified(datetime.fromisoformat(entry["at"]), tuple(entry.get("fingerprints", ())))
+    )
 
 
 def _recover(incident: Incident, end: End, rules: _Rules, now: datetime) -> None:

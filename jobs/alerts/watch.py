@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef
+from django.db.models import Exists, F, Max, OuterRef
 
 from ..core.alerts import AlertEvent, IncidentKind, deadline_on, percentile
+from ..core.exceptions import CronzimusError
 from ..core.runs import RunStatus, is_test
+from ..core.triggers.base import MICROSECOND
+from ..definitions.triggers import trigger_of
 from ..models import AlertRule, Incident, Job, Run
+from ..models.lookups import IsAmong
 from .incidents import End, observe, raise_incident, repeat
 
 MEASURED_RUNS = 50
 SHARE = 0.95
 MOST_RUNNING = 10_000
+DAY = timedelta(days=1)
+NEEDED = ("id", "tags", "trigger", "anchor", "max_runs", "claimed_count")
+"""The columns of a job that tell whether a deadline is about it."""
 
 
 def watch(now: datetime) -> None:
@@ -90,9 +98,53 @@ def _watch_deadline(rule: AlertRule, now: datetime) -> None:
     # Most jobs say by themselves that they have succeeded today.
     unsure = Job.objects.exclude(last_status=RunStatus.SUCCEEDED, last_run_at__gte=start)
     done = Run.objects.filter(job_id=OuterRef("pk"), status=RunStatus.SUCCEEDED, finished_at__gte=start)
-    missing = unsure.exclude(Exists(done.filter(scheduled_time__gte=start - timedelta(days=1))))
-    for job in missing.filter(created_at__lte=deadline - timedelta(minutes=1)).only("id", "tags"):
-        if rule.applies_to(job.id, job.tags) and job.id not in notified:
-            raise_incident(
-                IncidentKind.DEADLINE, job.id, error, fingerprint=day, run_id=None, now=now, rules=[rule]
-            )  # fmt: skip
+    missing = unsure.exclude(Exists(done.filter(scheduled_time__gte=start - DAY)))
+    concerned = [
+        job
+        for job in missing.filter(created_at__lte=deadline - timedelta(minutes=1)).only(*NEEDED)
+        if job.id not in notified and rule.applies_to(job.id, job.tags)
+    ]
+    for job in _late(concerned, start, deadline):
+        raise_incident(IncidentKind.DEADLINE, job.id, error, fingerprint=day, run_id=None, now=now, rules=[rule])
+
+
+def _late(jobs: Sequence[Job], start: datetime, deadline: datetime) -> list[Job]:
+    """Return those of `jobs`, which have not succeeded since `start`, that should have succeeded by their deadline."""
+    expected = {job.id: since for job in jobs if (since := expected_since(job, start, deadline)) is not None}
+    earlier = [job_id for job_id, since in expected.items() if since < start]
+    ended = Run.objects.filter(
+        IsAmong("job_id", earlier), status=RunStatus.SUCCEEDED, scheduled_time__gte=deadline - DAY
+    )
+    done = dict(ended.values_list("job_id").annotate(Max("finished_at"))) if earlier else {}
+    return [job for job in jobs if job.id in expected and not _is_done(done.get(job.id), expected[job.id])]
+
+
+def _is_done(finished_at: datetime | None, since: datetime) -> bool:
+    return finished_at is not None and finished_at >= since
+
+
+def expected_since(job: Job, start: datetime, deadline: datetime) -> datetime | None:
+    """Return the instant from which on a success meets a deadline; None if the job need not run for it.
+
+    It is the start of the day, if the job fires between it and the deadline. Otherwise it is the job's first fire time
+    in the 24 hours before the deadline: a job of 23:30 with a deadline at 02:00 runs on the day before. A job without
+    either, such as one of weekdays on a Sunday, need not run.
+
+    Args:
+        job: with the fields `NEEDED`.
+        start: the start of the deadline's day, aware.
+        deadline: aware.
+    """
+    try:
+        trigger = trigger_of(job)
+    except CronzimusError:  # a damaged row: nobody can tell
+        return start
+    if job.max_runs is not None and job.claimed_count >= job.max_runs:
+        return None
+    if (first := trigger.next_after(start - MICROSECOND)) is not None and first <= deadline:
+        return start
+    if (first := trigger.next_after(deadline - DAY)) is not None and first <= deadline:
+        return first
+    # An interval counts from its anchor: one that has just been set says nothing about the time before.
+    is_new = job.trigger.get("type") == "interval" and job.anchor > deadline - DAY
+    return start if is_new else None

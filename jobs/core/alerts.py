@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo
 
 REPEAT = timedelta(days=1)
 """Time after which people are notified again of an open incident that nobody has acknowledged."""
+MOST_ERRORS = 10
+"""Different errors of one incident of which people are notified between two repetitions."""
 BACKOFF_SECONDS = (10, 60, 300, 900, 3600, 3 * 3600, 6 * 3600, 12 * 3600)
 """Waits between two attempts to deliver; the last attempt follows the last wait."""
 
@@ -75,10 +77,17 @@ class DeliveryState(StrEnum):
 
 
 class Notified(NamedTuple):
-    """A rule's last notification of an incident: its time, and the fingerprint of the error."""
+    """A rule's notifications of an incident: the time of the last one, and the errors of which it has told."""
 
     at: datetime
-    fingerprint: str
+    fingerprints: tuple[str, ...]
+    """The fingerprints of those errors, since the last repetition."""
+
+    @classmethod
+    def after(cls, last: Notified | None, reason: Reason, fingerprint: str, now: datetime) -> Notified:
+        """Return the record after one more notification, whose previous record is `last`."""
+        told = last.fingerprints if last is not None and reason is Reason.CHANGED else ()
+        return cls(now, (*told, fingerprint))
 
 
 def reason_to_notify(
@@ -90,14 +99,14 @@ def reason_to_notify(
         count: unsuccessful runs of the incident so far.
         after: unsuccessful runs in a row from which on the rule notifies.
         fingerprint: of the incident's newest error.
-        last: the rule's last notification of this incident; None for none yet.
+        last: the rule's notifications of this incident; None for none yet. An error that comes back is no news.
         acknowledged: whether somebody has acknowledged the incident.
     """
     if count < after:
         return None
     if last is None:
         return Reason.OPENED
-    if fingerprint != last.fingerprint:
+    if fingerprint not in last.fingerprints and len(last.fingerprints) < MOST_ERRORS:
         return Reason.CHANGED
     if not acknowledged and now - last.at >= REPEAT:
         return Reason.REPEATED

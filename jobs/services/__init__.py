@@ -1,6 +1,6 @@
 """The writes of people, through the admin, the API or commands. Each is one transaction."""
 
-from .alerts import acknowledge_incident, record_channel, record_rule, save_mail_rule, send_again, send_test
+from .alerts import acknowledge_incident, record_channel, record_rule, save_rule, send_again, send_test
 from .backfills import cancel_backfill, plan_backfill, start_backfill
 from .control import drain_scheduler, pause_all, resume_all, resume_scheduler
 from .declared import sync_declared_jobs
@@ -47,7 +47,7 @@ __all__ = [
     "rotate_token",
     "run_job",
     "run_test",
-    "save_mail_rule",
+    "save_rule",
     "send_again",
     "send_test",
     "shown",

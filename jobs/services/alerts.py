@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
@@ -41,23 +42,38 @@ def record_channel(action: Action, name: str, *, now: datetime, changes: Changes
 
 
 @transaction.atomic
-def save_mail_rule(
-    name: str, *, tag: str, events: Sequence[str], recipients: str, now: datetime, changes: Changes
-) -> AlertRule:
-    """Make or change the rule `name`, which mails `recipients` about the jobs with `tag`, and its channel `name`.
+def save_rule(
+    name: str, values: Mapping[str, Any], *, recipients: str | None, channels: Collection[str] | None, now: datetime,
+    changes: Changes,
+) -> AlertRule:  # fmt: skip
+    """Make or change the rule `name`.
 
-    Whatever else people have set on the rule stays. `changes` are for the record.
+    Args:
+        name: its name, which its own e-mail channel has too.
+        values: the fields to set; the others stay.
+        recipients: the e-mail addresses of its own channel; None for no such channel.
+        channels: the names of its other channels; None adds its own channel, and leaves the others.
+        now: aware.
+        changes: for the record.
     """
+    own = [_mail_channel(name, recipients, now=now)] if recipients else []
+    rule, is_new = AlertRule.objects.update_or_create(name=name, defaults=dict(values))
+    if channels is None:
+        rule.channels.add(*own)
+    else:
+        rule.channels.set([*own, *Channel.objects.filter(name__in=channels)])
+    record_rule(Action.RULE_ADDED if is_new else Action.RULE_UPDATED, name, now=now, changes=changes)
+    return rule
+
+
+def _mail_channel(name: str, recipients: str, *, now: datetime) -> Channel:
     channel, is_new = Channel.objects.get_or_create(name=name, defaults={"kind": Channel.EMAIL, "target": recipients})
     if is_new or channel.target != recipients:
         channel.target = recipients
         channel.save(update_fields=["target"])
         action = Action.CHANNEL_ADDED if is_new else Action.CHANNEL_UPDATED
         record_channel(action, name, now=now, changes={"target": (None, recipients)})
-    rule, is_new = AlertRule.objects.update_or_create(name=name, defaults={"tag": tag, "events": list(events)})
-    rule.channels.add(channel)
-    record_rule(Action.RULE_ADDED if is_new else Action.RULE_UPDATED, name, now=now, changes=changes)
-    return rule
+    return channel
 
 
 @transaction.atomic

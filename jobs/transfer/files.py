@@ -1,4 +1,4 @@
-"""Files of jobs: `version: 1`, `jobs` with bodies as in the API, and `alerts` with rules (`mail_rules`).
+"""Files of jobs: `version: 1`, `jobs` with bodies as in the API, and `alerts` with rules (`alert_rules`).
 
 A file is YAML if PyYAML is installed, and else JSON.
 """
@@ -59,11 +59,17 @@ def _objects(content: Mapping[str, Any], key: str, name: str) -> list[dict[str, 
     return values
 
 
-def dump(jobs: Iterable[Mapping[str, Any]], alerts: Iterable[Mapping[str, Any]] = ()) -> str:
-    """Return the text of a file: YAML if PyYAML is installed, else JSON, which YAML readers take as well."""
+def content_of(jobs: Iterable[Mapping[str, Any]], alerts: Iterable[Mapping[str, Any]] = ()) -> dict[str, Any]:
+    """Return the content of a file with these jobs and alert rules."""
     content: dict[str, Any] = {"version": VERSION, "jobs": [dict(job) for job in jobs]}
     if rules := [dict(rule) for rule in alerts]:
         content["alerts"] = rules
+    return content
+
+
+def dump(jobs: Iterable[Mapping[str, Any]], alerts: Iterable[Mapping[str, Any]] = ()) -> str:
+    """Return the text of a file: YAML if PyYAML is installed, else JSON, which YAML readers take as well."""
+    content = content_of(jobs, alerts)
     try:
         import yaml
     except ImportError:

@@ -18,7 +18,7 @@ from ..definitions.triggers import is_over
 from ..functions import registry
 from ..models import Job
 from ..models.lookups import IsAmong
-from . import mail_rules
+from . import alert_rules
 from .changes import Change
 from .export import EMPTY
 
@@ -54,7 +54,7 @@ def compare(
         changes += [
             Change(kind="pause", id=job.id, fields={"paused": (False, True)}) for job in _missing(source, bodies)
         ]
-    return [*changes, *mail_rules.compare(alerts)]
+    return [*changes, *alert_rules.compare(alerts, new_jobs=ids)]
 
 
 def apply(
@@ -73,7 +73,7 @@ def apply(
         rules = {body["name"]: body for body in alerts}
         for change in changes:
             if change.what == "alert rule":
-                mail_rules.apply(rules[change.id], change, now=now)
+                alert_rules.apply(rules[change.id], change, now=now)
             elif change.kind == "pause":
                 services.pause_job(change.id, now=now)
             elif change.kind != "unchanged":

@@ -154,6 +154,15 @@ def test_what_is_exported_changes_nothing_when_it_is_imported(admin: Admin) -> N
     assert "Nothing: all of it is as the file has it." in page
 
 
+def test_the_alert_rules_are_exported_for_those_who_may_see_them(admin: Admin) -> None:
+    AlertRule.objects.create(name="Ops", events=["failure"])
+    exported = admin.open(f"{PAGE}export/").content.decode()
+    assert "name: Ops" in exported
+    editor = Admin("view_job", "change_job", "add_job", name="ben")
+    assert "Ops" not in editor.open(f"{PAGE}export/").content.decode()
+    assert "unchanged" in text(compare(editor, exported).content.decode())
+
+
 def test_the_list_of_jobs_is_exported_as_it_is_narrowed(admin: Admin) -> None:
     make_job("a")
     make_job("b", tags=["x"])

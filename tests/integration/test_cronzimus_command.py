@@ -198,6 +198,15 @@ def test_logs_of_what_never_ran_are_an_error(job: Job) -> None:
         command("logs", "a")
 
 
+def test_an_export_has_the_alert_rules_and_of_named_jobs_only_their_own(job: Job) -> None:
+    for name, about in (("all", {}), ("one", {"job": job})):
+        AlertRule.objects.create(name=name, events=["failure"], **about)
+    rules = json.loads(command("export", "--json")[1])["alerts"]
+    assert [rule["name"] for rule in rules] == ["all", "one"]
+    rules = json.loads(command("export", job.id, "--json")[1])["alerts"]
+    assert [(rule["name"], rule["job"]) for rule in rules] == [("one", job.id)]
+
+
 def test_an_export_can_be_applied(job: Job, tmp_path: Path) -> None:
     path = tmp_path / "exported.yaml"
     path.write_text(command("export")[1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import pytest
@@ -116,6 +116,13 @@ def test_a_cancelled_run_changes_nothing(job: Job, status: str) -> None:
 def test_an_attempt_that_is_tried_again_does_not_count(job: Job) -> None:
     end("failed", is_final=False)
     assert not Incident.objects.exists()
+
+
+def test_errors_that_alternate_are_told_once_each(job: Job) -> None:
+    make_rule()
+    for minute in range(10):
+        end("failed", minute, "ValueError: no" if minute % 2 else "KeyError: no")
+    assert told() == ["opened", "changed"]
 
 
 @pytest.mark.parametrize("status", ["missed", "skipped"])
@@ -352,6 +359,54 @@ def test_a_deadline_is_met_by_a_success_of_the_day(job: Job) -> None:
         started_at=at(-5),
         finished_at=at(-4),
     )
+    watch(at(1))
+    assert told() == []
+
+
+FRIDAY, SATURDAY = datetime(2030, 1, 4, tzinfo=UTC), datetime(2030, 1, 5, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("trigger", "by", "day", "tells"),
+    [
+        ({"type": "cron", "crontab": "0 3 * * mon-fri"}, time(9), FRIDAY, True),
+        ({"type": "cron", "crontab": "0 3 * * mon-fri"}, time(9), SATURDAY, False),
+        ({"type": "cron", "crontab": "30 23 * * *"}, time(2), FRIDAY, True),
+        ({"type": "cron", "crontab": "30 12 * * mon-fri"}, time(9), FRIDAY, True),
+        ({"type": "cron", "crontab": "30 12 * * mon-fri"}, time(9), SATURDAY + timedelta(days=1), False),
+        ({"type": "calendarinterval", "weeks": 1, "hour": 3, "start_date": "2030-01-04"}, time(9), SATURDAY, False),
+        ({"type": "date", "run_date": "2030-02-01 00:00:00"}, time(9), FRIDAY, False),
+        ({"type": "interval", "days": 3}, time(9), FRIDAY, False),
+        ({"type": "interval", "hours": 6}, time(9), FRIDAY, True),
+    ],
+)
+def test_a_deadline_is_about_the_days_on_which_the_job_is_to_run(
+    trigger: Any, by: time, day: datetime, tells: bool
+) -> None:
+    services.add_job({"id": "a", "func": BODY["func"], "trigger": trigger}, now=NOW)
+    Job.objects.update(created_at=NOW - timedelta(days=3), anchor=datetime(2029, 12, 31, tzinfo=UTC))
+    make_rule(deadline=by, timezone="UTC")
+    watch(day + timedelta(hours=9, minutes=1))
+    assert told() == (["opened"] if tells else [])
+
+
+@pytest.mark.parametrize(("finished", "tells"), [(datetime(2030, 1, 3, 23, 40, tzinfo=UTC), False), (NOW, True)])
+def test_the_run_of_the_evening_before_meets_a_deadline_at_night(finished: datetime, tells: bool) -> None:
+    trigger = {"type": "cron", "crontab": "30 23 * * *"}
+    job = services.add_job({"id": "a", "func": BODY["func"], "trigger": trigger}, now=NOW)
+    Job.objects.update(created_at=NOW - timedelta(days=3), last_status="succeeded", last_run_at=finished)
+    Run.objects.create(
+        job=job, func="f", status="succeeded", trigger="schedule", scheduled_time=finished - timedelta(minutes=10),
+        started_at=finished - timedelta(minutes=10), finished_at=finished,
+    )  # fmt: skip
+    make_rule(deadline=time(2), timezone="UTC")
+    watch(FRIDAY + timedelta(hours=2, minutes=1))
+    assert told() == (["opened"] if tells else [])
+
+
+def test_a_job_that_has_had_all_its_runs_misses_no_deadline(job: Job) -> None:
+    Job.objects.update(created_at=NOW - timedelta(days=3), max_runs=2, claimed_count=2)
+    make_rule(deadline=time(NOW.hour, NOW.minute), timezone="UTC")
     watch(at(1))
     assert told() == []
 

@@ -10,6 +10,7 @@ import pytest
 from jobs.alerts.channels import signature
 from jobs.core.alerts import (
     BACKOFF_SECONDS,
+    MOST_ERRORS,
     Notified,
     Reason,
     deadline_on,
@@ -40,24 +41,41 @@ def test_a_rule_may_wait_for_several_failures_in_a_row(count: int, told: Reason 
 
 
 def test_the_same_error_is_told_once() -> None:
-    assert reason(count=9, last=Notified(NOW - timedelta(hours=1), "a")) is None
+    assert reason(count=9, last=Notified(NOW - timedelta(hours=1), ("a",))) is None
 
 
 def test_another_error_is_told_again() -> None:
-    assert reason(count=9, last=Notified(NOW - timedelta(hours=1), "b")) is Reason.CHANGED
+    assert reason(count=9, last=Notified(NOW - timedelta(hours=1), ("b",))) is Reason.CHANGED
 
 
 @pytest.mark.parametrize(("hours", "told"), [(23, None), (24, Reason.REPEATED), (50, Reason.REPEATED)])
 def test_an_open_incident_is_repeated_after_a_day(hours: int, told: Reason | None) -> None:
-    assert reason(last=Notified(NOW - timedelta(hours=hours), "a")) is told
+    assert reason(last=Notified(NOW - timedelta(hours=hours), ("a",))) is told
+
+
+def test_an_error_that_comes_back_is_not_told_again() -> None:
+    assert reason(count=9, last=Notified(NOW - timedelta(hours=1), ("a", "b"))) is None
+
+
+def test_an_error_that_is_another_one_each_time_is_told_only_so_often() -> None:
+    last = Notified(NOW - timedelta(hours=1), tuple(f"error {number}" for number in range(MOST_ERRORS)))
+    assert reason(count=99, last=last) is None
+    assert reason(count=99, last=last._replace(at=NOW - timedelta(days=1))) is Reason.REPEATED
+
+
+def test_a_repetition_begins_a_new_list_of_the_errors_that_were_told() -> None:
+    first = Notified.after(None, Reason.OPENED, "a", NOW)
+    both = Notified.after(first, Reason.CHANGED, "b", NOW)
+    assert both.fingerprints == ("a", "b")
+    assert Notified.after(both, Reason.REPEATED, "b", NOW).fingerprints == ("b",)
 
 
 def test_an_acknowledged_incident_is_not_repeated() -> None:
-    assert reason(last=Notified(NOW - timedelta(days=2), "a"), ack=True) is None
+    assert reason(last=Notified(NOW - timedelta(days=2), ("a",)), ack=True) is None
 
 
 def test_an_acknowledged_incident_with_another_error_is_told() -> None:
-    assert reason(last=Notified(NOW - timedelta(hours=1), "b"), ack=True) is Reason.CHANGED
+    assert reason(last=Notified(NOW - timedelta(hours=1), ("b",)), ack=True) is Reason.CHANGED
 
 
 @pytest.mark.parametrize(

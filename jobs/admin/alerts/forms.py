@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import re
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django import forms
 from django.core.validators import validate_email
@@ -14,6 +13,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from ...core.alerts import AlertEvent
+from ...definitions.alert_rules import rule_problems, zone_problem
 from ...functions.http.client import parse_target
 from ...models import AlertRule, Channel, Job
 
@@ -130,26 +130,15 @@ class RuleForm(forms.ModelForm):
     def clean_timezone(self) -> str:
         """Refuse an unknown zone."""
         name: str = self.cleaned_data["timezone"]
-        if name:
-            try:
-                ZoneInfo(name)
-            except (KeyError, ValueError, OSError) as error:
-                raise forms.ValidationError("is not a time zone, such as Europe/Berlin") from error
+        if problem := zone_problem(name):
+            raise forms.ValidationError(problem)
         return name
 
     def clean(self) -> dict[str, Any]:
         """Refuse events without the fields that they need, and a rule with both a job and a tag."""
         cleaned: dict[str, Any] = super().clean() or {}
-        events = cleaned.get("events", [])
-        if cleaned.get("job") and cleaned.get("tag"):
-            self.add_error("tag", "a rule is about one job, or about the jobs with a tag: leave one of them out")
-        if AlertEvent.DEADLINE in events and not cleaned.get("deadline"):
-            self.add_error("deadline", "is needed for the event of the deadline")
-        limits = (cleaned.get("too_long_seconds"), cleaned.get("too_long_factor"))
-        if AlertEvent.TOO_LONG in events and limits == (None, None):
-            self.add_error("too_long_seconds", "give seconds, or a factor of the usual duration")
-        if (cleaned.get("quiet_from") is None) != (cleaned.get("quiet_until") is None):
-            self.add_error("quiet_until", "quiet hours need a start and an end")
+        for field, problem in rule_problems(cleaned).items():
+            self.add_error(field, problem)
         return cleaned
 
 

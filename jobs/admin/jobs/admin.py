@@ -44,7 +44,7 @@ from .preview import preview
 from .resume import resume_dialog
 from .run_dialog import run_dialog
 from .sections import form_sections
-from .transfer_page import jobs_file, transfer_page
+from .transfer_page import jobs_file, transfer_page, whole_file
 from .upcoming import upcoming_page
 from .versions import revert, versions_page
 from .why_page import why_page
@@ -116,6 +116,11 @@ class JobAdmin(RowActionAdmin):
         except IncorrectLookupParameters as error:
             raise BadRequest from error
         return jobs_file(Job.objects.filter(pk__in=found.values("pk")).order_by("id"), request_now(request))
+
+    def whole_file_view(self, request: HttpRequest) -> HttpResponse:
+        """Answer with all jobs as a file, and with the alert rules for those who may see them."""
+        self.require(request, "view", "change")
+        return whole_file(request)
 
     def transfer_view(self, request: HttpRequest) -> HttpResponse:
         """Show the changes that a file of jobs would make, or apply them."""
@@ -265,7 +270,7 @@ class JobAdmin(RowActionAdmin):
             self.post("<path:object_id>/preview/", self.preview_view, "preview"),
             self.get("export/yaml/", self.jobs_file_view, "export_yaml"),
             self.both("transfer/", self.transfer_view, "transfer"),
-            self.get("transfer/export/", self.jobs_file_view, "transfer_export"),
+            self.get("transfer/export/", self.whole_file_view, "transfer_export"),
             self.get("upcoming/", self.upcoming_view, "upcoming"),
             self.get("<path:object_id>/resume/ask/", self.resume_ask_view, "resume_ask"),
             self.post("<path:object_id>/pause-until/", self.pause_until_view, "pause_until"),

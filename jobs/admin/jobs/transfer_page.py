@@ -20,8 +20,9 @@ from django.utils.text import capfirst
 from ...core.audit import Door, acting, current_origin
 from ...core.exceptions import CronzimusError
 from ...core.secrets import masked
-from ...models import Job
+from ...models import AlertRule, Job
 from ...transfer import files, importers, sync
+from ...transfer.alert_rules import definitions_of_rules, stored_rules
 from ...transfer.changes import Change
 from ...transfer.export import definitions_of
 from ...transfer.report import Entry, Import
@@ -136,7 +137,7 @@ def transfer_page(admin: JobAdmin, request: HttpRequest) -> HttpResponse:
     try:
         content, imported = _read(form, now)
         plan = _plan(content, imported, form, now)
-        if any(change.what != "job" for change in plan.changes):
+        if any(change.what != "job" and change.kind != "unchanged" for change in plan.changes):
             _require_alerts(request)
         if request.POST.get("step") == "apply" and not plan.is_invalid and request.POST.get("digest") == plan.digest:
             return _apply(admin, request, content, form, now)
@@ -147,9 +148,16 @@ def transfer_page(admin: JobAdmin, request: HttpRequest) -> HttpResponse:
     return _page(admin, request, form, may_apply, plan=plan, changed=changed)
 
 
-def jobs_file(jobs: Iterable[Job], now: datetime) -> HttpResponse:
-    """Answer with jobs as a file that `transfer_page` and the command line take."""
-    response = HttpResponse(files.dump(definitions_of(jobs)), content_type="application/yaml; charset=utf-8")
+def whole_file(request: HttpRequest) -> HttpResponse:
+    """Answer with all jobs as a file, and with the alert rules for those who may see them."""
+    rules = stored_rules() if request.user.has_perm("cronzimus.view_alertrule") else []
+    return jobs_file(Job.objects.order_by("id"), request_now(request), rules)
+
+
+def jobs_file(jobs: Iterable[Job], now: datetime, rules: Iterable[AlertRule] = ()) -> HttpResponse:
+    """Answer with jobs and alert rules as a file that `transfer_page` and the command line take."""
+    content = files.dump(definitions_of(jobs), definitions_of_rules(rules))
+    response = HttpResponse(content, content_type="application/yaml; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="jobs-{now:%Y%m%dT%H%M%SZ}.yaml"'
     response["Cache-Control"] = "no-store"
     return response

@@ -13,6 +13,7 @@ from django.core.management.base import CommandError
 from ... import services
 from ...models import Job
 from ...transfer import files, importers, sync
+from ...transfer.alert_rules import definitions_of_rules, stored_rules
 from ...transfer.changes import Change
 from ...transfer.export import definitions_of
 from ...transfer.report import Entry, Import, summary
@@ -28,11 +29,13 @@ DONE = TO_DO | {"create": "created", "change": "changed", "pause": "paused"}
 
 
 def _export(options: dict[str, Any], out: Output) -> int:
-    jobs = [services.get_job(job_id) for job_id in options["id"]] or list(Job.objects.order_by("id"))
+    ids = options["id"]
+    jobs = [services.get_job(job_id) for job_id in ids] or list(Job.objects.order_by("id"))
+    rules = definitions_of_rules(stored_rules(ids or None))
     if out.as_json:
-        out.json({"version": files.VERSION, "jobs": definitions_of(jobs)})
+        out.json(files.content_of(definitions_of(jobs), rules))
     else:
-        out.write(files.dump(definitions_of(jobs)))
+        out.write(files.dump(definitions_of(jobs), rules))
     return 0
 
 
