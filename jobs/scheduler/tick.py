@@ -114,9 +114,11 @@ class Tick:
         recovery.recover(self._clock.now(), self._clock.now)
         require_current_file()
         self.lease.acquire()
+        require_current_file()  # the first look at the file, to which later ones compare it
 
     def settle(self, error: Exception) -> None:
-        """Clean up after a tick that raised `error`."""
+        """Clean up after a tick that raised `error`. Raises `DatabaseReplaced` if that was the cause."""
+        require_current_file()
         connection.close()
         repair_after(error, self._clock.now())
         self.wanted = frozenset()

@@ -154,6 +154,7 @@ class Ledger:
             self.step()
         except Exception as error:
             self._failures += 1
+            require_current_file()
             connection.close()
             level = logging.ERROR if self._failures == 1 else logging.DEBUG
             message = "the worker waits for the database: %s"

@@ -1,12 +1,14 @@
-"""SQLite's file is replaced or deleted while processes have it open: nothing is written into the old file."""
+"""SQLite's file is replaced, deleted or overwritten under processes that have it open: they do not write to it."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -33,7 +35,7 @@ def test_a_new_file_is_readable_by_its_user_alone(database: Path) -> None:
     assert database.stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize("how", thinned(["replaced", "deleted", "without its log"], every=3))
+@pytest.mark.parametrize("how", thinned(["overwritten", "replaced", "deleted", "without its log"], every=4))
 def test_a_scheduler_ends_with_an_error_that_says_so(database: Path, how: str) -> None:
     process = subprocess.Popen(
         [sys.executable, "manage.py", "runscheduler"], cwd=ROOT, env=environment(database), text=True,
@@ -45,8 +47,11 @@ def test_a_scheduler_ends_with_an_error_that_says_so(database: Path, how: str) -
             assert line, "the scheduler ended before it had started"
         time.sleep(0.5)
         copy = database.with_suffix(".copy")
-        shutil.copy(database, copy)
-        if how == "replaced":
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute("VACUUM INTO ?", [str(copy)])
+        if how == "overwritten":
+            shutil.copyfile(copy, database)
+        elif how == "replaced":
             copy.replace(database)
         else:
             (database if how == "deleted" else Path(f"{database}-wal")).unlink()
@@ -54,5 +59,5 @@ def test_a_scheduler_ends_with_an_error_that_says_so(database: Path, how: str) -
     finally:
         process.kill()
         process.wait()
-    assert "was replaced or deleted: start again" in out
+    assert ("was overwritten" if how == "overwritten" else "was replaced or deleted: start again") in out
     assert process.returncode == 1

@@ -12,7 +12,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
-from ...db.file_identity import is_current
+from ...db.file_identity import OVERWRITTEN, is_gone, is_overwritten
 
 POSTGRESQL_DEFAULTS = {
     "connect_timeout": 5, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3,
@@ -36,15 +36,17 @@ _decode = partial(str, encoding="utf-8", errors="replace")
 
 
 class DatabaseReplaced(Exception):
-    """SQLite's file was replaced or deleted: this scheduler would work in a file that nobody else sees."""
+    """SQLite's file was replaced, deleted or overwritten: this scheduler would lose or damage what it writes."""
 
 
 def require_current_file() -> None:
-    """Raise `DatabaseReplaced` if SQLite's file is no longer the one that the loop's connection has open."""
+    """Raise `DatabaseReplaced` if SQLite's file is no longer the one that the loop's connection has opened."""
     own = connections[DEFAULT_DB_ALIAS]
-    if not is_current(own):
-        path = own.settings_dict["NAME"]
+    path = own.settings_dict["NAME"]
+    if is_gone(own):
         raise DatabaseReplaced(f"the database file {path}, or its -wal, was replaced or deleted: start again")
+    if is_overwritten(own):
+        raise DatabaseReplaced(OVERWRITTEN % path)
 
 
 def own_connection() -> BaseDatabaseWrapper:
