@@ -99,14 +99,17 @@ def _bucket(
     )  # fmt: skip
 
 
-def elapsed_bar(share: float, *, late: bool) -> SafeString:
-    """Return the bar of a run's elapsed time, as a share of the usual time, which is marked at 60 % of the width."""
-    fill, width = ("f-late", 100) if late else (BUSY, min(round(share * 60), 100))
+def elapsed_bar(share: float | None, *, late: bool) -> SafeString:
+    """Return the bar of a run's elapsed time, as a share of the usual time, which is marked at 60 % of the width.
+
+    `share` is None if no time is usual yet: such a bar has no mark.
+    """
+    fill, width = ("f-late", 100) if late else (BUSY, min(round((share or 0) * 60), 100))
+    mark = "" if share is None else mark_safe('<path class="line-mark" d="M60 0v10"/>')
     return format_html(
         '<svg class="chart" height="10" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">'
-        '<path class="f-none" d="M0 3h100v4H0z"/><path class="{}" d="M0 3h{}v4H0z"/>'
-        '<path class="line-mark" d="M60 0v10"/></svg>',
-        fill, width,
+        '<path class="f-none" d="M0 3h100v4H0z"/><path class="{}" d="M0 3h{}v4H0z"/>{}</svg>',
+        fill, width, mark,
     )  # fmt: skip
 
 

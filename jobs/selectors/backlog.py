@@ -25,6 +25,11 @@ class Queue:
     overdue: int = 0
 
 
+def is_overdue(at: datetime, now: datetime) -> bool:
+    """Tell whether a fire time `at` that no scheduler has claimed should have been claimed by `now`."""
+    return now - at > MAX_OVERDUE
+
+
 def due_jobs(now: datetime) -> Queue:
     """Return the jobs with an unclaimed fire time at `now` (a range of the index `job_due`)."""
     late = Count("next_run_time", filter=Q(next_run_time__lt=now - MAX_OVERDUE))

@@ -27,8 +27,8 @@ OFTEN = 200
 """Jobs with more fire times in a week are counted by the hour, and do not count for pile-ups: they fire at any time."""
 RARE = 2 * (DAYS + 1)
 """Jobs with at most so many fire times in a week are examined for all days of the week."""
-HOURS = 24 * (DAYS + 1)
-"""Hours that are counted, from midnight on (UTC)."""
+HOURS = 24 * (DAYS + 1) + 1
+"""Hours that are counted, from about midnight on (UTC)."""
 MANY = 5
 """Jobs in one minute that make a pile-up."""
 ANCHORED = ("interval", "calendarinterval")
@@ -105,9 +105,12 @@ def _has_left(job: Job, number: int) -> bool:
     return job.max_runs is None or job.claimed_count + number < job.max_runs
 
 
-def hours_of(jobs: Sequence[Job], now: datetime) -> Counter[datetime]:
-    """Return the number of fire times from `now` on in each hour of the week, by the beginning of the hour."""
-    start = _midnight(now)
+def hours_of(jobs: Sequence[Job], now: datetime, zone: ZoneInfo) -> Counter[datetime]:
+    """Return the number of fire times from `now` on in each hour of the week, by the beginning of the hour.
+
+    The hours are those of the clocks in `zone`: in India they begin at half past of UTC.
+    """
+    start = _start(now, zone)
     totals = [0] * HOURS
     for job, week in _weeks(jobs, start):
         assert job.next_run_time is not None  # noqa: S101
@@ -131,13 +134,13 @@ def _limited(hours: Sequence[int], left: int) -> list[int]:
 
 def pile_ups(jobs: Sequence[Job], now: datetime, zone: ZoneInfo) -> list[PileUp]:
     """Return the minutes of the day, in local time of `zone`, in which many jobs fire; the largest first."""
-    start = _midnight(now)
+    start = _start(now, zone)
     by_minute: dict[int, set[str]] = defaultdict(set)
     for job, week in _weeks(jobs, start):
         first = int(job.next_run_time.timestamp()) if job.next_run_time else 0
         # For jobs that fire every hour, one day is enough.
-        last = None if len(week.times) <= RARE else int((now + timedelta(days=1)).timestamp())
-        until = len(week.times) if last is None else bisect_left(week.times, last)
+        last = now + timedelta(days=DAYS if len(week.times) <= RARE else 1)
+        until = bisect_left(week.times, int(last.timestamp()))
         for instant in week.times[bisect_left(week.times, first) : until]:
             by_minute[instant // 60].add(job.pk)
     by_clock: dict[tuple[int, int], list[tuple[int, set[str]]]] = defaultdict(list)
@@ -199,6 +202,13 @@ def _week(trigger_text: str, anchor: datetime, key: str, start: datetime, timezo
     return _Week(trigger, tuple(by_hour[number] for number in range(HOURS)), tuple(int(at.timestamp()) for at in times))
 
 
-def _midnight(now: datetime) -> datetime:
+def beginning_of_hour(at: datetime, zone: ZoneInfo) -> datetime:
+    """Return the beginning of the hour of an instant, on the clocks in `zone`."""
+    local = at.astimezone(zone)
+    return local.replace(minute=0, second=0, microsecond=0).astimezone(UTC)
+
+
+def _start(now: datetime, zone: ZoneInfo) -> datetime:
+    """Return midnight UTC, or if no hour of `zone` begins then, the beginning of the hour before."""
     utc = now.astimezone(UTC)
-    return datetime(utc.year, utc.month, utc.day, tzinfo=UTC)
+    return beginning_of_hour(datetime(utc.year, utc.month, utc.day, tzinfo=UTC), zone)

@@ -67,6 +67,24 @@ def test_it_says_what_is_late(admin):
     assert "1 job is late, the oldest by 1 m 30 s. One scheduler is alive, s1." in text(admin.read(OVERVIEW))
 
 
+def test_what_comes_up_says_what_is_overdue(admin):
+    make_scheduler()
+    well("late", next_run_time=after(-90))
+    well("soon")
+    page = admin.read(OVERVIEW)
+    coming = text(page[page.index('id="coming-up"') :])
+    assert "late overdue 1 min ago" in coming
+    assert "soon in 1 min" in coming
+
+
+def test_a_first_run_is_measured_against_nothing(admin):
+    well()
+    make_run(scheduled_time=after(-10), status="running", started_at=after(-10))
+    page = admin.read(OVERVIEW)
+    assert "it never ran before" in page
+    assert "line-mark" not in page
+
+
 def test_the_figures_are_against_the_day_before(admin):
     make_scheduler(threads=10, processes=2)
     well()

@@ -67,6 +67,14 @@ def test_the_error_comes_first_with_its_traceback_and_how_often_it_was_seen(admi
     assert "Same error" in page
 
 
+def test_a_long_error_does_not_fill_the_heading(admin):
+    make_job()
+    page = read(admin, status="failed", error=f"Timeout: {'x' * 4000}\nsecond line")
+    heading = section(page, "<h2>Timeout", "</h2>")
+    assert (len(heading), heading[-1]) == (301, "…")
+    assert section(page, 'aria-label="Error"', "</pre>").endswith(f"{'x' * 4000} second line")
+
+
 def test_a_traceback_without_frames_of_libraries_is_shown_as_it_is(admin):
     page = read(admin, status="failed", error="E: no", traceback='Traceback\n  File "/srv/a.py", line 1, in f\nE: no\n')
     assert "frames-all" in page

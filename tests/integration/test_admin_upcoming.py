@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from jobs.admin.jobs.upcoming import _days as week
+from jobs.admin.times import Times
 from jobs.models import Job, Run
 from jobs.selectors import upcoming
 from tests.fakes import NOW, after, make_job
@@ -81,6 +85,30 @@ def test_the_hours_are_those_of_the_chosen_zone(admin):
     assert hours(admin.read(PAGE))["Tue 1"] == {23: 1}
 
 
+def test_the_hours_begin_with_those_of_the_chosen_zone(admin):
+    make_job("daily", next_run_time=after(3_600 * 12.5), **cron("30 0 * * *"))
+    admin.client.cookies["cronzimus_zone"] = "Asia/Kolkata"
+    page = admin.read(PAGE)
+    assert hours(page)["Wed 2"] == {6: 1}
+    assert 'title="1 on Wednesday at 06:00"' in page
+    assert "6:00" in rows(admin.read(PAGE, at="2030-01-02T00:30Z"))[0]
+
+
+def test_an_hour_that_comes_twice_has_the_fire_times_of_both(admin):
+    at = datetime(2030, 10, 27, tzinfo=UTC)
+    make_job("half", next_run_time=at + timedelta(minutes=30), **cron("30 * * * *"))
+    zone = ZoneInfo("Europe/Berlin")
+    jobs = upcoming.jobs_to_come(at + timedelta(days=7))
+    days = week(upcoming.hours_of(jobs, at, zone), None, Times(at, zone.key), at + timedelta(days=1))
+    assert [cell.number for cell in days[0].cells if cell] == [2, *[1] * 21]
+
+
+def test_a_fire_time_that_no_scheduler_claims_is_overdue(admin):
+    make_job("late", next_run_time=after(-120), **cron("0 14 * * *"))
+    make_job("due", next_run_time=after(-5), **cron("0 14 * * *"))
+    assert [("overdue" in row) for row in rows(admin.read(PAGE))] == [True, False]
+
+
 def test_an_hour_leads_to_its_fire_times(admin):
     make_job("daily", next_run_time=after(7200), **cron("0 14 * * *"))
     make_job("often", next_run_time=after(600), **cron("*/10 * * * *"))
@@ -99,7 +127,9 @@ def test_many_jobs_in_the_same_minute_are_named(admin):
     page = text(admin.read(PAGE))
     assert "6 jobs at 00:00 on 7 days job-0, job-1, job-2, job-3 and 2 more" in page
     assert "Spread them" in page
-    Job.objects.filter(pk__in=["job-0", "job-1"]).delete()
+    Job.objects.update(trigger=cron("0 14 * * *")["trigger"], next_run_time=after(7200))
+    assert "7 jobs at 14:00 on 7 days" in text(admin.read(PAGE))
+    Job.objects.exclude(pk__in=["job-0", "job-1"]).delete()
     assert "Many jobs in the same minute" not in admin.read(PAGE)
 
 

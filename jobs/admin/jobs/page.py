@@ -229,8 +229,8 @@ def _succeeded(found: Counted, usually: float | None) -> Figure:
     if found.rate is None:
         return Figure(name="Succeeded", value="—", note="nothing ran")
     often = f", usually {usually * 100:.1f} %" if usually is not None else ""
-    state = "failed" if found.failed else ""
-    return Figure(name="Succeeded", value=f"{found.succeeded:,}", unit=f"of {found.ran:,} runs", state=state,
+    state, runs = "failed" if found.failed else "", "run" if found.ran == 1 else "runs"
+    return Figure(name="Succeeded", value=f"{found.succeeded:,}", unit=f"of {found.ran:,} {runs}", state=state,
                   note=f"{found.rate * 100:.1f} %{often}")  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from ...core.runs import JobState, RunStatus
 from ...definitions.triggers import trigger_of
 from ...models import Job, Run
 from ...selectors import recent, states
-from ...selectors.backlog import MAX_OVERDUE
+from ...selectors.backlog import is_overdue
 from ...selectors.counts import FAILURES
 from ...selectors.descriptions import Described, descriptions, words_of
 from ...selectors.recent import Gaps, Recent
@@ -139,7 +139,7 @@ class _Lists:
         if job.next_run_time is None:
             return NOTHING, "broken" if state is JobState.BROKEN else "no fire time left"
         shown = self.times.at(job.next_run_time, zone)
-        if self.times.now - job.next_run_time > MAX_OVERDUE:
+        if is_overdue(job.next_run_time, self.times.now):
             return self.times.ago(job.next_run_time, zone), format_html("{} · overdue", shown)
         return self.times.ago(job.next_run_time, zone), shown
 

@@ -17,6 +17,7 @@ from django.utils.safestring import SafeString
 from ...core.times import parse_instant
 from ...models import Job
 from ...selectors import upcoming
+from ...selectors.backlog import is_overdue
 from ...selectors.upcoming import DAYS, HOUR, Entry, PileUp
 from ..lists import named
 from ..pages import page
@@ -67,6 +68,7 @@ class EntryRow:
     relative: SafeString | str
     at: SafeString | str
     is_next: bool
+    late: bool
 
 
 def upcoming_page(admin: JobAdmin, request: HttpRequest) -> HttpResponse:
@@ -74,7 +76,7 @@ def upcoming_page(admin: JobAdmin, request: HttpRequest) -> HttpResponse:
     times = Times.of(request)
     until = times.now + timedelta(days=DAYS)
     jobs = upcoming.jobs_to_come(until)
-    hours = upcoming.hours_of(jobs, times.now)
+    hours = upcoming.hours_of(jobs, times.now, times.zone())
     chosen = _chosen(request, times.now, until)
     shown = (
         upcoming.entries(jobs, max(chosen, times.now), chosen + HOUR, OF_HOUR)
@@ -109,13 +111,15 @@ def _days(hours: Counter[datetime], chosen: datetime | None, times: Times, until
     zone, busy = times.zone(), [number for number in hours.values() if number]
     usual = sum(busy) / len(busy) if busy else 1.0
     grid: dict[date, list[HourCell | None]] = {}
-    at = times.now.replace(minute=0, second=0, microsecond=0)
+    at = upcoming.beginning_of_hour(times.now, zone)
     while at < until:
         local = at.astimezone(zone)
         number = hours[at]
         cells = grid.setdefault(local.date(), [None] * 24)
-        words = f"{number:,} on {local:%A} at {local:%H:%M}"
         url = f"?{urlencode({'at': at.astimezone(UTC).strftime(AT)})}"
+        if (first := cells[local.hour]) is not None:  # the clock is set back: this hour comes twice
+            number, url = number + first.number, first.url if first.number else url
+        words = f"{number:,} on {local:%A} at {local:%H:%M}"
         heat = 1 + sum(number > usual * factor for factor in DARKER)
         cells[local.hour] = HourCell(number=number, heat=heat, url=url, words=words, chosen=at == chosen)
         at += HOUR
@@ -129,6 +133,7 @@ def _row(entry: Entry, admin: JobAdmin, times: Times) -> EntryRow:
         url=f"{admin.page_url('changelist')}{quote(job.pk)}/",
         name="" if job.name == job.pk else str(job.name), relative=times.ago(entry.at, entry.zone),
         at=times.at(entry.at, entry.zone), is_next=entry.is_next,
+        late=is_overdue(entry.at, times.now),
     )  # fmt: skip
 
 
@@ -153,5 +158,5 @@ def _pile(pile: PileUp, times: Times) -> tuple[str, str, str]:
     days = "on one day" if pile.days == 1 else f"on {pile.days} days"
     rest = len(pile.jobs) - NAMES
     names = [*pile.jobs[:NAMES], f"{rest} more"] if rest > 0 else list(pile.jobs)
-    url = f"?{urlencode({'at': pile.at.replace(minute=0, second=0).strftime(AT)})}"
+    url = f"?{urlencode({'at': upcoming.beginning_of_hour(pile.at, zone).strftime(AT)})}"
     return f"{len(pile.jobs):,} jobs at {local:%H:%M} {days}", named(names), url

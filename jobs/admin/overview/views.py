@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -198,7 +198,7 @@ def _going(run: Run, usual: recent.Usual, times: Times) -> Going:
     words = (
         f"usually {duration(timedelta(seconds=usual.median))}" if usual.median is not None else "it never ran before"
     )
-    bar = charts.elapsed_bar(took / usual.median if usual.median else 0, late=late)
+    bar = charts.elapsed_bar(took / usual.median if usual.median else None, late=late)
     return Going(run, host_of(run.scheduler_id), times.elapsed(since), words, bar, late)
 
 
@@ -234,16 +234,19 @@ class Coming:
     job_id: str
     relative: SafeString | str
     at: SafeString | str
+    late: bool
 
 
 def _coming(times: Times) -> list[Coming]:
     jobs = Job.objects.filter(next_run_time__isnull=False).order_by("next_run_time").only(
         "id", "trigger", "anchor", "next_run_time"
     )[:ROWS]  # fmt: skip
-    return [
-        Coming(job.pk, times.ago(job.next_run_time, _zone(job)), times.at(job.next_run_time, _zone(job)))
-        for job in jobs
-    ]
+    return [_to_come(job, job.next_run_time, times) for job in jobs if job.next_run_time is not None]
+
+
+def _to_come(job: Job, at: datetime, times: Times) -> Coming:
+    zone = _zone(job)
+    return Coming(job.pk, times.ago(at, zone), times.at(at, zone), backlog.is_overdue(at, times.now))
 
 
 def _zone(job: Job) -> ZoneInfo:

@@ -35,6 +35,8 @@ TYPICAL = 40
 """Runs of the job from which its usual duration is computed."""
 SAME = 3
 """Runs with the same error that the page names."""
+HEADLINE = 300
+"""Characters of an error that its heading has."""
 KILL_AFTER = timedelta(seconds=5)
 """Time of a process from SIGTERM to SIGKILL."""
 
@@ -177,7 +179,7 @@ class Error:
 def _error(run: Run, times: Times) -> Error | None:
     if not run.error and not run.traceback:
         return None
-    headline, _, more = str(run.error).strip().partition("\n")
+    headline, more = _headline(str(run.error).strip())
     failed = run.status in UNSUCCESSFUL
     found = same_error(run.job_id, run.error, times.now) if failed and run.error else SameError([], more=False)
     number = len(found.runs)
@@ -188,6 +190,12 @@ def _error(run: Run, times: Times) -> Error | None:
         traceback=run.traceback, seen=seen if number else "", first=times.at(found.first) if number else "",
         same=[(one.id, display.run_badge(one.status), times.at(one.at, seconds=False)) for one in others],
     )  # fmt: skip
+
+
+def _headline(error: str) -> tuple[str, str]:
+    """Return the first line of an error for its heading, and the rest; all of the error if the line is long."""
+    line, _, more = error.partition("\n")
+    return (line, more) if len(line) <= HEADLINE else (f"{line[:HEADLINE]}…", error)
 
 
 def _waterfall(run: Run, attempts: Sequence[Run], times: Times) -> Any:
@@ -223,7 +231,7 @@ def _elapsed(run: Run, typical: Usual, times: Times) -> Elapsed | None:
     words = (
         "it never ran before" if typical.median is None else f"usually {duration(timedelta(seconds=typical.median))}"
     )
-    bar = charts.elapsed_bar(took / typical.median if typical.median else 0, late=late)
+    bar = charts.elapsed_bar(took / typical.median if typical.median else None, late=late)
     return Elapsed(bar=bar, words=words, since=times.elapsed(run.started_at), late=late, progress=_progress(run),
                    done=run.progress_done, total=run.progress_total)  # fmt: skip
 
