@@ -69,6 +69,14 @@ class Broker:
                     task_id=dispatch_id,
                 )  # fmt: skip
 
+    def waiting(self) -> int:
+        """Return the number of messages that nobody has taken off the queue."""
+        with self._connection() as connection:
+            channel = connection.default_channel
+            if hasattr(channel, "client"):  # Redis, where an empty queue does not exist
+                return int(channel.client.llen(self.queue))
+            return int(channel.queue_declare(self.queue, passive=True).message_count)
+
     def purge(self) -> int:
         """Take all messages out of the queue; return how many there were."""
         with self._connection() as connection:
