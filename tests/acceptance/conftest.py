@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -70,9 +71,9 @@ class Databases:
         return name
 
     def drop(self) -> None:
-        """Remove all that is on the server."""
-        for name in self._made:
-            self._execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        """Remove all that is on the server: at the same time, since each waits for a checkpoint, and may share it."""
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda name: self._execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"), self._made))
 
     @staticmethod
     def _url(name: str) -> str:
