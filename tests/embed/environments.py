@@ -42,7 +42,7 @@ def make_environment(folder: Path, wanted: Wanted, wheel: Path) -> Path | None:
     interpreter = _interpreter(wanted.python)
     if interpreter is None:
         return None
-    requirements = [f"cronzimus[postgresql] @ {wheel.as_uri()}", wanted.django]
+    requirements = [f"cronzimus[postgresql,celery] @ {wheel.as_uri()}", wanted.django]
     uv = Path(sys.executable).with_name("uv")
     if uv.exists():
         _run([str(uv), "venv", "-q", "--python", str(interpreter), str(folder)])

@@ -12,6 +12,7 @@ import subprocess
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Sequence
 from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import Any
@@ -51,10 +52,21 @@ class Shop:
 
     def start(self, *command: str, **environment: str) -> subprocess.Popen[bytes]:
         """Start a command of `manage.py`, in a folder that is not the project's."""
-        with (self.folder / f"{command[0]}.log").open("ab") as log:
+        manage = (str(self.python), str(self.code / "manage.py"))
+        return self._start(command[0], (*manage, *command), self.folder, environment)
+
+    def start_worker(self, *options: str) -> subprocess.Popen[bytes]:
+        """Start a worker, in the folder of the project's code, which Celery puts on the import path."""
+        command = (str(self.python.with_name("celery")), "-A", "cronzimus.worker.app", "worker", *options)
+        return self._start("worker", command, self.code / "src", {"DJANGO_SETTINGS_MODULE": "shop.settings"})
+
+    def _start(
+        self, name: str, command: Sequence[str], folder: Path, environment: dict[str, str]
+    ) -> subprocess.Popen[bytes]:
+        with (self.folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [str(self.python), str(self.code / "manage.py"), *command], env={**self.environment, **environment},
-                cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                command, env={**self.environment, **environment}, cwd=folder, stdin=subprocess.DEVNULL, stdout=log,
+                stderr=log,
             )  # fmt: skip
         self.processes.append(process)
         return process

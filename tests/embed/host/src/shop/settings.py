@@ -91,3 +91,5 @@ REST_FRAMEWORK = {
 }
 
 CRONZIMUS = {"API_AUTH": "token", "SCHEDULER_THREADS": 10, "SCHEDULER_PROCESSES": 1}
+if broker := os.environ.get("SHOP_BROKER"):
+    CRONZIMUS["CELERY_BROKER_URL"] = broker
