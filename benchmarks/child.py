@@ -47,10 +47,14 @@ def due_jobs(number: int, at: float | None = None) -> list[Due]:
     ]
 
 
-def steady_jobs(number: int) -> list[Due]:
-    """Return `number` jobs that fire at every whole second, from now on."""
+def steady_jobs(number: int, *, apart: bool = False) -> list[Due]:
+    """Return `number` jobs that fire every second from now on: all at the whole second, or one after the other."""
     now = datetime.now(UTC).replace(microsecond=0)
-    return [Due(f"job-{index:06}", anchor=now, next_run_time=now + SECOND, interval=SECOND) for index in range(number)]
+    anchors = [now + SECOND * index / number if apart else now for index in range(number)]
+    return [
+        Due(f"job-{index:06}", anchor=anchor, next_run_time=anchor + SECOND, interval=SECOND)
+        for index, anchor in enumerate(anchors)
+    ]
 
 
 def idle_jobs(number: int, due: bool) -> list[Due]:

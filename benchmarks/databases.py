@@ -17,6 +17,8 @@ from urllib.parse import urlsplit, urlunsplit
 SERVER = os.environ.get("TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 BROKER = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379")
 
+RABBITMQ = os.environ.get("TEST_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672//")
+
 
 class Unavailable(Exception):
     """There is no such database here; the message has the reason."""
@@ -187,3 +189,52 @@ class Redis(Database):
 
 KINDS: dict[str, type[Database]] = {"sqlite": SQLite, "postgresql": PostgreSQL}
 PLACES: dict[str, type[Database]] = KINDS | {"memory": Memory, "redis": Redis}
+
+
+class RedisQueue:
+    """A broker for one queue: an empty database on the server of TEST_REDIS_URL."""
+
+    def __init__(self, queue: str) -> None:
+        """Use the database for `queue`."""
+        self._redis = Redis()
+
+    def __enter__(self) -> Self:
+        self.url = self._redis.__enter__().url
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._redis.__exit__(kind, error, at)
+
+
+class RabbitQueue:
+    """A broker for one queue, on the server of TEST_RABBITMQ_URL."""
+
+    url = RABBITMQ
+
+    def __init__(self, queue: str) -> None:
+        """Use `queue`."""
+        self._queue = queue
+
+    def __enter__(self) -> Self:
+        with self._channel():
+            return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        with self._channel() as channel:
+            channel.queue_delete(self._queue)
+            channel.exchange_delete(self._queue)
+
+    @contextmanager
+    def _channel(self) -> Iterator[Any]:
+        try:
+            from kombu import Connection
+        except ImportError as error:
+            raise Unavailable("the package kombu is not installed") from error
+        try:
+            with Connection(self.url, connect_timeout=5) as connection:
+                yield connection.default_channel
+        except OSError as error:
+            raise Unavailable(f"{urlsplit(self.url).hostname}:{urlsplit(self.url).port} does not answer") from error
+
+
+BROKERS: dict[str, Any] = {"redis": RedisQueue, "rabbitmq": RabbitQueue}

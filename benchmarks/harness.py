@@ -225,8 +225,8 @@ def _command(module: str) -> Sequence[str]:
 
 def _environment(database: Database) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name in KEPT}
-    results = getattr(database, "results", "")
-    return kept | {
+    results, broker = getattr(database, "results", ""), getattr(database, "broker", "")
+    return kept | ({"CELERY_BROKER_URL": broker} if broker else {}) | {
         "DATABASE_URL": database.url, "BENCH_RESULTS": results, "BENCH_PLACE": database.kind, "LOG_LEVEL": "WARNING",
         "SECRET_KEY": "benchmark", "TIME_ZONE": "UTC", "PYTHONPATH": str(ROOT),
     }  # fmt: skip
@@ -287,6 +287,13 @@ def cpu_of(pids: Sequence[int]) -> float:
     return total
 
 
+def memory_of(pids: Sequence[int]) -> float:
+    """Return the MiB of memory that processes and all that they started take; shared pages count once."""
+    psutil = process_tools()
+    family = [member for pid in pids for member in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True))]
+    return sum(member.memory_full_info().pss for member in family) / 2**20
+
+
 class Backends:
     """The CPU of a server's processes for one database, read now and then, because they come and go."""
 
@@ -321,12 +328,14 @@ def command(main: Callable[[], None]) -> None:
         sys.exit(str(reason))
 
 
-def parser(description: str | None, contenders: Sequence[Contender], repeat: int) -> argparse.ArgumentParser:
+def parser(
+    description: str | None, contenders: Sequence[Contender], repeat: int, kinds: Sequence[str] = sorted(PLACES)
+) -> argparse.ArgumentParser:
     """Return the options that the benchmarks share; `repeat` is the default number of rounds."""
     made = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
     names = list(dict.fromkeys(contender.name for contender in contenders))
     made.add_argument("--contenders", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names))
-    made.add_argument("--databases", nargs="+", choices=sorted(PLACES), default=sorted(PLACES), metavar="KIND")
+    made.add_argument("--databases", nargs="+", choices=kinds, default=kinds, metavar="KIND")
     made.add_argument("--repeat", type=int, default=repeat, metavar="TIMES", help="rounds (default: %(default)s)")
     made.add_argument("--quick", dest="repeat", action="store_const", const=1, help="one round")
     made.add_argument("--json", metavar="FILE", help="write every sample to FILE")

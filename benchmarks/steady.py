@@ -88,7 +88,7 @@ def _measured(contender: harness.Contender, kind: str, jobs: int, seconds: int) 
             time.sleep(REST)
             child.check()
             usage, words = child.stop(), child.log()
-        lags, happened, twice = _counted(_starts(Path(starts)), first, seconds)
+        lags, happened, twice = counted(_starts(Path(starts)), first, seconds)
     if len(lags) < 2:
         raise harness.Failed(f"nothing started:\n{words}")
     return Sample(
@@ -125,7 +125,7 @@ def _starts(directory: Path) -> list[tuple[str, float]]:
     return [(tag, at) for path in directory.iterdir() for tag, at in json.loads(path.read_text())]
 
 
-def _counted(starts: Sequence[tuple[str, float]], first: int, seconds: int) -> tuple[list[float], int, int]:
+def counted(starts: Sequence[tuple[str, float]], first: int, seconds: int) -> tuple[list[float], int, int]:
     """Return the lags of the starts that count, the number of fire times that started, and of extra starts."""
     counted = [(tag, math.floor(at), at % 1) for tag, at in starts if first <= at < first + seconds]
     happened = len({(tag, second) for tag, second, _ in counted})

@@ -5,5 +5,5 @@ from __future__ import annotations
 from benchmarks import functions
 from jobs import register
 
-for name in ("noop", "ten_ms", "fail", "speak", "hang", "stamp", "tell"):
+for name in ("noop", "ten_ms", "fail", "speak", "hang", "stamp", "tell", "note"):
     register(getattr(functions, name))

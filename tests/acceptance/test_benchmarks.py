@@ -15,7 +15,11 @@ from tests.waiting import until
 
 from .support import ROOT
 
-OTHERS = [pytest.param(name, marks=pytest.mark.slow) for name in (*SCRIPTS, "soak") if name not in ("burst", "scale")]
+OTHERS = [
+    pytest.param(name, marks=pytest.mark.slow)
+    for name in (*SCRIPTS, "soak")
+    if name not in ("burst", "scale", "remote")
+]
 
 
 @pytest.mark.parametrize("name", ["burst", *OTHERS])

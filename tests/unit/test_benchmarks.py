@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import api, api_client, child, scale, scale_server, spread, steady, tables
+from benchmarks import api, api_client, child, remote, scale, scale_server, spread, steady, tables
 
 
 def test_of_idle_jobs_the_first_alone_is_due_where_one_is_to_be() -> None:
@@ -19,17 +19,27 @@ def test_of_idle_jobs_the_first_alone_is_due_where_one_is_to_be() -> None:
 
 
 def test_a_start_is_late_by_what_has_gone_of_its_second() -> None:
-    lags, happened, twice = steady._counted([("a", 10.25), ("b", 11.5)], first=10, seconds=2)
+    lags, happened, twice = steady.counted([("a", 10.25), ("b", 11.5)], first=10, seconds=2)
     assert (lags, happened, twice) == ([0.25, 0.5], 2, 0)
 
 
 def test_starts_outside_the_time_that_counts_are_left_out() -> None:
-    assert steady._counted([("a", 9.9), ("a", 12.0)], first=10, seconds=2) == ([], 0, 0)
+    assert steady.counted([("a", 9.9), ("a", 12.0)], first=10, seconds=2) == ([], 0, 0)
 
 
 def test_a_second_start_in_a_second_is_no_further_fire_time() -> None:
-    _, happened, twice = steady._counted([("a", 10.0), ("a", 10.5), ("b", 10.5)], first=10, seconds=2)
+    _, happened, twice = steady.counted([("a", 10.0), ("a", 10.5), ("b", 10.5)], first=10, seconds=2)
     assert (happened, twice) == (2, 1)
+
+
+def test_the_way_of_a_message_ends_with_the_next_start_of_its_job() -> None:
+    published, started = [("a", 1.0), ("b", 1.5), ("a", 2.0), ("a", 3.0)], [("a", 2.25), ("a", 1.25), ("b", 1.25)]
+    assert remote._ways(published, started) == [0.25, 0.25]
+
+
+def test_jobs_that_fire_apart_divide_the_second() -> None:
+    anchors = [job.anchor for job in child.steady_jobs(4, apart=True)]
+    assert [(anchor - anchors[0]).total_seconds() for anchor in anchors] == [0.0, 0.25, 0.5, 0.75]
 
 
 def test_the_furthest_share_is_that_of_the_scheduler_that_is_most_wrong() -> None:
