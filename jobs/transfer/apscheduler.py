@@ -16,6 +16,11 @@ DEFAULTS = {"misfire_grace_time": 1, "coalesce": True, "max_instances": 1}
 """APScheduler's defaults, `BaseScheduler._configure` in version 3.11."""
 CRON_FIELDS = ("year", "month", "day", "week", "day_of_week", "hour", "minute", "second")
 UNITS = ("years", "months", "weeks", "days", "hours", "minutes", "seconds")
+FLASK_KEYS = {
+    "id", "name", "func", "args", "kwargs", "trigger", "executor", "next_run_time", "jobstore", "replace_existing",
+    "run_date", "start_date", "end_date", "timezone", "jitter", *DEFAULTS, *CRON_FIELDS, *UNITS,
+}  # fmt: skip
+"""The keys of a job of Flask-APScheduler that are read, or that mean nothing here."""
 KINDS = {"IntervalTrigger": "interval", "CronTrigger": "cron", "DateTrigger": "date",
          "CalendarIntervalTrigger": "calendarinterval"}  # fmt: skip
 
@@ -75,7 +80,8 @@ def _job(job: Mapping[str, Any], ids: Ids, read_trigger: TriggerReader, entry: E
         entry.notes.append(f"its executor was {executor!r}: it runs in a {_executor(executor)}")
     is_paused = job.get("paused") or ("next_run_time" in job and job["next_run_time"] is None)
     body = {
-        "id": job_id, "name": str(job.get("name") or job_id)[:200], "func": entry.text, "args": args, "kwargs": kwargs,
+        "id": job_id, "name": str(job.get("name") or job["id"])[:200], "func": entry.text, "args": args,
+        "kwargs": kwargs,
         "trigger": trigger, "paused": True if is_paused else None, "executor": _executor(executor),
     }  # fmt: skip
     return {**without_empty(body), **policies}
@@ -121,6 +127,8 @@ def _explain_jitter(given: Mapping[str, Any], entry: Entry) -> None:
 
 def _flask_trigger(job: Mapping[str, Any], entry: Entry) -> dict[str, Any]:
     trigger = job.get("trigger")
+    if unknown := [key for key in job if key not in FLASK_KEYS]:
+        entry.notes.append(f"left out: {', '.join(map(str, unknown))}")
     if hasattr(trigger, "get_next_fire_time"):  # a trigger of APScheduler's own
         return _exported_trigger(trigger_as_json(trigger), entry)
     fields = dict(trigger) if isinstance(trigger, Mapping) else {"type": trigger, **_trigger_fields(job)}

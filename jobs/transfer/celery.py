@@ -21,6 +21,8 @@ SEND = "cronzimus.functions:celery_task"
 PERIODS = ("days", "hours", "minutes", "seconds")
 OPTIONS = ("queue", "exchange", "routing_key", "priority", "headers")
 """The options of a message that `celery_task` takes."""
+SETTING_KEYS = ("task", "schedule", "args", "kwargs", "options")
+"""The keys of an entry of `beat_schedule` that are read."""
 
 Rows = Mapping[str, Mapping[Any, Mapping[str, Any]]]
 """Rows by the name of their model, in lower case, and by primary key."""
@@ -183,9 +185,9 @@ def _read_setting(name: str, given: Any, ids: Ids, entry: Entry) -> dict[str, An
         raise ValueError("is not a dictionary")
     trigger = _beat_trigger(given.get("schedule"), entry)
     options = dict(given.get("options") or {})
-    grace = options.pop("expires", None)
-    if isinstance(grace, timedelta):
-        grace = grace.total_seconds()
+    grace = _grace(options.pop("expires", None), entry)
+    if others := [key for key in given if key not in SETTING_KEYS]:
+        entry.notes.append(f"left out: {', '.join(map(str, others))}")
     if unknown := [option for option in options if option not in OPTIONS]:
         entry.notes.append(f"left out: the options {', '.join(map(str, unknown))}")
     message = {
@@ -196,9 +198,22 @@ def _read_setting(name: str, given: Any, ids: Ids, entry: Entry) -> dict[str, An
         {
             "id": ids.of(name), "name": name[:200], "func": SEND, "args": [_task_name(given)],
             "kwargs": without_empty(message), "trigger": trigger,
-            "misfire_grace_time": int(grace) if is_number(grace) else None,
+            "misfire_grace_time": grace,
         }
     )  # fmt: skip
+
+
+def _grace(expires: Any, entry: Entry) -> int | None:
+    """Return the `misfire_grace_time` for a message's option `expires`."""
+    if isinstance(expires, timedelta):
+        expires = expires.total_seconds()
+    if not is_number(expires):
+        if expires is not None:
+            entry.notes.append(f"left out: expires {expires}, which is no number of seconds")
+        return None
+    if expires != int(expires):
+        entry.notes.append(f"expires after {expires} seconds: whole seconds are counted")
+    return int(expires)
 
 
 def _beat_trigger(schedule: Any, entry: Entry) -> dict[str, Any]:
@@ -211,6 +226,8 @@ def _beat_trigger(schedule: Any, entry: Entry) -> dict[str, Any]:
     seconds = every.total_seconds() if isinstance(every, timedelta) else every
     if not is_number(seconds):
         raise LeftOut(f"a schedule of the type {type(schedule).__name__} has no trigger here")
+    if seconds <= 0:
+        raise ValueError(f"an interval of {seconds} seconds does not last")
     if seconds < 1 or seconds != int(seconds):
         raise LeftOut(f"an interval of {seconds} seconds is too fine: whole seconds are counted")
     return {"type": "interval", "seconds": int(seconds)}

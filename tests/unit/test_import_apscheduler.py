@@ -136,6 +136,14 @@ def test_the_jobs_of_flask_apscheduler_are_read_in_both_forms() -> None:
     assert second["trigger"] == {"type": "cron", "hour": 3}
 
 
+def test_keys_of_flask_apscheduler_that_are_unknown_are_named_and_the_id_is_the_name() -> None:
+    job = {"id": "a b", "func": "m:f", "trigger": "interval", "hours": 1, "hourz": 2, "replace_existing": True}
+    (entry,) = read_flask_jobs([job]).entries
+    assert entry.job is not None
+    assert (entry.job["id"], entry.job["name"]) == ("a-b", "a b")
+    assert "left out: hourz" in entry.notes
+
+
 def test_triggers_of_apscheduler_itself_are_read_from_flask_apscheduler() -> None:
     given = {"id": "a", "func": send, "trigger": CronTrigger(hour=3, timezone="Asia/Tokyo"), "next_run_time": None}
     (job,) = read_flask_jobs([given]).jobs

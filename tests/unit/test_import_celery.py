@@ -211,6 +211,27 @@ def test_other_schedules_in_the_setting_are_left_out(schedule: Any) -> None:
     assert entry.problem
 
 
+@pytest.mark.parametrize(
+    ("given", "grace", "note"),
+    [
+        ({"options": {"expires": NOW}}, None, "left out: expires 2027-01-01"),
+        ({"options": {"expires": 15.5}}, 15, "expires after 15.5 seconds"),
+        ({"relative": True}, None, "left out: relative"),
+    ],
+)
+def test_whatever_of_the_setting_is_lost_is_named(given: dict[str, Any], grace: int | None, note: str) -> None:
+    (entry,) = read_schedule({"a": {"task": "t", "schedule": 5} | given}, now=NOW).entries
+    assert entry.job is not None
+    assert entry.job.get("misfire_grace_time") == grace
+    assert [note in one for one in entry.notes] == [True]
+
+
+@pytest.mark.parametrize("seconds", [0, -3, timedelta(seconds=-1)])
+def test_an_interval_that_does_not_last_is_invalid(seconds: Any) -> None:
+    (entry,) = read_schedule({"a": {"task": "t", "schedule": seconds}}, now=NOW).entries
+    assert (entry.outcome, "does not last" in entry.problem) == ("invalid", True)
+
+
 def test_options_of_the_setting_go_with_the_message() -> None:
     given = {"task": "t", "schedule": 5, "args": (1,), "kwargs": {"a": 2}, "options": {"queue": "q", "expires": 15}}
     (job,) = read_schedule({"x": given}, now=NOW).jobs
