@@ -46,9 +46,13 @@ class Access:
         """Return the runs that can be reached: for a token with tags, the runs of the jobs that it reaches."""
         return Run.objects.all() if self.tags is None else Run.objects.filter(job__in=self.jobs().order_by())
 
+    def reaches(self, job_id: str) -> bool:
+        """Tell whether a job can be reached. Without a limit all can, removed ones too."""
+        return self.tags is None or self.jobs().filter(pk=job_id).exists()
+
     def require_job(self, job_id: str) -> None:
         """Raise `JobNotFound` for a job that cannot be reached, as for one that does not exist."""
-        if self.tags is not None and not self.jobs().filter(pk=services.get_job(job_id).pk).exists():
+        if self.tags is not None and not self.reaches(services.get_job(job_id).pk):
             raise services.job_not_found(job_id)
 
     def require_tags(self, body: Mapping[str, Any]) -> None:

@@ -198,6 +198,26 @@ def test_lists_leave_out_what_a_token_does_not_reach(api: Api) -> None:
     assert api.call("GET", "/scheduler/jobs/gone/runs", authorization=token).status_code == 404
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_backfill_that_a_token_does_not_reach_does_not_name_its_job(api: Api, method: str) -> None:
+    make_job("other")
+    backfill = Backfill.objects.create(job_id="other", start=NOW, end=NOW, created_at=NOW)
+    path = f"/scheduler/backfills/{backfill.pk}{'/cancel' if method == 'POST' else ''}"
+    response = api.call(method, path, authorization=make_token(tags=["mine"]))
+    assert (response.status_code, response.json()["code"]) == (404, "BACKFILL_NOT_FOUND")
+    assert "other" not in response.json()["error"]
+
+
+def test_a_preview_says_nothing_about_a_job_that_the_token_does_not_reach(api: Api) -> None:
+    make_job("slow")
+    for number in range(5):
+        make_run("slow", status="succeeded", scheduled_time=after(number), started_at=NOW, finished_at=after(3600))
+    body = {"id": "slow", "trigger": "interval", "minutes": 30}
+    tokens = (make_token(), make_token(make_user("bob", "admin"), tags=["mine"]))
+    answers = [api.call("POST", "/scheduler/preview", body, authorization=token).json() for token in tokens]
+    assert [[one["code"] for one in answer["warnings"]] for answer in answers] == [["overlap"], []]
+
+
 def test_a_token_with_tags_makes_and_leaves_jobs_that_it_reaches(api: Api) -> None:
     token = make_token(tags=["mine"])
     assert api.call("POST", "/scheduler/jobs", JOB | {"tags": ["mine", "x"]}, authorization=token).status_code == 200

@@ -86,10 +86,9 @@ class BackfillCancelView(SchedulerView):
 
 def _found(request: Request, text: str) -> Backfill:
     number = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
-    backfill = Backfill.objects.filter(pk=number).first()
-    if backfill is None:
+    access, backfill = access_of(request), Backfill.objects.filter(pk=number).first()
+    if backfill is None or not access.reaches(backfill.job_id):
         raise BackfillNotFound(f"there is no backfill {text[:20]!r}")
-    access_of(request).require_job(backfill.job_id)
     return backfill
 
 

@@ -19,6 +19,7 @@ from ...definitions.triggers import ALL_TRIGGER_FIELDS, flat_trigger, likely_fie
 from ...functions import registry
 from ...models.job import JOB_ID, Job
 from ...selectors.warnings import usual_duration
+from ..access import access_of
 from ..parsers import body_of
 from ..representations import function, utc, warnings
 from .base import SchedulerView
@@ -61,14 +62,18 @@ class PreviewView(SchedulerView):
             {
                 "fire_times": [utc(at) for at in times],
                 "description": trigger.describe(),
-                "warnings": warnings(_warnings(trigger, after, body.get("id", ""))),
+                "warnings": warnings(_warnings(trigger, after, _job(request, body.get("id", "")))),
             }
         )
 
 
-def _warnings(trigger: Trigger, after: datetime, job_id: str) -> list[TriggerWarning]:
-    """Return the warnings of a trigger, with those from the runs of the job `job_id` if it exists."""
-    job = Job.objects.filter(pk=job_id).first() if re.fullmatch(JOB_ID, job_id) else None
+def _job(request: Request, job_id: str) -> Job | None:
+    """Return the job with this id, if there is one that the request reaches."""
+    return access_of(request).jobs().filter(pk=job_id).first() if re.fullmatch(JOB_ID, job_id) else None
+
+
+def _warnings(trigger: Trigger, after: datetime, job: Job | None) -> list[TriggerWarning]:
+    """Return the warnings of a trigger, with those from the runs of its job."""
     if job is None:
         return warnings_of(trigger, now=after)
     took = usual_duration(job.pk)
