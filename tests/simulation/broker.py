@@ -16,6 +16,8 @@ from .world import World
 
 TIMEOUT_SECONDS = 2.0
 """How long a sender waits for a silent broker."""
+RECONNECT_SECONDS = 2.0
+"""How long Celery waits before it connects again."""
 
 
 class Message:
@@ -211,6 +213,7 @@ class Consumer:
                     self.gate.on_message(message)
                 except ConnectionError:
                     self.disconnect()
+                    sleep(RECONNECT_SECONDS)
         self.leave()
 
     def _next_at(self) -> float:

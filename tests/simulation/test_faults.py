@@ -106,6 +106,15 @@ def test_a_message_without_an_answer_is_sent_again_and_starts_one_run(begin: Beg
 
 
 @pytest.mark.parametrize("pushes", [False, True], ids=["redis", "rabbitmq"])
+def test_a_worker_whose_broker_is_gone_waits_before_it_connects_again(begin: Begin, pushes: bool) -> None:
+    history = begin(REMOTE, schedulers=1, pushes=pushes)
+    strike_at(history, WORKER, "a message", "gone", 8.0)
+    history.go_on(90.0)
+    assert statuses()[0] == "succeeded"
+    assert history.verdict() == []
+
+
+@pytest.mark.parametrize("pushes", [False, True], ids=["redis", "rabbitmq"])
 def test_a_message_that_comes_five_times_starts_one_run(begin: Begin, pushes: bool) -> None:
     history = begin(REMOTE, schedulers=1, pushes=pushes)
     history.go_on(STARTED)

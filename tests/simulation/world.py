@@ -21,6 +21,12 @@ SWITCH_SECONDS = 0.00001
 """What a switch to another thread takes."""
 SILENCE_SECONDS = 10.0
 """After what time without an answer a connection counts as lost (`tcp_user_timeout` of the product)."""
+SPIN_POINTS = 20_000
+"""That a thread which reaches so many points without a wait will never wait."""
+
+
+class Spin(BaseException):
+    """A thread goes round without a wait. No code of the product catches it."""
 
 
 class Fault:
@@ -92,7 +98,7 @@ class World:
         self.stage: Any = None
         """What the functions share."""
         self.errors: list[BaseException] = []
-        self.points = 0
+        self.points = self._points_before = 0
         self.reached: list[str] = []
         """What faults hit, for people."""
         self._make_connection = make_connection
@@ -165,6 +171,8 @@ class World:
         if process.is_dead:
             raise GreenletExit
         self.points += 1
+        if self.points - self._points_before > SPIN_POINTS:
+            raise Spin(f"{process.name} goes round without a wait, at {what}")
         if lose is not None:
             self._go_without(process, lose)
         fault = process.fault
@@ -240,7 +248,8 @@ class World:
             pass
         self.monotonic = max(self.monotonic, until)
         if self.errors:
-            raise self.errors[0]
+            error = self.errors[0]
+            raise AssertionError(str(error)) if isinstance(error, Spin) else error
 
     def end(self) -> None:
         """End all processes."""
@@ -275,6 +284,7 @@ class World:
             task.connection = self._make_connection(task.process)
         before = connections["default"]
         connections["default"] = task.connection
+        self._points_before = self.points
         try:
             switch()
         except BaseException as error:
