@@ -136,7 +136,7 @@ class UserPages(TableAdmin, UserAdmin):
     change_user_password_template = "admin/user_password.html"  # noqa: S105
     list_filter = (RoleFilter, StateFilter)
     filter_horizontal = ()
-    search_fields = ("username", "first_name", "last_name", "email")
+    search_fields = tuple(f"{name}__has_text" for name in ("username", "first_name", "last_name", "email"))
     placeholder = "Name or e-mail address"
     add_label = "New user"
     empty = Empty(icon="user", title="No user matches")

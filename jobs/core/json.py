@@ -73,6 +73,18 @@ def is_equal(value: object, other: object) -> bool:
     return value == other
 
 
+def spelled_as(value: Any, stored: object) -> Any:
+    """Return a JSON value with each part that equals the stored one as it is stored: 5.0 as 5.
+
+    Many clients read all numbers as floats, and write them back as such.
+    """
+    if isinstance(value, Mapping) and isinstance(stored, Mapping):
+        return {name: spelled_as(part, stored.get(name)) for name, part in value.items()}
+    if isinstance(value, list) and isinstance(stored, list):
+        return [*map(spelled_as, value, stored), *value[len(stored) :]]
+    return stored if is_equal(value, stored) else value
+
+
 def is_deeper(value: Any, levels: int) -> bool:
     """Tell whether arrays and objects are nested in `value` deeper than `levels`. The call stack does not grow."""
     level = _containers([value])

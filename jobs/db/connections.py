@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
+from unicodedata import normalize
 
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.signals import connection_created
 
 CASEFOLD = "cronzimus_casefold"
-"""The SQL function that folds case as Python's `str.casefold`: SQLite's own functions fold only ASCII letters."""
+"""The SQL function for `folded`: SQLite's own functions fold only ASCII letters."""
 
 FORMATS = {"DateStyle": "ISO", "IntervalStyle": "postgres"}
 """The settings of PostgreSQL without which psycopg cannot read an instant or an interval."""
@@ -41,6 +42,11 @@ def use_own_connections() -> None:
     settings["CONN_MAX_AGE"], settings["CONN_HEALTH_CHECKS"] = 60, True
 
 
+def folded(text: str) -> str:
+    """Return a text for comparisons that ignore case, and whether an accent is a code point of its own."""
+    return normalize("NFC", text.casefold())
+
+
 def _set_formats(sender: Any, connection: Any, **kwargs: Any) -> None:
     """Set the formats of instants and intervals that psycopg reads, where the role or the database has others."""
     if connection.vendor != "postgresql":
@@ -60,7 +66,7 @@ def _add_casefold(sender: Any, connection: Any, **kwargs: Any) -> None:
 
 def _casefold(value: object) -> str:
     # A damaged row may hold any value; one that is not text contains no text.
-    return value.casefold() if isinstance(value, str) else ""
+    return folded(value) if isinstance(value, str) else ""
 
 
 def _adapt(sender: Any, connection: Any, **kwargs: Any) -> None:

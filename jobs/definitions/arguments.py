@@ -5,21 +5,26 @@ from __future__ import annotations
 from typing import Any, cast
 
 from ..core.exceptions import InvalidArguments
-from ..core.json import unstorable
+from ..core.json import spelled_as, unstorable
 from ..core.secrets import reference_problem
 from ..functions import registry
 
 
-def clean_arguments(function: registry.Function, args: object, kwargs: object) -> tuple[list[Any], dict[str, Any]]:
+def clean_arguments(
+    function: registry.Function, args: object, kwargs: object, *, stored: tuple[object, object] = (None, None)
+) -> tuple[list[Any], dict[str, Any]]:
     """Return the arguments of a job of `function` as they are stored, without placeholders.
+
+    Numbers that equal the `stored` ones keep their form: 5.0 is 5.
 
     Raises `InvalidArguments` where they are not a JSON array and a JSON object that fit the function's signature.
     """
     if fields := argument_problems(args, kwargs):
         raise InvalidArguments(fields=fields)
-    stored = without_placeholders(function, cast("list[Any]", args), cast("dict[str, Any]", kwargs))
-    function.check(*stored)
-    return stored
+    given = without_placeholders(function, cast("list[Any]", args), cast("dict[str, Any]", kwargs))
+    positional, named = map(spelled_as, given, stored)
+    function.check(positional, named)
+    return positional, named
 
 
 def argument_problems(args: object, kwargs: object) -> dict[str, str]:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from ..core.exceptions import CronzimusError, InvalidArguments, InvalidFunction, InvalidRequest, InvalidTrigger
-from ..core.json import is_same, unstorable
+from ..core.json import is_same, spelled_as, unstorable
 from ..core.triggers import TRIGGER_FIELDS
 from ..core.values import unknown_names
 from ..functions import registry
@@ -199,7 +199,9 @@ class Validation:
             if "func" in self.errors:
                 raise InvalidArguments(fields=argument_problems(args, kwargs))
             function = registry.lookup(self._value("func", None))
-            self.cleaned["args"], self.cleaned["kwargs"] = clean_arguments(function, args, kwargs)
+            stored = (None, None) if self.job is None else (self.job.args, self.job.kwargs)
+            cleaned = clean_arguments(function, args, kwargs, stored=stored)
+            self.cleaned["args"], self.cleaned["kwargs"] = cleaned
         except (InvalidFunction, InvalidArguments) as error:
             for field, message in error.fields.items():
                 self._refuse(field, message, type(error))
@@ -214,6 +216,7 @@ class Validation:
             definition = flat_trigger(self.body.get("trigger"), fields, self.job)
             if self.job is None or not is_same_trigger(definition, self.job.trigger):
                 grace = self._value("misfire_grace_time", default_policies()["misfire_grace_time"])
+                definition = spelled_as(definition, None if self.job is None else self.job.trigger)
                 self.cleaned["trigger"] = clean_definition(definition, now=self.now, grace=grace)
         except InvalidTrigger as error:
             for field, message in (error.fields or {"trigger": str(error)}).items():
@@ -224,8 +227,10 @@ class Validation:
         if self.job is None:
             given = default_policies() | given
         for name, value in given.items():
-            if self.job is not None and is_same_policy(name, value, getattr(self.job, name)):
-                self.cleaned[name] = getattr(self.job, name)
+            stored = None if self.job is None else getattr(self.job, name)
+            value = spelled_as(value, stored)
+            if self.job is not None and is_same_policy(name, value, stored):
+                self.cleaned[name] = stored
             elif message := policy_problems({name: value}).get(name):
                 self._refuse(name, message)
             else:

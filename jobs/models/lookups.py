@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from typing import Any
+from unicodedata import normalize
 
 from django.db import models
 from django.db.models.lookups import IContains
 
-from ..db.connections import CASEFOLD
+from ..db.connections import CASEFOLD, folded
 
 
 class HasTag(models.Func):
@@ -83,22 +84,26 @@ class IsAmong(models.Func):
 class HasText(models.Lookup):
     """Whether a column contains a text, ignoring case: `name__has_text="überweisung"`.
 
-    As `icontains`, but beyond ASCII on SQLite too, whose LIKE folds only ASCII letters.
+    As `icontains`, but beyond ASCII on SQLite too, whose LIKE folds only ASCII letters. A letter with an accent is the
+    same in one code point and in two (Unicode's forms NFC and NFD).
     """
 
     lookup_name = "has_text"
     prepare_rhs = False
 
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, Any]:
-        """Return the SQL of `icontains`."""
-        return IContains(self.lhs, str(self.rhs)).as_sql(compiler, connection)
+        """Return the SQL of `icontains`, for each form of the text."""
+        words = str(self.rhs)
+        forms = dict.fromkeys([words, normalize("NFC", words), normalize("NFD", words)])
+        parts = [IContains(self.lhs, form).as_sql(compiler, connection) for form in forms]
+        return f"({' OR '.join(sql for sql, _ in parts)})", [value for _, params in parts for value in params]
 
     def as_sqlite(self, compiler: Any, connection: Any) -> tuple[str, Any]:
         """Return the SQL for SQLite, whose lower() folds the letters of ASCII; Python folds the others."""
         column, params = self.process_lhs(compiler, connection)
         words = str(self.rhs)
         fold = "lower" if words.isascii() else CASEFOLD
-        return f"instr({fold}({column}), %s) > 0", (*params, words.casefold())
+        return f"instr({fold}({column}), %s) > 0", (*params, folded(words))
 
 
 models.CharField.register_lookup(HasText)

@@ -24,6 +24,8 @@ from .api_client import Api
 JOBS, JOB = "/scheduler/jobs", "/scheduler/jobs/job"
 YEARS = timedelta(days=366 * 12)
 """Longer than any date of these tests lies ahead."""
+ARGS: list[Any] = [5, 0, 2.5, 3.0, True, None, "5", [1, {"a": 2}]]
+"""Arguments of a job: clients write their numbers in other forms, too."""
 
 TRIGGERS: dict[str, dict[str, Any]] = {
     "interval": {"type": "interval", "hours": 24, "jitter": 2},
@@ -34,11 +36,19 @@ TRIGGERS: dict[str, dict[str, Any]] = {
     "cron": {"type": "cron", "day_of_week": "mon-fri", "hour": 2, "minute": "*/15", "timezone": "Europe/Berlin"},
     "cron in a window": {"type": "cron", "hour": 9, "minute": 0, "end_date": "2031-06-01T12:30:00+05:30"},
     "crontab": {"type": "cron", "crontab": "30 2 * * 1-5", "end_date": "2035-01-01 00:00:00"},
+    "calendarinterval": {
+        "type": "calendarinterval", "weeks": 2, "hour": 9, "minute": 30, "start_date": "2030-01-07 00:00:00",
+        "jitter": 2, "timezone": "Europe/Berlin",
+    },
+    "calendarinterval in a window": {
+        "type": "calendarinterval", "months": 1, "start_date": "2030-01-31T08:00:00+00:00", "end_date": "2031-06-30",
+    },
     "date": {"type": "date", "run_date": "2031-06-01 10:00:00", "timezone": "America/New_York"},
     "date with an offset": {"type": "date", "run_date": "2031-06-01T10:00:00+00:00"},
 }  # fmt: skip
 POLICIES: dict[str, st.SearchStrategy[Any]] = {
     "executor": st.sampled_from(["thread", "process"]),
+    "queue": st.sampled_from(["cronzimus", "reports"]),
     "misfire_grace_time": st.none() | st.integers(0, 10**6),
     "coalesce": st.booleans(),
     "max_instances": st.integers(1, 1000),
@@ -122,6 +132,52 @@ def test_a_number_in_another_form_is_the_same_number(api: Api, clock: FakeClock)
     again = {**shown, "trigger": {"type": "interval", "hours": 24.0, "jitter": 2}, "max_instances": 1.0}
     api.done("PUT", JOB, {**again, "retries": {"max": 3.0, "delay": 10}})
     assert api.get(JOB) == shown
+
+
+@pytest.mark.parametrize(
+    ("stored", "change", "shown"),
+    [
+        (
+            {"trigger": {"type": "interval", "hours": 24, "minutes": 5}},
+            {"trigger": {"type": "interval", "hours": 24.0, "minutes": 6}},
+            {"trigger": {"type": "interval", "hours": 24, "minutes": 6}},
+        ),
+        (
+            {"trigger": {"type": "calendarinterval", "weeks": 2, "hour": 9}},
+            {"trigger": {"type": "calendarinterval", "weeks": 2.0, "hour": 9.0, "minute": 30}},
+            {"trigger": {"type": "calendarinterval", "weeks": 2, "hour": 9, "minute": 30}},
+        ),
+        (
+            {"trigger": {"type": "cron", "hour": 9, "minute": 0}},
+            {"trigger": {"type": "cron", "hour": 9.0, "minute": 15}},
+            {"trigger": {"type": "cron", "hour": 9, "minute": 15}},
+        ),
+        (
+            {"retries": {"max": 3, "delay": 10}},
+            {"retries": {"max": 3.0, "delay": 20, "backoff": 2.0, "max_delay": 3600.0, "jitter": 0.0}},
+            {"retries": {"max": 3, "delay": 20, "backoff": 2, "max_delay": 3600, "jitter": 0}},
+        ),
+        ({"args": [5, [1, 2]]}, {"args": [5.0, [1.0, 3], 7]}, {"args": [5, [1, 3], 7]}),
+        ({"kwargs": {"a": 5, "b": 2}}, {"kwargs": {"b": 3, "a": 5.0}}, {"kwargs": {"a": 5, "b": 3}}),
+    ],
+)
+def test_a_change_leaves_the_numbers_beside_it_as_they_are(
+    api: Api, stored: dict[str, Any], change: dict[str, Any], shown: dict[str, Any]
+) -> None:
+    add(api, **{"func": "tests:record", "trigger": {"type": "interval", "seconds": 5}, **stored})
+    for method in ("PUT", "PATCH"):
+        api.done(method, JOB, change)
+    found = api.get(JOB)
+    assert json.dumps({name: found[name] for name in shown}, sort_keys=True) == json.dumps(shown, sort_keys=True)
+    assert found["version"] == 2
+
+
+def test_a_function_is_called_with_the_numbers_that_were_stored(api: Api) -> None:
+    before = add(api, func="tests:record", args=[5], kwargs={"a": 1}, trigger="interval", seconds=5)
+    api.done("PUT", JOB, {"args": [5.0], "kwargs": {"a": 1.0}})
+    job = Job.objects.get()
+    assert [type(job.args[0]), type(job.kwargs["a"])] == [int, int]
+    assert api.get(JOB) == before
 
 
 @pytest.mark.parametrize(
@@ -258,7 +314,11 @@ def rewritten(shown: dict[str, Any], zone: ZoneInfo, draw: Callable[..., Any]) -
             return value
         if isinstance(value, int | float):
             return rewritten_number(value) if numbers else value
-        return rewritten_time(value, zone, draw) if name in ("run_date", "start_date", "end_date") else value
+        if isinstance(value, list):
+            return [again("", item) for item in value]
+        # A date alone is a whole day: another form would be another end.
+        is_time = name in ("run_date", "start_date", "end_date") and len(value) > len("YYYY-MM-DD")
+        return rewritten_time(value, zone, draw) if is_time else value
 
     body = again("", {name: value for name, value in shown.items() if not (drop_nulls and value is None)})
     dropped = draw(st.sets(st.sampled_from(READ_ONLY_FIELDS)))
@@ -273,7 +333,7 @@ def test_put_of_a_get_rewritten_by_a_client_changes_nothing(
     Job.objects.all().delete()
     clock.set(NOW)
     policies = data.draw(st.fixed_dictionaries({}, optional=POLICIES))
-    shown = add(api, trigger=trigger, **policies)
+    add(api, trigger=trigger, func="tests:record", args=ARGS, kwargs={"limits": ARGS}, tags=["a", "b"], **policies)
     clock.advance(data.draw(st.sampled_from([0, 1, 90_000, YEARS.total_seconds()])))
     if data.draw(st.booleans()):  # as a scheduler leaves it after its dates
         Job.objects.update(next_run_time=None, last_run_at=clock.now(), last_status="succeeded", run_count=1)

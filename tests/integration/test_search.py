@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from typing import Any
+from unicodedata import normalize
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 
+from jobs import services
 from jobs.models import Job
-from tests.fakes import make_job, make_run
+from tests.fakes import NOW, make_job, make_run
 
 from .api_client import Api
 
 FOUND = [
     ("überweisung", "Überweisung"), ("ÜBERWEISUNG", "Überweisung"), ("WEIS", "Überweisung"), ("ærø", "ÆRØ"),
     ("ΔΕΛΤΑ", "δελτα"), ("отчёт", "ОТЧЁТ"), ("100%", "at 100% load"), ("a_b", "a_b"), ("İ", "İ"), ("\\", "a\\b"),
+    # Unicode has two forms of an accent: macOS writes file names in the longer one.
+    ("überweisung", normalize("NFD", "Überweisung")), (normalize("NFD", "ÜBERWEISUNG"), "Überweisung"),
+    (normalize("NFD", "éÀ"), normalize("NFC", "Éà")), ("ὈΔΥΣΣ", "ὀδυσσεύς"),
 ]  # fmt: skip
 NOT_FOUND = [("a_b", "axb"), ("100%", "1000"), ("u", "Ü"), ("\\", "a/b")]
 
@@ -62,6 +68,23 @@ def test_the_admin_finds_the_runs_of_a_job_by_its_name(admin_client: Client) -> 
     make_run("other")
     page = admin_client.get("/admin/cronzimus/run/", {"q": "überWEISUNG"})
     assert [row.id for row in page.context["rows"]] == [run.pk]
+
+
+def test_the_palette_finds_a_job_by_its_name(admin_client: Client) -> None:
+    make_job(name="Überweisung")
+    entries = admin_client.get("/admin/palette/", {"q": "überweis"}).json()["entries"]
+    assert ("job", "Überweisung") in [(entry["label"], entry["hint"]) for entry in entries]
+
+
+@pytest.mark.parametrize("words", ["jürgen", "JÜRGEN", normalize("NFD", "jürgen")])
+def test_the_admin_finds_users_and_their_tokens(admin_client: Client, words: str) -> None:
+    user = User.objects.create_user("Jürgen")
+    User.objects.create_user("ben", last_name="JÜRGENS")
+    services.create_token(user, now=NOW, name="deploy")
+    page = admin_client.get("/admin/auth/user/", {"q": words})
+    assert [found.username for found in page.context["cl"].result_list] == ["Jürgen", "ben"]
+    page = admin_client.get("/admin/cronzimus/token/", {"q": words})
+    assert [token.name for token in page.context["cl"].result_list] == ["deploy"]
 
 
 @pytest.mark.parametrize("value", [b"\xff", b"text", 5, None], ids=repr)

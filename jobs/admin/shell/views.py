@@ -79,7 +79,7 @@ def _jobs(request: HttpRequest, site: AdminSite, words: str) -> list[dict[str, A
     admin: Any = site._registry.get(Job)
     if not words or admin is None or not admin.has_view_permission(request):
         return []
-    match = Q(id__icontains=words) | Q(name__icontains=words)
+    match = Q(id__has_text=words) | Q(name__has_text=words)
     jobs = list(Job.objects.filter(match).only("id", "name", "paused", "paused_until").order_by("pk")[:FOUND])
     entries = [_entry(job.pk, _name(job), admin.page_url("change", job.pk)) for job in jobs]
     allowed = admin.allowed(request) if jobs else ()

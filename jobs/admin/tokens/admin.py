@@ -121,7 +121,7 @@ class TokenAdmin(TableAdmin):
     fields = ("user", "name", "scope", "tag_list", "days")
     list_select_related = ("user",)
     ordering = ("-created_at",)
-    search_fields = ("prefix", "name__has_text", f"user__{get_user_model().USERNAME_FIELD}")
+    search_fields = ("prefix", "name__has_text", f"user__{get_user_model().USERNAME_FIELD}__has_text")
     placeholder = "Name, user or first characters"
     about = "Programs use tokens for the API. Each may do what its user may do, within its scope, until it expires."
     add_label = "New token"
