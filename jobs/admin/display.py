@@ -13,7 +13,7 @@ from ..core.triggers import local_words
 from .times import NOTHING, duration, relative
 
 __all__ = ["NOTHING", "badge", "duration", "first_line", "icon", "job_badge", "local",
-           "relative", "run_badge"]  # fmt: skip
+           "megabytes", "relative", "run_badge"]  # fmt: skip
 
 # By status: the word, and the icon's name in cronzimus/icons.html. The style sheet has the colours, by class.
 RUN_LOOKS: dict[RunStatus, tuple[str, str]] = {
@@ -84,3 +84,8 @@ def first_line(text: str, longest: int = 120) -> str:
     """Return the first line of a text, cut to `longest` characters."""
     line = text.strip().partition("\n")[0]
     return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def megabytes(size: int | None) -> str:
+    """Return a number of bytes in words: "92.3 MB"."""
+    return NOTHING if size is None else f"{size / 1_000_000:,.1f} MB"

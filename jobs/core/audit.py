@@ -63,6 +63,8 @@ class Action(StrEnum):
     MESSAGE_SENT_AGAIN = "message_sent_again"
     TOKEN_MADE = "token_made"  # noqa: S105 (a name)
     TOKEN_ROTATED = "token_rotated"  # noqa: S105 (a name)
+    TOKEN_DISABLED = "token_disabled"  # noqa: S105 (a name)
+    TOKEN_ENABLED = "token_enabled"  # noqa: S105 (a name)
     TOKEN_REVOKED = "token_revoked"  # noqa: S105 (a name)
 
     @property

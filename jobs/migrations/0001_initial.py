@@ -346,6 +346,7 @@ class Migration(migrations.Migration):
                 ('drained_at', models.DateTimeField(blank=True, null=True)),
                 ('drained_by', models.CharField(blank=True, default='', max_length=254)),
                 ('clock_skew', models.FloatField(default=0)),
+                ('memory', models.BigIntegerField(blank=True, null=True)),
             ],
             options={
                 'ordering': ('-started_at',),
@@ -433,6 +434,7 @@ class Migration(migrations.Migration):
                 ('tags', models.JSONField(blank=True, default=list)),
                 ('created_at', models.DateTimeField(editable=False)),
                 ('expires_at', models.DateTimeField(blank=True, null=True)),
+                ('disabled_at', models.DateTimeField(editable=False, null=True)),
                 ('last_used_at', models.DateTimeField(editable=False, null=True)),
                 ('last_address', models.CharField(blank=True, default='', editable=False, max_length=120)),
                 ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),

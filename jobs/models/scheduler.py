@@ -53,7 +53,7 @@ class Scheduler(models.Model):
     """One `runscheduler` process. Its hold on its runs counts until `lease_until`, which each heartbeat moves on.
 
     Since `drained_at` it claims nothing: a person told it so. `clock_skew` is the seconds by which its machine's
-    clock is ahead of the database's.
+    clock is ahead of the database's, and `memory` the bytes that the process holds, without its child processes.
     """
 
     id = models.CharField(primary_key=True, max_length=150)
@@ -72,6 +72,7 @@ class Scheduler(models.Model):
     drained_at = models.DateTimeField(null=True, blank=True)
     drained_by = ActorField()
     clock_skew = models.FloatField(default=0)
+    memory = models.BigIntegerField(null=True, blank=True)
 
     objects = SchedulerQuerySet.as_manager()
 

@@ -13,6 +13,8 @@ from .fields import StoredJSON
 class Token(models.Model):
     """A token of a user. It may do what its user may do, within its scopes and tags, until it expires.
 
+    Between `disabled_at` and its next enabling it may do nothing.
+
     The secret itself is not stored: `digest` is its SHA-256, in hexadecimal digits, and `prefix` its first characters,
     by which people tell their tokens apart.
     """
@@ -25,6 +27,7 @@ class Token(models.Model):
     tags = StoredJSON(blank=True, default=list)
     created_at = models.DateTimeField(editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
+    disabled_at = models.DateTimeField(null=True, editable=False)
     last_used_at = models.DateTimeField(null=True, editable=False)
     last_address = models.CharField(max_length=120, blank=True, default="", editable=False)
 
@@ -35,5 +38,9 @@ class Token(models.Model):
         return self.name or f"{self.prefix}…"
 
     def is_valid(self, now: datetime) -> bool:
-        """Tell whether it has not expired at `now`."""
-        return self.expires_at is None or self.expires_at > now
+        """Tell whether it is enabled and has not expired at `now`."""
+        return self.disabled_at is None and not self.is_expired(now)
+
+    def is_expired(self, now: datetime) -> bool:
+        """Tell whether it has expired at `now`."""
+        return self.expires_at is not None and self.expires_at <= now

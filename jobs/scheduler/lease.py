@@ -75,7 +75,7 @@ class Lease:
         )  # fmt: skip
         self._extend(beat)
 
-    def renew(self, *, queued: int, running: int, skew: float = 0.0) -> bool:
+    def renew(self, *, queued: int, running: int, skew: float = 0.0, memory: int | None = None) -> bool:
         """Write a heartbeat; return whether the lease is still its own.
 
         False means that another scheduler ended the lease and marked the runs as lost: `acquire` a new one.
@@ -84,12 +84,13 @@ class Lease:
             queued: the number of queued runs.
             running: the number of running runs.
             skew: the seconds by which the machine's clock is ahead of the database's.
+            memory: the bytes of memory that this process holds; None if that is not known.
         """
         beat, now = self._clock.monotonic(), self._clock.now()
         row = Scheduler.objects.filter(pk=self.scheduler_id, stopped_at__isnull=True)
         values = {
             "heartbeat_at": now, "lease_until": now + timedelta(seconds=LEASE_SECONDS),
-            "queued_runs": queued, "running_runs": running, "clock_skew": skew,
+            "queued_runs": queued, "running_runs": running, "clock_skew": skew, "memory": memory,
         }  # fmt: skip
         # Nearly always as before: then the write is the only statement.
         kept = row.filter(drained_at__isnull=not self.drained).update(**values)

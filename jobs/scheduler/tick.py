@@ -10,6 +10,7 @@ from datetime import datetime
 
 from django.db import connection, reset_queries, transaction
 
+from ..core.memory import resident_memory
 from ..core.runs import Executor, RunStatus
 from .cooldown import Cooldown
 from .events import Events
@@ -196,7 +197,7 @@ class Tick:
         if not self.lease.held:  # the cause of the late heartbeat may have delayed the others', too
             self._late_at = monotonic
         was_drained, queued, running = self.lease.drained, self.executors.queued, self.recorder.running
-        if not self.lease.renew(queued=queued, running=running, skew=self._clock.skew):
+        if not self.lease.renew(queued=queued, running=running, skew=self._clock.skew, memory=resident_memory()):
             logger.error("others ended the lease of %s", self.lease.scheduler_id, extra={"action": "lease_lost"})
             # Runs that it claimed too late for the others to see can still be given back.
             self.take_back()

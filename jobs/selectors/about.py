@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib import metadata, util
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import Q
 
 from .. import __version__
 from ..conf import DEFAULTS, conf
@@ -105,6 +106,40 @@ def sizes() -> Sizes:
     return Sizes(_bytes(), Job.objects.count(), _runs(), oldest)
 
 
+AGES = (7, 30, 90, 365)
+"""The ages in days for which the number of older runs is told."""
+OLDER = 10_000
+"""Older runs that are counted."""
+
+
+class Older(NamedTuple):
+    """Ended runs whose fire time is more than `days` ago: their number, None for more than `OLDER`."""
+
+    days: int
+    runs: int | None
+
+
+class Retention(NamedTuple):
+    """How long records are kept: jobs that limit their runs, jobs that keep them all, and the runs by their age."""
+
+    limited: int
+    unlimited: int
+    older: list[Older]
+
+
+def retention(now: datetime) -> Retention:
+    """Return what is kept, and how many runs a shorter time would free (index `run_newest`)."""
+    limits = Q(keep_runs__isnull=False) | Q(keep_days__isnull=False)
+    limited, jobs = Job.objects.filter(limits).count(), Job.objects.count()
+    return Retention(limited, jobs - limited, [Older(days, _older(now - timedelta(days=days))) for days in AGES])
+
+
+def _older(cutoff: datetime) -> int | None:
+    found = Run.objects.filter(scheduled_time__lt=cutoff).order_by().values("pk")
+    number = found[: OLDER + 1].count()
+    return number if number <= OLDER else None
+
+
 def _bytes() -> int | None:
     queries = {
         "postgresql": "SELECT pg_database_size(current_database())",
@@ -145,7 +180,7 @@ def bundle(now: datetime) -> dict[str, Any]:
         "functions": len(registry.functions()),
         "schedulers": list(Scheduler.objects.filter(stopped_at=None).values(
             "id", "version", "zone_data", "threads", "processes", "started_at", "heartbeat_at", "lease_until",
-            "queued_runs", "running_runs", "drained_at", "clock_skew")),
+            "queued_runs", "running_runs", "drained_at", "clock_skew", "memory")),
         "workers": [{"id": one.id, "version": one.version, "queues": one.queues, "slots": one.slots,
                      "running": one.running_runs, "heartbeat_at": one.heartbeat_at}
                     for one in workers.running_workers()],

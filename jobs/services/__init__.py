@@ -15,7 +15,7 @@ from .jobs import (
 )
 from .pausing import pause_job, resume_job, resume_with, skip_next
 from .runs import cancel_run, retry_run, run_job, run_test
-from .tokens import create_token, find_token, revoke_token, rotate_token, shown
+from .tokens import create_token, disable_token, enable_token, find_token, revoke_token, rotate_token, shown
 from .versions import revert_job
 from .zone_changes import follow_time_zones
 
@@ -25,8 +25,10 @@ __all__ = [
     "cancel_backfill",
     "cancel_run",
     "create_token",
+    "disable_token",
     "drain_scheduler",
     "duplicate_job",
+    "enable_token",
     "find_token",
     "follow_time_zones",
     "get_job",

@@ -58,14 +58,16 @@ def create_token(
 def rotate_token(token: Token, *, now: datetime, keep: timedelta) -> tuple[Token, str]:
     """Make a token that may do the same, and let the old one expire after `keep`; return its row and its secret.
 
-    It lives as long as the old one was to live when it was made. Raises `InvalidRequest` if the token was revoked or
-    rotated since it was read.
+    It lives as long as the old one was to live when it was made. Raises `InvalidRequest` if the token is disabled, or
+    was revoked or rotated since it was read.
     """
     life = None if token.expires_at is None else token.expires_at - token.created_at
     with transaction.atomic():
         stored = _locked(token)
         if stored is None or stored.expires_at != token.expires_at:
             raise InvalidRequest(f"token {token.prefix}… was {'rotated' if stored else 'revoked'} meanwhile")
+        if stored.disabled_at is not None:
+            raise InvalidRequest(f"token {token.prefix}… is disabled: enable it first")
         made, secret = _insert(token.user, now=now, name=token.name, scopes=token.scopes, tags=token.tags,
                                expires_at=None if life is None else now + life)  # fmt: skip
         before, until = token.expires_at, now + keep
@@ -97,6 +99,35 @@ def revoke_token(token: Token, *, now: datetime) -> None:
         record(Action.TOKEN_REVOKED, now=now, object_id=f"{token.prefix}…", changes=changes)
         token.delete()
     logger.info("token %s… revoked", token.prefix, extra={"action": "token_revoked"})
+
+
+def disable_token(token_id: int, *, now: datetime) -> Token:
+    """Refuse what a token asks for until it is enabled again. Raises `InvalidRequest` if there is none."""
+    return _switch(token_id, now, now=now)
+
+
+def enable_token(token_id: int, *, now: datetime) -> Token:
+    """Let a disabled token work again. Raises `InvalidRequest` if there is none, or if it has expired."""
+    return _switch(token_id, None, now=now)
+
+
+@transaction.atomic
+def _switch(token_id: int, disabled_at: datetime | None, *, now: datetime) -> Token:
+    token = Token.objects.select_for_update().filter(pk=token_id).first()
+    if token is None:
+        raise InvalidRequest("there is no such token")
+    is_on = disabled_at is None
+    if is_on and token.is_expired(now):
+        raise InvalidRequest(f"token {token.prefix}… has expired: make a new one")
+    if is_on == (token.disabled_at is None):
+        return token
+    before, token.disabled_at = token.disabled_at, disabled_at
+    token.save(update_fields=["disabled_at"])
+    action = Action.TOKEN_ENABLED if is_on else Action.TOKEN_DISABLED
+    record(action, now=now, object_id=f"{token.prefix}…", changes={"disabled_at": (before, disabled_at)})
+    done = "enabled" if is_on else "disabled"
+    logger.info("token %s… %s", token.prefix, done, extra={"action": action.value})
+    return token
 
 
 def find_token(secret: str, *, now: datetime) -> Token | None:

@@ -141,6 +141,7 @@ def fill() -> None:
             id=f"{name}-4121-0a1b", hostname=name, pid=4121, version="0.2.0", threads=12, processes=4,
             started_at=NOW - timedelta(days=3), heartbeat_at=NOW - timedelta(seconds=2),
             lease_until=NOW + timedelta(seconds=13), running_runs=running, zone_data=used_data().version,
+            memory=92_300_000 + 1_400_000 * running,
         )  # fmt: skip
     runs: list[Run] = []
     jobs = []

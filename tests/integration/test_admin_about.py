@@ -9,7 +9,7 @@ import pytest
 
 from jobs import __version__
 from jobs.selectors import about
-from tests.fakes import make_job, make_run, make_scheduler
+from tests.fakes import after, make_job, make_run, make_scheduler
 
 from .admin_support import Admin, admin_fixture, at_noon_fixture, text  # noqa: F401
 
@@ -71,3 +71,16 @@ def test_runs_are_counted_no_further_than_people_need_to_know(admin: Admin, monk
     make_run("b")
     assert about.sizes().runs in (None, 2)  # PostgreSQL has an estimate
     assert "Runs on record" in text(admin.read(ABOUT))
+
+
+def test_it_tells_what_is_kept_and_what_a_shorter_time_would_free(
+    admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_job("a", keep_days=30)
+    make_job("b", keep_days=None)
+    for number, days in enumerate((1, 10, 40)):
+        make_run("a", scheduled_time=after(-86_400 * days), attempt=number + 1, status="succeeded")
+    page = text(admin.read(ABOUT))
+    assert "Runs 1 of 2 jobs limit theirs Older than 7 days 2 Older than 30 days 1 Older than 90 days none" in page
+    monkeypatch.setattr(about, "OLDER", 1)
+    assert "Older than 7 days more than 1 " in text(admin.read(ABOUT))

@@ -221,3 +221,21 @@ def test_who_may_not_see_runs_or_incidents_is_shown_none(at_noon):
     somebody = Admin("view_job", name="somebody")
     assert 'id="runs"' not in somebody.read(PAGE, tab="runs")
     assert seen["alerts"] not in somebody.read(PAGE, tab="alerts")
+
+
+def test_the_chart_of_durations_is_zoomed_by_a_link(admin):
+    make_job()
+    for number in range(30):
+        at = after(-60 * number)
+        make_run(scheduled_time=at, status="succeeded", started_at=at, finished_at=after(1, at))
+    for asked, width, shown in (("", 1000, 30), ("25", 250, 25), ("300", 3000, 30), ("x", 1000, 30)):
+        page = admin.read(f"{JOBS}job/change/", **({"runs": asked} if asked else {}))
+        assert f'viewBox="0 0 {width} 158"' in page
+        assert f"Duration, last {shown} runs" in text(page)
+
+
+def test_fire_times_that_did_not_run_are_counted_with_the_reason(admin):
+    make_job()
+    for number in range(3):
+        make_run(scheduled_time=after(-60 * number), status="skipped", reason="run 1 was active; max_instances is 1")
+    assert "Did not run 3 of 3 its run outlasts the interval" in text(admin.read(f"{JOBS}job/change/"))

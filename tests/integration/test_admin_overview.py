@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jobs.core.runs import RunStatus
-from jobs.models import Job
+from jobs.models import Incident, Job
 from tests.fakes import NOW, after, make_job, make_run, make_scheduler
 from tests.integration.admin_support import JOBS, RUNS, Admin, admin_fixture, at_noon_fixture, messages, text  # noqa: F401
 
@@ -218,4 +218,35 @@ def test_the_number_of_queries_does_not_grow(admin, statements):
     with statements() as many:
         admin.open(OVERVIEW)
     assert len(many) - len(few) <= 1  # how long running runs usually take
-    assert len(many) <= 29
+    assert len(many) <= 30
+
+
+# --- the incidents of failing jobs -----------------------------------------------------------------------------------
+
+
+def fails(job_id: str = "ill") -> Incident:
+    ill(job_id)
+    make_run(job_id, status="failed", error="E: no")
+    return Incident.objects.create(job_id=job_id, kind="failure", opened_at=NOW, last_at=NOW)
+
+
+def test_a_failing_job_is_acknowledged_where_it_is_shown(admin):
+    incident = fails()
+    address = f"/admin/cronzimus/incident/{incident.pk}/acknowledge/"
+    assert f'formaction="{address}"' in admin.read(OVERVIEW)
+    page = text(admin.send(address, next=OVERVIEW).content.decode())
+    assert "failed at 12:00 · acknowledged by root at 12:00" in page
+    assert "Acknowledge: ill" not in page
+
+
+def test_the_acknowledged_ones_come_last(admin):
+    fails("a")
+    fails("b")
+    Incident.objects.filter(job_id="a").update(state="acknowledged", acknowledged_by="ben", acknowledged_at=NOW)
+    page = admin.read(OVERVIEW)
+    assert page.index('<li data-key="b"') < page.index('<li data-key="a" class="acknowledged"')
+
+
+def test_who_may_not_acknowledge_is_offered_nothing(at_noon):
+    fails()
+    assert "Acknowledge" not in Admin("view_job", "retry_run").read(OVERVIEW)

@@ -125,6 +125,11 @@ def test_a_heartbeat_says_how_far_the_clock_is_off(lease: Lease) -> None:
     assert row(lease).clock_skew == -2.5
 
 
+def test_a_heartbeat_says_how_much_memory_the_process_holds(lease: Lease) -> None:
+    lease.renew(queued=0, running=0, memory=90_000_000)
+    assert row(lease).memory == 90_000_000
+
+
 def test_a_heartbeat_finds_out_that_it_is_drained_and_that_it_is_not_any_more(lease: Lease, statements: Any) -> None:
     found = []
     for drain in (services.drain_scheduler, services.resume_scheduler):

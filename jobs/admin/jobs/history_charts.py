@@ -60,15 +60,18 @@ def _tick(mark: Mark, x: int, longest: float) -> SafeString:
     return mark_safe(shape)  # noqa: S308 (numbers and our own classes)
 
 
-def durations(marks: Sequence[Mark], p95: float | None, label: Label, url: Url) -> SafeString:
-    """Return the chart of durations, with a line at `p95` seconds. `marks` come newest first."""
+def durations(marks: Sequence[Mark], room: int, p95: float | None, label: Label, url: Url) -> SafeString:
+    """Return the chart of durations with room for so many runs, and a line at `p95` seconds.
+
+    `marks` come newest first.
+    """
     longest = max((mark.seconds or 0 for mark in marks), default=0) or 1
 
     def height(seconds: float) -> int:
         return max(round(sqrt(seconds / longest) * HIGH), 2)
 
     bars = []
-    for mark, x in zip(marks, range((BARS - 1) * BAR + 1, -1, -BAR), strict=False):
+    for mark, x in zip(marks, range((room - 1) * BAR + 1, -1, -BAR), strict=False):
         tall = height(mark.seconds or 0)
         top = FLOOR - tall
         if mark.status == RunStatus.SUCCEEDED:
@@ -80,11 +83,11 @@ def durations(marks: Sequence[Mark], p95: float | None, label: Label, url: Url) 
         hit = f'<rect class="f-hit" x="{x - 1}" width="{BAR}" height="158"/>'
         drawn = mark_safe(hit + shape)  # noqa: S308 (numbers and our own classes)
         bars.append(format_html('<a href="{}" tabindex="-1"><title>{}</title>{}</a>', url(mark), label(mark), drawn))
-    line = f'<path class="line-mark" d="M0 {FLOOR - height(p95)}H{BARS * BAR}"/>' if p95 is not None else ""
+    line = f'<path class="line-mark" d="M0 {FLOOR - height(p95)}H{room * BAR}"/>' if p95 is not None else ""
     return format_html(
         '<svg class="chart" height="158" viewBox="0 0 {} 158" preserveAspectRatio="none" aria-hidden="true">{}'
         '<path class="line" d="M0 {}H{}"/>{}</svg>',
-        BARS * BAR, format_html_join("", "{}", ((bar,) for bar in bars)), FLOOR, BARS * BAR,
+        room * BAR, format_html_join("", "{}", ((bar,) for bar in bars)), FLOOR, room * BAR,
         mark_safe(line),  # noqa: S308 (numbers)
     )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -31,7 +32,7 @@ from ...selectors.job_history import (
     start_delays,
     usual,
 )
-from ...selectors.statistics import percentile
+from ...selectors.statistics import percentile, why_not
 from ...selectors.why import explain
 from .. import charts, display
 from ..base import model_url
@@ -40,11 +41,14 @@ from ..times import Times, duration
 from ..why import why
 from . import history_charts as drawn
 from .job_banners import job_banners
+from .rows import GAP_WORDS
 from .run_dialog import takes_arguments
 from .tabs import tabs
 
 RANGES = {"24h": ("24 h", timedelta(hours=24)), "7d": ("7 d", timedelta(days=7)), "30d": ("30 d", timedelta(days=30))}
 """The ranges of the figures and of the strip: a label, and the length."""
+ZOOMS = ("25", "100", "300")
+"""Numbers of runs that the chart of durations shows."""
 MOST_MARKS = 300
 """Runs that the strip reads. The figures of longer histories come from the statistics."""
 SHOWN_MARKS = 144
@@ -80,6 +84,8 @@ class _Page:
         self.since = times.now - RANGES[self.range][1]
         self.last = last_runs(job.pk, MOST_MARKS)
         self.usual = usual(self.last[: drawn.BARS])
+        bars = request.GET.get("runs", "")
+        self.bars = int(bars) if bars in ZOOMS else drawn.BARS
         self.hours = hours(job.pk, times.now - timedelta(days=drawn.DAYS + 7))
         self.in_range = [mark for mark in self.last if mark.at >= self.since]
         self.complete = len(self.in_range) < MOST_MARKS
@@ -133,8 +139,14 @@ class _Page:
         found = counted(self.in_range) if self.complete else in_span(self.hours, self.since)
         usually = in_span(self.hours, self.times.now - RANGES["30d"][1]).rate
         return [
-            self.next_run(state), _succeeded(found, usually), _not_run(found), _duration(self.usual), _delay(self.last)
+            self.next_run(state), _succeeded(found, usually), _not_run(found, self.reason()), _duration(self.usual),
+            _delay(self.last),
         ]  # fmt: skip
+
+    def reason(self) -> str:
+        """Return the most frequent reason why fire times of the range did not run, in words."""
+        reasons = Counter(why_not(mark.status, mark.reason) for mark in self.in_range if not drawn.ran(mark))
+        return GAP_WORDS.get(reasons.most_common(1)[0][0], "") if reasons else ""
 
     def next_run(self, state: JobState) -> Figure:
         at = self.job.next_run_time
@@ -185,13 +197,17 @@ class _Page:
         return model_url(self.admin.admin_site, Run, "change", mark.id)
 
     def durations(self) -> dict[str, Any]:
-        ran = [mark for mark in self.last if drawn.ran(mark) and mark.seconds is not None][: drawn.BARS]
+        ran = [mark for mark in self.last if drawn.ran(mark) and mark.seconds is not None][: self.bars]
         p95 = self.usual.p95
-        labels = [*([(0.0, ran[-1])] if len(ran) == drawn.BARS else []), *((1.0, mark) for mark in ran[:1])]
+        labels = [*([(0.0, ran[-1])] if len(ran) == self.bars else []), *((1.0, mark) for mark in ran[:1])]
         return {
-            "durations": drawn.durations(ran, p95, self.label, self.run_url) if ran else "",
+            "durations": drawn.durations(ran, self.bars, p95, self.label, self.run_url) if ran else "",
             "durations_axis": charts.axis((x, self.times.short(m.at, self.zone, seconds=False)) for x, m in labels),
             "durations_count": len(ran),
+            "zooms": [
+                (number, f"?{urlencode({'range': self.range, 'runs': number})}#durations", int(number) == self.bars)
+                for number in ZOOMS
+            ],
             "p95": duration(timedelta(seconds=p95)) if p95 is not None else "",
             "duration_rows": [
                 (mark, display.run_badge(mark.status), self.times.at(mark.at, self.zone),
@@ -234,12 +250,12 @@ def _succeeded(found: Counted, usually: float | None) -> Figure:
                   note=f"{found.rate * 100:.1f} %{often}")  # fmt: skip
 
 
-def _not_run(found: Counted) -> Figure:
+def _not_run(found: Counted, reason: str) -> Figure:
     if not found.not_run:
         return Figure(name="Did not run", value="none")
     parts = [f"{number:,} {word}" for number, word in ((found.missed, "missed"), (found.skipped, "skipped")) if number]
-    return Figure(name="Did not run", value=f"{found.not_run:,}", unit=f"of {found.all:,}", note=", ".join(parts),
-                  state="missed")  # fmt: skip
+    return Figure(name="Did not run", value=f"{found.not_run:,}", unit=f"of {found.all:,}", state="missed",
+                  note=reason if reason and len(parts) == 1 else ", ".join(parts))  # fmt: skip
 
 
 def _duration(found: Usual) -> Figure:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -11,8 +13,11 @@ from django.utils.safestring import SafeString
 
 from ...core.exceptions import InvalidTrigger
 from ...core.triggers import Trigger, build_trigger, clean_trigger, warnings_of
+from ...definitions.policies import policy_problems
 from ...definitions.triggers import trigger_of
+from ...models import Job
 from ...models.job import DEFAULT_QUEUE
+from ...selectors.retention import COUNTED, freed_runs
 from ...selectors.warnings import queue_warnings, usual_duration
 from .. import display
 from . import policy_inputs, trigger_inputs
@@ -61,8 +66,25 @@ def preview(form: JobForm) -> Preview:
     policies = policy_inputs.policies_of(inputs)
     return Preview(
         description=trigger.describe(), fire_times=shown, warnings=_warnings(form, trigger, took),
-        policies=policy_words(policies, trigger, took, form.now), retries=retries_drawn(policies["retries"], took),
+        policies=[*policy_words(policies, trigger, took, form.now), *_kept(job, policies, form.now)],
+        retries=retries_drawn(policies["retries"], took),
     )  # fmt: skip
+
+
+def _kept(job: Job | None, policies: Mapping[str, Any], now: datetime) -> Iterator[Policy]:
+    """Yield the sentence on the runs that the limits of `policies` delete."""
+    limits = {name: policies.get(name) for name in ("keep_runs", "keep_days", "keep_failed_days")}
+    if job is None or not job.run_count or policy_problems({name: n for name, n in limits.items() if n is not None}):
+        return
+    name = "keep_runs" if limits["keep_days"] is None else "keep_days"
+    if limits[name] is None:
+        return
+    number = freed_runs(job.pk, now, **limits)
+    many = f"more than {COUNTED:,}" if number > COUNTED else f"about {number:,}"
+    words = (
+        f"Once saved, {many} of its runs are deleted." if number else "All runs that it has now are within the limits."
+    )
+    yield Policy(name, number > 0, words)
 
 
 def _trigger(form: JobForm) -> Trigger:

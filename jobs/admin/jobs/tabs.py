@@ -121,7 +121,11 @@ def _upcoming(job: Job, zone: ZoneInfo, times: Times) -> dict[str, Any]:
         return {"upcoming": [], "upcoming_note": str(error)}
     if job.max_runs is not None:
         found = found[: max(job.max_runs - job.claimed_count, 0)]
-    rows = [(display.local(at, zone), f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}", times.ago(at, zone)) for at in found]
+    rows = [
+        (display.local(at, zone), f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}", times.ago(at, zone),
+         f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}")
+        for at in found
+    ]  # fmt: skip
     return {"upcoming": rows, "upcoming_note": ""}
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from django.db.models.functions import Left
 from django.utils.safestring import SafeString
 
+from ...core.alerts import IncidentKind, IncidentState
 from ...core.runs import JobState
-from ...models import Job, Run
+from ...models import Incident, Job, Run
 from ...selectors import counts, recent, states
 from .. import display
 from ..times import Times
@@ -30,11 +32,15 @@ class Trouble:
     detail: str
     run_id: int | None = None
     """The run that failed last; None if the job is broken."""
+    incident: int | None = None
+    """The incident of its failures, if it is open and nobody has acknowledged it."""
+    acknowledged: str = ""
+    """The words for who has acknowledged it, and when."""
 
 
 def attention(times: Times) -> list[Trouble]:
-    """Return the jobs that need attention, the latest failures first."""
-    return [*_failing(times), *_broken(times)]
+    """Return the jobs that need attention: the latest failures first, and last those that somebody has acknowledged."""
+    return sorted([*_failing(times), *_broken(times)], key=lambda trouble: bool(trouble.acknowledged))
 
 
 def _failing(times: Times) -> list[Trouble]:
@@ -42,7 +48,28 @@ def _failing(times: Times) -> list[Trouble]:
     runs = recent.recent_runs([job.pk for job in jobs])
     streaks = {job.pk: recent.streak(runs[job.pk]) for job in jobs}
     errors = first_lines([streak.last.id for streak in streaks.values() if streak])
-    return [_failing_one(job, streaks[job.pk], errors, times) for job in jobs]
+    incidents = _incidents([job.pk for job in jobs])
+    return [
+        replace(_failing_one(job, streaks[job.pk], errors, times), **_handled(incidents.get(job.pk), times))
+        for job in jobs
+    ]
+
+
+def _incidents(job_ids: list[str]) -> dict[str, Incident]:
+    """Return the incidents of the failures of jobs, by the id of the job (index `incident_open`)."""
+    found = Incident.objects.open().filter(job_id__in=job_ids, kind=IncidentKind.FAILURE)
+    return {str(one.job_id): one for one in found.only("id", "job_id", "state", "acknowledged_at", "acknowledged_by")}
+
+
+def _handled(incident: Incident | None, times: Times) -> dict[str, Any]:
+    """Return whether an incident can be acknowledged, or who has done it."""
+    if incident is None:
+        return {}
+    if incident.state == IncidentState.OPEN:
+        return {"incident": incident.pk}
+    by = incident.acknowledged_by or "somebody"
+    at = f" at {times.short(incident.acknowledged_at, seconds=False)}" if incident.acknowledged_at else ""
+    return {"acknowledged": f"acknowledged by {by}{at}"}
 
 
 NEEDED = ("id", "trigger", "anchor", "last_run_at", "last_status")

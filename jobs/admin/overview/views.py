@@ -15,7 +15,7 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from ...core.runs import RunStatus, host_of
-from ...models import Job, Run, Scheduler
+from ...models import Incident, Job, Run, Scheduler
 from ...selectors import backlog, counts, recent, states, statistics
 from ...selectors.statistics import Bucket, NotRun, Why
 from .. import charts, display
@@ -85,11 +85,13 @@ def overview(site: AdminSite, request: HttpRequest) -> HttpResponse:
 def _permissions(site: AdminSite, request: HttpRequest) -> dict[str, bool]:
     jobs: Any = site._registry[Job]
     runs: Any = site._registry[Run]
+    incidents: Any = site._registry.get(Incident)
     return {
         "may_add": jobs.has_add_permission(request),
         "may_edit": jobs.has_change_permission(request),
         "may_retry": runs.has_retry_permission(request),
         "may_cancel": runs.has_cancel_permission(request),
+        "may_acknowledge": incidents is not None and incidents.has_change_incident_permission(request),
     }
 
 

@@ -1,4 +1,4 @@
-"""The call of a run in the syntax of Python."""
+"""The call of a run, or of the next run of a job, in the syntax of Python."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 
 from ...core.secrets import masked
-from ...models import Run
+from ...models import Job, Run
 
 SHORT = 60
 """Characters of the longest call on one line."""
@@ -14,7 +14,7 @@ LONGEST = 2000
 """Characters of an argument that are shown."""
 
 
-def call_text(run: Run) -> str:
+def call_text(run: Run | Job) -> str:
     """Return the function and the arguments of `run`, with probable secrets masked."""
     arguments = list(_arguments(run))
     on_one_line = f"{run.func}({', '.join(arguments)})"
@@ -23,7 +23,7 @@ def call_text(run: Run) -> str:
     return "".join((f"{run.func}(\n", *(f"  {argument},\n" for argument in arguments), ")"))
 
 
-def _arguments(run: Run) -> Iterator[str]:
+def _arguments(run: Run | Job) -> Iterator[str]:
     if not isinstance(run.args or [], list) or not isinstance(run.kwargs or {}, dict):  # damaged
         yield f"{_text(masked(run.args))} {_text(masked(run.kwargs))}"
         return

@@ -24,6 +24,7 @@ from ..lists import Link, Pager
 from ..request_time import request_now
 from ..times import Times
 from .filters import StatusFilter
+from .open_logs import OPEN, OpenLogs
 from .rows import READ, run_rows
 
 CURSOR, SEEN = "cursor", "seen"
@@ -48,7 +49,7 @@ ANNOUNCED = 100
 class RunChangeList(BaseChangeList):
     """The list of runs. It does not count pages, and does not read long texts."""
 
-    own_params: ClassVar[frozenset[str]] = frozenset({CURSOR, SEEN})
+    own_params: ClassVar[frozenset[str]] = frozenset({CURSOR, SEEN, OPEN})
     page: Page
     search: RunSearch
 
@@ -107,10 +108,10 @@ def run_list_context(changelist: RunChangeList, request: HttpRequest) -> dict[st
     here = changelist.get_query_string({CURSOR: given}) if given else query
     allowed = model_admin.allowed(request)
     newest, new = _news(changelist, request)
-    live = f"{query}&" if query != "?" else query
+    logs = OpenLogs.of(request, f"{url}{here}", _live(f"{url}{here}", newest))
     chosen = changelist.params.get("status", "")
     return {
-        "rows": run_rows(site, changelist.page.rows, times),
+        "rows": run_rows(site, changelist.page.rows, times, logs),
         "tabs": _tabs(changelist, counted),
         "chips": lists.chips(changelist),
         "hidden": list(lists.hidden(changelist)),
@@ -129,9 +130,16 @@ def run_list_context(changelist: RunChangeList, request: HttpRequest) -> dict[st
         "filters": here.removeprefix("?"),
         "new": new,
         "new_url": f"{url}{query}",
-        "live_url": f"{url}{live}{urlencode({SEEN: newest})}" if newest is not None else request.get_full_path(),
+        "live_url": logs.live_url,
         "times": times,
     }  # fmt: skip
+
+
+def _live(here: str, newest: int | None) -> str:
+    """Return the address of polls: the list as it is, with the newest run that the page knows."""
+    if newest is None:
+        return here
+    return f"{here}{'' if here.endswith('?') else '&'}{urlencode({SEEN: newest})}"
 
 
 def _news(changelist: RunChangeList, request: HttpRequest) -> tuple[int | None, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,6 +24,8 @@ LINES = 500
 """Lines that the page shows."""
 CHARACTERS = 64 * 1024
 """Characters that the page shows."""
+TAIL_LINES, TAIL_CHARACTERS = 10, 4096
+"""Lines that the list of runs shows of one log, and their characters, at most."""
 _GAP = re.compile(r"\[\d{1,3}(?:,\d{3}){0,6} characters left out\]")
 _LEVELS = {"ERROR": "bad", "CRITICAL": "bad", "WARNING": "warn"}
 
@@ -87,6 +89,32 @@ def log_of(run: Run, times: Times) -> Log:
         has_times=not ended or bool(lines.marks),
         omitted=output.omitted, ended=ended, note="" if part.count else _note(run),
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tail:
+    """The last lines of the log of a run, in the list of runs."""
+
+    lines: SafeString
+    before: int
+    """The number of lines before the shown ones."""
+    note: str
+    """The text in place of an empty log."""
+
+
+def tails(run_ids: Iterable[int], times: Times) -> dict[int, Tail]:
+    """Return the last lines of the logs of runs, by the ids of the runs."""
+    found = Run.objects.only("id", "status", "started_at", "output", "output_omitted", "output_marks")
+    return {run.pk: _tail(run, times) for run in found.filter(pk__in=run_ids)}
+
+
+def _tail(run: Run, times: Times) -> Tail:
+    output = _stored(run)
+    start = max(_start(output.text, TAIL_LINES, TAIL_CHARACTERS), len(output.text) - TAIL_CHARACTERS)
+    before = output.text.count("\n", 0, start)
+    ended = run.status not in ACTIVE
+    part = _part(output.text[start:], _lines(run, times), first=before + 1, offset=output.size, ended=ended)
+    return Tail(lines=part.lines, before=before, note="" if part.count else _note(run))
 
 
 def fragment(request: HttpRequest, object_id: str) -> HttpResponse:
@@ -155,13 +183,13 @@ def _note(run: Run) -> str:
     return "It wrote nothing."
 
 
-def _start(text: str) -> int:
-    """Return the index of the first line that the page shows."""
-    start = max(len(text) - CHARACTERS, 0)
+def _start(text: str, lines: int = LINES, characters: int = CHARACTERS) -> int:
+    """Return the index of the first of the last `lines` lines, which have at most so many `characters`."""
+    start = max(len(text) - characters, 0)
     if start:
         start = text.find("\n", start) + 1
     shown = text[start:]
-    surplus = shown.count("\n") - LINES
+    surplus = shown.count("\n") - (lines - 1 if shown and not shown.endswith("\n") else lines)
     return start if surplus <= 0 else len(text) - len("\n".join(shown.split("\n")[surplus:]))
 
 

@@ -28,6 +28,7 @@ from ..why import Why, why
 from .actions import offered, what_it_does
 from .called import call_text
 from .log import log_of
+from .states import diagram
 from .tracebacks import own_frames
 from .waterfall import waterfall
 
@@ -62,6 +63,7 @@ def run_page(admin: Any, request: HttpRequest, run: Run) -> HttpResponse:
         "banner": _banner(run, times),
         "error": error,
         "log": log_of(run, times),
+        "states": diagram(run, attempts),
         "waterfall": _waterfall(run, attempts, times),
         "facts": list(_facts(admin, run, job, attempts, typical, times)),
         "elapsed": _elapsed(run, typical, times),

@@ -20,6 +20,8 @@ from ...selectors.recent import Usual
 from .. import charts, display
 from ..base import model_url
 from ..times import NOTHING, Times, duration
+from .log import Tail, tails
+from .open_logs import OpenLogs
 
 READ = (
     "id", "job_id", "status", "trigger", "actor", "scheduled_time", "started_at", "finished_at", "available_at",
@@ -52,10 +54,13 @@ class RunRow:
     host: str
     error: str
     active: bool
+    log_urls: tuple[str, str]
+    """The addresses, for people and for polls, of the list on which the log of the run is opened or closed."""
+    log: Tail | None
 
 
-def run_rows(site: AdminSite, found: Sequence[tuple[Any, ...]], times: Times) -> list[RunRow]:
-    """Return the rows of runs, each given as the values of `READ`.
+def run_rows(site: AdminSite, found: Sequence[tuple[Any, ...]], times: Times, logs: OpenLogs) -> list[RunRow]:
+    """Return the rows of runs, each given as the values of `READ`, with the open `logs`.
 
     One query reads the usual durations of their jobs, and one whether the jobs still exist: for a subquery in the list,
     PostgreSQL may read the ids of all jobs.
@@ -65,9 +70,12 @@ def run_rows(site: AdminSite, found: Sequence[tuple[Any, ...]], times: Times) ->
     known, existing = recent.recent_runs(job_ids), set(Job.objects.filter(pk__in=job_ids).values_list("pk", flat=True))
     usual = {job_id: recent.usual(runs_of) for job_id, runs_of in known.items()}
     lists = (model_url(site, Run, "changelist"), model_url(site, Job, "changelist"))
+    shown = {run["id"] for run in runs} & set(logs.ids)
+    ends = tails(shown, times) if shown else {}
     for run in runs:
         run["name"] = job_behind(run["job_id"])
         run["job_exists"] = run["name"] in existing
+        run["log_urls"], run["log"] = logs.toggled(run["id"]), ends.get(run["id"])
     return [_row(run, usual[run["name"]], times, *lists) for run in runs]
 
 
@@ -87,6 +95,7 @@ def _row(run: dict[str, Any], usual: Usual, times: Times, runs_url: str, jobs_ur
         bar=_bar(took, usual), usually="" if usual.median is None else _usually(usual.median),
         attempt=run["attempt"], host=host_of(run["scheduler_id"]) or NOTHING,
         error=display.first_line(run["error_start"] or run["reason_start"] or ""), active=run["status"] in ACTIVE,
+        log_urls=run["log_urls"], log=run["log"],
     )  # fmt: skip
 
 

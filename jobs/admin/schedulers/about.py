@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import NoReverseMatch, reverse
 
+from ...conf import conf
 from ...selectors import about
 from ...selectors.doctor import findings
 from .. import display
@@ -30,6 +32,7 @@ def about_page(admin: Any, request: HttpRequest, *, may_support: bool) -> HttpRe
         "findings": [(display.badge(*_look(one.result)), one.check, one.finding) for one in findings(times.now)],
         "parts": about.parts(),
         "sizes": _sizes(times),
+        "retention": list(_retention(times)),
         "links": [(words, url) for words, name in LINKS if (url := _url(name))],
         "bundle_url": admin.page_url("bundle") if may_support else "",
     }
@@ -55,10 +58,22 @@ def _sizes(times: Times) -> list[tuple[str, Any]]:
     found = about.sizes()
     runs = f"more than {about.COUNTED:,}" if found.runs is None else f"{found.runs:,}"
     return [
-        ("Database", NOTHING if found.size is None else f"{found.size / 1_000_000:,.1f} MB"),
+        ("Database", display.megabytes(found.size)),
         ("Jobs", f"{found.jobs:,}"), ("Runs on record", runs),
         ("Oldest run", times.ago(found.oldest) if found.oldest else NOTHING),
     ]  # fmt: skip
+
+
+def _retention(times: Times) -> Iterator[tuple[str, str]]:
+    """Yield what is kept, and the runs that a shorter time would free, by name."""
+    found = about.retention(times.now)
+    yield "Runs", f"{found.limited:,} of {found.limited + found.unlimited:,} jobs limit theirs"
+    for older in found.older:
+        number = f"more than {about.OLDER:,}" if older.runs is None else f"{older.runs:,}" if older.runs else "none"
+        yield f"Older than {older.days} days", number
+    yield "Audit", f"{conf.AUDIT_DAYS:,} days"
+    yield "Alerts", f"{conf.ALERT_DAYS:,} days"
+    yield "Versions of a job", f"{conf.JOB_VERSIONS:,}"
 
 
 def _url(name: str) -> str:

@@ -102,6 +102,8 @@ class SchedulerAdmin(FactsAdmin):
         Column("state", "State", _state, _who),
         Column("heartbeat", "Heartbeat", lambda row, times: times.ago(row.heartbeat_at), look="nowrap"),
         Column("load", "Running", _load, lambda row, times: f"{row.queued_runs:,} queued" if row.queued_runs else ""),
+        Column("memory", "Memory", lambda row, times: "" if row.stopped_at else display.megabytes(row.memory),
+               look="num extra"),
         Column("zone", "Time zone data", _zone_data, look="nowrap"),
         Column("skew", "Clock", _skew, look="num"),
         Column("started", "Started", lambda row, times: times.ago(row.started_at),
@@ -229,6 +231,10 @@ def _facts(row: Scheduler, times: Times) -> Iterator[tuple[str, Content]]:
     yield "Processes", f"{row.processes or 0:,}"
     yield "Running", f"{row.running_runs:,}"
     yield "Queued", f"{row.queued_runs:,}"
+    yield (
+        "Memory",
+        f"{display.megabytes(row.memory)}{', without its child processes' if row.memory and row.processes else ''}",
+    )
     yield "Started", times.exact(row.started_at)
     yield "Heartbeat", times.ago(row.heartbeat_at)
     yield "Lease until", times.exact(row.lease_until)

@@ -18,6 +18,7 @@ from ...selectors.about import database
 from ..base import model_url
 from ..status import request_status
 from ..times import Times, is_zone
+from .api_call import ApiCall, api_call
 from .banners import Banner, banners
 from .navigation import Group, navigation
 
@@ -138,6 +139,13 @@ class Shell:
     def jobs_url(self) -> str:
         """The address of the jobs."""
         return model_url(self._site, Job, "changelist")
+
+    @cached_property
+    def api_call(self) -> ApiCall | None:
+        """The call of the API for this page."""
+        jobs = self._site._registry.get(Job)
+        may_see = jobs is not None and jobs.has_view_permission(self._request)
+        return api_call(self._request, Job._meta.app_label) if may_see else None
 
     @property
     def environment(self) -> tuple[str, str] | None:

@@ -1,10 +1,10 @@
-"""API tokens in the admin: made for a user, shown once, and revoked by deletion."""
+"""API tokens in the admin: made for a user, shown once, disabled for a while, and revoked by deletion."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import messages
@@ -16,6 +16,7 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern
 from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
 from ... import services
 from ...core.exceptions import CronzimusError
@@ -25,6 +26,8 @@ from ...models import Token
 from .. import display
 from ..pages import page
 from ..request_time import request_now
+from ..row_action_views import bulk_actions
+from ..row_actions import Call, RowAction
 from ..tables import Column, Content, Empty, TableAdmin
 from ..times import Times
 
@@ -96,13 +99,27 @@ def _prefix(token: Token, times: Times) -> Content:
 
 def _state(token: Token, times: Times) -> Content:
     """Return whether a token is valid, and whether it is used."""
-    if not token.is_valid(times.now):
+    if token.is_expired(times.now):
         return display.badge("cancelled", "expired", "clock")
+    if token.disabled_at is not None:
+        return display.badge("job-paused", "disabled", "pause")
     if not token.user.is_active:
         return display.badge("cancelled", "user is inactive", "stop")
     if times.now - (token.last_used_at or token.created_at) > UNUSED:
         return display.badge("missed", f"unused for {UNUSED.days} days", "hourglass")
     return display.badge("succeeded", "valid", "check")
+
+
+def _since(token: Token, times: Times) -> Content:
+    return format_html("since {}", times.at(token.disabled_at, seconds=False)) if token.disabled_at else ""
+
+
+def _disable(token_id: Any, call: Call) -> SafeString:
+    return format_html("{}; its programs get 401", str(services.disable_token(token_id, now=call.now)))
+
+
+def _enable(token_id: Any, call: Call) -> SafeString:
+    return format_html("{}", str(services.enable_token(token_id, now=call.now)))
 
 
 def _ago(at: datetime | None, times: Times) -> Content:
@@ -128,7 +145,7 @@ class TokenAdmin(TableAdmin):
     empty = Empty(icon="key", title="No token yet", text="A program needs one to use the API without a browser.")
     columns = (
         Column("name", "Token", _name, _prefix),
-        Column("state", "State", _state),
+        Column("state", "State", _state, _since),
         Column("user", "User", lambda token, times: token.user.get_username()),
         Column("scope_list", "Scope", lambda token, times: _texts(token.scopes)),
         Column("tag_list", "Jobs", lambda token, times: _texts(token.tags) or "all"),
@@ -138,6 +155,25 @@ class TokenAdmin(TableAdmin):
                lambda token, times: times.at(token.expires_at, seconds=False) if token.expires_at else "", "nowrap"),
         Column("made", "Created", lambda token, times: times.day(token.created_at), look="extra nowrap"),
     )  # fmt: skip
+    row_actions: ClassVar[dict[str, RowAction]] = {
+        "disable": RowAction(label="Disable", done="Disabled", permissions=("change_token",), do=_disable),
+        "enable": RowAction(label="Enable", done="Enabled", permissions=("change_token",), do=_enable),
+    }
+    actions = bulk_actions(row_actions)
+
+    def has_change_token_permission(self, request: HttpRequest) -> bool:
+        """Tell whether the user may disable and enable tokens."""
+        return bool(request.user.has_perm("cronzimus.change_token"))
+
+    def offered(self, row: Token) -> Iterable[str]:
+        """Offer to disable a token, or to enable a disabled one."""
+        if row.disabled_at is None:
+            return ("disable",)
+        return ("enable",)
+
+    def logged_row(self, key: Any) -> Token | None:
+        """Return the token, whose log gets the entries of actions."""
+        return Token.objects.filter(pk=key).first()
 
     def own_urls(self) -> list[URLPattern]:
         """Return the address at which a token is rotated."""
@@ -192,7 +228,7 @@ class TokenAdmin(TableAdmin):
         )  # fmt: skip
 
     def has_change_permission(self, request: HttpRequest, obj: Token | None = None) -> bool:
-        """Return False: a token does not change until it is revoked."""
+        """Return False: the limits of a token do not change."""
         return False
 
     def get_form(self, request: HttpRequest, obj: Token | None = None, change: bool = False, **kwargs: Any) -> Any:

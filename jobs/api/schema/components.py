@@ -285,6 +285,7 @@ SCHEDULERS: Schema = record(
             "id": TEXT, "hostname": TEXT, "pid": COUNT, "version": TEXT, "zone_data": TEXT, "started_at": INSTANT,
             "heartbeat_at": INSTANT, "alive": FLAG, "threads": COUNT, "processes": COUNT, "queued": COUNT,
             "running": COUNT, "drained_at": nullable(INSTANT), "clock_skew": {"type": "number"},
+            "memory": nullable(COUNT),
         })),
         "backlog": record({
             "due_jobs": COUNT, "oldest_due_seconds": nullable(SECONDS), "waiting_runs": COUNT,

@@ -258,7 +258,8 @@ OPERATIONS: dict[str, Operation] = {
         shows={"openapi": "3.1.0", "info": {"title": "Cronzimus", "version": "0.2.0"}, "paths": {}},
     ),
     "DocsView.get": Operation(
-        name="readDocs", group=TOOLS, answer={}, media={"text/html": TEXT}, refusals=("NOT_FOUND",),
+        name="readDocs", group=TOOLS, query={"open": TEXT}, answer={}, media={"text/html": TEXT},
+        refusals=("NOT_FOUND",),
     ),
     # --- health ---
     "HealthView.get": Operation(

@@ -79,6 +79,7 @@ def _scheduler(scheduler: Scheduler, now: datetime) -> dict[str, Any]:
         "running": scheduler.running_runs,
         "drained_at": utc(scheduler.drained_at),
         "clock_skew": scheduler.clock_skew,
+        "memory": scheduler.memory,
     }
 
 

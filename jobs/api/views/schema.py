@@ -37,14 +37,15 @@ class DocsView(SchedulerView):
     needs = {"get": ("view_job",)}
 
     def get(self, request: Request) -> HttpResponse:
-        """Show this description of the API as a page. 404 without drf-spectacular."""
+        """Show this description of the API as a page, the operation `open` unfolded. 404 without drf-spectacular."""
         try:
             from ..schema.generator import description
             from ..schema.page import page
         except ImportError as error:
             raise NotFound(MISSING) from error
         shown = page(description(server=_server(request, DOCS), is_open=is_open(request._request)))
-        return HttpResponse(render_to_string("cronzimus/api_docs.html", shown))
+        opened = request.query_params.get("open", "")
+        return HttpResponse(render_to_string("cronzimus/api_docs.html", {**shown, "opened": opened}))
 
 
 def _server(request: Request, here: str) -> str:

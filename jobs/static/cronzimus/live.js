@@ -8,7 +8,7 @@ window.cronzimus = (() => {
   const OFTEN = 5_000;
   const SELDOM = 30_000;
   const places = document.querySelectorAll("[data-live-url]");
-  const url = places.length ? places[places.length - 1].dataset.liveUrl : "";
+  let url = places.length ? places[places.length - 1].dataset.liveUrl : "";
   let etag = "";
   let timer = 0;
   let asking = null;
@@ -90,25 +90,30 @@ window.cronzimus = (() => {
   }
 
   async function refresh() {
-    if (!url || asking) return;
-    asking = new AbortController();
+    if (!url || asking) return false;
+    const mine = (asking = new AbortController());
     try {
       const headers = { "X-Cronzimus-Live": "1", ...(etag && { "If-None-Match": etag }) };
-      const answer = await fetch(url, { headers, signal: asking.signal, cache: "no-store" });
-      if (answer.redirected || answer.status === 403) return stop();
+      const answer = await fetch(url, { headers, signal: mine.signal, cache: "no-store" });
+      if (answer.redirected || answer.status === 403) {
+        stop();
+        return false;
+      }
       if (answer.status !== 304) {
         if (!answer.ok) throw new Error(`status ${answer.status}`);
         const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-        if (busy()) return;
+        if (busy()) return false;
         etag = answer.headers.get("ETag") || "";
         apply(page);
       }
       document.body.classList.remove("stale");
       document.getElementById("stale")?.remove();
+      return true;
     } catch (error) {
       if (error.name !== "AbortError") showStale();
+      return false;
     } finally {
-      asking = null;
+      if (asking === mine) asking = null;
     }
   }
 
@@ -124,6 +129,19 @@ window.cronzimus = (() => {
     document.dispatchEvent(new CustomEvent("cronzimus:live"));
     tick();
   }
+
+  // A link to the same page in another state, such as one with an open log, names the address to ask from now on.
+  document.addEventListener("click", async (event) => {
+    const link = event.target.closest("a[data-swap]");
+    if (!link || !url || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    asking?.abort();
+    asking = null;
+    etag = "";
+    url = link.dataset.swap;
+    history.replaceState(null, "", link.href.split("#")[0]);
+    if (!(await refresh())) location.assign(link.href);
+  });
 
   let fresh = new Date();
 
