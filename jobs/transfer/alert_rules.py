@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from datetime import datetime, time
 from typing import Any
 
+from django.db.models import Exists, OuterRef, Q
+
 from .. import services
 from ..core.alerts import AlertEvent
 from ..core.values import is_number, is_whole, unknown_names
@@ -83,8 +85,12 @@ def definitions_of_rules(rules: Iterable[AlertRule]) -> list[dict[str, Any]]:
 
 
 def stored_rules(job_ids: Iterable[str] | None = None) -> list[AlertRule]:
-    """Return the rules with their channels, by name: all, or those about one of these jobs alone."""
-    rules = AlertRule.objects.order_by("name").prefetch_related("channels")
+    """Return the rules with their channels, by name: all, or those about one of these jobs alone.
+
+    Rules about a job that has been removed are left out: a file with one could not be applied.
+    """
+    exists = Q(job_id=None) | Exists(Job.objects.filter(pk=OuterRef("job_id")))
+    rules = AlertRule.objects.filter(exists).order_by("name").prefetch_related("channels")
     return list(rules if job_ids is None else rules.filter(IsAmong("job_id", job_ids)))
 
 

@@ -174,6 +174,14 @@ def test_a_rule_whose_channels_are_gone_does_not_keep_an_export_from_being_appli
     assert kinds(compare(exported())) == [("alert rule", "unchanged", "Alone")]
 
 
+def test_a_rule_about_a_job_that_has_been_removed_is_not_exported() -> None:
+    services.add_job({"id": "a", "func": "tests:record", "trigger": "interval", "hours": 1}, now=NOW)
+    AlertRule.objects.create(name="One", events=["failure"], job_id="a")
+    assert len(exported()) == 1
+    services.remove_job("a", now=NOW)
+    assert exported() == []
+
+
 def test_all_errors_of_a_rule_are_named_at_once() -> None:
     (change,) = compare([{"name": "x", "events": ["no"], "after": 0, "deadline": "soon", "channels": ["Nope"]}])
     assert set(change.problems) == {"events", "after", "deadline", "channels"}

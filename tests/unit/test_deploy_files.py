@@ -6,8 +6,11 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -94,7 +97,7 @@ def test_the_image_runs_as_a_user_who_is_nobody() -> None:
 
 def probed() -> set[str]:
     """Return the addresses that containers are probed at."""
-    found = set(re.findall(r"127\.0\.0\.1:5000(/[\w/]+)", DOCKERFILE))
+    found = set(re.findall(r"'GET', '(/[\w/]+)'", DOCKERFILE))
     for template in TEMPLATES:
         found |= set(re.findall(r"httpGet: \{path: (/[\w/]+),", template.read_text()))
     return found
@@ -107,6 +110,33 @@ def test_probes_ask_addresses_that_answer_whatever_the_host_is(address: str) -> 
 
 def test_a_process_and_its_readiness_are_probed() -> None:
     assert probed() == {"/api/health", "/api/health/live"}
+
+
+class Answer(BaseHTTPRequestHandler):
+    """Answers every request with the status in its server's attribute `status`."""
+
+    def do_GET(self) -> None:
+        self.send_response(self.server.status)  # type: ignore[attr-defined]
+        self.end_headers()
+
+    def log_message(self, *args: Any) -> None:
+        """Print nothing."""
+
+
+@pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 1), (301, 1)])
+def test_the_image_is_healthy_while_the_web_answers_whatever_proxy_the_environment_names(
+    status: int, code: int
+) -> None:
+    words = json.loads(re.findall(r"^HEALTHCHECK .*CMD (\[.+\])$", DOCKERFILE, flags=re.M)[0])
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        server.status = status  # type: ignore[attr-defined]
+        Thread(target=server.serve_forever, daemon=True).start()
+        probe = words[2].replace("5000", str(server.server_port))
+        environment = {"http_proxy": "http://127.0.0.1:9"}
+        done = subprocess.run([sys.executable, "-c", probe], env=environment, timeout=20, check=False)
+        server.shutdown()
+    assert words[:2] == ["python", "-c"]
+    assert done.returncode == code
 
 
 def commands() -> Iterator[list[str]]:
