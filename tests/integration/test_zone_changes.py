@@ -104,6 +104,46 @@ def test_paused_jobs_and_skipped_fire_times_stay_as_they_are(settings: Settings)
     assert Run.objects.count() == 1
 
 
+@pytest.mark.parametrize(
+    ("zone", "nine_o_clock"),
+    [
+        ("America/New_York", 14),  # and the one of 1 January, which had passed, comes first
+        ("Europe/Kyiv", 7),
+        ("Africa/Abidjan", 9),  # the same instants
+    ],
+)
+def test_a_skipped_fire_time_stays_skipped_where_the_new_zone_moves_it(
+    settings: Settings, zone: str, nine_o_clock: int
+) -> None:
+    started_before("UTC")
+    make_job(trigger=NINE, next_run_time=at(9))
+    services.skip_next("job", now=NOW, actor="ann")
+    settings.TIME_ZONE = zone
+    services.follow_time_zones(now=at(11, 1))
+    if zone == "America/New_York":
+        assert next_run_time() == at(14, 1)
+        Job.objects.update(next_run_time=services.schedule.next_after(Job.objects.get(), at(14, 1)))
+    assert next_run_time() == at(nine_o_clock, 3)
+    assert Run.objects.get(scheduled_time=at(nine_o_clock)).reason == "left out by ann"
+
+
+def test_a_skipped_fire_time_that_has_passed_by_the_new_zone_skips_no_other(settings: Settings) -> None:
+    started_before("UTC")
+    make_job(trigger=NINE, next_run_time=at(9))
+    services.skip_next("job", now=at(1))
+    settings.TIME_ZONE = "Asia/Tokyo"
+    services.follow_time_zones(now=at(1))
+    assert next_run_time() == at(0, 3)
+
+
+def test_a_skipped_fire_time_stays_skipped_where_new_data_moves_it(settings: Settings) -> None:
+    started_before("UTC", "an older version")
+    make_job(trigger=NINE, next_run_time=at(10))
+    services.skip_next("job", now=NOW)
+    services.follow_time_zones(now=NOW)
+    assert next_run_time() == at(9, 3)
+
+
 def test_a_damaged_job_keeps_nobody_from_starting(settings: Settings) -> None:
     started_before("UTC")
     settings.TIME_ZONE = "Asia/Tokyo"
