@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from django.contrib import admin
@@ -12,10 +13,15 @@ from django.template.loader import render_to_string
 from jobs.admin.refusals import missing_permission, role_of
 from jobs.core.log_context import request_id
 
+logger = logging.getLogger("cronzimus_site.errors")
+
 
 def bad_request(request: HttpRequest, exception: BaseException | None = None) -> HttpResponse:
     """Answer a request that is malformed. Its user is not looked up: the fault may be in the headers."""
-    return HttpResponse(render_to_string("400.html"), status=400)
+    try:
+        return HttpResponse(render_to_string("400.html"), status=400)
+    except ValueError as error:
+        return _line(400, "This request is malformed.", error)
 
 
 def forbidden(request: HttpRequest, exception: BaseException | None = None) -> HttpResponse:
@@ -43,4 +49,13 @@ def failed(request: HttpRequest) -> HttpResponse:
 
 
 def _page(request: HttpRequest, template: str, status: int, **context: Any) -> HttpResponse:
-    return render(request, template, {**admin.site.each_context(request), **context}, status=status)
+    try:
+        return render(request, template, {**admin.site.each_context(request), **context}, status=status)
+    except ValueError as error:
+        return _line(status, f"{context['title']}.", error)
+
+
+def _line(status: int, text: str, error: ValueError) -> HttpResponse:
+    """Answer with a line of text: before `collectstatic` no page finds its style, which is a ValueError."""
+    logger.warning("the page of an error cannot be made (run manage.py collectstatic): %s", error)
+    return HttpResponse(f"{text}\n", status=status, content_type="text/plain; charset=utf-8")

@@ -11,11 +11,12 @@ MAX_BODY = 512 * 1024
 END = b"\r\n\r\n"
 """Ends a request line and its headers."""
 LENGTH = re.compile(rb"^content-length:[ \t]*([0-9]{1,18})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
+ANY_LENGTH = re.compile(rb"^content-length:", re.IGNORECASE | re.MULTILINE)
 CHUNKED = re.compile(rb"^transfer-encoding:.*\bchunked\b", re.IGNORECASE | re.MULTILINE)
 EXPECTS = re.compile(rb"^expect:[ \t]*100-continue", re.IGNORECASE | re.MULTILINE)
-LAST_CHUNK = re.compile(rb"\r\n0+[ \t]*(?:;[^\r\n]*)?\r\n(?:[^\r\n]+\r\n)*\r\n\Z")
-"""The end of a body in chunks: a chunk without bytes, and trailers. A body may hold the same bytes before its end; then
-a thread reads the rest."""
+LAST_CHUNK = re.compile(rb"\r\n0+[ \t]*(?:;[^\r\n]*)?\r\n(?:[^\r\n]+\r\n)*\r\n")
+"""The end of a body in chunks: a chunk without bytes, and trailers. The next request may follow at once. A body may
+hold the same bytes before its end; then a thread reads the rest."""
 
 
 class Incoming:
@@ -80,7 +81,9 @@ class Incoming:
         return expects
 
     def _read_head(self, head: bytes) -> None:
-        self._is_chunked = bool(CHUNKED.search(head))
+        # A request with both is refused, because a proxy may see another end of it: no body is awaited.
+        has_both = bool(CHUNKED.search(head) and ANY_LENGTH.search(head))
+        self._is_chunked = not has_both and bool(CHUNKED.search(head))
         self._expects = bool(EXPECTS.search(head))
         length = LENGTH.search(head)
-        self._length = int(length[1]) if length else 0
+        self._length = int(length[1]) if length and not has_both else 0

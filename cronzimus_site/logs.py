@@ -34,6 +34,19 @@ class ShortValues(logging.Filter):
         return True
 
 
+class ShortRefusals(logging.Filter):
+    """Leaves one short line of a request that Django refuses as suspicious, such as one for an unknown host.
+
+    Its text and its traceback say nothing more, and everybody can send such requests.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Cut the message, and drop the traceback."""
+        if record.name.startswith("django.security."):
+            record.msg, record.args, record.exc_info, record.exc_text = _short(record.getMessage()), None, None, None
+        return True
+
+
 def _short(value: Any) -> Any:
     if isinstance(value, str) and len(value) > MAX_CHARACTERS:
         return f"{value[:MAX_CHARACTERS]}… ({len(value):,} characters)"
@@ -78,9 +91,17 @@ def configuration(log_format: str, level: str) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"line": formatter(log_format)},
-        "filters": {"short": {"()": ShortValues}, "context": {"()": AddContext}},
+        "filters": {
+            "short": {"()": ShortValues},
+            "refusals": {"()": ShortRefusals},
+            "context": {"()": AddContext},
+        },
         "handlers": {
-            "console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["short", "context"]}
+            "console": {
+                "class": "logging.StreamHandler",
+                "formatter": "line",
+                "filters": ["short", "refusals", "context"],
+            },
         },
         "root": {"handlers": ["console"], "level": level},
         # The product logs logins itself.

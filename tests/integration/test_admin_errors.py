@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
+from wsgiref.util import setup_testing_defaults
 
 import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
+from cronzimus_site.wsgi import application
 from jobs.admin.overview import views
 from tests.fakes import make_job, make_run, make_scheduler
 
@@ -81,17 +83,35 @@ def test_a_failure_names_the_request_for_the_log(admin: Admin, monkeypatch: pyte
     assert "This request is abc-1 there." in text(response.content.decode())
 
 
-def test_a_failure_of_the_page_itself_is_a_line_of_text(
-    admin: Admin, monkeypatch: pytest.MonkeyPatch, settings: Any
-) -> None:
-    # As before `collectstatic`: no page finds its style.
+@pytest.fixture
+def no_static_files(settings: Any) -> None:
+    """No page finds its style, as before `collectstatic`."""
     settings.STORAGES = settings.STORAGES | {
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"}
     }
+
+
+def test_a_failure_of_the_page_itself_is_a_line_of_text(admin: Admin, no_static_files: None) -> None:
     admin.client.raise_request_exception = False
-    response = admin.client.get("/nothing", headers={"X-Request-ID": "abc-1"})
+    response = admin.client.get(JOBS, headers={"X-Request-ID": "abc-1"})
     assert (response.status_code, response["Content-Type"]) == (500, "text/plain; charset=utf-8")
     assert response.content == b"Something went wrong here; the log has it under the request abc-1.\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "host", "status", "line"),
+    [
+        ("/nothing", "testserver", 404, "There is nothing here."),
+        ("/static/../manage.py", "testserver", 404, "There is nothing here."),
+        ("/nothing", "evil.example", 400, "This request is malformed."),
+        ("/admin/cronzimus/job/?q=a%00", "testserver", 400, "This request is malformed."),
+    ],
+)
+def test_a_refusal_keeps_its_status_where_no_page_can_be_made(
+    admin: Admin, no_static_files: None, path: str, host: str, status: int, line: str
+) -> None:
+    response = admin.client.get(path, HTTP_HOST=host)
+    assert (response.status_code, response.content.decode()) == (status, f"{line}\n")
 
 
 def test_a_forged_form_is_told(at_noon: Any) -> None:
@@ -118,3 +138,11 @@ def test_pages_of_errors_have_the_policy_and_nothing_inline(admin: Admin, path: 
     response = admin.client.get(path)
     assert "default-src 'self'" in response["Content-Security-Policy"]
     assert "<style" not in response.content.decode()
+
+
+def test_the_answer_to_head_has_no_body(db: None) -> None:
+    environ: dict[str, Any] = {"REQUEST_METHOD": "HEAD", "PATH_INFO": "/api/health/live"}
+    setup_testing_defaults(environ)
+    answers: list[str] = []
+    assert list(application(environ, lambda status, headers: answers.append(status))) == []
+    assert answers == ["200 OK"]

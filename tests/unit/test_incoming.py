@@ -55,6 +55,19 @@ def test_a_part_is_not_complete(part: bytes) -> None:
     assert not incoming.is_complete
 
 
+@pytest.mark.parametrize("rest", [GET, b"G"])
+def test_a_body_in_chunks_may_be_followed_by_the_next_request(rest: bytes) -> None:
+    incoming = Incoming()
+    incoming.add(CHUNKED + b"5\r\nhello\r\n0\r\n\r\n" + rest)
+    assert incoming.is_complete
+
+
+def test_a_request_with_both_a_length_and_chunks_is_refused_without_a_wait() -> None:
+    incoming = Incoming()
+    incoming.add(CHUNKED.replace(b"\r\n\r\n", b"\r\nContent-Length: 50\r\n\r\n"))
+    assert incoming.is_complete
+
+
 def test_a_length_in_the_body_counts_for_nothing() -> None:
     incoming = Incoming()
     incoming.add(POST.removesuffix(b"hello") + b"\nContent-Length: 50"[:5])

@@ -6,13 +6,14 @@ import io
 import json
 import logging
 import logging.config
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from cronzimus_site.logs import MAX_CHARACTERS, RequestFields, ShortValues, formatter
+from cronzimus_site.logs import MAX_CHARACTERS, RequestFields, ShortRefusals, ShortValues, formatter
 from jobs.core import log_context
 from jobs.core.log_context import AddContext
 from jobs.worker.output import captured, capturing
@@ -27,6 +28,19 @@ def line(*args: object) -> str:
 
 def test_a_long_value_is_cut() -> None:
     assert line("Not Found", "/" + "x" * 5000) == f"Not Found: /{'x' * (MAX_CHARACTERS - 1)}… (5,001 characters)"
+
+
+def test_a_suspicious_request_is_one_short_line() -> None:
+    try:
+        raise ValueError("no such host")
+    except ValueError:
+        message = f"Invalid HTTP_HOST header: {'x' * 5000!r}"
+        record = logging.LogRecord(
+            "django.security.DisallowedHost", logging.ERROR, "", 1, message, None, sys.exc_info()
+        )
+    assert ShortRefusals().filter(record)
+    assert "\n" not in logging.Formatter().format(record)
+    assert len(logging.Formatter().format(record)) < MAX_CHARACTERS + 30
 
 
 def test_other_values_stay_as_they_are() -> None:
