@@ -100,6 +100,9 @@ POSTGRESQL_OPTIONS: dict[str, Any] = {
     "keepalives_interval": 2,
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
+    # READ COMMITTED in every transaction, whatever the database's default is. Stricter levels fail one of two writers,
+    # where this one lets it wait for the other.
+    "isolation_level": 2,
 }
 
 DATABASES: dict[str, Any] = {

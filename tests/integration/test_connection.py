@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 
 from jobs.functions import registry
 from jobs.models import Run, announce
@@ -44,6 +44,26 @@ def test_the_loops_connection_is_tuned_and_no_other_is() -> None:
         assert shown(setting) == tuned  # also after a reconnection
     assert connections["default"] is before
     assert shown(setting) != tuned
+
+
+@pytest.mark.usefixtures("postgresql_only")
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+def test_no_stricter_isolation_of_the_database_is_used(monkeypatch: pytest.MonkeyPatch, level: str) -> None:
+    startup = "-c default_transaction_isolation=" + level.replace(" ", r"\ ")
+    options = {**connection.settings_dict["OPTIONS"], "options": startup}
+    monkeypatch.setitem(connection.settings_dict, "OPTIONS", options)
+
+    def levels() -> list[str]:
+        with transaction.atomic():
+            return [shown("SHOW transaction_isolation"), shown("SHOW default_transaction_isolation")]
+
+    connection.close()
+    try:
+        assert levels() == ["read committed", level]
+        with loop_connection():
+            assert levels() == ["read committed", "read committed"]
+    finally:
+        connection.close()
 
 
 def test_a_connection_of_its_own_is_closed_with_the_loop() -> None:

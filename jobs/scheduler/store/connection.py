@@ -21,8 +21,14 @@ POSTGRESQL_DEFAULTS = {
 """Default options of libpq, which notice that a server is gone without a word. The project may set its own."""
 TUNING = {
     # The loop only looks up rows by index, in batches. If a table has grown since it was last analysed, PostgreSQL
-    # would read all of it for each batch. A longer wait for another's lock would cost a heartbeat.
-    "postgresql": ("SET enable_seqscan = off", "SET jit = off", "SET lock_timeout = '3s'"),
+    # would read all of it for each batch. A longer wait for another's lock would cost a heartbeat. Schedulers pass by
+    # the rows that others have locked, and see what others have committed since, which stricter isolation forbids.
+    "postgresql": (
+        "SET enable_seqscan = off",
+        "SET jit = off",
+        "SET lock_timeout = '3s'",
+        "SET default_transaction_isolation = 'read committed'",
+    ),
     # A batch changes more pages than fit into the default cache of 2 MB (here 8 MB), and changes each many times
     # before the log has to be copied to the database (here every 16 MB instead of 4).
     "sqlite": ("PRAGMA cache_size = -8000", "PRAGMA wal_autocheckpoint = 4000"),
