@@ -23,6 +23,8 @@ SHOTS = os.environ.get("SHOTS", "")
 """A folder for pictures of the pages, for those who want to look at them."""
 GROUPS = ("work", "jobs", "runs", "records")
 SIZES: dict[str, Any] = {"desk": {"width": 1400, "height": 900}, "phone": {"width": 390, "height": 844}}
+NARROWEST = {"width": 320, "height": 844}
+"""A desk of 1280 px at 400 %."""
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -141,6 +143,10 @@ def test_no_page_has_an_error_or_leaves_anybody_out(
         wrong.clear()
         if SHOTS:
             page.screenshot(path=f"{SHOTS}/{name}-{size}-{scheme}.png", full_page=True)
+        if size == "phone":
+            page.set_viewport_size(NARROWEST)  # type: ignore[arg-type]
+            problems += too_wide(page)
+            page.set_viewport_size(SIZES[size])
         if problems:
             found[name] = problems
     context.close()
