@@ -8,7 +8,7 @@ from datetime import timedelta
 from ..conf import conf
 from ..core.alerts import Reason
 from ..core.clock import Clock
-from ..models import Delivery
+from ..models import Delivery, Scheduler
 from . import outbox
 
 logger = logging.getLogger("cronzimus.alerts.delivery")
@@ -70,6 +70,16 @@ class Deliverer:
         outbox.delivered(delivery, response, self._clock.monotonic() - began, now=self._clock.now())
         logger.info("alert %s delivered to %s", delivery.pk, delivery.channel, extra={"action": "alert_delivered"})
         return True
+
+    def ping_while_jobs_run(self) -> None:
+        """Ping as `ping` does, but only while a scheduler holds its lease.
+
+        This thread goes on where the scheduler's loop hangs, or the database is gone: then the switch has to trip.
+        Raises `DatabaseError` without the database.
+        """
+        due = conf.ALERT_PING_URL and self._clock.monotonic() >= self._ping_at
+        if due and Scheduler.objects.alive(self._clock.now()).exists():
+            self.ping()
 
     def ping(self) -> None:
         """Request ALERT_PING_URL, at most once a minute. A failure is only logged."""

@@ -99,7 +99,7 @@ def background_tasks(clock: Clock) -> list[Task]:
     deliverer = Deliverer(clock)
 
     def deliver() -> bool:
-        deliverer.ping()
+        deliverer.ping_while_jobs_run()
         return deliverer.deliver_due() == BATCH
 
     def look() -> bool:

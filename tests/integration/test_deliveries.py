@@ -19,7 +19,8 @@ from jobs.alerts.channels import event_of
 from jobs.alerts.delivery import Deliverer
 from jobs.core.alerts import BACKOFF_SECONDS, DeliveryState
 from jobs.models import Channel, Delivery
-from tests.fakes import FakeClock
+from jobs.scheduler.background import background_tasks
+from tests.fakes import FakeClock, make_scheduler
 
 pytestmark = pytest.mark.django_db
 
@@ -330,6 +331,30 @@ def test_the_dead_mans_switch_is_pinged_once_a_minute(clock: FakeClock, receiver
     clock.advance(61)
     deliverer.ping()
     assert len(receiver.taken) == 2
+
+
+@pytest.mark.parametrize(("lease", "pings"), [(10, 1), (-1, 0), (None, 0)])
+def test_the_dead_mans_switch_is_pinged_only_while_a_scheduler_holds_its_lease(
+    clock: FakeClock, receiver: Receiver, settings: Any, lease: int | None, pings: int
+) -> None:
+    settings.CRONZIMUS = settings.CRONZIMUS | {"ALERT_PING_URL": receiver.url}
+    if lease is not None:
+        make_scheduler(lease_until=clock.now() + timedelta(seconds=lease))
+    (alerts,) = [task for task in background_tasks(clock) if task.name == "alerts"]
+    for _ in range(3):
+        alerts.run()
+    assert len(receiver.taken) == pings
+
+
+def test_the_dead_mans_switch_is_pinged_again_as_soon_as_jobs_run_again(
+    clock: FakeClock, receiver: Receiver, settings: Any
+) -> None:
+    settings.CRONZIMUS = settings.CRONZIMUS | {"ALERT_PING_URL": receiver.url}
+    deliverer = Deliverer(clock)
+    deliverer.ping_while_jobs_run()
+    make_scheduler(lease_until=clock.now() + timedelta(seconds=10))
+    deliverer.ping_while_jobs_run()
+    assert len(receiver.taken) == 1
 
 
 def test_a_ping_that_fails_is_only_logged(clock: FakeClock, settings: Any, caplog: pytest.LogCaptureFixture) -> None:
