@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..core.secrets import looks_secret
 from ..core.triggers.crontab import parse_crontab
 from .mail_rules import is_address, mail_rule
 from .report import Entry, Ids, Import, without_empty
@@ -21,6 +22,8 @@ _ASSIGNMENT = re.compile(r"""\s*(?P<quote>["']?)(?P<name>[A-Za-z_]\w*)(?P=quote)
 _SCHEDULE = re.compile(r"\s*(?P<when>@\w+|(?:\S+\s+){4}\S+)\s+(?P<rest>\S.*)")
 _COMMAND = re.compile(r"(?P<line>(?:\\.|[^%\\]|\\$)*)(?:%(?P<input>.*))?")
 WRAPPERS = ("sudo", "nice", "ionice", "env", "exec", "time", "test", "nohup")
+USERS = ("root", "www-data", "nobody", "daemon", "postgres")
+"""Users that lines of system crontabs often name, and that are no commands."""
 ELSEWHERE = (
     "cron starts a command in the home folder of its user, with PATH=/usr/bin:/bin: here it starts in the scheduler's "
     "folder and environment, unless the job's cwd and env say otherwise"
@@ -68,6 +71,11 @@ class _Reader:
             return "TZ is in the environment of the commands below: as in cron, it does not change when they start"
         if name == "HOME":
             return "HOME is in the environment of the commands below, and the folder in which they start"
+        if looks_secret(name):
+            return (
+                f"{name} is in the environment of the commands below, and looks secret: put "
+                f'{{"$secret": "{name}"}} in place of its value before the file goes anywhere'
+            )
         return f"{name} is in the environment of the commands below"
 
     def _mail_to(self, value: str) -> str:
@@ -107,6 +115,8 @@ class _Reader:
                 entry.refuse("has no command: a line of a system crontab has a user before it")
                 return
             entry.notes.append(f"ran as {user}: it runs as the scheduler's user now")
+        elif (first := command.split(maxsplit=1)[0]) in USERS and command.strip() != first:
+            entry.notes.append(f"begins with {first!r}: if that is a user, read the file with --system")
         entry.job = self._job(ALIASES.get(when.lower(), " ".join(when.split())), command.strip(), entry)
 
     def _job(self, crontab: str, command: str, entry: Entry) -> dict[str, Any]:

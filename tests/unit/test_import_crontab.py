@@ -105,6 +105,19 @@ def test_tabs_stand_between_the_fields_of_a_system_crontab(blanks: str) -> None:
     assert entry.notes == ["ran as root: it runs as the scheduler's user now"]
 
 
+@pytest.mark.parametrize(("command", "is_hinted"), [("root\t/opt/x", True), ("root", False), ("rooted /opt/x", False)])
+def test_a_line_of_a_system_crontab_that_is_read_as_one_of_a_user_is_pointed_out(command: str, is_hinted: bool) -> None:
+    (entry,) = read_crontab(f"0 3 * * * {command}\n").entries
+    assert any("--system" in note for note in entry.notes) == is_hinted
+
+
+def test_a_password_in_the_environment_is_to_become_a_reference() -> None:
+    assignment, plain, _ = read_crontab("PGPASSWORD=hunter2\nLEVEL=3\n0 3 * * * pg_dump\n").entries
+    assert '{"$secret": "PGPASSWORD"}' in assignment.notes[0]
+    assert "hunter2" not in assignment.notes[0]
+    assert "$secret" not in plain.notes[0]
+
+
 def test_a_hyphen_before_the_minute_only_kept_the_command_out_of_the_log() -> None:
     (entry,) = read_crontab("-*/15 * * * * -a\n").entries
     assert (entry.job["trigger"]["crontab"], entry.job["args"]) == ("*/15 * * * *", ["-a"])
