@@ -83,6 +83,27 @@ def test_only_the_inputs_of_the_chosen_trigger_show(tab):
         expect(tab.get_by_label("Jitter", exact=True)).to_be_visible(visible=kind != "date")
 
 
+def test_what_was_tested_is_saved_right_after(tab):
+    make_job()
+    tab.goto("/admin/cronzimus/job/job/edit/")
+    tab.get_by_label("Description", exact=True).fill("Tested first")
+    with tab.context.expect_page() as opened:
+        tab.get_by_role("button", name="Test run").click()
+    opened.value.wait_for_load_state()
+    opened.value.close()
+    tab.get_by_role("button", name="Save", exact=True).click()
+    expect(tab.get_by_text("Tested first")).to_be_visible()
+    assert Job.objects.get().description == "Tested first"
+
+
+def test_two_clicks_run_a_job_once(tab):
+    make_job(max_instances=5)
+    tab.goto("/admin/cronzimus/job/")
+    row(tab, "job").get_by_role("button", name="Run now").dblclick()
+    expect(tab.locator(".messagelist")).to_be_visible()
+    assert Run.objects.count() == 1
+
+
 def test_the_preview_follows_what_is_typed_and_says_what_is_wrong(tab):
     make_job()
     tab.goto("/admin/cronzimus/job/job/edit/")

@@ -68,6 +68,18 @@ def test_new_runs_are_announced_and_ticks_stay(tab):  # noqa: F811
     expect(tab.get_by_label(f"Select run {later.pk}")).to_be_visible()
 
 
+def test_a_page_says_that_its_user_is_logged_out_and_goes_on_after_the_login(tab):  # noqa: F811
+    tab.goto(JOBS)
+    cookies = tab.context.cookies()
+    tab.context.clear_cookies()
+    tab.evaluate("window.cronzimus.refresh()")
+    expect(tab.locator("#stale")).to_contain_text("You are logged out. Showing data from")
+    expect(tab.get_by_role("link", name="Log in again")).to_have_attribute("href", re.compile(f"{JOBS}$"))
+    tab.context.add_cookies(cookies)
+    tab.evaluate("window.cronzimus.refresh()")
+    expect(tab.locator("#stale")).to_have_count(0)
+
+
 def offered(page):
     return page.locator("#qualifiers option").evaluate_all("options => options.map((option) => option.value)")
 

@@ -1,6 +1,6 @@
 // Keeps a page fresh: asks the server for the parts marked data-live, and changes only what differs, so that focus,
-// ticks, open menus and what somebody types survive. Counts relative times on. Works in any admin, with or without
-// our shell.
+// ticks, open menus and what somebody types survive. Counts relative times on, and sends no form twice. Works in any
+// admin, with or without our shell.
 "use strict";
 
 window.cronzimus = (() => {
@@ -95,8 +95,8 @@ window.cronzimus = (() => {
     try {
       const headers = { "X-Cronzimus-Live": "1", ...(etag && { "If-None-Match": etag }) };
       const answer = await fetch(url, { headers, signal: mine.signal, cache: "no-store" });
-      if (answer.redirected || answer.status === 403) {
-        stop();
+      if (answer.redirected || [401, 403].includes(answer.status)) {
+        showStale(answer.redirected);
         return false;
       }
       if (answer.status !== 304) {
@@ -145,14 +145,29 @@ window.cronzimus = (() => {
 
   let fresh = new Date();
 
-  function showStale() {
-    if (document.getElementById("stale")) return;
-    const banner = document.createElement("div");
+  function showStale(loggedOut) {
+    const words = {
+      true: "You are logged out.", false: "You may no longer see this page.",
+    }[loggedOut] ?? "The server did not answer; trying again.";
+    let banner = document.getElementById("stale");
+    if (banner?.dataset.words === words) return;
+    banner?.remove();
+    banner = document.createElement("div");
     banner.id = "stale";
     banner.className = "banner busy";
+    banner.dataset.words = words;
     banner.setAttribute("role", "note");
-    banner.textContent = `Showing data from ${fresh.toTimeString().slice(0, 8)}. The server did not answer; trying again.`;
-    document.getElementById("content")?.prepend(banner);
+    announce(words);
+    document.querySelector("body.cronzimus #content, :not(body).cronzimus")?.prepend(banner); // no part of a live one
+    const text = document.createElement("p");
+    text.textContent = `${words} Showing data from ${fresh.toTimeString().slice(0, 8)}.`;
+    banner.append(text);
+    if (!loggedOut) return;
+    const link = document.createElement("a");
+    link.className = "row-button";
+    link.href = location.href; // the server asks for the login, and leads back
+    link.textContent = "Log in again";
+    banner.append(link);
   }
 
   function schedule() {
@@ -166,11 +181,6 @@ window.cronzimus = (() => {
       }
       schedule();
     }, wait);
-  }
-
-  function stop() {
-    clearTimeout(timer);
-    document.removeEventListener("visibilitychange", onVisible);
   }
 
   function onVisible() {
@@ -230,6 +240,20 @@ window.cronzimus = (() => {
       clock.textContent = at.toLocaleTimeString("en-GB", { timeZone: clock.dataset.clock || "UTC" });
     }
   }
+
+  // --- a form is sent once: two clicks on "Run now" are one run ----------------------------------------------------
+
+  document.addEventListener("submit", (event) => {
+    if (event.defaultPrevented || event.target.getAttribute("method") !== "post") return;
+    // What opens in a tab of its own leaves the form behind, which may be saved right after.
+    const sent = event.submitter?.formTarget === "_blank" ? event.submitter : event.target;
+    if (sent.dataset.sent) return event.preventDefault();
+    sent.dataset.sent = "1";
+    setTimeout(() => delete sent.dataset.sent, 5000);
+  });
+  addEventListener("pageshow", () => {
+    for (const sent of document.querySelectorAll("[data-sent]")) delete sent.dataset.sent;
+  });
 
   // --- copying: without https a browser has no navigator.clipboard -------------------------------------------------
 

@@ -7,6 +7,7 @@
   if (!log) return;
 
   const EVERY = 1000; // ms
+  const AFTER_ERROR = 10_000;
   const panel = log.closest(".log-panel");
   const newest = panel.querySelector("[data-newest]");
   const find = panel.querySelector("[data-find]");
@@ -55,12 +56,13 @@
 
   async function poll() {
     if (log.dataset.state !== "running") return;
+    let wait = EVERY;
     try {
       if (!document.hidden && localStorage.getItem("cronzimus_refresh") !== "off") await later();
     } catch {
-      // The next poll may succeed; the page itself says when its server does not answer.
+      wait = AFTER_ERROR; // the page itself says when its server does not answer, or asks for a login
     }
-    if (log.dataset.state === "running") setTimeout(poll, EVERY);
+    if (log.dataset.state === "running") setTimeout(poll, wait);
     else window.cronzimus?.refresh();
   }
 

@@ -1,4 +1,4 @@
-// The shell of the product's admin: theme, zone, refresh, keyboard, command palette, copying, and buttons in flight.
+// The shell of the product's admin: theme, zone, refresh, keyboard, and command palette.
 "use strict";
 
 (() => {
@@ -42,17 +42,6 @@
   }
 
   const announce = page.announce;
-
-  // A form is sent once: two clicks on "Run now" are one run.
-  document.addEventListener("submit", (event) => {
-    if (event.defaultPrevented || event.target.method !== "post") return;
-    if (event.target.dataset.sent) return event.preventDefault();
-    event.target.dataset.sent = "1";
-    setTimeout(() => delete event.target.dataset.sent, 5000);
-  });
-  addEventListener("pageshow", () => {
-    for (const form of document.querySelectorAll("[data-sent]")) delete form.dataset.sent;
-  });
 
   // --- command palette ---------------------------------------------------------------------------------------------
 
