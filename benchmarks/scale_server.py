@@ -14,6 +14,7 @@ from benchmarks.databases import PostgreSQL
 SAMPLE = 0.05
 """Seconds between two looks at what the server's processes do."""
 KNOWN = {
+    "claim: look for due jobs of an executor that is not full": "SELECT %WHERE next_run_time <=%timeout IS NOT NULL%",
     "claim: read and lock due jobs": "SELECT %FROM cronzimus_job WHERE next_run_time <=%",
     "claim: look for active runs": "SELECT r.job_id, r.id, r.scheduler_id%",
     "claim: insert runs": "INSERT INTO cronzimus_run (job_id, func%",
@@ -36,11 +37,13 @@ ACTIVITY = (
 class Work:
     """What the server did: milliseconds and calls by statement, bytes of its log, and what its processes waited for.
 
-    `busy` is the number of its processes that worked at once, on average; `waits` has what they did, by share.
+    `others` are the slowest of the further statements: milliseconds, calls and text. `busy` is the number of the
+    server's processes that worked at once, on average; `waits` has what they did, by share.
     """
 
     milliseconds: dict[str, float] = field(default_factory=dict)
     calls: dict[str, int] = field(default_factory=dict)
+    others: list[tuple[float, int, str]] = field(default_factory=list)
     log_bytes: float = 0.0
     busy: float = 0.0
     waits: dict[str, float] = field(default_factory=dict)
@@ -88,14 +91,19 @@ def _begin(connection: Any) -> bool:
 def _count(connection: Any, work: Work) -> None:
     cases = " ".join("WHEN query LIKE %s THEN %s" for _ in KNOWN)
     rows = connection.execute(
-        f"SELECT CASE {cases} ELSE %s END AS name, sum(total_exec_time), sum(calls), sum(wal_bytes) "  # noqa: S608
+        f"SELECT CASE {cases} END, query, total_exec_time, calls, wal_bytes "  # noqa: S608
         "FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid WHERE d.datname = current_database() "
-        "AND query NOT LIKE '%%pg_stat%%' GROUP BY name",
-        [*(part for name, pattern in KNOWN.items() for part in (pattern, name)), OTHER],
+        "AND query NOT LIKE '%%pg_stat%%' ORDER BY total_exec_time DESC",
+        [part for name, pattern in KNOWN.items() for part in (pattern, name)],
     ).fetchall()
-    for name, spent, calls, log_bytes in rows:
-        work.milliseconds[name], work.calls[name] = spent, int(calls)
+    for name, query, spent, calls, log_bytes in rows:
+        if name is None:
+            work.others.append((spent, calls, query[:200]))
+        name = name or OTHER
+        work.milliseconds[name] = work.milliseconds.get(name, 0.0) + spent
+        work.calls[name] = work.calls.get(name, 0) + calls
         work.log_bytes += float(log_bytes)
+    del work.others[10:]
 
 
 def _sample(database: PostgreSQL, work: Work, ended: threading.Event) -> None:

@@ -111,6 +111,23 @@ class TestIndexes:
         assert_reads(plain, "job_due")
         assert_unsorted(plain)
 
+    @pytest.mark.usefixtures("postgresql_only")
+    @pytest.mark.parametrize(
+        "lanes",
+        [("thread",), ("process", "thread"), ("celery:cronzimus", "thread"), ("celery:cronzimus",)],
+        ids=lambda lanes: " ".join(lanes),
+    )
+    def test_many_due_jobs_are_not_sorted_where_other_executors_are_full(self, lanes: tuple[str, ...]) -> None:
+        as_the_loop_asks()
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE cronzimus_job SET next_run_time = %s - abs(hashtext(id)) %% 9999 * interval '1s'", [NOW]
+            )
+            cursor.execute("ANALYZE cronzimus_job")
+        found, *_ = plans(lambda: claims.claim_due("s1", dict.fromkeys(lanes, 100), NOW, by_priority=False))
+        assert_reads(found, "job_due")
+        assert_unsorted(found)
+
     def test_a_claim_that_replaces_runs_finds_them_by_an_index(self) -> None:
         as_the_loop_asks()
         Job.objects.filter(id="due").update(overlap="replace")
@@ -123,6 +140,20 @@ class TestIndexes:
         text = plan(lambda: admission.admit("s1", {"thread": 10}, after(60)))
         # Every active run that nobody holds waits, so the index of the held runs leads to the waiting ones too.
         assert_reads_one_of(text, "run_startable", "run_waiting", "run_held")
+
+    @pytest.mark.usefixtures("postgresql_only")
+    @pytest.mark.parametrize("lanes", [("celery:reports",), ("celery:reports", "thread")], ids=" ".join)
+    def test_many_waiting_runs_are_not_sorted_where_workers_take_them(self, lanes: tuple[str, ...]) -> None:
+        as_the_loop_asks()
+        reports = {"status": RunStatus.QUEUED, "executor": "celery", "queue": "reports", "finished_at": None}
+        Run.objects.filter(id__gt=1_000_000).update(scheduler_id=None, **reports)
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE cronzimus_run")
+        found, *_ = plans(
+            lambda: admission.admit("s1", dict.fromkeys(lanes, 100), NOW), about="LEFT JOIN cronzimus_job"
+        )
+        assert_reads(found, "run_waiting")
+        assert "Sort Key: r.priority" not in found
 
     def test_the_waiting_runs_of_a_removed_job_are_found_among_the_active(self) -> None:
         (text,) = plans(lambda: remove_job("job-7", now=NOW), about='UPDATE "cronzimus_run"')

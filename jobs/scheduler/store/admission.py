@@ -98,14 +98,17 @@ def held_runs(scheduler_id: str) -> set[int]:
 
 def _candidates(capacity: Mapping[str, int], now: datetime) -> list[Candidate]:
     lanes = [lane for lane, free in capacity.items() if free > 0]
-    marks = ", ".join(["%s"] * len(lanes))
     lane = REMOTE_LANE_SQL if any(lane.startswith(REMOTE) for lane in lanes) else "r.executor"
+    in_lanes = f"{lane} IN ({', '.join(['%s'] * len(lanes))})"
+    if lane is REMOTE_LANE_SQL:
+        # PostgreSQL takes a comparison of an expression for rare, and would sort all waiting runs.
+        in_lanes = f"COALESCE({in_lanes}, false)"
     lock = "FOR UPDATE OF r SKIP LOCKED" if connection.vendor == "postgresql" else ""
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT r.id, r.job_id, {lane}, r.concurrency_group, j.max_instances, j.concurrency_limit "  # noqa: S608
             "FROM cronzimus_run r LEFT JOIN cronzimus_job j ON j.id = r.job_id "
-            f"WHERE r.status = 'queued' AND r.scheduler_id IS NULL AND {lane} IN ({marks}) "
+            f"WHERE r.status = 'queued' AND r.scheduler_id IS NULL AND {in_lanes} "
             "AND (r.available_at IS NULL OR r.available_at <= %s) "
             # Full jobs are found once, among the few held runs: thousands of runs may wait for one of them.
             "AND r.job_id NOT IN (SELECT f.id FROM cronzimus_run a JOIN cronzimus_job f ON f.id = a.job_id "

@@ -168,7 +168,11 @@ def _due_sql(vendor: str, rank: Rank, executors: tuple[str, ...]) -> str:
 
 
 def _fitting(executors: tuple[str, ...]) -> str:
-    """Return the condition for jobs of `executors`, which have capacity; without any, for jobs that replace a run."""
+    """Return the condition for jobs of `executors`, which have capacity; without any, for jobs that replace a run.
+
+    PostgreSQL takes a comparison of an expression for rare, and would sort all due jobs. It expects COALESCE to be true
+    for half of them.
+    """
     if not executors:
         return f"AND {REPLACING_SQL}"
     if set(executors) == LOCAL:
@@ -176,8 +180,8 @@ def _fitting(executors: tuple[str, ...]) -> str:
     local = f"{LOCAL_SQL} AND {EXECUTOR_SQL} IN ({', '.join(repr(str(name)) for name in executors if name)})"
     remote = f"{LANE_SQL} IN ({', '.join('%s' for name in executors if not name)})"
     if all(executors):
-        return f"AND {local}"
-    return f"AND ({local} OR {remote})" if any(executors) else f"AND {remote}"
+        return f"AND COALESCE({local}, false)"
+    return f"AND COALESCE({local} OR {remote}, false)" if any(executors) else f"AND COALESCE({remote}, false)"
 
 
 def _busy(job_ids: Sequence[str], now: datetime) -> dict[str, Busy]:
