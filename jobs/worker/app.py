@@ -16,7 +16,6 @@ from celery import bootsteps, signals
 from celery.concurrency.thread import TaskPool
 from celery.worker import state
 from django.apps import apps
-from django.core.exceptions import ImproperlyConfigured
 
 if not apps.ready:
     django.setup()
@@ -52,12 +51,12 @@ class SlotsStep(bootsteps.StartStopStep):
     requires = ("celery.worker.components:Pool",)
 
     def __init__(self, worker: Any, **options: Any) -> None:
-        """Refuse a worker whose settings would break the guarantees."""
+        """End a worker whose settings would break the guarantees, and say why."""
         super().__init__(worker, **options)
         _import_from_current_folder()
         problems = [*_problems(worker), *(error.msg for error in checks.errors())]
         if problems:
-            raise ImproperlyConfigured(" ".join(problems))
+            sys.exit("\n".join(problems))
 
     def create(self, worker: Any) -> Any:
         """Return the slots."""

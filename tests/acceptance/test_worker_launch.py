@@ -87,3 +87,12 @@ def test_a_worker_process_imports_a_project_in_a_src_layout_from_any_folder(tmp_
         "folder": str(elsewhere), "python_path": "/somewhere/of/theirs", "safe_path": True,
         "settings": "shop.settings",
     }  # fmt: skip
+
+
+def test_a_celery_worker_that_may_not_start_says_why_in_one_line(tmp_path: Path) -> None:
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "SECRET_KEY": "only-for-tests", "JOBS": "[]"}
+    command = (Path(sys.executable).with_name("celery"), "-A", "cronzimus_site", "worker", "-Q", "reports")
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "CELERY_BROKER_URL is not set: a worker needs the address of a broker."
+    assert "Traceback" not in done.stderr
