@@ -169,10 +169,10 @@ def test_what_a_worker_had_no_slot_for_survives_its_reconnects_and_its_end(fleet
 @pytest.mark.slow
 @BOTH
 def test_runs_survive_warm_and_cold_restarts_of_their_workers(fleet: WorkerSite) -> None:
-    many = fleet.job("many", seconds=0.02, max_instances=1000) | {"trigger": "date", "run_date": "2999-01-01"}
+    many = fleet.job("many", max_instances=1000) | {"trigger": "date", "run_date": "2999-01-01"}
     del many["seconds"]
     fleet.add(many, *(fleet.job(f"job-{number}", max_instances=20) for number in range(5)))
-    running = [fleet.worker(slots=4)]
+    running = [fleet.worker()]  # the fewer slots, the fewer processes to start: half of the time of this test
     fleet.do(
         f"job = Job.objects.get(pk='{fleet.prefix}many'); day = timedelta(days=1); "
         "Run.objects.bulk_create(Run(job_id=job.pk, func=job.func, args=job.args, kwargs=job.kwargs, status='queued', "
@@ -191,14 +191,14 @@ def test_runs_survive_warm_and_cold_restarts_of_their_workers(fleet: WorkerSite)
     assert len(rows) >= MANY
     assert {row.status for row in rows} <= {"succeeded", "lost"}
     # The runs of the two workers that got no time, and the outcomes that the killed one had not written.
-    assert sum(row.status == "lost" for row in rows) <= 3 * 4
+    assert sum(row.status == "lost" for row in rows) <= 3 * 2
     assert running[0].wait(10) == 0, "it got its time"
 
 
 def restarted(fleet: WorkerSite, old: Process, how: signal.Signals) -> Process:
     """Tell a worker to end, and start another one meanwhile."""
     old.send(how)
-    return fleet.worker(slots=4)
+    return fleet.worker()
 
 
 # --- what is cut off -------------------------------------------------------------------------------------------------
