@@ -12,16 +12,15 @@ CPU is that of all processes of scheduler (or client) and worker, the database's
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import secrets
 import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -54,17 +53,13 @@ RESULTS = {
 
 @dataclass(frozen=True)
 class Steady:
-    """One measurement under steady load: seconds, shares of all fire times and of one core, MiB."""
+    """One measurement under steady load: seconds, the share of all fire times that happened, MiB."""
 
     contender: str
     database: str
     p50: float
     p99: float
-    longest: float
     happened: float
-    scheduler_cpu: float
-    worker_cpu: float
-    server_cpu: float
     scheduler_mib: float
     worker_mib: float
 
@@ -118,22 +113,22 @@ class Site:
 
 
 def main() -> None:
-    """Measure, and print the tables."""
-    options = _options()
-    questions = [(tables.Results(), *question) for question in _questions(options)]
+    """Measure, and print the table."""
+    options, results = _options(), tables.Results()
     for _ in range(options.repeat):
         for kind in options.databases:
-            for results, take, contenders, *_ in questions:
+            for take, contenders in _questions(options):
                 for contender in (one for one in contenders if one.name in options.contenders):
                     sample = results.measure(contender.name, kind, partial(take, contender, kind, options))
                     if sample is not None:
                         print(sample, file=sys.stderr)
-    for results, _, _, columns, row in questions:
-        results.show(columns, [row(group) for group in tables.grouped(results.samples)], argparse.Namespace(json=None))
-        print()
-    if options.json:
-        samples = [{"measured": type(one).__name__, **asdict(one)} for found, *_ in questions for one in found.samples]
-        Path(options.json).write_text(json.dumps(samples, indent=1) + "\n")
+    results.show(columns(options.burst), rows(results.samples, options.burst), options)
+
+
+def _questions(options: argparse.Namespace) -> list[tuple[Any, Sequence[harness.Contender]]]:
+    """Return the measurements, each with its contenders."""
+    kept = (CRONZIMUS, CELERY)
+    return [(_steady, kept), (_way, kept), *((partial(_burst, runs=runs), CONTENDERS) for runs in options.burst)]
 
 
 def _options() -> argparse.Namespace:
@@ -177,23 +172,15 @@ def _site(
 def _steady(contender: harness.Contender, kind: str, options: argparse.Namespace) -> Steady:
     with _site(contender, kind, options.slots, steady=options.jobs) as site:
         first = math.ceil(time.time()) + WARM_UP
-        time.sleep(max(first - time.time(), 0))
-        before, backends = site.cpu(), harness.Backends(site.database)
-        for second in range(1, options.seconds + 1):
-            time.sleep(max(first + second - time.time(), 0))
-            backends.look()
-            site.check()
-        cpu = [now - then for now, then in zip(site.cpu(), before, strict=True)]
+        time.sleep(first + options.seconds - time.time())
+        site.check()
         memory = [harness.memory_of([process.pid]) for process in (site.scheduler, site.worker)]
         time.sleep(REST)
         lags, happened, _ = counted(_noted(site.starts, "starts"), first, options.seconds)
         site.require(lags)
     return Steady(
-        contender.name, kind,
-        p50=median(lags), p99=tables.percentile(lags, 99), longest=max(lags),
-        happened=happened / (options.jobs * options.seconds),
-        scheduler_cpu=cpu[0] / options.seconds, worker_cpu=cpu[1] / options.seconds,
-        server_cpu=backends.cpu_seconds / options.seconds, scheduler_mib=memory[0], worker_mib=memory[1],
+        contender.name, kind, p50=median(lags), p99=tables.percentile(lags, 99),
+        happened=happened / (options.jobs * options.seconds), scheduler_mib=memory[0], worker_mib=memory[1],
     )  # fmt: skip
 
 
@@ -268,49 +255,38 @@ def _until_recorded(runs: int, site: Site, question: str, backends: harness.Back
     return ended
 
 
-# --- the tables ------------------------------------------------------------------------------------------------------
-
-STEADY = (
-    "contender", "broker", "start p50 ms", "p99 ms", "max ms", "happened", "scheduler CPU %", "worker CPU %",
-    "PostgreSQL CPU %", "scheduler MiB", "worker MiB",
-)  # fmt: skip
-WAY = ("contender", "broker", "publish to call p50 ms", "p99 ms")
-BURST = ("contender", "broker", "runs", "runs/s (min–max)", "CPU-s for 1,000: scheduler", "worker", "PostgreSQL")
+# --- the table -------------------------------------------------------------------------------------------------------
 
 
-def _middle(group: Sequence[object], *names: str) -> Iterator[float]:
-    return (median(getattr(sample, name) for sample in group) for name in names)
-
-
-def _steady_row(group: Sequence[Steady]) -> list[str]:
+def columns(bursts: Sequence[int]) -> list[str]:
+    """Return the heads of the columns."""
     return [
-        group[0].contender, group[0].database, *map(tables.ms, _middle(group, "p50", "p99", "longest")),
-        *(f"{share:.2%}" for share in _middle(group, "happened")),
-        *(f"{share:.1%}" for share in _middle(group, "scheduler_cpu", "worker_cpu", "server_cpu")),
-        *(f"{mib:.0f}" for mib in _middle(group, "scheduler_mib", "worker_mib")),
+        "contender", "broker", "publish to call, ms: p50, p99", "start delay, ms: p50, p99", "happened",
+        *(f"runs/s of {runs:,}" for runs in bursts),
+        "CPU-s for 1,000: scheduler", "worker", "PostgreSQL", "MiB: scheduler", "worker",
     ]  # fmt: skip
 
 
-def _way_row(group: Sequence[Way]) -> list[str]:
-    return [group[0].contender, group[0].database, *map(tables.ms, _middle(group, "p50", "p99"))]
+def rows(samples: Sequence[Steady | Way | Burst], bursts: Sequence[int]) -> list[list[str]]:
+    """Return a row for each contender on each broker: medians over the rounds. CPU is that of the largest burst."""
+    return [_row(group, bursts) for group in tables.grouped(samples)]
 
 
-def _burst_row(group: Sequence[Burst]) -> list[str]:
-    rates = [sample.rate for sample in group]
-    costs = [f"{cost:.2f}" for cost in _middle(group, "scheduler_cpu", "worker_cpu", "server_cpu")]
+def _row(group: Sequence[Any], bursts: Sequence[int]) -> list[str]:
+    def middle(kind: type, name: str, show: Callable[[float], str], runs: int = 0) -> str:
+        found = [getattr(one, name) for one in group if isinstance(one, kind) and getattr(one, "runs", 0) == runs]
+        return show(median(found)) if found else "–"
+
+    costs = [middle(Burst, f"{part}_cpu", "{:.2f}".format, bursts[-1]) for part in ("scheduler", "worker", "server")]
     if group[0].contender == CLOSING.name:
         costs[-1] = "–"  # its processes end too soon to be looked at
     return [
-        group[0].contender, group[0].database, f"{group[0].runs:,}",
-        f"{median(rates):,.0f} ({min(rates):,.0f}–{max(rates):,.0f})", *costs,
+        group[0].contender, group[0].database,
+        *(", ".join(middle(kind, name, tables.ms) for name in ("p50", "p99")) for kind in (Way, Steady)),
+        middle(Steady, "happened", "{:.1%}".format),
+        *(middle(Burst, "rate", "{:,.0f}".format, runs) for runs in bursts), *costs,
+        *(middle(Steady, f"{part}_mib", "{:.0f}".format) for part in ("scheduler", "worker")),
     ]  # fmt: skip
-
-
-def _questions(options: argparse.Namespace) -> list[tuple[Any, Sequence[harness.Contender], Sequence[str], Any]]:
-    """Return what is measured: the measurement, the contenders, and the columns and the rows of the table."""
-    kept = (CRONZIMUS, CELERY)
-    bursts = [(partial(_burst, runs=runs), CONTENDERS, BURST, _burst_row) for runs in options.burst]
-    return [(_steady, kept, STEADY, _steady_row), (_way, kept, WAY, _way_row), *bursts]
 
 
 if __name__ == "__main__":

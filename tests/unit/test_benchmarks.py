@@ -37,6 +37,17 @@ def test_the_way_of_a_message_ends_with_the_next_start_of_its_job() -> None:
     assert remote._ways(published, started) == [0.25, 0.25]
 
 
+def test_a_contender_has_one_row_for_each_broker_with_what_was_measured() -> None:
+    bursts = [
+        remote.Burst("celery", "redis", runs, rate, 0.25, 2.5, 0.5) for runs in (20, 50) for rate in (90, 110, 91)
+    ]
+    samples = [*bursts, remote.Way("celery", "redis", 0.004, 0.02), remote.Way("celery", "rabbitmq", 0.005, 0.03)]
+    assert remote.rows(samples, [20, 50]) == [
+        ["celery", "redis", "4.0, 20.0", "–, –", "–", "91", "91", "0.25", "2.50", "0.50", "–", "–"],
+        ["celery", "rabbitmq", "5.0, 30.0", "–, –", "–", "–", "–", "–", "–", "–", "–", "–"],
+    ]
+
+
 def test_jobs_that_fire_apart_divide_the_second() -> None:
     anchors = [job.anchor for job in child.steady_jobs(4, apart=True)]
     assert [(anchor - anchors[0]).total_seconds() for anchor in anchors] == [0.0, 0.25, 0.5, 0.75]
