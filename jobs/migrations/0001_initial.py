@@ -244,7 +244,7 @@ class Migration(migrations.Migration):
                 ('after', models.PositiveSmallIntegerField(default=1, help_text='Unsuccessful runs in a row.')),
                 ('too_long_seconds', models.PositiveIntegerField(blank=True, null=True)),
                 ('too_long_factor', models.FloatField(blank=True, help_text="Times the 95th percentile of the job's last 50 successful runs.", null=True)),
-                ('deadline', models.TimeField(blank=True, help_text='A run must have succeeded by this time of each day.', null=True)),
+                ('deadline', models.TimeField(blank=True, help_text='A run must have succeeded by then, on days with a fire time.', null=True)),
                 ('quiet_from', models.TimeField(blank=True, null=True)),
                 ('quiet_until', models.TimeField(blank=True, null=True)),
                 ('timezone', models.CharField(blank=True, default='', max_length=64)),

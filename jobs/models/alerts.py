@@ -108,7 +108,9 @@ class AlertRule(models.Model):
     too_long_factor = models.FloatField(
         null=True, blank=True, help_text="Times the 95th percentile of the job's last 50 successful runs."
     )
-    deadline = models.TimeField(null=True, blank=True, help_text="A run must have succeeded by this time of each day.")
+    deadline = models.TimeField(
+        null=True, blank=True, help_text="A run must have succeeded by then, on days with a fire time."
+    )
     quiet_from = models.TimeField(null=True, blank=True)
     quiet_until = models.TimeField(null=True, blank=True)
     timezone = models.CharField(max_length=64, blank=True, default="")

@@ -88,7 +88,7 @@ class RuleForm(forms.ModelForm):
     tag = forms.CharField(required=False, max_length=50, widget=forms.TextInput({"class": "short"}))
     channels = forms.ModelMultipleChoiceField(Channel.objects.all(), widget=forms.CheckboxSelectMultiple)
     deadline = forms.TimeField(
-        required=False, widget=TimeInput(), help_text="A run must have succeeded by this time of each day."
+        required=False, widget=TimeInput(), help_text="A run must have succeeded by then, on days with a fire time."
     )
     quiet_from = forms.TimeField(label="From", required=False, widget=TimeInput())
     quiet_until = forms.TimeField(label="Until", required=False, widget=TimeInput())
