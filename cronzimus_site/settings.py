@@ -220,9 +220,13 @@ SECURE_CSP = {
 # Pages of CORS_ALLOWED_ORIGINS may use the API with a token. Browsers add no cookies of ours to their requests.
 CORS_URLS_REGEX = r"^/(api|scheduler|metrics)(/|\Z)"
 CORS_ALLOW_METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
-CORS_ALLOW_HEADERS = ("accept", "authorization", "content-type", "idempotency-key", "if-match", "if-none-match")
+CORS_ALLOW_HEADERS = (
+    "accept", "authorization", "content-type", "idempotency-key", "if-match", "if-none-match", "traceparent",
+    "tracestate", "x-request-id",
+)  # fmt: skip
 CORS_EXPOSE_HEADERS = (
-    "ETag", "Idempotency-Replayed", "Link", "Location", "Retry-After", "WWW-Authenticate", "X-Total-Count",
+    "ETag", "Idempotency-Replayed", "Link", "Location", "Retry-After", "WWW-Authenticate", "X-Request-ID",
+    "X-Total-Count",
 )  # fmt: skip
 CORS_PREFLIGHT_MAX_AGE = 3600
 

@@ -13,8 +13,8 @@ from tests.fakes import make_job, make_token
 from .api_client import Api
 
 ORIGIN = "https://app.example.com"
-SENT = "authorization, content-type, idempotency-key, if-match, if-none-match"
-READ = {"ETag", "Retry-After", "Idempotency-Replayed", "Link", "X-Total-Count"}
+SENT = "authorization, content-type, idempotency-key, if-match, if-none-match, traceparent, tracestate, x-request-id"
+READ = {"ETag", "Retry-After", "Idempotency-Replayed", "Link", "X-Request-ID", "X-Total-Count"}
 ROUTES = [
     ("POST", "/scheduler/jobs"), ("PUT", "/scheduler/jobs/job"), ("PATCH", "/scheduler/jobs/job"),
     ("DELETE", "/scheduler/jobs/job"), ("GET", "/scheduler"), ("GET", "/api/health"), ("GET", "/metrics"),
