@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin
@@ -12,6 +13,7 @@ from django.template.loader import render_to_string
 
 from jobs.admin.refusals import missing_permission, role_of
 from jobs.core.log_context import request_id
+from jobs.db.errors import lacks_characters
 
 logger = logging.getLogger("cronzimus_site.errors")
 
@@ -22,6 +24,22 @@ def bad_request(request: HttpRequest, exception: BaseException | None = None) ->
         return HttpResponse(render_to_string("400.html"), status=400)
     except ValueError as error:
         return _line(400, "This request is malformed.", error)
+
+
+class UnknownCharacterMiddleware:
+    """Takes a request for malformed if it has a character that the database's encoding lacks."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        """Keep the next handler."""
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Return the response of the next handler."""
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Answer in place of a view that failed for such a character."""
+        return bad_request(request, exception) if lacks_characters(exception) else None
 
 
 def forbidden(request: HttpRequest, exception: BaseException | None = None) -> HttpResponse:

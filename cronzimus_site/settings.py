@@ -160,6 +160,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "cronzimus_site.errors.UnknownCharacterMiddleware",
     "axes.middleware.AxesMiddleware",  # the last one: it sees the login's answer
 ]
 

@@ -24,7 +24,7 @@ from ..core.exceptions import (
     RunNotFound,
     VersionNotFound,
 )
-from ..db.errors import is_read_only, is_unavailable, lacks_tables
+from ..db.errors import is_read_only, is_unavailable, lacks_characters, lacks_tables
 from ..services.idempotency import IdempotencyKeyReused
 from .bodies import MAX_BODY
 
@@ -58,6 +58,8 @@ STATUSES: dict[type[Exception], int] = {
     Exception: 500,
 }
 """The HTTP status of each exception, of the nearest class in its tree; those of DRF (`APIException`) have their own."""
+
+LACKS_CHARACTERS = "The request has a character that the database cannot store, because its encoding is not UTF-8."
 
 REFUSALS: dict[int, tuple[str, str]] = {
     400: ("INVALID_REQUEST", "The request is not valid."),
@@ -98,6 +100,8 @@ def status_of(exception: Exception) -> int:
         return exception.status_code
     if is_unavailable(exception) or lacks_tables(exception):
         return 503
+    if lacks_characters(exception):
+        return 400
     return next(STATUSES[kind] for kind in type(exception).__mro__ if kind in STATUSES)
 
 
@@ -115,6 +119,8 @@ def _body(exception: Exception, status: int) -> dict[str, Any]:
         return {"error": str(exception), "code": exception.code, **fields}
     if isinstance(exception, APIException | PermissionDenied) and status not in (401, 405, 415):
         return envelope(status, str(getattr(exception, "detail", exception)))
+    if lacks_characters(exception):
+        return envelope(400, LACKS_CHARACTERS)
     if is_read_only(exception):
         return envelope(status, READ_ONLY)
     return envelope(status, MIGRATE if lacks_tables(exception) else "")

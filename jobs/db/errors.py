@@ -1,13 +1,16 @@
-"""Classify errors of the database: it is away, it takes no writes, or its tables are of another version."""
+"""Classify errors of the database: it is away, it takes no writes, lacks tables, or lacks characters."""
 
 from __future__ import annotations
 
-from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError, NotSupportedError, OperationalError
 
 UNDEFINED = ("42P01", "42703")
 """The states of PostgreSQL's errors "undefined table" and "undefined column"."""
 READ_ONLY = "25006"
 """The state of its error "read only SQL transaction": a standby, or a primary that has become one."""
+
+UNKNOWN_CHARACTER = ("22P05", "22021")
+"""The states "untranslatable character" and "character not in repertoire"."""
 
 
 def is_unavailable(error: BaseException | None) -> bool:
@@ -32,6 +35,15 @@ def lacks_tables(error: BaseException | None) -> bool:
             return True
         error = error.__cause__
     return _state(error) in UNDEFINED
+
+
+def lacks_characters(error: BaseException | None) -> bool:
+    """Tell whether a text has a character that the encoding of the database lacks: the encoding is not UTF-8."""
+    if not isinstance(error, DatabaseError):
+        return False
+    # SQL_ASCII, which has no characters at all, refuses to convert those that JSON escapes.
+    is_ascii = isinstance(error, NotSupportedError) and "SQL_ASCII" in str(error)
+    return is_ascii or _state(error.__cause__) in UNKNOWN_CHARACTER
 
 
 def _state(error: BaseException | None) -> str | None:

@@ -105,7 +105,7 @@ def _follow_time_zones() -> None:
     except DatabaseError as error:
         connection.close()
         if not is_unavailable(error):
-            raise
+            raise CommandError(f"next fire times cannot be computed: {one_line(error)}") from error
         raise NotYet(f"next fire times cannot be computed: {one_line(error)}") from error
     if others:
         named = ", ".join(f"{other.pk} ({other.zone_data or 'unknown'})" for other in others)
@@ -185,7 +185,7 @@ def _make_declared_jobs() -> None:
     except DatabaseError as error:
         connection.close()
         if not is_unavailable(error):
-            raise
+            raise CommandError(f"the declared jobs cannot be made: {one_line(error)}") from error
         raise NotYet(f"the declared jobs cannot be made: {one_line(error)}") from error
 
 
@@ -207,5 +207,5 @@ def _wait(attempt: Callable[[], Result]) -> Result:
 
 
 def one_line(error: Exception) -> str:
-    """Return the message of a database error in one line."""
-    return " ".join(str(error).split())
+    """Return the message of a database error in one line, without the statement, which may hold arguments of jobs."""
+    return " ".join(str(error).partition("\nLINE ")[0].split())

@@ -7,6 +7,7 @@ from wsgiref.util import setup_testing_defaults
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.db import connection, transaction
 from django.test import Client
 
 from cronzimus_site.wsgi import application
@@ -81,6 +82,21 @@ def test_a_failure_names_the_request_for_the_log(admin: Admin, monkeypatch: pyte
     response = admin.client.get("/admin/", headers={"X-Request-ID": "abc-1"})
     assert response.status_code == 500
     assert "This request is abc-1 there." in text(response.content.decode())
+
+
+@pytest.mark.usefixtures("postgresql_only")
+def test_a_character_that_the_database_lacks_is_a_malformed_request(
+    admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def day(times: Any) -> None:
+        # The error of a database with this encoding.
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT convert_to('€', 'LATIN1')")
+
+    monkeypatch.setattr(views, "day", day)
+    response = admin.client.get("/admin/")
+    assert response.status_code == 400
+    assert "This request is malformed" in text(response.content.decode())
 
 
 @pytest.fixture

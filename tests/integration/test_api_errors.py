@@ -8,7 +8,15 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied, SuspiciousOperation
-from django.db import DatabaseError, DataError, InterfaceError, OperationalError, connection
+from django.db import (
+    DatabaseError,
+    DataError,
+    InterfaceError,
+    NotSupportedError,
+    OperationalError,
+    connection,
+    transaction,
+)  # fmt: skip
 from django.http import Http404
 from gunicorn.http.errors import InvalidChunkSize
 from rest_framework import exceptions
@@ -16,6 +24,7 @@ from rest_framework import exceptions
 from jobs import services
 from jobs.api.errors import STATUSES, envelope, status_of
 from jobs.core.exceptions import CronzimusError
+from jobs.db.errors import lacks_characters
 from tests.fakes import make_job, make_run
 
 from .api_client import Api
@@ -221,6 +230,35 @@ def test_a_database_that_takes_no_writes_is_said_in_one_line(api: Api, caplog: p
         assert api.call("GET", "/scheduler/jobs").status_code == 200
     finally:
         connection.close()
+
+
+@pytest.mark.usefixtures("postgresql_only")
+def test_a_character_that_the_database_lacks_is_refused(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    def add_job(*args: Any, **kwargs: Any) -> None:
+        # The error of a database with this encoding.
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT convert_to('€', 'LATIN1')")
+
+    monkeypatch.setattr(services, "add_job", add_job)
+    answer = api.call("POST", "/scheduler/jobs", {"id": "job", "func": "tests:echo", "trigger": "interval", "hours": 1})
+    assert answer.status_code == 400
+    assert answer.json() == {
+        "error": "The request has a character that the database cannot store, because its encoding is not UTF-8.",
+        "code": "INVALID_REQUEST",
+    }
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (NotSupportedError("conversion between UTF8 and SQL_ASCII is not supported"), True),
+        (NotSupportedError("something else"), False),
+        (DataError("value too long"), False),
+        (ValueError("SQL_ASCII"), False),
+    ],
+)
+def test_errors_of_the_encoding_are_told_from_others(error: Exception, expected: bool) -> None:
+    assert lacks_characters(error) is expected
 
 
 def test_the_body_of_a_refused_request_is_taken_from_the_client(api: Api) -> None:

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
-from django.db import DataError, IntegrityError, transaction
+from django.db import DataError, IntegrityError, NotSupportedError, transaction
 
 from ...core.runs import RunStatus
 from .held import LiveUpdate, Outcome
@@ -18,8 +18,8 @@ from .outcomes import write_live, write_outcomes
 
 logger = logging.getLogger("cronzimus.scheduler.store.refusals")
 
-REFUSALS = (DataError, IntegrityError, TypeError, ValueError)
-"""The errors that are due to the values. The last two are raised while the values are encoded."""
+REFUSALS = (DataError, IntegrityError, NotSupportedError, TypeError, ValueError)
+"""The errors that are due to the values. The third is that of SQL_ASCII, the last two are raised by the encoding."""
 
 
 def write_each_outcome(
