@@ -13,9 +13,10 @@ from datetime import datetime, timedelta
 from .. import __version__
 from ..core import log_context
 from ..core.clock import Clock
+from ..core.runs import RunStatus
 from ..core.zone_data import used_data
 from ..models import Scheduler
-from .store import admission
+from .store import admission, recovery
 from .store.held import HeldRun
 
 logger = logging.getLogger("cronzimus.scheduler.lease")
@@ -140,9 +141,15 @@ class Releases:
             self._runs.popleft()
 
     def give_back_orphans(self, scheduler_id: str, known: set[int], now: datetime) -> None:
-        """Give back runs of a claim whose answer was lost with the connection: nobody would start them.
+        """Give back or give up the runs that this scheduler holds by the database, and does not know of.
 
+        Those of a claim whose answer was lost with the connection have not started, so others may start them. Those
+        that run have ended before: after a restore, or a failover, the database has forgotten how.
         `known` has the ids of the runs that the scheduler knows to be its own.
         """
         known = known | {run.id for run in self._runs}
-        admission.give_back(scheduler_id, list(admission.held_runs(scheduler_id) - known), now)
+        held = admission.held_runs(scheduler_id)
+        orphans = held.keys() - known
+        admission.give_back(scheduler_id, [run_id for run_id in orphans if held[run_id] == RunStatus.QUEUED], now)
+        if ended := [run_id for run_id in orphans if held[run_id] == RunStatus.RUNNING]:
+            recovery.lose([scheduler_id], "the database was restored or failed over after it ended", now, only=ended)

@@ -317,7 +317,7 @@ class Tick:
             self._unsettled = False
 
     def _give_back_orphans(self) -> None:
-        """Give back runs of a claim whose answer was lost with the connection."""
+        """Give back runs of a claim whose answer was lost, and give up those of which only the database knows."""
         known = self.executors.held() | self.recorder.unwritten()
         self.releases.give_back_orphans(self.lease.scheduler_id, known, self._clock.now())
 

@@ -405,11 +405,13 @@ def test_a_run_that_started_is_not_given_back() -> None:
     assert Run.objects.get().scheduler_id == "s1"
 
 
-def test_the_held_runs_are_those_that_have_not_started() -> None:
+def test_the_held_runs_are_those_that_have_not_ended_here() -> None:
     queued = make_run("a", scheduler_id="s1")
-    make_run("b", scheduler_id="s1", status=RunStatus.RUNNING)
+    running = make_run("b", scheduler_id="s1", status=RunStatus.RUNNING)
     make_run("c", scheduler_id="s2")
-    assert admission.held_runs("s1") == {queued.id}
+    make_run("d", scheduler_id="s1", status=RunStatus.SUCCEEDED)
+    make_run("e", scheduler_id="s1", status=RunStatus.RUNNING, executor="celery")
+    assert admission.held_runs("s1") == {queued.id: "queued", running.id: "running"}
 
 
 # --- pending work ----------------------------------------------------------------------------------------------------

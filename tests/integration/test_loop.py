@@ -20,6 +20,7 @@ from jobs.scheduler.lease import HEARTBEAT_SECONDS, LEASE_SECONDS
 from jobs.scheduler.scheduler import Scheduler as Loop
 from jobs.scheduler.store import claims, recovery
 from jobs.scheduler.tick import POLL_SECONDS
+from jobs.worker import runner
 from tests.fakes import (
     NOW,
     FakeClock,
@@ -212,6 +213,37 @@ def test_runs_that_it_may_not_start_without_a_lease_are_given_back(
     executor(loop).work()
     settle(loop)
     assert len(calls) == 1
+    assert statuses() == ["succeeded"]
+
+
+def test_a_run_that_a_restored_dump_says_is_running_is_lost(make_loop: MakeLoop, clock: FakeClock) -> None:
+    loop = make_loop()
+    job = make_job("gone", trigger={"type": "interval", "hours": 1}, next_run_time=None)
+    run = make_run(job.pk, status="running", scheduler_id=loop.tick.lease.scheduler_id, started_at=clock.now())
+    clock.advance(HEARTBEAT_SECONDS)
+    loop.tick.run()
+    run.refresh_from_db()
+    assert (run.status, run.reason) == ("lost", "the database was restored or failed over after it ended")
+
+
+def test_a_run_that_it_knows_is_not_given_up(
+    make_loop: MakeLoop, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_job(trigger={"type": "interval", "hours": 1})
+    loop = make_loop()
+    loop.tick.run()
+
+    def call(*args: Any, **kwargs: Any) -> None:
+        for _ in range(2):  # the first writes its start
+            clock.advance(HEARTBEAT_SECONDS)
+            loop.tick.run()
+        assert statuses() == ["running"]
+
+    monkeypatch.setattr(runner, "_call", call)
+    executor(loop).work()
+    clock.advance(HEARTBEAT_SECONDS)  # its outcome is not written yet
+    loop.tick.run()
+    settle(loop)
     assert statuses() == ["succeeded"]
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from django.db import connection, transaction
-from django.db.models import Count
+from django.db.models import Count, Q
 
 from ...core.runs import REMOTE, Executor, RunStatus
 from ...models import Job, Run
@@ -90,10 +90,10 @@ def give_back(scheduler_id: str, run_ids: Sequence[int], now: datetime) -> None:
     runs.filter(cancel_requested_at__isnull=False).update(status=RunStatus.CANCELLED, finished_at=now)
 
 
-def held_runs(scheduler_id: str) -> set[int]:
-    """Return the ids of the runs that `scheduler_id` holds and whose start is not stored."""
-    queued = Run.objects.active().filter(scheduler_id=scheduler_id, status=RunStatus.QUEUED)
-    return set(queued.values_list("id", flat=True))
+def held_runs(scheduler_id: str) -> dict[int, str]:
+    """Return the statuses of the active runs that `scheduler_id` holds, by id. Runs on workers are not among them."""
+    held = Run.objects.active().filter(~Q(executor=Executor.CELERY) | Q(status=RunStatus.QUEUED))
+    return dict(held.filter(scheduler_id=scheduler_id).values_list("id", "status"))
 
 
 def _candidates(capacity: Mapping[str, int], now: datetime) -> list[Candidate]:

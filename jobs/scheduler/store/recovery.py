@@ -75,12 +75,21 @@ def _lose_unowned(now: datetime) -> int:
 
 
 @transaction.atomic
-def lose(scheduler_ids: Sequence[str], reason: str, now: datetime, *, skip_locked: bool = False) -> int:
-    """Mark the active runs that `scheduler_ids` hold as lost for `reason`; return their number.
+def lose(
+    scheduler_ids: Sequence[str],
+    reason: str,
+    now: datetime,
+    *,
+    skip_locked: bool = False,
+    only: Sequence[int] | None = None,
+) -> int:
+    """Mark the active runs that `scheduler_ids` hold, or `only` these of them, as lost for `reason`; return how many.
 
     With `skip_locked`, runs that somebody else is writing are left as they are.
     """
     held = Run.objects.active().filter(scheduler_id__in=scheduler_ids)
+    if only is not None:
+        held = held.filter(id__in=only)
     # Locked, so that an outcome that is being written comes first, and its run is not counted twice. Schedulers must
     # not wait for each other's locks on runs, which could deadlock; skipped runs are found with the next heartbeat.
     lost = list(held.order_by("id").select_for_update(skip_locked=skip_locked).values_list("id", "job_id"))
