@@ -11,7 +11,7 @@ from django.test import override_settings
 from django.urls import include, path
 
 from cronzimus_site import urls as product
-from jobs.admin import register
+from jobs.admin import register, routes
 from jobs.models import Control, Job, Run, Scheduler, Token
 from tests.fakes import make_job, make_run, make_scheduler
 from tests.integration.admin_support import Admin, admin_fixture, at_noon_fixture, messages  # noqa: F401
@@ -114,6 +114,22 @@ def test_the_pages_that_are_no_lists_are_linked_on_another_site(admin, page, cur
     assert [word.strip("[]") for word in found][: len(words)] == words
     assert [word for word in found if word.startswith("[")] == ([f"[{current}]"] if current else [])
     assert "Users" not in found
+
+
+def test_no_page_that_needs_a_missing_library_is_linked(admin, monkeypatch):
+    make_job()
+    assert "/api/docs" in admin.read(f"{OTHER}job/job/change/")
+    monkeypatch.setattr(routes, "find_spec", lambda name: None)
+    assert "API" not in site_links(admin.read(f"{OTHER}job/job/change/"))
+    for page in ("job/job/change/", "scheduler/about/"):
+        found = admin.read(OTHER + page)
+        assert not [address for address in ("/api/docs", "/api/schema", "/metrics") if f'{address}"' in found]
+
+
+def test_the_path_on_a_page_is_told_from_that_of_the_site(admin):
+    make_job()
+    assert 'aria-label="Path in Cronzimus"' in admin.read(f"{OTHER}job/job/edit/")
+    assert 'aria-label="Path in Cronzimus"' not in admin.read("/admin/cronzimus/job/job/edit/")
 
 
 def test_only_the_pages_that_somebody_may_see_are_linked(db):

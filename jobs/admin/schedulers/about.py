@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.urls import NoReverseMatch, reverse
 
 from ...conf import conf
 from ...selectors import about
@@ -15,6 +14,7 @@ from ...selectors.doctor import findings
 from .. import display
 from ..pages import page
 from ..request_time import request_now
+from ..routes import api_url
 from ..times import NOTHING, Times
 
 RESULTS = {"ok": ("succeeded", "check"), "warning": ("missed", "warning"), "error": ("failed", "cross")}
@@ -33,7 +33,7 @@ def about_page(admin: Any, request: HttpRequest, *, may_support: bool) -> HttpRe
         "parts": about.parts(),
         "sizes": _sizes(times),
         "retention": list(_retention(times)),
-        "links": [(words, url) for words, name in LINKS if (url := _url(name))],
+        "links": [(words, url) for words, name in LINKS if (url := api_url(name))],
         "bundle_url": admin.page_url("bundle") if may_support else "",
     }
     return page(admin.admin_site, request, "cronzimus/schedulers/about.html", title="About", live_url="", **context)
@@ -74,10 +74,3 @@ def _retention(times: Times) -> Iterator[tuple[str, str]]:
     yield "Audit", f"{conf.AUDIT_DAYS:,} days"
     yield "Alerts", f"{conf.ALERT_DAYS:,} days"
     yield "Versions of a job", f"{conf.JOB_VERSIONS:,}"
-
-
-def _url(name: str) -> str:
-    try:
-        return reverse(f"cronzimus:{name}")
-    except NoReverseMatch:
-        return ""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from importlib import util
 from typing import NamedTuple
 
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
 from django.utils.http import urlencode
+
+from ..routes import api_url
 
 CALLS = {
     "index": "listJobs", "job_overview": "listJobs", "job_changelist": "listJobs", "job_add": "addJob",
@@ -32,9 +32,5 @@ def api_call(request: HttpRequest, app_label: str) -> ApiCall | None:
     """Return the call for the page of `request`; None if there is none, or no description of the API."""
     match = request.resolver_match
     name = CALLS.get(str(match.url_name).removeprefix(f"{app_label}_")) if match is not None else None
-    if name is None or util.find_spec("drf_spectacular") is None:
-        return None
-    try:
-        return ApiCall(name, f"{reverse('cronzimus:docs')}?{urlencode({'open': name})}#{name}")
-    except NoReverseMatch:
-        return None
+    docs = api_url("docs")
+    return ApiCall(name, f"{docs}?{urlencode({'open': name})}#{name}") if name and docs else None

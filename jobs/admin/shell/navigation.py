@@ -14,6 +14,7 @@ from django.urls import NoReverseMatch, reverse
 
 from ...models import AlertRule, AuditEvent, Channel, Delivery, Incident, Job, Run, Scheduler, Token
 from ..base import model_url
+from ..routes import api_url
 from ..status import Status
 
 
@@ -50,8 +51,7 @@ class Group:
 class Page:
     """A page of the sidebar, for users who may see the rows of its model.
 
-    `also` are the models of neighbouring pages, to which other users are led. `route` names an address
-    outside the admin.
+    `also` are the models of neighbouring pages, to which other users are led. `route` names a page of the API.
     """
 
     label: str
@@ -81,7 +81,7 @@ def _pages() -> dict[str, tuple[Page, ...]]:
             Page("Import and export", "swap", Job, "transfer"),
         ),
         "Help": (
-            Page("API", "book", Job, "changelist", route="cronzimus:docs"),
+            Page("API", "book", Job, "changelist", route="docs"),
             Page("About", "info", Scheduler, "about"),
         ),
     }
@@ -129,8 +129,10 @@ def _url(site: AdminSite, request: HttpRequest, model: type[Model], page: Page) 
     admin = site._registry.get(model)
     if admin is None or not admin.has_view_permission(request):
         return ""
+    if page.route:
+        return api_url(page.route)
     try:
-        return reverse(page.route) if page.route else model_url(site, model, page.name)
+        return model_url(site, model, page.name)
     except NoReverseMatch:
         return ""
 
