@@ -56,7 +56,7 @@ sbom: $(VENV)/.dist ## what a server installs, as CycloneDX JSON, in dist/
 	mkdir -p dist
 	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible -o dist/cronzimus.cdx.json requirements.txt
 
-bench: $(VENV)/.bench ## Cronzimus beside its peers, some twenty minutes (QUICK=--quick: one round)
+bench: $(VENV)/.bench ## Cronzimus beside its peers, some half an hour (QUICK=--quick: one round)
 	$(BIN)/python -m benchmarks $(QUICK)
 
 soak: $(VENV)/.bench ## half an hour of modest load: does anything grow?

@@ -17,7 +17,7 @@ SCRIPTS = {
     "pickup": ((), ONE_ROUND),
     "spread": ((), ONE_ROUND),
     "idle": ((*IDLE, "--seconds", "15"), (*IDLE, "--seconds", "5")),
-    "remote": ((), ONE_ROUND),
+    "remote": ((), ("--seconds", "8", "--burst", "2000")),
     "api": ((), ONE_ROUND),
     "metrics": ((), ONE_ROUND),
     "history": ((), ("--runs", "100000")),

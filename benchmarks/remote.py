@@ -132,10 +132,10 @@ def _questions(options: argparse.Namespace) -> list[tuple[Any, Sequence[harness.
 
 
 def _options() -> argparse.Namespace:
-    parser = harness.parser(__doc__, CONTENDERS, repeat=3, kinds=list(BROKERS))
+    parser = harness.parser(__doc__, CONTENDERS, repeat=1, kinds=list(BROKERS))
     parser.add_argument("--jobs", type=int, default=100, metavar="N", help="jobs that fire every second")
     parser.add_argument("--apart", type=int, default=20, metavar="N", help="jobs in a second that fire one by one")
-    parser.add_argument("--seconds", type=int, default=30, metavar="S")
+    parser.add_argument("--seconds", type=int, default=15, metavar="S")
     parser.add_argument("--burst", type=int, nargs="+", default=[2000, 5000], metavar="N", help="no-ops due at once")
     parser.add_argument("--slots", type=int, default=4, metavar="N", help="functions that a worker runs at once")
     return parser.parse_args()
@@ -277,12 +277,15 @@ def _row(group: Sequence[Any], bursts: Sequence[int]) -> list[str]:
         found = [getattr(one, name) for one in group if isinstance(one, kind) and getattr(one, "runs", 0) == runs]
         return show(median(found)) if found else "–"
 
+    def both(kind: type) -> str:
+        return ", ".join(middle(kind, name, tables.ms) for name in ("p50", "p99")).replace("–, –", "–")
+
     costs = [middle(Burst, f"{part}_cpu", "{:.2f}".format, bursts[-1]) for part in ("scheduler", "worker", "server")]
     if group[0].contender == CLOSING.name:
         costs[-1] = "–"  # its processes end too soon to be looked at
     return [
         group[0].contender, group[0].database,
-        *(", ".join(middle(kind, name, tables.ms) for name in ("p50", "p99")) for kind in (Way, Steady)),
+        *(both(kind) for kind in (Way, Steady)),
         middle(Steady, "happened", "{:.1%}".format),
         *(middle(Burst, "rate", "{:,.0f}".format, runs) for runs in bursts), *costs,
         *(middle(Steady, f"{part}_mib", "{:.0f}".format) for part in ("scheduler", "worker")),

@@ -43,8 +43,8 @@ def test_a_contender_has_one_row_for_each_broker_with_what_was_measured() -> Non
     ]
     samples = [*bursts, remote.Way("celery", "redis", 0.004, 0.02), remote.Way("celery", "rabbitmq", 0.005, 0.03)]
     assert remote.rows(samples, [20, 50]) == [
-        ["celery", "redis", "4.0, 20.0", "–, –", "–", "91", "91", "0.25", "2.50", "0.50", "–", "–"],
-        ["celery", "rabbitmq", "5.0, 30.0", "–, –", "–", "–", "–", "–", "–", "–", "–", "–"],
+        ["celery", "redis", "4.0, 20.0", "–", "–", "91", "91", "0.25", "2.50", "0.50", "–", "–"],
+        ["celery", "rabbitmq", "5.0, 30.0", "–", "–", "–", "–", "–", "–", "–", "–", "–"],
     ]
 
 
