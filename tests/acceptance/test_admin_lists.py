@@ -80,6 +80,19 @@ def test_a_page_says_that_its_user_is_logged_out_and_goes_on_after_the_login(tab
     expect(tab.locator("#stale")).to_have_count(0)
 
 
+def test_the_palette_closes_with_one_key_whatever_is_typed(tab):  # noqa: F811
+    make_job()
+    tab.goto(JOBS)
+    tab.keyboard.press("Control+k")
+    tab.keyboard.type("job")
+    expect(tab.locator("#palette li").first).to_contain_text("Jobs")
+    tab.keyboard.press("Escape")
+    expect(tab.locator("#palette")).to_be_hidden()
+    tab.keyboard.press("g")
+    tab.keyboard.press("r")
+    tab.wait_for_url(f"**{RUNS}")
+
+
 def offered(page):
     return page.locator("#qualifiers option").evaluate_all("options => options.map((option) => option.value)")
 

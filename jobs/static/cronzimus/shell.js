@@ -115,6 +115,9 @@
       } else if (event.key === "Enter") {
         event.preventDefault();
         go(found[chosen]);
+      } else if (event.key === "Escape") {
+        event.preventDefault(); // a search field would only be emptied
+        palette.close();
       }
     });
     palette.addEventListener("click", (event) => { if (event.target === palette) palette.close(); });
