@@ -5,7 +5,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# One process for each core; acceptance tests mostly wait, so that one more fits. `make unit CORES=1` runs one.
+# One process for each core; acceptance tests mostly wait, so that three more fit. `make unit CORES=1` runs one.
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 PYTEST := $(BIN)/python -m pytest -q --dist worksteal
 POSTGRESQL := $(or $(TEST_DATABASE_URL),postgresql://postgres@127.0.0.1:5432/postgres)
@@ -36,7 +36,7 @@ simulation: $(VENV)/.test ## whole histories on a fake clock, with a fault at an
 	DATABASE_URL= $(PYTEST) -n $(CORES) tests/simulation
 
 acceptance: $(VENV)/.test ## real processes, signals, a real browser
-	$(PYTEST) -n $$(($(CORES) + 1)) tests/acceptance
+	$(PYTEST) -n $$(($(CORES) + 3)) tests/acceptance
 
 embed: $(VENV)/.dev $(VENV)/.dist ## the built wheel in a project of somebody else's, with each Django that it is for
 	$(PYTEST) tests/embed
