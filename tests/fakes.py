@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from django.contrib.auth.models import Group
 from django.db import connection
 
 from jobs import services
+from jobs.core.audit import Origin, acting
 from jobs.core.runs import Executor, RunStatus, RunTrigger
 from jobs.core.triggers.definition import Trigger, build_trigger
 from jobs.core.zone_data import used_data
@@ -29,6 +31,11 @@ NOW = datetime(2030, 1, 1, 12, 0, 0, tzinfo=UTC)
 def after(seconds: float, start: datetime = NOW) -> datetime:
     """Return the instant `seconds` after `start`."""
     return start + timedelta(seconds=seconds)
+
+
+def by(actor: str) -> AbstractContextManager[None]:
+    """Let `actor` act within the context."""
+    return acting(Origin(actor=actor))
 
 
 class FakeClock:

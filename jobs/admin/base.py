@@ -141,7 +141,7 @@ class ReadOnlyAdmin(BaseAdmin):
 def _recorded(view: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(view)
     def recorded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        with acting(origin_of(request.META, Door.ADMIN, actor=actor_of(request))):
+        with acting(origin_of(request.META, Door.ADMIN, actor=str(request.user.get_username()))):
             return view(request, *args, **kwargs)
 
     return recorded
@@ -162,8 +162,3 @@ def model_url(site: admin.AdminSite, model: type[Model], page: str, *args: Any) 
     """Return the address of a page of `model` on `site`. `args` are keys of rows."""
     name = f"{site.name}:{model._meta.app_label}_{model._meta.model_name}_{page}"
     return reverse(name, args=[quote(arg) for arg in args])
-
-
-def actor_of(request: HttpRequest) -> str:
-    """Return the name under which writes of this user are recorded."""
-    return str(request.user.get_username())

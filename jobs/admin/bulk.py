@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django import forms
@@ -10,7 +11,6 @@ from django.contrib.admin import ModelAdmin
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 
-from .base import actor_of
 from .pages import page
 from .request_time import request_now
 from .row_actions import Call, RowAction
@@ -40,43 +40,51 @@ class CountForm(forms.Form):
         return typed
 
 
-def confirm(
-    admin: ModelAdmin, request: HttpRequest, name: str, action: RowAction, keys: Sequence[Any], back: str = ""
-) -> HttpResponse | Mapping[str, Any]:
-    """Return the data of the form of a confirmed action, or else the page that asks.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """The question before an action with the rows of `keys`. `name` is the name of the action among the bulk actions.
 
     `back` is the address behind Cancel, if it is not that of the request.
-    If a whole list was chosen and its rows have changed since they were shown, the page asks again.
     """
-    if action.effects is None:
-        return request.POST
-    sent = request.POST.get("post") == "yes"
-    form = _form(action, keys, request.POST if sent else None)
-    changed = sent and request.POST.get("expected", str(len(keys))) != str(len(keys))
-    if sent and not changed and (form is None or form.is_valid()):
-        return form.cleaned_data if form is not None else request.POST
-    return _page(admin, request, name, action, keys, form, changed, back or request.get_full_path())
 
+    admin: ModelAdmin
+    request: HttpRequest
+    name: str
+    action: RowAction
+    keys: Sequence[Any]
+    back: str = ""
 
-def _form(action: RowAction, keys: Sequence[Any], data: Any) -> forms.Form | None:
-    if action.form is not None:
-        return action.form(data)
-    return CountForm(data, number=len(keys)) if action.danger and len(keys) > TYPED else None
+    def answer(self) -> HttpResponse | Mapping[str, Any]:
+        """Return the data of the form of a confirmed action, or else the page that asks.
 
+        If a whole list was chosen and its rows have changed since they were shown, the page asks again.
+        """
+        sent = self.request.POST
+        if self.action.effects is None:
+            return sent
+        confirmed, number = sent.get("post") == "yes", str(len(self.keys))
+        form = self._form(sent if confirmed else None)
+        changed = confirmed and sent.get("expected", number) != number
+        if confirmed and not changed and (form is None or form.is_valid()):
+            return form.cleaned_data if form is not None else sent
+        return self._page(form, changed)
 
-def _page(
-    admin: ModelAdmin, request: HttpRequest, name: str, action: RowAction, keys: Sequence[Any],
-    form: forms.Form | None, changed: bool, back: str,
-) -> HttpResponse:  # fmt: skip
-    opts = admin.opts
-    call = Call(now=request_now(request), actor=actor_of(request), site=admin.admin_site)
-    title = action.of_many(len(keys), str(opts.verbose_name), str(opts.verbose_name_plural))
-    across = request.POST.get("select_across") == "1"
-    assert action.effects is not None  # noqa: S101
-    return page(
-        admin.admin_site, request, "cronzimus/confirm.html", title=title, live_url="", opts=opts, action_name=name,
-        names=[str(key) for key in keys[:NAMED]], more=max(len(keys) - NAMED, 0), number=len(keys),
-        effects=action.effects(keys, call), form=form, danger=action.danger, changed=changed,
-        across=across, selected=keys[:1] if across else keys, url=request.get_full_path(),
-        back=back, plural=opts.verbose_name_plural,
-    )  # fmt: skip
+    def _form(self, data: Any) -> forms.Form | None:
+        if self.action.form is not None:
+            return self.action.form(data)
+        number = len(self.keys)
+        return CountForm(data, number=number) if self.action.danger and number > TYPED else None
+
+    def _page(self, form: forms.Form | None, changed: bool) -> HttpResponse:
+        opts, keys, address = self.admin.opts, self.keys, self.request.get_full_path()
+        call = Call(now=request_now(self.request), site=self.admin.admin_site)
+        title = self.action.of_many(len(keys), str(opts.verbose_name), str(opts.verbose_name_plural))
+        across = self.request.POST.get("select_across") == "1"
+        assert self.action.effects is not None  # noqa: S101
+        return page(
+            self.admin.admin_site, self.request, "cronzimus/confirm.html", title=title, live_url="", opts=opts,
+            action_name=self.name, names=[str(key) for key in keys[:NAMED]], more=max(len(keys) - NAMED, 0),
+            number=len(keys), effects=self.action.effects(keys, call), form=form, danger=self.action.danger,
+            changed=changed, across=across, selected=keys[:1] if across else keys, url=address,
+            back=self.back or address, plural=opts.verbose_name_plural,
+        )  # fmt: skip

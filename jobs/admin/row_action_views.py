@@ -18,7 +18,7 @@ from django.utils.text import capfirst
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from .base import BaseAdmin, model_url, row_site
-from .bulk import confirm
+from .bulk import Question
 from .refusals import Refused, codename
 from .row_actions import RowAction, perform
 
@@ -99,7 +99,7 @@ class RowActionAdmin(BaseAdmin):
         """Do one action with one row, and go back to the page of the button."""
         key, action = unquote(object_id), self.row_actions[name]
         self.require(request, *action.permissions)
-        perform(self, request, action, [key], self.logged_row, request.POST)
+        perform(self, request, action, [key], request.POST)
         if url := next_url(request):
             return HttpResponseRedirect(url)
         if "from_page" in request.POST and self.get_object(request, key) is not None:
@@ -139,10 +139,10 @@ def _bulk_action(name: str, action: RowAction) -> Callable[..., HttpResponse | N
             said = format_html("Nothing was done: choose at most {} at once.", f"{most:,}")
             modeladmin.message_user(request, said, messages.ERROR)
             return None
-        answer = confirm(modeladmin, request, name, action, keys)
+        answer = Question(admin=modeladmin, request=request, name=name, action=action, keys=keys).answer()
         if isinstance(answer, HttpResponse):
             return answer
-        perform(modeladmin, request, action, keys, modeladmin.logged_row, answer)
+        perform(modeladmin, request, action, keys, answer)
         return None
 
     act.__name__ = name

@@ -18,7 +18,7 @@ from django.utils.safestring import SafeString
 
 from ..core.exceptions import CronzimusError, InvalidRequest
 from ..core.traces import traceparent_of
-from .base import actor_of, model_url
+from .base import model_url
 from .request_time import request_now
 
 Row = TypeVar("Row", bound=Model)
@@ -29,10 +29,9 @@ NAMED = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """The call of an action: the person, the instant, the site, the trace (`core.traces`), and the request's data."""
+    """The call of an action: the instant, the site, the trace (`core.traces`), and the request's data."""
 
     now: datetime
-    actor: str
     site: AdminSite
     data: Mapping[str, Any] = field(default_factory=dict)
     traceparent: str | None = None
@@ -76,19 +75,16 @@ def change_link(site: AdminSite, row: Model, text: str = "") -> SafeString:
     return format_html('<a href="{}">{}</a>', model_url(site, type(row), "change", row.pk), text or str(row.pk))
 
 
-def perform(
-    admin: ModelAdmin, request: HttpRequest, action: RowAction, keys: Iterable[Any],
-    row: Callable[[Any], Model | None], data: Mapping[str, Any],
-) -> None:  # fmt: skip
+def perform(admin: Any, request: HttpRequest, action: RowAction, keys: Iterable[Any], data: Mapping[str, Any]) -> None:
     """Do `action` with the row of each of `keys`, log it, and show messages.
 
-    Each row has a transaction of its own, so that a refusal does not stop the others. `row` returns the row for the
-    log. `data` is the data of the request.
+    Each row has a transaction of its own, so that a refusal does not stop the others. `admin` is a `RowActionAdmin`.
+    `data` is the data of the request.
     """
     done: list[SafeString] = []
     refused: list[SafeString] = []
     call = Call(
-        now=request_now(request), actor=actor_of(request), site=admin.admin_site, data=data,
+        now=request_now(request), site=admin.admin_site, data=data,
         traceparent=traceparent_of(request.headers.get("traceparent")),
     )  # fmt: skip
     for key in keys:
@@ -97,7 +93,7 @@ def perform(
         except CronzimusError as error:
             refused.append(format_html("{}: {}", key, str(error)))
         else:
-            log_action(admin, request, row(key), f"{action.done}.")
+            log_action(admin, request, admin.logged_row(key), f"{action.done}.")
     _tell(admin, request, action.done, done, messages.SUCCESS)
     _tell(admin, request, f"{action.label}, not possible", refused, messages.ERROR)
 

@@ -42,7 +42,7 @@ def _resume(job_id: str, body: Mapping[str, Any], access: Access, now: datetime)
 
 
 def _run(job_id: str, body: Mapping[str, Any], access: Access, now: datetime) -> Item:
-    run = services.run_job(job_id, now=now, actor=access.actor)
+    run = services.run_job(job_id, now=now)
     return {"status": "queued", "run_id": run.pk}
 
 

@@ -106,6 +106,11 @@ def current_origin() -> Origin:
     return _origin.get()
 
 
+def current_actor() -> str:
+    """Return who acts now, "" if that is not known."""
+    return _origin.get().actor
+
+
 @contextmanager
 def acting(origin: Origin) -> Iterator[None]:
     """Give this origin to all that the audit records within the context."""

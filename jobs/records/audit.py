@@ -29,9 +29,8 @@ def record(
     object_id: object = "",
     changes: Changes | None = None,
     hide: Iterable[str] = (),
-    actor: str = "",
 ) -> None:
-    """Record an action. Call it in the transaction of the change.
+    """Record an action, with its origin (`core.audit`). Call it in the transaction of the change.
 
     Args:
         action: the action.
@@ -39,15 +38,14 @@ def record(
         job_id: its job, "" for none.
         object_id: its other object, such as a run.
         changes: the value before and the value after, by field; None stands for no value. Probable secrets are masked.
-            hide: the fields whose values are always masked.
-        actor: the person, if the caller knows it; otherwise that of the origin (`core.audit`).
+        hide: the fields whose values are always masked.
     """
     origin = current_origin()
     hidden = set(hide)
     shown = {name: [_shown(name, value, name in hidden) for value in pair] for name, pair in (changes or {}).items()}
     values = {
         "at": connection.ops.adapt_datetimefield_value(now),
-        "actor": _cut("actor", actor or origin.actor),
+        "actor": _cut("actor", origin.actor),
         "door": origin.door.value,
         "token": _cut("token", origin.token),
         "address": _cut("address", origin.address),

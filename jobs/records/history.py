@@ -50,30 +50,26 @@ def record_change(
     action: Action,
     reverted_to: int | None = None,
     more: audit.Changes | None = None,
-    actor: str = "",
 ) -> None:
     """Save the definition of a changed job as its current version, and record the change.
 
     Args:
-            job: the job, as it is stored after the change.
-            before: its definition before the change.
-            now: aware.
-            action: the action.
-            reverted_to: the version whose definition was restored, if one was.
-            more: further changes to record, by field: the value before and the value after.
-            actor: the person, if the caller knows it.
+        job: the job, as it is stored after the change.
+        before: its definition before the change.
+        now: aware.
+        action: the action.
+        reverted_to: the version whose definition was restored, if one was.
+        more: further changes to record, by field: the value before and the value after.
     """
     origin = current_origin()
     # A job that no service has saved, such as one of a fixture, has no version yet.
     _insert(job.pk, job.version - 1, before, at=job.created_at or now, origin=Origin(), action=Action.JOB_ADDED)
     after = whole_definition(job)
-    who = Origin(actor=actor or origin.actor, door=origin.door)
-    _insert(job.pk, job.version, after, at=now, origin=who, action=action, reverted_to=reverted_to)
+    _insert(job.pk, job.version, after, at=now, origin=origin, action=action, reverted_to=reverted_to)
     if job.version > conf.JOB_VERSIONS:
         JobVersion.objects.filter(job_id=job.pk, number__lte=job.version - conf.JOB_VERSIONS).delete()
     changes = {name: (before[name], after[name]) for name in FIELDS if not is_same(before[name], after[name])}
-    audit.record(action, now=now, job_id=job.pk, object_id=reverted_to or "", changes=changes | dict(more or {}),
-                 actor=actor)  # fmt: skip
+    audit.record(action, now=now, job_id=job.pk, object_id=reverted_to or "", changes=changes | dict(more or {}))
 
 
 def record_removed(job_id: str, before: Mapping[str, Any], *, now: datetime) -> None:

@@ -11,23 +11,24 @@ from django.db import transaction
 
 from .. import alerts
 from ..alerts import outbox
-from ..core.audit import Action
+from ..core.audit import Action, current_actor
 from ..models import AlertRule, Channel, Delivery, Incident
 from ..records.audit import Changes, record
 
 logger = logging.getLogger("cronzimus.services.alerts")
 
 
-def acknowledge_incident(incident_id: int, *, now: datetime, actor: str = "") -> Incident:
+def acknowledge_incident(incident_id: int, *, now: datetime) -> Incident:
     """Acknowledge an incident, which stops its repetition. Raises `InvalidRequest` if it is over."""
     with transaction.atomic():
-        incident = alerts.acknowledge(incident_id, actor=actor, now=now)
+        incident = alerts.acknowledge(incident_id, actor=current_actor(), now=now)
         changes = {"kind": (None, str(incident.kind))}
         record(
             Action.INCIDENT_ACKNOWLEDGED, now=now, job_id=incident.job_id or "", object_id=incident.pk,
-            changes=changes, actor=actor,
+            changes=changes,
         )  # fmt: skip
-    logger.info("incident %s acknowledged by %s", incident.pk, actor or "?", extra={"action": "incident_acknowledged"})
+    by, extra = current_actor() or "?", {"action": "incident_acknowledged"}
+    logger.info("incident %s acknowledged by %s", incident.pk, by, extra=extra)
     return incident
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from ..core.audit import Action
+from ..core.audit import Action, current_actor
 from ..core.exceptions import BackfillNotFound, InvalidRequest
 from ..definitions.arguments import clean_arguments
 from ..definitions.backfills import MAX_FIRE_TIMES, attempts_at, fire_times_of, is_missing
@@ -74,7 +74,7 @@ def plan_of(job: Job, *, start: datetime, end: datetime, only_missing: bool) -> 
 
 
 def start_backfill(
-    job_id: str, *, start: datetime, end: datetime, only_missing: bool, max_active: int, now: datetime, actor: str = ""
+    job_id: str, *, start: datetime, end: datetime, only_missing: bool, max_active: int, now: datetime
 ) -> Backfill:
     """Start a backfill: the schedulers queue its runs, at most `max_active` of them at a time. Return it.
 
@@ -87,12 +87,12 @@ def start_backfill(
     if not plan.fire_times:
         raise InvalidRequest(fields={"from": "the range has no fire time to run"})
     with transaction.atomic():
-        backfill = begin_backfill(locked_job(job_id), plan, max_active=max_active, now=now, actor=actor)
+        backfill = begin_backfill(locked_job(job_id), plan, max_active=max_active, now=now)
         announce()
     return backfill
 
 
-def begin_backfill(job: Job, plan: BackfillPlan, *, max_active: int, now: datetime, actor: str) -> Backfill:
+def begin_backfill(job: Job, plan: BackfillPlan, *, max_active: int, now: datetime) -> Backfill:
     """Save the backfill of a plan with fire times, and return it. The caller has locked the job, and announces it.
 
     Raises `InvalidFunction` or `InvalidArguments` if the job could not run.
@@ -100,17 +100,17 @@ def begin_backfill(job: Job, plan: BackfillPlan, *, max_active: int, now: dateti
     clean_arguments(registry.lookup(job.func), job.args, job.kwargs)
     number = len(plan.fire_times)
     backfill = Backfill.objects.create(
-        job=job, start=plan.start, end=plan.end, only_missing=plan.only_missing, max_active=max_active, actor=actor,
-        created_at=now, fire_times=number,
+        job=job, start=plan.start, end=plan.end, only_missing=plan.only_missing, max_active=max_active,
+        actor=current_actor(), created_at=now, fire_times=number,
     )  # fmt: skip
     changes = {"from": (None, plan.start), "to": (None, plan.end), "runs": (None, number)}
-    record(Action.BACKFILL_STARTED, now=now, job_id=job.pk, object_id=backfill.pk, actor=actor, changes=changes)
+    record(Action.BACKFILL_STARTED, now=now, job_id=job.pk, object_id=backfill.pk, changes=changes)
     extra = {"action": "backfill_started", "job": job.pk, "backfill": backfill.pk}
     logger.info("backfill %s of job %s started: %d runs", backfill.pk, job.pk, number, extra=extra)
     return backfill
 
 
-def cancel_backfill(backfill_id: int, *, now: datetime, actor: str = "") -> Backfill:
+def cancel_backfill(backfill_id: int, *, now: datetime) -> Backfill:
     """Stop a backfill from queueing runs, cancel its active runs, and return it.
 
     Raises `BackfillNotFound`, and `InvalidRequest` if it has ended.
@@ -125,8 +125,8 @@ def cancel_backfill(backfill_id: int, *, now: datetime, actor: str = "") -> Back
         backfill.save(update_fields=["state", "ended_at"])
         runs = Run.objects.active().filter(backfill=backfill)
         list(runs.select_for_update().order_by("id").values_list("pk"))
-        runs.cancel(f"its backfill was cancelled by {actor or 'a request'}", now)
-        record(Action.BACKFILL_CANCELLED, now=now, job_id=backfill.job_id, object_id=backfill.pk, actor=actor)
+        runs.cancel(f"its backfill was cancelled by {current_actor() or 'a request'}", now)
+        record(Action.BACKFILL_CANCELLED, now=now, job_id=backfill.job_id, object_id=backfill.pk)
         announce()
     logger.info("backfill %s cancelled", backfill_id, extra={"action": "backfill_cancelled", "backfill": backfill_id})
     return backfill

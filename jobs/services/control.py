@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import transaction
 
-from ..core.audit import Action
+from ..core.audit import Action, current_actor
 from ..core.exceptions import InvalidArguments, InvalidFunction, InvalidRequest, InvalidTrigger
 from ..core.planning import MICROSECOND
 from ..core.runs import Missed
@@ -26,16 +26,16 @@ NAMED = 10
 """Jobs that a message names."""
 
 
-def pause_all(*, now: datetime, actor: str = "", reason: str = "") -> Control:
+def pause_all(*, now: datetime, reason: str = "") -> Control:
     """Stop all schedulers from claiming fire times and starting runs, until `resume_all`. Active runs go on.
 
     If everything is paused already, the first pause and its reason stay. Return the row.
     """
-    control, _ = _set(paused=True, now=now, actor=actor, reason=reason)
+    control, _ = _set(paused=True, now=now, reason=reason)
     return control
 
 
-def resume_all(*, now: datetime, actor: str = "", missed: Missed | None = None) -> tuple[Control, str]:
+def resume_all(*, now: datetime, missed: Missed | None = None) -> tuple[Control, str]:
     """Let the schedulers claim again. Return the row, and a sentence about the jobs that were left out ("" for none).
 
     Without `missed`, fire times that became due meanwhile are late, and their jobs' policies apply. With it, the fire
@@ -45,11 +45,11 @@ def resume_all(*, now: datetime, actor: str = "", missed: Missed | None = None) 
     """
     left: list[str] = []
     with transaction.atomic():
-        control, was_paused = _set(paused=False, now=now, actor=actor, reason="")
+        control, was_paused = _set(paused=False, now=now, reason="")
         if was_paused and missed is not None:
             for job in Job.objects.due(now).select_for_update().order_by("id"):
                 try:
-                    _catch_up(job, missed, now, actor)
+                    _catch_up(job, missed, now)
                 except (InvalidTrigger, InvalidFunction, InvalidArguments):
                     continue
                 except InvalidRequest:
@@ -69,20 +69,20 @@ def _about(left: Sequence[str]) -> str:
     return said
 
 
-def drain_scheduler(scheduler_id: str, *, now: datetime, actor: str = "") -> Scheduler:
+def drain_scheduler(scheduler_id: str, *, now: datetime) -> Scheduler:
     """Have one scheduler claim nothing more, within its next heartbeat, and return its row. Its active runs go on.
 
     Other schedulers take what it has not started. Raises `InvalidRequest` if it has stopped, or never was.
     """
-    return _drain(scheduler_id, Action.SCHEDULER_DRAINED, now=now, actor=actor, drained_at=now, drained_by=actor)
+    return _drain(scheduler_id, Action.SCHEDULER_DRAINED, now=now, drained_at=now, drained_by=current_actor())
 
 
-def resume_scheduler(scheduler_id: str, *, now: datetime, actor: str = "") -> Scheduler:
+def resume_scheduler(scheduler_id: str, *, now: datetime) -> Scheduler:
     """Let a drained scheduler claim again, and return its row. Raises as `drain_scheduler` does."""
-    return _drain(scheduler_id, Action.SCHEDULER_RESUMED, now=now, actor=actor, drained_at=None, drained_by="")
+    return _drain(scheduler_id, Action.SCHEDULER_RESUMED, now=now, drained_at=None, drained_by="")
 
 
-def _drain(scheduler_id: str, action: Action, *, now: datetime, actor: str, **fields: Any) -> Scheduler:
+def _drain(scheduler_id: str, action: Action, *, now: datetime, **fields: Any) -> Scheduler:
     with transaction.atomic():
         running = Scheduler.objects.select_for_update().filter(pk=scheduler_id, stopped_at__isnull=True)
         scheduler: Scheduler | None = running.first()
@@ -90,14 +90,15 @@ def _drain(scheduler_id: str, action: Action, *, now: datetime, actor: str, **fi
             raise InvalidRequest(f"no scheduler {scheduler_id!r} is running")
         if (scheduler.drained_at is None) != (fields["drained_at"] is None):
             running.update(**fields)
-            record(action, now=now, object_id=scheduler_id, actor=actor)
+            record(action, now=now, object_id=scheduler_id)
             announce()
-            logger.warning("%s: %s by %s", action.words, scheduler_id, actor or "?", extra={"action": action.value})
+            by, extra = current_actor() or "?", {"action": action.value}
+            logger.warning("%s: %s by %s", action.words, scheduler_id, by, extra=extra)
     scheduler.refresh_from_db()
     return scheduler
 
 
-def _catch_up(job: Job, missed: Missed, now: datetime, actor: str) -> None:
+def _catch_up(job: Job, missed: Missed, now: datetime) -> None:
     """Move a due job on to its next fire time after `now`, and run or skip the fire times that are due.
 
     Raises `InvalidRequest` before anything is saved.
@@ -106,27 +107,27 @@ def _catch_up(job: Job, missed: Missed, now: datetime, actor: str) -> None:
     if due_at is None:
         return
     next_run_time = next_after(job, now)
-    backfill = run_missed(job, due_at - MICROSECOND, missed=missed, now=now, actor=actor)
+    backfill = run_missed(job, due_at - MICROSECOND, missed=missed, now=now)
     if backfill is None:
-        reason = f"all jobs were resumed by {actor or 'a request'} without the fire times of the pause"
+        reason = f"all jobs were resumed by {current_actor() or 'a request'} without the fire times of the pause"
         save_skipped(skip_due(job, now, reason=reason))
     Job.objects.filter(pk=job.pk).update(next_run_time=next_run_time)
 
 
-def _set(*, paused: bool, now: datetime, actor: str, reason: str) -> tuple[Control, bool]:
+def _set(*, paused: bool, now: datetime, reason: str) -> tuple[Control, bool]:
     """Save the pause or its end; return the row, and whether everything was paused before."""
     with transaction.atomic():
         Control.objects.get_or_create(pk=1)
         control = Control.objects.select_for_update().get(pk=1)
         was_paused = control.paused
         if was_paused != paused:
-            control.paused, control.actor, control.reason = paused, actor, reason
+            control.paused, control.actor, control.reason = paused, current_actor(), reason
             control.paused_at = now if paused else None
             control.save()
             action = Action.ALL_PAUSED if paused else Action.ALL_RESUMED
             changes = {"paused": (was_paused, paused)} | ({"reason": (None, reason)} if reason else {})
-            record(action, now=now, changes=changes, actor=actor)
+            record(action, now=now, changes=changes)
             announce()
-            extra = {"action": "all_paused" if paused else "all_resumed"}
-            logger.warning("all claiming %s by %s", "paused" if paused else "resumed", actor or "?", extra=extra)
+            by, extra = current_actor() or "?", {"action": action.value}
+            logger.warning("all claiming %s by %s", "paused" if paused else "resumed", by, extra=extra)
     return control, was_paused

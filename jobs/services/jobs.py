@@ -10,7 +10,7 @@ from typing import Any
 from django.db import DataError, IntegrityError, transaction
 
 from .. import alerts
-from ..core.audit import Action, current_origin
+from ..core.audit import Action, current_actor
 from ..core.exceptions import JobExists, JobNotFound
 from ..core.runs import RunStatus
 from ..definitions import validation
@@ -43,7 +43,7 @@ def add_job(body: Mapping[str, Any], *, now: datetime, allow_past: bool = False)
     cleaned = validation.clean_job(body, now=now, allow_past=allow_past)
     job = Job(**cleaned, anchor=anchor_at(now), created_at=now, updated_at=now)
     if job.paused:
-        job.paused_at, job.paused_by = now, current_origin().actor
+        job.paused_at, job.paused_by = now, current_actor()
     job.next_run_time = None if job.paused or (allow_past and is_over(job, now)) else first_fire_time(job, now)
     try:
         with transaction.atomic():
@@ -174,7 +174,7 @@ def _reschedule(job: Job, names: Collection[str], now: datetime, allow_past: boo
         return _follow(job, names, now, allow_past)
     if job.paused:
         job.paused = False  # as before, so that an earlier pause until an instant counts from its start
-        job.pause(now, by=current_origin().actor)
+        job.pause(now, by=current_actor())
     else:
         job.resume(now, next_run_time=None)
         alerts.forgive(job.pk)

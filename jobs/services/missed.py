@@ -12,7 +12,7 @@ from ..models import Backfill, Job
 from .backfills import begin_backfill, plan_of
 
 
-def run_missed(job: Job, after: datetime, *, missed: Missed, now: datetime, actor: str) -> Backfill | None:
+def run_missed(job: Job, after: datetime, *, missed: Missed, now: datetime) -> Backfill | None:
     """Start a backfill of the fire times after the aware `after` and up to `now` that `missed` chooses.
 
     The caller has locked the job, and announces the backfill.
@@ -31,4 +31,4 @@ def run_missed(job: Job, after: datetime, *, missed: Missed, now: datetime, acto
         raise InvalidRequest(fields={"missed": message})
     first = trigger.next_after(after) if missed is Missed.ALL else last
     plan = plan_of(job, start=first or last, end=last, only_missing=True)
-    return begin_backfill(job, plan, max_active=job.max_instances, now=now, actor=actor) if plan.fire_times else None
+    return begin_backfill(job, plan, max_active=job.max_instances, now=now) if plan.fire_times else None

@@ -7,7 +7,7 @@ from datetime import datetime
 from django.db import transaction
 
 from .. import alerts
-from ..core.audit import Action, current_origin
+from ..core.audit import Action, current_actor
 from ..core.exceptions import InvalidRequest
 from ..core.runs import Missed
 from ..definitions.skipped import save_skipped, skip_due, skipped_run
@@ -36,7 +36,7 @@ def pause_job(job_id: str, *, now: datetime, until: datetime | None = None) -> J
             save_skipped(skip_due(job, now, what="paused"))
             # The end of a pause needs no action: the job is simply due after it.
             due = None if until is None else next_after(job, until)
-            job.pause(now, by=current_origin().actor, until=until, next_run_time=due)
+            job.pause(now, by=current_actor(), until=until, next_run_time=due)
             job.save(update_fields=PAUSE_FIELDS)
             until_when = {} if until == before[1] else {"paused_until": (before[1], until)}
             history.record_change(job, definition, now=now, action=Action.JOB_PAUSED, more=until_when)
@@ -54,7 +54,7 @@ def resume_job(job_id: str, *, now: datetime) -> Job:
     return job
 
 
-def resume_with(job_id: str, *, missed: Missed, now: datetime, actor: str = "") -> tuple[Job, Backfill | None]:
+def resume_with(job_id: str, *, missed: Missed, now: datetime) -> tuple[Job, Backfill | None]:
     """Restart a paused job's trigger from `now`, and run the fire times of the pause that `missed` chooses.
 
     Return the job, and the backfill that runs them; None if there is nothing to run. A job that is not paused stays as
@@ -69,13 +69,13 @@ def resume_with(job_id: str, *, missed: Missed, now: datetime, actor: str = "") 
         job.resume(now, next_run_time=next_after(job, now))
         job.save(update_fields=PAUSE_FIELDS)
         until_when = {} if until is None else {"paused_until": (until, None)}
-        history.record_change(job, before, now=now, action=Action.JOB_RESUMED, more=until_when, actor=actor)
+        history.record_change(job, before, now=now, action=Action.JOB_RESUMED, more=until_when)
         alerts.forgive(job_id)
         announce()
-        return job, run_missed(job, paused_at, missed=missed, now=now, actor=actor)
+        return job, run_missed(job, paused_at, missed=missed, now=now)
 
 
-def skip_next(job_id: str, *, now: datetime, actor: str = "") -> Job:
+def skip_next(job_id: str, *, now: datetime) -> Job:
     """Skip the next fire time of a job, save a skipped run for it, and return the job.
 
     Raises `JobNotFound`, and `InvalidRequest` if the job has no fire time to come.
@@ -84,11 +84,11 @@ def skip_next(job_id: str, *, now: datetime, actor: str = "") -> Job:
         job = locked_job(job_id)
         if job.next_run_time is None:
             raise InvalidRequest(f"job {job_id!r} has no fire time to come")
-        reason = f"left out by {actor or 'a request'}"
-        save_skipped(skipped_run(job, job.next_run_time, now=now, reason=reason, actor=actor))
+        reason = f"left out by {current_actor() or 'a request'}"
+        save_skipped(skipped_run(job, job.next_run_time, now=now, reason=reason, actor=current_actor()))
         skipped, job.next_run_time = job.next_run_time, next_after(job, job.next_run_time)
         job.save(update_fields=["next_run_time"])
         changes = {"next_run_time": (skipped, job.next_run_time)}
-        record(Action.JOB_SKIPPED, now=now, job_id=job_id, changes=changes, actor=actor)
+        record(Action.JOB_SKIPPED, now=now, job_id=job_id, changes=changes)
         announce()
     return job

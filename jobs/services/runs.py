@@ -10,7 +10,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 
-from ..core.audit import Action
+from ..core.audit import Action, current_actor
 from ..core.exceptions import CronzimusError, RunActive, RunFinished, RunNotFound
 from ..core.runs import ACTIVE, RunStatus, RunTrigger, as_test
 from ..definitions import validation
@@ -29,7 +29,6 @@ def run_job(
     job_id: str,
     *,
     now: datetime,
-    actor: str = "",
     args: object = None,
     kwargs: object = None,
     traceparent: str | None = None,
@@ -46,7 +45,7 @@ def run_job(
         function = registry.lookup(job.func)
         given = clean_arguments(function, job.args if args is None else args, job.kwargs if kwargs is None else kwargs)
         run = Run(
-            job=job, func=job.func, status=RunStatus.QUEUED, trigger=RunTrigger.MANUAL, actor=actor,
+            job=job, func=job.func, status=RunStatus.QUEUED, trigger=RunTrigger.MANUAL, actor=current_actor(),
             scheduled_time=_free_instant(job, now), queued_at=now, executor=executor_of(job), queue=queue_of(job),
             version=job.version, timeout=job.timeout, priority=job.priority, concurrency_group=job.concurrency_group,
             args=given[0], kwargs=given[1], traceparent=traceparent,
@@ -54,13 +53,13 @@ def run_job(
         run.save(force_insert=True)
         others = {name: (getattr(job, name), value) for name, value in (("args", args), ("kwargs", kwargs))
                   if value is not None}  # fmt: skip
-        record(Action.RUN_QUEUED, now=now, job_id=job_id, object_id=run.pk, changes=others, actor=actor)
+        record(Action.RUN_QUEUED, now=now, job_id=job_id, object_id=run.pk, changes=others)
         announce()
     logger.info("run %s of job %s queued", run.pk, job_id, extra={"action": "run_queued", "run": run.pk, "job": job_id})
     return run
 
 
-def run_test(body: Mapping[str, Any], *, now: datetime, job: Job | None = None, actor: str = "") -> Run:
+def run_test(body: Mapping[str, Any], *, now: datetime, job: Job | None = None) -> Run:
     """Queue a test run of the job that `body` defines, and return it. No job is added or changed.
 
     It starts as soon as there is a free slot, beside active runs of the job, and counts for no job (`core.runs`).
@@ -69,7 +68,6 @@ def run_test(body: Mapping[str, Any], *, now: datetime, job: Job | None = None, 
         body: the definition, flat as in the contract; without a `job` it has an `id`.
         now: aware.
         job: the stored job that `body` would change; None for a new one.
-        actor: the name of the person who asks.
 
     Raises a subclass of `InvalidRequest` that names every bad field.
     """
@@ -77,21 +75,21 @@ def run_test(body: Mapping[str, Any], *, now: datetime, job: Job | None = None, 
     args, kwargs = clean_arguments(registry.lookup(tried.func), tried.args, tried.kwargs)
     with transaction.atomic():
         run = Run(
-            job_id=as_test(tried.id), func=tried.func, status=RunStatus.QUEUED, trigger=RunTrigger.TEST, actor=actor,
-            scheduled_time=now, queued_at=now, executor=executor_of(tried), queue=queue_of(tried),
-            timeout=tried.timeout, priority=tried.priority, args=args, kwargs=kwargs,
+            job_id=as_test(tried.id), func=tried.func, status=RunStatus.QUEUED, trigger=RunTrigger.TEST,
+            actor=current_actor(), scheduled_time=now, queued_at=now, executor=executor_of(tried),
+            queue=queue_of(tried), timeout=tried.timeout, priority=tried.priority, args=args, kwargs=kwargs,
         )  # fmt: skip
         while Run.objects.filter(job_id=run.job_id, scheduled_time=run.scheduled_time).exists():
             run.scheduled_time += timedelta(microseconds=1)
         run.save(force_insert=True)
-        record(Action.RUN_TESTED, now=now, job_id=tried.id, object_id=run.pk, actor=actor)
+        record(Action.RUN_TESTED, now=now, job_id=tried.id, object_id=run.pk)
         announce()
     extra = {"action": "run_tested", "run": run.pk, "job": run.job_id}
     logger.info("test run %s of job %s queued", run.pk, tried.id, extra=extra)
     return run
 
 
-def cancel_run(run_id: int, *, now: datetime, actor: str = "") -> Run:
+def cancel_run(run_id: int, *, now: datetime) -> Run:
     """Cancel a run, and return it. A waiting run ends at once.
 
     A run in a process is stopped. One in a thread cannot be stopped: its function has to look at
@@ -102,16 +100,16 @@ def cancel_run(run_id: int, *, now: datetime, actor: str = "") -> Run:
         run = _found(Run.objects.select_for_update(), run_id)
         if run.status not in ACTIVE:
             raise RunFinished(f"run {run_id} has ended already: {run.status.replace('_', ' ')}")
-        if not Run.objects.filter(pk=run.pk).cancel(f"cancelled by {actor or 'a request'}", now):
+        if not Run.objects.filter(pk=run.pk).cancel(f"cancelled by {current_actor() or 'a request'}", now):
             return run
-        record(Action.RUN_CANCELLED, now=now, job_id=run.job_id, object_id=run.pk, actor=actor)
+        record(Action.RUN_CANCELLED, now=now, job_id=run.job_id, object_id=run.pk)
         announce()
     run.refresh_from_db()
     logger.info("run %s cancelled", run_id, extra={"action": "run_cancelled", "run": run_id})
     return run
 
 
-def retry_run(run_id: int, *, now: datetime, actor: str = "", traceparent: str | None = None) -> Run:
+def retry_run(run_id: int, *, now: datetime, traceparent: str | None = None) -> Run:
     """Queue one more attempt of a run that has ended, with its arguments, and return it.
 
     If the scheduled time is damaged, the attempt is for this instant. Raises `RunNotFound`, and `RunActive` if the run,
@@ -131,14 +129,14 @@ def retry_run(run_id: int, *, now: datetime, actor: str = "", traceparent: str |
             numbers.append(attempt.attempt)
         again = Run.objects.create(
             job_id=run.job_id, func=run.func, args=run.args, kwargs=run.kwargs, scheduled_time=at,
-            status=RunStatus.QUEUED, trigger=RunTrigger.RETRY, actor=actor, queued_at=now,
+            status=RunStatus.QUEUED, trigger=RunTrigger.RETRY, actor=current_actor(), queued_at=now,
             attempt=max(numbers) + 1, fire_times=run.fire_times,
             executor=run.executor, queue=run.queue, version=run.version, timeout=run.timeout,
             priority=run.priority, concurrency_group=run.concurrency_group, traceparent=traceparent,
         )  # fmt: skip
         record(
             Action.RUN_RETRIED, now=now, job_id=run.job_id, object_id=again.pk,
-            changes={"attempt": (run.attempt, again.attempt)}, actor=actor,
+            changes={"attempt": (run.attempt, again.attempt)},
         )  # fmt: skip
         announce()
     logger.info("run %s tried again as %s", run_id, again.pk, extra={"action": "run_retried", "run": again.pk})

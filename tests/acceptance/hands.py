@@ -14,16 +14,18 @@ import django
 django.setup()
 from datetime import UTC, datetime, timedelta
 from jobs import services
+from jobs.core.audit import Origin, acting
 from jobs.models import Job, Run, Worker
 for line in sys.stdin:
     try:
-        exec(json.loads(line), {**globals(), "now": datetime.now(UTC)})
+        with acting(Origin(actor="anna")):
+            exec(json.loads(line), {**globals(), "now": datetime.now(UTC)})
         problem = ""
     except Exception:
         problem = traceback.format_exc()
     print(json.dumps(problem), flush=True)
 """
-"""The code of the process. It has services, `Job`, `Run`, `Worker`, `now` and `timedelta`."""
+"""The code of the process, which acts as anna. It has services, `Job`, `Run`, `Worker`, `now` and `timedelta`."""
 
 
 class Hands:

@@ -16,6 +16,7 @@ from django.core.management import call_command
 
 from jobs import services
 from jobs.models import Job
+from tests.fakes import by
 from tests.waiting import until
 
 from .process_runs import PATIENCE, ended, have_ended, is_alive, pids, queued, started
@@ -142,7 +143,8 @@ def test_an_async_function_may_ask_the_database(executor: str) -> None:
 def test_an_async_function_tidies_up_when_it_is_cancelled(tmp_path: Path, executor: str) -> None:
     run = queued("tests:async_wait", str(tmp_path / "pids"), executor=executor)
     pids(tmp_path / "pids")
-    services.cancel_run(run.pk, now=datetime.now(UTC), actor="ann")
+    with by("ann"):
+        services.cancel_run(run.pk, now=datetime.now(UTC))
     run = ended(run)
     assert (run.status, run.reason, run.error) == ("cancelled", "cancelled by ann", "")
     assert run.output == "tidied up\n"
@@ -251,7 +253,8 @@ def test_a_process_that_takes_no_request_is_ended_at_the_timeout() -> None:
 def test_a_cancelled_run_is_ended(tmp_path: Path) -> None:
     run = queued("tests:family", str(tmp_path / "pids"))
     family = pids(tmp_path / "pids")
-    services.cancel_run(run.pk, now=datetime.now(UTC), actor="ann")
+    with by("ann"):
+        services.cancel_run(run.pk, now=datetime.now(UTC))
     run = ended(run)
     assert (run.status, run.reason) == ("cancelled", "cancelled by ann")
     until(lambda: have_ended(*family), 5, "their end")

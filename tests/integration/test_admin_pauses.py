@@ -9,7 +9,7 @@ from django.contrib.admin.models import LogEntry
 
 from jobs import services
 from jobs.models import Backfill, Control, Job, Run
-from tests.fakes import NOW, after, make_job, make_jobs, make_scheduler
+from tests.fakes import NOW, after, by, make_job, make_jobs, make_scheduler
 from tests.integration.admin_support import (  # noqa: F401
     JOBS,
     SCHEDULERS,
@@ -178,7 +178,8 @@ def test_another_choice_for_a_resume_of_all_is_refused(admin):
 def test_the_list_of_jobs_says_that_all_is_paused_by_whom_and_why(admin):
     make_job()
     assert "All claiming is paused" not in admin.read(JOBS)
-    services.pause_all(now=NOW, actor="bob", reason="moving")
+    with by("bob"):
+        services.pause_all(now=NOW, reason="moving")
     for reader in (admin, Admin("view_job")):
         assert "All claiming is paused since 12:00 by bob: moving." in text(reader.read(JOBS))
 
@@ -189,7 +190,8 @@ def test_without_actor_and_reason_it_says_what_there_is(admin):
 
 
 def test_who_and_why_are_escaped(admin):
-    services.pause_all(now=NOW, actor=EVIL, reason=EVIL)
+    with by(EVIL):
+        services.pause_all(now=NOW, reason=EVIL)
     for path in (JOBS, SCHEDULERS, "/admin/"):
         assert EVIL not in admin.read(path)
 

@@ -18,7 +18,7 @@ from jobs.models import AlertRule, AuditEvent, Channel, Incident, Run
 from jobs.records import audit
 from jobs.scheduler.store import claims
 from jobs.transfer import sync
-from tests.fakes import NOW, after, make_job, make_token, make_user
+from tests.fakes import NOW, after, by, make_job, make_token, make_user
 
 from .admin_support import INTERVAL, JOBS, TOKENS, Admin, admin_fixture, at_noon_fixture, text
 from .api_client import Api
@@ -48,7 +48,8 @@ def test_what_happens_to_a_job_is_on_record_with_the_values_before_and_after() -
     services.update_job("job", {"seconds": 20, "description": ""}, now=NOW)
     services.pause_job("job", now=NOW, until=after(60))
     services.resume_job("job", now=NOW)
-    services.skip_next("job", now=NOW, actor="anna")
+    with by("anna"):
+        services.skip_next("job", now=NOW)
     services.remove_job("job", now=NOW)
     assert actions() == ["job_added", "job_updated", "job_paused", "job_resumed", "job_skipped", "job_removed"]
     added, updated, paused, _, skipped, removed = events()
@@ -63,12 +64,14 @@ def test_what_happens_to_a_job_is_on_record_with_the_values_before_and_after() -
 
 def test_what_happens_to_runs_and_backfills_is_on_record() -> None:
     make_job(func="tests:echo", anchor=after(-60))
-    run = services.run_job("job", now=NOW, actor="anna", args=[1])
+    with by("anna"):
+        run = services.run_job("job", now=NOW, args=[1])
     services.cancel_run(run.pk, now=NOW)
     again = services.retry_run(run.pk, now=NOW)
-    backfill = services.start_backfill(
-        "job", start=after(-60), end=after(-30), only_missing=True, max_active=1, now=NOW, actor="ben"
-    )
+    with by("ben"):
+        backfill = services.start_backfill(
+            "job", start=after(-60), end=after(-30), only_missing=True, max_active=1, now=NOW
+        )
     services.cancel_backfill(backfill.pk, now=NOW)
     found = [(event.action, event.object_id, event.job_id) for event in events()]
     assert found == [
@@ -80,11 +83,14 @@ def test_what_happens_to_runs_and_backfills_is_on_record() -> None:
 
 
 def test_pauses_of_everything_incidents_and_tokens_are_on_record() -> None:
-    services.pause_all(now=NOW, actor="anna", reason="move")
-    services.pause_all(now=NOW, actor="ben")  # it is paused already
+    with by("anna"):
+        services.pause_all(now=NOW, reason="move")
+    with by("ben"):
+        services.pause_all(now=NOW)  # it is paused already
     services.resume_all(now=NOW)
     incident = Incident.objects.create(job_id="job", kind="failure", opened_at=NOW, last_at=NOW)
-    services.acknowledge_incident(incident.pk, now=NOW, actor="anna")
+    with by("anna"):
+        services.acknowledge_incident(incident.pk, now=NOW)
     token, secret = services.create_token(make_user(), now=NOW, name="ci")
     services.revoke_token(token, now=NOW)
     assert actions() == ["all_paused", "all_resumed", "incident_acknowledged", "token_made", "token_revoked"]
@@ -116,7 +122,8 @@ def test_secrets_are_masked() -> None:
 
 
 def test_long_texts_and_names_are_cut() -> None:
-    audit.record(Action.RULE_ADDED, now=NOW, object_id="x" * 500, actor="y" * 500, changes={"a": (None, "z" * 20_000)})
+    with by("y" * 500):
+        audit.record(Action.RULE_ADDED, now=NOW, object_id="x" * 500, changes={"a": (None, "z" * 20_000)})
     (event,) = events()
     assert (len(event.object_id), len(event.actor)) == (100, 254)
     assert len(event.changes["a"][1]) == audit.MAX_TEXT + 1
@@ -216,7 +223,8 @@ def many() -> None:
     for number, actor in enumerate(("anna", "ben", "anna")):
         with acting(Origin(actor=actor, door=Door.API if actor == "ben" else Door.CODE)):
             audit.record(Action.RUN_QUEUED, now=after(number), job_id=f"job-{number}", object_id=number)
-    services.pause_all(now=after(10), actor="anna")
+    with by("anna"):
+        services.pause_all(now=after(10))
 
 
 def test_the_list_is_paged_as_runs_are(api: Api) -> None:

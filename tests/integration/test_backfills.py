@@ -12,7 +12,7 @@ from jobs import services
 from jobs.core.exceptions import BackfillNotFound, InvalidArguments, InvalidRequest
 from jobs.models import Backfill, Job, Run
 from jobs.scheduler.store.backfills import advance
-from tests.fakes import NOW
+from tests.fakes import NOW, by
 
 pytestmark = pytest.mark.django_db
 
@@ -120,7 +120,8 @@ def test_a_long_range_goes_on_step_by_step(job: Job, monkeypatch: pytest.MonkeyP
 def test_a_cancelled_backfill_queues_no_more_and_cancels_what_waits(job: Job) -> None:
     backfill = start(max_active=2)
     advance(NOW)
-    services.cancel_backfill(backfill.pk, now=NOW, actor="somebody")
+    with by("somebody"):
+        services.cancel_backfill(backfill.pk, now=NOW)
     advance(NOW)
     assert queued() == []
     assert set(Run.objects.values_list("status", "reason")) == {("cancelled", "its backfill was cancelled by somebody")}

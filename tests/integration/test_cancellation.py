@@ -14,7 +14,7 @@ from jobs.functions.context import RunContext
 from jobs.models import AuditEvent, Job, Run
 from jobs.scheduler.scheduler import Scheduler as Loop
 from jobs.scheduler.tick import STALL_SECONDS
-from tests.fakes import NOW, FakeClock, InlineExecutor, after, make_job, make_run, make_scheduler
+from tests.fakes import NOW, FakeClock, InlineExecutor, after, by, make_job, make_run, make_scheduler
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -31,7 +31,8 @@ def work(loop: Loop) -> None:
 
 
 def cancel(run_id: int, actor: str = "ann") -> Run:
-    return services.cancel_run(run_id, now=NOW, actor=actor)
+    with by(actor):
+        return services.cancel_run(run_id, now=NOW)
 
 
 def test_a_waiting_run_is_cancelled_at_once() -> None:
@@ -42,8 +43,10 @@ def test_a_waiting_run_is_cancelled_at_once() -> None:
 def test_the_first_request_to_cancel_a_run_stands() -> None:
     make_job()
     run = make_run(status="running", scheduler=make_scheduler())
-    services.cancel_run(run.pk, now=NOW, actor="ann")
-    again = services.cancel_run(run.pk, now=after(5), actor="bob")
+    with by("ann"):
+        services.cancel_run(run.pk, now=NOW)
+    with by("bob"):
+        again = services.cancel_run(run.pk, now=after(5))
     assert (again.cancel_requested_at, again.reason) == (NOW, "cancelled by ann")
     assert AuditEvent.objects.filter(action="run_cancelled").count() == 1
 

@@ -12,7 +12,7 @@ from jobs.core.exceptions import InvalidRequest
 from jobs.models import AuditEvent, Control, Run, Scheduler
 from jobs.scheduler.executors import local_executors
 from jobs.scheduler.scheduler import Scheduler as Loop
-from tests.fakes import NOW, FakeClock, RunningClock, after, make_job, make_run, make_scheduler
+from tests.fakes import NOW, FakeClock, RunningClock, after, by, make_job, make_run, make_scheduler
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -20,8 +20,9 @@ MakeLoop = Callable[..., Loop]
 Calls = list[tuple[Any, ...]]
 
 
-def pause(**given: Any) -> Control:
-    return services.pause_all(**{"now": NOW, **given})
+def pause(actor: str = "", **given: Any) -> Control:
+    with by(actor):
+        return services.pause_all(**{"now": NOW, **given})
 
 
 def executor(loop: Loop) -> Any:
@@ -44,7 +45,8 @@ def test_the_first_who_paused_stays_on_record() -> None:
 
 def test_a_resumption_is_on_record_with_who() -> None:
     pause(actor="ann", reason="first")
-    control, _ = services.resume_all(now=after(5), actor="bob")
+    with by("bob"):
+        control, _ = services.resume_all(now=after(5))
     assert (control.paused, control.paused_at, control.actor, control.reason) == (False, None, "bob", "")
 
 
@@ -108,11 +110,14 @@ def test_run_once_leaves_what_is_due_where_all_is_paused() -> None:
 def test_a_scheduler_is_drained_and_let_claim_again_on_record() -> None:
     make_scheduler("s1")
     make_scheduler("s2")
-    services.drain_scheduler("s1", now=after(1), actor="ana")
-    drained = services.drain_scheduler("s1", now=after(2), actor="ben")
+    with by("ana"):
+        services.drain_scheduler("s1", now=after(1))
+    with by("ben"):
+        drained = services.drain_scheduler("s1", now=after(2))
     assert (drained.drained_at, drained.drained_by) == (after(1), "ana")
     assert Scheduler.objects.get(pk="s2").drained_at is None
-    resumed = services.resume_scheduler("s1", now=after(3), actor="ben")
+    with by("ben"):
+        resumed = services.resume_scheduler("s1", now=after(3))
     assert (resumed.drained_at, resumed.drained_by) == (None, "")
     found = [(event.action, event.object_id, event.actor) for event in AuditEvent.objects.order_by("id")]
     assert found == [("scheduler_drained", "s1", "ana"), ("scheduler_resumed", "s1", "ben")]

@@ -23,6 +23,7 @@ from tests.fakes import (
     NOW,
     FakeClock,
     after,
+    by,
     inline_executors,
     make_hooks,
     make_job,
@@ -142,7 +143,8 @@ def test_a_delivery_that_is_void_starts_nothing(fields: dict[str, Any]) -> None:
 
 def test_a_run_that_is_cancelled_on_its_way_ends_at_once_and_never_starts() -> None:
     run, one = dispatched()
-    services.cancel_run(run.pk, now=NOW, actor="anna")
+    with by("anna"):
+        services.cancel_run(run.pk, now=NOW)
     run.refresh_from_db()
     assert (run.status, run.reason) == ("cancelled", "cancelled by anna")
     assert dispatch.start_runs([one], "w1", NOW) == []

@@ -13,7 +13,7 @@ from jobs import __version__, services
 from jobs.core.runs import host_of
 from jobs.models import Scheduler
 from jobs.scheduler.lease import HEARTBEAT_SECONDS, LEASE_SECONDS, Lease
-from tests.fakes import NOW, FakeClock, after
+from tests.fakes import NOW, FakeClock, after, by
 
 from .conftest import failing_database
 
@@ -133,7 +133,8 @@ def test_a_heartbeat_says_how_much_memory_the_process_holds(lease: Lease) -> Non
 def test_a_heartbeat_finds_out_that_it_is_drained_and_that_it_is_not_any_more(lease: Lease, statements: Any) -> None:
     found = []
     for drain in (services.drain_scheduler, services.resume_scheduler):
-        drain(lease.scheduler_id, now=NOW, actor="ana")
+        with by("ana"):
+            drain(lease.scheduler_id, now=NOW)
         assert lease.renew(queued=0, running=0)
         found.append(lease.drained)
         with statements() as made:

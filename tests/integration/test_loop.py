@@ -26,6 +26,7 @@ from tests.fakes import (
     FakeClock,
     RunningClock,
     after,
+    by,
     held_run,
     make_job,
     make_jobs,
@@ -164,7 +165,8 @@ def test_a_drained_scheduler_claims_nothing_gives_back_what_waits_and_ends_what_
     loop.tick.run()
     run = Run.objects.get()
     assert run.scheduler_id == loop.tick.lease.scheduler_id
-    services.drain_scheduler(run.scheduler_id, now=clock.now(), actor="ana")
+    with by("ana"):
+        services.drain_scheduler(run.scheduler_id, now=clock.now())
     clock.advance(HEARTBEAT_SECONDS * 2)
     loop.tick.run()
     loop.tick.run()

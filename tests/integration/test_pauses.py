@@ -12,7 +12,7 @@ from jobs.core.exceptions import InvalidRequest, JobNotFound
 from jobs.core.runs import RunStatus, RunTrigger
 from jobs.models import Job, Run
 from jobs.scheduler.store import claims
-from tests.fakes import NOW, after, make_job, make_run
+from tests.fakes import NOW, after, by, make_job, make_run
 
 pytestmark = pytest.mark.django_db
 
@@ -132,7 +132,8 @@ def test_a_date_in_the_pause_does_not_fire() -> None:
 
 def test_the_next_fire_time_is_left_out_and_that_is_on_record() -> None:
     make_job(args=[1])
-    job = services.skip_next("job", now=after(-5), actor="ann")
+    with by("ann"):
+        job = services.skip_next("job", now=after(-5))
     run = Run.objects.get()
     assert job.next_run_time == stored().next_run_time == after(10)
     assert (run.status, run.scheduled_time, run.finished_at) == (RunStatus.SKIPPED, NOW, after(-5))

@@ -11,7 +11,7 @@ from jobs.core.exceptions import InvalidArguments, InvalidRequest
 from jobs.core.runs import Missed, RunStatus, RunTrigger
 from jobs.models import Backfill, Control, Job, Run
 from jobs.scheduler.store import backfills, claims
-from tests.fakes import NOW, after, make_job, make_jobs, make_run
+from tests.fakes import NOW, after, by, make_job, make_jobs, make_run
 
 from .api_client import Api
 
@@ -28,7 +28,8 @@ def paused_job(**fields: Any) -> Job:
 
 
 def resume(missed: Missed, at: float = 38, job_id: str = "job") -> Backfill | None:
-    _, backfill = services.resume_with(job_id, missed=missed, now=after(at), actor="alice")
+    with by("alice"):
+        _, backfill = services.resume_with(job_id, missed=missed, now=after(at))
     return backfill
 
 
@@ -182,7 +183,8 @@ def test_another_choice_is_refused(api: Api, path: str, missed: Any) -> None:
 
 def resume_all(missed: Missed | None, at: float = 35) -> str:
     """Resume all; return what is said about the jobs that were left out."""
-    _, left = services.resume_all(now=after(at), actor="alice", missed=missed)
+    with by("alice"):
+        _, left = services.resume_all(now=after(at), missed=missed)
     return left
 
 

@@ -12,7 +12,7 @@ from jobs.core.runs import FINISHED, RunStatus, RunTrigger
 from jobs.models import Control, Run
 from jobs.scheduler.store import admission
 from jobs.services.idempotency import once
-from tests.fakes import NOW, after, make_job, make_run
+from tests.fakes import NOW, after, by, make_job, make_run
 
 pytestmark = pytest.mark.django_db
 
@@ -69,7 +69,8 @@ def test_a_run_that_nobody_holds_ends_at_once() -> None:
 
 @pytest.mark.parametrize("status", [RunStatus.QUEUED, RunStatus.RUNNING])
 def test_the_end_of_a_run_that_a_scheduler_holds_is_asked_for(status: RunStatus) -> None:
-    run = services.cancel_run(make_run(status=status, scheduler_id="s1").pk, now=after(1), actor="ann")
+    with by("ann"):
+        run = services.cancel_run(make_run(status=status, scheduler_id="s1").pk, now=after(1))
     assert (run.status, run.finished_at) == (status, None)
     assert (run.cancel_requested_at, run.reason) == (after(1), "cancelled by ann")
 
@@ -95,7 +96,8 @@ def test_a_wish_for_an_unknown_run_is_refused(wish: Any, run_id: Any) -> None:
 def test_a_run_that_has_ended_gets_one_more_attempt_with_all_that_it_had(status: RunStatus) -> None:
     run = make_run(status=status, args=[1], kwargs={"a": 2}, executor="process", timeout=5, priority=3,
                    concurrency_group="g", fire_times=7)  # fmt: skip
-    again = services.retry_run(run.pk, now=after(60), actor="ann")
+    with by("ann"):
+        again = services.retry_run(run.pk, now=after(60))
     again.refresh_from_db()
     assert (again.status, again.attempt, again.trigger, again.actor) == ("queued", 2, RunTrigger.RETRY, "ann")
     assert (again.scheduled_time, again.queued_at, again.available_at) == (NOW, after(60), None)
@@ -129,11 +131,12 @@ LONG_NAME = "a.person.with.a.very.long.name@" + "x" * 300 + ".example.com"
 
 def test_a_name_of_any_length_may_ask_for_anything() -> None:
     make_job()
-    run = services.run_job("job", now=NOW, actor=LONG_NAME)
-    services.cancel_run(run.pk, now=NOW, actor=LONG_NAME)
-    services.retry_run(run.pk, now=NOW, actor=LONG_NAME)
-    services.skip_next("job", now=NOW, actor=LONG_NAME)
-    services.pause_all(now=NOW, actor=LONG_NAME)
+    with by(LONG_NAME):
+        run = services.run_job("job", now=NOW)
+        services.cancel_run(run.pk, now=NOW)
+        services.retry_run(run.pk, now=NOW)
+        services.skip_next("job", now=NOW)
+        services.pause_all(now=NOW)
     assert set(Run.objects.values_list("actor", flat=True)) == {LONG_NAME[:254]}
     assert Run.objects.filter(actor=LONG_NAME).count() == 3
     assert Control.objects.get().actor == LONG_NAME[:254]

@@ -144,7 +144,7 @@ def test_every_reason_of_the_planner_is_known():
             lambda: services.update_job("job", {"trigger": {"type": "interval", "seconds": 7}}, now=after(1)),
             Why.CHANGED,
         ),
-        (lambda: services.skip_next("job", now=after(1), actor="ana"), Why.PERSON),
+        (lambda: services.skip_next("job", now=after(1)), Why.PERSON),
     ],
 )
 def test_every_reason_of_the_services_is_known(act, why):

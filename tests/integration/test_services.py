@@ -23,7 +23,7 @@ from jobs.models import Job, Run
 from jobs.scheduler.store import admission, claims
 from jobs.selectors.states import job_state
 from jobs.services import declared
-from tests.fakes import NOW, after, make_job, make_run
+from tests.fakes import NOW, after, by, make_job, make_run
 
 pytestmark = pytest.mark.django_db
 
@@ -319,7 +319,8 @@ def test_the_id_of_a_removed_job_can_be_given_again() -> None:
 
 def test_a_run_that_is_asked_for_waits_for_any_scheduler() -> None:
     add(args=[5])
-    run = services.run_job("job", now=after(1), actor="ann")
+    with by("ann"):
+        run = services.run_job("job", now=after(1))
     (held,) = admission.admit("s1", ROOMS, after(3))
     assert (held.id, held.func, held.args) == (run.pk, "tests:echo", [5])
     stored_run = Run.objects.get()

@@ -14,7 +14,7 @@ from jobs.core.runs import RunStatus, as_test, is_test, job_behind
 from jobs.models import AlertRule, AuditEvent, Channel, Incident, Job, Run, RunTotal, SiteHour
 from jobs.scheduler.store.statistics import roll_up
 from jobs.selectors import counts, failures, statistics, timeline
-from tests.fakes import NOW, FakeClock, after, make_job, make_run, make_scheduler
+from tests.fakes import NOW, FakeClock, after, by, make_job, make_run, make_scheduler
 
 from .admin_support import INTERVAL, JOBS, RUNS, Admin, admin_fixture, at_noon_fixture, inputs, problems, text  # noqa: F401
 from .loop_support import MakeLoop, settle
@@ -23,7 +23,8 @@ BODY: dict[str, Any] = {"id": "new", "func": "tests:fail", "trigger": "interval"
 
 
 def test_a_definition_is_tried_without_being_saved(db: None) -> None:
-    run = services.run_test({**BODY, "func": "tests:echo", "args": [1], "timeout": 9}, now=NOW, actor="ana")
+    with by("ana"):
+        run = services.run_test({**BODY, "func": "tests:echo", "args": [1], "timeout": 9}, now=NOW)
     assert not Job.objects.exists()
     assert (run.job_id, run.func, run.args, run.trigger, run.actor) == ("~new", "tests:echo", [1], "test", "ana")
     assert (run.status, run.timeout, run.executor) == ("queued", 9, "process")

@@ -16,7 +16,7 @@ from jobs.core.runs import Missed, RunStatus
 from jobs.models import Job, JobVersion, Run
 from jobs.scheduler.store import claims, outcomes
 from jobs.selectors.versions import version_of, versions_of
-from tests.fakes import NOW, after, make_job, make_token, make_user, outcome
+from tests.fakes import NOW, after, by, make_job, make_token, make_user, outcome
 
 from .admin_support import JOBS, Admin, admin_fixture, at_noon_fixture, text
 from .api_client import Api
@@ -69,7 +69,8 @@ def test_an_edit_that_changes_nothing_is_not_in_the_log(caplog: pytest.LogCaptur
 def test_pause_and_resume_are_versions_too() -> None:
     add()
     services.pause_job("job", now=after(1))
-    services.resume_with("job", missed=Missed.NONE, now=after(2), actor="anna")
+    with by("anna"):
+        services.resume_with("job", missed=Missed.NONE, now=after(2))
     assert [(v.number, v.action, v.actor) for v in versions_of("job")] == [
         (3, "job_resumed", "anna"), (2, "job_paused", ""), (1, "job_added", ""),
     ]  # fmt: skip

@@ -14,7 +14,7 @@ from jobs.core.zone_data import ZoneData, used_data
 from jobs.management import startup
 from jobs.models import Control, Job, Run
 from jobs.services import zone_changes
-from tests.fakes import NOW, after, make_job, make_run, make_scheduler
+from tests.fakes import NOW, after, by, make_job, make_run, make_scheduler
 
 pytestmark = pytest.mark.django_db
 
@@ -117,7 +117,8 @@ def test_a_skipped_fire_time_stays_skipped_where_the_new_zone_moves_it(
 ) -> None:
     started_before("UTC")
     make_job(trigger=NINE, next_run_time=at(9))
-    services.skip_next("job", now=NOW, actor="ann")
+    with by("ann"):
+        services.skip_next("job", now=NOW)
     settings.TIME_ZONE = zone
     services.follow_time_zones(now=at(11, 1))
     if zone == "America/New_York":

@@ -11,6 +11,7 @@ from django.db import OperationalError, connections
 from jobs import services
 from jobs.core.exceptions import CronzimusError
 from jobs.models import Job, Run
+from tests.fakes import by
 
 from .broker import Broker
 from .cast import QUEUE, Actor, SchedulerActor, Stage, WorkerActor
@@ -144,17 +145,17 @@ class History:
         """Have a person cancel one of the active runs."""
         ids = list(Run.objects.active().order_by("id").values_list("id", flat=True))
         if ids:
-            self._ask(lambda: services.cancel_run(ids[-1 - which % len(ids)], now=self.world.now(), actor="anna"))
+            self._ask(lambda: services.cancel_run(ids[-1 - which % len(ids)], now=self.world.now()))
 
     def run_now(self, which: int) -> None:
         """Have a person run a job."""
         job_id = sorted(self.jobs)[which % len(self.jobs)]
-        self._ask(lambda: services.run_job(job_id, now=self.world.now(), actor="anna"))
+        self._ask(lambda: services.run_job(job_id, now=self.world.now()))
 
     @staticmethod
     def _ask(request: Callable[[], object]) -> None:
         # The run has ended meanwhile, or a process that stands still holds SQLite's lock: the person is told so.
-        with suppress(CronzimusError, OperationalError):
+        with suppress(CronzimusError, OperationalError), by("anna"):
             request()
 
     def _actor(self, who: int) -> Actor:

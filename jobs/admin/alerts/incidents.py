@@ -46,7 +46,7 @@ def _lasted(row: Incident, times: Times) -> Content:
 
 
 def _acknowledge(incident_id: Any, call: Call) -> SafeString:
-    incident = services.acknowledge_incident(stored(Incident, incident_id).pk, now=call.now, actor=call.actor)
+    incident = services.acknowledge_incident(stored(Incident, incident_id).pk, now=call.now)
     return format_html("{}: {}", about(incident), kind_words(incident))
 
 

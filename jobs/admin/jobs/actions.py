@@ -52,7 +52,7 @@ def pause_end(job: Job, now: datetime) -> datetime | None:
 
 
 def _run(job_id: Any, call: Call) -> SafeString:
-    run = services.run_job(job_id, now=call.now, actor=call.actor, traceparent=call.traceparent)
+    run = services.run_job(job_id, now=call.now, traceparent=call.traceparent)
     return format_html("{} ({})", job_id, change_link(call.site, run, f"run {run.pk}"))
 
 
@@ -64,7 +64,7 @@ def _resume(job_id: Any, call: Call) -> SafeString:
     asked = call.data.get("missed") or Missed.NONE.value
     if asked not in list(Missed):
         raise InvalidRequest(fields={"missed": f"must be one of {', '.join(Missed)}"})
-    job, backfill = services.resume_with(job_id, missed=Missed(asked), now=call.now, actor=call.actor)
+    job, backfill = services.resume_with(job_id, missed=Missed(asked), now=call.now)
     return format_html("{} ({}{})", job_id, next_run(job, call.now), _catching_up(backfill))
 
 
@@ -77,7 +77,7 @@ def _catching_up(backfill: Backfill | None) -> str:
 
 def _skip(job_id: Any, call: Call) -> SafeString:
     skipped = services.get_job(job_id).next_run_time
-    job = services.skip_next(job_id, now=call.now, actor=call.actor)
+    job = services.skip_next(job_id, now=call.now)
     at = display.local(skipped, states.zone_of(job)) if skipped else ""
     return format_html("{} at {} ({})", job_id, at, next_run(job, call.now))
 

@@ -24,7 +24,7 @@ from ...models.job import SEARCHED, JobQuerySet
 from ...selectors import states
 from ...selectors.warnings import queue_warnings, secret_warnings
 from .. import export
-from ..base import actor_of, model_url
+from ..base import model_url
 from ..lists import list_page
 from ..overview.views import overview
 from ..pages import page
@@ -209,7 +209,7 @@ class JobAdmin(RowActionAdmin):
         form = self._sent(request, object_id)
         if not form.is_valid():
             return None
-        return services.run_test(form.body, now=form.now, job=form.job, actor=actor_of(request))
+        return services.run_test(form.body, now=form.now, job=form.job)
 
     def render_change_form(
         self,
@@ -240,7 +240,7 @@ class JobAdmin(RowActionAdmin):
             self.message_user(request, warning.message, messages.WARNING)
         self.message_user(request, f"Schedule of {obj.pk}: {next_run(obj, form.now)}.")
         if "_saverun" in request.POST:
-            perform(self, request, JOB_ACTIONS["run"], [obj.pk], self.logged_row, {})
+            perform(self, request, JOB_ACTIONS["run"], [obj.pk], {})
 
     def delete_model(self, request: HttpRequest, obj: Job) -> None:
         """Remove the job through the services; its runs stay."""

@@ -13,7 +13,7 @@ from ...core.runs import RunTrigger
 from ...functions import registry
 from ...models import Job, Run
 from ...selectors.run_search import run_number
-from ..base import actor_of, model_url
+from ..base import model_url
 from ..pages import page
 from ..request_time import request_now
 from ..row_actions import change_link, log_action
@@ -75,7 +75,7 @@ def _last_asked(job_id: str) -> Run | None:
 
 
 def _run(admin: Any, request: HttpRequest, job: Job, args: Any, kwargs: Any) -> HttpResponse:
-    run = services.run_job(job.pk, now=request_now(request), actor=actor_of(request), args=args, kwargs=kwargs)
+    run = services.run_job(job.pk, now=request_now(request), args=args, kwargs=kwargs)
     log_action(admin, request, job, "Queued to run with arguments of its own.")
     link = change_link(admin.admin_site, run, f"run {run.pk}")
     admin.message_user(request, format_html("Queued to run: {} ({}).", job.pk, link))

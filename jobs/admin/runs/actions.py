@@ -44,7 +44,7 @@ def offered(run: Run) -> tuple[str, ...]:
 
 
 def _cancel(run_id: Any, call: Call) -> SafeString:
-    run = services.cancel_run(_whole(run_id), now=call.now, actor=call.actor)
+    run = services.cancel_run(_whole(run_id), now=call.now)
     if run.status not in ACTIVE:
         return change_link(call.site, run, f"run {run.pk}")
     in_thread = run.executor == Executor.THREAD
@@ -53,7 +53,7 @@ def _cancel(run_id: Any, call: Call) -> SafeString:
 
 
 def _retry(run_id: Any, call: Call) -> SafeString:
-    again = services.retry_run(_whole(run_id), now=call.now, actor=call.actor, traceparent=call.traceparent)
+    again = services.retry_run(_whole(run_id), now=call.now, traceparent=call.traceparent)
     return format_html(
         "run {} as {}", run_id, change_link(call.site, again, f"run {again.pk}, attempt {again.attempt}")
     )

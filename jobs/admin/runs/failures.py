@@ -16,7 +16,7 @@ from ...selectors.failures import WINDOWS, By, Failures, FailureState, failures,
 from ...selectors.run_search import run_number
 from .. import display, export, lists
 from ..base import model_url
-from ..bulk import confirm
+from ..bulk import Question
 from ..lists import Chip, Link
 from ..pages import page
 from ..request_time import request_now
@@ -118,10 +118,10 @@ def retry_failures(admin: RunAdmin, request: HttpRequest) -> HttpResponse:
         admin.message_user(request, "Nothing is left to retry: each fire time has succeeded or is being tried again.")
         return HttpResponseRedirect(back)
     action = RUN_ACTIONS["retry"]
-    answer = confirm(admin, request, "retry", action, keys, back=back)
+    answer = Question(admin=admin, request=request, name="retry", action=action, keys=keys, back=back).answer()
     if isinstance(answer, HttpResponse):
         return answer
-    perform(admin, request, action, keys, admin.logged_row, answer)
+    perform(admin, request, action, keys, answer)
     return HttpResponseRedirect(back)
 
 

@@ -20,7 +20,7 @@ from ...core.zone_data import used_data
 from ...models import Run, Scheduler
 from ...selectors import backlog, counts, workers
 from .. import charts, display
-from ..base import actor_of, model_url
+from ..base import model_url
 from ..pages import page
 from ..pausing import PauseAllForm, ResumeAllForm
 from ..refusals import Refused
@@ -83,12 +83,12 @@ def _skew(row: Scheduler, times: Times) -> Content:
 
 
 def _drain(scheduler_id: Any, call: Call) -> SafeString:
-    services.drain_scheduler(str(scheduler_id), now=call.now, actor=call.actor)
+    services.drain_scheduler(str(scheduler_id), now=call.now)
     return format_html("{}; it claims nothing more from its next heartbeat on, and what it runs goes on", scheduler_id)
 
 
 def _resume(scheduler_id: Any, call: Call) -> SafeString:
-    services.resume_scheduler(str(scheduler_id), now=call.now, actor=call.actor)
+    services.resume_scheduler(str(scheduler_id), now=call.now)
     return format_html("{}; it claims from its next heartbeat on", scheduler_id)
 
 
@@ -203,7 +203,7 @@ class SchedulerAdmin(FactsAdmin):
         )  # fmt: skip
 
     def _pause(self, request: HttpRequest, reason: str) -> None:
-        control = services.pause_all(now=request_now(request), actor=actor_of(request), reason=reason)
+        control = services.pause_all(now=request_now(request), reason=reason)
         self.log_change(request, control, f"Paused all: {reason}" if reason else "Paused all.")
         self.message_user(request, "All claiming is paused. Running jobs go on.")
 
@@ -215,7 +215,7 @@ class SchedulerAdmin(FactsAdmin):
             self.message_user(request, "Not resumed: choose which fire times of the pause run.", messages.ERROR)
             return back
         missed = form.chosen()
-        control, left = services.resume_all(now=request_now(request), actor=actor_of(request), missed=missed)
+        control, left = services.resume_all(now=request_now(request), missed=missed)
         self.log_change(request, control, f"Resumed all; fire times of the pause: {missed or 'by policies'}.")
         self.message_user(request, "The schedulers claim again.")
         if left:

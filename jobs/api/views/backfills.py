@@ -21,7 +21,7 @@ from ..access import access_of
 from ..idempotency import answer_once
 from ..parsers import body_of, optional_body_of
 from ..representations import utc
-from .base import SchedulerView, actor_of
+from .base import SchedulerView
 
 FIELDS = ("from", "to", "only", "max_active", "dry_run")
 ONLY = {"missing": True, "all": False}
@@ -54,7 +54,7 @@ class JobBackfillView(SchedulerView):
 
         def start() -> dict[str, Any]:
             backfill = services.start_backfill(
-                job_id, max_active=max_active, now=self.now, actor=actor_of(request), **given
+                job_id, max_active=max_active, now=self.now, **given
             )  # fmt: skip
             return {"id": job_id, "status": "started", "backfill_id": backfill.pk, "runs": backfill.fire_times}
 
@@ -80,7 +80,7 @@ class BackfillCancelView(SchedulerView):
     def post(self, request: Request, backfill_id: str) -> Response:
         """Queue no more runs, and cancel the active ones."""
         optional_body_of(request)
-        backfill = services.cancel_backfill(_found(request, backfill_id).pk, now=self.now, actor=actor_of(request))
+        backfill = services.cancel_backfill(_found(request, backfill_id).pk, now=self.now)
         return Response({"backfill_id": backfill.pk, "status": "cancelled"})
 
 

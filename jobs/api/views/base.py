@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 from ...conf import conf
 from ...core.audit import Door, acting, identify, origin_of
 from ...core.clock import Clock, SystemClock
-from ..access import Access, access_of
+from ..access import Access
 from ..authentication import ApiAuthentication, NeedsPermission
 from ..bodies import drain
 from ..conditional import conditional
@@ -123,8 +123,3 @@ class NotFoundView(ApiView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Raise `Http404`, for every method and every client."""
         raise Http404
-
-
-def actor_of(request: Request) -> str:
-    """Return the name under which the writes of a request are recorded."""
-    return access_of(request).actor

@@ -36,7 +36,7 @@ from ..paging import link_header
 from ..parsers import body_of, missed, optional_body_of
 from ..rendering import to_json
 from ..representations import JOB_FIELDS, job_detail, next_times, utc
-from .base import SchedulerView, actor_of
+from .base import SchedulerView
 
 MAX_JOBS = 1000
 """The most jobs that one page may have."""
@@ -165,14 +165,14 @@ class JobViewSet(SchedulerView, ViewSet):
         chosen = optional_body_of(request, {"missed": missed}).get("missed", Missed.NONE)
         if chosen is not Missed.NONE:
             access_of(request).require("run_job")
-        _, backfill = services.resume_with(job_id, missed=chosen, now=self.now, actor=actor_of(request))
+        _, backfill = services.resume_with(job_id, missed=chosen, now=self.now)
         started = {} if backfill is None else {"backfill_id": backfill.pk, "runs": backfill.fire_times}
         return Response(_done(job_id, "resumed", **started))
 
     def skip(self, request: Request, job_id: str) -> Response:
         """Skip the next fire time of a job."""
         optional_body_of(request)
-        job = services.skip_next(job_id, now=self.now, actor=actor_of(request))
+        job = services.skip_next(job_id, now=self.now)
         return Response(_done(job_id, "skipped", **next_times(job)))
 
     def run(self, request: Request, job_id: str) -> Response:
@@ -182,7 +182,7 @@ class JobViewSet(SchedulerView, ViewSet):
 
         def queue() -> dict[str, Any]:
             traceparent = traceparent_of(request.headers.get("traceparent"))
-            run = services.run_job(job_id, now=self.now, actor=actor_of(request), traceparent=traceparent, **given)
+            run = services.run_job(job_id, now=self.now, traceparent=traceparent, **given)
             return _done(job_id, "queued", run_id=run.pk)
 
         return answer_once(request, given, self.now, queue)

@@ -31,7 +31,7 @@ from ..idempotency import answer_once
 from ..paging import cursor_link
 from ..parsers import optional_body_of
 from ..representations import RUN_COLUMNS, RUN_FIELDS, picked
-from .base import SchedulerView, actor_of
+from .base import SchedulerView
 
 DEFAULT_LIMIT = 50
 """Runs on a page by default."""
@@ -93,7 +93,7 @@ class RunViewSet(SchedulerView, ViewSet):
     def cancel(self, request: Request, run_id: str) -> Response:
         """Cancel a run: at once if it has not started, otherwise as soon as its executor can end it."""
         optional_body_of(request)
-        run = services.cancel_run(_number(request, run_id), now=self.now, actor=actor_of(request))
+        run = services.cancel_run(_number(request, run_id), now=self.now)
         ended = run.status == RunStatus.CANCELLED
         return Response({"id": run.pk, "status": "cancelled" if ended else "cancelling", "how": _how(run)})
 
@@ -103,7 +103,7 @@ class RunViewSet(SchedulerView, ViewSet):
 
         def queue() -> dict[str, Any]:
             traceparent = traceparent_of(request.headers.get("traceparent"))
-            run = services.retry_run(number, now=self.now, actor=actor_of(request), traceparent=traceparent)
+            run = services.retry_run(number, now=self.now, traceparent=traceparent)
             return {"id": number, "status": "queued", "run_id": run.pk, "attempt": run.attempt}
 
         return answer_once(request, body, self.now, queue)

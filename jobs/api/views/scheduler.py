@@ -15,7 +15,7 @@ from ...models import Control, Scheduler, Worker
 from ...selectors import backlog, workers
 from ..parsers import missed, optional_body_of
 from ..representations import utc
-from .base import SchedulerView, actor_of
+from .base import SchedulerView
 
 MAX_REASON = 500
 """The most characters of a reason."""
@@ -41,7 +41,7 @@ class PauseView(SchedulerView):
     def post(self, request: Request) -> Response:
         """Stop all schedulers from starting runs, until they are resumed."""
         reason = optional_body_of(request, {"reason": _reason}).get("reason", "")
-        services.pause_all(now=self.now, actor=actor_of(request), reason=reason)
+        services.pause_all(now=self.now, reason=reason)
         return Response({"status": "paused"})
 
 
@@ -53,7 +53,7 @@ class ResumeView(SchedulerView):
     def post(self, request: Request) -> Response:
         """Let the schedulers claim again, with the fire times of the pause that the body chooses."""
         chosen = optional_body_of(request, {"missed": missed}).get("missed")
-        _, left = services.resume_all(now=self.now, actor=actor_of(request), missed=chosen)
+        _, left = services.resume_all(now=self.now, missed=chosen)
         return Response({"status": "resumed", **({"message": left} if left else {})})
 
 

@@ -19,7 +19,7 @@ from ...definitions.triggers import trigger_of
 from ...models import Job, Run, Scheduler
 from ...selectors import states, upcoming
 from ...transfer.export import definition_of
-from .base import Subcommand, actor, json_array, json_object, now, positive
+from .base import Subcommand, json_array, json_object, now, positive
 from .output import Output
 
 COLUMNS = ("id", "state", "schedule", "next_run_time", "last_status", "last_run_at")
@@ -63,7 +63,7 @@ def _show(options: dict[str, Any], out: Output) -> int:
 
 def _run(options: dict[str, Any], out: Output) -> int:
     run = services.run_job(
-        options["id"], now=now(), actor=actor(), args=options["positional"], kwargs=options["named"],
+        options["id"], now=now(), args=options["positional"], kwargs=options["named"],
         traceparent=traceparent_of(os.environ.get("TRACEPARENT")),
     )  # fmt: skip
     if not options["wait"]:
