@@ -63,7 +63,7 @@ def observe(ends: Sequence[End], now: datetime) -> None:
             for kind in (IncidentKind.FAILURE, IncidentKind.NOT_RUN, IncidentKind.TOO_LONG, IncidentKind.DEADLINE):
                 if (incident := known.pop((end.job_id, kind), None)) is not None:
                     batch.settle(incident)
-                    _recover(incident, end, rules, now)
+                    batch.recover(incident, end.at, rules.of(incident))
         else:
             kind = IncidentKind.NOT_RUN if end.status in NOT_RUN else IncidentKind.FAILURE
             incident = known.get((end.job_id, kind))
@@ -197,17 +197,29 @@ class _Batch:
 
     def __init__(self, now: datetime) -> None:
         self._now = now
+        self._forget()
+
+    def _forget(self) -> None:
+        self._job_ids: set[str | None] = set()
         self._incidents: list[Incident] = []
         self._messages: list[outbox.Message] = []
+        self._recovered: list[tuple[Incident, Sequence[AlertRule]]] = []
 
     def add(self, incident: Incident, messages: Iterable[outbox.Message]) -> None:
         """Write these later. The incident must not change before."""
+        self._job_ids.add(incident.job_id)
         self._incidents.append(incident)
         self._messages += messages
 
+    def recover(self, incident: Incident, at: datetime, rules: Sequence[AlertRule]) -> None:
+        """Write later that the incident is over since `at`. `rules` are the ones that apply to it."""
+        self._job_ids.add(incident.job_id)
+        incident.state, incident.recovered_at = IncidentState.RECOVERED, at
+        self._recovered.append((incident, rules))
+
     def settle(self, incident: Incident) -> None:
-        """Write everything now if the incident is to be written: it is about to change."""
-        if any(one is incident for one in self._incidents):
+        """Write everything now if something of the incident's job is to be written: that comes before what follows."""
+        if incident.job_id in self._job_ids:
             self.write()
 
     def write(self) -> None:
@@ -216,7 +228,23 @@ class _Batch:
         Incident.objects.bulk_create([one for one in self._incidents if one.pk is None])
         Incident.objects.bulk_update(known, COUNTED)
         outbox.put(self._messages, self._now)
-        self._incidents, self._messages = [], []
+        if self._recovered:
+            self._write_recoveries()
+        self._forget()
+
+    def _write_recoveries(self) -> None:
+        incidents = [incident for incident, _ in self._recovered]
+        Incident.objects.bulk_update(incidents, ("state", "recovered_at"))
+        unheard = outbox.drop_unheard(incidents, self._now)
+        messages = [
+            outbox.Message(incident, rule, Reason.RECOVERED)
+            for incident, rules in self._recovered
+            for rule in rules
+            if rule.wants(AlertEvent.RECOVERY)
+            and str(rule.pk) in _notified(incident)
+            and (incident.pk, rule.pk) not in unheard
+        ]
+        outbox.put(messages, self._now)
 
 
 def _count(incident: Incident, end: End) -> None:
@@ -256,12 +284,3 @@ def _last(notified: dict[str, Any], rule: AlertRule) -> Notified | None:
     return (
         None if entry is None else Notified(datetime.fromisoformat(entry["at"]), tuple(entry.get("fingerprints", ())))
     )
-
-
-def _recover(incident: Incident, end: End, rules: _Rules, now: datetime) -> None:
-    incident.state, incident.recovered_at = IncidentState.RECOVERED, end.at
-    incident.save(update_fields=["state", "recovered_at"])
-    unheard = outbox.drop_unheard(incident, now)
-    heard = [rule for rule in rules.of(incident) if str(rule.pk) in incident.notified and rule.pk not in unheard]
-    concerned = [rule for rule in heard if rule.wants(AlertEvent.RECOVERY)]
-    outbox.put([outbox.Message(incident, rule, Reason.RECOVERED) for rule in concerned], now)

@@ -63,15 +63,19 @@ def put_again(delivery: Delivery, *, now: datetime) -> Delivery:
     )  # fmt: skip
 
 
-def drop_unheard(incident: Incident, now: datetime) -> set[int | None]:
-    """Drop the messages of an ended incident that wait for the end of quiet hours; return their rules."""
-    waiting = Delivery.objects.filter(
-        incident=incident, state=DeliveryState.PENDING, attempts=0, next_attempt_at__gt=now
-    )
-    rules: set[int | None] = set(waiting.values_list("rule_id", flat=True))
+def drop_unheard(incidents: Sequence[Incident], now: datetime) -> set[tuple[Any, Any]]:
+    """Drop the messages of ended incidents that wait for the end of quiet hours.
+
+    Return the key of the incident and of the rule for each pair of which nobody has heard.
+    """
+    all_of_them = Delivery.objects.filter(incident__in=incidents)
+    waiting = all_of_them.filter(state=DeliveryState.PENDING, attempts=0, next_attempt_at__gt=now)
+    silent = set(waiting.values_list("incident_id", "rule_id"))
+    if not silent:
+        return silent
     waiting.update(state=DeliveryState.DROPPED, next_attempt_at=None, response="recovered in quiet hours")
-    heard = Delivery.objects.filter(incident=incident, rule_id__in=rules).exclude(state=DeliveryState.DROPPED)
-    return rules - set(heard.values_list("rule_id", flat=True))
+    heard = all_of_them.exclude(state=DeliveryState.DROPPED)
+    return silent - set(heard.values_list("incident_id", "rule_id"))
 
 
 def take(limit: int, *, now: datetime) -> list[Delivery]:
