@@ -101,12 +101,24 @@ def test_odd_values_of_other_apps_are_not_our_business(tmp_path: Path) -> None:
         converted(stock_sqlite(tmp_path), User._meta.get_field("last_login"), 5)
 
 
-def test_a_date_that_does_not_exist_is_read(tmp_path: Path) -> None:
+IMPOSSIBLE = "2030-02-31 12:00:00"
+
+
+def test_an_impossible_date_of_our_rows_is_read_as_null_and_raises_in_those_of_other_apps(tmp_path: Path) -> None:
+    from django.contrib.auth.models import User
+
+    stock = stock_sqlite(tmp_path)
+    assert converted(stock, Job._meta.get_field("next_run_time"), IMPOSSIBLE) is None
+    with pytest.raises(ValueError, match="day is out of range"):
+        converted(stock, User._meta.get_field("last_login"), IMPOSSIBLE)
+
+
+def test_the_driver_reads_any_value(tmp_path: Path) -> None:
     with stock_sqlite(tmp_path).cursor() as cursor:
         cursor.execute("CREATE TABLE odd (at datetime, text text)")
-        cursor.execute("INSERT INTO odd VALUES ('2030-02-31 12:00:00', CAST(x'636166e9' AS text))")
+        cursor.execute("INSERT INTO odd VALUES (%s, CAST(x'636166e9' AS text))", [IMPOSSIBLE])
         cursor.execute("SELECT at, text FROM odd")
-        assert cursor.fetchone() == (None, "caf\ufffd")
+        assert cursor.fetchone() == (IMPOSSIBLE, "caf\ufffd")
 
 
 @pytest.mark.usefixtures("postgresql_only")

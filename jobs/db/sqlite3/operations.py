@@ -59,11 +59,11 @@ class GuestOperations(DatabaseOperations):
         return operations.DatabaseOperations(self.connection).get_db_converters(expression)
 
 
-def _instant(value: bytes) -> datetime | None:
+def _instant(value: bytes) -> datetime | str | None:
     try:
         return parse_datetime(value.decode())
     except ValueError:
-        return None
+        return decoded(value)
 
 
 def _as_text(value: Any, expression: Any, connection: Any) -> Any:
@@ -88,5 +88,6 @@ def _as_float(field: Any) -> Callable[[Any, Any, Any], Any]:
     return convert
 
 
-# Replaces Django's converter, which raises. The driver calls it for each column of the type datetime.
+# Replaces Django's converter, which raises. The driver has one for all connections of the process, a host's too: so
+# this one leaves an impossible date as it is. Our operations make it NULL, and Django's raise what they always raise.
 sqlite3.register_converter("datetime", _instant)
