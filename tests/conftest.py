@@ -69,10 +69,20 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
     with django_db_blocker.unblock():
         if PARTITIONED and connection.vendor == "postgresql":
             partition_runs(NOW)
+        _commit_without_waiting()
         emptying = Emptying()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", lambda case: emptying.run())
         yield
+
+
+def _commit_without_waiting() -> None:
+    """Have PostgreSQL commit to memory: nothing of the tests has to survive a crash of the server."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            name = connection.ops.quote_name(connection.settings_dict["NAME"])
+            cursor.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
+        connection.close()
 
 
 @pytest.fixture

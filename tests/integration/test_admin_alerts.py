@@ -13,6 +13,8 @@ from tests.fakes import NOW, make_job, make_run
 
 from .admin_support import Admin, admin_fixture, at_noon_fixture, cell, ids, messages, problems, text  # noqa: F401
 
+pytestmark = pytest.mark.any_database
+
 RULES = "/admin/cronzimus/alertrule/"
 CHANNELS = "/admin/cronzimus/channel/"
 INCIDENTS = "/admin/cronzimus/incident/"

@@ -12,6 +12,8 @@ from jobs.models import Job, Run
 from tests.fakes import NOW, after, make_job, make_jobs, make_run
 from tests.integration.admin_support import JOBS, Admin, admin_fixture, at_noon_fixture, ids, messages, text  # noqa: F401
 
+pytestmark = pytest.mark.any_database
+
 
 def test_run_now_queues_a_run_in_the_persons_name_and_links_to_it(admin):
     make_job(paused=True)

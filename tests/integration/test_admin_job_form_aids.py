@@ -27,6 +27,8 @@ from tests.integration.admin_support import (  # noqa: F401
     text,
 )
 
+pytestmark = pytest.mark.any_database
+
 ADD, EDIT = f"{JOBS}add/", f"{JOBS}job/edit/"
 TYPED = {**INTERVAL, "func": "tests:typed", "typed": "tests:typed"}
 

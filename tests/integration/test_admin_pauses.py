@@ -22,6 +22,8 @@ from tests.integration.admin_support import (  # noqa: F401
     text,
 )
 
+pytestmark = pytest.mark.any_database
+
 UNTIL = f"{JOBS}job/pause-until/"
 EVIL = "<script>alert(1)</script>"
 CRONTAB = {"type": "cron", "crontab": "0 13 * * *"}

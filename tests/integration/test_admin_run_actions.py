@@ -10,6 +10,8 @@ from jobs.models import Run
 from tests.fakes import NOW, after, make_job, make_run
 from tests.integration.admin_support import RUNS, Admin, admin_fixture, at_noon_fixture, cell, messages, text  # noqa: F401
 
+pytestmark = pytest.mark.any_database
+
 EVIL = "<script>alert(1)</script>"
 
 

@@ -13,6 +13,8 @@ from jobs.models import Run
 from tests.fakes import after, make_job, make_run
 from tests.integration.admin_support import JOBS, RUNS, Admin, admin_fixture, at_noon_fixture, messages, text  # noqa: F401
 
+pytestmark = pytest.mark.any_database
+
 DIALOG = f"{JOBS}job/run-with/"
 
 

@@ -10,6 +10,8 @@ from jobs.models import Run
 from tests.fakes import NOW, after, make_job, make_run, make_scheduler
 from tests.integration.admin_support import JOBS, RUNS, Admin, admin_fixture, at_noon_fixture, text  # noqa: F401
 
+pytestmark = pytest.mark.any_database
+
 TRACEBACK = """Traceback (most recent call last):
   File "/srv/.venv/lib/python3.12/site-packages/cronzimus/worker/runner.py", line 120, in execute
     value = call()

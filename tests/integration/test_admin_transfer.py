@@ -15,6 +15,8 @@ from tests.fakes import NOW, make_job
 
 from .admin_support import JOBS, Admin, admin_fixture, at_noon_fixture, messages, text  # noqa: F401
 
+pytestmark = pytest.mark.any_database
+
 PAGE = f"{JOBS}transfer/"
 FILE = """version: 1
 jobs:

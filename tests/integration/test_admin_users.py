@@ -10,7 +10,7 @@ from jobs.models import Token
 from tests.fakes import NOW
 from tests.integration.admin_support import Admin, admin_fixture, at_noon_fixture, text  # noqa: F401
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 USERS, ROLES = "/admin/auth/user/", "/admin/auth/group/"
 PASSWORD = "correct horse battery"

@@ -23,6 +23,8 @@ from tests.fakes import after, make_job, make_run, make_scheduler, make_token
 from .api_client import Api
 from .test_api_access import ROUTES
 
+pytestmark = pytest.mark.any_database
+
 DESCRIBED = description(server="/", is_open=False)
 OPERATION_LIST = [(path, method) for path, methods in DESCRIBED["paths"].items() for method in methods]
 REFERENCE = re.compile(r"#/components/(\w+)/(\w+)")
