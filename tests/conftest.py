@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+import psycopg
 import pytest
 from django.conf import settings
 from django.db import connection
@@ -40,15 +41,34 @@ hypothesis_settings.load_profile("shared machine")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip tests that are marked `slow`, and on PostgreSQL those marked `any_database`, unless CI=true."""
+    """Skip tests that are marked `slow`, and on PostgreSQL those marked `any_database`, unless CI=true.
+
+    Without the PostgreSQL that DATABASE_URL names, all are skipped.
+    """
     if CI:
         return
     on_postgresql = settings.DATABASES["default"]["ENGINE"].endswith("postgresql")
+    missing = _missing_server() if on_postgresql else ""
     for item in items:
-        if item.get_closest_marker("slow"):
+        if missing:
+            item.add_marker(pytest.mark.skip(reason=missing))
+        elif item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.skip(reason="slow; CI=true runs it"))
         elif on_postgresql and item.get_closest_marker("any_database"):
             item.add_marker(pytest.mark.skip(reason="SQLite ran it; CI=true runs it on PostgreSQL too"))
+
+
+def _missing_server() -> str:
+    """Return the reason why the PostgreSQL of the tests cannot be used, "" if it can."""
+    database = settings.DATABASES["default"]
+    try:
+        psycopg.connect(
+            host=database["HOST"], port=database["PORT"] or None, user=database["USER"], password=database["PASSWORD"],
+            dbname="postgres", connect_timeout=5,
+        ).close()  # fmt: skip
+    except psycopg.OperationalError as error:
+        return f"no PostgreSQL: {str(error).splitlines()[0]}"
+    return ""
 
 
 def skip_or_fail(reason: str) -> None:
