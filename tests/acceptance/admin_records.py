@@ -122,10 +122,12 @@ def _tokens(user: Any) -> None:
         ("billing webhook", "run", ["billing"], 220, 140, None),
         ("old laptop", "admin", [], 300, None, ago(days=12)),
     ]
+    tokens.append(("etl staging", "run", ["etl"], 30, 3, None))
     for number, (name, scope, tags, made, used, expires) in enumerate(tokens):
         Token.objects.create(
             user=user, name=name, prefix=f"czm_{number}kQx7Zp"[:12], digest=f"{number:064x}", scopes=[scope], tags=tags,
             created_at=ago(days=made), last_used_at=ago(days=used) if used is not None else None, expires_at=expires,
+            disabled_at=ago(days=2) if name == "etl staging" else None,
         )  # fmt: skip
 
 

@@ -39,6 +39,7 @@ def tab(chromium: Browser, live_server: Any) -> Iterator[Page]:
 
 def shoot(page: Page, name: str) -> None:
     """Take a picture of the page on a desk and on a phone, and see that neither has to be scrolled sideways."""
+    page.wait_for_load_state()  # its texts may be there before its style sheets
     for size in (PHONE, DESK):
         page.set_viewport_size(size)  # type: ignore[arg-type]
         assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
@@ -197,7 +198,7 @@ def test_the_page_of_a_run_shows_output_that_does_nothing(tab):
     run = make_run(status="failed", output=f"{evil}\n" * 500, error=evil, traceback=evil, started_at=None)
     tab.goto("/admin/cronzimus/run/")
     shoot(tab, "runs")
-    tab.get_by_role("link", name=f"run {run.pk}").click()
+    tab.get_by_role("link", name=f"job run {run.pk}", exact=True).click()
     expect(tab.locator("#log")).to_contain_text(evil)
     expect(tab.get_by_text("(removed)").first).to_be_visible()
     expect(tab).not_to_have_title("caught")

@@ -61,6 +61,7 @@ def pages() -> dict[str, dict[str, str]]:
             "job-add": "/admin/cronzimus/job/add/",
             "job-run-with": "/admin/cronzimus/job/reindex-search/run-with/",
             "job-why": "/admin/cronzimus/job/reindex-search/why/?at=2026-11-28+03:00",
+            "job-foreseen": "/admin/cronzimus/job/sync-crm/why/?at=2026-11-28+14:45",
             "job-versions": "/admin/cronzimus/job/sync-crm/versions/",
             "job-history": "/admin/cronzimus/job/sync-crm/history/",
             "resume": "/admin/cronzimus/job/vacuum-analyze/resume/ask/",
@@ -68,6 +69,7 @@ def pages() -> dict[str, dict[str, str]]:
         "runs": {
             "runs": "/admin/cronzimus/run/",
             "runs-failed": "/admin/cronzimus/run/?status=failures&q=job%3Async",
+            "runs-log": f"/admin/cronzimus/run/?q=job%3Async-crm&open={_newest('sync-crm')}",
             "runs-wrong": "/admin/cronzimus/run/?q=status%3Afaild",
             "run-failed": f"/admin/cronzimus/run/{_newest('sync-crm')}/change/",
             "run-live": f"/admin/cronzimus/run/{_newest('rollup-metrics')}/change/",

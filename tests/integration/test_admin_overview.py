@@ -235,7 +235,7 @@ def test_a_failing_job_is_acknowledged_where_it_is_shown(admin):
     address = f"/admin/cronzimus/incident/{incident.pk}/acknowledge/"
     assert f'formaction="{address}"' in admin.read(OVERVIEW)
     page = text(admin.send(address, next=OVERVIEW).content.decode())
-    assert "failed at 12:00 · acknowledged by root at 12:00" in page
+    assert "failed at 12:00 Acknowledged by root at 12:00 · E: no" in page
     assert "Acknowledge: ill" not in page
 
 

@@ -134,7 +134,7 @@ def test_a_fire_time_to_come_is_shown_with_what_the_policies_would_do(admin):
     job(retries={"max": 1, "delay": 10}, kwargs={"password": "hush", "size": 3})
     page = admin.read(WHY, at="2030-01-01 15:00:00")
     shown = text(page)
-    assert "When job runs next" in shown
+    assert "What job will do" in shown
     assert "At 2030-01-01 15:00:00 UTC, as the job is now" in shown
     assert "Its last run is still going It is skipped." in shown
     assert 'tests:record(password="***", size=3)' in shown
@@ -149,4 +149,4 @@ def test_the_fire_times_to_come_of_a_job_lead_there(admin):
     job()
     page = admin.read(f"{JOBS}job/change/", tab="upcoming")
     assert f'href="{WHY}?at=2030-01-01T13:00:00.000000Z"' in page
-    assert "When job runs next" in admin.read(WHY, at="2030-01-01T13:00:00.000000Z")
+    assert "What job will do" in admin.read(WHY, at="2030-01-01T13:00:00.000000Z")

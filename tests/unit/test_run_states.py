@@ -46,9 +46,9 @@ def test_only_the_last_state_has_its_colour() -> None:
 
 def test_a_later_attempt_came_by_the_way_back() -> None:
     first, second = run("failed"), run("succeeded", attempt=2)
-    assert 'class="way lit" d="M340 127V138H140V75"' in diagram(second, [first, second])
+    assert 'class="way lit" d="M340 143V158H140V83"' in diagram(second, [first, second])
     assert "before it, 1 attempt" in diagram(second, [first, second])
-    assert 'class="way" d="M340 127V138H140V75"' in diagram(first, [first, second])
+    assert 'class="way" d="M340 143V158H140V83"' in diagram(first, [first, second])
 
 
 def test_a_damaged_status_has_no_diagram() -> None:

@@ -26,21 +26,21 @@ class Box(NamedTuple):
     """Without any, a run comes to it from its fire time."""
 
 
-DUE = Box("due", 0, 52)
+DUE = Box("due", 0, 60)
 """The fire time, before anything happens to it."""
 BOXES: dict[RunStatus, Box] = {
-    RunStatus.QUEUED: Box("queued", 100, 52),
-    RunStatus.RUNNING: Box("running", 200, 52, (RunStatus.QUEUED,)),
+    RunStatus.QUEUED: Box("queued", 100, 60),
+    RunStatus.RUNNING: Box("running", 200, 60, (RunStatus.QUEUED,)),
     RunStatus.SUCCEEDED: Box("succeeded", 300, 0, (RunStatus.RUNNING,)),
-    RunStatus.FAILED: Box("failed", 300, 26, (RunStatus.RUNNING,)),
-    RunStatus.TIMED_OUT: Box("timed out", 300, 52, (RunStatus.RUNNING,)),
-    RunStatus.LOST: Box("lost", 300, 78, (RunStatus.RUNNING,)),
-    RunStatus.CANCELLED: Box("cancelled", 300, 104, (RunStatus.RUNNING, RunStatus.QUEUED)),
-    RunStatus.MISSED: Box("missed", 0, 78),
-    RunStatus.SKIPPED: Box("skipped", 0, 104),
+    RunStatus.FAILED: Box("failed", 300, 30, (RunStatus.RUNNING,)),
+    RunStatus.TIMED_OUT: Box("timed out", 300, 60, (RunStatus.RUNNING,)),
+    RunStatus.LOST: Box("lost", 300, 90, (RunStatus.RUNNING,)),
+    RunStatus.CANCELLED: Box("cancelled", 300, 120, (RunStatus.RUNNING, RunStatus.QUEUED)),
+    RunStatus.MISSED: Box("missed", 0, 96),
+    RunStatus.SKIPPED: Box("skipped", 0, 126),
 }
 """The states of runs."""
-AGAIN = "M340 127V138H140V75"
+AGAIN = "M340 143V158H140V83"
 """The way from the ends of a run that did not succeed to its next attempt."""
 
 
@@ -51,9 +51,10 @@ def diagram(run: Run, attempts: Sequence[Run]) -> SafeString:
         return SafeString("")
     earlier = sum(one.attempt < run.attempt for one in attempts)
     lit = set(pairwise(way))
+    steps = [(before, status) for status, box in BOXES.items() for before in box.after or (None,)]
     lines = format_html_join("", '<path class="{}" d="{}"/>', (
-        ("way lit" if (before, status) in lit else "way", _line(_box(before), box))
-        for status, box in BOXES.items() for before in box.after or (None,)
+        ("way lit" if step in lit else "way", _line(_box(step[0]), _box(step[1])))
+        for step in sorted(steps, key=lambda step: step in lit)  # the lit ones last, over the others
     ))  # fmt: skip
     boxes = format_html_join(
         "", '<g class="{}"><rect x="{}" y="{}" width="{}" height="{}" rx="5"/><text x="{}" y="{}">{}</text></g>',
@@ -61,8 +62,8 @@ def diagram(run: Run, attempts: Sequence[Run]) -> SafeString:
          for status, box in ((None, DUE), *BOXES.items())),
     )  # fmt: skip
     return format_html(
-        '<svg class="states" viewBox="0 0 380 150" role="img" aria-label="{}">{}<path class="{}" d="{}"/>{}'
-        '<text class="{}" x="240" y="134">{}</text></svg>',
+        '<svg class="states" viewBox="0 0 380 162" role="img" aria-label="{}">{}<path class="{}" d="{}"/>{}'
+        '<text class="{}" x="240" y="152">{}</text></svg>',
         _words(way, earlier), lines, "way lit" if earlier else "way", AGAIN, boxes, "lit" if earlier else "",
         f"attempt {run.attempt}" if earlier else "tried again",
     )  # fmt: skip
