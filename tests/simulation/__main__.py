@@ -33,6 +33,7 @@ def main() -> None:
             rate = done / (time.monotonic() - began)
             print(f"{done} histories, {points} points, {rate:.1f} histories/s", flush=True)
             if problem:
+                pool.shutdown(wait=False, cancel_futures=True)
                 sys.exit(f"{problem}\nagain: python -m tests.simulation {BATCH} --seed {seed}")
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import OperationalError, connections
+from django.db.models import Q
 
 from jobs import services
 from jobs.core.exceptions import CronzimusError
@@ -16,7 +17,7 @@ from tests.fakes import by
 from .broker import Broker
 from .cast import QUEUE, Actor, SchedulerActor, Stage, WorkerActor
 from .database import Databases
-from .judge import Evidence
+from .judge import WINDOW, Evidence
 from .plans import JobPlan, jobs_with_room
 from .world import START, Fault, World
 
@@ -178,10 +179,18 @@ class History:
         while world.monotonic < began + LONGEST_SECONDS:
             self.start()
             world.run(5.0)
-            left = Run.objects.active().filter(job_id__in=roomy, queued_at__lte=until)
             is_staffed = all(actor.is_running for actor in self.actors)
-            if is_staffed and world.now() >= until and not left.exists():
+            if is_staffed and world.now() >= until and not self._is_behind(roomy, until):
                 break
+
+    def _is_behind(self, roomy: Sequence[str], until: datetime) -> bool:
+        """Return whether something of before `until` is left, or of what has piled up behind it since."""
+        late = self.world.now() - WINDOW
+        active, jobs = Run.objects.active().filter(job_id__in=roomy), Job.objects.filter(pk__in=roomy)
+        return (
+            active.filter(Q(queued_at__lte=until) | Q(scheduled_time__lt=late)).exists()
+            or jobs.filter(next_run_time__lt=late).exists()
+        )
 
     def verdict(self) -> list[str]:
         """Calm down, go on for a while, and return what is wrong with the history: nothing, if all went well."""

@@ -114,6 +114,16 @@ def test_a_worker_whose_broker_is_gone_waits_before_it_connects_again(begin: Beg
     assert history.verdict() == []
 
 
+def test_what_piles_up_behind_a_lost_message_runs_in_time_again(begin: Begin) -> None:
+    history = begin(replace(REMOTE, interval=6, overlap="queue"), schedulers=1, workers=1)
+    history.go_on(5.0)
+    history.hold_messages(8.0)
+    history.go_on(3.0)
+    history.lose_message(0)
+    history.go_on(3.0)
+    assert history.verdict() == []
+
+
 @pytest.mark.parametrize("pushes", [False, True], ids=["redis", "rabbitmq"])
 def test_a_message_that_comes_five_times_starts_one_run(begin: Begin, pushes: bool) -> None:
     history = begin(REMOTE, schedulers=1, pushes=pushes)
