@@ -18,7 +18,7 @@ BATCHES = 10
 HISTORIES = 100 if CI else 3
 """Histories in a batch."""
 SEED = os.environ.get("SIMULATION_SEED", "7" if CI else None)
-"""The seed of the first batch. CI judges each change by the same histories; a person's run draws other ones each time."""
+"""The seed of the first batch. In CI each change is judged by the same histories; elsewhere they differ each time."""
 
 
 @pytest.mark.parametrize("batch", range(BATCHES))
