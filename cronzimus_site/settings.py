@@ -231,6 +231,11 @@ CORS_EXPOSE_HEADERS = (
 )  # fmt: skip
 CORS_PREFLIGHT_MAX_AGE = 3600
 
+# Names and a path of its own: browsers keep one cookie of a name for all ports of a host, and send it to all sites
+# below its path. Another Django site on the same host would end the sessions of this one.
+SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "cronzimus_sessionid", "cronzimus_csrftoken"
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = FORCE_SCRIPT_NAME or "/"
+
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 3600 if HTTPS else 0

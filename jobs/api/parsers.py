@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from codecs import BOM_UTF8
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,6 +17,9 @@ from ..core.json import parse_strict
 from ..core.runs import Missed
 from ..core.values import unknown_names
 from .bodies import read_body
+
+GZIP = b"\x1f\x8b"
+"""The first bytes of what gzip has compressed."""
 
 
 class StrictJSONParser(BaseParser):
@@ -48,7 +51,7 @@ def optional_body_of(
             raise UnsupportedMediaType(request.content_type)
         return {}
     raw = read_body(form)
-    body = _parsed(request, raw) if raw else {}
+    body = _parsed(request, raw) if raw.removeprefix(BOM_UTF8).strip() else {}
     unknown, wrong, values = unknown_names(body, readers), {}, {}
     for name in body.keys() & readers.keys():
         try:
@@ -68,20 +71,33 @@ def _holds_a_form(request: HttpRequest) -> bool:
 
 
 def _parsed(request: Request, raw: bytes) -> dict[str, Any]:
-    if not raw:
+    if not raw.removeprefix(BOM_UTF8).strip():
         raise InvalidRequest("The body is empty; a JSON object is needed.")
     if (request.content_type or "").partition(";")[0].strip().lower() != StrictJSONParser.media_type:
         raise UnsupportedMediaType(request.content_type)
+    if problem := _encoding_problem(raw):
+        raise InvalidRequest(f"The body is {problem}.")
     try:
         # A byte order mark may be ignored (RFC 8259, 8.1); some editors write one.
         value = parse_strict(raw.removeprefix(BOM_UTF8).decode("utf-8"))
     except UnicodeDecodeError as error:
-        raise InvalidRequest(f"The body is not UTF-8: {error.reason} at byte {error.start}.") from None
+        message = f"The body is not UTF-8: {error.reason} at byte {error.start}; encode it as UTF-8."
+        raise InvalidRequest(message) from None
     except ValueError as error:
         raise InvalidRequest(f"The body {error}.") from None
     if not isinstance(value, dict):
         raise InvalidRequest("The body must be a JSON object, {…}.")
     return value
+
+
+def _encoding_problem(raw: bytes) -> str:
+    """Return what bytes are that are no UTF-8, as far as their beginning shows it; "" otherwise."""
+    if raw.startswith(GZIP):
+        return "compressed with gzip; send it as it is, without the header Content-Encoding"
+    # Windows PowerShell's > writes UTF-16 with a byte order mark. JSON begins with ASCII, so one byte of two is NUL.
+    if raw.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) or b"\0" in raw[:2]:
+        return "UTF-16 or UTF-32; save and send it as UTF-8"
+    return ""
 
 
 def missed(value: Any) -> Missed:

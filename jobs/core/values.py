@@ -19,6 +19,10 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "day_of_month": ("day",), "dom": ("day",), "mday": ("day",), "date_of_month": ("day",),
     "month_of_year": ("month",), "moy": ("month",), "mon": ("month",),
     "dow": ("day_of_week",), "wday": ("day_of_week",), "weekday": ("day_of_week",), "weekdays": ("day_of_week",),
+    "days_of_month": ("day",), "months_of_year": ("month",), "days_of_week": ("day_of_week",),
+    "hour_of_day": ("hour", "hours"), "minute_of_hour": ("minute", "minutes"), "second_of_minute": ("second",),
+    "time_of_day": ("hour",), "time": ("run_date", "hour"), "day_of_year": (), "doy": (), "week_of_month": (),
+    "nth": (), "quarter": (), "delay": (), "spec": ("crontab",), "cron_spec": ("crontab",),
     "week_of_year": ("week",), "cron": ("crontab",), "cron_expression": ("crontab",), "cronspec": ("crontab",),
     "expression": ("crontab",), "schedule": ("crontab", "trigger"), "trigger_type": ("trigger",),
     "crontab_expression": ("crontab",), "cron_expr": ("crontab",), "cron_string": ("crontab",),
@@ -29,6 +33,9 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     # zones, starts and ends
     "tz": ("timezone",), "zone": ("timezone",), "tzinfo": ("timezone",), "time_zone": ("timezone",),
     "timezone_name": ("timezone",), "cron_tz": ("timezone",), "zoneinfo": ("timezone",),
+    "execute_at": ("run_date",), "fire_time": ("run_date",), "due": ("run_date",), "next_run": ("run_date",),
+    "from": ("start_date",), "begin": ("start_date",), "first_run": ("start_date",), "anchor": ("start_date",),
+    "stop": ("end_date",), "frequency": ("seconds",), "run_every": ("seconds",), "repeat_every": ("seconds",),
     "run_at": ("run_date",), "run_time": ("run_date",), "run_datetime": ("run_date",), "eta": ("run_date",),
     "clocked": ("run_date",), "clocked_time": ("run_date",), "at": ("run_date",), "date": ("run_date",),
     "datetime": ("run_date",), "timestamp": ("run_date",), "when": ("run_date",), "scheduled_at": ("run_date",),
@@ -45,8 +52,15 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "starting_deadline_seconds": ("misfire_grace_time",), "concurrency_policy": ("overlap",), "retry": ("retries",),
     "max_retries": ("retries",), "time_limit": ("timeout",), "repeat": ("max_runs",), "one_off": ("max_runs",),
 }  # fmt: skip
-"""The names of fields in other schedulers, and here."""
-_PLAIN = {name.replace("_", ""): here for name, here in ELSEWHERE.items()}
+"""The names of fields in other schedulers, and here; without a name here where only the spelling is near to one."""
+
+
+def _plain(name: str) -> str:
+    """Return a name without its style: dayOfMonth, day-of-month and DAY_OF_MONTH are one."""
+    return re.sub(r"[-_\s]", "", name).lower()
+
+
+_PLAIN = {_plain(name): here for name, here in ELSEWHERE.items()}
 
 
 def is_whole(value: object, low: float = -inf, high: float = inf) -> TypeGuard[int]:
@@ -65,9 +79,12 @@ def did_you_mean(name: object, known: Iterable[str], *, likely: Iterable[str] = 
     Returns "" where none is.
     """
     text = str(name)[:MAX_NAME]
-    plain = re.sub(r"[-_\s]", "", text).lower()  # dayOfMonth, day-of-month and dayofmonth are day_of_month
+    plain = _plain(text)
+    if _PLAIN.get(plain) == ():
+        return ""
     for names in (list(likely), list(known)):
         meant = [here for here in _PLAIN.get(plain, ()) if here in names]
+        meant += [here for here in names if _plain(here) == plain]
         if near := meant or difflib.get_close_matches(text, names, n=1, cutoff=0.6):
             return f"; did you mean {near[0]!r}?"
     return ""

@@ -178,6 +178,14 @@ def test_pages_of_another_origin_may_use_the_api_where_it_is_named(named: str, a
     assert result.stdout.strip() == allowed, result.stderr
 
 
+@pytest.mark.parametrize(("prefix", "path"), [("/cronzimus", "/cronzimus"), ("", "/")])
+def test_cookies_are_not_those_of_another_django_site_on_the_same_host(prefix: str, path: str) -> None:
+    names = ("SESSION_COOKIE_NAME", "CSRF_COOKIE_NAME", "SESSION_COOKIE_PATH", "CSRF_COOKIE_PATH")
+    show = f"from cronzimus_site.settings import {', '.join(names)}; print({', '.join(names)})"
+    shown = started("-c", show, SCRIPT_NAME=prefix).stdout.split()
+    assert shown == ["cronzimus_sessionid", "cronzimus_csrftoken", path, path]
+
+
 def test_a_wrong_declaration_is_said(tmp_path: Path) -> None:
     database = f"sqlite:///{tmp_path}/new.sqlite3"
     assert started("manage.py", "migrate", DATABASE_URL=database).returncode == 0

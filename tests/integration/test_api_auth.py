@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.conf import settings as django_settings
 from django.db import OperationalError
 from django.test import Client, RequestFactory
 
@@ -269,7 +270,7 @@ class Browser:
         self.client.get("/admin/password_change/")  # a page with a form
 
     def send(self, method: str, path: str, forged: bool = False) -> Any:
-        headers = {} if forged else {"X-CSRFToken": self.client.cookies["csrftoken"].value}
+        headers = {} if forged else {"X-CSRFToken": self.client.cookies[django_settings.CSRF_COOKIE_NAME].value}
         return self.client.generic(method, path, content_type="application/json", headers=headers)
 
 

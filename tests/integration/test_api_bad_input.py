@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import Any
 from urllib.parse import quote
@@ -79,6 +80,29 @@ def test_another_media_type(api: Api, content_type: str) -> None:
 @pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "Application/JSON;"])
 def test_json_by_its_other_spellings(api: Api, content_type: str) -> None:
     assert api.call("POST", "/scheduler/jobs", GOOD, content_type=content_type).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        *((json.dumps(GOOD).encode(code), "send it as UTF-8") for code in ("utf-16", "utf-16-le", "utf-16-be")),
+        *((json.dumps(GOOD).encode(code), "send it as UTF-8") for code in ("utf-32", "utf-32-be")),
+        (gzip.compress(json.dumps(GOOD).encode(), mtime=0), "compressed with gzip"),
+        (json.dumps({**GOOD, "name": "Ü"}, ensure_ascii=False).encode("latin-1"), "encode it as UTF-8"),
+    ],
+)  # fmt: skip
+def test_a_body_in_another_encoding_says_what_it_is(api: Api, body: bytes, said: str) -> None:
+    response = api.call("POST", "/scheduler/jobs", body)
+    assert (response.status_code, response.json()["code"]) == (400, "INVALID_REQUEST")
+    assert said in response.json()["error"]
+
+
+@pytest.mark.parametrize("body", [b"", b"\n", b"\r\n  ", b"\xef\xbb\xbf", b"\xef\xbb\xbf\r\n"])
+def test_a_body_of_blanks_is_none(api: Api, body: bytes) -> None:
+    make_job()
+    for verb in ("pause", "resume", "run", "skip"):
+        api.done("POST", f"/scheduler/jobs/job/{verb}", body)
+    assert "is empty" in api.call("POST", "/scheduler/jobs", body).json()["error"]
 
 
 def test_a_byte_order_mark_is_skipped(api: Api) -> None:

@@ -176,18 +176,25 @@ def test_what_debian_refuses_says_what_to_write(crontab: str, wanted: str) -> No
         ("0 0 9 * * *", 'write "0 9 * * *", or give single fields, with "second": "0"'),
         ("*/10 * * * * *", 'with "second": "*/10"'),
         ("0 0 9 ? * MON-FRI", 'write "0 9 * * MON-FRI"'),
-        ("0 0 12 1/5 * ?", "has six fields"),
+        ("0 0 12 1/5 * ?", 'write "0 12 */5 * *"'),
+        ("0 0 12 1/1 * ? *", 'write "0 12 * * *"'),
+        ("0 0/15 * * * ?", 'write "*/15 * * * *"'),
+        ("0 5/10 8-18 ? * MON-FRI", 'write "5-59/10 8-18 * * MON-FRI"'),
+        ("0 0 9 31/2 4/3,12 ?", 'write "0 9 31 4-12/3,12 *"'),
         ("0 0 9 ? * 2-6", "weekdays by name"),
         ("0 0 12 ? * MON-FRI *", "has seven fields"),
         ("0 0 9 1 1 ? 2027", '"second" and "year"'),
         ("0 9 ? * MON-FRI *", 'write "0 9 * * MON-FRI"'),
         ("0 9 1 1 ? 2027", '"year": "2027"'),
         ("cron(0 9 * * ? *)", 'write "0 9 * * *"'),
+        ("cron(0 9 * * *)", "without cron( ): 0 9 * * *"),
         ("0 9 ? * *", "write *"),
         # time zones
         ("CRON_TZ=Europe/Berlin 0 9 * * *", '"timezone": "Europe/Berlin" beside "crontab": "0 9 * * *"'),
         ("TZ=Asia/Tokyo 0 9 * * *", '"timezone": "Asia/Tokyo"'),
         ('CRON_TZ="Asia/Tokyo" @daily', '"timezone": "Asia/Tokyo" beside "crontab": "@daily"'),
+        ("CRON_TZ=Asia/Tokyo\n0 9 * * *", '"timezone": "Asia/Tokyo" beside "crontab": "0 9 * * *"'),
+        ("TZ=Asia/Tokyo", 'write "timezone": "Asia/Tokyo"'),
         # Jenkins, OpenBSD
         ("H 2 * * *", "write a number"),
         ("H/15 * * * *", "write */15"),
@@ -201,13 +208,18 @@ def test_what_debian_refuses_says_what_to_write(crontab: str, wanted: str) -> No
         ("@every", "an interval is a trigger of its own"),
         ("rate(5 minutes)", '"minutes": 5'),
         ("every 10 seconds", '"seconds": 10'),
+        ("5m", '"minutes": 5'),
+        ("@1h30m", '"hours": 1, "minutes": 30'),
         # nicknames
         ("@reboot", "names no time"),
         ("@noon", "write one of @hourly"),
         ("@dayly", "did you mean '@daily'?"),
         ("@daily /usr/bin/backup", 'write "@daily" alone'),
         ("@daily root /usr/bin/backup", "the command is the job's func and args"),
+        ("daily", 'write "@daily"'),
         # pasted lines
+        ("#0 9 * * *", "is a comment"),
+        ("MAILTO=ops@example.com", "is a line of its own"),
         ("0 5 * * 1 root /usr/bin/backup >/dev/null 2>&1", 'write "0 5 * * 1" alone'),
         ("*/5 * * * * cd /srv/shop && php cron.php " + "x" * 200, 'write "*/5 * * * *" alone'),
         ("0 9 * * mon-fri  # office hours", 'a comment follows the five fields; write "0 9 * * mon-fri" alone'),
@@ -281,6 +293,9 @@ def test_a_whole_crontab_in_a_single_field_belongs_elsewhere() -> None:
         ("once", "did you mean 'date'?"),
         ("weekly", "did you mean 'calendarinterval', with weeks?"),
         ("every", "did you mean 'interval'?"),
+        ("CronTrigger", "did you mean 'cron'?"),
+        ("date_trigger", "did you mean 'date'?"),
+        ("hourly", "did you mean 'interval', with hours?"),
     ],
 )
 def test_types_of_other_schedulers_are_known(kind: str, wanted: str) -> None:
@@ -290,5 +305,12 @@ def test_types_of_other_schedulers_are_known(kind: str, wanted: str) -> None:
 
 
 def test_what_is_written_instead_is_accepted() -> None:
-    for crontab in ("5-59/15 * * * *", "0 0 * * 5-7", "0 22-23,0-6 * * *", "0 0 1 11-12,1-2 *", "0 0 * * 6-7,1"):
+    for crontab in (
+        "4-12/3,12 * * * *",
+        "5-59/15 * * * *",
+        "0 0 * * 5-7",
+        "0 22-23,0-6 * * *",
+        "0 0 1 11-12,1-2 *",
+        "0 0 * * 6-7,1",
+    ):
         assert fire_times(crontab, 1)

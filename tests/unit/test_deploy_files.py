@@ -233,3 +233,9 @@ def test_helm_accepts_the_chart() -> None:
 def test_helm_makes_objects_of_the_chart(setting: str, kinds: set[str]) -> None:
     text = checked("helm", "template", "x", str(CHART), "--kube-version=1.30.0", f"--set={setting}")
     assert {made["kind"] for made in yaml.safe_load_all(text) if made} == kinds
+
+
+def test_nginx_passes_the_host_with_its_port_and_leaves_the_path_as_it_came() -> None:
+    example = (ROOT / "deploy" / "nginx.conf.example").read_text()
+    assert "proxy_set_header Host $http_host;" in example  # a login from another port than 443 is refused otherwise
+    assert re.search(r"proxy_pass http://[\d.]+:\d+;", example)

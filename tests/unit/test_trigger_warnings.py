@@ -143,6 +143,7 @@ def test_a_step_is_longer_than_its_range(fields: dict[str, Any], words: str) -> 
         ({"crontab": "0 */5 * * *"}, "hour 0 follows 20"),
         ({"crontab": "0 0 */2 * *"}, "day 1 follows 31"),
         ({"crontab": "0 0 * * */2"}, "weekday 0 follows 6"),
+        ({"crontab": "0 0 * * 1-7/3"}, "weekday 1 follows 7"),
         ({"crontab": "0 0 1 */5 *"}, "month 1 follows 11"),
         ({"minute": "*/7"}, "minute 0 follows 56"),
         ({"second": "*/7"}, "second 0 follows 56"),
@@ -150,6 +151,11 @@ def test_a_step_is_longer_than_its_range(fields: dict[str, Any], words: str) -> 
 )
 def test_a_step_does_not_go_on_evenly(fields: dict[str, Any], words: str) -> None:
     assert words in warnings("cron", **fields)["uneven_step"]
+
+
+def test_no_step_is_recommended_that_is_refused() -> None:
+    for crontab in ("*/999999999 * * * *", "0 */999999 * * *", "0 0 */99999 * *", "0 0 1 */1201 *"):
+        assert "use the trigger" not in warnings("cron", crontab=crontab)["long_step"]
 
 
 def test_a_step_that_is_not_gone_on_with_is_even() -> None:

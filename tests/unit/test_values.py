@@ -53,9 +53,21 @@ def test_a_name_that_utf_8_cannot_hold_is_shown_escaped() -> None:
     assert list(unknown_names(["\ud800" + "x" * 100], [])) == ["\\ud800" + "x" * 63]
 
 
+@pytest.mark.parametrize("name", ["max-instances", "MAX_INSTANCES", "maxInstances", "MaxInstances", "max instances"])
+def test_a_name_in_another_style_is_known(name: str) -> None:
+    assert did_you_mean(name, WRITABLE_FIELDS, likely=TRIGGER_FIELDS["cron"]) == "; did you mean 'max_instances'?"
+
+
+@pytest.mark.parametrize("name", ["day_of_year", "doy", "nth", "delay", "week_of_month"])
+def test_a_name_without_a_counterpart_gets_no_suggestion(name: str) -> None:
+    assert did_you_mean(name, TRIGGER_FIELDS["cron"]) == did_you_mean(name, TRIGGER_FIELDS["interval"]) == ""
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "here"),
     [
+        *(("hour_of_day", "cron", "hour"), ("days_of_month", "cron", "day"), ("HOUR", "cron", "hour")),
+        *(("from", "interval", "start_date"), ("time", "date", "run_date"), ("spec", "cron", "crontab")),
         *(("day_of_month", "cron", "day"), ("dom", "cron", "day"), ("month_of_year", "cron", "month")),
         *(("dow", "cron", "day_of_week"), ("weekday", "cron", "day_of_week"), ("cron", "cron", "crontab")),
         *(("cron_expression", "cron", "crontab"), ("tz", "cron", "timezone"), ("time_zone", "interval", "timezone")),

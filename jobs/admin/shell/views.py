@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from django.conf import settings
 from django.contrib.admin import AdminSite
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, HttpResponseRedirect, JsonResponse
@@ -45,7 +46,8 @@ def preferences(site: AdminSite, request: HttpRequest) -> HttpResponse:
         return HttpResponseBadRequest("zone must be utc, job or the name of a time zone")
     back = next_url(request) or reverse(f"{site.name}:index")
     response = HttpResponseRedirect(back)
-    response.set_cookie(COOKIE, zone, max_age=YEAR, secure=request.is_secure(), httponly=True, samesite="Lax")
+    path = settings.SESSION_COOKIE_PATH
+    response.set_cookie(COOKIE, zone, YEAR, path=path, secure=request.is_secure(), httponly=True, samesite="Lax")
     return response
 
 

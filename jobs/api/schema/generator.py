@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 
@@ -45,6 +46,7 @@ SECURITY: dict[str, Any] = {
 def description(*, server: str, is_open: bool) -> dict[str, Any]:
     """Return the description of the API at the address `server`. If it `is_open`, nobody needs credentials."""
     described = {**deepcopy(_description()), "servers": [{"url": server}]}
+    described["components"]["securitySchemes"]["session"]["name"] = settings.SESSION_COOKIE_NAME
     if is_open:
         for operation in (operation for methods in described["paths"].values() for operation in methods.values()):
             operation["security"] = []

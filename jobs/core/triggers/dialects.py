@@ -35,6 +35,11 @@ _CLOCK = re.compile(r"(\d\d?)[:.](\d\d)(?::\d\d)?", re.ASCII)
 _DURATION = re.compile(
     r"(\d+) ?(weeks?|w|days?|d|hours?|h|minutes?|mins?|m|seconds?|secs?|s)(?![a-z]) ?", re.ASCII | re.IGNORECASE
 )
+_BARE_DURATION = re.compile(rf"@?((?:{_DURATION.pattern})+)", re.ASCII | re.IGNORECASE)
+_ASSIGNMENT = re.compile(r"([A-Za-z_]\w*) *=", re.ASCII)
+_OPEN_STEP = re.compile(r"\A(\d{1,9})/(\d{1,9})\Z", re.ASCII)
+_BOUNDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
+"""The bounds of the five fields of a crontab."""
 _UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 _LINE_BREAK = re.compile(r"[\r\n]")
 _ODD_BLANKS = re.compile(r"[^\S ]+")
@@ -46,20 +51,28 @@ _STARS = re.compile("[\u2217\u22c6\u2731\uff0a]")
 def of_line(text: str) -> str | None:
     """Return advice on a crontab expression that does not have five fields."""
     line = text[:LONGEST_LINE].strip()
-    for advise in (_of_zone, _of_nickname, _of_interval, _of_call, _of_clock, _of_list_with_blanks, _of_more_fields):
+    for advise in (
+        *(_of_zone, _of_assignment, _of_interval, _of_nickname, _of_call, _of_clock),
+        *(_of_list_with_blanks, _of_more_fields),
+    ):
         if (advice := advise(line)) is not None:
             return advice
     return None
 
 
 def of_pasted(text: str) -> str | None:
-    """Return advice on a text that has more than a crontab expression: quotes, line breaks, odd blanks."""
+    """Return advice on a text that has more than a crontab expression: quotes, line breaks, a #, cron( )."""
     line = text[:LONGEST_LINE].strip()
+    first, *others = line.splitlines() or [""]
+    if len(others) == 1 and (advice := _of_zone(f"{first} {others[0]}")) is not None:
+        return advice
     if _LINE_BREAK.search(line):
         return "has several lines; each job has one crontab"
     plain = _ODD_BLANKS.sub(" ", line)
     if len(line) > 1 and line[0] in _QUOTES and line[-1] in _QUOTES:
         plain = plain[1:-1].strip()
+    if (advice := _of_comment(plain) or _of_call(plain)) is not None:
+        return advice
     return None if plain == text else f'has quotes or blanks that do not belong there; write "{plain[:100]}"'
 
 
@@ -101,10 +114,24 @@ def _of_zone(line: str) -> str | None:
     if (match := _ZONE.fullmatch(line)) is None:
         return None
     zone, rest = match[1][:MAX_SHOWN].strip("'\""), match[2]
+    if not rest:
+        return f'the time zone is a field of its own; write "timezone": "{zone}"'
     return f'the time zone is a field of its own; write "timezone": "{zone}" beside "crontab": "{rest[:MAX_SHOWN]}"'
 
 
+def _of_comment(line: str) -> str | None:
+    return "is a comment; write the five fields without the #" if line.startswith("#") else None
+
+
+def _of_assignment(line: str) -> str | None:
+    if (match := _ASSIGNMENT.match(line)) is None:
+        return None
+    return f"{match[1][:MAX_SHOWN]}= is a line of its own in a crontab; write the five fields alone"
+
+
 def _of_nickname(line: str) -> str | None:
+    if line.lower() in NICKNAMES:
+        return f'needs an @; write "@{line.lower()}"'
     if not line.startswith("@") or _EVERY.fullmatch(line):
         return None
     word, _, rest = line[1:].partition(" ")
@@ -124,7 +151,7 @@ _INTERVAL = 'an interval is a trigger of its own, of whole seconds; write "trigg
 
 
 def _of_interval(line: str) -> str | None:
-    match = _EVERY.fullmatch(line) or _RATE.fullmatch(line)
+    match = _EVERY.fullmatch(line) or _RATE.fullmatch(line) or _BARE_DURATION.fullmatch(line)
     if match is None:
         return None
     spelled = ", ".join(f'"{_UNITS[unit[0].lower()]}": {number}' for number, unit in _DURATION.findall(match[1]))
@@ -185,7 +212,19 @@ def _of_seconds_and_years(fields: list[str]) -> str:
 
 
 def _plain(fields: list[str]) -> str:
-    return " ".join("*" if field == "?" else field for field in fields)[:100]
+    return " ".join(map(_plain_field, fields, _BOUNDS))[:100]
+
+
+def _plain_field(field: str, bounds: tuple[int, int]) -> str:
+    """Return a field of Quartz's as a crontab has it: ? is *, and 5/15 is 5-59/15."""
+    low, high = bounds
+
+    def plain(match: re.Match[str]) -> str:
+        first, step = int(match[1]), int(match[2])
+        values = "*" if first == low else f"{first}-{high}"
+        return str(first) if first >= high else values if step == 1 else f"{values}/{step}"
+
+    return ",".join(_OPEN_STEP.sub(plain, "*" if term == "?" else term) for term in field.split(","))
 
 
 def _of_marks(field: str, part: str) -> str | None:

@@ -7,6 +7,7 @@ from typing import NamedTuple, cast
 
 from .calendar_dates import interval_of
 from .crontab import read_fields
+from .fields import CALENDAR_UNITS, INTERVAL_UNITS, MAX_INTERVAL
 from .grammar import BOUNDS, Term, parse_field
 from .pattern import LONGEST, WEEKDAYS, DayRule, Pattern
 from .types import CalendarIntervalTrigger, CronTrigger
@@ -105,14 +106,32 @@ def _step(name: str, low: int, high: int, values: range, pattern: Pattern) -> It
     unit, step = _UNITS[name], values.step
     if step == unit.size and name != "day":
         return  # "0 */24 * * *" is as expected
-    instead = f'For every {step} {unit.field} use the trigger {unit.trigger} with "{unit.field}": {step}.'
+    instead = (
+        ""
+        if step > _longest(unit)
+        else f' For every {step} {unit.field} use the trigger {unit.trigger} with "{unit.field}": {step}.'
+    )
     label = name.replace("_", " ")
     if len(values) == 1:
-        message = f"A step of {step} leaves {label} {values[0]} alone in each {unit.whole}. {instead}"
+        message = f"A step of {step} leaves {label} {values[0]} alone in each {unit.whole}.{instead}"
         yield TriggerWarning(WarningCode.LONG_STEP, message)
-    elif (values[0], values[-1] + step > high) == (low, True) and unit.size % step and _goes_on(name, pattern):
-        message = f"A step of {step} starts again in each {unit.whole}: {label} {low} follows {values[-1]}. {instead}"
+    elif _is_whole(name, low, high, values) and unit.size % step and _goes_on(name, pattern):
+        again = f"{label} {values[0]} follows {values[-1]}"
+        message = f"A step of {step} starts again in each {unit.whole}: {again}.{instead}"
         yield TriggerWarning(WarningCode.UNEVEN_STEP, message)
+
+
+def _longest(unit: _Unit) -> int:
+    """Return the most units that the trigger of their own takes."""
+    if unit.trigger == "interval":
+        return MAX_INTERVAL // INTERVAL_UNITS[unit.field]
+    return CALENDAR_UNITS[unit.field]
+
+
+def _is_whole(name: str, low: int, high: int, values: range) -> bool:
+    """Tell whether values with a step go over all of a field. The week of a crontab is 1-7 as well as 0-7."""
+    is_week = name == "weekday" and values.start == 1 and values.stop == 8
+    return is_week or (values[0] == low and values[-1] + values.step > high)
 
 
 def _goes_on(name: str, pattern: Pattern) -> bool:

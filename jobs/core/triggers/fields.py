@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
 from functools import lru_cache, partial
+from itertools import chain
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -45,7 +46,7 @@ _TYPES_ELSEWHERE = {
     "once": "'date'", "oneoff": "'date'", "clocked": "'date'", "datetime": "'date'", "at": "'date'",
     "calendar": "'calendarinterval'", "daily": "'calendarinterval', with days",
     "weekly": "'calendarinterval', with weeks", "monthly": "'calendarinterval', with months",
-    "yearly": "'calendarinterval', with years",
+    "yearly": "'calendarinterval', with years", "hourly": "'interval', with hours",
 }  # fmt: skip
 """The names of types in other schedulers, without _ and -, and the types here."""
 _ZONE = re.compile(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*", re.ASCII)
@@ -133,7 +134,8 @@ def _type_error(kind: object) -> dict[str, str]:
 
 def _meant(kind: object) -> str:
     name = kind[:MAX_LENGTH].lower() if isinstance(kind, str) else ""
-    if here := _TYPES_ELSEWHERE.get(name.replace("_", "").replace("-", "")):
+    name = name.replace("_", "").replace("-", "").strip().removesuffix("trigger").removesuffix("schedule") or name
+    if here := _TYPES_ELSEWHERE.get(name):
         return f"; did you mean {here}?"
     return did_you_mean(name, TRIGGER_FIELDS)
 
@@ -160,8 +162,8 @@ def _in_the_other_number(kind: str, name: str) -> str:
 
 
 def _hint(kind: object, name: object) -> str:
-    fields = TRIGGER_FIELDS.get(kind, ()) if isinstance(kind, str) else ()
-    return did_you_mean(name, fields)
+    fields = TRIGGER_FIELDS.get(kind) if isinstance(kind, str) else None
+    return did_you_mean(name, fields or ("type", *dict.fromkeys(chain.from_iterable(TRIGGER_FIELDS.values()))))
 
 
 def _missing(kind: str, values: Mapping[str, Any]) -> dict[str, str]:
