@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.urls import get_resolver
 
+from jobs.admin import routes
 from jobs.admin.shell import api_call
 from jobs.api.schema.operations import OPERATIONS
 from tests.fakes import make_job, make_run, make_token
@@ -42,7 +43,7 @@ def test_a_page_without_a_call_has_no_link(admin: Admin) -> None:
 
 
 def test_without_the_description_there_is_no_link(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api_call.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(routes, "find_spec", lambda name: None)
     assert "/api/docs?open=" not in admin.read(RUNS)
 
 

@@ -86,10 +86,10 @@ def test_a_get_and_another_site_do_nothing(admin, verb):
 
 def test_each_row_has_the_button_that_makes_sense(admin):
     make_run(id=7, status="failed")
-    assert cell(admin.read(RUNS), "buttons") == "Retry : run 7"
+    assert cell(admin.read(RUNS), "buttons") == "Log : run 7 Retry : run 7"
     Run.objects.update(status="queued", finished_at=None)
     page = admin.read(RUNS, status="queued")
-    assert cell(page, "buttons") == "Cancel : run 7"
+    assert cell(page, "buttons") == "Log : run 7 Cancel : run 7"
     assert f'form="row-action" formaction="{RUNS}7/cancel/"' in page
     response = admin.client.post(f"{RUNS}7/cancel/", {"filters": "status=queued"})
     assert response["Location"] == f"{RUNS}?status=queued"

@@ -10,6 +10,7 @@ import pytest
 from django.db import connection
 
 from jobs.core.runs import RunStatus
+from jobs.models import Run
 from jobs.scheduler.recorder import Recorder
 from jobs.scheduler.store.analysis import Analysis
 from tests.fakes import make_job, make_run, make_user, outcome
@@ -40,6 +41,7 @@ def analysed(sqlite_only: None, transactional_db: None) -> Iterator[None]:
 
 def read_whole() -> list[str]:
     """Return the tables that are read from end to end to write an outcome."""
+    Run.objects.update(status=RunStatus.RUNNING, scheduler_id="s1", finished_at=None)  # nobody has given it up
     recorder = Recorder(lambda ended: None)
     recorder.finished(outcome(1))
     return FROM_END_TO_END.findall(plan(lambda: flush(recorder)))
