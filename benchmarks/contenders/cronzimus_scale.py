@@ -100,7 +100,7 @@ def _work(now: datetime, newest: int) -> dict[str, Callable[[], Callable[[], Any
     from jobs.models import Job, RollUp
     from jobs.scheduler.store import claims, outcomes, recovery, retention, statistics
     from jobs.scheduler.store.held import Outcome
-    from jobs.scheduler.store.pending import pending_work
+    from jobs.scheduler.store.work import pending_work
 
     def claim() -> claims.Claimed:
         return claims.claim_due("bench", {"thread": BATCH}, now)

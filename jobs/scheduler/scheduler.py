@@ -20,8 +20,7 @@ from .executors import ExecutorFactory
 from .jobstore import JobStore
 from .store.clock import DatabaseClock
 from .store.connection import DatabaseReplaced, loop_connection
-from .store.due import has_work_in_reach
-from .store.pending import pending_work
+from .store.work import has_work_in_reach, pending_work
 from .threads import start_all
 from .tick import FLUSH_SECONDS, Tick
 from .wakeup import Bell, Watcher

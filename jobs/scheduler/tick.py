@@ -24,9 +24,9 @@ from .store.analysis import Analysis
 from .store.clock import DatabaseClock
 from .store.connection import require_current_file
 from .store.held import HeldRun, Outcome
-from .store.pending import PendingWork, cancel_requests, pending_work
 from .store.refusals import REFUSALS, write_each_live, write_each_outcome
 from .store.repair import Inspector, repair_after
+from .store.work import PendingWork, cancel_requests, pending_work
 from .wakeup import Bell
 
 logger = logging.getLogger("cronzimus.scheduler.tick")

@@ -22,8 +22,8 @@ from ..scheduler.store.clock import DatabaseClock
 from ..scheduler.store.connection import loop_connection, require_current_file
 from ..scheduler.store.dispatch import Dispatch, start_runs
 from ..scheduler.store.held import HeldRun, Outcome
-from ..scheduler.store.pending import cancel_requests
 from ..scheduler.store.refusals import REFUSALS, write_each_live, write_each_outcome
+from ..scheduler.store.work import cancel_requests
 from .membership import Membership
 
 logger = logging.getLogger("cronzimus.worker")

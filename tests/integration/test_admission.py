@@ -12,7 +12,7 @@ from django.db import connection
 from jobs.core.runs import RunStatus
 from jobs.models import Control, Run
 from jobs.scheduler.store import admission
-from jobs.scheduler.store.pending import pending_work
+from jobs.scheduler.store.work import pending_work
 from tests.fakes import NOW, after, make_job, make_jobs, make_run
 
 from .conftest import in_thread

@@ -16,7 +16,7 @@ from jobs.core.runs import RunStatus, RunTrigger
 from jobs.models import Job, Run
 from jobs.scheduler.store import admission, claims
 from jobs.scheduler.store.held import HeldRun
-from jobs.scheduler.store.pending import pending_work
+from jobs.scheduler.store.work import pending_work
 from tests.fakes import NOW, after, make_job, make_jobs, make_run
 
 from .conftest import in_thread

@@ -13,8 +13,8 @@ from jobs.models import Job, Run
 from jobs.scheduler.pruner import ROUND_SECONDS, Pruner
 from jobs.scheduler.recorder import Recorder
 from jobs.scheduler.store import admission, claims, recovery
-from jobs.scheduler.store.pending import cancel_requests, pending_work
 from jobs.scheduler.store.retention import prune_job
+from jobs.scheduler.store.work import cancel_requests, pending_work
 from jobs.selectors.backlog import due_jobs, waiting_runs
 from jobs.selectors.workers import unserved_queues
 from jobs.services import remove_job

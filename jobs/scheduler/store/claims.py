@@ -19,8 +19,8 @@ from ...definitions.triggers import trigger_from
 from ...models import Job, Run
 from ...models.run import DISPATCHED
 from . import bulk
-from .due import Planned, plan_due_jobs
 from .held import HeldRun
+from .work import Planned, plan_due_jobs
 
 # The columns of the tables that the statements below get as one parameter each.
 INSERTED = {

@@ -1,11 +1,12 @@
-"""Read the due jobs with their active runs, and plan each of them."""
+"""Read the work of a scheduler: whether there is any, and the due jobs, each with its plan."""
 
 from __future__ import annotations
 
 import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
@@ -22,7 +23,7 @@ from ...models import Job, Run
 from . import bulk
 from .held import ACTIVE_SQL
 
-logger = logging.getLogger("cronzimus.scheduler.store.due")
+logger = logging.getLogger("cronzimus.scheduler.store.work")
 
 LANE_SQL = f"CASE WHEN executor = '{Executor.CELERY}' THEN '{REMOTE}' || queue ELSE executor END"
 """The lane of a job, the rule of `lane_of` in SQL."""
@@ -38,6 +39,35 @@ REPLACING_SQL = (
 """The condition for jobs that have a held run which a newer one replaces."""
 MAX_REPLACING = 100
 """Jobs without capacity that are claimed at once, at most, to replace their runs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingWork:
+    """The work to do, now or later.
+
+    `due_at` is the next fire time of all jobs, `prioritised_at` that of the jobs with a priority, and `waiting_at` the
+    instant at which the next waiting run may start; None for none. `cancellations` tells whether a run of this
+    scheduler is to be cancelled, and `paused` whether all jobs are paused. `others` is the number of other schedulers.
+    """
+
+    due_at: datetime | None
+    prioritised_at: datetime | None
+    waiting_at: datetime | None
+    cancellations: bool
+    paused: bool
+    others: int
+
+    def is_due(self, now: datetime) -> bool:
+        """Tell whether a job is due at `now`."""
+        return self.due_at is not None and self.due_at <= now
+
+    def is_prioritised(self, now: datetime) -> bool:
+        """Tell whether a job is due at `now` that has a priority above or below the others."""
+        return self.prioritised_at is not None and self.prioritised_at <= now
+
+    def is_waiting(self, now: datetime) -> bool:
+        """Tell whether a waiting run may start at `now`."""
+        return self.waiting_at is not None and self.waiting_at <= now
 
 
 class Rank(NamedTuple):
@@ -94,16 +124,22 @@ class Planned(NamedTuple):
     error: str = ""
 
 
-def plan_due_jobs(capacity: Mapping[str, int], now: datetime, *, by_priority: bool) -> list[Planned]:
-    """Lock the jobs to claim at `now`, which `claims.claim_due` describes, and plan each of them.
+def pending_work(scheduler_id: str) -> PendingWork:
+    """Return the work for `scheduler_id`, in one statement of a few index look-ups."""
+    with connection.cursor() as cursor:
+        cursor.execute(_pending_sql(connection.vendor), [scheduler_id, scheduler_id])
+        *instants, cancellations, paused, others = cursor.fetchone()
+    due_at, prioritised_at, waiting_at = (_instant(at) for at in instants)
+    return PendingWork(
+        due_at=due_at, prioritised_at=prioritised_at, waiting_at=waiting_at,
+        cancellations=bool(cancellations), paused=bool(paused), others=others,
+    )  # fmt: skip
 
-    Their rows stay locked until the transaction ends.
-    """
-    jobs = _due_jobs(capacity, now, by_priority=by_priority)
-    if not jobs:
-        return []
-    busy = _busy([job.id for job in jobs], now)
-    return [_plan(job, busy.get(job.id, IDLE), now) for job in jobs]
+
+def cancel_requests(scheduler_id: str) -> list[tuple[int, str, str]]:
+    """Return id, executor and reason of the active runs of `scheduler_id` that are to be cancelled."""
+    requested = Run.objects.active().filter(scheduler_id=scheduler_id, cancel_requested_at__isnull=False)
+    return list(requested.values_list("id", "executor", "reason"))
 
 
 def has_work_in_reach(horizon: datetime, now: datetime, lanes: Collection[str]) -> bool:
@@ -116,6 +152,44 @@ def has_work_in_reach(horizon: datetime, now: datetime, lanes: Collection[str]) 
     return (
         Job.objects.due(horizon).filter(in_reach).exists() or Run.objects.waiting().filter(in_reach, may_start).exists()
     )
+
+
+def plan_due_jobs(capacity: Mapping[str, int], now: datetime, *, by_priority: bool) -> list[Planned]:
+    """Lock the jobs to claim at `now`, which `claims.claim_due` describes, and plan each of them.
+
+    Their rows stay locked until the transaction ends.
+    """
+    jobs = _due_jobs(capacity, now, by_priority=by_priority)
+    if not jobs:
+        return []
+    busy = _busy([job.id for job in jobs], now)
+    return [_plan(job, busy.get(job.id, IDLE), now) for job in jobs]
+
+
+@cache
+def _pending_sql(vendor: str) -> str:
+    # As text on SQLite: Django reads a damaged instant as None, which would hide the jobs that are due after it.
+    next_run_time = bulk.as_text("next_run_time") if vendor == "sqlite" else "next_run_time"
+    return (
+        f"SELECT (SELECT {next_run_time} FROM cronzimus_job WHERE next_run_time IS NOT NULL "  # noqa: S608
+        "ORDER BY next_run_time LIMIT 1), "
+        f"(SELECT {next_run_time} FROM cronzimus_job WHERE next_run_time IS NOT NULL AND NOT (priority = 0) "
+        "ORDER BY next_run_time LIMIT 1), "
+        "(SELECT COALESCE(available_at, queued_at) FROM cronzimus_run WHERE status = 'queued' AND scheduler_id IS NULL "
+        "ORDER BY COALESCE(available_at, queued_at) LIMIT 1), "
+        f"EXISTS (SELECT 1 FROM cronzimus_run WHERE scheduler_id = %s AND status IN ({ACTIVE_SQL}) "
+        "AND cancel_requested_at IS NOT NULL), "
+        "EXISTS (SELECT 1 FROM cronzimus_control WHERE paused), "
+        "(SELECT count(*) FROM cronzimus_scheduler WHERE stopped_at IS NULL AND id <> %s)"
+    )
+
+
+def _instant(value: object) -> datetime | None:
+    try:
+        return None if value is None else bulk.from_time(value)
+    except (TypeError, ValueError):
+        # A damaged instant sorts before all others, so that the claim repairs its row.
+        return datetime.min.replace(tzinfo=UTC)
 
 
 def _due_jobs(capacity: Mapping[str, int], now: datetime, *, by_priority: bool) -> list[DueJob]:
