@@ -6,7 +6,7 @@ import pytest
 
 from jobs.core.durations import HUNG_SECONDS, MeanDuration
 from jobs.scheduler.executors import Executors
-from jobs.scheduler.executors.capacity import MAX_AHEAD
+from jobs.scheduler.executors.base import MAX_AHEAD
 from tests.fakes import NOW, after, held_run, inline_executors, make_hooks, outcome
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from ...core.runs import Executor
-from .base import ExecutorFactory, Hooks, RunExecutor
-from .capacity import Executors
+from .base import ExecutorFactory, Executors, Hooks, RunExecutor
 from .process import ProcessExecutor
 from .thread import ThreadExecutor
 

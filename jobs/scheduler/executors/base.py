@@ -1,17 +1,26 @@
-"""The contract between a scheduler and its executors."""
+"""The executors as their scheduler sees them: the contract of each, and all of them taken together."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from apscheduler.executors.base import BaseExecutor
 
+from ...core.durations import MeanDuration
+from ...core.runs import Executor
 from ..recorder import Recorder
 from ..store.clock import DatabaseClock
-from ..store.held import HeldRun
+from ..store.held import HeldRun, Outcome
+
+AHEAD_SECONDS = 0.1
+"""Seconds of work that is claimed ahead, by the mean duration of the latest runs."""
+MAX_AHEAD = 500
+"""Runs claimed ahead, at most."""
+WINDOW = 100
+"""Window of the moving average, in runs: of a larger batch only the last ones are measured."""
 
 
 class Hooks(NamedTuple):
@@ -91,6 +100,87 @@ class RunExecutor(BaseExecutor):
     @abstractmethod
     def shutdown(self, wait: Any = True) -> None:
         """Start no more runs. With `wait`, return when the running ones have ended."""
+
+
+class Executors:
+    """The executors by name, each with the mean duration of its runs."""
+
+    def __init__(self, by_name: Mapping[str, RunExecutor]) -> None:
+        """Take the executors of a scheduler."""
+        self.by_name = dict(by_name)
+        self._durations = {name: MeanDuration() for name in self.by_name}
+        self._local = {name: executor for name, executor in self.by_name.items() if name != Executor.CELERY}
+        self._remote = [executor for name, executor in self.by_name.items() if name == Executor.CELERY]
+
+    def slots(self, name: str) -> int:
+        """Return the number of runs that the executor `name` can run at once; 0 if there is no such executor."""
+        return self.by_name[name].slots if name in self.by_name else 0
+
+    @property
+    def queued(self) -> int:
+        """The number of runs that they have taken and not started."""
+        return sum(executor.queued for executor in self.by_name.values())
+
+    @property
+    def taken(self) -> int:
+        """The number of runs that they have taken and that have not ended."""
+        return sum(executor.taken for executor in self.by_name.values())
+
+    def held(self) -> set[int]:
+        """Return the ids of the runs that they have taken and that have not ended."""
+        return set().union(*(executor.held() for executor in self.by_name.values()))
+
+    def capacity(self, at: float, others: int = 0, *, has_work: bool = True) -> dict[str, int]:
+        """Return the number of runs that each lane may be given: an executor's free slots, and runs that end soon.
+
+        `at` is the monotonic time in seconds. `others` is the number of other schedulers: each claims only its share
+        ahead, so that all get a part of many jobs due at once. Without `has_work` the lanes of workers are left out.
+        """
+        ahead = MAX_AHEAD // (1 + others)
+        found = {name: self._capacity_of(name, executor, at, ahead) for name, executor in self._local.items()}
+        for executor in self._remote if has_work else ():
+            found |= executor.lanes()
+        return found
+
+    def _capacity_of(self, name: str, executor: RunExecutor, at: float, max_ahead: int) -> int:
+        slots, taken = executor.slots, executor.taken
+        ahead = self._durations[name].ends_within(AHEAD_SECONDS, slots=slots, at=at, busy=taken >= slots)
+        return max(slots + min(ahead, max_ahead) - taken, 0)
+
+    def lanes(self) -> list[str]:
+        """Return the lanes that may be given runs now or later: the executors, and the queues with a living worker."""
+        return [*self._local, *(lane for executor in self._remote for lane in executor.lanes())]
+
+    def measure(self, outcomes: Sequence[Outcome], at: float) -> None:
+        """Add the durations of `outcomes`, which were written at the monotonic time `at`, to the means."""
+        durations: dict[str, list[float]] = {name: [] for name in self.by_name}
+        for outcome in outcomes[-WINDOW:]:
+            if outcome.started_at is not None:
+                durations[outcome.executor].append((outcome.finished_at - outcome.started_at).total_seconds())
+        for name, mean in self._durations.items():
+            mean.add(durations[name], at)
+
+    def submit(self, runs: Sequence[HeldRun]) -> None:
+        """Hand each run to its executor."""
+        for name, executor in self.by_name.items():
+            executor.submit_all([run for run in runs if run.executor == name])
+
+    def take_back(self, names: Collection[str] | None = None) -> list[HeldRun]:
+        """Return the runs that the executors `names` (None: all) have not started, and forget them."""
+        chosen = self.by_name if names is None else names
+        return [run for name in chosen for run in self.by_name[name].take_back()]
+
+    def cancel(self, run_id: int, name: str, reason: str) -> HeldRun | None:
+        """Cancel a run of the executor `name`: return it if it has not started, or else try to end it."""
+        unstarted = self.by_name[name].take_back_one(run_id)
+        if unstarted is None:
+            self.by_name[name].cancel(run_id, reason)
+        return unstarted
+
+    def abandon(self) -> None:
+        """End the running runs at once, if possible."""
+        for executor in self.by_name.values():
+            executor.abandon()
 
 
 ExecutorFactory = Callable[[Hooks], Mapping[str, RunExecutor]]
