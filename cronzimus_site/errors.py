@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -12,18 +12,14 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 
 from jobs.admin.refusals import missing_permission, role_of
+from jobs.api.errors import RETRY_AFTER, log_unavailable, unavailable_text
 from jobs.core.log_context import request_id
-from jobs.db.errors import lacks_characters
-
-logger = logging.getLogger("cronzimus_site.errors")
+from jobs.db.errors import is_read_only, is_unavailable, lacks_characters, lacks_tables
 
 
 def bad_request(request: HttpRequest, exception: BaseException | None = None) -> HttpResponse:
     """Answer a request that is malformed. Its user is not looked up: the fault may be in the headers."""
-    try:
-        return HttpResponse(render_to_string("400.html"), status=400)
-    except ValueError as error:
-        return _line(400, "This request is malformed.", error)
+    return HttpResponse(render_to_string("400.html"), status=400)
 
 
 class UnknownCharacterMiddleware:
@@ -55,10 +51,13 @@ def not_found(request: HttpRequest, exception: BaseException | None = None) -> H
 
 
 def failed(request: HttpRequest) -> HttpResponse:
-    """Answer a request that failed. The page reads nothing: the database may be what fails.
+    """Answer a request that failed, with 503 if the database does not work now. The page reads nothing from it.
 
-    It is a line of text where the page itself cannot be made, as before `collectstatic`.
+    It is a line of text where the page itself cannot be made.
     """
+    error = sys.exc_info()[1]
+    if error is not None and (is_unavailable(error) or lacks_tables(error)):
+        return _unavailable(request, error)
     try:
         return HttpResponse(render_to_string("500.html", {"request_id": request_id.get()}), status=500)
     except Exception:
@@ -66,14 +65,14 @@ def failed(request: HttpRequest) -> HttpResponse:
         return HttpResponse(text, status=500, content_type="text/plain; charset=utf-8")
 
 
+def _unavailable(request: HttpRequest, error: BaseException) -> HttpResponse:
+    log_unavailable(error, request, "page_error")
+    is_busy = not (is_read_only(error) or lacks_tables(error))
+    context = {"is_busy": is_busy, "text": unavailable_text(error), "is_read": request.method in ("GET", "HEAD")}
+    response = HttpResponse(render_to_string("503.html", context), status=503, headers={"Retry-After": RETRY_AFTER})
+    response._has_been_logged = True  # type: ignore[attr-defined]  # Django would log it again, with a traceback
+    return response
+
+
 def _page(request: HttpRequest, template: str, status: int, **context: Any) -> HttpResponse:
-    try:
-        return render(request, template, {**admin.site.each_context(request), **context}, status=status)
-    except ValueError as error:
-        return _line(status, f"{context['title']}.", error)
-
-
-def _line(status: int, text: str, error: ValueError) -> HttpResponse:
-    """Answer with a line of text: before `collectstatic` no page finds its style, which is a ValueError."""
-    logger.warning("the page of an error cannot be made (run manage.py collectstatic): %s", error)
-    return HttpResponse(f"{text}\n", status=status, content_type="text/plain; charset=utf-8")
+    return render(request, template, {**admin.site.each_context(request), **context}, status=status)

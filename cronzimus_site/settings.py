@@ -205,7 +205,7 @@ STORAGES = {
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if DEBUG
-        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        else "cronzimus_site.static_files.StaticFiles"
     },
 }
 WHITENOISE_USE_FINDERS = DEBUG

@@ -17,6 +17,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html_join
+from django.utils.http import urlencode
 from django.utils.text import capfirst
 
 from jobs.admin import display
@@ -285,7 +286,7 @@ class RolePages(TableAdmin, GroupAdmin):
 
     def row_links(self, request: HttpRequest, row: Group) -> Iterable[tuple[str, str]]:
         """Link to the users with the role."""
-        yield "Users", f"{model_url(self.admin_site, User, 'changelist')}?role={row.name}"
+        yield "Users", f"{model_url(self.admin_site, User, 'changelist')}?{urlencode({'role': row.name})}"
 
 
 def _allowed(role: Group) -> str:

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Collection, Iterator, Sequence
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
@@ -14,6 +15,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register, run_checks
 from django.core.checks import Warning as CheckWarning
 from django.core.exceptions import ImproperlyConfigured
+from django.core.files.storage import FileSystemStorage
 from django.core.management import get_commands
 from django.db import DEFAULT_DB_ALIAS, connection, router
 
@@ -39,6 +41,8 @@ NEEDED_FOR_WORKERS = {"celery": "5.7", "kombu": "5.7"}
 """The oldest versions that can send runs to workers: with kombu 5.6 a worker starts only 1 to 13 runs a second."""
 A_TEMPLATE, A_STATIC_FILE = "cronzimus/table.html", "cronzimus/pages.css"
 """A template and a static file of the admin's pages: if these are found, so are the others."""
+STATIC = Path(__file__).parent / "static"
+"""The folder of the static files of the admin's pages."""
 
 FORMS = {
     "ALERT_PING_URL": (re.compile(r"https?://[^\s@/]+(/\S*)?"), "https://hc-ping.com/…"),
@@ -59,6 +63,7 @@ def register_checks() -> None:
     register(check_urls, Tags.urls)
     register(check_templates, Tags.templates)
     register(check_static_files, Tags.staticfiles)
+    register(check_collected, "cronzimus_pages")  # not Tags.staticfiles, which collectstatic itself checks
     register(check_rate_limit, Tags.caches)
     register(check_open_api, Tags.security, deploy=True)
 
@@ -296,6 +301,36 @@ def check_static_files(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage
         return []
     hint = "Add django.contrib.staticfiles.finders.AppDirectoriesFinder to STATICFILES_FINDERS."
     return [CheckWarning("The static files of Cronzimus's admin pages are not found.", hint=hint, id="cronzimus.W003")]
+
+
+def check_collected(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """Warn that `collectstatic` has not run since the last upgrade (cronzimus.W009).
+
+    It is silent before the first `collectstatic`: a build may check before it collects.
+    """
+    if settings.DEBUG or not apps.is_installed("django.contrib.staticfiles"):
+        return []
+    from django.contrib.staticfiles.storage import ManifestFilesMixin, staticfiles_storage
+
+    if not isinstance(staticfiles_storage, ManifestFilesMixin) or not staticfiles_storage.hashed_files:
+        return []
+    files = (path for path in STATIC.rglob("*") if path.is_file())
+    missing = sorted(path.name for path in files if not _is_collected(staticfiles_storage, path))
+    if not missing:
+        return []
+    more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+    message = f"Static files of Cronzimus are missing or outdated: {missing[0]}{more}."
+    return [CheckWarning(message, hint="Run manage.py collectstatic, and restart the web.", id="cronzimus.W009")]
+
+
+def _is_collected(storage: Any, path: Path) -> bool:
+    name = path.relative_to(STATIC).as_posix()
+    if name not in storage.hashed_files:
+        return False
+    # Copies elsewhere than on this machine are not compared: that would take a request for each.
+    if not isinstance(storage, FileSystemStorage) or not storage.exists(name):
+        return True
+    return Path(storage.path(name)).read_bytes() == path.read_bytes()
 
 
 def _aliases() -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django.contrib import admin
@@ -20,6 +21,7 @@ from . import lists
 from .base import ReadOnlyAdmin
 from .lists import Link
 from .pages import page, page_context
+from .request_time import request_now
 from .row_action_views import RowActionAdmin, row_url
 from .row_actions import RowAction
 from .times import Times
@@ -125,8 +127,8 @@ class TableAdmin(RowActionAdmin):
         """Return the words and the address of each link among the buttons of a row."""
         return ()
 
-    def offered(self, row: Any) -> Iterable[str]:
-        """Return the names of the actions for a row."""
+    def offered(self, row: Any, now: datetime) -> Iterable[str]:
+        """Return the names of the actions for a row at `now`."""
         return self.row_actions
 
     def exports(self, request: HttpRequest) -> list[tuple[str, str]]:
@@ -177,7 +179,7 @@ class TableAdmin(RowActionAdmin):
             Cell(column, column.shown(row, times), column.sub(row, times) if column.sub else "")
             for column in self.columns
         )
-        names = [name for name in self.offered(row) if name in allowed]
+        names = [name for name in self.offered(row, times.now) if name in allowed]
         return TableRow(
             key=row.pk, title=self.row_title(row), url=self.row_page(request, row), first=first, cells=cells,
             links=list(self.row_links(request, row)),
@@ -253,6 +255,6 @@ def _facts_page(admin: FactsAdmin, request: HttpRequest, row: Any) -> HttpRespon
     return page(
         admin.admin_site, request, "cronzimus/facts.html", title=admin.row_title(row), opts=admin.opts,
         heading=admin._heading(), list_url=admin.page_url("changelist"),
-        buttons=admin.page_buttons(request, row, admin.offered(row)),
+        buttons=admin.page_buttons(request, row, admin.offered(row, request_now(request))),
         links=admin.row_links(request, row), known=admin.facts(request, row, Times.of(request)),
     )  # fmt: skip

@@ -14,8 +14,8 @@ from rest_framework.response import Response
 
 from ..core.exceptions import PreconditionFailed
 
-ENTITY_TAG = re.compile(r'(W/)?"(?:([0-9]{1,9})-)?[\x21\x23-\x7e\x80-\xff]*"')
-"""An entity tag: whether it is weak, and the version of its job."""
+ENTITY_TAG = re.compile(r'(?:W/)?"(?:([0-9]{1,9})-)?[\x21\x23-\x7e\x80-\xff]*"')
+"""An entity tag, with the version of its job."""
 ANY = "*"
 """Stands for every entity tag."""
 
@@ -33,11 +33,11 @@ def job_tag(version: int, body: bytes) -> str:
 def check_version(request: Request, version: int) -> None:
     """Raise `PreconditionFailed` if If-Match or If-None-Match forbids to write a job of this version.
 
-    The hashes in the tags are not compared: the JSON of a job that runs every second changes every second. Weak tags
-    match in If-None-Match, and never in If-Match (RFC 9110, 13.1).
+    The hashes in the tags are not compared: the JSON of a job that runs every second changes every second. A weak tag
+    counts as a strong one, against RFC 9110, 13.1.1: a proxy that compresses makes tags weak.
     """
     match, none_match = request.headers.get("If-Match"), request.headers.get("If-None-Match")
-    if match is not None and match.strip() != ANY and (version, False) not in _versions(match):
+    if match is not None and match.strip() != ANY and version not in _versions(match):
         if not ENTITY_TAG.search(match):
             raise PreconditionFailed(f'If-Match has no entity tag: write it in quotes, as in ETag: "{version}-…"')
         raise PreconditionFailed(f"the job has changed: its version is {version} now; GET it again")
@@ -45,7 +45,7 @@ def check_version(request: Request, version: int) -> None:
         return
     if none_match.strip() == ANY:
         raise PreconditionFailed("the job exists, and If-None-Match says that it must not")
-    if version in (known for known, _ in _versions(none_match)):
+    if version in _versions(none_match):
         raise PreconditionFailed(f"the job has the version {version}, which If-None-Match excludes")
 
 
@@ -55,9 +55,9 @@ def require_no_match(request: Request, job_id: str) -> None:
         raise PreconditionFailed(f"there is no job {job_id!r}, so If-Match names none of its versions")
 
 
-def _versions(header: str) -> list[tuple[int, bool]]:
-    """Return the version in each entity tag of a list, and whether the tag is weak."""
-    return [(int(version), bool(weak)) for weak, version in ENTITY_TAG.findall(header) if version]
+def _versions(header: str) -> list[int]:
+    """Return the version in each entity tag of a list."""
+    return [int(version) for version in ENTITY_TAG.findall(header) if version]
 
 
 def conditional(request: Request, response: HttpResponse) -> HttpResponseBase:

@@ -111,6 +111,13 @@ def envelope(status: int, message: str = "", **more: Any) -> dict[str, Any]:
     return {"error": message or usual, "code": code, **more}
 
 
+def unavailable_text(exception: BaseException) -> str:
+    """Return the message for a database that does not work now, by its error."""
+    if is_read_only(exception):
+        return READ_ONLY
+    return MIGRATE if lacks_tables(exception) else REFUSALS[503][1]
+
+
 def _body(exception: Exception, status: int) -> dict[str, Any]:
     if isinstance(exception, Throttled):
         return envelope(429, f"At most {conf.API_RATE_LIMIT} requests; try again in {_seconds(_wait(exception))} s.")
@@ -121,9 +128,7 @@ def _body(exception: Exception, status: int) -> dict[str, Any]:
         return envelope(status, str(getattr(exception, "detail", exception)))
     if lacks_characters(exception):
         return envelope(400, LACKS_CHARACTERS)
-    if is_read_only(exception):
-        return envelope(status, READ_ONLY)
-    return envelope(status, MIGRATE if lacks_tables(exception) else "")
+    return envelope(status, unavailable_text(exception) if status == 503 else "")
 
 
 def _headers(exception: Exception, status: int) -> dict[str, str]:
@@ -146,11 +151,20 @@ def _seconds(wait: float | None) -> int:
     return max(math.ceil(wait or 0), 1)
 
 
+def log_unavailable(exception: BaseException, request: Any, action: str) -> None:
+    """Log that a request failed, in one line: the database may be away for long."""
+    said, extra = " ".join(str(exception).split())[:LOGGED], {"action": action, "status": 503}
+    logger.error("%s failed: %s", _where(request), said, extra=extra)
+
+
 def _log(exception: Exception, status: int, context: Mapping[str, Any]) -> None:
     request = context.get("request")
-    where = f"{request.method} {ascii(request.path)[:LOGGED]}" if request is not None else "a request"
-    extra = {"action": "api_error", "status": status}
-    if status == 503:  # one line for each request: the database may be away for long
-        logger.error("%s failed: %s", where, " ".join(str(exception).split())[:LOGGED], extra=extra)
+    if status == 503:
+        log_unavailable(exception, request, "api_error")
     else:
-        logger.error("%s failed", where, exc_info=exception, extra=extra)
+        extra = {"action": "api_error", "status": status}
+        logger.error("%s failed", _where(request), exc_info=exception, extra=extra)
+
+
+def _where(request: Any) -> str:
+    return f"{request.method} {ascii(request.path)[:LOGGED]}" if request is not None else "a request"

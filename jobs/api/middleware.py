@@ -91,6 +91,7 @@ def _enveloped(response: HttpResponseBase, message: str) -> HttpResponse:
     for name, value in response.items():
         if name not in ("Content-Type", "Content-Length"):
             answer[name] = value
+    answer._has_been_logged = getattr(response, "_has_been_logged", False)  # type: ignore[attr-defined]
     if response.status_code == 503:
         answer.setdefault("Retry-After", str(RETRY_AFTER))
     answer["Content-Length"] = str(len(body))

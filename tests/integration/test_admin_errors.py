@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+from pathlib import Path
 from typing import Any
 from wsgiref.util import setup_testing_defaults
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.db import connection, transaction
+from django.contrib.sessions.backends.db import SessionStore
+from django.db import OperationalError, ProgrammingError, connection, transaction
 from django.test import Client
 
 from cronzimus_site.wsgi import application
+from jobs.admin import row_action_views
 from jobs.admin.overview import views
 from tests.fakes import make_job, make_run, make_scheduler
 
@@ -99,15 +103,60 @@ def test_a_character_that_the_database_lacks_is_a_malformed_request(
     assert "This request is malformed" in text(response.content.decode())
 
 
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (OperationalError("database is locked"), "The database is busy or away It did not answer in time."),
+        (OperationalError("attempt to write a readonly database"), "The database takes no writes now"),
+        (ProgrammingError("no such table: x"), "run 'manage.py migrate'"),
+    ],
+)
+@pytest.mark.parametrize(("method", "hint"), [("get", "Try again"), ("post", "Go back, look at what has been done")])
+def test_a_database_that_does_not_work_now_is_told(
+    admin: Admin, monkeypatch: pytest.MonkeyPatch, caplog: Any, method: str, hint: str, error: Exception, says: str
+) -> None:
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise error
+
+    make_job()
+    monkeypatch.setattr(views, "day", fail)
+    monkeypatch.setattr(row_action_views, "perform", fail)
+    admin.client.raise_request_exception = False
+    response = getattr(admin.client, method)("/admin/" if method == "get" else f"{JOBS}job/pause/")
+    assert (response.status_code, response["Retry-After"]) == (503, "5")
+    page = text(response.content.decode())
+    assert says in page
+    assert hint in page
+    (line,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert (line.getMessage().endswith(f"failed: {error}"), line.exc_info) == (True, None)
+
+
+def test_a_session_that_cannot_be_read_is_told(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: Any) -> None:
+        raise OperationalError("database is locked")
+
+    somebody = Admin(superuser=True)
+    monkeypatch.setattr(SessionStore, "load", fail)
+    somebody.client.raise_request_exception = False
+    assert somebody.client.get("/admin/").status_code == 503
+
+
 @pytest.fixture
-def no_static_files(settings: Any) -> None:
-    """No page finds its style, as before `collectstatic`."""
+def no_static_files(settings: Any, tmp_path: Path) -> None:
+    """No file was collected, as before `collectstatic`."""
+    settings.STATIC_ROOT = tmp_path
+    settings.STORAGES = settings.STORAGES | {"staticfiles": {"BACKEND": "cronzimus_site.static_files.StaticFiles"}}
+
+
+def test_a_page_works_without_its_static_files(admin: Admin, no_static_files: None, caplog: Any) -> None:
+    assert 'href="/static/cronzimus/pages.css"' in admin.read(JOBS)
+    assert "the static file cronzimus/pages.css is missing: run manage.py collectstatic" in caplog.messages
+
+
+def test_a_failure_of_the_page_itself_is_a_line_of_text(admin: Admin, settings: Any) -> None:
     settings.STORAGES = settings.STORAGES | {
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"}
     }
-
-
-def test_a_failure_of_the_page_itself_is_a_line_of_text(admin: Admin, no_static_files: None) -> None:
     admin.client.raise_request_exception = False
     response = admin.client.get(JOBS, headers={"X-Request-ID": "abc-1"})
     assert (response.status_code, response["Content-Type"]) == (500, "text/plain; charset=utf-8")
@@ -117,17 +166,18 @@ def test_a_failure_of_the_page_itself_is_a_line_of_text(admin: Admin, no_static_
 @pytest.mark.parametrize(
     ("path", "host", "status", "line"),
     [
-        ("/nothing", "testserver", 404, "There is nothing here."),
-        ("/static/../manage.py", "testserver", 404, "There is nothing here."),
-        ("/nothing", "evil.example", 400, "This request is malformed."),
-        ("/admin/cronzimus/job/?q=a%00", "testserver", 400, "This request is malformed."),
+        ("/nothing", "testserver", 404, "There is nothing here"),
+        ("/static/../manage.py", "testserver", 404, "There is nothing here"),
+        ("/nothing", "evil.example", 400, "This request is malformed"),
+        ("/admin/cronzimus/job/?q=a%00", "testserver", 400, "This request is malformed"),
     ],
 )
-def test_a_refusal_keeps_its_status_where_no_page_can_be_made(
+def test_a_refusal_keeps_its_status_without_static_files(
     admin: Admin, no_static_files: None, path: str, host: str, status: int, line: str
 ) -> None:
     response = admin.client.get(path, HTTP_HOST=host)
-    assert (response.status_code, response.content.decode()) == (status, f"{line}\n")
+    assert response.status_code == status
+    assert line in text(response.content.decode())
 
 
 def test_a_forged_form_is_told(at_noon: Any) -> None:

@@ -239,3 +239,10 @@ def test_fire_times_that_did_not_run_are_counted_with_the_reason(admin):
     for number in range(3):
         make_run(scheduled_time=after(-60 * number), status="skipped", reason="run 1 was active; max_instances is 1")
     assert "Did not run 3 of 3 its run outlasts the interval" in text(admin.read(f"{JOBS}job/change/"))
+
+
+def test_a_long_argument_scrolls_in_an_area_that_the_keyboard_reaches(admin):
+    make_job(kwargs={"text": "x" * 20_000}, args=[1])
+    page = admin.read(PAGE, tab="configuration")
+    assert page.count('class="long"') == 1
+    assert '<div class="long" tabindex="0" role="region" aria-label="Named arguments">' in page

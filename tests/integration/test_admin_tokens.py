@@ -46,6 +46,15 @@ def test_it_takes_the_permission_to_change_tokens(at_noon: object) -> None:
     assert Token.objects.get().disabled_at == NOW
 
 
+def test_an_expired_one_is_neither_disabled_nor_enabled_in_the_list(admin: Admin) -> None:
+    for name in ("on", "off"):
+        make_token(admin.user, name=name, expires_at=NOW)
+    services.disable_token(Token.objects.get(name="off").pk, now=NOW)
+    page = admin.read(TOKENS)
+    assert cell(page, "state") == "expired"
+    assert "formaction=" not in page
+
+
 def test_an_expired_one_is_not_enabled(db: None) -> None:
     make_token(expires_at=after(60))
     token = services.disable_token(Token.objects.get().pk, now=NOW)

@@ -210,3 +210,9 @@ def test_the_pages_of_an_app_and_of_nobody_have_the_frame(admin: Admin, ben: Use
     assert f'href="{USERS}add/"' in page
     nobody = Admin()
     assert "There is nothing that you may see" in nobody.read("/admin/")
+
+
+def test_a_role_links_its_users_by_a_valid_address(admin: Admin) -> None:
+    page = admin.read("/admin/auth/group/")
+    assert 'href="/admin/auth/user/?role=Cronzimus+admin"' in page
+    assert admin.client.get("/admin/auth/user/?role=Cronzimus+admin").status_code == 200

@@ -145,15 +145,21 @@ def test_a_crash_is_logged_and_its_message_kept(
 
 
 @pytest.mark.parametrize("debug", [True, False])
-def test_a_crash_of_the_middleware(api: Api, settings: Any, monkeypatch: pytest.MonkeyPatch, debug: bool) -> None:
+def test_a_crash_of_the_middleware(
+    api: Api, settings: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, debug: bool
+) -> None:
     def fail(*args: Any, **kwargs: Any) -> None:
         raise OperationalError("secret")
 
     settings.DEBUG = debug
     monkeypatch.setattr("django.middleware.common.CommonMiddleware.process_request", fail)
     response = api.call("GET", "/scheduler/jobs")
-    assert (response.status_code, response.json()["code"]) == (500, "INTERNAL_ERROR")
+    expected = (500, "INTERNAL_ERROR") if debug else (503, "UNAVAILABLE")
+    assert (response.status_code, response.json()["code"]) == expected
     assert b"secret" not in response.content
+    if not debug:
+        lines = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+        assert lines == ["GET '/scheduler/jobs' failed: secret"]
 
 
 def test_too_many_parameters(api: Api) -> None:

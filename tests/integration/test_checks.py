@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
 from django.db import connection
 from django.urls import include, path
 from pytest_django import Settings
@@ -20,7 +21,7 @@ from jobs import checks
 from jobs.core.zone_data import ZoneData
 
 ROOT = Path(__file__).parents[2]
-TAGS = ("cronzimus", "urls", "templates", "staticfiles", "security")
+TAGS = ("cronzimus", "cronzimus_pages", "urls", "templates", "staticfiles", "security")
 
 
 def found(tags: Sequence[str] = TAGS) -> dict[str, str]:
@@ -216,3 +217,18 @@ def test_an_address_of_another_form_stops_the_start_without_being_shown(
 def test_an_address_of_the_right_form_is_taken(settings: Settings, name: str, value: str) -> None:
     settings.CRONZIMUS = settings.CRONZIMUS | {name: value}
     checks.require_valid_settings()
+
+
+def test_files_that_were_not_collected_are_named(settings: Settings, tmp_path: Path) -> None:
+    backend = "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
+    settings.STORAGES, settings.STATIC_ROOT = settings.STORAGES | {"staticfiles": {"BACKEND": backend}}, tmp_path
+    assert not found(["cronzimus_pages"])
+    call_command("collectstatic", verbosity=0, interactive=False)
+    settings.STORAGES = dict(settings.STORAGES)  # another process
+    assert not found(["cronzimus_pages"])
+    (tmp_path / "cronzimus/pages.css").write_text("that of the last version")
+    (message,) = checks.check_collected(None)
+    assert message.hint == "Run manage.py collectstatic, and restart the web."
+    assert message.msg == "Static files of Cronzimus are missing or outdated: pages.css."
+    settings.DEBUG = True
+    assert not checks.check_collected(None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 from django.db.models import QuerySet
@@ -83,7 +84,7 @@ class IncidentAdmin(FactsAdmin, AlertsAdmin):
         """Tell whether the user may acknowledge incidents."""
         return bool(request.user.has_perm("cronzimus.change_incident"))
 
-    def offered(self, row: Incident) -> Iterable[str]:
+    def offered(self, row: Incident, now: datetime) -> Iterable[str]:
         """Offer to acknowledge open incidents."""
         return ("acknowledge",) if row.state == IncidentState.OPEN else ()
 

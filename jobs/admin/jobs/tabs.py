@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from django.db.models.functions import Left
 from django.http import HttpRequest
 from django.urls import NoReverseMatch
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
@@ -32,6 +33,8 @@ RUNS, UPCOMING = 25, 25
 """Runs, and fire times to come, that the tabs show."""
 FIRST_LINE = 160
 """Characters of an error or a result that the list shows."""
+LONG = 600
+"""Characters of a value that scrolls in an area of its own."""
 TABS = {"runs": "Runs", "upcoming": "Upcoming", "configuration": "Configuration", "alerts": "Alerts", "api": "API"}
 """The tabs by their names in the address."""
 
@@ -145,7 +148,17 @@ def configuration(job: Job, zone: ZoneInfo, times: Times) -> list[tuple[str, lis
               ("Declared by", job.source), ("Runs that ended", f"{job.run_count:,}"),
               ("Not succeeded", f"{job.failure_count:,}")]  # fmt: skip
     sections = (("What", what), ("When", when), ("How", how), ("Record", record))
-    return [(title, [(name, value) for name, value in rows if value not in ("", None)]) for title, rows in sections]
+    return [
+        (title, [(name, _bounded(name, value)) for name, value in rows if value not in ("", None)])
+        for title, rows in sections
+    ]
+
+
+def _bounded(name: str, value: Any) -> Any:
+    """Return a value of a section; a long text as an area that scrolls, also by the keyboard."""
+    if not isinstance(value, str) or len(value) <= LONG:
+        return value
+    return format_html('<div class="long" tabindex="0" role="region" aria-label="{}">{}</div>', name, value)
 
 
 def _value(name: str, value: Any) -> str:

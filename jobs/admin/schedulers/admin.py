@@ -154,7 +154,7 @@ class SchedulerAdmin(FactsAdmin):
         """Return the scheduler, whose log gets the entries of actions."""
         return Scheduler.objects.filter(pk=key).first()
 
-    def offered(self, row: Scheduler) -> Iterable[str]:
+    def offered(self, row: Scheduler, now: datetime) -> Iterable[str]:
         """Offer to drain a running scheduler, or to let a drained one claim again."""
         if row.stopped_at is not None:
             return ()

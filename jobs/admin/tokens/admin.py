@@ -111,7 +111,9 @@ def _state(token: Token, times: Times) -> Content:
 
 
 def _since(token: Token, times: Times) -> Content:
-    return format_html("since {}", times.at(token.disabled_at, seconds=False)) if token.disabled_at else ""
+    if token.disabled_at is None or token.is_expired(times.now):
+        return ""
+    return format_html("since {}", times.at(token.disabled_at, seconds=False))
 
 
 def _disable(token_id: Any, call: Call) -> SafeString:
@@ -165,11 +167,11 @@ class TokenAdmin(TableAdmin):
         """Tell whether the user may disable and enable tokens."""
         return bool(request.user.has_perm("cronzimus.change_token"))
 
-    def offered(self, row: Token) -> Iterable[str]:
-        """Offer to disable a token, or to enable a disabled one."""
-        if row.disabled_at is None:
-            return ("disable",)
-        return ("enable",)
+    def offered(self, row: Token, now: datetime) -> Iterable[str]:
+        """Offer to disable a token, or to enable a disabled one; an expired one has neither."""
+        if row.is_expired(now):
+            return ()
+        return ("disable",) if row.disabled_at is None else ("enable",)
 
     def logged_row(self, key: Any) -> Token | None:
         """Return the token, whose log gets the entries of actions."""
