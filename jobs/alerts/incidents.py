@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -40,6 +41,20 @@ class End(NamedTuple):
     error: str
     at: datetime
     is_final: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """A cause of an incident that is not the end of a run: a run that takes too long, a deadline that has passed.
+
+    Another `fingerprint` is another occurrence of it. The job and the run are None where there is none.
+    """
+
+    kind: IncidentKind
+    error: str
+    fingerprint: str
+    job_id: str | None = None
+    run_id: int | None = None
 
 
 def observe(ends: Sequence[End], now: datetime) -> None:
@@ -103,21 +118,20 @@ def retried(run_ids: Sequence[int]) -> set[int]:
     return set(Run.objects.filter(Exists(following), pk__in=run_ids).values_list("pk", flat=True))
 
 
-def raise_incident(kind: IncidentKind, job_id: str | None, error: str, *, fingerprint: str, run_id: int | None,
-                   now: datetime, rules: Sequence[AlertRule] | None = None) -> Incident:  # fmt: skip
-    """Open the incident of this kind, or notify again if its fingerprint has changed.
+def raise_incident(condition: Condition, now: datetime, *, rules: Sequence[AlertRule] | None = None) -> Incident:
+    """Open the incident of a condition, or notify again if its fingerprint has changed.
 
-    For conditions without the end of a run: a run that takes too long, a deadline that has passed. `rules` are the ones
-    whose limit has passed; None for all that apply.
+    `rules` are the ones whose limit has passed; None for all that apply.
     """
+    job_id, kind = condition.job_id, condition.kind
     with transaction.atomic():
         incident = Incident.objects.open().select_for_update().filter(job_id=job_id, kind=kind).first()
         if incident is None:
-            incident = Incident(job_id=job_id, kind=kind, opened_at=now, first_run=run_id, last_at=now)
-        elif incident.fingerprint != fingerprint:
+            incident = Incident(job_id=job_id, kind=kind, opened_at=now, first_run=condition.run_id, last_at=now)
+        elif incident.fingerprint != condition.fingerprint:
             incident.count += 1
-        incident.last_run, incident.last_at, incident.error = run_id, now, error[:LONGEST_ERROR]
-        incident.fingerprint = fingerprint
+        incident.last_run, incident.last_at, incident.error = condition.run_id, now, condition.error[:LONGEST_ERROR]
+        incident.fingerprint = condition.fingerprint
         concerned = _Rules([job_id] if job_id else []).of(incident) if rules is None else rules
         messages = _tell(incident, concerned, now)
         incident.save()
@@ -128,11 +142,11 @@ def raise_incident(kind: IncidentKind, job_id: str | None, error: str, *, finger
 def scheduler_lost(scheduler_ids: Iterable[str], now: datetime) -> None:
     """Notify that schedulers were lost, with an incident for each that is over at once."""
     for scheduler_id in scheduler_ids:
-        error = f"the scheduler {scheduler_id} was lost"
-        incident = raise_incident(
-            IncidentKind.SCHEDULER, None, error, fingerprint=fingerprint_of(scheduler_id) + scheduler_id[-16:],
-            run_id=None, now=now,
+        lost = Condition(
+            kind=IncidentKind.SCHEDULER, error=f"the scheduler {scheduler_id} was lost",
+            fingerprint=fingerprint_of(scheduler_id) + scheduler_id[-16:],
         )  # fmt: skip
+        incident = raise_incident(lost, now)
         Incident.objects.filter(pk=incident.pk).update(state=IncidentState.RECOVERED, recovered_at=now)
 
 

@@ -15,7 +15,7 @@ from ..core.triggers.base import MICROSECOND
 from ..definitions.triggers import trigger_of
 from ..models import AlertRule, Incident, Job, Run
 from ..models.lookups import IsAmong
-from .incidents import End, observe, raise_incident, repeat
+from .incidents import Condition, End, observe, raise_incident, repeat
 
 MEASURED_RUNS = 50
 SHARE = 0.95
@@ -68,10 +68,10 @@ def _watch_running(rules: list[AlertRule], now: datetime) -> None:
         passed = {rule: limit for rule, limit in limits.items() if limit is not None and seconds > limit}
         if passed:
             error = f"run {run_id} has been running for {seconds:.0f} s, more than {min(passed.values()):.0f} s"
-            raise_incident(
-                IncidentKind.TOO_LONG, job_id, error, fingerprint=f"run {run_id}", run_id=run_id, now=now,
-                rules=list(passed),
-            )  # fmt: skip
+            condition = Condition(
+                kind=IncidentKind.TOO_LONG, job_id=job_id, run_id=run_id, error=error, fingerprint=f"run {run_id}"
+            )
+            raise_incident(condition, now, rules=list(passed))
 
 
 def _limit(rule: AlertRule, job_id: str) -> float | None:
@@ -105,7 +105,8 @@ def _watch_deadline(rule: AlertRule, now: datetime) -> None:
         if job.id not in notified and rule.applies_to(job.id, job.tags)
     ]
     for job in _late(concerned, start, deadline):
-        raise_incident(IncidentKind.DEADLINE, job.id, error, fingerprint=day, run_id=None, now=now, rules=[rule])
+        condition = Condition(kind=IncidentKind.DEADLINE, job_id=job.id, error=error, fingerprint=day)
+        raise_incident(condition, now, rules=[rule])
 
 
 def _late(jobs: Sequence[Job], start: datetime, deadline: datetime) -> list[Job]:
