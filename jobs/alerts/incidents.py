@@ -167,6 +167,28 @@ def acknowledge(incident_id: int, *, actor: str, now: datetime) -> Incident:
     return incident
 
 
+def keep_quiet(rule: AlertRule, now: datetime) -> None:
+    """Let a rule that was just made or changed send no incident that is open already, as if it had sent it before.
+
+    It sends a later change of its error, and repeats it after a day. Call it in the transaction of the change. The
+    kinds with limits of the rules' own are left out: whether a limit has passed shows only when it is looked at.
+    """
+    if not rule.enabled:
+        return
+    with transaction.atomic():
+        still_open = Incident.objects.open().filter(count__gte=rule.after).exclude(kind__in=OWN_LIMITS)
+        locked = list(still_open.select_for_update().order_by("job_id", "kind"))
+        job_ids = [incident.job_id for incident in locked if incident.job_id] if rule.tag else []
+        tags = dict(Job.objects.filter(pk__in=job_ids).values_list("id", "tags"))
+        for incident in locked:
+            notified = _notified(incident)
+            wanted = rule.wants(EVENTS[IncidentKind(incident.kind)]) and str(rule.pk) not in notified
+            if wanted and rule.applies_to(incident.job_id, tags.get(incident.job_id or "")):
+                known = {"at": now.isoformat(), "fingerprints": [incident.fingerprint], "silent": True}
+                incident.notified = notified | {str(rule.pk): known}
+                incident.save(update_fields=["notified"])
+
+
 def repeat(now: datetime) -> None:
     """Notify again of open incidents that nobody has acknowledged for a day.
 
@@ -254,9 +276,7 @@ class _Batch:
             outbox.Message(incident, rule, Reason.RECOVERED)
             for incident, rules in self._recovered
             for rule in rules
-            if rule.wants(AlertEvent.RECOVERY)
-            and str(rule.pk) in _notified(incident)
-            and (incident.pk, rule.pk) not in unheard
+            if rule.wants(AlertEvent.RECOVERY) and _has_sent(rule, incident) and (incident.pk, rule.pk) not in unheard
         ]
         outbox.put(messages, self._now)
 
@@ -291,6 +311,11 @@ def _tell(incident: Incident, rules: Iterable[AlertRule], now: datetime, *, lost
     if messages:
         incident.notified = notified
     return messages
+
+
+def _has_sent(rule: AlertRule, incident: Incident) -> bool:
+    entry = _notified(incident).get(str(rule.pk))
+    return entry is not None and not entry.get("silent")
 
 
 def _last(notified: dict[str, Any], rule: AlertRule) -> Notified | None:

@@ -33,8 +33,13 @@ def acknowledge_incident(incident_id: int, *, now: datetime) -> Incident:
 
 
 def record_rule(action: Action, name: str, *, now: datetime, changes: Changes | None = None) -> None:
-    """Record that a rule was added, changed or removed. Call it in the transaction of the change."""
+    """Record that a rule was added, changed or removed. Call it in the transaction of the change.
+
+    Incidents that are open then are no news for the rule.
+    """
     record(action, now=now, object_id=name, changes=changes)
+    for rule in AlertRule.objects.filter(name=name) if action is not Action.RULE_REMOVED else ():
+        alerts.keep_quiet(rule, now)
 
 
 def record_channel(action: Action, name: str, *, now: datetime, changes: Changes | None = None) -> None:

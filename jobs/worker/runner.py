@@ -29,6 +29,8 @@ MAX_ERROR = 10_000
 """Characters kept of an error's message."""
 MAX_TRACEBACK = 64 * 1024
 """Characters kept of the end of a traceback, which is nearest to the error."""
+OUR_MODULES = f"{(__package__ or '').partition('.')[0]}."
+"""The start of the names of Cronzimus's modules."""
 MACHINERY = (__file__, coroutines.__file__, os.path.dirname(asyncio.__file__))
 """The files whose frames are cut from the start of a traceback, because they do not help the reader."""
 
@@ -186,7 +188,10 @@ def _repr_as_json(result: Any, output: Output) -> str:
 
 def _described(error: BaseException) -> str:
     try:
-        return storable("".join(traceback.format_exception_only(error)).strip())
+        text = "".join(traceback.format_exception_only(error)).strip()
+        # People know "CommandFailed", and not the module of ours that has it.
+        module = f"{type(error).__module__}."
+        return storable(text.removeprefix(module) if module.startswith(OUR_MODULES) else text)
     except Exception:
         return f"{type(error).__name__}, whose message cannot be read"
 

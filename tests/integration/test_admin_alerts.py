@@ -44,6 +44,17 @@ def test_a_rule_is_made_and_listed(admin: Admin, channel: Channel) -> None:
     assert AlertRule.objects.get().events == ["failure", "recovery"]
 
 
+def test_a_rule_that_is_made_counts_open_incidents_as_sent(admin: Admin, channel: Channel) -> None:
+    open_one, over = incident(fingerprint="f"), incident(state="recovered", job_id="b")
+    admin.send(f"{RULES}add/", **rule(channel))
+    key = str(AlertRule.objects.get().pk)
+    open_one.refresh_from_db()
+    over.refresh_from_db()
+    assert open_one.notified[key]["fingerprints"] == ["f"]
+    assert not over.notified
+    assert not Delivery.objects.exists()
+
+
 @pytest.mark.parametrize(
     ("changes", "field"),
     [

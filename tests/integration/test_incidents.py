@@ -139,6 +139,66 @@ def test_successes_of_healthy_jobs_write_nothing(job: Job, statements: Any) -> N
     assert len(found) == 1
 
 
+def save_rule(minutes: float, **values: Any) -> AlertRule:
+    values = {"events": EVERYTHING, **values}
+    return services.save_rule("r", values, recipients="ops@example.com", channels=None, now=at(minutes), changes={})
+
+
+def test_a_new_rule_sends_no_incident_that_is_open_already(job: Job) -> None:
+    end("failed")
+    save_rule(1)
+    end("failed", 2)
+    assert told() == []
+    end("succeeded", 3)
+    assert told() == []
+    end("failed", 4)
+    assert told() == ["opened"]
+
+
+def test_a_new_rule_sends_another_error_of_an_open_incident_and_then_its_recovery(job: Job) -> None:
+    end("failed")
+    save_rule(1)
+    end("failed", 2, "KeyError: no")
+    end("succeeded", 3)
+    assert told() == ["changed", "recovered"]
+
+
+def test_a_new_rule_repeats_an_open_incident_after_a_day(job: Job) -> None:
+    end("failed")
+    save_rule(1)
+    watch(at(24 * 60))
+    assert told() == []
+    watch(at(24 * 60 + 1))
+    assert told() == ["repeated"]
+
+
+def test_a_new_rule_sends_an_incident_that_comes_to_its_number_later(job: Job) -> None:
+    end("failed")
+    end("failed", 1)
+    save_rule(2, after=3)
+    end("failed", 3)
+    assert told() == ["opened"]
+
+
+@pytest.mark.parametrize("before", [{"enabled": False}, {"tag": "other"}, {"job_id": "b"}, {"events": ["lost"]}])
+def test_a_rule_that_is_turned_on_or_widened_sends_no_incident_that_is_open_already(
+    job: Job, before: dict[str, Any]
+) -> None:
+    save_rule(0, **before)
+    end("failed", 1)
+    save_rule(2, enabled=True, tag="", job_id=None, events=EVERYTHING)
+    end("failed", 3)
+    assert told() == []
+
+
+def test_a_rule_with_a_tag_is_quiet_about_the_jobs_with_it_alone(job: Job) -> None:
+    services.add_job({**BODY, "id": "tagged", "tags": ["t"]}, now=NOW)
+    end("failed")
+    end("failed", job_id="tagged")
+    save_rule(1, tag="t")
+    assert [bool(one.notified) for one in Incident.objects.order_by("job_id")] == [False, True]
+
+
 def test_a_streak_is_told_once_and_its_recovery_once(job: Job) -> None:
     make_rule()
     for minute in range(5):

@@ -15,6 +15,7 @@ from asgiref.sync import sync_to_async
 from jobs.core.json import MAX_STORED_DEPTH
 from jobs.core.runs import RunStatus
 from jobs.functions import registry
+from jobs.functions.commands import CommandFailed
 from jobs.functions.context import Database, RunContext
 from jobs.scheduler.store.held import Outcome
 from jobs.worker import runner
@@ -147,6 +148,11 @@ def raised(ran: Ran, error: BaseException) -> Outcome:
 
 def test_an_exception_fails_the_run_and_is_named(ran: Ran) -> None:
     assert raised(ran, ValueError("bad value")).error == "ValueError: bad value"
+
+
+def test_an_exception_of_our_own_is_named_without_its_module(ran: Ran) -> None:
+    assert raised(ran, CommandFailed("exit status 3")).error == "CommandFailed: exit status 3"
+    assert "jobs.functions.commands" not in raised(ran, CommandFailed()).error
 
 
 def test_an_exception_without_a_message_is_named_by_its_class(ran: Ran) -> None:
