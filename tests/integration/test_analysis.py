@@ -13,7 +13,7 @@ from jobs.core.runs import RunStatus
 from jobs.models import Run
 from jobs.scheduler.recorder import Recorder
 from jobs.scheduler.store.analysis import Analysis
-from tests.fakes import make_job, make_run, make_user, outcome
+from tests.fakes import make_job, make_run, make_scheduler, make_user, outcome
 
 from .loop_support import MakeLoop, flush
 from .plans import plan
@@ -26,8 +26,9 @@ FROM_END_TO_END = re.compile(r"^SCAN (cronzimus_\w+|[jr])\b", re.MULTILINE)
 
 @pytest.fixture
 def analysed(sqlite_only: None, transactional_db: None) -> Iterator[None]:
-    """ANALYZE has seen one job, one run and one user."""
+    """ANALYZE has seen one job, one run of a live scheduler, and one user."""
     make_job()
+    make_scheduler("s1")
     make_run(id=1, status=RunStatus.RUNNING, scheduler_id="s1")
     make_user()
     with connection.cursor() as cursor:
