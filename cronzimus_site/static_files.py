@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from django.contrib.staticfiles import finders
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 logger = logging.getLogger("cronzimus_site.static_files")
@@ -23,7 +24,8 @@ class StaticFiles(CompressedManifestStaticFilesStorage):
         try:
             return str(super().stored_name(name))
         except ValueError:
-            if name not in self._told:
+            # WhiteNoise asks for names that no file has, to find out which have a hash.
+            if name not in self._told and finders.find(name):
                 self._told.add(name)
                 logger.warning("the static file %s is missing: run manage.py collectstatic", name,
                                extra={"action": "static_file_missing"})  # fmt: skip

@@ -11,6 +11,7 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.contrib.sessions.backends.db import SessionStore
 from django.db import OperationalError, ProgrammingError, connection, transaction
+from django.templatetags.static import static
 from django.test import Client
 
 from cronzimus_site.wsgi import application
@@ -151,6 +152,12 @@ def no_static_files(settings: Any, tmp_path: Path) -> None:
 def test_a_page_works_without_its_static_files(admin: Admin, no_static_files: None, caplog: Any) -> None:
     assert 'href="/static/cronzimus/pages.css"' in admin.read(JOBS)
     assert "the static file cronzimus/pages.css is missing: run manage.py collectstatic" in caplog.messages
+
+
+def test_a_name_that_is_no_file_of_the_site_is_not_named_in_the_log(no_static_files: None, caplog: Any) -> None:
+    # WhiteNoise asks so at its start, to find out which names have a hash.
+    assert static("cronzimus/pages.gz") == "/static/cronzimus/pages.gz"
+    assert not caplog.messages
 
 
 def test_a_failure_of_the_page_itself_is_a_line_of_text(admin: Admin, settings: Any) -> None:
