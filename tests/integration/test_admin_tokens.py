@@ -75,3 +75,10 @@ def test_the_same_twice_is_recorded_once(db: None) -> None:
         services.disable_token(Token.objects.get().pk, now=after(seconds))
     assert Token.objects.get().disabled_at == NOW
     assert AuditEvent.objects.filter(action="token_disabled").count() == 1
+
+
+@pytest.mark.parametrize("key", ["abc", "99999999999999999999", "0"])
+@pytest.mark.parametrize("name", ["disable", "enable"])
+def test_a_token_that_is_not_there_is_not_disabled(admin: Admin, key: str, name: str) -> None:
+    (said,) = messages(admin.send(f"{TOKENS}{key}/{name}/"))
+    assert said == f"{name.capitalize()}, not possible: {key}: there is no such token."

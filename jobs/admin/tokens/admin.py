@@ -27,7 +27,7 @@ from .. import display
 from ..pages import page
 from ..request_time import request_now
 from ..row_action_views import bulk_actions
-from ..row_actions import Call, RowAction
+from ..row_actions import Call, RowAction, stored
 from ..tables import Column, Content, Empty, TableAdmin
 from ..times import Times
 
@@ -117,11 +117,13 @@ def _since(token: Token, times: Times) -> Content:
 
 
 def _disable(token_id: Any, call: Call) -> SafeString:
-    return format_html("{}; its programs get 401", str(services.disable_token(token_id, now=call.now)))
+    return format_html(
+        "{}; its programs get 401", str(services.disable_token(stored(Token, token_id).pk, now=call.now))
+    )
 
 
 def _enable(token_id: Any, call: Call) -> SafeString:
-    return format_html("{}", str(services.enable_token(token_id, now=call.now)))
+    return format_html("{}", str(services.enable_token(stored(Token, token_id).pk, now=call.now)))
 
 
 def _ago(at: datetime | None, times: Times) -> Content:
