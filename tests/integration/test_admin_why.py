@@ -131,13 +131,13 @@ def test_it_needs_the_permission_to_see_jobs(at_noon):
 
 
 def test_a_fire_time_to_come_is_shown_with_what_the_policies_would_do(admin):
-    job(retries={"max": 1, "delay": 10}, kwargs={"password": "hush", "size": 3})
+    job(retries={"max": 1, "delay": 10}, kwargs={"size": 3, "password": "hush"})
     page = admin.read(WHY, at="2030-01-01 15:00:00")
     shown = text(page)
     assert "What job will do" in shown
     assert "At 2030-01-01 15:00:00 UTC, as the job is now" in shown
     assert "Its last run is still going It is skipped." in shown
-    assert 'tests:record(password="***", size=3)' in shown
+    assert 'tests:record(size=3, password="***")' in shown
 
 
 def test_between_two_fire_times_the_next_one_is_previewed(admin):
