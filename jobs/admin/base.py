@@ -7,10 +7,11 @@ from functools import wraps
 from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import quote
 from django.contrib.admin.views.main import ChangeList
-from django.core.exceptions import BadRequest, PermissionDenied
+from django.core.exceptions import BadRequest, PermissionDenied, ValidationError
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
@@ -84,7 +85,7 @@ class BaseAdmin(admin.ModelAdmin):
         return row
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        """Show the list. Refuse an address with NUL, and an action that the user may not take.
+        """Show the list. Refuse NUL, a key that no row can have, and an action that the user may not take.
 
         Django ignores such an action, and shows the list again.
         """
@@ -93,6 +94,11 @@ class BaseAdmin(admin.ModelAdmin):
         action = request.POST.get("action")
         if action and action not in self.get_actions(request):
             raise PermissionDenied
+        try:
+            for key in request.POST.getlist(ACTION_CHECKBOX_NAME):
+                self.opts.pk.run_validators(self.opts.pk.to_python(key))
+        except ValidationError as error:
+            raise BadRequest from error
         return super().changelist_view(request, extra_context)
 
     def delete_effects(self, request: HttpRequest, row: Any) -> list[str]:

@@ -82,3 +82,8 @@ def test_the_same_twice_is_recorded_once(db: None) -> None:
 def test_a_token_that_is_not_there_is_not_disabled(admin: Admin, key: str, name: str) -> None:
     (said,) = messages(admin.send(f"{TOKENS}{key}/{name}/"))
     assert said == f"{name.capitalize()}, not possible: {key}: there is no such token."
+
+
+@pytest.mark.parametrize("key", ["abc", "99999999999999999999"])
+def test_a_key_that_no_token_can_have_is_a_bad_request(admin: Admin, key: str) -> None:
+    assert admin.client.post(TOKENS, {"action": "disable", "index": 0, "_selected_action": [key]}).status_code == 400
