@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from .worker_site import WorkerSite, stop
 
 SERVER = os.environ.get("TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 numbers = itertools.count(1)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under `nohup`, all processes of the tests would ignore it
 
 MakeSite = Callable[[str], Site]
 """A function that makes a site on a database of a vendor: "sqlite" or "postgresql"."""

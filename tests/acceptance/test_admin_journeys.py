@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import Group, User
 from playwright.sync_api import Browser, Page, expect
 
@@ -108,7 +109,7 @@ def test_a_viewer_sees_everything_and_changes_nothing(chromium: Browser, live_se
         assert answer is not None
         assert answer.status == 403
         expect(page.locator("#content-start")).to_contain_text("role")
-    cookie = next(one["value"] for one in context.cookies() if one["name"] == "csrftoken")
+    cookie = next(one["value"] for one in context.cookies() if one["name"] == settings.CSRF_COOKIE_NAME)
     for path in (f"{JOBS}nightly/pause/", f"{JOBS}nightly/run/", f"{RUNS}1/retry/"):
         answered = page.request.post(path, form={"csrfmiddlewaretoken": cookie}, headers={"Referer": live_server.url})
         assert answered.status == 403
