@@ -72,6 +72,18 @@ def tell(word: str) -> None:
     os.write(int(os.environ["BENCH_PIPE"]), f"{word} {time.monotonic()!r}\n".encode())
 
 
+def set_up_site() -> None:
+    """Set up Django with the product's settings, the functions of the benchmarks, no job, and an open API."""
+    os.environ |= {
+        "DJANGO_SETTINGS_MODULE": "cronzimus_site.settings",
+        "JOB_MODULES": "benchmarks.contenders.cronzimus_functions",
+        "JOBS": "[]", "API_AUTH": "none", "ALLOWED_HOSTS": "testserver",
+    }  # fmt: skip
+    import django
+
+    django.setup()
+
+
 def main(actions: Mapping[str, Callable[..., Any]]) -> None:
     """Do the action of the command line: its name, and its arguments as a JSON object."""
     actions[sys.argv[1]](**json.loads(sys.argv[2]))

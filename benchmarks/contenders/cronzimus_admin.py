@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -146,14 +145,8 @@ def pages(times: int) -> None:
 
 
 if __name__ == "__main__":
-    os.environ |= {
-        "DJANGO_SETTINGS_MODULE": "cronzimus_site.settings",
-        "JOB_MODULES": "benchmarks.contenders.cronzimus_functions",
-        "JOBS": "[]", "API_AUTH": "none", "ALLOWED_HOSTS": "testserver",
-    }  # fmt: skip
-    import django
+    child.set_up_site()
     from django.conf import settings
 
-    django.setup()
     settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     child.main({"prepare": prepare, "pages": pages})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -201,12 +200,5 @@ def _tell(**facts: Any) -> None:
 
 
 if __name__ == "__main__":
-    os.environ |= {
-        "DJANGO_SETTINGS_MODULE": "cronzimus_site.settings",
-        "JOB_MODULES": "benchmarks.contenders.cronzimus_functions",
-        "JOBS": "[]", "API_AUTH": "none", "ALLOWED_HOSTS": "testserver",
-    }  # fmt: skip
-    import django
-
-    django.setup()
+    child.set_up_site()
     child.main({"prepare": prepare, "pages": pages, "prune": prune})

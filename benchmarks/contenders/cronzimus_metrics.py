@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -109,12 +108,5 @@ def _timed(call: Callable[[], bytes]) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    os.environ |= {
-        "DJANGO_SETTINGS_MODULE": "cronzimus_site.settings",
-        "JOB_MODULES": "benchmarks.contenders.cronzimus_functions",
-        "JOBS": "[]", "API_AUTH": "none", "ALLOWED_HOSTS": "testserver",
-    }  # fmt: skip
-    import django
-
-    django.setup()
+    child.set_up_site()
     child.main({"prepare": prepare, "scrape": scrape})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -156,14 +155,7 @@ def _cursor() -> Iterator[Any]:
 
 
 if __name__ == "__main__":
-    os.environ |= {
-        "DJANGO_SETTINGS_MODULE": "cronzimus_site.settings",
-        "JOB_MODULES": "benchmarks.contenders.cronzimus_functions",
-        "JOBS": "[]", "API_AUTH": "none", "ALLOWED_HOSTS": "testserver",
-    }  # fmt: skip
-    import django
-
-    django.setup()
+    child.set_up_site()
     child.main({
         "prepare": prepare, "prepare-steady": prepare_steady, "add-history": add_history,
         "statements": statements,
