@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from ..core.runs import RunStatus
+from ..core.runs import UNSCHEDULED, RunStatus
 from .counts import FAILURES
 from .statistics import DID_NOT_RUN, Why, percentile, why_not
 
@@ -20,12 +20,15 @@ REASON = 30
 """Characters of a reason that are read: enough to tell the kinds apart."""
 NOT_RUN = ", ".join(f"'{status}'" for status in DID_NOT_RUN)
 """The statuses of fire times that did not run, as SQL."""
+SCHEDULED = 'attempt = 1 AND "trigger" NOT IN ({})'.format(", ".join(f"'{trigger}'" for trigger in UNSCHEDULED))
+"""The condition of a run that a fire time started, as SQL."""
 
 
 class Recent(NamedTuple):
     """One of the last runs of a job. `seconds` is its duration; None if it did not start, or has not ended.
 
-    Only running runs have `started`, and only fire times that did not run have `reason`, the beginning of it.
+    Only running runs have `started`, and only fire times that did not run have `reason`, the beginning of it. `wait` is
+    the time in seconds from a fire time to the start of its first attempt; None if a person or a retry started it.
     """
 
     id: int
@@ -36,6 +39,7 @@ class Recent(NamedTuple):
     fire_times: int = 1
     reason: str = ""
     started: datetime | None = None
+    wait: float | None = None
 
 
 def recent_runs(job_ids: Sequence[str], limit: int = SHOWN) -> dict[str, list[Recent]]:
@@ -45,16 +49,20 @@ def recent_runs(job_ids: Sequence[str], limit: int = SHOWN) -> dict[str, list[Re
     found: dict[str, list[Recent]] = {job_id: [] for job_id in job_ids}
     with connection.cursor() as cursor:
         cursor.execute(*_statement(job_ids, limit))
-        for job_id, run_id, status, at, attempt, seconds, fire_times, reason, started in cursor.fetchall():
+        for job_id, run_id, status, at, attempt, seconds, fire_times, reason, started, wait in cursor.fetchall():
             moment = _instant(at)
             if moment is None:
                 continue
             stands_for = fire_times if isinstance(fire_times, int) else 1
-            took = None if seconds is None else float(seconds)
             found[job_id].append(
-                Recent(run_id, status, moment, attempt, took, stands_for, reason or "", _instant(started))
-            )
+                Recent(run_id, status, moment, attempt, _seconds(seconds), stands_for, reason or "", _instant(started),
+                       _seconds(wait))
+            )  # fmt: skip
     return found
+
+
+def _seconds(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 def _instant(value: Any) -> datetime | None:
@@ -76,7 +84,8 @@ def _statement(job_ids: Sequence[str], limit: int) -> tuple[str, list[Any]]:
             "SELECT id, status, scheduled_time, "
             "attempt, EXTRACT(EPOCH FROM finished_at - started_at)::float, fire_times, "
             f"CASE WHEN status IN ({NOT_RUN}) THEN left(reason, {REASON}) END AS reason, "
-            "CASE WHEN status = 'running' THEN started_at END AS started FROM cronzimus_run "
+            "CASE WHEN status = 'running' THEN started_at END AS started, "
+            f"CASE WHEN {SCHEDULED} THEN EXTRACT(EPOCH FROM started_at - scheduled_time)::float END FROM cronzimus_run "
             "WHERE (job_id, scheduled_time) >= (j.id, '-infinity') AND (job_id, scheduled_time) <= (j.id, 'infinity') "
             "ORDER BY job_id DESC, scheduled_time DESC, attempt DESC LIMIT %s) AS r",
             [list(job_ids), limit],
@@ -87,7 +96,9 @@ def _statement(job_ids: Sequence[str], limit: int) -> tuple[str, list[Any]]:
         f"WITH j(id) AS (VALUES {names}) SELECT r.job_id, r.id, r.status, CAST(r.scheduled_time AS TEXT), r.attempt, "  # noqa: S608
         "(julianday(r.finished_at) - julianday(r.started_at)) * 86400.0, r.fire_times, "
         f"CASE WHEN r.status IN ({NOT_RUN}) THEN substr(r.reason, 1, {REASON}) END, "
-        "CASE WHEN r.status = 'running' THEN CAST(r.started_at AS TEXT) END FROM j CROSS JOIN cronzimus_run AS r "
+        "CASE WHEN r.status = 'running' THEN CAST(r.started_at AS TEXT) END, "
+        f"CASE WHEN {SCHEDULED} THEN (julianday(r.started_at) - julianday(r.scheduled_time)) * 86400.0 END "
+        "FROM j CROSS JOIN cronzimus_run AS r "
         "ON r.id IN (SELECT id FROM cronzimus_run WHERE job_id = j.id "
         "ORDER BY scheduled_time DESC, attempt DESC LIMIT %s) ORDER BY r.job_id, r.scheduled_time DESC, r.attempt DESC",
         [*job_ids, limit],
@@ -106,6 +117,11 @@ def usual(runs: Sequence[Recent]) -> Usual:
     """Return the usual durations of `runs`."""
     took = sorted(run.seconds for run in runs if run.seconds is not None and run.status == RunStatus.SUCCEEDED)
     return Usual(percentile(took, 0.5), percentile(took, 0.95))
+
+
+def usual_wait(runs: Sequence[Recent]) -> float | None:
+    """Return the median of the seconds that fire times among `runs` waited for their start; None without one."""
+    return percentile(sorted(run.wait for run in runs if run.wait is not None), 0.5)
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,24 @@ def test_many_fire_times_that_did_not_run_are_told_with_the_reason(admin):
     assert "20 of 40 did not run: its run outlasts the interval" in cell(admin.read(JOBS), "bars")
 
 
+def test_beside_them_are_the_usual_wait_and_duration(admin):
+    make_job()
+    for number, (wait, took) in enumerate([(0.04, 95), (0.05, 90), (20, 400)]):
+        at = -1000 * number
+        make_run(status="succeeded", scheduled_time=after(at), started_at=after(at + wait),
+                 finished_at=after(at + wait + took))  # fmt: skip
+        make_run(status="skipped", scheduled_time=after(at - 500), reason="run 1 was active; max_instances is 1")
+    shown = cell(admin.read(JOBS), "bars")
+    assert shown.endswith("3 of 6 did not run: its run outlasts the interval waits 50 ms, runs 1 m 35 s")
+
+
+def test_without_a_run_that_started_there_is_no_usual_wait(admin):
+    make_job()
+    for number in range(3):
+        make_run(status="skipped", scheduled_time=after(-number), reason="run 1 was active; max_instances is 1")
+    assert cell(admin.read(JOBS), "bars").endswith("its run outlasts the interval")
+
+
 @pytest.mark.parametrize(("number", "reason"), [(1, "run 1 was active"), (9, "left out by ana")])
 def test_a_few_of_them_and_those_that_people_left_out_are_no_news(admin, number, reason):
     make_job()

@@ -226,6 +226,17 @@ def test_what_is_usual_comes_from_runs_that_succeeded():
     assert recent.usual([]) == recent.Usual(None, None)
 
 
+def test_what_is_usual_to_wait_comes_from_fire_times_and_not_from_people():
+    for number, (trigger, attempt, wait) in enumerate(
+        [("schedule", 1, 1), ("schedule", 1, 2), ("schedule", 1, 9), ("manual", 1, 60), ("retry", 2, 90)]
+    ):
+        make_run("a", status="failed", trigger=trigger, attempt=attempt, scheduled_time=after(-number),
+                 started_at=after(wait - number))  # fmt: skip
+    make_run("a", status="missed", scheduled_time=after(-70))
+    assert recent.usual_wait(recent.recent_runs(["a"])["a"]) == pytest.approx(2.0, abs=0.001)
+    assert recent.usual_wait([]) is None
+
+
 def test_jobs_are_counted_by_state():
     make_job("well", last_status=RunStatus.SUCCEEDED, last_run_at=NOW)
     make_job("ill", last_status=RunStatus.FAILED, last_run_at=NOW)

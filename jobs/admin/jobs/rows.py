@@ -55,6 +55,7 @@ class JobRow:
     bars: SafeString
     sentence: str
     gap: str
+    pace: str
     last: SafeString | str
     last_url: str
     last_note: SafeString | str
@@ -87,6 +88,7 @@ class _Lists:
         last, last_url, last_note = self._last(job, about.zone, runs)
         next_run, next_note = self._next(job, about.zone, state)
         usual = recent.usual(runs).median
+        gap = gap_words(recent.gaps(runs))
         paused = job.is_paused(self.times.now)
         return JobRow(
             id=job.pk, url=f"{self.jobs}{quote(job.pk)}/", runs_url=f"{self.runs}?{urlencode({'job': job.pk})}",
@@ -94,11 +96,11 @@ class _Lists:
             tags=[str(tag) for tag in job.tags] if isinstance(job.tags, list) else [],
             state=state_badge(job, state), problem=display.first_line(error or (job.pause_reason if paused else "")),
             bars=charts.run_bars(runs, self.times.now), sentence=charts.bars_sentence(runs),
-            gap=gap_words(recent.gaps(runs)),
+            gap=gap, pace=pace_words(recent.usual_wait(runs), usual) if gap else "",
             last=last, last_url=last_url, last_note=last_note,
             schedule=words_of(job.definition), zone=about.zone.key,  # type: ignore[attr-defined]
             next=next_run, next_note=next_note,
-            typical=NOTHING if usual is None else duration(timedelta(seconds=usual)),
+            typical=_length(usual),
             paused=paused, asks=paused and fell_into_pause(job, self.times.now) is not None,
         )  # fmt: skip
 
@@ -156,6 +158,16 @@ def gap_words(gaps: Gaps | None) -> str:
     if gaps is None or gaps.why not in GAP_WORDS or gaps.number < max(TELLING * gaps.fire_times, FEW):
         return ""
     return f"{gaps.number:,} of {gaps.fire_times:,} did not run: {GAP_WORDS[gaps.why]}"
+
+
+def pace_words(wait: float | None, usual: float | None) -> str:
+    """Return "waits 40 ms, runs 7 m 05 s" for a usual wait and duration in seconds, or what is known of it."""
+    known = [("waits", wait), ("runs", usual)]
+    return ", ".join(f"{word} {_length(seconds)}" for word, seconds in known if seconds is not None)
+
+
+def _length(seconds: float | None) -> str:
+    return NOTHING if seconds is None else duration(timedelta(seconds=seconds))
 
 
 def fell_into_pause(job: Job, now: datetime) -> datetime | None:
