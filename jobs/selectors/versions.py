@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
+
+from django.db.models import QuerySet
 
 from ..core.audit import Action, Door
 from ..core.exceptions import VersionNotFound
@@ -28,16 +30,25 @@ def whole_definition(job: Job) -> Definition:
     return {name: getattr(job, name) for name in FIELDS}
 
 
-def versions_of(job_id: str) -> list[JobVersion]:
-    """Return the versions of a job, or of one that was removed, the newest first.
+def numbers_of(job_id: str) -> list[int]:
+    """Return the numbers of a job's versions, or of those of a job that was removed, the newest first.
 
-    The first is the current definition, even of a job that was changed without the services, as by a fixture.
+    The first is that of the current definition, even of a job that was changed without the services, as by a fixture.
     """
-    return list(_each(job_id))
+    found = list(_kept(job_id).values_list("number", flat=True))
+    current = Job.objects.filter(pk=job_id).values_list("version", flat=True).first()
+    return [current, *found] if current is not None and current > max(found, default=-1) else found
+
+
+def versions_of(job_id: str, numbers: Collection[int]) -> dict[int, JobVersion]:
+    """Return those of a job's versions that have `numbers`, by their number."""
+    found = {version.number: version for version in _kept(job_id).filter(number__in=numbers)}
+    unsaved = Job.objects.filter(pk=job_id, version__in=set(numbers) - set(found)).first()
+    return found if unsaved is None else {**found, unsaved.version: _unsaved(unsaved)}
 
 
 def with_older(job_id: str) -> Iterator[tuple[JobVersion, Definition | None]]:
-    """Yield the versions of `versions_of`, each with the definition before it, and without holding them all."""
+    """Yield the versions of `numbers_of`, each with the definition before it, and without holding them all."""
     newer: JobVersion | None = None
     for version in _each(job_id):
         if newer is not None:
@@ -52,8 +63,12 @@ def has_versions(job_id: str) -> bool:
     return Job.objects.filter(pk=job_id).exists() or JobVersion.objects.filter(job_id=job_id).exists()
 
 
+def _kept(job_id: str) -> QuerySet[JobVersion]:
+    return JobVersion.objects.filter(job_id=job_id).order_by("-number")
+
+
 def _each(job_id: str) -> Iterator[JobVersion]:
-    kept = JobVersion.objects.filter(job_id=job_id).order_by("-number")
+    kept = _kept(job_id)
     newest = kept.values_list("number", flat=True).first()
     job = Job.objects.filter(pk=job_id).first()
     if job is not None and (newest is None or newest < job.version):
@@ -63,13 +78,10 @@ def _each(job_id: str) -> Iterator[JobVersion]:
 
 def version_of(job_id: str, number: int) -> JobVersion:
     """Return one version of a job. Raises `VersionNotFound`."""
-    kept = JobVersion.objects.filter(job_id=job_id, number=number).first()
-    if kept is not None:
-        return kept
-    job = Job.objects.filter(pk=job_id, version=number).first()  # changed without the services
-    if job is None:
+    found = versions_of(job_id, [number])
+    if not found:
         raise VersionNotFound(f"there is no version {number} of job {job_id[:64]!r}")
-    return _unsaved(job)
+    return found[number]
 
 
 def differences(older: Mapping[str, Any], newer: Mapping[str, Any]) -> Differences:

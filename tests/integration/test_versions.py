@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tracemalloc
 from typing import Any
 
@@ -10,12 +11,13 @@ from django.contrib.auth.models import Permission
 from django.test import override_settings
 
 from jobs import services
+from jobs.admin.jobs.conflicts import changes_since
 from jobs.core.audit import Door, Origin, acting
 from jobs.core.exceptions import InvalidFunction, VersionNotFound
 from jobs.core.runs import Missed, RunStatus
 from jobs.models import Job, JobVersion, Run
 from jobs.scheduler.store import claims, outcomes
-from jobs.selectors.versions import version_of, versions_of
+from jobs.selectors.versions import version_of, with_older
 from tests.fakes import NOW, after, by, make_job, make_token, make_user, outcome
 
 from .admin_support import JOBS, Admin, admin_fixture, at_noon_fixture, text
@@ -32,6 +34,10 @@ ROOMS = {"thread": 5}
 
 def add(**fields: Any) -> Job:
     return services.add_job({**BODY, **fields}, now=NOW)
+
+
+def versions_of(job_id: str) -> list[JobVersion]:
+    return [version for version, _ in with_older(job_id)]
 
 
 def numbers(job_id: str = "job") -> list[int]:
@@ -291,6 +297,77 @@ def test_the_page_takes_any_numbers(admin: Admin) -> None:
     for query in ("?from=x&to=", "?from=99999999999&to=7", "?from=-1"):
         assert "What differs between version" in text(admin.read(f"{JOBS}job/versions/{query}"))
     assert admin.client.get(f"{JOBS}nope/versions/").status_code == 404
+
+
+def make_versions(count: int, **definition: Any) -> Job:
+    job = make_job(version=count)
+    JobVersion.objects.bulk_create(
+        JobVersion(
+            job=job, number=number, at=NOW, door="api", action="job_updated", definition={"name": number, **definition}
+        )
+        for number in range(1, count + 1)
+    )
+    return job
+
+
+def shown_numbers(page: str) -> list[int]:
+    return [int(number) for number in re.findall(r'<th scope="row">(\d+)', page)]
+
+
+def test_the_page_shows_some_versions_and_links_the_others(admin: Admin) -> None:
+    make_versions(60)
+    first = admin.read(f"{JOBS}job/versions/?from=3&to=9")
+    assert shown_numbers(first) == list(range(60, 35, -1))
+    assert "1–25 of 60 versions" in first
+    assert "name before: 35 after: 36" in text(first)
+    assert "name before: 3 after: 9" in text(first)
+    assert 'href="?from=3&amp;to=9&amp;before=36" rel="next"' in first
+    second = admin.read(f"{JOBS}job/versions/?before=36")
+    assert shown_numbers(second) == list(range(35, 10, -1))
+    assert 'href="?before=61" rel="prev"' in second
+    last = admin.read(f"{JOBS}job/versions/?before=11")
+    assert shown_numbers(last) == list(range(10, 0, -1))
+    assert 'rel="next"' not in last
+
+
+@pytest.mark.parametrize("before", ["x", "", "0", "1", "-1", "9" * 30])
+def test_a_strange_page_of_versions_is_the_first(admin: Admin, before: str) -> None:
+    make_versions(2)
+    assert shown_numbers(admin.read(f"{JOBS}job/versions/?before={before}")) == [2, 1]
+
+
+def test_the_page_reads_only_the_definitions_that_it_shows(admin: Admin) -> None:
+    size = 200_000
+    make_versions(100, args=["x" * size])
+    tracemalloc.start()
+    admin.read(f"{JOBS}job/versions/")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 70 * size
+
+
+def test_a_conflict_reads_versions_up_to_the_last_change() -> None:
+    size = 200_000
+    job = make_versions(100, args=["x" * size])
+    tracemalloc.start()
+    found = changes_since(job, "2.0")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (found.opened.name, found.last.number) == (2, 100)
+    assert peak < 20 * size
+
+
+def test_a_conflict_finds_the_last_change_behind_those_that_change_no_definition() -> None:
+    job = make_versions(3)
+    newest = {"name": 3, "paused": True}
+    JobVersion.objects.bulk_create(
+        JobVersion(job=job, number=number, at=NOW, door="api", action="job_paused", definition=newest)
+        for number in range(4, 20)
+    )
+    job.version = 19
+    assert changes_since(job, "1.0").last.number == 3
+    assert changes_since(job, "3.0").last is None
+    assert changes_since(job, "nonsense").opened is None
 
 
 def test_one_version_is_compared_with_nothing(admin: Admin) -> None:

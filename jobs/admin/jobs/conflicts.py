@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from hashlib import blake2b
-from itertools import pairwise
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 from ...core.json import is_same
 from ...definitions import validation
 from ...models import Job, JobVersion
-from ...selectors.versions import versions_of
+from ...selectors.versions import versions_of, with_older
 
 LONGEST = 200
 """Characters of a value that are shown."""
@@ -53,11 +53,11 @@ def changes_since(job: Job, state: str) -> Changes:
     """Return the changes of a job since its form was opened with `state`."""
     number = state.partition(".")[0]
     since = int(number) if number.isascii() and number.isdigit() and len(number) < 10 else 0
-    versions = [version for version in versions_of(job.pk) if version.number >= since]
     # A job that was changed without the services has the same version as before.
-    opened = next((_job_of(one) for one in versions if one.number == since < job.version), None)
-    changed = (newer for newer, older in pairwise(versions) if not _are_same(newer, older))
-    return Changes(opened, next(changed, None))
+    opened = versions_of(job.pk, [since]).get(since) if since < job.version else None
+    newer = takewhile(lambda pair: pair[0].number > since, with_older(job.pk))
+    changed = (version for version, older in newer if older is not None and not _are_same(version.definition, older))
+    return Changes(None if opened is None else _job_of(opened), next(changed, None))
 
 
 def _job_of(version: JobVersion) -> Job:
@@ -65,8 +65,8 @@ def _job_of(version: JobVersion) -> Job:
     return Job(pk=version.job_id, **fields)
 
 
-def _are_same(newer: JobVersion, older: JobVersion) -> bool:
-    return all(is_same(newer.definition.get(name), older.definition.get(name)) for name in DEFINED)
+def _are_same(newer: Mapping[str, Any], older: Mapping[str, Any]) -> bool:
+    return all(is_same(newer.get(name), older.get(name)) for name in DEFINED)
 
 
 def differences(

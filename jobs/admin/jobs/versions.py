@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import zip_longest
 from typing import Any
 
 from django.contrib import messages
@@ -18,14 +19,18 @@ from ...core.audit import Action
 from ...core.exceptions import CronzimusError
 from ...core.secrets import masked
 from ...models import Job, JobVersion
-from ...selectors.versions import differences, versions_of
+from ...selectors.versions import differences, numbers_of, versions_of
 from .. import display
 from ..audit.admin import changes_table
 from ..base import NUL
+from ..lists import Pager
 from ..pages import page
 from ..request_time import request_now
 from ..row_action_views import RowActionAdmin
 from ..times import Times
+
+AT_ONCE = 25
+"""Versions on a page: a definition may have some hundred kilobytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,26 +45,55 @@ class Row:
 
 
 def versions_page(admin: RowActionAdmin, request: HttpRequest, object_id: str) -> HttpResponse:
-    """Show the versions of a job, even of a removed one; with `?from=` and `?to=` the differences of two of them."""
+    """Show the versions of a job, even of a removed one; with `?from=` and `?to=` the differences of two of them.
+
+    With `?before=` they are those before this version.
+    """
     admin.require(request, "view")
     job_id = unquote(object_id)
-    found = [] if NUL in job_id else versions_of(job_id)
-    if not found:
+    numbers = [] if NUL in job_id else numbers_of(job_id)
+    if not numbers:
         raise Http404
     job = Job.objects.filter(pk=job_id).first()
     hides = not admin.has_change_permission(request)
-    numbers = [version.number for version in found]
+    first = _first(request.GET.get("before"), numbers)
     chosen = [_chosen(request.GET.get(name), numbers, default) for name, default in zip(
         ("from", "to"), (numbers[min(1, len(numbers) - 1)], numbers[0]), strict=True)]  # fmt: skip
-    older, newer = (found[numbers.index(number)].definition for number in sorted(chosen))
+    # The last row shows what has changed since the version before it.
+    found = versions_of(job_id, {*numbers[first : first + AT_ONCE + 1], *chosen})
+    older, newer = (found[number].definition if number in found else {} for number in sorted(chosen))
     return page(
         admin.admin_site, request, "cronzimus/jobs/versions.html",
         title=f"Versions of {job_id}", opts=admin.opts, job=job, job_id=job_id,
-        rows=list(_rows(found, job, request, hides)), numbers=numbers,
+        rows=list(_rows(found, numbers[first : first + AT_ONCE + 1], job, request, hides)), numbers=numbers,
+        pager=_pager(request, numbers, first), before=request.GET.get("before") if first else "",
         older=min(chosen), newer=max(chosen), difference=_shown(older, newer, hides),
         may_revert=admin.may(request, "change") and (job is not None or admin.may(request, "add")),
         revert_url=admin.page_url("revert", job_id), versions_url=admin.page_url("versions", job_id),
         job_url=admin.page_url("change", job_id) if job is not None else "",
+    )  # fmt: skip
+
+
+def _first(before: str | None, numbers: list[int]) -> int:
+    """Return the place in `numbers` of the first version that is shown."""
+    number = _number(before)
+    place = 0 if number is None else sum(one >= number for one in numbers)
+    return place if place < len(numbers) else 0
+
+
+def _pager(request: HttpRequest, numbers: list[int], first: int) -> Pager:
+    last = min(first + AT_ONCE, len(numbers))
+    if len(numbers) <= AT_ONCE:
+        return Pager("")
+    query = request.GET.copy()
+
+    def url(place: int) -> str:
+        query["before"] = str(numbers[place] + 1)
+        return f"?{query.urlencode()}"
+
+    return Pager(
+        f"{first + 1:,}–{last:,} of {len(numbers):,} versions, newest first",
+        url(max(first - AT_ONCE, 0)) if first else "", url(last) if last < len(numbers) else "",
     )  # fmt: skip
 
 
@@ -84,15 +118,17 @@ def revert(admin: RowActionAdmin, request: HttpRequest, object_id: str) -> HttpR
     return back
 
 
-def _rows(found: list[JobVersion], job: Job | None, request: HttpRequest, hides: bool) -> Iterable[Row]:
+def _rows(
+    found: Mapping[int, JobVersion], numbers: list[int], job: Job | None, request: HttpRequest, hides: bool
+) -> Iterable[Row]:
     times = Times.of(request)
-    before: list[Any] = [*(version.definition for version in found[1:]), None]
-    for version, older in zip(found, before, strict=True):
+    versions = [found[number] for number in numbers if number in found]
+    for version, older in zip_longest(versions[:AT_ONCE], versions[1:]):
         what = Action(version.action).words if version.action in list(Action) else version.action
         yield Row(
             version=version, at=times.at(version.at),
             what=f"{what} to version {version.reverted_to}" if version.reverted_to else what,
-            changes=display.NOTHING if older is None else _shown(older, version.definition, hides),
+            changes=display.NOTHING if older is None else _shown(older.definition, version.definition, hides),
             current=job is not None and job.version == version.number,
         )  # fmt: skip
 
@@ -105,5 +141,9 @@ def _shown(older: Mapping[str, Any], newer: Mapping[str, Any], hides: bool) -> S
 
 
 def _chosen(text: str | None, numbers: list[int], default: int) -> int:
-    number = int(text) if text and text.isascii() and text.isdigit() and len(text) < 11 else default
-    return number if number in numbers else default
+    number = _number(text)
+    return number if number is not None and number in numbers else default
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 11 else None
