@@ -83,8 +83,10 @@ def take(limit: int, *, now: datetime) -> list[Delivery]:
 
     If the process dies, they are due again after the lease, so that each is delivered at least once.
     """
+    due = Delivery.objects.due(now).select_related("channel", "incident")
+    if not due.exists():  # most often: SQLite's transaction would take the lock that runs are claimed under
+        return []
     with transaction.atomic():
-        due = Delivery.objects.due(now).select_related("channel", "incident")
         if connection.features.has_select_for_update_skip_locked:
             due = due.select_for_update(skip_locked=True, of=("self",))
         taken = list(due[:limit])

@@ -258,8 +258,8 @@ class Tick:
         most = max([*due.values(), *waiting.values()])
         self.wanted = frozenset(self.executors.by_name if max(len(runs), claimed.jobs) >= most else ())
         if runs:
-            self._started_at |= dict.fromkeys((run.executor for run in runs), self._clock.monotonic())
-            self.executors.submit(runs)
+            began = self._clock.monotonic()
+            self._started_at |= dict.fromkeys(self.executors.submit(runs), began)
             self._events.submitted(runs)
         return bool(runs or claimed.jobs)
 

@@ -303,6 +303,13 @@ def test_a_delivery_that_a_dead_scheduler_took_is_due_again(clock: FakeClock) ->
     assert len(outbox.take(10, now=clock.now() + outbox.LEASE + timedelta(seconds=1))) == 1
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_look_at_an_empty_outbox_begins_no_transaction(clock: FakeClock, django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(1) as asked:
+        assert outbox.take(10, now=clock.now()) == []
+    assert asked.captured_queries[0]["sql"].startswith("SELECT")
+
+
 def test_slow_receivers_leave_the_rest_of_a_batch_for_later(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     """The thread that delivers also advances backfills, and watches deadlines."""
     channel = webhook("http://127.0.0.1:1/")

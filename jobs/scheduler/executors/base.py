@@ -160,10 +160,12 @@ class Executors:
         for name, mean in self._durations.items():
             mean.add(durations[name], at)
 
-    def submit(self, runs: Sequence[HeldRun]) -> None:
-        """Hand each run to its executor."""
-        for name, executor in self.by_name.items():
-            executor.submit_all([run for run in runs if run.executor == name])
+    def submit(self, runs: Sequence[HeldRun]) -> list[str]:
+        """Hand each run to its executor; return the executors that got one."""
+        given = {name: [run for run in runs if run.executor == name] for name in self.by_name}
+        for name, own in given.items():
+            self.by_name[name].submit_all(own)
+        return [name for name, own in given.items() if own]
 
     def take_back(self, names: Collection[str] | None = None) -> list[HeldRun]:
         """Return the runs that the executors `names` (None: all) have not started, and forget them."""
