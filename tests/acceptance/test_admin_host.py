@@ -14,7 +14,6 @@ from django.urls import path
 from playwright.sync_api import Browser, Page
 
 from jobs.admin import register
-
 from tests.acceptance.browser import chromium_fixture, log_in, watch  # noqa: F401
 from tests.fakes import make_job, make_run, make_scheduler
 

@@ -227,10 +227,10 @@ def test_what_is_usual_comes_from_runs_that_succeeded():
 
 
 def test_what_is_usual_to_wait_comes_from_fire_times_and_not_from_people():
-    for number, (trigger, attempt, wait) in enumerate(
+    for number, (started_by, attempt, wait) in enumerate(
         [("schedule", 1, 1), ("schedule", 1, 2), ("schedule", 1, 9), ("manual", 1, 60), ("retry", 2, 90)]
     ):
-        make_run("a", status="failed", trigger=trigger, attempt=attempt, scheduled_time=after(-number),
+        make_run("a", status="failed", trigger=started_by, attempt=attempt, scheduled_time=after(-number),
                  started_at=after(wait - number))  # fmt: skip
     make_run("a", status="missed", scheduled_time=after(-70))
     assert recent.usual_wait(recent.recent_runs(["a"])["a"]) == pytest.approx(2.0, abs=0.001)
