@@ -29,6 +29,8 @@ RARE = 2 * (DAYS + 1)
 """Jobs with at most so many fire times in a week are examined for all days of the week."""
 HOURS = 24 * (DAYS + 1) + 1
 """Hours that are counted, from about midnight on (UTC)."""
+DENSE = 61
+"""Jobs with more fire times in an hour fire more than once a minute: a jitter may move one fire time into an hour."""
 MANY = 5
 """Jobs in one minute that make a pile-up."""
 ANCHORED = ("interval", "calendarinterval")
@@ -105,18 +107,59 @@ def _has_left(job: Job, number: int) -> bool:
     return job.max_runs is None or job.claimed_count + number < job.max_runs
 
 
-def hours_of(jobs: Sequence[Job], now: datetime, zone: ZoneInfo) -> Counter[datetime]:
-    """Return the number of fire times from `now` on in each hour of the week, by the beginning of the hour.
+@dataclass(frozen=True, slots=True)
+class Week:
+    """The fire times of a trigger in the hours from a midnight on; `times` are instants, unless there are many."""
+
+    trigger: Trigger
+    hours: tuple[int, ...]
+    times: tuple[int, ...]
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether the trigger fires more than once a minute: among its fire times, those of others are not seen."""
+        return max(self.hours) > DENSE
+
+    def after(self, first: datetime, start: datetime, hour: int) -> int:
+        """Return the number of fire times of an hour that are not before `first`."""
+        end = start + HOUR * (hour + 1) - MICROSECOND
+        begin = max(first, start + HOUR * hour)
+        return self.trigger.count(begin - MICROSECOND, end) if begin <= end else 0
+
+
+def weeks_of(jobs: Sequence[Job], now: datetime, zone: ZoneInfo) -> list[tuple[Job, Week]]:
+    """Return `jobs` with their weeks from before `now` on; the hours begin with those of the clocks in `zone`."""
+    return list(_weeks(jobs, _start(now, zone)))
+
+
+def _weeks(jobs: Sequence[Job], start: datetime) -> Iterator[tuple[Job, Week]]:
+    for job in jobs:
+        trigger = job.trigger if isinstance(job.trigger, dict) else {}
+        # Most jobs share their trigger with others: nothing that it does not depend on is part of the key.
+        anchor = job.anchor if trigger.get("type") in ANCHORED else start
+        try:
+            text = json.dumps(job.trigger, sort_keys=True)
+            yield job, _week(text, anchor, job.pk if trigger.get("jitter") else "", start, settings.TIME_ZONE)
+        except (CronzimusError, TypeError, ValueError):  # a damaged row
+            continue
+
+
+def hours_of(weeks: Sequence[tuple[Job, Week]], now: datetime, zone: ZoneInfo) -> Counter[datetime]:
+    """Return the number of fire times of the `DAYS` from `now` on in each hour, by the beginning of the hour.
 
     The hours are those of the clocks in `zone`: in India they begin at half past of UTC.
     """
-    start = _start(now, zone)
+    start, until = _start(now, zone), now + timedelta(days=DAYS)
+    last = int((until - start) / HOUR)
     totals = [0] * HOURS
-    for job, week in _weeks(jobs, start):
+    for job, week in weeks:
         assert job.next_run_time is not None  # noqa: S101
         first = max(job.next_run_time, now)
         begin = min(int((first - start) / HOUR), HOURS - 1)
-        hours = [*[0] * begin, week.after(first, start, begin), *week.hours[begin + 1 :]]
+        hours = [*[0] * begin, week.after(first, start, begin), *week.hours[begin + 1 : last + 1]]
+        hours += [0] * (HOURS - len(hours))
+        if hours[last]:
+            hours[last] -= week.after(until, start, last)
         if job.max_runs is not None:
             hours = _limited(hours, max(job.max_runs - job.claimed_count, 0))
         totals = list(map(add, totals, hours))
@@ -132,11 +175,10 @@ def _limited(hours: Sequence[int], left: int) -> list[int]:
     return found
 
 
-def pile_ups(jobs: Sequence[Job], now: datetime, zone: ZoneInfo) -> list[PileUp]:
+def pile_ups(weeks: Sequence[tuple[Job, Week]], now: datetime, zone: ZoneInfo) -> list[PileUp]:
     """Return the minutes of the day, in local time of `zone`, in which many jobs fire; the largest first."""
-    start = _start(now, zone)
     by_minute: dict[int, set[str]] = defaultdict(set)
-    for job, week in _weeks(jobs, start):
+    for job, week in weeks:
         first = int(job.next_run_time.timestamp()) if job.next_run_time else 0
         # For jobs that fire every hour, one day is enough.
         last = now + timedelta(days=DAYS if len(week.times) <= RARE else 1)
@@ -158,48 +200,21 @@ def _pile_up(days: Sequence[tuple[int, set[str]]]) -> PileUp:
     return PileUp(jobs=tuple(sorted(largest)), days=len(days), at=datetime.fromtimestamp(first * 60, UTC))
 
 
-@dataclass(frozen=True, slots=True)
-class _Week:
-    """The fire times of a trigger in the hours from a midnight on; `times` are instants, unless there are many."""
-
-    trigger: Trigger
-    hours: tuple[int, ...]
-    times: tuple[int, ...]
-
-    def after(self, first: datetime, start: datetime, hour: int) -> int:
-        """Return the number of fire times of an hour that are not before `first`."""
-        end = start + HOUR * (hour + 1) - MICROSECOND
-        begin = max(first, start + HOUR * hour)
-        return self.trigger.count(begin - MICROSECOND, end) if begin <= end else 0
-
-
-def _weeks(jobs: Sequence[Job], start: datetime) -> Iterator[tuple[Job, _Week]]:
-    for job in jobs:
-        trigger = job.trigger if isinstance(job.trigger, dict) else {}
-        # Most jobs share their trigger with others: nothing that it does not depend on is part of the key.
-        anchor = job.anchor if trigger.get("type") in ANCHORED else start
-        try:
-            text = json.dumps(job.trigger, sort_keys=True)
-            yield job, _week(text, anchor, job.pk if trigger.get("jitter") else "", start, settings.TIME_ZONE)
-        except (CronzimusError, TypeError, ValueError):  # a damaged row
-            continue
-
-
 @lru_cache(maxsize=4096)
-def _week(trigger_text: str, anchor: datetime, key: str, start: datetime, timezone: str) -> _Week:
+def _week(trigger_text: str, anchor: datetime, key: str, start: datetime, timezone: str) -> Week:
     # Computed once a day for each trigger: the hours of a week are far more work than the rest of the page.
     trigger = trigger_from(trigger_text, anchor=anchor, key=key)
     end = start + HOUR * HOURS - MICROSECOND
     if trigger.count(start - MICROSECOND, end) > OFTEN:
         edges = [start + HOUR * number - MICROSECOND for number in range(HOURS + 1)]
         counts = tuple(trigger.count(edges[number], edges[number + 1]) for number in range(HOURS))
-        return _Week(trigger, counts, ())
+        return Week(trigger, counts, ())
     times, at = [], trigger.next_after(start - MICROSECOND)
     while at is not None and at <= end:
         times.append(at)
         at = trigger.next_after(at)
     by_hour = Counter(int((at - start) / HOUR) for at in times)
-    return _Week(trigger, tuple(by_hour[number] for number in range(HOURS)), tuple(int(at.timestamp()) for at in times))
+    return Week(trigger, tuple(by_hour[number] for number in range(HOURS)), tuple(int(at.timestamp()) for at in times))
 
 
 def beginning_of_hour(at: datetime, zone: ZoneInfo) -> datetime:

@@ -8,11 +8,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from jobs.admin import request_time
 from jobs.admin.jobs.upcoming import _days as week
 from jobs.admin.times import Times
 from jobs.models import Job, Run
 from jobs.selectors import upcoming
-from tests.fakes import NOW, after, make_job
+from tests.fakes import NOW, FakeClock, after, make_job
 from tests.integration.admin_support import JOBS, Admin, admin_fixture, at_noon_fixture, messages, text  # noqa: F401
 
 PAGE = f"{JOBS}upcoming/"
@@ -99,7 +100,12 @@ def test_an_hour_that_comes_twice_has_the_fire_times_of_both(admin):
     make_job("half", next_run_time=at + timedelta(minutes=30), **cron("30 * * * *"))
     zone = ZoneInfo("Europe/Berlin")
     jobs = upcoming.jobs_to_come(at + timedelta(days=7))
-    days = week(upcoming.hours_of(jobs, at, zone), None, Times(at, zone.key), at + timedelta(days=1))
+    days = week(
+        upcoming.hours_of(upcoming.weeks_of(jobs, at, zone), at, zone),
+        None,
+        Times(at, zone.key),
+        at + timedelta(days=1),
+    )
     assert [cell.number for cell in days[0].cells if cell] == [2, *[1] * 21]
 
 
@@ -118,6 +124,61 @@ def test_an_hour_leads_to_its_fire_times(admin):
     assert "Wednesday 2 Jan, 14:00 to 15:00: 7" in text(page)
     assert [row.split()[0] for row in rows(page)] == ["daily", *["often"] * 6]
     assert not [row for row in rows(page) if "Skip" in row]
+
+
+def heats(page):
+    """Return the darkness of each hour, by the words of the hour."""
+    return {words: int(heat) for heat, words in re.findall(r'class="busy-(\d)"[^>]* title="\d+ on ([^"]*)"', page)}
+
+
+def test_a_job_that_fires_every_second_is_named_and_leaves_the_hours_to_the_others(admin):
+    make_job("beat", name="<Beat>", next_run_time=after(1), trigger={"type": "interval", "seconds": 1}, anchor=NOW)
+    make_job("hourly", next_run_time=after(1800), **cron("30 * * * *"))
+    make_job("daily", next_run_time=after(7200), **cron("0 14 * * *"))
+    page = admin.read(PAGE)
+    assert hours(page)["Wed 2"] == {**dict.fromkeys(range(24), 1), 14: 2}
+    assert (heats(page)["Wednesday at 13:00"], heats(page)["Wednesday at 14:00"]) == (1, 3)
+    assert "3 jobs fire 604,974 times in the next 7 days." in text(page)
+    assert "Not in these hours: beat fires more than once a minute, 604,799 times in the next 7 days." in text(page)
+    assert [row.split()[0] for row in rows(page)] == ["beat", "hourly", "daily"]
+    hour = admin.read(PAGE, at="2030-01-02T14:00Z")
+    assert "Wednesday 2 Jan, 14:00 to 15:00: 2" in text(hour)
+    assert [row.split()[0] for row in rows(hour)] == ["daily", "hourly"]
+
+
+def test_jobs_that_fire_more_than_once_a_minute_are_counted_together(admin):
+    for number in range(6):
+        make_job(f"beat-{number}", next_run_time=after(30), trigger={"type": "interval", "seconds": 30}, anchor=NOW)
+    page = text(admin.read(PAGE))
+    words = "beat-0, beat-1, beat-2, beat-3 and 2 more fire more than once a minute, 120,954 times in the next 7 days."
+    assert words in page
+    assert "6 jobs fire 120,954 times in the next 7 days." in page
+
+
+def test_a_job_that_fires_every_minute_does_not_hide_when_others_fire(admin):
+    make_job("often", next_run_time=after(60), trigger={"type": "interval", "minutes": 1}, anchor=NOW)
+    for number in range(3):
+        make_job(f"daily-{number}", next_run_time=after(7200), **cron("0 14 * * *"))
+    page = admin.read(PAGE)
+    assert "Not in these hours" not in page
+    assert hours(page)["Wed 2"][14] == 63
+    assert {words for words, heat in heats(page).items() if heat == 3} == {
+        f"{day} at 14:00" for day in ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+    }
+    assert heats(page)["Wednesday at 13:00"] == 1
+
+
+def test_what_fires_later_than_in_seven_days_is_not_counted(admin, monkeypatch):
+    monkeypatch.setattr(request_time, "clock", FakeClock(after(30 * 60)))
+    make_job("early", next_run_time=after(3600), **cron("10 * * * *"))
+    make_job("late", next_run_time=after(45 * 60), **cron("45 * * * *"))
+    make_job("beat", next_run_time=after(30 * 60 + 1), trigger={"type": "interval", "seconds": 1}, anchor=NOW)
+    page = admin.read(PAGE)
+    assert "3 jobs fire 605,135 times in the next 7 days." in text(page)  # 168, 168 and 604,799
+    assert (hours(page)["Tue 1"][12], hours(page)["Tue 8"][12]) == (1, 1)
+    page = admin.read(PAGE, at="2030-01-08T12:00Z")
+    assert "12:00 to 13:00: 1" in text(page)
+    assert [row.split()[0] for row in rows(page)] == ["early"]
 
 
 def test_many_jobs_in_the_same_minute_are_named(admin):

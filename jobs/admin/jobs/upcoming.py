@@ -33,7 +33,9 @@ OF_HOUR = 500
 PILES, NAMES = 5, 4
 """Pile-ups that are named, and jobs that are named of each."""
 DARKER = (1.1, 1.5)
-"""Multiples of the usual number of fire times from which an hour is darker, and darkest."""
+"""Multiples of what hours usually have more than the least busy one, from which one is darker, and darkest."""
+NOISE = 1 / 30
+"""The share of the fire times of the least busy hour by which a jitter makes others busier."""
 AT = "%Y-%m-%dT%H:%MZ"
 """The form of an hour in an address."""
 
@@ -47,6 +49,26 @@ class HourCell:
     url: str
     words: str
     chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """The darkness of hours, by what they have more than the least busy one: a job of each minute is in all of them."""
+
+    least: int
+    usual: float
+
+    @classmethod
+    def of(cls, numbers: Sequence[int]) -> _Scale:
+        """Return the scale of whole hours with `numbers` of fire times."""
+        least = min(numbers, default=0)
+        more = [number - least for number in numbers if number]
+        return cls(least, sum(more) / len(more) if more else 0.0)
+
+    def heat(self, number: int) -> int:
+        """Return the darkness of an hour with `number` fire times, from 1 to 3."""
+        more = number - self.least
+        return 1 if more <= self.least * NOISE else 1 + sum(more > self.usual * factor for factor in DARKER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,26 +98,42 @@ def upcoming_page(admin: JobAdmin, request: HttpRequest) -> HttpResponse:
     times = Times.of(request)
     until = times.now + timedelta(days=DAYS)
     jobs = upcoming.jobs_to_come(until)
-    hours = upcoming.hours_of(jobs, times.now, times.zone())
+    weeks = upcoming.weeks_of(jobs, times.now, times.zone())
+    others, dense = ([pair for pair in weeks if pair[1].is_dense == wanted] for wanted in (False, True))
+    hours = upcoming.hours_of(others, times.now, times.zone())
     chosen = _chosen(request, times.now, until)
     shown = (
-        upcoming.entries(jobs, max(chosen, times.now), chosen + HOUR, OF_HOUR)
+        upcoming.entries([job for job, _ in others], max(chosen, times.now), min(chosen + HOUR, until), OF_HOUR)
         if chosen else upcoming.next_of_each(jobs, SHOWN)
     )  # fmt: skip
-    total = sum(number for hour, number in hours.items() if hour < until)
+    dense_times = upcoming.hours_of(dense, times.now, times.zone()).total()
     context = {
         "days": _days(hours, chosen, times, until),
         "rows": [_row(entry, admin, times) for entry in shown],
         "heading": _heading(chosen, hours, times),
         "chosen": chosen,
         "more": 0 if chosen else max(len(jobs) - SHOWN, 0),
-        "piles": [_pile(pile, times) for pile in upcoming.pile_ups(jobs, times.now, times.zone())[:PILES]],
-        "sentence": _sentence(jobs, total),
+        "piles": [_pile(pile, times) for pile in upcoming.pile_ups(others, times.now, times.zone())[:PILES]],
+        "sentence": _sentence(jobs, hours.total() + dense_times),
+        "dense": _dense([job.pk for job, _ in dense], dense_times),
         "zone": times.zone().key,
         "allowed": admin.allowed(request),
         "jobs_url": admin.page_url("changelist"),
     }
     return page(admin.admin_site, request, "cronzimus/jobs/upcoming.html", title="Upcoming", **context)
+
+
+def _dense(ids: Sequence[str], fire_times: int) -> str:
+    """Return the sentence on jobs that the hours leave out, "" without one."""
+    if not ids:
+        return ""
+    who = f"{_names(ids)} {'fires' if len(ids) == 1 else 'fire'}"
+    return f"Not in these hours: {who} more than once a minute, {fire_times:,} times in the next {DAYS} days."
+
+
+def _names(ids: Sequence[str]) -> str:
+    rest = len(ids) - NAMES
+    return named([*ids[:NAMES], f"{rest} more"] if rest > 0 else ids)
 
 
 def _chosen(request: HttpRequest, now: datetime, until: datetime) -> datetime | None:
@@ -108,10 +146,10 @@ def _chosen(request: HttpRequest, now: datetime, until: datetime) -> datetime | 
 
 
 def _days(hours: Counter[datetime], chosen: datetime | None, times: Times, until: datetime) -> list[Day]:
-    zone, busy = times.zone(), [number for number in hours.values() if number]
-    usual = sum(busy) / len(busy) if busy else 1.0
-    grid: dict[date, list[HourCell | None]] = {}
+    zone = times.zone()
     at = upcoming.beginning_of_hour(times.now, zone)
+    scale = _Scale.of([hours[at + HOUR * number] for number in range(1, int((until - at) / HOUR))])
+    grid: dict[date, list[HourCell | None]] = {}
     while at < until:
         local = at.astimezone(zone)
         number = hours[at]
@@ -120,8 +158,7 @@ def _days(hours: Counter[datetime], chosen: datetime | None, times: Times, until
         if (first := cells[local.hour]) is not None:  # the clock is set back: this hour comes twice
             number, url = number + first.number, first.url if first.number else url
         words = f"{number:,} on {local:%A} at {local:%H:%M}"
-        heat = 1 + sum(number > usual * factor for factor in DARKER)
-        cells[local.hour] = HourCell(number=number, heat=heat, url=url, words=words, chosen=at == chosen)
+        cells[local.hour] = HourCell(number=number, heat=scale.heat(number), url=url, words=words, chosen=at == chosen)
         at += HOUR
     return [Day(name=f"{day:%a} {day.day}", cells=cells) for day, cells in grid.items()]
 
@@ -156,7 +193,5 @@ def _pile(pile: PileUp, times: Times) -> tuple[str, str, str]:
     zone: ZoneInfo = times.zone()
     local = pile.at.astimezone(zone)
     days = "on one day" if pile.days == 1 else f"on {pile.days} days"
-    rest = len(pile.jobs) - NAMES
-    names = [*pile.jobs[:NAMES], f"{rest} more"] if rest > 0 else list(pile.jobs)
     url = f"?{urlencode({'at': upcoming.beginning_of_hour(pile.at, zone).strftime(AT)})}"
-    return f"{len(pile.jobs):,} jobs at {local:%H:%M} {days}", named(names), url
+    return f"{len(pile.jobs):,} jobs at {local:%H:%M} {days}", _names(pile.jobs), url
