@@ -70,5 +70,14 @@ def from_time(value: Any) -> datetime:
 
     Raises `TypeError` or `ValueError` for a damaged value.
     """
-    moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    moment = value if isinstance(value, datetime) else datetime.fromisoformat(_with_offset(value))
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _with_offset(text: Any) -> Any:
+    """Add the offset of UTC to an instant in Django's form: it is read with it in half the time that adding it takes.
+
+    Other texts stay as they are: Python 3.11 would read some damaged ones with an offset behind them.
+    """
+    size = len(text) if isinstance(text, str) and text[13:14] == text[16:17] == ":" else 0
+    return f"{text}+00:00" if size == 19 or (size == 26 and text[20:].isdecimal()) else text
