@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from django.core.management import call_command
 from django.db import OperationalError, connections
+from django.db.backends.sqlite3.base import FORMAT_QMARK_REGEX, SQLiteCursorWrapper
+from django.db.backends.utils import CursorWrapper
 
 from jobs.db.sqlite3 import base
 
@@ -20,6 +23,20 @@ Result = TypeVar("Result")
 LOCK_SECONDS = 5.0
 """How long a connection waits for SQLite's lock."""
 LOOK_SECONDS = 0.02
+
+
+class SimulatedCursor(SQLiteCursorWrapper):
+    """A cursor that remembers what SQLite calls the parameters of a statement: histories repeat the same ones."""
+
+    def convert_query(self, query: str, *, param_names: Sequence[str] | None = None) -> str:
+        if param_names is not None:
+            return super().convert_query(query, param_names=param_names)
+        return _converted(query)
+
+
+@lru_cache(2000)
+def _converted(query: str) -> str:
+    return str(FORMAT_QMARK_REGEX.sub("?", query)).replace("%%", "%")
 
 
 class SimulatedConnection(base.DatabaseWrapper):
@@ -38,6 +55,16 @@ class SimulatedConnection(base.DatabaseWrapper):
         self._is_severed = False
         self._reach("connecting")
         super().connect()
+
+    def _cursor(self, name: str | None = None) -> CursorWrapper:
+        # Without Django's checks for other threads and for logging: there are neither.
+        if self.connection is None:
+            self.ensure_connection()
+        with self.wrap_database_errors:
+            return CursorWrapper(self.connection.cursor(SimulatedCursor), self)
+
+    def cursor(self) -> CursorWrapper:
+        return self._cursor()
 
     def sever(self) -> None:
         """Cut the connection: the database undoes the open transaction, and no answer comes any more."""

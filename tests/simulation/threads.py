@@ -12,6 +12,8 @@ from typing import Any
 from unittest import mock
 from uuid import UUID
 
+from django.db import connections
+
 from .world import Task, World
 
 
@@ -223,6 +225,8 @@ def in_the_world() -> Iterator[None]:
     }
     patches: list[Any] = [mock.patch.multiple(module, **names) for module, names in places.items()]
     patches.append(mock.patch("jobs.core.clock.SystemClock.now", _now))
+    # Django asks at each access which thread it is in. The world has one.
+    patches.append(mock.patch.object(connections, "_connections", SimpleNamespace(default=connections["default"])))
     for patch in patches:
         patch.start()
     try:
