@@ -29,13 +29,13 @@ def main() -> None:
     began, done, points = time.monotonic(), 0, 0
     print(f"seed {options.seed}, {options.histories} histories in {len(batches)} batches", flush=True)
     with ProcessPoolExecutor(options.processes, get_context("fork"), _set_up) as pool:
-        for seed, tried, reached, problem in pool.map(_try, batches):
+        for (seed, size), (tried, reached, problem) in zip(batches, pool.map(_try, batches), strict=True):
             done, points = done + tried, points + reached
             rate = done / (time.monotonic() - began)
             print(f"{done} histories, {points} points, {rate:.1f} histories/s", flush=True)
             if problem:
                 pool.shutdown(wait=False, cancel_futures=True)
-                sys.exit(f"{problem}\nagain: python -m tests.simulation {BATCH} --seed {seed}")
+                sys.exit(f"{problem}\nagain: python -m tests.simulation {size} --seed {seed}")
 
 
 def _sizes(histories: int) -> Iterator[int]:
@@ -58,7 +58,7 @@ def _set_up() -> None:
     gc.set_threshold(20_000, 20, 20)
 
 
-def _try(batch: tuple[int, int]) -> tuple[int, int, int, str]:
+def _try(batch: tuple[int, int]) -> tuple[int, int, str]:
     from .database import Databases
     from .machine import try_histories
 
@@ -71,7 +71,7 @@ def _try(batch: tuple[int, int]) -> tuple[int, int, int, str]:
         problem = traceback.format_exc()
     finally:
         databases.remove()
-    return seed, len(ended), sum(ended), problem
+    return len(ended), sum(ended), problem
 
 
 if __name__ == "__main__":
