@@ -337,7 +337,7 @@ class Tick:
     def _write(self, monotonic: float) -> None:
         if self._flush_at <= monotonic:
             self._flush()
-        if self.recorder.running and monotonic - self._live_at >= LIVE_SECONDS:
+        if self.recorder.running and self._live_at + LIVE_SECONDS <= monotonic:  # rounded as in `write_at`
             self._write_live(monotonic)
 
     def _flush(self) -> None:

@@ -279,3 +279,11 @@ def test_a_scheduler_that_stood_still_while_it_looked_for_dead_ones_gives_no_liv
     frozen = Scheduler.objects.exclude(stopped_at=None).values_list("started_at", flat=True)
     assert (len(frozen), Worker.objects.exclude(stopped_at=None).count()) == (1, 0)
     assert history.verdict() == []
+
+
+def test_a_scheduler_whose_next_write_is_due_to_the_last_bit_does_not_go_round(begin: Begin) -> None:
+    history = begin(replace(LOCAL, interval=6, fails=True, retries=1, overlap="queue"), schedulers=1, workers=0)
+    for seconds in (1.0, 3.0, 3.0, 3.0):  # rounding makes the moment
+        history.go_on(seconds)
+    history.stop(SCHEDULER)
+    assert history.verdict() == []
