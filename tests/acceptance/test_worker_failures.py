@@ -185,7 +185,7 @@ def test_runs_survive_warm_and_cold_restarts_of_their_workers(fleet: WorkerSite)
         share = MANY - restart * MANY // 5
         until(lambda most=share: fleet.site.query(left)[0][0] <= most, 30, "a share of the runs", pause=0.05)
         running.append(restarted(fleet, running[-1], how))
-    until(lambda: (fleet.make_old(), fleet.site.query(left) == [(0,)])[1], 40, "all starts", pause=1)
+    until(lambda: (fleet.make_old(), fleet.site.query(left) == [(0,)])[1], 80, "all starts", pause=1)
     fleet.assert_good()
     rows = [row for row in fleet.rows() if row.job_id.endswith("many")]
     assert len(rows) >= MANY
