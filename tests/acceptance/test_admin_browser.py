@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.utils import timezone
 from playwright.sync_api import Browser, Page, expect
 
 from jobs.models import Control, Job, Run
@@ -95,6 +96,18 @@ def test_what_was_tested_is_saved_right_after(tab):
     tab.get_by_role("button", name="Save", exact=True).click()
     expect(tab.get_by_text("Tested first")).to_be_visible()
     assert Job.objects.get().description == "Tested first"
+
+
+def test_a_long_error_breaks_no_word_beside_it_and_makes_no_row_high(tab):
+    make_job("nightly")
+    error = f"CalledProcessError: Command '/usr/bin/export {'s3://warehouse.example.com/very/long/' * 5}' failed"
+    make_run("nightly", status="failed", error=error, scheduler_id="web-1-7-0a1b", finished_at=timezone.now())
+    tab.goto("/admin/cronzimus/job/nightly/change/")
+    lines = "cell => {const text = new Range(); text.selectNodeContents(cell); return text.getClientRects().length}"
+    for name in ("Trigger", "Host"):
+        assert tab.locator(f"#runs [data-label={name}]").evaluate(lines) == 1
+    tab.goto("/admin/cronzimus/run/failures/")
+    assert tab.locator("#result_list tbody tr").evaluate("row => row.clientHeight") < 64
 
 
 def test_two_clicks_run_a_job_once(tab):

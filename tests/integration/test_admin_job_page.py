@@ -211,6 +211,17 @@ def test_who_may_not_see_alert_rules_is_shown_none(at_noon):
     assert "It has had none." in page
 
 
+def test_an_incident_that_is_not_over_shows_since_when(admin):
+    make_job()
+    for at, recovered in ((after(-7200), after(-3600)), (after(-60), None)):
+        state = "recovered" if recovered else "open"
+        Incident.objects.create(job_id="job", kind="failure", state=state, opened_at=at, last_at=at, error="E: no",
+                                recovered_at=recovered)  # fmt: skip
+    shown = text(admin.read(PAGE, tab="alerts"))
+    assert "failure E: no open since 11:59:00" in shown
+    assert "failure E: no recovered 10:00:00 – 11:00:00" in shown
+
+
 def test_who_may_not_see_runs_or_incidents_is_shown_none(at_noon):
     make_job()
     run = ran(-60, status="failed", error="E" * 20)
