@@ -201,6 +201,8 @@ def _insert_sql(vendor: str, source: str, has_remote: bool) -> str:
         values = ", v.queue, v.dispatch_id, CASE WHEN v.dispatch_id IS NOT NULL THEN 1 END"
         holder = f"CASE WHEN v.dispatch_id IS NULL THEN %s ELSE '{DISPATCHED}' END"
     at = "%s::timestamptz" if vendor == "postgresql" else "%s"
+    # As text on SQLite: `from_time` reads it in a quarter of the time that the converter of instants takes.
+    fire_time = bulk.as_text("scheduled_time") if vendor == "sqlite" else "scheduled_time"
     # Function and arguments are copied from the job's row, which is locked; damaged arguments are not copied.
     # ON CONFLICT: the fire time was claimed before its job was removed and added again. It does not run twice.
     return (
@@ -213,5 +215,5 @@ def _insert_sql(vendor: str, source: str, has_remote: bool) -> str:
         f"{at}, CASE WHEN v.status IS NOT NULL THEN {at} END, CASE WHEN v.waits IS NULL THEN {holder} END, "
         f"v.executor, j.version, j.timeout, j.priority, j.concurrency_group, COALESCE(v.error, ''), '', ''{values} "
         f"FROM {source} JOIN cronzimus_job j ON j.id = v.job_id WHERE true "
-        "ON CONFLICT (job_id, scheduled_time, attempt) DO NOTHING RETURNING id, job_id, scheduled_time"
+        f"ON CONFLICT (job_id, scheduled_time, attempt) DO NOTHING RETURNING id, job_id, {fire_time}"
     )
