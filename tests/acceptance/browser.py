@@ -54,12 +54,13 @@ def log_in(page: Page, name: str = "ana") -> None:
     page.wait_for_url("/admin/")
 
 
-def inaccessible(page: Page) -> list[str]:
-    """Return axe-core's findings on a page: the rules and the places."""
+def inaccessible(page: Page, part: str = "html") -> list[str]:
+    """Return axe-core's findings on a page, or on the part of a selector: the rules and the places."""
     # By the devtools, because the policy of the page would refuse a script.
     page.evaluate(AXE.read_text())
     found: dict[str, Any] = page.evaluate(
-        "tags => axe.run(document, {runOnly: {type: 'tag', values: tags}, resultTypes: ['violations']})", STANDARDS
+        "([part, tags]) => axe.run(part, {runOnly: {type: 'tag', values: tags}, resultTypes: ['violations']})",
+        [part, STANDARDS],
     )
     return [
         f"{violation['id']}: {node['target']} {node['failureSummary'].splitlines()[-1].strip()}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from django.urls import path
 from playwright.sync_api import Browser, Page
 
 from jobs.admin import register
-from tests.acceptance.browser import chromium_fixture, log_in, watch  # noqa: F401
+from tests.acceptance.browser import chromium_fixture, inaccessible, log_in, watch  # noqa: F401
 from tests.fakes import make_job, make_run, make_scheduler
 
 OURS = Path(__file__).parents[2] / "templates"
@@ -53,6 +54,22 @@ def tab(host: None, chromium: Browser, live_server: Any) -> Iterator[Page]:
     yield page
     page.close()
     assert wrong == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_our_part_of_a_page_can_be_read(tab, scheme):
+    for number in (1, 2):
+        make_job(f"job-{number}")
+        make_run(f"job-{number}", id=number, status="failed", error="OSError: no")
+    tab.emulate_media(color_scheme=scheme)
+    found = {}
+    for page in ("job/", "run/", "run/1/change/"):
+        tab.goto(f"/admin/cronzimus/{page}")
+        if page != "run/1/change/":
+            tab.locator("#result_list tbody tr").first.hover()  # its buttons get frames
+        if problems := inaccessible(tab, ".cronzimus"):
+            found[page] = problems
+    assert not found, json.dumps(found, indent=1)
 
 
 def test_no_page_is_wider_than_its_window(tab):

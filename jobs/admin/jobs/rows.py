@@ -163,7 +163,12 @@ def gap_words(gaps: Gaps | None) -> str:
 def pace_words(wait: float | None, usual: float | None) -> str:
     """Return "waits 40 ms, runs 7 m 05 s" for a usual wait and duration in seconds, or what is known of it."""
     known = [("waits", wait), ("runs", usual)]
-    return ", ".join(f"{word} {_length(seconds)}" for word, seconds in known if seconds is not None)
+    # Not broken within a length: "7 m 29" and "s" would stand on two lines.
+    return ", ".join(
+        f"{word} {_length(seconds)}".replace(" ", "\N{NO-BREAK SPACE}")
+        for word, seconds in known
+        if seconds is not None
+    )
 
 
 def _length(seconds: float | None) -> str:
