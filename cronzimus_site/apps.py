@@ -11,6 +11,8 @@ from django.core.checks import Tags, register
 from django.core.management import call_command
 from django.db.models.signals import post_migrate
 
+from .checks import check_trusted_proxies
+
 DATABASE_CACHE = "django.core.cache.backends.db.DatabaseCache"
 """The backend whose table has no migration: Django has the command createcachetable for it."""
 
@@ -22,8 +24,6 @@ class CronzimusSiteConfig(AppConfig):
 
     def ready(self) -> None:
         """Make the cache's table with `migrate`, and write Python's warnings as lines of the log."""
-        from .proxy import check_trusted_proxies  # here: it imports models
-
         logging.captureWarnings(True)
         register(check_trusted_proxies, Tags.security, deploy=True)
         # Of the app with the models: Django sends the signal only for such apps.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
@@ -17,8 +17,6 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.backends import RemoteUserBackend
 from django.contrib.auth.middleware import RemoteUserMiddleware
 from django.contrib.auth.models import Group
-from django.core.checks import CheckMessage
-from django.core.checks import Warning as CheckWarning
 from django.http import HttpRequest
 
 from jobs.core.roles import ROLES
@@ -157,12 +155,3 @@ def _parsed(address: str) -> IPv4Address | IPv6Address | None:
     except ValueError:
         return None
     return (ip.ipv4_mapped or ip) if isinstance(ip, IPv6Address) else ip
-
-
-def check_trusted_proxies(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
-    """Warn of a site behind a proxy that nobody has named (cronzimus_site.W001)."""
-    if not settings.HTTPS or settings.TRUSTED_PROXIES:
-        return []
-    message = "HTTPS is on, and TRUSTED_PROXIES is empty: all clients have the address of the proxy."
-    hint = "Name the proxy, such as 127.0.0.1; or else failed logins of one person lock that user out for everybody."
-    return [CheckWarning(message, hint=hint, id="cronzimus_site.W001")]
