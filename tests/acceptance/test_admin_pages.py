@@ -28,6 +28,10 @@ NARROWEST = {"width": 320, "height": 844}
 
 ERRORS = {"/admin/cronzimus/nothing/": 404, "/admin/cronzimus/job/?q=a%00": 400, "/admin/auth/user/add/": 403}
 """Addresses that are refused, with the statuses."""
+HEADS_APART = """[...document.querySelectorAll(".results table")].some(table =>
+  [...table.tHead.rows[0].cells].some((head, place) =>
+    getComputedStyle(head).paddingLeft !== getComputedStyle(table.tBodies[0].rows[0].cells[place]).paddingLeft))"""
+"""Whether the texts of a column begin elsewhere than its head, in any table."""
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -163,6 +167,20 @@ def too_wide(page: Page) -> Iterator[str]:
     width = page.evaluate("document.documentElement.scrollWidth")
     if page.viewport_size and width > page.viewport_size["width"]:
         yield f"is {width} px wide"
+
+
+def test_the_heads_of_columns_stand_over_their_texts(filled: None, chromium: Browser, live_server: Any) -> None:
+    page = chromium.new_page(base_url=live_server.url)
+    log_in(page)
+    apart = []
+    for path in ("job/", "run/", "run/failures/", "job/sync-crm/change/", "job/sync-crm/why/?at=2026-11-28+14:45"):
+        page.goto(f"/admin/cronzimus/{path}")
+        for width in (1400, 900):
+            page.set_viewport_size({"width": width, "height": 900})
+            if page.evaluate(HEADS_APART):
+                apart.append((path, width))
+    page.close()
+    assert apart == []
 
 
 def test_every_button_of_a_list_is_in_sight_at_any_width(filled: None, chromium: Browser, live_server: Any) -> None:
