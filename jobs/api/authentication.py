@@ -39,18 +39,19 @@ LOGGED = 60
 class ApiAuthentication(SessionAuthentication):
     """Takes a token (`Authorization: Token …`), or the session of a browser with Django's CSRF check.
 
-    If the API is open, credentials are ignored.
+    If the API is open, nothing is needed, but a token of ours that is sent counts: what works on a developer's machine
+    with a token then works on a server, and what a server refuses is refused.
     """
 
     def authenticate(self, request: Request) -> tuple[Any, Access] | None:
         """Return the user and the access of a request; None without credentials. Raises for wrong ones."""
         http = request._request
-        if is_open(http):
+        secret = _secret_in(http)
+        if is_open(http) and not services.is_secret(secret or ""):
             refuse_other_sites(http)
             return None, Access()
-        scheme, _, secret = http.META.get("HTTP_AUTHORIZATION", "").strip().partition(" ")
-        if scheme.lower() in SCHEMES:  # other schemes concern a proxy
-            token = _token_of(http, secret.strip(), request.parser_context["view"].now)
+        if secret is not None:
+            token = _token_of(http, secret, request.parser_context["view"].now)
             return token.user, Access(user=token.user, token=token)
         session = super().authenticate(request)
         return session and (session[0], Access(user=session[0]))
@@ -96,6 +97,12 @@ def refuse_other_sites(request: HttpRequest) -> None:
     is_foreign = origin is not None and origin.partition("://")[2].lower() != request.get_host().lower()
     if is_foreign or request.META.get("HTTP_SEC_FETCH_SITE") == "cross-site":
         raise PermissionDenied("Requests from pages of other sites are refused while the API asks for no token.")
+
+
+def _secret_in(request: HttpRequest) -> str | None:
+    """Return the token that a request sends; None without one. Other schemes concern a proxy."""
+    scheme, _, secret = request.META.get("HTTP_AUTHORIZATION", "").strip().partition(" ")
+    return secret.strip() if scheme.lower() in SCHEMES else None
 
 
 def _token_of(request: HttpRequest, secret: str, now: datetime) -> Token:

@@ -15,7 +15,7 @@ from .jobs import (
 )
 from .pausing import pause_job, resume_job, resume_with, skip_next
 from .runs import cancel_run, retry_run, run_job, run_test
-from .tokens import create_token, disable_token, enable_token, find_token, revoke_token, rotate_token, shown
+from .tokens import create_token, disable_token, enable_token, find_token, is_secret, revoke_token, rotate_token, shown
 from .versions import revert_job
 from .zone_changes import follow_time_zones
 
@@ -32,6 +32,7 @@ __all__ = [
     "find_token",
     "follow_time_zones",
     "get_job",
+    "is_secret",
     "job_not_found",
     "pause_all",
     "pause_job",

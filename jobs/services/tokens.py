@@ -136,7 +136,7 @@ def find_token(secret: str, *, now: datetime) -> Token | None:
     A wrong secret costs the same work as a right one: one hash, and one lookup in an index. The index holds hashes, so
     the time of the lookup reveals nothing about the secrets.
     """
-    if not SECRET.fullmatch(secret):
+    if not is_secret(secret):
         return None
     token = Token.objects.select_related("user").filter(digest=digest_of(secret)).first()
     if token is None or not token.is_valid(now) or not token.user.is_active:
@@ -145,9 +145,14 @@ def find_token(secret: str, *, now: datetime) -> Token | None:
     return token
 
 
+def is_secret(text: str) -> bool:
+    """Tell whether a text has the form of a secret of ours."""
+    return SECRET.fullmatch(text) is not None
+
+
 def shown(secret: str) -> str:
     """Return the first characters of a secret, for logs; "" for a text that is not a secret of ours."""
-    return f"{secret[:SHOWN]}…" if SECRET.fullmatch(secret) else ""
+    return f"{secret[:SHOWN]}…" if is_secret(secret) else ""
 
 
 def digest_of(secret: str) -> str:

@@ -256,6 +256,30 @@ def test_pages_of_its_own_are_not_refused(api: Api, headers: dict[str, str]) -> 
     assert api.call("POST", "/scheduler/jobs/job/pause", **headers).status_code == 200
 
 
+@pytest.mark.parametrize("debug", [True, False])
+def test_a_token_counts_where_the_api_is_open_too(api: Api, settings: Any, debug: bool) -> None:
+    settings.DEBUG = debug
+    settings.CRONZIMUS = settings.CRONZIMUS | {"API_AUTH": "" if debug else "none"}
+    make_job()
+    viewer = make_token(make_user("vera", role="viewer"))
+    assert api.call("DELETE", "/scheduler/jobs/job", authorization=viewer).status_code == 403
+    assert refused(api, "DELETE", "/scheduler/jobs/job", "Token czm_" + "x" * 43)
+    tagged = make_token(make_user("otto", role="admin"), tags=["shop"])
+    assert api.get("/scheduler/jobs", authorization=tagged) == []
+    api.call("POST", "/scheduler/jobs/job/pause", authorization=make_token(make_user("anna", role="operator")))
+    assert api.get("/scheduler/jobs/job")["paused_by"] == "anna"
+
+
+@pytest.mark.parametrize("other", ["Basic eDp5", "Token x", "Bearer eyJh.eyJz.x", "czm_" + "x" * 43])
+def test_credentials_of_others_are_ignored_where_the_api_is_open(api: Api, other: str) -> None:
+    assert api.call("GET", "/scheduler/jobs", authorization=other).status_code == 200
+
+
+def test_a_page_of_another_site_may_send_a_token_where_the_api_is_open(api: Api) -> None:
+    headers = {"authorization": make_token(), "origin": "https://dashboard.example"}
+    assert api.call("GET", "/scheduler/jobs", **headers).status_code == 200
+
+
 def test_with_a_token_it_does_not_matter_which_page_sends_it(api: Api, token: str) -> None:
     response = api.call("GET", "/scheduler/jobs", authorization=token, origin="https://dashboard.example")
     assert response.status_code == 200
