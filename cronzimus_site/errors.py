@@ -14,7 +14,7 @@ from django.template.loader import render_to_string
 from jobs.admin.refusals import missing_permission, role_of
 from jobs.api.errors import RETRY_AFTER, log_unavailable, unavailable_text
 from jobs.core.log_context import request_id
-from jobs.db.errors import is_read_only, is_unavailable, lacks_characters, lacks_tables
+from jobs.db.errors import is_full, is_read_only, is_unavailable, lacks_characters, lacks_tables
 
 
 def bad_request(request: HttpRequest, exception: BaseException | None = None) -> HttpResponse:
@@ -67,7 +67,7 @@ def failed(request: HttpRequest) -> HttpResponse:
 
 def _unavailable(request: HttpRequest, error: BaseException) -> HttpResponse:
     log_unavailable(error, request, "page_error")
-    is_busy = not (is_read_only(error) or lacks_tables(error))
+    is_busy = not (is_full(error) or is_read_only(error) or lacks_tables(error))
     context = {"is_busy": is_busy, "text": unavailable_text(error), "is_read": request.method in ("GET", "HEAD")}
     response = HttpResponse(render_to_string("503.html", context), status=503, headers={"Retry-After": RETRY_AFTER})
     response._has_been_logged = True  # type: ignore[attr-defined]  # Django would log it again, with a traceback

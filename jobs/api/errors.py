@@ -24,7 +24,7 @@ from ..core.exceptions import (
     RunNotFound,
     VersionNotFound,
 )
-from ..db.errors import is_read_only, is_unavailable, lacks_characters, lacks_tables
+from ..db.errors import is_full, is_read_only, is_unavailable, lacks_characters, lacks_tables
 from ..services.idempotency import IdempotencyKeyReused
 from .bodies import MAX_BODY
 
@@ -35,10 +35,14 @@ RETRY_AFTER = 5
 
 LOGGED = 300
 """Characters of an address, and of a database's message, that are logged."""
+ENDS_IN_SLASH = "There is nothing at this address: no address of the API ends in a slash."
+"""The message for an address that another framework would redirect."""
 MIGRATE = "The database lacks tables or columns of this version: run 'manage.py migrate'."
 """The message if migrations are missing."""
 READ_ONLY = "The database takes no writes now; try again soon."
 """The message if the database is a standby, or a read-only file."""
+FULL = "The disk of the database is full; nothing can be written until there is room."
+"""The message if the database has no room for a write."""
 
 STATUSES: dict[type[Exception], int] = {
     BackfillNotFound: 404,
@@ -88,7 +92,10 @@ def exception_handler(exception: Exception, context: Mapping[str, Any]) -> Respo
     headers = _headers(exception, status)
     if status == 405:
         headers["Allow"] = ", ".join(context["view"].allowed_methods)
-    response = Response(_body(exception, status), status=status, headers=headers)
+    body = _body(exception, status)
+    if isinstance(exception, Http404) and context["request"].path.endswith("/"):
+        body = envelope(404, ENDS_IN_SLASH)
+    response = Response(body, status=status, headers=headers)
     # Already logged above, or by the code that refused the request: Django would log it again.
     response._has_been_logged = status == 401 or status >= 500  # type: ignore[attr-defined]
     return response
@@ -115,6 +122,8 @@ def unavailable_text(exception: BaseException) -> str:
     """Return the message for a database that does not work now, by its error."""
     if is_read_only(exception):
         return READ_ONLY
+    if is_full(exception):
+        return FULL
     return MIGRATE if lacks_tables(exception) else REFUSALS[503][1]
 
 

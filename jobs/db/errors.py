@@ -1,4 +1,4 @@
-"""Classify errors of the database: it is away, it takes no writes, lacks tables, or lacks characters."""
+"""Classify errors of the database: it is away, full, takes no writes, lacks tables, or lacks characters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ UNDEFINED = ("42P01", "42703")
 """The states of PostgreSQL's errors "undefined table" and "undefined column"."""
 READ_ONLY = "25006"
 """The state of its error "read only SQL transaction": a standby, or a primary that has become one."""
-
+DISK_FULL = "53100"
+"""The state of its error "disk full"."""
 UNKNOWN_CHARACTER = ("22P05", "22021")
 """The states "untranslatable character" and "character not in repertoire"."""
 
@@ -26,6 +27,13 @@ def is_read_only(error: BaseException | None) -> bool:
     if not isinstance(error, DatabaseError):
         return False
     return _state(error.__cause__) == READ_ONLY or str(error).startswith("attempt to write a readonly database")
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Tell whether the disk of the database is full."""
+    if not isinstance(error, DatabaseError):
+        return False
+    return _state(error.__cause__) == DISK_FULL or str(error).startswith("database or disk is full")
 
 
 def lacks_tables(error: BaseException | None) -> bool:

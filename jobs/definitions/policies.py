@@ -71,7 +71,7 @@ def _executor(value: Any) -> str:
 
 
 def _queue(value: Any) -> str:
-    right = "must be 1 to 64 letters, digits and _ . : -"
+    right = "must be 1 to 64 ASCII letters, digits and _ . : -"
     return "" if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", value) else right
 
 
@@ -104,7 +104,7 @@ def _retries(value: Any) -> str:
 
 
 def _group(value: Any) -> str:
-    right = "must be empty or 1 to 64 letters, digits and _ . : -"
+    right = "must be empty or 1 to 64 ASCII letters, digits and _ . : -"
     return "" if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.:-]{0,64}", value) else right
 
 

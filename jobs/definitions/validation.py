@@ -153,7 +153,7 @@ class Validation:
         elif isinstance(value, str) and re.fullmatch(JOB_ID, value):
             self.cleaned["id"] = value
         else:
-            self._refuse("id", "must be 1 to 64 letters, digits and _ . : -, a letter or digit first")
+            self._refuse("id", "must be 1 to 64 ASCII letters, digits and _ . : -, a letter or digit first")
 
     def _clean_texts(self) -> None:
         for name, (least, most) in _LENGTHS.items():
@@ -177,7 +177,7 @@ class Validation:
             return
         tags = self.cleaned["tags"] = self.body["tags"]
         if not isinstance(tags, list) or len(tags) > MAX_TAGS or not all(_is_tag(tag) for tag in tags):
-            self._refuse("tags", f"must be an array of at most {MAX_TAGS} words of letters, digits and _ . : -")
+            self._refuse("tags", f"must be an array of at most {MAX_TAGS} words of ASCII letters, digits and _ . : -")
 
     def _clean_function(self) -> None:
         if self.job is not None and "func" not in self.body:
@@ -239,7 +239,7 @@ class Validation:
 
 def tag_problem(tag: object) -> str:
     """Return the error in a tag, "" if there is none."""
-    return "" if _is_tag(tag) else "must be words of letters, digits and _ . : -, of at most 50 characters"
+    return "" if _is_tag(tag) else "must be words of ASCII letters, digits and _ . : -, of at most 50 characters"
 
 
 _INSTEAD = {

@@ -77,7 +77,8 @@ def _schedulers(at: datetime) -> Iterator[Finding]:
         yield Finding("warning", "pause", f"all jobs are paused{who}: {control.reason or 'no reason given'}")
     due = backlog.due_jobs(at)
     if due.overdue:
-        yield Finding("error", "backlog", f"{due.overdue} jobs are overdue, the oldest for {due.oldest:.0f} s")
+        jobs = "1 job is" if due.overdue == 1 else f"{due.overdue} jobs are"
+        yield Finding("error", "backlog", f"{jobs} overdue, the oldest for {due.oldest:.0f} s")
     else:
         yield Finding("ok", "backlog", "no job is overdue")
 

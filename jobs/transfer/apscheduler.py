@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from .apscheduler_export import FORMAT, to_json, trigger_as_json
+from .apscheduler_export import FORMAT, name_of, to_json, trigger_as_json
 from .report import Entry, Ids, Import, LeftOut, read_entry, without_empty
 
 DEFAULTS = {"misfire_grace_time": 1, "coalesce": True, "max_instances": 1}
@@ -52,14 +52,18 @@ def _read(jobs: Iterable[Mapping[str, Any]], read_trigger: TriggerReader) -> Imp
     ids = Ids()
     return Import(
         entries=[
-            read_entry(f"job {job.get('id')!r}", _reference(job.get("func")), partial(_job, job, ids, read_trigger))
-            for job in jobs
+            read_entry(_source(number, job), _reference(job.get("func")), partial(_job, job, ids, read_trigger))
+            for number, job in enumerate(jobs, start=1)
         ]
     )
 
 
+def _source(number: int, job: Mapping[str, Any]) -> str:
+    return f"job number {number}" if job.get("id") is None else f"job {job['id']!r}"
+
+
 def _reference(func: Any) -> str:
-    return f"{func.__module__}:{func.__qualname__}" if callable(func) else str(func)
+    return str(name_of(func, f"{func.__module__}:{func.__qualname__}") if callable(func) else func)
 
 
 def _job(job: Mapping[str, Any], ids: Ids, read_trigger: TriggerReader, entry: Entry) -> dict[str, Any]:

@@ -12,6 +12,7 @@ django-apscheduler (set DJANGO_SETTINGS_MODULE first). Then, with Cronzimus:
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import os
 import sys
@@ -38,7 +39,7 @@ def _job(job: Any) -> dict[str, Any]:
     return {
         "id": job.id,
         "name": job.name,
-        "func": job.func_ref,
+        "func": name_of(job.func, job.func_ref),
         "args": to_json(list(job.args)),
         "kwargs": to_json(dict(job.kwargs)),
         "trigger": trigger_as_json(job.trigger),
@@ -48,6 +49,13 @@ def _job(job: Any) -> dict[str, Any]:
         "max_instances": job.max_instances,
         "paused": job.next_run_time is None,
     }
+
+
+def name_of(func: Any, reference: str | None) -> str | None:
+    """Return the reference of `func`, in angle brackets for a method of an object: it does not lead to the object."""
+    if inspect.ismethod(func) and not inspect.isclass(func.__self__):
+        return f"<the method {reference} of an object>"
+    return reference
 
 
 def trigger_as_json(trigger: Any) -> dict[str, Any]:
@@ -99,7 +107,10 @@ def main(words: list[str]) -> int:
     module, _, name = words[0].partition(":")
     scheduler: Any = importlib.import_module(module)
     for part in name.split("."):
-        scheduler = getattr(scheduler, part)
+        scheduler = getattr(scheduler, part, None)
+    if not hasattr(scheduler, "get_jobs"):
+        print(f"{words[0]} is not a scheduler of APScheduler or Flask-APScheduler", file=sys.stderr)  # noqa: T201
+        return 1
     json.dump(export(scheduler), sys.stdout, indent=2, ensure_ascii=False)
     return 0
 

@@ -83,15 +83,18 @@ class _Reader:
         self.rule = None
         if not addresses:
             return "cron mailed nothing: what the commands below print is kept with their runs"
-        if not all(map(is_address, addresses)):
+        others = ", ".join(one for one in addresses if not is_address(one))
+        addresses = [one for one in addresses if is_address(one)]
+        if not addresses:
             return (
-                f"cron mailed all output to {value}, which is not an e-mail address: make an alert rule for the "
+                f"cron mailed all output to {others}, which is not an e-mail address: make an alert rule for the "
                 "commands below"
             )
         self.rule = mail_rule(addresses)
+        left = f". {others} is not an e-mail address: add another one to the rule" if others else ""
         return (
             f"the alert rule {self.rule['name']!r} mails failures of the commands below; what they print is kept with "
-            "their runs (cron mailed all of it)"
+            f"their runs (cron mailed all of it){left}"
         )
 
     def _schedule(self, line: str, entry: Entry) -> None:

@@ -83,7 +83,12 @@ def read(path: str) -> Content:
         text = read_text(path)
     except ValueError as error:
         raise InvalidRequest(str(error)) from error
-    return load(text, name=path)
+    return load(text, name=shown_path(path))
+
+
+def shown_path(path: str) -> str:
+    """Return the name of a file in messages."""
+    return "the standard input" if path == STANDARD_INPUT else path
 
 
 def read_text(path: str) -> str:
@@ -94,7 +99,7 @@ def read_text(path: str) -> str:
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} cannot be read: it is not UTF-8") from error
+        raise ValueError(f"{shown_path(path)} cannot be read: it is not UTF-8") from error
 
 
 def _parse(text: str, name: str) -> Any:

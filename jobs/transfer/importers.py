@@ -19,7 +19,7 @@ from ..definitions.triggers import is_over
 from ..models import Job
 from . import apscheduler, apscheduler_export, celery
 from .crontab import read_crontab
-from .files import read_text
+from .files import read_text, shown_path
 from .report import Entry, Import
 
 TABLES = {
@@ -126,13 +126,13 @@ TEXTS: Mapping[str, Callable[[str, str, datetime, bool], Import]] = {
 
 
 def _file(kind: str) -> Callable[[Any, datetime, bool], Import]:
-    return lambda source, now, system: TEXTS[kind](read_text(source), source, now, system)
+    return lambda source, now, system: TEXTS[kind](read_text(source), shown_path(source), now, system)
 
 
 def _celery_beat(source: str | None, now: datetime, system: bool) -> Import:
     if source is None:
         return celery.read_tables(_stored_tables(), now=now)
-    return _celery_dump(read_text(source), source, now, system)
+    return _celery_dump(read_text(source), shown_path(source), now, system)
 
 
 def _beat_schedule(source: str, now: datetime, system: bool) -> Import:
@@ -152,7 +152,7 @@ def _named(source: str) -> Iterator[None]:
 
 
 def _flask(source: str, now: datetime, system: bool) -> Import:
-    jobs = _json(read_text(source), source) if source.endswith(".json") else _setting(source)
+    jobs = _json(read_text(source), shown_path(source)) if source.endswith(".json") else _setting(source)
     if not isinstance(jobs, list) or not all(isinstance(job, Mapping) for job in jobs):
         raise ValueError(f"{source} is not a JOBS of Flask-APScheduler: it is not a list of dictionaries")
     return apscheduler.read_flask_jobs(jobs)

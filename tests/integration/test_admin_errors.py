@@ -109,6 +109,7 @@ def test_a_character_that_the_database_lacks_is_a_malformed_request(
     [
         (OperationalError("database is locked"), "The database is busy or away It did not answer in time."),
         (OperationalError("attempt to write a readonly database"), "The database takes no writes now"),
+        (OperationalError("database or disk is full"), "The disk of the database is full"),
         (ProgrammingError("no such table: x"), "run 'manage.py migrate'"),
     ],
 )

@@ -102,6 +102,16 @@ def test_without_the_scheduler_api_nothing_is_there(api: Api, settings: Any, pat
     settings.CRONZIMUS = settings.CRONZIMUS | {"SCHEDULER_API_ENABLED": True}
 
 
+@pytest.mark.parametrize(
+    "path", ["/scheduler/jobs/", "/scheduler/jobs/job/", "/scheduler/runs/", "/api/health/", "/api/"]
+)
+def test_an_address_that_ends_in_a_slash_says_so(api: Api, path: str) -> None:
+    make_job()
+    response = api.call("GET", path)
+    assert (response.status_code, response.json()["code"]) == (404, "NOT_FOUND")
+    assert response.json()["error"].endswith("no address of the API ends in a slash.")
+
+
 @pytest.mark.parametrize("debug", [True, False])
 def test_a_wrong_host(api: Api, settings: Any, debug: bool) -> None:
     settings.DEBUG, settings.ALLOWED_HOSTS = debug, ["good.example"]
@@ -116,6 +126,7 @@ def test_a_wrong_host(api: Api, settings: Any, debug: bool) -> None:
         (InterfaceError("secret"), 503, "UNAVAILABLE"),
         (DatabaseError("file is not a database"), 503, "UNAVAILABLE"),
         (OperationalError("attempt to write a readonly database"), 503, "UNAVAILABLE"),
+        (OperationalError("database or disk is full"), 503, "UNAVAILABLE"),
         (DataError("secret"), 500, "INTERNAL_ERROR"),
         (ValueError("secret"), 500, "INTERNAL_ERROR"),
         (KeyError("secret"), 500, "INTERNAL_ERROR"),

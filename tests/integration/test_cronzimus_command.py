@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from io import StringIO
+from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -193,9 +193,27 @@ def test_logs_print_the_output_and_exit_with_1_for_a_failure(run: Run, by: str) 
     assert err.endswith("ValueError: no\n" + f"run {run.pk} of a: failed\n")
 
 
+def test_logs_of_a_job_are_those_of_its_newest_run_and_not_of_a_fire_time_left_out_in_the_future(run: Run) -> None:
+    services.skip_next("a", now=timezone.now())
+    assert Run.objects.order_by("-scheduled_time")[0].status == RunStatus.SKIPPED
+    assert command("logs", "a")[1] == "one\ntwo\n"
+
+
+def test_logs_of_a_job_that_only_left_out_a_fire_time_say_so(job: Job) -> None:
+    services.skip_next("a", now=timezone.now())
+    assert command("logs", "a")[2].endswith("of a: skipped\n")
+
+
 def test_logs_of_what_never_ran_are_an_error(job: Job) -> None:
     with pytest.raises(CommandError, match="no job of this id that has run"):
         command("logs", "a")
+
+
+def test_messages_name_the_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    for words in (("diff", "-f", "-"), ("import", "apscheduler", "-"), ("import", "celery-beat", "-")):
+        monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(b"- a")))
+        with pytest.raises(CommandError, match=r"^the standard input "):
+            command(*words)
 
 
 def test_an_export_has_the_alert_rules_and_of_named_jobs_only_their_own(job: Job) -> None:

@@ -15,7 +15,7 @@ from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from jobs.transfer.apscheduler import read_export, read_flask_jobs
-from jobs.transfer.apscheduler_export import export
+from jobs.transfer.apscheduler_export import export, main
 
 
 def send(*args: Any, **kwargs: Any) -> None:
@@ -108,6 +108,39 @@ def test_a_function_without_a_name_is_left_out() -> None:
     (entry,) = read_export(export(scheduler)).entries
     assert "has no name to call it by" in entry.problem
     assert entry.outcome == "left out"
+
+
+class Mailer:
+    """Stand for a class of the old application."""
+
+    def send(self) -> None:
+        """Need the object."""
+
+    @classmethod
+    def send_all(cls) -> None:
+        """Need no object."""
+
+
+def test_a_method_of_an_object_is_left_out_because_its_name_does_not_lead_to_the_object() -> None:
+    scheduler = BackgroundScheduler(timezone="UTC")
+    scheduler.add_job(Mailer().send, "interval", hours=1, id="a")
+    scheduler.add_job(Mailer.send_all, "interval", hours=1, id="b")
+    method, of_class = sorted(read_export(export(scheduler)).entries, key=lambda entry: entry.source)
+    assert "Mailer.send of an object>) has no name to call it by" in method.problem
+    assert of_class.job["func"].endswith(":Mailer.send_all")
+    (flask,) = read_flask_jobs([{"id": "a", "func": Mailer().send, "trigger": "interval", "hours": 1}]).entries
+    assert "of an object>) has no name" in flask.problem
+
+
+def test_a_job_without_an_id_is_named_by_its_place() -> None:
+    (entry,) = read_flask_jobs([{"func": "a:b", "trigger": "interval", "hours": 1}]).entries
+    assert (entry.source, entry.problem) == ("job number 1", "has no id")
+
+
+@pytest.mark.parametrize("name", ["json:nothing", "json:dumps", "json:dumps.nothing"])
+def test_the_exporter_says_what_is_not_a_scheduler(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([name]) == 1
+    assert capsys.readouterr().err == f"{name} is not a scheduler of APScheduler or Flask-APScheduler\n"
 
 
 @pytest.mark.parametrize("job", [{}, {"id": "a", "func": "b:c"}, {"id": "a", "func": "b:c", "trigger": 5}])

@@ -72,6 +72,12 @@ def test_mailto_of_a_user_of_the_machine_is_pointed_to_an_alert_rule() -> None:
     assert "root, which is not an e-mail address: make an alert rule" in imported.entries[0].notes[0]
 
 
+def test_mailto_of_an_address_and_a_user_keeps_the_address() -> None:
+    imported = read_crontab("MAILTO=ops@example.com,root\n0 1 * * * a\n")
+    assert [rule["email"] for rule in imported.alerts] == ["ops@example.com"]
+    assert imported.entries[0].notes[0].endswith("root is not an e-mail address: add another one to the rule")
+
+
 @pytest.mark.parametrize(
     ("command", "line", "stdin"),
     [

@@ -78,7 +78,7 @@ def test_an_unknown_executor_is_refused(value: Any) -> None:
 
 @pytest.mark.parametrize("value", ["", "x" * 65, "two words", None, 1, "naïve"])
 def test_a_wrong_queue_is_refused(value: Any) -> None:
-    assert message("queue", value) == "must be 1 to 64 letters, digits and _ . : -"
+    assert message("queue", value) == "must be 1 to 64 ASCII letters, digits and _ . : -"
 
 
 @pytest.mark.parametrize("value", ["skip", "queue", "replace"])
@@ -104,7 +104,7 @@ def test_a_group_is_taken(value: str) -> None:
 
 @pytest.mark.parametrize("value", ["a b", "ü", "a" * 65, None, 5, "a\n"])
 def test_a_group_that_is_not_a_word_is_refused(value: Any) -> None:
-    assert message("concurrency_group", value) == "must be empty or 1 to 64 letters, digits and _ . : -"
+    assert message("concurrency_group", value) == "must be empty or 1 to 64 ASCII letters, digits and _ . : -"
 
 
 @pytest.mark.parametrize(

@@ -89,13 +89,24 @@ def refusal(**definition: Any) -> dict[str, str]:
 # The type
 
 
+def test_a_trigger_without_times_is_told_what_it_needs() -> None:
+    assert refusal(type="cron")["trigger"].startswith("needs a crontab, or at least one of year, month")
+    assert refusal(type="interval")["trigger"].startswith("needs at least one of weeks")
+
+
+def test_a_type_that_is_none_is_refused_with_all_types() -> None:
+    known = "interval, cron, date, calendarinterval"
+    assert refusal(type=[])["trigger"] == f"must be one of {known}, not a list"
+    assert refusal(type="0 9 * * *")["trigger"] == f"has no type '0 9 * * *'; give one of {known}"
+
+
 def test_a_missing_type_is_refused_with_all_types() -> None:
     assert refusal(seconds=5) == {"trigger": "is missing; give one of interval, cron, date, calendarinterval"}
 
 
 @pytest.mark.parametrize("kind", ["weekly", "Interval", "cron ", 5, *WRONG_TYPES, *MONSTERS], ids=short)
 def test_an_unknown_type_is_refused(kind: object) -> None:
-    assert "give one of interval, cron, date" in refusal(type=kind)["trigger"]
+    assert "one of interval, cron, date" in refusal(type=kind)["trigger"]
 
 
 def test_a_field_of_another_type_is_refused() -> None:

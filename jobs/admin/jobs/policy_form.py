@@ -107,7 +107,7 @@ class PolicyForm(forms.ModelForm):
 
     concurrency_group = text(
         "Concurrency group",
-        "Jobs with the same group share one limit: letters, digits and _ . : -. Empty: none.",
+        "Jobs with the same group share one limit: ASCII letters, digits and _ . : -. Empty: none.",
         forms.TextInput({"class": "vTextField", "list": "groups"}),
     )
     concurrency_limit = whole_number(

@@ -129,6 +129,8 @@ def _type_error(kind: object) -> dict[str, str]:
     known = ", ".join(TRIGGER_FIELDS)
     if kind is None:
         return {"trigger": f"is missing; give one of {known}"}
+    if not isinstance(kind, str):
+        return {"trigger": f"must be one of {known}, not {shown(kind)}"}
     return {"trigger": f"has no type {shown(kind)}; give one of {known}{_meant(kind)}"}
 
 
@@ -175,7 +177,8 @@ def _missing(kind: str, values: Mapping[str, Any]) -> dict[str, str]:
     if "crontab" in values:
         return {"crontab": f"stands in place of {', '.join(given)}; give the one or the other"} if given else {}
     if not given:
-        return {"trigger": f"needs at least one of {', '.join(needed)}"}
+        crontab = "a crontab, or " if kind == "cron" else ""
+        return {"trigger": f"needs {crontab}at least one of {', '.join(needed)}"}
     return {} if kind == "cron" else _wrong_length(kind, {name: values[name] for name in given})
 
 

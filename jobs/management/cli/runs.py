@@ -66,12 +66,17 @@ def _logs(options: dict[str, Any], out: Output) -> int:
 
 
 def _chosen(text: str) -> Run:
-    """Return the run with this number, or the newest run of the job with this id. Raises `CommandError`."""
+    """Return the run with this number, or the newest run of the job with this id. Raises `CommandError`.
+
+    Fire times that did not run have no output, and one that was skipped by request may lie days ahead: they are chosen
+    only for a job that has nothing else.
+    """
     if text.isascii() and text.isdigit() and len(text) < 19:
         run = Run.objects.filter(pk=int(text)).first()
         if run is not None:
             return run
-    newest = Run.objects.filter(job_id=text).order_by("-scheduled_time", "-attempt").first()
+    runs = Run.objects.filter(job_id=text).order_by("-scheduled_time", "-attempt")
+    newest = runs.exclude(status__in=(RunStatus.MISSED, RunStatus.SKIPPED)).first() or runs.first()
     if newest is None:
         raise CommandError(f"there is no run {text!r}, and no job of this id that has run")
     return newest
