@@ -22,7 +22,7 @@ if __name__ == "__main__":
 from django.conf import settings  # noqa: E402
 from django.core.exceptions import ImproperlyConfigured  # noqa: E402
 from django.core.management import execute_from_command_line  # noqa: E402
-from django.db import OperationalError  # noqa: E402
+from django.db import DatabaseError, OperationalError  # noqa: E402
 
 
 def main() -> None:
@@ -34,7 +34,10 @@ def main() -> None:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         sys.exit(f"cronzimus: {error}")
-    except OperationalError as error:
+    except DatabaseError as error:
+        # SQLite raises `DatabaseError` itself for a file that is damaged, or not a database.
+        if type(error) is not DatabaseError and not isinstance(error, OperationalError):
+            raise
         sys.exit(f"cronzimus: {_database()}: {error}")
     except KeyboardInterrupt:
         end(signal.SIGINT, None)

@@ -7,7 +7,6 @@ of functions, written from Python, from C or from their own children.
 
 from __future__ import annotations
 
-import ctypes
 import io
 import logging
 import os
@@ -17,18 +16,17 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import IO, Any, TextIO, cast
 
+from ..core.lifetime import end_with_parent
 from .signals import handle
 from .streams import MarkedErrors, TextStream
 
-PR_SET_PDEATHSIG = 1
-"""The option of prctl(2) that ends a process with its parent."""
 UNCAUGHT = {signal.SIGKILL, signal.SIGSTOP}
 """The signals that no process can handle."""
 
 
 def main(requests: str, replies: str, *python_path: str) -> None:
     """Answer requests from the descriptor `requests` on the descriptor `replies` until there are no more."""
-    _die_with_parent()
+    end_with_parent(signal.SIGKILL)  # elsewhere the end of the requests ends the worker
     handle(signal.SIGTERM, _exit_on_signal)
     _restore_python_path(python_path)
     _load_django()
@@ -151,12 +149,6 @@ def _load_django() -> None:
     log_to_console()
     for handler in logging.getLogger().handlers:
         handler.setFormatter(logging.Formatter("{levelname} {name}: {message}", style="{"))
-
-
-def _die_with_parent() -> None:
-    # prctl(2), Linux: no worker outlives its scheduler. Elsewhere the end of the requests ends the worker.
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 if __name__ == "__main__":

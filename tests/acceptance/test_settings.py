@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -147,11 +148,18 @@ def test_a_token_without_a_database_ends_with_a_message(tmp_path: Path) -> None:
     assert result.stderr.startswith("CommandError: the database cannot be used (no such table")
 
 
-def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("this is a text, and no database\n" * 100)
-    result = started("manage.py", "runscheduler", "--once", DATABASE_URL=f"sqlite:///{tmp_path}/notes.txt")
-    assert result.returncode == 1
-    assert result.stderr == "CommandError: the database cannot be used: file is not a database\n"
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (("runscheduler", "--once"), "CommandError: the database cannot be used: file is not a database\n"),
+        (("migrate",), "cronzimus: the database file {path}: file is not a database\n"),
+    ],
+)
+def test_a_file_that_is_no_database_is_said(tmp_path: Path, command: Sequence[str], says: str) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("this is a text, and no database\n" * 100)
+    result = started("manage.py", *command, DATABASE_URL=f"sqlite:///{path}")
+    assert (result.returncode, result.stderr) == (1, says.format(path=path))
 
 
 def test_hosts_and_origins_are_accepted() -> None:

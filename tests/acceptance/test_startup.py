@@ -203,3 +203,22 @@ def test_ctrl_c_while_it_starts_ends_everything_with_one_line(sqlite_site: Site,
     assert popen.returncode in (0, 130)
     if popen.returncode == 130:
         assert errors == "cronzimus: interrupted\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl(2)")
+def test_web_and_scheduler_end_when_make_run_is_killed(sqlite_site: Site) -> None:
+    port = free_port()
+    popen = subprocess.Popen(
+        [sys.executable, "manage.py", "up"], cwd=ROOT, env={**sqlite_site.environment, "PORT": str(port)}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert popen.stdout is not None
+    while "Ctrl-C" not in (line := popen.stdout.readline()):
+        assert line
+    assert popen.stderr is not None
+    while "ready; its id is" not in (line := popen.stderr.readline()):
+        assert line
+    popen.kill()
+    # Both pipes are closed when the last of the processes that write to them has ended.
+    _, errors = popen.communicate(timeout=20)
+    assert "cronzimus.runscheduler: stopped" in errors

@@ -10,12 +10,15 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
+
+from jobs.core.lifetime import end_with_parent
 
 STOP = 35.0
 """Seconds for web and scheduler to stop: the scheduler lets running runs end for 30."""
@@ -85,8 +88,12 @@ def _commands() -> Sequence[Sequence[str]]:
 
 
 def _started(command: Sequence[str]) -> subprocess.Popen[bytes]:
-    # In groups of their own, so that Ctrl-C comes here alone, and this process stops them in order.
-    return subprocess.Popen(command, cwd=settings.BASE_DIR, process_group=0)  # noqa: S603 (commands of ours)
+    # In groups of their own, so that Ctrl-C comes here alone, and this process stops them in order. If it is killed, as
+    # editors do, the kernel stops them: otherwise they would keep the port, and run jobs that nobody sees.
+    return subprocess.Popen(  # noqa: S603 (commands of ours)
+        command, cwd=settings.BASE_DIR, process_group=0,
+        preexec_fn=partial(end_with_parent, signal.SIGTERM),
+    )  # fmt: skip
 
 
 @contextmanager
