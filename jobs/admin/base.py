@@ -105,12 +105,16 @@ class BaseAdmin(admin.ModelAdmin):
         """Return the effects of deleting a row, in sentences."""
         return ["This cannot be undone."]
 
+    def back_url(self, request: HttpRequest, row: Any) -> str:
+        """Return the address to which those go who do not delete a row after all."""
+        return self.page_url("change", row.pk)
+
     def render_delete_form(self, request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
         """Ask on a page of ours before a row is deleted."""
         row = context["object"]
         context |= {
             **page_context(self.admin_site, request), "live_url": "", "title": f"Delete {row}",
-            "effects": self.delete_effects(request, row), "back": self.page_url("change", row.pk),
+            "effects": self.delete_effects(request, row), "back": self.back_url(request, row),
         }  # fmt: skip
         return super().render_delete_form(request, context)
 

@@ -123,6 +123,10 @@ class TableAdmin(RowActionAdmin):
         """Return the address of the page of a row, "" for none."""
         return self.page_url("change", row.pk) if self.has_change_permission(request, row) else ""
 
+    def back_url(self, request: HttpRequest, row: Any) -> str:
+        """Return the address of the page of a row, or else of the list."""
+        return self.row_page(request, row) or self.page_url("changelist")
+
     def row_links(self, request: HttpRequest, row: Any) -> Iterable[tuple[str, str]]:
         """Return the words and the address of each link among the buttons of a row."""
         return ()

@@ -26,6 +26,12 @@ def test_a_token_is_disabled_and_enabled_again(admin: Admin) -> None:
     assert list(made)[-2:] == [("token_disabled", "root"), ("token_enabled", "root")]
 
 
+def test_cancelling_a_revocation_leads_back_to_the_list(admin: Admin) -> None:
+    make_token(admin.user, name="deploy")
+    question = admin.read(f"{TOKENS}{Token.objects.get().pk}/delete/")
+    assert f'href="{TOKENS}">Cancel</a>' in question
+
+
 def test_many_are_disabled_at_once(admin: Admin) -> None:
     for name in ("a", "b"):
         make_token(admin.user, name=name)
