@@ -11,7 +11,7 @@ from django.core.checks import Tags, register
 from django.core.management import call_command
 from django.db.models.signals import post_migrate
 
-from .checks import check_trusted_proxies
+from .checks import check_trusted_proxies, check_variables
 
 DATABASE_CACHE = "django.core.cache.backends.db.DatabaseCache"
 """The backend whose table has no migration: Django has the command createcachetable for it."""
@@ -26,6 +26,7 @@ class CronzimusSiteConfig(AppConfig):
         """Make the cache's table with `migrate`, and write Python's warnings as lines of the log."""
         logging.captureWarnings(True)
         register(check_trusted_proxies, Tags.security, deploy=True)
+        register(check_variables)
         # Of the app with the models: Django sends the signal only for such apps.
         post_migrate.connect(make_cache_table, sender=apps.get_app_config("cronzimus"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import secrets
@@ -40,6 +41,11 @@ FLAGS = {
 ZONEINFO = Path("/usr/share/zoneinfo")
 """The folder of the system's time zone data."""
 
+SIMILAR = 0.9
+"""The ratio of `difflib` from which a variable is taken for a misspelt one: TEST_DATABASE_URL is none."""
+SHORTEST = 8
+"""The least characters of such a variable: short names, such as HTTP and HTTPS, are similar by chance."""
+
 Value = TypeVar("Value")
 Check = Callable[[Any], None]
 """Raises `ValueError` for a wrong value, with the right form."""
@@ -52,8 +58,15 @@ class Environment:
     """
 
     def __init__(self, file: Path) -> None:
-        """Read `file` too, if it exists; variables that are set already take precedence."""
-        dotenv.load_dotenv(file)
+        """Read `file` too, if it exists; variables that are set already take precedence.
+
+        Raises `ImproperlyConfigured` for a file that is not UTF-8.
+        """
+        try:
+            dotenv.load_dotenv(file)
+        except UnicodeDecodeError as error:
+            raise ImproperlyConfigured(f"{file} is not UTF-8: {error.reason} at byte {error.start + 1}") from error
+        self._known: set[str] = set()
         self._wrong: dict[str, str] = {}
 
     def text(self, name: str, default: str, check: Check | None = None) -> str:
@@ -86,7 +99,20 @@ class Environment:
             wrong = [f"{name}: {text}" for name, text in self._wrong.items()]
             raise ImproperlyConfigured("wrong value in the environment\n  " + "\n  ".join(wrong))
 
+    def misspelt(self) -> dict[str, str]:
+        """Return the variables that nobody reads and that look like one that is read, each with that one."""
+        unread = (name for name in os.environ if name not in self._known)
+        return {name: meant for name in unread if (meant := self._meant(name))}
+
+    def _meant(self, name: str) -> str:
+        plain = name.upper().removeprefix("CRONZIMUS_")
+        if plain in self._known:
+            return plain
+        near = difflib.get_close_matches(plain, self._known, n=1, cutoff=SIMILAR) if len(plain) >= SHORTEST else []
+        return near[0] if near else ""
+
     def _read(self, name: str, parse: Callable[[str], Value], default: Value, check: Check | None) -> Value:
+        self._known.add(name)
         text = os.environ.get(name)
         if text is None:
             return default

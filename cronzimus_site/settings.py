@@ -84,6 +84,7 @@ if PROXY_USER_HEADER and not TRUSTED_PROXIES:
 if PROXY_GROUPS_HEADER and not (PROXY_USER_HEADER and PROXY_ROLES):
     env.refuse("PROXY_GROUPS_HEADER", "goes with PROXY_USER_HEADER and PROXY_ROLES; set them, too.")
 env.close()
+MISSPELT_VARIABLES = env.misspelt()
 
 # --- database --------------------------------------------------------------------------------------------------------
 

@@ -119,6 +119,13 @@ def test_a_flag_may_be_said_in_several_ways(text: str, value: bool) -> None:
     assert started("-c", script, HTTPS=text).returncode == 0
 
 
+def test_a_misspelt_variable_is_a_warning() -> None:
+    result = started("manage.py", "check", SHEDULER_THREADS="5")
+    assert result.returncode == 0
+    assert "The environment variable SHEDULER_THREADS has no effect." in result.stderr
+    assert "Did you mean SCHEDULER_THREADS?" in result.stderr
+
+
 def test_the_defaults_are_right() -> None:
     result = started("manage.py", "check", "--fail-level", "WARNING")
     assert (result.returncode, result.stderr) == (0, "")

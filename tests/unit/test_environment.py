@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 
 from cronzimus_site import env
 
@@ -118,3 +119,34 @@ def test_a_sender_is_an_address(sender: str) -> None:
 def test_another_sender_is_refused(sender: str) -> None:
     with pytest.raises(ValueError, match="is not an address"):
         env.is_sender(sender)
+
+
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **variables: str) -> env.Environment:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    read = env.Environment(tmp_path / ".env")
+    read.number("SCHEDULER_THREADS", 10)
+    read.text("DATABASE_URL", "")
+    read.flag("HTTPS", False)
+    return read
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        *(("SHEDULER_THREADS", "SCHEDULER_THREADS"), ("SCHEDULER_THREAD", "SCHEDULER_THREADS")),
+        *(("CRONZIMUS_SCHEDULER_THREADS", "SCHEDULER_THREADS"), ("DATABASE_URI", "DATABASE_URL")),
+        *(("scheduler_threads", "SCHEDULER_THREADS"), ("CRONZIMUS_HTTPS", "HTTPS")),
+        *(("TEST_DATABASE_URL", None), ("HTTP", None), ("SCHEDULER_THREADS", None), ("SCHEDULER_HOST", None)),
+    ],
+)
+def test_a_misspelt_variable_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, meant: str | None
+) -> None:
+    assert environment(tmp_path, monkeypatch, **{name: "1"}).misspelt().get(name) == meant
+
+
+def test_a_file_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"PORT=5\xff\n")
+    with pytest.raises(ImproperlyConfigured, match=r"\.env is not UTF-8: invalid start byte at byte 7"):
+        env.Environment(tmp_path / ".env")
