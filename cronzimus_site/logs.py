@@ -35,14 +35,15 @@ class ShortValues(logging.Filter):
 
 
 class ShortRefusals(logging.Filter):
-    """Leaves one short line of a request that Django refuses as suspicious, such as one for an unknown host.
+    """Leaves one short line of a request that Django refuses with 403, or as suspicious: one for an unknown host.
 
     Its text and its traceback say nothing more, and everybody can send such requests.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Cut the message, and drop the traceback."""
-        if record.name.startswith("django.security."):
+        is_forbidden = record.name == "django.request" and getattr(record, "status_code", None) == 403
+        if is_forbidden or record.name.startswith("django.security."):
             record.msg, record.args, record.exc_info, record.exc_text = _short(record.getMessage()), None, None, None
         return True
 

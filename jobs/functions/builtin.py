@@ -79,10 +79,20 @@ def check_http_request(*args: Any, **kwargs: Any) -> None:
     """Raise `ValueError` unless `http_request` can be called with these arguments. No name is resolved."""
     # Imported here and below, not at the top: urllib3 costs each process 5 MB, and few make requests.
     from .http.call import HttpCall
+
+    url = HttpCall(*args, **kwargs).url
+    try:
+        check_target(url)
+    except ValueError as error:
+        raise ValueError(f"url: {error}") from error
+
+
+def check_target(url: str) -> None:
+    """Raise `ValueError` for a URL that cannot be requested, or whose address is not allowed. No name is resolved."""
     from .http.client import parse_target
     from .http.guard import AddressRefused
 
-    host = (parse_target(HttpCall(*args, **kwargs).url).host or "").strip("[]")
+    host = (parse_target(url).host or "").strip("[]")
     try:
         address = ip_address(host)
     except ValueError:
@@ -90,7 +100,7 @@ def check_http_request(*args: Any, **kwargs: Any) -> None:
     try:
         _guard(timeout=1).check(host, address)
     except AddressRefused as error:
-        raise ValueError(f"url: {error}") from error
+        raise ValueError(str(error)) from error
 
 
 @register("cronzimus.functions:http_request", check=check_http_request)

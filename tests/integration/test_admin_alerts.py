@@ -87,6 +87,7 @@ def test_a_wrong_rule_is_refused_beside_its_field(
         ("webhook", "https://hooks.example.com/x", True),
         ("webhook", "hooks.example.com", False),
         ("webhook", "https://user:secret@example.com/", False),
+        ("webhook", "http://10.0.0.1/x", False),
         ("apprise", "slack://a/b/c", True),
         ("apprise", "slack", False),
     ],

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.core.exceptions import PermissionDenied
 
 from cronzimus_site.logs import MAX_CHARACTERS, RequestFields, ShortRefusals, ShortValues, formatter
 from jobs.core import log_context
@@ -41,6 +42,27 @@ def test_a_suspicious_request_is_one_short_line() -> None:
     assert ShortRefusals().filter(record)
     assert "\n" not in logging.Formatter().format(record)
     assert len(logging.Formatter().format(record)) < MAX_CHARACTERS + 30
+
+
+def test_a_request_that_lacks_a_permission_is_one_line() -> None:
+    try:
+        raise PermissionDenied("It takes the permission change_token.")
+    except PermissionDenied:
+        message, values = "Forbidden (Permission denied): %s", ("/admin/",)
+        record = logging.LogRecord("django.request", logging.WARNING, "", 1, message, values, sys.exc_info())
+    record.status_code = 403
+    assert ShortRefusals().filter(record)
+    assert logging.Formatter().format(record) == "Forbidden (Permission denied): /admin/"
+
+
+def test_a_crash_keeps_its_traceback() -> None:
+    try:
+        raise ValueError("no")
+    except ValueError:
+        record = logging.LogRecord("django.request", logging.ERROR, "", 1, "Crash", None, sys.exc_info())
+    record.status_code = 500
+    assert ShortRefusals().filter(record)
+    assert "ValueError: no" in logging.Formatter().format(record)
 
 
 def test_other_values_stay_as_they_are() -> None:

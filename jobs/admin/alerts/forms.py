@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 
 from ...core.alerts import AlertEvent
 from ...definitions.alert_rules import rule_problems, zone_problem
-from ...functions.http.client import parse_target
+from ...functions.builtin import check_target
 from ...models import AlertRule, Channel, Job
 
 EVENTS = {
@@ -202,7 +202,7 @@ class ChannelForm(forms.ModelForm):
                 for address in re.split(r"[\s,]+", target):
                     validate_email(address)
             elif cleaned.get("kind") == Channel.WEBHOOK:
-                parse_target(target)
+                check_target(target)
             elif "://" not in target:
                 raise forms.ValidationError("must be a URL of Apprise, such as slack://…")
         except forms.ValidationError as error:
