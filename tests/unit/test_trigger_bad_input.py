@@ -97,7 +97,8 @@ def test_a_trigger_without_times_is_told_what_it_needs() -> None:
 def test_a_type_that_is_none_is_refused_with_all_types() -> None:
     known = "interval, cron, date, calendarinterval"
     assert refusal(type=[])["trigger"] == f"must be one of {known}, not a list"
-    assert refusal(type="0 9 * * *")["trigger"] == f"has no type '0 9 * * *'; give one of {known}"
+    meant = "did you mean cron, with these five fields as its crontab?"
+    assert refusal(type="0 9 * * *")["trigger"] == f"has no type '0 9 * * *'; give one of {known}; {meant}"
 
 
 def test_a_missing_type_is_refused_with_all_types() -> None:

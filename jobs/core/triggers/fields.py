@@ -135,6 +135,8 @@ def _type_error(kind: object) -> dict[str, str]:
 
 
 def _meant(kind: object) -> str:
+    if isinstance(kind, str) and len(kind.split()) == 5:
+        return "; did you mean cron, with these five fields as its crontab?"
     name = kind[:MAX_LENGTH].lower() if isinstance(kind, str) else ""
     name = name.replace("_", "").replace("-", "").strip().removesuffix("trigger").removesuffix("schedule") or name
     if here := _TYPES_ELSEWHERE.get(name):
