@@ -28,6 +28,8 @@ from .membership import Membership
 
 logger = logging.getLogger("cronzimus.worker")
 
+WRITE_SECONDS = 0.05
+"""Time that an outcome waits, at most, for others to be written with it. Starts wait while outcomes are written."""
 SHOW_SECONDS = 1.0
 """Time between two writes of the output of running runs, and between two searches for runs to cancel."""
 AHEAD_SECONDS = 0.1
@@ -85,6 +87,7 @@ class Ledger:
         self._incidents, self._durations = IncidentWatch(), MeanDuration()
         self._failures = 0
         self._show_at = self._retry_at = 0.0
+        self._write_at = inf
         self._close_by = inf
         self._reason = ""
         self._thread = threading.Thread(target=self._work, name="ledger", daemon=True)
@@ -142,7 +145,7 @@ class Ledger:
         if self._failures:
             due = self._retry_at
         else:
-            due = min(self.membership.due, self._show_at if self.recorder.running else inf)
+            due = min(self.membership.due, self._write_at, self._show_at if self.recorder.running else inf)
         return max(0.0, due - self.clock.monotonic())
 
     def _step_safely(self) -> None:
@@ -186,7 +189,9 @@ class Ledger:
         elif self.clock.monotonic() >= self.membership.due or self._wants_another_number():
             self._beat()
         self._start_wanted()
-        if self.recorder.dirty:
+        if self.recorder.dirty and self._write_at == inf:
+            self._write_at = self.clock.monotonic() + WRITE_SECONDS
+        if self.clock.monotonic() >= self._write_at:
             self._write(self.membership.worker_id)
         if self.recorder.running and self.clock.monotonic() >= self._show_at:
             self._show_at = self.clock.monotonic() + SHOW_SECONDS
@@ -258,6 +263,7 @@ class Ledger:
         if refused:
             written = write_each_outcome(batch.outcomes, worker_id, now, self._incidents.ended)
             announce()
+        self._write_at = inf
         self._own -= {outcome.run_id for outcome in batch.outcomes}
         self._measure(written)
         self.recorder.forget(batch)

@@ -9,7 +9,7 @@ from django.db import OperationalError
 
 from jobs.models import Job, Run, Worker
 from jobs.scheduler.store.dispatch import Dispatch
-from jobs.worker.ledger import LEASE_OVER, Ledger, Wanted
+from jobs.worker.ledger import LEASE_OVER, WRITE_SECONDS, Ledger, Wanted
 from jobs.worker.membership import Membership
 from jobs.worker.output import Output
 from jobs.worker.runner import Activity
@@ -65,6 +65,13 @@ def started(ledger: Ledger, clock: FakeClock, **fields: Any) -> tuple[Run, Activ
     return run, activity
 
 
+def finish(ledger: Ledger, clock: FakeClock, activity: Activity, **ended: Any) -> None:
+    """End a run as a slot does, and let the time pass for which outcomes wait."""
+    ledger.recorder.finished(activity.outcome(clock.now(), **{"status": "succeeded"} | ended))
+    ledger.step()
+    clock.advance(WRITE_SECONDS)
+
+
 def test_a_worker_joins_with_its_queues_and_slots(ledger: Ledger) -> None:
     worker = Worker.objects.get()
     assert (worker.id, worker.name, worker.queues, worker.slots) == (
@@ -86,16 +93,16 @@ def test_the_schedulers_learn_at_once_that_runs_are_short_and_later_that_they_ar
     clock.advance(1)
     _, activity = started(ledger, clock)
     clock.advance(0.01)
-    ledger.recorder.finished(activity.outcome(clock.now(), status="succeeded"))
+    finish(ledger, clock, activity)
     ledger.step()
     ledger.step()
     assert Worker.objects.get().ahead == 20
     for seconds, ahead in ((0.2, 20), (0.4, 0)):
         _, activity = started(ledger, clock, scheduled_time=after(seconds))
         activity.started_at = after(-100)
-        ledger.recorder.finished(activity.outcome(clock.now(), status="succeeded"))
+        finish(ledger, clock, activity)
         ledger.step()
-        clock.advance(seconds)
+        clock.advance(seconds - WRITE_SECONDS)
         ledger.step()
         assert Worker.objects.get().ahead == ahead
 
@@ -139,15 +146,29 @@ def test_a_request_to_cancel_reaches_the_slot(ledger: Ledger, clock: FakeClock, 
 def test_the_end_of_a_run_is_written_with_the_counters_of_its_job(ledger: Ledger, clock: FakeClock) -> None:
     make_job()
     run, activity = started(ledger, clock)
-    ledger.recorder.finished(activity.outcome(after(1), status="succeeded", result="5"))
+    finish(ledger, clock, activity, result="5")
     ledger.step()
     run.refresh_from_db()
     assert (run.status, run.result, Job.objects.get().run_count) == ("succeeded", 5, 1)
 
 
+def test_outcomes_wait_for_others_while_runs_start(ledger: Ledger, clock: FakeClock) -> None:
+    _, activity = started(ledger, clock)
+    ledger.recorder.finished(activity.outcome(clock.now(), status="succeeded"))
+    ledger.step()
+    clock.advance(WRITE_SECONDS / 2)
+    _, activity = started(ledger, clock, scheduled_time=after(1))
+    ledger.recorder.finished(activity.outcome(clock.now(), status="succeeded"))
+    assert Run.objects.filter(status="running").count() == 2
+    assert ledger._wait_seconds() == pytest.approx(WRITE_SECONDS / 2)
+    clock.advance(WRITE_SECONDS / 2)
+    ledger.step()
+    assert Run.objects.filter(status="succeeded").count() == 2
+
+
 def test_what_the_database_does_not_take_is_kept(ledger: Ledger, clock: FakeClock) -> None:
     run, activity = started(ledger, clock)
-    ledger.recorder.finished(activity.outcome(after(1), status="succeeded"))
+    finish(ledger, clock, activity)
     with failing_database(OperationalError("gone")), pytest.raises(OperationalError):
         ledger.step()
     ledger.step()
