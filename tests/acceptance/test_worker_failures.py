@@ -190,8 +190,8 @@ def test_runs_survive_warm_and_cold_restarts_of_their_workers(fleet: WorkerSite)
     rows = [row for row in fleet.rows() if row.job_id.endswith("many")]
     assert len(rows) >= MANY
     assert {row.status for row in rows} <= {"succeeded", "lost"}
-    # The runs of the two workers that got no time, and the outcomes that the killed one had not written.
-    assert sum(row.status == "lost" for row in rows) <= 3 * 2
+    # The runs of the two workers that got no time, and the last outcomes, which the killed one had not written.
+    assert sum(row.status == "lost" for row in rows) <= MANY // 50
     assert running[0].wait(10) == 0, "it got its time"
 
 
