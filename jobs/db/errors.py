@@ -24,16 +24,17 @@ def is_unavailable(error: BaseException | None) -> bool:
 
 def is_read_only(error: BaseException | None) -> bool:
     """Tell whether the database takes no writes."""
-    if not isinstance(error, DatabaseError):
-        return False
-    return _state(error.__cause__) == READ_ONLY or str(error).startswith("attempt to write a readonly database")
+    return _is(error, READ_ONLY, "attempt to write a readonly database")
 
 
 def is_full(error: BaseException | None) -> bool:
     """Tell whether the disk of the database is full."""
-    if not isinstance(error, DatabaseError):
-        return False
-    return _state(error.__cause__) == DISK_FULL or str(error).startswith("database or disk is full")
+    return _is(error, DISK_FULL, "database or disk is full")
+
+
+def _is(error: BaseException | None, state: str, text: str) -> bool:
+    """Tell whether an error of the database has the `state` of PostgreSQL, or begins with the `text` of SQLite."""
+    return isinstance(error, DatabaseError) and (_state(error.__cause__) == state or str(error).startswith(text))
 
 
 def lacks_tables(error: BaseException | None) -> bool:

@@ -12,6 +12,7 @@ from ... import services
 from ...core.output import position, read_from
 from ...core.runs import FINISHED, RunStatus
 from ...models import Run
+from ...selectors.statistics import DID_NOT_RUN
 from .base import Subcommand, positive
 from .output import Output
 
@@ -76,7 +77,7 @@ def _chosen(text: str) -> Run:
         if run is not None:
             return run
     runs = Run.objects.filter(job_id=text).order_by("-scheduled_time", "-attempt")
-    newest = runs.exclude(status__in=(RunStatus.MISSED, RunStatus.SKIPPED)).first() or runs.first()
+    newest = runs.exclude(status__in=DID_NOT_RUN).first() or runs.first()
     if newest is None:
         raise CommandError(f"there is no run {text!r}, and no job of this id that has run")
     return newest
