@@ -337,7 +337,8 @@ class Tick:
     def _write(self, monotonic: float) -> None:
         if self._flush_at <= monotonic:
             self._flush()
-        if self.recorder.running and self._live_at + LIVE_SECONDS <= monotonic:  # rounded as in `write_at`
+        if self.recorder.running and self._live_at + LIVE_SECONDS <= monotonic:
+            # The same sum as in `write_at`: a difference rounds otherwise, and the loop would come back at once.
             self._write_live(monotonic)
 
     def _flush(self) -> None:

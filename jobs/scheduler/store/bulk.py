@@ -21,8 +21,8 @@ def rows_as_table(columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]])
 
     `columns` maps names to kinds: "number", "text", "json" (an `orjson.Fragment`) or "time" (an aware datetime in
     UTC). A column that a row leaves out is null. json_to_recordset and json_each (manuals of PostgreSQL and SQLite)
-    read the JSON, so that no limit on the number of parameters applies, and the statement's text is the same for any
-    number of rows.
+    read the JSON, so that no limit on the number of parameters applies. The text does not depend on the number of
+    rows; on SQLite it depends on the columns that they have.
     """
     listed = list(rows)
     data = orjson.dumps(listed, option=orjson.OPT_UTC_Z).decode()
@@ -39,7 +39,7 @@ def _recordset(columns: tuple[tuple[str, str], ...]) -> str:
 
 @cache
 def _each(columns: tuple[tuple[str, str], ...], given: frozenset[str]) -> str:
-    # SQLite looks for each name in each row: to look for those that no row has would take half of the time.
+    # SQLite searches each row for each name. Most rows lack most names, and searching for those took half of the time.
     read = (f"{_read(name, kind) if name in given else 'NULL'} AS {name}" for name, kind in columns)
     return f"(SELECT {', '.join(read)} FROM json_each(%s)) AS v"  # noqa: S608 (names of ours)
 
@@ -82,9 +82,10 @@ def from_time(value: Any) -> datetime:
 
 
 def _with_offset(text: Any) -> Any:
-    """Add the offset of UTC to an instant in Django's form: it is read with it in half the time that adding it takes.
+    """Add the offset of UTC to an instant in Django's form.
 
-    Other texts stay as they are: Python 3.11 would read some damaged ones with an offset behind them.
+    Python reads the two together in half the time that it takes to add the zone afterwards. Other texts stay as they
+    are: with an offset behind them, Python 3.11 would read some that are damaged.
     """
     size = len(text) if isinstance(text, str) and text[13:14] == text[16:17] == ":" else 0
     return f"{text}+00:00" if size == 19 or (size == 26 and text[20:].isdecimal()) else text
