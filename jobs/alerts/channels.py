@@ -135,18 +135,24 @@ def _key(secret: str) -> bytes:
         raise NotDelivered("the channel's secret is not base64: make a new one") from error
 
 
-def _apprise(delivery: Delivery, clock: Clock) -> str:
+def notifier_for(target: str) -> Any:
+    """Return Apprise's notifier for a URL of a channel. Raises `NotDelivered` if there is none, and says why."""
     try:
         import apprise
     except ImportError as error:
         raise NotDelivered("Apprise is not installed: pip install apprise") from error
-    notifier: Any = apprise.Apprise()
-    if not notifier.add(delivery.channel.target):
-        raise NotDelivered("Apprise does not understand the channel's URL")
+    notifier = apprise.Apprise()
+    if not notifier.add(target):
+        raise NotDelivered("Apprise does not understand this URL")
+    return notifier
+
+
+def _apprise(delivery: Delivery, clock: Clock) -> str:
+    notifier = notifier_for(delivery.channel.target)
     data = event_of(delivery)["data"]
     body = "\n".join(filter(None, (str(data["text"]), data.get("url"))))
     if not notifier.notify(title="Cronzimus", body=body):
-        raise NotDelivered("Apprise could not notify")
+        raise NotDelivered("Apprise could not notify; the log of this scheduler says why")
     return "notified"
 
 

@@ -62,7 +62,8 @@ class Deliverer:
             response = channels.send(delivery, self._clock)
         except Exception as error:
             seconds = self._clock.monotonic() - began
-            said = channels.without_path(f"{type(error).__name__}: {error}", target)
+            text = str(error) if isinstance(error, channels.NotDelivered) else f"{type(error).__name__}: {error}"
+            said = channels.without_path(text, target)
             outbox.refused(delivery, said, seconds, now=self._clock.now())
             extra = {"action": "alert_not_delivered", "delivery": delivery.pk}
             logger.warning("alert %s to %s was not delivered: %s", delivery.pk, delivery.channel, said, extra=extra)

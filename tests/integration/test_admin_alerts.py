@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -88,8 +89,9 @@ def test_a_wrong_rule_is_refused_beside_its_field(
         ("webhook", "hooks.example.com", False),
         ("webhook", "https://user:secret@example.com/", False),
         ("webhook", "http://10.0.0.1/x", False),
-        ("apprise", "slack://a/b/c", True),
+        ("apprise", "ntfy://example.com/topic", True),
         ("apprise", "slack", False),
+        ("apprise", "nobody://example.com", False),
     ],
 )
 def test_the_target_of_a_channel_fits_its_kind(admin: Admin, kind: str, target: str, good: bool) -> None:
@@ -97,6 +99,13 @@ def test_the_target_of_a_channel_fits_its_kind(admin: Admin, kind: str, target: 
     assert Channel.objects.exists() is good
     if not good:
         assert "target" in problems(response)
+
+
+def test_a_channel_through_apprise_needs_apprise(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "apprise", None)
+    response = admin.send(f"{CHANNELS}add/", name="c", kind="apprise", target="ntfy://example.com/topic")
+    assert "pip install apprise" in problems(response)["target"][0]
+    assert not Channel.objects.exists()
 
 
 def test_a_secret_is_never_shown_and_stays_when_none_is_given(admin: Admin) -> None:

@@ -88,6 +88,28 @@ def test_a_webhook_is_posted_as_a_cloud_event(receiver: Receiver, clock: FakeClo
     assert (delivery.state, delivery.attempts, delivery.response) == (DeliveryState.DELIVERED, 1, "200 OK")
 
 
+def test_apprise_carries_a_message_to_its_services(receiver: Receiver, clock: FakeClock) -> None:
+    outbox.put_test(chat(receiver), now=clock.now())
+    assert Deliverer(clock).deliver_due() == 1
+    ((_, message),) = receiver.taken
+    assert message["title"] == "Cronzimus"
+    assert "test" in message["message"]
+
+
+def test_what_apprise_could_not_send_is_tried_again(receiver: Receiver, clock: FakeClock) -> None:
+    receiver.status = 500
+    outbox.put_test(chat(receiver), now=clock.now())
+    Deliverer(clock).deliver_due()
+    delivery = Delivery.objects.get()
+    assert (delivery.state, delivery.attempts) == (DeliveryState.PENDING, 1)
+    assert delivery.response == "Apprise could not notify; the log of this scheduler says why"
+
+
+def chat(receiver: Receiver) -> Channel:
+    """Write a channel that Apprise sends to `receiver`."""
+    return Channel.objects.create(name="chat", kind="apprise", target=f"json://127.0.0.1:{receiver.server_port}/hook")
+
+
 def test_a_webhook_with_a_secret_is_signed(receiver: Receiver, clock: FakeClock) -> None:
     outbox.put_test(webhook(receiver.url, secret="whsec_YWJj", previous_secret="whsec_ZGVm"), now=clock.now())
     Deliverer(clock).deliver_due()

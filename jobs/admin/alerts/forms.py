@@ -12,6 +12,7 @@ from django.utils.functional import cached_property
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from ...alerts.channels import NotDelivered, notifier_for
 from ...core.alerts import AlertEvent
 from ...definitions.alert_rules import rule_problems, zone_problem
 from ...functions.builtin import check_target
@@ -205,8 +206,10 @@ class ChannelForm(forms.ModelForm):
                 check_target(target)
             elif "://" not in target:
                 raise forms.ValidationError("must be a URL of Apprise, such as slack://…")
+            else:
+                notifier_for(target)
         except forms.ValidationError as error:
             self.add_error("target", error)
-        except ValueError as error:
+        except (ValueError, NotDelivered) as error:
             self.add_error("target", str(error))
         return cleaned
