@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -225,6 +226,11 @@ def test_a_token_has_a_name_a_scope_and_tags(admin):
     page = admin.read(TOKENS)
     shown = [cell(page, name) for name in ("name", "scope_list", "tag_list")]
     assert shown == [f"nightly deploy {token.prefix}…", "run", "reports shop"]
+
+
+def test_the_form_of_a_token_offers_the_smallest_scope_first(admin):
+    (chosen,) = re.findall(r'<input type="radio" name="scope" value="(\w+)"[^>]* checked', admin.read(f"{TOKENS}add/"))
+    assert chosen == "read"
 
 
 @pytest.mark.parametrize(("field", "value"), [("scope", "root"), ("scope", ""), ("name", "x" * 101)])

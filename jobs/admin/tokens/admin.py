@@ -54,7 +54,7 @@ class TokenForm(forms.ModelForm):
         label="Scope",
         widget=forms.RadioSelect,
         choices=[(scope.value, text) for scope, text in SCOPES.items()],
-        initial=Scope.ADMIN.value,
+        initial=Scope.READ.value,
         help_text="It may never do more than its user.",
     )
     tag_list = forms.CharField(
