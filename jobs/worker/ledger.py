@@ -145,7 +145,7 @@ class Ledger:
         if self._failures:
             due = self._retry_at
         else:
-            due = min(self.membership.due, self._write_at, self._show_at if self.recorder.running else inf)
+            due = min(self.membership.due, self._write_at, self._show_at if self._own else inf)
         return max(0.0, due - self.clock.monotonic())
 
     def _step_safely(self) -> None:
@@ -193,7 +193,7 @@ class Ledger:
             self._write_at = self.clock.monotonic() + WRITE_SECONDS
         if self.clock.monotonic() >= self._write_at:
             self._write(self.membership.worker_id)
-        if self.recorder.running and self.clock.monotonic() >= self._show_at:
+        if self._own and self.clock.monotonic() >= self._show_at:
             self._show_at = self.clock.monotonic() + SHOW_SECONDS
             self._show()
 

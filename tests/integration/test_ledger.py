@@ -9,7 +9,7 @@ from django.db import OperationalError
 
 from jobs.models import Job, Run, Worker
 from jobs.scheduler.store.dispatch import Dispatch
-from jobs.worker.ledger import LEASE_OVER, WRITE_SECONDS, Ledger, Wanted
+from jobs.worker.ledger import LEASE_OVER, SHOW_SECONDS, WRITE_SECONDS, Ledger, Wanted
 from jobs.worker.membership import Membership
 from jobs.worker.output import Output
 from jobs.worker.runner import Activity
@@ -133,6 +133,13 @@ def test_output_and_progress_are_written_while_a_run_runs(ledger: Ledger, clock:
     ledger.step()
     run.refresh_from_db()
     assert (run.output, run.progress_done, run.progress_total) == ("half way\n", 1, 2)
+
+
+def test_the_output_of_a_run_is_looked_for_although_its_slot_has_not_begun_when_the_wait_does(ledger: Ledger) -> None:
+    _, one = dispatched()
+    wanted(ledger, one)
+    ledger.step()
+    assert ledger._wait_seconds() <= SHOW_SECONDS
 
 
 def test_a_request_to_cancel_reaches_the_slot(ledger: Ledger, clock: FakeClock, told: Told) -> None:
