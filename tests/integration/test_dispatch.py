@@ -131,6 +131,14 @@ def test_a_worker_that_lost_the_answer_may_ask_again() -> None:
     assert [run.id for run in dispatch.start_runs([one], "w1", NOW)] == [one.run_id]
 
 
+def test_it_may_do_so_for_a_run_that_is_to_be_cancelled_since_and_nobody_else_may() -> None:
+    run, one = dispatched()
+    dispatch.start_runs([one], "w1", NOW)
+    services.cancel_run(run.pk, now=NOW)
+    assert dispatch.start_runs([one], "w2", NOW) == []
+    assert [started.id for started in dispatch.start_runs([one], "w1", NOW)] == [run.pk]
+
+
 @pytest.mark.parametrize("fields", [
     {"status": "succeeded"}, {"status": "cancelled"}, {"cancel_requested_at": NOW}, {"dispatch_id": "0" * 32},
     {"dispatch_id": None, "scheduler_id": None},

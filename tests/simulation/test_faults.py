@@ -159,6 +159,17 @@ def test_after_the_lost_answer_of_a_start_its_run_runs_once(begin: Begin, kind: 
     assert history.verdict() == []
 
 
+def test_a_run_that_is_cancelled_after_the_lost_answer_of_its_start_ends(begin: Begin) -> None:
+    history = begin(REMOTE, schedulers=1, workers=1)
+    history.go_on(FIRST)
+    strike_at(history, WORKER, f"after {START}", "gone", 3.0)
+    history.go_on(1.0)
+    history.cancel(0)
+    history.go_on(6.0)
+    assert statuses() == ["cancelled"]
+    assert history.verdict() == []
+
+
 @EACH
 def test_after_the_lost_answer_of_an_outcome_it_counts_once(begin: Begin, job: JobPlan) -> None:
     history = begin(job, schedulers=1, workers=1)

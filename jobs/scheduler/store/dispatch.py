@@ -175,7 +175,8 @@ def start_runs(wanted: Collection[Dispatch], worker_id: str, now: datetime) -> l
     """Start runs on the worker `worker_id`, and return the started ones: each run starts at most once, on one worker.
 
     A delivery that is not the run's last one starts nothing, nor does one of a run that has started elsewhere, has
-    ended, or is to be cancelled. Where the answer of an earlier call was lost, the worker may ask again.
+    ended, or is to be cancelled. Where the answer of an earlier call was lost, the worker may ask again, also for a run
+    that is to be cancelled since: the worker holds it, so nobody else would end it.
     """
     source, data = bulk.rows_as_table(
         {"id": "number", "dispatch_id": "text"}, [{"id": one.run_id, "dispatch_id": one.dispatch_id} for one in wanted]
@@ -185,8 +186,9 @@ def start_runs(wanted: Collection[Dispatch], worker_id: str, now: datetime) -> l
         cursor.execute(
             f"UPDATE cronzimus_run SET status = 'running', scheduler_id = %s, started_at = {at}, "  # noqa: S608
             f"dispatched_at = COALESCE(dispatched_at, {at}) FROM {source} WHERE cronzimus_run.id = v.id "
-            "AND cronzimus_run.dispatch_id = v.dispatch_id AND cancel_requested_at IS NULL "
-            "AND (cronzimus_run.status = 'queued' OR (cronzimus_run.status = 'running' AND scheduler_id = %s)) "
+            "AND cronzimus_run.dispatch_id = v.dispatch_id "
+            "AND ((cronzimus_run.status = 'queued' AND cancel_requested_at IS NULL) "
+            "OR (cronzimus_run.status = 'running' AND scheduler_id = %s)) "
             f"RETURNING {_qualified(HELD_COLUMNS)}, {_qualified('queue, dispatch_id')}",
             [worker_id, bulk.instant(now), bulk.instant(now), data, worker_id],
         )
