@@ -152,4 +152,4 @@ class Releases:
         orphans = held.keys() - known
         admission.give_back(scheduler_id, [run_id for run_id in orphans if held[run_id] == RunStatus.QUEUED], now)
         if ended := [run_id for run_id in orphans if held[run_id] == RunStatus.RUNNING]:
-            recovery.lose([scheduler_id], "the database was restored or failed over after it ended", now, only=ended)
+            recovery.lose([scheduler_id], recovery.FORGOTTEN, now, only=ended)

@@ -20,7 +20,7 @@ from ..scheduler.recorder import Recorder
 from ..scheduler.store import outcomes, recovery
 from ..scheduler.store.clock import DatabaseClock
 from ..scheduler.store.connection import loop_connection, require_current_file
-from ..scheduler.store.dispatch import Dispatch, start_runs
+from ..scheduler.store.dispatch import Dispatch, runs_of, start_runs
 from ..scheduler.store.held import HeldRun, Outcome
 from ..scheduler.store.refusals import REFUSALS, write_each_live, write_each_outcome
 from ..scheduler.store.work import cancel_requests
@@ -217,7 +217,15 @@ class Ledger:
         if not self.membership.renew(running=self.recorder.running, ahead=self._ahead()):
             self._lose_all()
             self._rejoin()
+        self._lose_forgotten()
         self._incidents.refresh()
+
+    def _lose_forgotten(self) -> None:
+        """Give up runs that this worker holds by the database, and does not know of: they have ended before."""
+        if self._asked:  # one of them may have started: the answer was lost, and it is asked for again
+            return
+        if forgotten := runs_of(self.membership.worker_id) - self._own:
+            recovery.lose([self.membership.worker_id], recovery.FORGOTTEN, self.clock.now(), only=sorted(forgotten))
 
     def _ahead(self) -> int:
         slots, at = self.membership.slots, self.clock.monotonic()

@@ -8,7 +8,8 @@ import pytest
 from django.db import OperationalError
 
 from jobs.models import Job, Run, Worker
-from jobs.scheduler.store.dispatch import Dispatch
+from jobs.scheduler.store.dispatch import Dispatch, start_runs
+from jobs.scheduler.store.recovery import FORGOTTEN
 from jobs.worker.ledger import LEASE_OVER, SHOW_SECONDS, WRITE_SECONDS, Ledger, Wanted
 from jobs.worker.membership import Membership
 from jobs.worker.output import Output
@@ -248,6 +249,30 @@ def test_a_worker_that_others_gave_up_joins_again(ledger: Ledger, clock: FakeClo
     ledger.step()
     assert told.given_up != []
     assert Worker.objects.filter(stopped_at__isnull=True).count() == 1
+
+
+def test_runs_whose_end_the_database_has_forgotten_are_lost(ledger: Ledger, clock: FakeClock) -> None:
+    run, activity = started(ledger, clock)
+    still_running, _ = started(ledger, clock, scheduled_time=after(1))
+    finish(ledger, clock, activity)
+    ledger.step()
+    Run.objects.filter(pk=run.pk).update(status="running", finished_at=None)  # as a failover may leave it
+    clock.advance(5)
+    ledger.step()
+    run.refresh_from_db()
+    still_running.refresh_from_db()
+    assert (run.status, run.reason, still_running.status) == ("lost", FORGOTTEN, "running")
+
+
+def test_a_run_whose_start_is_asked_for_again_is_not_one_of_them(ledger: Ledger, clock: FakeClock) -> None:
+    run, one = dispatched()
+    start_runs([one], ledger.membership.worker_id, NOW)  # and the answer was lost
+    asked = wanted(ledger, one)
+    ledger._asked.append(ledger._wanted.get())
+    clock.advance(5)
+    ledger.step()
+    run.refresh_from_db()
+    assert (run.status, asked.answer.get_nowait() is not None) == ("running", True)
 
 
 def test_a_worker_that_drains_has_no_slots(ledger: Ledger) -> None:

@@ -195,6 +195,12 @@ def start_runs(wanted: Collection[Dispatch], worker_id: str, now: datetime) -> l
         return [_held(row, worker_id) for row in cursor.fetchall()]
 
 
+def runs_of(worker_id: str) -> set[int]:
+    """Return the ids of the runs that are running on the worker `worker_id` (index `run_held`)."""
+    running = Run.objects.active().filter(scheduler_id=worker_id, status=RunStatus.RUNNING)
+    return set(running.values_list("id", flat=True))
+
+
 def recover_workers(now: datetime, read_again: Callable[[], datetime] | None = None) -> int:
     """Mark the runs of workers whose lease is over at `now` as lost; return their number.
 

@@ -21,6 +21,8 @@ logger = logging.getLogger("cronzimus.scheduler.store.recovery")
 
 KEEP_STOPPED = timedelta(days=7)
 """Time for which the row of a stopped scheduler is kept."""
+FORGOTTEN = "the database was restored or failed over after it ended"
+"""The reason for which runs are lost that their holder has ended, and the database still has as running."""
 
 
 class Lost(NamedTuple):
