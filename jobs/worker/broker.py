@@ -35,9 +35,28 @@ PINNED: dict[str, Any] = {
 """The settings of Celery on which the guarantees rest."""
 
 
+class OneBrokerApp(Celery):
+    """A Celery application all of whose connections lead to one broker, whatever Celery asks for.
+
+    Celery itself prefers CELERY_BROKER_URL of the environment, which in a host project may be that of the team's own
+    application.
+    """
+
+    url = ""
+
+    def connection_for_read(self, url: object = None, **options: Any) -> Any:
+        """Return a connection for consumers."""
+        return super().connection_for_read(self.url, **options)
+
+    def connection_for_write(self, url: object = None, **options: Any) -> Any:
+        """Return a connection for producers."""
+        return super().connection_for_write(self.url, **options)
+
+
 def make_app(url: str) -> Celery:
     """Return an application on the broker at `url`, apart from the project's own Celery application."""
-    app = Celery("cronzimus", broker=url, set_as_current=False, fixups=[])
+    app = OneBrokerApp("cronzimus", broker=url, set_as_current=False, fixups=[])
+    app.url = url
     app.conf.update(PINNED, broker_transport_options=_transport_options(url))
     return app
 

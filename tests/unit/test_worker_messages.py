@@ -28,6 +28,16 @@ def test_a_message_names_a_run_and_a_dispatch_and_holds_no_work() -> None:
     assert read_message(HEADERS, body()) == (7, DISPATCH)
 
 
+@pytest.mark.parametrize("name", ["CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL"])
+def test_a_broker_in_the_environment_for_a_teams_own_celery_is_not_ours(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "amqp://theirs//")
+    app = make_app("redis://ours:6379/5")
+    connections = (app.connection_for_read(), app.connection_for_write(), app.connection())
+    assert {(one.hostname, one.virtual_host) for one in connections} == {("ours", "5")}
+
+
 @pytest.mark.parametrize(
     ("headers", "content", "why"),
     [
