@@ -14,6 +14,7 @@ from typing import Any
 import django
 from celery import bootsteps, signals
 from celery.concurrency.thread import TaskPool
+from celery.platforms import EX_FAILURE
 from celery.worker import state
 from django.apps import apps
 
@@ -63,6 +64,7 @@ class SlotsStep(bootsteps.StartStopStep):
         use_own_connections()
         queues = sorted(worker.app.amqp.queues.consume_from)
         worker.cronzimus_slots = Slots(worker.hostname, queues, worker.concurrency)
+        worker.cronzimus_slots.on_failure = _stop_with_failure
         return worker.cronzimus_slots
 
     def start(self, worker: Any) -> None:
@@ -101,6 +103,10 @@ def _problems(worker: Any) -> list[str]:
     if worker.options.get("autoscale"):
         problems.append("A worker of Cronzimus has a fixed number of slots: leave out the option --autoscale.")
     return problems
+
+
+def _stop_with_failure() -> None:
+    state.should_stop = EX_FAILURE
 
 
 def _is_told_to_stop() -> bool:

@@ -19,7 +19,7 @@ from ..scheduler.incidents import IncidentWatch
 from ..scheduler.recorder import Recorder
 from ..scheduler.store import outcomes, recovery
 from ..scheduler.store.clock import DatabaseClock
-from ..scheduler.store.connection import loop_connection, require_current_file
+from ..scheduler.store.connection import DatabaseReplaced, loop_connection, require_current_file
 from ..scheduler.store.dispatch import Dispatch, runs_of, start_runs
 from ..scheduler.store.held import HeldRun, Outcome
 from ..scheduler.store.refusals import REFUSALS, write_each_live, write_each_outcome
@@ -71,14 +71,16 @@ class Ledger:
         *,
         cancel: Callable[[int, str], None],
         give_up: Callable[[str], None],
+        fail: Callable[[], None],
     ) -> None:
         """Write for the worker of `membership`.
 
-        `cancel` ends a run for a reason; `give_up` ends all runs at once, as lost for a reason.
+        `cancel` ends a run for a reason; `give_up` ends all runs at once, as lost for a reason; `fail` ends the worker,
+        which can do nothing without its ledger.
         """
         self.clock, self.membership = clock, membership
         self.recorder = Recorder(lambda ended: self._bell.set())
-        self._cancel, self._give_up = cancel, give_up
+        self._cancel, self._give_up, self._fail = cancel, give_up, fail
         self._bell, self._joined, self._closing = threading.Event(), threading.Event(), threading.Event()
         self._wanted: SimpleQueue[Wanted] = SimpleQueue()
         self._asked: list[Wanted] = []
@@ -86,6 +88,7 @@ class Ledger:
         """The runs that it has started and whose end is not written."""
         self._incidents, self._durations = IncidentWatch(), MeanDuration()
         self._failures = 0
+        self._has_ended = False
         self._show_at = self._retry_at = 0.0
         self._write_at = inf
         self._close_by = inf
@@ -103,14 +106,15 @@ class Ledger:
             pass
 
     def start_run(self, dispatch: Dispatch) -> HeldRun | None:
-        """Start the run of `dispatch`; None if it has started or ended already, or is to be cancelled.
+        """Start the run of `dispatch`; None if it has started or ended already, is to be cancelled, or the worker ends.
 
         The start is written when this returns.
         """
         wanted = Wanted(dispatch)
         self._wanted.put(wanted)
         self._bell.set()
-        return wanted.answer.get()
+        # Looked at after the question was put, so that it is answered if the thread ends between the two.
+        return None if self._has_ended else wanted.answer.get()
 
     def may_call(self, run: HeldRun) -> bool:
         """Tell whether the function of `run` may be called: the lease under which it was started is still held.
@@ -134,12 +138,19 @@ class Ledger:
     # --- the thread --------------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        with loop_connection():
-            while not self._closing.is_set():
-                self._bell.wait(self._wait_seconds())
-                self._bell.clear()
-                self._step_safely()
-            self._leave()
+        try:
+            with loop_connection():
+                while not self._closing.is_set():
+                    self._bell.wait(self._wait_seconds())
+                    self._bell.clear()
+                    self._step_safely()
+                self._leave()
+        except Exception as error:
+            is_known = isinstance(error, DatabaseReplaced)
+            logger.critical("the worker ends: %s", error, exc_info=not is_known, extra={"action": "worker_failed"})
+            self._fail()
+        self._has_ended = True
+        self._lose_all()
 
     def _wait_seconds(self) -> float:
         if self._failures:
@@ -149,6 +160,7 @@ class Ledger:
         return max(0.0, due - self.clock.monotonic())
 
     def _step_safely(self) -> None:
+        """Take a step; after errors of the database, wait longer and longer. Raises `DatabaseReplaced`."""
         if self.membership.worker_id and not self.membership.held:
             self._lose_all()
         if self._failures and self.clock.monotonic() < self._retry_at:
@@ -320,5 +332,4 @@ class Ledger:
                     continue
                 message = "the worker could not sign off: %s; what is left is lost when its lease ends"
                 logger.error(message, " ".join(str(error).split()), extra={"action": "worker_sign_off_failed"})
-            self._lose_all()
             return

@@ -48,9 +48,12 @@ class Slots:
             Membership(clock, name, queues, count),
             cancel=self._cancel,
             give_up=partial(self._stop, at_once=True),
+            fail=lambda: self.on_failure(),
         )
         self.on_free: Callable[[], None] = lambda: None
         """Called by a slot's thread when the slot is free again."""
+        self.on_failure: Callable[[], None] = lambda: None
+        """Called by the ledger's thread when it cannot go on, so that the worker has to end."""
         self._clock, self._name, self._count = clock, name, count
         self._start_worker = start_worker or partial(Worker, Launcher.of_this_process())
         self._queue: SimpleQueue[Dispatch | None] = SimpleQueue()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 from django.db import OperationalError
 
 from jobs.models import Job, Run, Worker
+from jobs.scheduler.store.connection import DatabaseReplaced
 from jobs.scheduler.store.dispatch import Dispatch, start_runs
 from jobs.scheduler.store.recovery import FORGOTTEN
+from jobs.worker import ledger as module
 from jobs.worker.ledger import LEASE_OVER, SHOW_SECONDS, WRITE_SECONDS, Ledger, Wanted
 from jobs.worker.membership import Membership
 from jobs.worker.output import Output
@@ -29,6 +32,11 @@ class Told:
         """Start without calls."""
         self.cancelled: list[tuple[int, str]] = []
         self.given_up: list[str] = []
+        self.failures = 0
+
+    def fail(self) -> None:
+        """Count it."""
+        self.failures += 1
 
 
 @pytest.fixture
@@ -42,6 +50,7 @@ def ledger(clock: FakeClock, told: Told) -> Ledger:
     made = Ledger(
         clock, Membership(clock, "w@host", ["reports"], 2),  # type: ignore[arg-type]
         cancel=lambda run_id, reason: told.cancelled.append((run_id, reason)), give_up=told.given_up.append,
+        fail=told.fail,
     )  # fmt: skip
     made.step()
     return made
@@ -273,6 +282,24 @@ def test_a_run_whose_start_is_asked_for_again_is_not_one_of_them(ledger: Ledger,
     ledger.step()
     run.refresh_from_db()
     assert (run.status, asked.answer.get_nowait() is not None) == ("running", True)
+
+
+def test_a_worker_whose_database_file_was_replaced_ends(
+    ledger: Ledger, clock: FakeClock, told: Told, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse() -> None:
+        raise DatabaseReplaced("the database file was replaced: start again")
+
+    monkeypatch.setattr(module, "require_current_file", refuse)
+    monkeypatch.setattr(module, "loop_connection", nullcontext)
+    _, one = dispatched()
+    asked = wanted(ledger, one)
+    clock.advance(5)
+    ledger._work()
+    assert (told.failures, told.given_up) == (1, [LEASE_OVER])
+    assert "the worker ends: the database file was replaced: start again" in caplog.text
+    assert asked.answer.get_nowait() is None
+    assert ledger.start_run(one) is None, "nobody is there to answer"
 
 
 def test_a_worker_that_drains_has_no_slots(ledger: Ledger) -> None:
