@@ -15,7 +15,7 @@ from jobs.core.runs import Executor
 from jobs.models import Job, Run, Worker
 from jobs.models.run import DISPATCHED
 from jobs.scheduler.executors import Hooks, RunExecutor
-from jobs.scheduler.executors.remote import RemoteExecutor
+from jobs.scheduler.executors.remote import AT_ONCE, RemoteExecutor
 from jobs.scheduler.scheduler import Scheduler
 from jobs.scheduler.store import admission, claims, dispatch, outcomes, recovery
 from jobs.scheduler.store.dispatch import Dispatch, Fleet, free_places
@@ -288,13 +288,14 @@ class FakeTransport:
         """Take messages."""
         self.sent: list[Dispatch] = []
         self.error: Exception | None = None
+        self.refused: set[str] = set()
 
     def publish(self, dispatches: Sequence[Dispatch]) -> Mapping[str, Exception]:
-        """Take them all, or none."""
+        """Take them all, or none; but never those of a queue that is `refused`."""
         if self.error is not None:
             return dict.fromkeys((one.dispatch_id for one in dispatches), self.error)
-        self.sent += dispatches
-        return {}
+        self.sent += [one for one in dispatches if one.queue not in self.refused]
+        return {one.dispatch_id: OSError("inequivalent arg") for one in dispatches if one.queue in self.refused}
 
     def close(self) -> None:
         """Do nothing."""
@@ -348,6 +349,31 @@ def test_a_broker_that_takes_nothing_is_tried_again_later(
     clock.advance(0.3)
     publisher.step()
     assert len(transport.sent) == 1
+
+
+def test_a_queue_that_the_broker_refuses_waits_by_itself(
+    publisher: RemoteExecutor, transport: FakeTransport, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    transport.refused = {"bad"}
+    for number in range(AT_ONCE + 1):
+        remote_job(f"bad-{number}", queue="bad")
+    publisher.submit_all(claims.claim_due("s1", {"celery:bad": AT_ONCE + 1}, NOW).runs)
+    publisher.step()
+    remote_job()
+    publisher.submit_all(claims.claim_due("s1", {LANE: 1}, NOW).runs)
+    publisher.step()
+    assert [one.queue for one in transport.sent] == ["reports"], "at once"
+    for _ in range(20):
+        clock.advance(1)
+        publisher.step()
+    logged = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert logged == [
+        f"the broker takes no messages for bad: OSError: inequivalent arg; {AT_ONCE + 1} runs wait for it"
+    ]
+    transport.refused = set()
+    clock.advance(5)
+    publisher.step()
+    assert len(transport.sent) == AT_ONCE + 2
 
 
 def test_what_another_scheduler_left_unpublished_is_published_after_two_looks(

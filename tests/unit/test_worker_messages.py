@@ -7,7 +7,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from amqp.exceptions import ChannelError
 from kombu import Connection
+from kombu.transport.memory import Channel
 
 from jobs.core.brokers import broker_problem
 from jobs.scheduler.executors.celery import CeleryTransport
@@ -250,3 +252,20 @@ def test_what_goes_over_the_broker_is_the_two_ids_and_the_trace_and_no_more() ->
     assert first.decode()[:2] == [[], message_of(7, DISPATCH)]
     assert read_message(first.headers, first.decode()) == (7, DISPATCH)
     assert (first.headers["traceparent"], second.headers.get("traceparent")) == (trace, None)
+
+
+def test_a_queue_that_the_broker_refuses_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    put = Channel._put
+
+    def refuse(channel: Channel, queue: str, message: Any, **options: Any) -> None:
+        if queue == "refused":
+            raise ChannelError("inequivalent arg")
+        put(channel, queue, message, **options)
+
+    monkeypatch.setattr(Channel, "_put", refuse)
+    bad, good = Dispatch(7, "refused", DISPATCH), Dispatch(8, "taken", uuid4().hex)
+    failed = CeleryTransport("memory://").publish([bad, good])
+    assert [(key, type(error)) for key, error in failed.items()] == [(DISPATCH, ChannelError)]
+    with Connection("memory://") as connection:
+        message = connection.default_channel.basic_get("taken")
+    assert read_message(message.headers, message.decode()) == (8, good.dispatch_id)

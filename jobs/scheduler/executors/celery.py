@@ -24,18 +24,28 @@ class CeleryTransport:
     def publish(self, dispatches: Sequence[Dispatch]) -> Mapping[str, Exception]:
         """Send a message for each dispatch, in one go: they cost one wait for the broker.
 
-        Where that fails, any of them may have been sent, or none. The next call has a new connection.
+        Where that fails, any of them may have been sent, or none. The next call has a new connection. Where the broker
+        refuses one of several queues, each queue is tried by itself.
         """
         try:
             if self._producer is None:
                 self._connect()
             self._send_all(dispatches)
         except Exception as error:
-            self.close()
             cause = error.__cause__  # kombu says of a batch only that it failed
             reason = cause if isinstance(cause, Exception) else error
+            is_refused = self._connection is not None and isinstance(reason, self._connection.channel_errors)
+            self.close()
+            if is_refused and len({one.queue for one in dispatches}) > 1:
+                return self._publish_by_queue(dispatches)
             return dict.fromkeys((one.dispatch_id for one in dispatches), reason)
         return {}
+
+    def _publish_by_queue(self, dispatches: Sequence[Dispatch]) -> Mapping[str, Exception]:
+        errors: dict[str, Exception] = {}
+        for queue in sorted({one.queue for one in dispatches}):
+            errors |= self.publish([one for one in dispatches if one.queue == queue])
+        return errors
 
     def close(self) -> None:
         """Give up the connection."""

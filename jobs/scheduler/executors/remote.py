@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from math import inf
 from typing import Any, Protocol
 
@@ -28,7 +29,7 @@ FORGET_SECONDS = 3600.0
 AT_ONCE = 50
 """Messages that are published before that is recorded."""
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.2, 5.0
-"""Time until a broker that does not answer is tried again: after the first failure, and at most."""
+"""Time until a queue is tried again that the broker did not take messages for: after the first failure, and at most."""
 LAST_SECONDS = 5.0
 """Time for the last messages when the scheduler ends. Other schedulers publish the rest."""
 
@@ -39,7 +40,8 @@ class Transport(Protocol):
     def publish(self, dispatches: Sequence[Dispatch]) -> Mapping[str, Exception]:
         """Send a message for each dispatch; return the errors of those that may not have been sent, by `dispatch_id`.
 
-        It returns within a few seconds, also if the other side is silent. A message may be sent twice.
+        It returns within a few seconds, also if the other side is silent. A message may be sent twice. A queue that
+        cannot be sent to keeps no messages for others from being sent.
         """
 
     def close(self) -> None:
@@ -61,8 +63,10 @@ class RemoteExecutor(RunExecutor):
         self._pending: dict[str, Dispatch] = {}
         self._seen: set[str] = set()
         self._bell, self._stopped = threading.Event(), threading.Event()
-        self._failures = 0
-        self._retry_at = self._look_at = self._forget_at = -inf
+        # By queue, because a broker may refuse one of them and take messages for the others.
+        self._failures: Counter[str] = Counter()
+        self._retry_at: dict[str, float] = {}
+        self._look_at = self._forget_at = -inf
         self._outage_at = self._clock.monotonic()
         self._thread = threading.Thread(target=self._work, name="publisher", daemon=True)
 
@@ -114,7 +118,8 @@ class RemoteExecutor(RunExecutor):
         self._transport.close()
 
     def _wait_seconds(self) -> float:
-        due = min(self._look_at, self._retry_at if self._pending else inf)
+        queues = {one.queue for one in self._pending.values()}
+        due = min([self._look_at, *(self._retry_at.get(queue, -inf) for queue in queues)])
         return max(0.0, due - self._clock.monotonic())
 
     def step(self) -> None:
@@ -123,8 +128,8 @@ class RemoteExecutor(RunExecutor):
             one = self._handed.popleft()
             self._pending[one.dispatch_id] = one
         try:
-            while self._pending and self._clock.monotonic() >= self._retry_at:
-                self._publish(list(self._pending.values())[:AT_ONCE])
+            while batch := self._ready():
+                self._publish(batch)
             if self._clock.monotonic() >= self._look_at:
                 self._look_at = self._clock.monotonic() + LOOK_SECONDS
                 self._look()
@@ -136,26 +141,39 @@ class RemoteExecutor(RunExecutor):
         except Exception:
             logger.exception("runs for workers could not be published", extra={"action": "publisher_failed"})
 
+    def _ready(self) -> list[Dispatch]:
+        """Return the next messages to publish, without those whose queue is tried again later."""
+        at = self._clock.monotonic()
+        ready = (one for one in self._pending.values() if self._retry_at.get(one.queue, -inf) <= at)
+        return list(islice(ready, AT_ONCE))
+
     def _publish(self, dispatches: Sequence[Dispatch]) -> None:
         failed = self._transport.publish(dispatches)
         sent = [one for one in dispatches if one.dispatch_id not in failed]
         for one in sent:
             del self._pending[one.dispatch_id]
-        if failed:
-            self._failures += 1
-            wait = min(FIRST_RETRY_SECONDS * 2 ** min(self._failures - 1, 10), LAST_RETRY_SECONDS)
-            self._retry_at = self._clock.monotonic() + wait
-            error = next(iter(failed.values()))
-            level = logging.WARNING if self._failures == 1 else logging.DEBUG
-            message = "the broker takes no messages: %s: %s; %d runs wait for it"
-            extra = {"action": "broker_unreachable"}
-            logger.log(level, message, type(error).__name__, error, len(self._pending), extra=extra)
-        elif self._failures:
-            logger.info("the broker takes messages again", extra={"action": "broker_reached"})
-            self._failures = 0
+        errors = {one.queue: failed[one.dispatch_id] for one in dispatches if one.dispatch_id in failed}
+        self._try_later(errors)
+        self._go_on({one.queue for one in sent} - errors.keys())
         if sent:
             # If this fails, they are published once more, which does no harm.
             dispatch.mark_published(sent, self._clock.now())
+
+    def _try_later(self, errors: Mapping[str, Exception]) -> None:
+        for queue, error in errors.items():
+            self._failures[queue] += 1
+            wait = min(FIRST_RETRY_SECONDS * 2 ** min(self._failures[queue] - 1, 10), LAST_RETRY_SECONDS)
+            self._retry_at[queue] = self._clock.monotonic() + wait
+            waiting = sum(one.queue == queue for one in self._pending.values())
+            level = logging.WARNING if self._failures[queue] == 1 else logging.DEBUG
+            message = "the broker takes no messages for %s: %s: %s; %d runs wait for it"
+            extra = {"action": "broker_unreachable"}
+            logger.log(level, message, queue, type(error).__name__, error, waiting, extra=extra)
+
+    def _go_on(self, queues: set[str]) -> None:
+        for queue in queues & self._retry_at.keys():
+            del self._failures[queue], self._retry_at[queue]
+            logger.info("the broker takes messages for %s again", queue, extra={"action": "broker_reached"})
 
     def _look(self) -> None:
         """Take up messages that other schedulers, or an earlier process, left unpublished, and lost ones."""
