@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db import OperationalError
 from django.test import override_settings
 
 from jobs import services
@@ -32,6 +33,8 @@ from tests.fakes import (
     make_worker,
     outcome,
 )
+
+from .conftest import failing_database
 
 pytestmark = pytest.mark.django_db
 LANE = "celery:reports"
@@ -386,6 +389,21 @@ def test_what_another_scheduler_left_unpublished_is_published_after_two_looks(
     publisher.step()
     publisher.step()
     assert transport.sent == [one]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_long_outage_of_the_database_is_two_lines_of_the_log(
+    publisher: RemoteExecutor, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    with failing_database(OperationalError("gone")):
+        for _ in range(100):
+            publisher.step()
+            clock.advance(2)
+    publisher.step()
+    publisher.step()
+    assert [record.getMessage() for record in caplog.records if record.levelname != "DEBUG"] == [
+        "runs for workers wait for the database: gone", "runs for workers go on",
+    ]  # fmt: skip
 
 
 def test_dead_workers_are_looked_for_once_every_living_one_has_had_the_time_to_beat(

@@ -67,6 +67,7 @@ class RemoteExecutor(RunExecutor):
         self._failures: Counter[str] = Counter()
         self._retry_at: dict[str, float] = {}
         self._look_at = self._forget_at = -inf
+        self._waits = False
         self._outage_at = self._clock.monotonic()
         self._thread = threading.Thread(target=self._work, name="publisher", daemon=True)
 
@@ -133,11 +134,15 @@ class RemoteExecutor(RunExecutor):
             if self._clock.monotonic() >= self._look_at:
                 self._look_at = self._clock.monotonic() + LOOK_SECONDS
                 self._look()
+                if self._waits:
+                    self._waits = False
+                    logger.info("runs for workers go on", extra={"action": "publisher_recovered"})
         except DatabaseError as error:
             connection.close()
             self._outage_at = self._clock.monotonic()
-            extra = {"action": "publisher_waits"}
-            logger.warning("runs for workers wait for the database: %s", " ".join(str(error).split()), extra=extra)
+            level, self._waits = logging.DEBUG if self._waits else logging.WARNING, True
+            message, extra = "runs for workers wait for the database: %s", {"action": "publisher_waits"}
+            logger.log(level, message, " ".join(str(error).split()), extra=extra)
         except Exception:
             logger.exception("runs for workers could not be published", extra={"action": "publisher_failed"})
 
