@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from itertools import chain
 from typing import Any
 
 from ..core.runs import RunStatus
@@ -53,10 +54,8 @@ class Worker:
 
     def __init__(self, launcher: Launcher) -> None:
         """Start the process. Raises `OSError`."""
-        requests, self._requests = os.pipe()
-        self._replies, replies = os.pipe()
-        self._output, output = os.pipe()
-        self._bell, self._ring = os.pipe()
+        pipes = _pipes(4)
+        (requests, self._requests), (self._replies, replies), (self._output, output), (self._bell, self._ring) = pipes
         # Neither may block. A process that a function left behind may hold the other end of the output open, and a
         # thread that it left behind may keep the worker from reading a request that does not fit into the pipe.
         os.set_blocking(self._output, False)
@@ -233,6 +232,18 @@ class Worker:
             raise WorkerDied
         *lines, self._unread = (self._unread + data).split(b"\n")
         return [messages.decode(line) for line in lines]
+
+
+def _pipes(number: int) -> list[tuple[int, int]]:
+    """Return so many pipes. Raises `OSError` and leaves none open if there are too few descriptors."""
+    pipes: list[tuple[int, int]] = []
+    try:
+        pipes.extend(os.pipe() for _ in range(number))
+    except OSError:
+        for descriptor in chain(*pipes):
+            os.close(descriptor)
+        raise
+    return pipes
 
 
 def _log(text: str) -> None:

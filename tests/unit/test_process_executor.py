@@ -1,12 +1,18 @@
-"""The process executor without processes: it asks before it starts a run."""
+"""The process executor without processes: it asks before it starts a run, and leaves nothing open."""
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import Any
+
+import pytest
 
 from jobs.core.runs import RunStatus
 from jobs.scheduler.executors.process import ProcessExecutor
 from jobs.scheduler.recorder import Recorder
+from jobs.worker.launch import Launcher
+from jobs.worker.parent import Worker
 from tests.fakes import held_run, make_hooks
 
 
@@ -43,3 +49,23 @@ def test_a_run_whose_lease_ran_out_while_its_process_was_starting_is_not_started
     executor._run(held_run(8))
     assert worker.called == [8]
     assert recorder.unwritten() == {8}
+
+
+def test_where_descriptors_run_out_a_process_that_does_not_start_leaves_none_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make_pipe, opened, closed = os.pipe, list[int](), list[int]()
+
+    def pipe() -> tuple[int, int]:
+        if len(opened) >= 4:
+            raise OSError(errno.EMFILE, "too many open files")
+        made = make_pipe()
+        opened.extend(made)
+        return made
+
+    close = os.close
+    monkeypatch.setattr(os, "pipe", pipe)
+    monkeypatch.setattr(os, "close", lambda descriptor: (closed.append(descriptor), close(descriptor)))
+    with pytest.raises(OSError, match="too many open files"):
+        Worker(Launcher.of_this_process())
+    assert closed == opened
