@@ -27,6 +27,8 @@ GRACE_SECONDS = 5.0
 """The time between SIGTERM and SIGKILL."""
 CHUNK_BYTES = 65_536
 """Bytes read from a pipe at a time: as many as a pipe holds."""
+LONGEST_POLL_SECONDS = 86_400.0
+"""Seconds that one call of poll(2) waits, at most: it takes no more than some 24 days, and a timeout may be longer."""
 MAX_DRAINS = 4
 """Chunks read before a run: a process that was left behind may write without end."""
 
@@ -172,9 +174,10 @@ class Worker:
         """
         while True:
             wait = None if deadline is None else deadline - time.monotonic()
-            ready = {descriptor for descriptor, _ in self._watched.poll(None if wait is None else max(wait, 0) * 1000)}
-            if not ready or (wait is not None and wait <= 0):
+            if wait is not None and wait <= 0:
                 raise TimeoutError
+            milliseconds = None if wait is None else min(wait, LONGEST_POLL_SECONDS) * 1000
+            ready = {descriptor for descriptor, _ in self._watched.poll(milliseconds)}
             if self._bell in ready:
                 os.read(self._bell, CHUNK_BYTES)
                 if self._stop is not None:  # None: it was meant for the run before, which had just ended

@@ -88,6 +88,11 @@ def test_a_function_that_ignores_sigterm_is_ended_at_its_timeout(tmp_path: Path)
     assert_goes_on()
 
 
+def test_a_timeout_may_be_longer_than_the_system_can_wait_at_once() -> None:
+    run = ended(queued("tests:echo", "done", timeout=366 * 86_400))
+    assert (run.status, run.error) == ("succeeded", "")
+
+
 @pytest.mark.slow
 def test_what_a_function_started_is_ended_with_it(tmp_path: Path) -> None:
     run = ended(queued("tests:family", str(tmp_path / "pids"), timeout=2))
