@@ -58,6 +58,16 @@ def stubborn(path: str) -> None:
         time.sleep(1)
 
 
+@register("tests:tell_a_lot")
+def tell_a_lot(path: str) -> None:
+    """Never end by itself; when told to, write more than a pipe holds, and then leave its process id in `path`."""
+    try:
+        time.sleep(300)
+    finally:
+        print("x" * 200_000)
+        leave(path, os.getpid())
+
+
 @register("tests:family")
 def family(path: str) -> None:
     """Leave its own and its children's process ids in `path`, and never end."""

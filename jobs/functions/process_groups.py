@@ -6,21 +6,25 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 FIRST_LOOK_SECONDS, LONGEST_LOOK_SECONDS = 0.01, 0.1
 """Seconds between two checks while a group ends: each pause is twice the one before, up to the longest."""
 
 
-def end_group(leader: subprocess.Popen[bytes], grace_seconds: float) -> None:
+def end_group(
+    leader: subprocess.Popen[bytes], grace_seconds: float, rest: Callable[[float], object] = time.sleep
+) -> None:
     """End the process group of `leader`: SIGTERM, then SIGKILL for processes left after `grace_seconds`.
 
-    `leader` has been reaped when this returns.
+    `rest` is called with the seconds from one look at the group to the next. `leader` has been reaped when this
+    returns.
     """
     signal_group(leader.pid, signal.SIGTERM)
     deadline, pause = time.monotonic() + grace_seconds, FIRST_LOOK_SECONDS
     while _lives(leader) and time.monotonic() < deadline:
-        time.sleep(pause)
+        rest(pause)
         pause = min(2 * pause, LONGEST_LOOK_SECONDS)
     signal_group(leader.pid, signal.SIGKILL)
     leader.wait()

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -136,12 +137,25 @@ class Worker:
 
         Its remaining output is added to `output`.
         """
-        end_group(self._process, GRACE_SECONDS)
-        if output is not None:
-            with suppress(BlockingIOError):
-                while data := os.read(self._output, CHUNK_BYTES):
-                    self._write(self._splitter.split(data), output)
-            self._write(self._splitter.end(), output)
+        if output is None:
+            end_group(self._process, GRACE_SECONDS)
+            return
+        end_group(self._process, GRACE_SECONDS, partial(self._read_for, output))
+        with suppress(BlockingIOError):
+            # No more than a pipe holds is of the process: one that it left behind may write without end.
+            self._write(self._splitter.split(os.read(self._output, CHUNK_BYTES)), output)
+        self._write(self._splitter.end(), output)
+
+    def _read_for(self, output: Output, seconds: float) -> None:
+        """Read output for some seconds: a process that is told to end, and writes, would wait for that."""
+        until = time.monotonic() + seconds
+        readable = select.poll()
+        readable.register(self._output, select.POLLIN)
+        while (left := until - time.monotonic()) > 0 and readable.poll(left * 1000):
+            if data := os.read(self._output, CHUNK_BYTES):
+                self._write(self._splitter.split(data), output)
+            else:
+                time.sleep(left)  # nobody can write any more
 
     def end_at_once(self) -> None:
         """End the process and all that it started, without a chance to tidy up."""

@@ -88,6 +88,13 @@ def test_a_function_that_ignores_sigterm_is_ended_at_its_timeout(tmp_path: Path)
     assert_goes_on()
 
 
+def test_a_function_may_write_as_much_as_it_likes_while_it_tidies_up(tmp_path: Path) -> None:
+    run = ended(queued("tests:tell_a_lot", str(tmp_path / "pids"), timeout=1))
+    assert run.status == "timed_out"
+    assert pids(tmp_path / "pids")
+    assert len(run.output) == 200_001
+
+
 def test_a_timeout_may_be_longer_than_the_system_can_wait_at_once() -> None:
     run = ended(queued("tests:echo", "done", timeout=366 * 86_400))
     assert (run.status, run.error) == ("succeeded", "")
