@@ -149,9 +149,7 @@ class Worker:
     def _read_for(self, output: Output, seconds: float) -> None:
         """Read output for some seconds: a process that is told to end, and writes, would wait for that."""
         until = time.monotonic() + seconds
-        readable = select.poll()
-        readable.register(self._output, select.POLLIN)
-        while (left := until - time.monotonic()) > 0 and readable.poll(left * 1000):
+        while (left := until - time.monotonic()) > 0 and is_readable(self._output, left):
             if data := os.read(self._output, CHUNK_BYTES):
                 self._write(self._splitter.split(data), output)
             else:
@@ -209,7 +207,7 @@ class Worker:
                         progress(message["progress"])
                     if wanted in message:
                         return message[wanted]
-            elif self._death in ready and not select.select([self._replies], (), (), 0)[0]:
+            elif self._death in ready and not is_readable(self._replies):
                 raise WorkerDied
 
     def _drain(self) -> None:
@@ -249,6 +247,13 @@ class Worker:
             raise WorkerDied
         *lines, self._unread = (self._unread + data).split(b"\n")
         return [messages.decode(line) for line in lines]
+
+
+def is_readable(descriptor: int, seconds: float = 0.0) -> bool:
+    """Tell whether there is something to read, or nobody left to write it; wait for it up to so many seconds."""
+    poll = select.poll()  # select(2) takes no descriptor above 1,023, which more than a hundred slots exceed
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
 
 
 def _pipes(number: int) -> list[tuple[int, int]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import resource
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from jobs.core.runs import RunStatus
 from jobs.scheduler.executors.process import ProcessExecutor
 from jobs.scheduler.recorder import Recorder
 from jobs.worker.launch import Launcher
-from jobs.worker.parent import Worker
+from jobs.worker.parent import Worker, is_readable
 from tests.fakes import held_run, make_hooks
 
 
@@ -69,3 +71,18 @@ def test_where_descriptors_run_out_a_process_that_does_not_start_leaves_none_ope
     with pytest.raises(OSError, match="too many open files"):
         Worker(Launcher.of_this_process())
     assert closed == opened
+
+
+def test_a_descriptor_above_those_of_select_can_be_waited_for() -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(limits[0], min(2048, limits[1])), limits[1]))
+    reader, writer = os.pipe()
+    high = fcntl.fcntl(reader, fcntl.F_DUPFD, 1100)
+    try:
+        assert not is_readable(high)
+        os.write(writer, b"x")
+        assert is_readable(high)
+    finally:
+        for descriptor in (reader, writer, high):
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
