@@ -24,17 +24,35 @@ if not apps.ready:
 from .. import checks
 from ..conf import conf
 from ..db.connections import use_own_connections
-from .broker import PINNED, TASK, make_app
+from .broker import PINNED, TASK, make_app, transport_options
 from .console import log_to_console
 from .slots import Slots
 
 logger = logging.getLogger("cronzimus.worker")
 
+CONSUMER = f"{__package__}.consumer:GatedConsumer"
+HAS_SLOTS = "A worker of Cronzimus has slots of its own"
+HAS_PROCESSES = f"{HAS_SLOTS}, whose processes it replaces itself"
+REFUSED_OPTIONS = {
+    "autoscale": "A worker of Cronzimus has a fixed number of slots",
+    "beat": "The schedulers of Cronzimus start jobs",
+    "time_limit": "The timeout of a job ends its runs",
+    "soft_time_limit": "The timeout of a job ends its runs",
+    "max_tasks_per_child": HAS_PROCESSES,
+    "max_memory_per_child": HAS_PROCESSES,
+    "pool_start_method": HAS_PROCESSES,
+    "prefetch_multiplier": "A worker of Cronzimus takes as many messages as it has free slots",
+    "statedb": "The database of Cronzimus has the requests to cancel",
+    "task_events": "The database of Cronzimus has the runs: there are no events of tasks",
+    "purge": "The runs whose messages it removes would wait for a minute",
+}
+"""Options of `celery worker` that do nothing here, or harm, with the reason. Who gives one expects something of it."""
+
 app = make_app(conf.CELERY_BROKER_URL)
-app.conf.update(worker_consumer=f"{__package__}.consumer:GatedConsumer")
+app.conf.update(worker_consumer=CONSUMER)
 
 
-@app.task(name=TASK)
+@app.task(name=TASK, max_retries=0)
 def run(**message: Any) -> None:
     """Register the task's name with Celery. It is never called: the consumer hands its messages to the slots."""
     raise NotImplementedError("run it with a worker of this application")
@@ -93,15 +111,20 @@ def _import_from_current_folder() -> None:
 def _problems(worker: Any) -> list[str]:
     if not conf.CELERY_BROKER_URL:
         return ["CELERY_BROKER_URL is not set: a worker needs the address of a broker."]
+    needed = {**PINNED, "worker_consumer": CONSUMER, "broker_transport_options": transport_options(app.url)}
     problems = [
         f"The setting {name} is {app.conf[name]!r}, and has to be {value!r}."
-        for name, value in PINNED.items()
-        if app.conf[name] != value and name not in ("worker_pool", "result_backend")
+        for name, value in needed.items()
+        if app.conf[name] != value
     ]
     if worker.pool_cls is not TaskPool:
-        problems.append("A worker of Cronzimus has slots of its own: leave out the option --pool.")
-    if worker.options.get("autoscale"):
-        problems.append("A worker of Cronzimus has a fixed number of slots: leave out the option --autoscale.")
+        problems.append(f"{HAS_SLOTS}: leave out the option --pool.")
+    given = {name: value for name, value in worker.options.items() if value and value != PINNED.get(f"worker_{name}")}
+    problems += [
+        f"{reason}: leave out the option --{name.replace('_', '-')}."
+        for name, reason in REFUSED_OPTIONS.items()
+        if name in given
+    ]
     return problems
 
 

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from celery import Celery
+from celery.loaders.app import AppLoader
 
 from ..models.job import DEFAULT_QUEUE
 
@@ -19,7 +20,8 @@ TIMEOUT_SECONDS = 2.0
 
 PINNED: dict[str, Any] = {
     # A message is acknowledged before its run starts: the database decides who may start it, and has its outcome.
-    "task_acks_late": False, "task_reject_on_worker_lost": False, "task_ignore_result": True,
+    "task_acks_late": False, "task_reject_on_worker_lost": False, "task_retry_on_worker_lost": False,
+    "task_ignore_result": True,
     "task_publish_retry": False, "task_default_queue": DEFAULT_QUEUE, "task_create_missing_queues": True,
     "task_time_limit": None, "task_soft_time_limit": None,
     "task_serializer": "json", "accept_content": ["json"], "result_backend": "disabled",
@@ -35,14 +37,26 @@ PINNED: dict[str, Any] = {
 """The settings of Celery on which the guarantees rest."""
 
 
+class OwnSettings(AppLoader):
+    """A loader without the settings of CELERY_CONFIG_MODULE, which are those of the team's own application.
+
+    Routes, compression or a password of theirs would lead our messages astray.
+    """
+
+    def read_configuration(self, env: str = "") -> dict[str, Any]:
+        """Return no settings."""
+        return {}
+
+
 class OneBrokerApp(Celery):
     """A Celery application all of whose connections lead to one broker, whatever Celery asks for.
 
     Celery itself prefers CELERY_BROKER_URL of the environment, which in a host project may be that of the team's own
-    application.
+    application. Nor does it load the backend of CELERY_RESULT_BACKEND: the database has the results.
     """
 
     url = ""
+    backend_cls = "disabled"
 
     def connection_for_read(self, url: object = None, **options: Any) -> Any:
         """Return a connection for consumers."""
@@ -55,9 +69,9 @@ class OneBrokerApp(Celery):
 
 def make_app(url: str) -> Celery:
     """Return an application on the broker at `url`, apart from the project's own Celery application."""
-    app = OneBrokerApp("cronzimus", broker=url, set_as_current=False, fixups=[])
+    app = OneBrokerApp("cronzimus", broker=url, loader=OwnSettings, set_as_current=False, fixups=[])
     app.url = url
-    app.conf.update(PINNED, broker_transport_options=_transport_options(url))
+    app.conf.update(PINNED, broker_transport_options=transport_options(url))
     return app
 
 
@@ -83,7 +97,8 @@ def read_message(headers: Any, body: Any) -> tuple[int, str]:
         raise ValueError("it names no dispatch") from None
 
 
-def _transport_options(url: str) -> dict[str, Any]:
+def transport_options(url: str) -> dict[str, Any]:
+    """Return the options of a connection to the broker at `url`."""
     if urlsplit(url).scheme.startswith("redis"):
         return {"socket_timeout": TIMEOUT_SECONDS, "socket_connect_timeout": TIMEOUT_SECONDS}
     # The timeouts keep a silent broker from blocking. The publisher asks for confirmations itself (`CeleryTransport`).

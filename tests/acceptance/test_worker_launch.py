@@ -89,10 +89,33 @@ def test_a_worker_process_imports_a_project_in_a_src_layout_from_any_folder(tmp_
     }  # fmt: skip
 
 
-def test_a_celery_worker_that_may_not_start_says_why_in_one_line(tmp_path: Path) -> None:
-    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "SECRET_KEY": "only-for-tests", "JOBS": "[]"}
-    command = (Path(sys.executable).with_name("celery"), "-A", "cronzimus_site", "worker", "-Q", "reports")
+def start_in_vain(folder: Path, *options: str, **environment: str) -> list[str]:
+    """Start a Celery worker that refuses to start; return the last lines that it wrote."""
+    environment = {
+        "PATH": os.environ["PATH"], "HOME": str(folder), "SECRET_KEY": "only-for-tests", "JOBS": "[]", **environment,
+    }  # fmt: skip
+    command = (Path(sys.executable).with_name("celery"), "-A", "cronzimus_site", "worker", "-Q", "reports", *options)
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == "CELERY_BROKER_URL is not set: a worker needs the address of a broker."
+    assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
+    return done.stderr.splitlines()
+
+
+def test_a_celery_worker_that_may_not_start_says_why_in_one_line(tmp_path: Path) -> None:
+    said = start_in_vain(tmp_path)
+    assert said[-1] == "CELERY_BROKER_URL is not set: a worker needs the address of a broker."
+
+
+def test_a_celery_worker_refuses_options_that_would_do_nothing_or_harm(tmp_path: Path) -> None:
+    options = (
+        "--pool=solo", "--autoscale=3,1", "-B", "--time-limit=5", "--soft-time-limit=5", "--max-tasks-per-child=5",
+        "--max-memory-per-child=5", "--pool-start-method=spawn", "--prefetch-multiplier=4", "--statedb=state", "-E",
+        "--purge", "--disable-prefetch", "task.acks_late=true",
+    )  # fmt: skip
+    said = start_in_vain(tmp_path, *options, CELERY_BROKER_URL="redis://127.0.0.1:1/0")
+    names = "pool autoscale beat time-limit soft-time-limit max-tasks-per-child max-memory-per-child pool-start-method "
+    names += "prefetch-multiplier statedb task-events purge"
+    refused = [line.rpartition("leave out the option --")[2] for line in said if "leave out the option" in line]
+    assert refused == [f"{name}." for name in names.split()]
+    assert "The setting worker_disable_prefetch is True, and has to be False." in said
+    assert "The setting task_acks_late is True, and has to be False." in said

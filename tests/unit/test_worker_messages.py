@@ -14,7 +14,7 @@ from kombu.transport.memory import Channel
 from jobs.core.brokers import broker_problem
 from jobs.scheduler.executors.celery import CeleryTransport
 from jobs.scheduler.store.dispatch import Dispatch
-from jobs.worker.broker import PINNED, TASK, make_app, message_of, read_message
+from jobs.worker.broker import TASK, message_of, read_message
 from jobs.worker.consumer import Gate, PullGate, PushGate
 
 DISPATCH = uuid4().hex
@@ -28,16 +28,6 @@ def body(**message: Any) -> list[Any]:
 def test_a_message_names_a_run_and_a_dispatch_and_holds_no_work() -> None:
     assert message_of(7, DISPATCH).keys() == {"v", "run", "dispatch"}
     assert read_message(HEADERS, body()) == (7, DISPATCH)
-
-
-@pytest.mark.parametrize("name", ["CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL"])
-def test_a_broker_in_the_environment_for_a_teams_own_celery_is_not_ours(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(name, "amqp://theirs//")
-    app = make_app("redis://ours:6379/5")
-    connections = (app.connection_for_read(), app.connection_for_write(), app.connection())
-    assert {(one.hostname, one.virtual_host) for one in connections} == {("ours", "5")}
 
 
 @pytest.mark.parametrize(
@@ -71,13 +61,6 @@ def test_these_brokers_will_do(url: str) -> None:
 def test_other_brokers_are_refused_without_their_password(url: str) -> None:
     assert "such as redis://host:6379/0" in broker_problem(url)
     assert "secret" not in broker_problem(url)
-
-
-@pytest.mark.parametrize("url", ["redis://host/0", "amqp://host"])
-def test_the_settings_that_the_promise_rests_on_are_pinned(url: str) -> None:
-    app = make_app(url)
-    assert {name: app.conf[name] for name in PINNED} == PINNED
-    assert 2.0 in app.conf.broker_transport_options.values(), "a silent broker is noticed"
 
 
 class Message:
