@@ -74,7 +74,8 @@ class Worker:
                 os.close(descriptor)
         self._death = _pidfd(self._process.pid)
         self.runs = 0
-        self._stop: Stopped | None = None
+        self._run_id = 0
+        self._stop: tuple[int, Stopped] | None = None
         self._unsent = self._unread = b""
         self._mark = new_mark()
         self._splitter = Splitter(self._mark, _log)
@@ -111,7 +112,7 @@ class Worker:
         activity.output.hide(hidden)
         self._drain()
         self.runs += 1
-        self._stop = None
+        self._run_id = run.id
         self._unsent = messages.encode_run(called, hidden, self._mark)
         self._watched.register(self._requests, select.POLLOUT)
         deadline = None if run.timeout is None else time.monotonic() + run.timeout
@@ -127,9 +128,9 @@ class Worker:
         self._write(self._splitter.end(), activity.output)
         return ended
 
-    def stop(self, status: RunStatus, reason: str) -> None:
-        """End the current run. Called from another thread than `call`."""
-        self._stop = Stopped(status, reason)
+    def stop(self, run_id: int, status: RunStatus, reason: str) -> None:
+        """End the run `run_id`, whose call goes on or is about to begin. Called from another thread than `call`."""
+        self._stop = run_id, Stopped(status, reason)
         os.write(self._ring, b"!")
 
     def kill(self, output: Output | None = None) -> None:
@@ -192,9 +193,9 @@ class Worker:
             ready = {descriptor for descriptor, _ in self._watched.poll(milliseconds)}
             if self._bell in ready:
                 os.read(self._bell, CHUNK_BYTES)
-                if self._stop is not None:  # None: it was meant for the run before, which had just ended
+                if self._stop is not None and self._stop[0] == self._run_id:  # or it was meant for the run before
                     self.kill(output)
-                    raise self._stop
+                    raise self._stop[1]
             if self._requests in ready:
                 self._send()
             if self._output in ready:

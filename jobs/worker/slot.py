@@ -94,7 +94,7 @@ class Slot:
                 return
             self._stopped = Stopped(status, reason)
             if self._running is not None:
-                self._running.stop(status, reason)
+                self._running.stop(run_id, status, reason)
                 if at_once:
                     self._running.end_at_once()
 

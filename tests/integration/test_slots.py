@@ -8,13 +8,19 @@ from typing import Any
 
 import pytest
 
+from jobs.core.runs import RunStatus
 from jobs.scheduler.recorder import Recorder
 from jobs.scheduler.store.dispatch import Dispatch
 from jobs.scheduler.store.held import HeldRun, Outcome
+from jobs.worker import parent
 from jobs.worker import slots as module
-from jobs.worker.parent import Stopped
+from jobs.worker.launch import Launcher
+from jobs.worker.output import Output
+from jobs.worker.parent import Stopped, Worker
+from jobs.worker.runner import Activity
+from jobs.worker.slot import Slot
 from jobs.worker.slots import Slots
-from tests.fakes import held_run
+from tests.fakes import NOW, held_run
 from tests.waiting import until
 
 
@@ -75,7 +81,7 @@ class Process:
         assert self._stopped is not None
         raise self._stopped
 
-    def stop(self, status: Any, reason: str) -> None:
+    def stop(self, run_id: int, status: Any, reason: str) -> None:
         """Take note of SIGTERM."""
         self._stopped = Stopped(status, reason)
         if not self.ignores:
@@ -156,3 +162,20 @@ def test_a_process_that_cannot_start_is_logged_at_once_and_fails_its_runs(
     (ended,) = until(lambda: ledger.ended, 10)
     assert (ended.status, ended.error) == ("failed", "no process could run it: no memory")
     slots.end_at_once()
+
+
+def test_a_run_that_is_stopped_while_its_call_begins_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    slot, output = Slot(lambda: Worker(Launcher.of_this_process())), Output()
+    problem = slot.get_ready(output)
+    run = held_run(7)._replace(func="tests:wait", args=[30], kwargs={})
+    resolve = parent.resolve
+
+    def stop_and_resolve(run: HeldRun) -> Any:
+        slot.stop(7, RunStatus.CANCELLED, "cancelled by anna")
+        return resolve(run)
+
+    monkeypatch.setattr(parent, "resolve", stop_and_resolve)
+    slot.take(7)
+    ended = slot.call(run, Activity(run, NOW, output), problem)
+    slot.replace()
+    assert ended == {"status": "cancelled", "reason": "cancelled by anna"}

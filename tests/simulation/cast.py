@@ -97,7 +97,6 @@ class Child:
         self._parent.children.append(self._process)
         self._process.at_end = lambda: self._answers.put(None)
         self._answers = SimpleQueue()
-        self._stop: Stopped | None = None
         self._is_told = False
         self.runs = 0
 
@@ -113,7 +112,7 @@ class Child:
         if not self.alive:
             raise WorkerDied
         self.runs += 1
-        self._stop, self._is_told = None, False
+        self._is_told = False
         answers = self._answers = SimpleQueue()
         World.current.spawn(self._process, partial(self._call, run, answers))
         seconds = run.timeout
@@ -138,9 +137,8 @@ class Child:
         else:
             answers.put({"status": RunStatus.SUCCEEDED, "result": "", "error": "", "traceback": ""})
 
-    def stop(self, status: RunStatus, reason: str) -> None:
-        self._stop = Stopped(status, reason)
-        self._answers.put(self._stop)
+    def stop(self, run_id: int, status: RunStatus, reason: str) -> None:
+        self._answers.put(Stopped(status, reason))
 
     def kill(self, output: Output | None = None) -> None:
         """SIGTERM, which a function may ignore, and SIGKILL when its time is over."""
