@@ -19,7 +19,7 @@ from jobs.scheduler.executors import Hooks, RunExecutor
 from jobs.scheduler.executors.remote import AT_ONCE, RemoteExecutor
 from jobs.scheduler.scheduler import Scheduler
 from jobs.scheduler.store import admission, claims, dispatch, outcomes, recovery
-from jobs.scheduler.store.dispatch import Dispatch, Fleet, free_places
+from jobs.scheduler.store.dispatch import Dispatch, LivingWorker, free_places
 from tests.fakes import (
     NOW,
     FakeClock,
@@ -187,8 +187,8 @@ def test_without_a_worker_no_queue_is_given_anything() -> None:
 
 
 def test_a_run_on_its_way_takes_room_from_queues_that_share_its_workers() -> None:
-    both = Fleet("w1", frozenset({"a", "b"}), 2, 0)
-    own = Fleet("w2", frozenset({"c"}), 2, 0)
+    both = LivingWorker("w1", frozenset({"a", "b"}), 2, 0)
+    own = LivingWorker("w2", frozenset({"c"}), 2, 0)
     assert free_places([both, own], {"w2": 1}, {"a": 1}) == {"a": 1, "b": 1, "c": 1}
 
 

@@ -46,7 +46,7 @@ class Dispatch(NamedTuple):
     traceparent: str = ""
 
 
-class Fleet(NamedTuple):
+class LivingWorker(NamedTuple):
     """A living worker: the queues that it serves, its slots, and the further runs that it wants in them."""
 
     id: str
@@ -72,7 +72,9 @@ def queue_capacity(now: datetime) -> dict[str, int]:
     return {f"{REMOTE}{queue}": places for queue, places in free.items()}
 
 
-def free_places(workers: Sequence[Fleet], running: Mapping[str, int], waiting: Mapping[str, int]) -> dict[str, int]:
+def free_places(
+    workers: Sequence[LivingWorker], running: Mapping[str, int], waiting: Mapping[str, int]
+) -> dict[str, int]:
     """Return the number of runs that each queue can still take.
 
     `running` has the runs of each worker, `waiting` those on their way in each queue. A run that waits may take a slot
@@ -228,17 +230,17 @@ def forget_stopped_workers(now: datetime) -> None:
 # For each claim there are two of these: as raw SQL they cost half.
 
 
-def _alive(now: datetime) -> list[Fleet]:
+def _alive(now: datetime) -> list[LivingWorker]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT id, queues, slots, ahead FROM cronzimus_worker WHERE stopped_at IS NULL AND lease_until > %s",
             [bulk.instant(now)],
         )
         rows = cursor.fetchall()
-    return [Fleet(id_, frozenset(parse_stored(queues)), slots, ahead) for id_, queues, slots, ahead in rows]
+    return [LivingWorker(id_, frozenset(parse_stored(queues)), slots, ahead) for id_, queues, slots, ahead in rows]
 
 
-def _taken(workers: Sequence[Fleet]) -> tuple[dict[str, int], dict[str, int]]:
+def _taken(workers: Sequence[LivingWorker]) -> tuple[dict[str, int], dict[str, int]]:
     """Return the number of runs that each worker has, and that are on their way in each queue (index `run_held`)."""
     holders = [DISPATCHED, *(worker.id for worker in workers)]
     running: Counter[str] = Counter()
