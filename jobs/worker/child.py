@@ -1,8 +1,8 @@
-"""The worker's end of the pipe: a process that calls functions for the process executor.
+"""The worker's end of the pipe: a process that calls functions for the process executor, or for a Celery worker.
 
 Started as `python -m <package>.worker.child REQUESTS REPLIES [PYTHONPATH]`. It loads Django once, then reads one run
-after the other and answers each; `messages` has the lines. The scheduler reads the standard output and standard error
-of functions, written from Python, from C or from their own children.
+after the other and answers each; `messages` has the lines. Its parent reads the standard output and standard error of
+functions, written from Python, from C or from their own children.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ logger = logging.getLogger("cronzimus.worker")
 logging.getLogger("kombu.transport.virtual.base").addFilter(lambda record: "No consumers" not in str(record.msg))
 
 HOLD_SECONDS = 0.05
-"""Time for which a message waits for a slot, in which short runs end. Then other workers may have it."""
+"""Time for which a message waits for a slot: short runs end within it. Then other workers may have the message."""
 
 
 class GatedConsumer(Consumer):
@@ -102,7 +102,8 @@ class Gate:
 class PullGate(Gate):
     """The gate of a queue on Redis, from which messages are fetched one by one: it asks only while a slot is free.
 
-    So nothing is ever given back, and no message needs the bookkeeping of those that are not acknowledged.
+    So messages are acknowledged as they are fetched, which saves four commands for each. The one that Redis may hand
+    over while the gate closes is put back.
     """
 
     def __init__(self, consumer: GatedConsumer, slots: Slots) -> None:

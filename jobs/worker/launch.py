@@ -1,4 +1,4 @@
-"""Start worker processes with the scheduler's import path, and end them with the scheduler."""
+"""Start worker processes with the import path of their parent, a scheduler or a Celery worker; end them with it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from django.conf import settings
 
 WATCH = 'read -r _; kill -KILL "-$1"'
-"""Wait until standard input ends, together with the scheduler; then kill the process group."""
+"""Wait until standard input ends, together with the parent; then kill the process group."""
 
 
 class Watchdog:
     """A small process beside a process group, which it kills when this process is gone.
 
-    A scheduler that is killed with SIGKILL cannot do so itself, and PR_SET_PDEATHSIG reaches the worker, but not the
+    A parent that is killed with SIGKILL cannot do so itself, and PR_SET_PDEATHSIG reaches the worker, but not the
     worker's children.
     """
 
@@ -62,7 +62,7 @@ class Launcher:
         return cls(folder=folder, environment=environment, python_path=python_path)
 
     def start(self, requests: int, replies: int, output: int) -> tuple[subprocess.Popen[bytes], Watchdog]:
-        """Start a worker, and the watchdog that ends it with the scheduler: both, or neither.
+        """Start a worker, and the watchdog that ends it with this process: both, or neither.
 
         The worker reads requests from the descriptor `requests` and writes to `replies`; the output of functions goes
         to `output`. Raises `OSError`.

@@ -45,7 +45,7 @@ LAST_SECONDS = 10.0
 
 
 LEASE_OVER = "its worker could not renew its lease"
-"""The reason for which runs of a worker are lost that could not reach the database in time."""
+"""The reason for which a worker's runs are lost if it cannot reach the database in time."""
 
 
 class Wanted:

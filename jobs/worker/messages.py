@@ -1,6 +1,6 @@
-"""The lines of JSON between a scheduler and a worker process.
+"""The lines of JSON between a worker process and its parent, a scheduler or a Celery worker.
 
-The scheduler sends runs. The worker sends `{"ready": true}` once it has loaded Django, then for each run any number of
+The parent sends runs. The worker sends `{"ready": true}` once it has loaded Django, then for each run any number of
 `{"progress": [done, total]}` and one `{"end": {…}}` with the status, the result, the error and the traceback.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 from ..scheduler.store.held import HeldRun, Outcome
 
 END_FIELDS = ("status", "result", "error", "traceback")
-"""The fields of an outcome that the worker knows; the scheduler has the others."""
+"""The fields of an outcome that the worker knows; its parent has the others."""
 
 
 def encode_run(run: HeldRun, hidden: Sequence[str] = (), mark: str = "") -> bytes:

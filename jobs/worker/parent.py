@@ -1,4 +1,7 @@
-"""The scheduler's end of the pipe: start a worker process, send it runs, read its replies, and end it."""
+"""The parent's end of the pipe: start a worker process, send it runs, read its replies, and end it.
+
+The parent is a scheduler or a Celery worker.
+"""
 
 from __future__ import annotations
 

@@ -50,11 +50,9 @@ class Slot:
             self._run_id, self._stopped = run_id, None
 
     def call(self, run: HeldRun, activity: Activity, problem: Exception | None) -> dict[str, Any]:
-        """Call the function of the run that it took; return its end, as fields of an `Outcome`.
+        """Call the function of the run that it took; return its end, as fields of an `Outcome`. Never raises.
 
-        Never raises.
-
-        `problem` is the error of `get_ready`, with which the run fails.
+        `problem` is the error of `get_ready`, with which the run fails; None if a process is ready.
         """
         ended: dict[str, Any]
         try:

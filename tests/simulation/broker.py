@@ -1,4 +1,4 @@
-"""A broker in the world, what sends to it, and what takes from it: messages may be lost, late, doubled or refused."""
+"""A broker in the world, its senders and its consumers: messages may be lost, late, doubled or refused."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .threads import Event, sleep
 from .world import World
 
 TIMEOUT_SECONDS = 2.0
-"""How long a sender waits for a silent broker."""
+"""Time for which a sender waits for a silent broker."""
 RECONNECT_SECONDS = 2.0
-"""How long Celery waits before it connects again."""
+"""Time after which Celery connects again."""
 
 
 class Message:
@@ -107,7 +107,7 @@ class Broker:
         return max(self.away_until, min((one.visible_at for one in self.waiting), default=float("inf")))
 
     def go_away(self, seconds: float, *, silent: bool) -> None:
-        """Be out of reach, without an answer where it is `silent`. What nobody has acknowledged is there again."""
+        """Be out of reach, without an answer where it is `silent`. Unacknowledged messages go back into the queue."""
         self.away_until, self.is_silent = World.current.monotonic + seconds, silent
         for consumer in self.consumers:
             consumer.disconnect()
@@ -148,7 +148,7 @@ class Sender:
 
 
 class Consumer:
-    """What stands for Celery's consumer, its hub and its channel: our gate uses them."""
+    """Stands for Celery's consumer, its hub and its channel, which our gate uses."""
 
     connection_errors = (ConnectionError,)
 
@@ -165,7 +165,7 @@ class Consumer:
         broker.consumers.append(self)
 
     def disconnect(self) -> None:
-        """Lose the connection: what was not acknowledged goes back, and the next connection has a gate of its own."""
+        """Lose the connection: unacknowledged messages go back, and the next connection has a gate of its own."""
         for message in list(self.unacknowledged):
             message.consumer = None
             self._broker.waiting.insert(0, message)

@@ -1,4 +1,4 @@
-"""Who acts in the world: schedulers and workers with the code of the product, and processes that call functions."""
+"""The actors of the world: schedulers and workers with the product's code, and processes that call functions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from .world import Process, World
 
 QUEUE = "reports"
 SLICE_SECONDS = 0.5
-"""How often a function looks whether it is to end."""
+"""Time between two looks of a function whether it is to end."""
 
 
 @dataclass(kw_only=True)
@@ -53,7 +53,7 @@ class Call:
 
 @dataclass
 class Stage:
-    """What the actors share."""
+    """The state that the actors share."""
 
     broker: Broker
     jobs: Mapping[str, JobPlan]
@@ -62,7 +62,7 @@ class Stage:
 
 @register("simulation:work")
 def work(context: RunContext) -> None:
-    """Do what the plan of its job says, in a thread of a scheduler."""
+    """Follow the plan of its job, in a thread of a scheduler."""
     stage = World.current.stage
     job = stage.jobs[context.job_id]
     _act(stage, job, context, lambda: context.cancelled and not job.stubborn)

@@ -21,7 +21,7 @@ from .world import Process, World
 
 Result = TypeVar("Result")
 LOCK_SECONDS = 5.0
-"""How long a connection waits for SQLite's lock."""
+"""Time for which a connection waits for SQLite's lock."""
 LOOK_SECONDS = 0.02
 
 

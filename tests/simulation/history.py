@@ -1,4 +1,4 @@
-"""A history: who takes part, what befalls them, and how it is judged once everything has calmed down."""
+"""A history: its actors, the faults that hit them, and its verdict once all is calm."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ class History:
                 break
 
     def _is_behind(self, roomy: Sequence[str], until: datetime) -> bool:
-        """Return whether something of before `until` is left, or of what has piled up behind it since."""
+        """Return whether work from before `until` is left, or work that has piled up behind it since."""
         late = self.world.now() - WINDOW
         active, jobs = Run.objects.active().filter(job_id__in=roomy), Job.objects.filter(pk__in=roomy)
         return (
@@ -193,7 +193,7 @@ class History:
         )
 
     def verdict(self) -> list[str]:
-        """Calm down, go on for a while, and return what is wrong with the history: nothing, if all went well."""
+        """Calm down, go on for a while, and return the errors of the history."""
         self.calm_down()
         calm_at = self.world.now()
         self.world.run(CALM_SECONDS)

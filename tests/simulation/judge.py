@@ -1,4 +1,4 @@
-"""Judge a history: by the checker of the acceptance tests, and by what only a simulation can see."""
+"""Judge a history: by the checker of the acceptance tests, and by facts that only a simulation can see."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ COUNTED = {"succeeded", "failed", "timed_out", "lost"}
 """Statuses that count as a run of the job."""
 UNSUCCESSFUL = {"failed", "timed_out", "lost"}
 WINDOW = timedelta(seconds=8)
-"""By how much a run may be late where all is well: the polls of two loops, and a run before it."""
+"""The longest delay of a run where all is well: the polls of two loops, and a run before it."""
 LONGEST = timedelta(seconds=100)
-"""By when a run has begun, or ended: a lost message is sent again after a minute, and a call takes 17 s at most."""
+"""Time within which a run begins, or ends: a lost message is sent again after 60 s, and a call takes 17 s at most."""
 BEFORE_ALL = datetime(1, 1, 2, tzinfo=UTC)
 WRITTEN_SECONDS = 1.0
-"""By when the start of a run is on record."""
+"""Seconds within which the start of a run is on record."""
 
 
 class Evidence:
-    """What the database says after a history, and what the functions say."""
+    """The rows that a history leaves, and the calls that the functions wrote down."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Evidence:
         self._early_marks = [_mark(call, BEFORE_ALL if clock_went_back else call.at) for call in noted]
 
     def problems(self, calm_at: datetime, until: datetime) -> Iterator[str]:
-        """Yield what is wrong: nothing, if all went well and the world was calm from `calm_at` until `until`."""
+        """Yield the errors of the history, in which the world was calm from `calm_at` until `until`."""
         for job_id, job in self.jobs.items():
             yield from accounts(self._scheduled(job_id), timedelta(seconds=job.interval))
         yield from calls([self._as_called(run) for run in self.runs], self._early_marks)

@@ -1,4 +1,4 @@
-"""Random histories: hypothesis chooses who takes part and what happens, and shrinks what goes wrong."""
+"""Random histories: hypothesis chooses the actors and the faults, and shrinks a history that goes wrong."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .threads import in_the_world
 from .world import Fault
 
 STEPS = 8
-"""Things that happen in one history, at most."""
+"""Events of one history, at most."""
 
 WHO = st.integers(0, 3)
 WHICH = st.integers(0, 20)

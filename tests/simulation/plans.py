@@ -1,4 +1,4 @@
-"""What the jobs of a history are, and what their functions do."""
+"""The jobs of a history, and the behaviour of their functions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class JobPlan:
 
     @property
     def lane(self) -> str:
-        """What it shares with other jobs: a job of threads that has a timeout runs in a process."""
+        """The lane that it shares with other jobs: a job of threads that has a timeout runs in a process."""
         return "process" if self.executor == "thread" and self.timeout is not None else self.executor
 
     @property
@@ -37,14 +37,14 @@ class JobPlan:
 
     @property
     def busy_seconds(self) -> float:
-        """How long one fire time keeps its lane busy, with all attempts."""
+        """Seconds for which one fire time keeps its lane busy, with all attempts."""
         attempts = 1 + self.retries if self.fails or self.times_out else 1
         ending = GRACE_SECONDS if self.times_out and self.stubborn else 0.0
         return attempts * (min(self.seconds, self.timeout or self.seconds) + ending + 1.0)
 
     @property
     def ends_as(self) -> str:
-        """How each of its runs ends where all is well."""
+        """The status of each of its runs where all is well."""
         if self.times_out:
             return "timed_out"
         return "failed" if self.fails else "succeeded"

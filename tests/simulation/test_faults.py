@@ -1,4 +1,4 @@
-"""Single faults, each at the worst moment: what random histories have found, and what every history rests on."""
+"""Single faults, each at the worst moment: those that random histories have found, and the basic ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EACH = pytest.mark.parametrize("job", [REMOTE, LOCAL, PROCESS], ids=lambda job: 
 FIRST, STARTED = 9.9, 10.5
 """Seconds after the beginning: just before the first fire time, and while its run is running."""
 SCHEDULER, WORKER, OTHER_WORKER = 0, 1, 2
-"""Who is who where there are one scheduler and two workers."""
+"""The numbers of the actors where there are one scheduler and two workers."""
 
 
 def statuses() -> list[str]:

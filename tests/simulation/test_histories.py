@@ -1,4 +1,4 @@
-"""Random histories: whatever happens, each fire time is claimed once, each attempt starts once, and nothing is lost."""
+"""Random histories: each fire time is claimed once, each attempt starts once, and nothing is lost."""
 
 from __future__ import annotations
 

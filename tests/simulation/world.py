@@ -18,11 +18,11 @@ from greenlet import GreenletExit, getcurrent, greenlet
 START = datetime(2030, 1, 1, 12, tzinfo=UTC)
 """The time at the beginning of every history."""
 SWITCH_SECONDS = 0.00001
-"""What a switch to another thread takes."""
+"""Time that a switch to another thread takes."""
 SILENCE_SECONDS = 10.0
-"""After what time without an answer a connection counts as lost (`tcp_user_timeout` of the product)."""
+"""Time without an answer after which a connection counts as lost (`tcp_user_timeout` of the product)."""
 SPIN_POINTS = 20_000
-"""That a thread which reaches so many points without a wait will never wait."""
+"""Points without a wait after which a thread counts as one that never waits."""
 
 
 class Spin(BaseException):
@@ -84,7 +84,7 @@ class Task(greenlet):
 
 
 class World:
-    """Its processes, its clocks, and what waits for what."""
+    """Its processes, its clocks, and the threads that wait."""
 
     current: World
     """The one world of the moment."""
@@ -96,11 +96,11 @@ class World:
         self.monotonic = 1000.0
         self.offset = timedelta()
         self.stage: Any = None
-        """What the functions share."""
+        """The state that the functions share."""
         self.errors: list[BaseException] = []
         self.points = self._points_before = 0
         self.reached: list[str] = []
-        """What faults hit, for people."""
+        """The points at which faults hit, for people."""
         self._make_connection = make_connection
         self._ready: deque[tuple[Task, int]] = deque()
         self._sleeping: list[tuple[float, int, Task, int]] = []
@@ -111,7 +111,7 @@ class World:
     # --- clocks ------------------------------------------------------------------------------------------------------
 
     def now(self) -> datetime:
-        """Return what the wall clock of all processes shows."""
+        """Return the time that the wall clock of all processes shows."""
         return START + timedelta(seconds=self.monotonic - 1000.0) + self.offset
 
     def number(self) -> int:
