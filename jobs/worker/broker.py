@@ -87,7 +87,7 @@ def read_message(headers: Any, body: Any) -> tuple[int, str]:
     if not isinstance(body, list | tuple) or len(body) != 3 or not isinstance(body[1], dict):
         raise ValueError("its body is not [args, kwargs, embed]")
     version, run_id, dispatch_id = (body[1].get(name) for name in ("v", "run", "dispatch"))
-    if version != VERSION:
+    if type(version) is not int or version != VERSION:  # True and 1.0 are equal to 1
         raise ValueError(f"it has version {version!r:.40}, and this worker knows version {VERSION}")
     if isinstance(run_id, bool) or not isinstance(run_id, int) or not 0 < run_id < 2**63:
         raise ValueError("it names no run")

@@ -38,6 +38,8 @@ def test_a_message_names_a_run_and_a_dispatch_and_holds_no_work() -> None:
         (HEADERS, {}, "is not [args, kwargs, embed]"),
         (HEADERS, [[], [], {}], "is not [args, kwargs, embed]"),
         (HEADERS, body(v=2), "has version 2"),
+        (HEADERS, body(v=True), "has version True"),
+        (HEADERS, body(v=1.0), "has version 1.0"),
         (HEADERS, body(run="1"), "names no run"),
         (HEADERS, body(run=True), "names no run"),
         (HEADERS, body(run=-1), "names no run"),
