@@ -281,6 +281,24 @@ def test_a_message_that_is_lost_is_replaced_while_a_worker_has_a_free_slot() -> 
     assert recent.dispatches == 1
 
 
+def test_late_runs_of_a_full_queue_do_not_keep_the_lost_message_of_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatch, "MAX_LOOKED_AT", 2)
+    make_worker("full", queues=["full"], slots=0)
+    make_worker()
+    for number in range(2):
+        dispatched(queue="full", dispatched_at=after(-61), scheduled_time=after(number))
+    lost, _ = dispatched(dispatched_at=after(-61), scheduled_time=after(2))
+    assert [new.run_id for new in dispatch.dispatch_again(NOW)] == [lost.pk]
+
+
+def test_a_run_that_is_sent_more_often_than_its_counter_counts_is_sent_all_the_same() -> None:
+    make_worker()
+    run, _ = dispatched(dispatched_at=after(-61), dispatches=32_767)
+    assert [new.run_id for new in dispatch.dispatch_again(NOW)] == [run.pk]
+    run.refresh_from_db()
+    assert run.dispatches == 32_767
+
+
 # --- the outbox ------------------------------------------------------------------------------------------------------
 
 

@@ -7,18 +7,21 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models import CharField
+from django.db.models.functions import Cast
 
-from jobs.core.runs import RunStatus
+from jobs.core.runs import Executor, RunStatus
 from jobs.models import Job, Run
+from jobs.models.run import DISPATCHED
 from jobs.scheduler.pruner import ROUND_SECONDS, Pruner
 from jobs.scheduler.recorder import Recorder
-from jobs.scheduler.store import admission, claims, recovery
+from jobs.scheduler.store import admission, claims, dispatch, recovery
 from jobs.scheduler.store.retention import prune_job
 from jobs.scheduler.store.work import cancel_requests, pending_work
 from jobs.selectors.backlog import due_jobs, waiting_runs
 from jobs.selectors.workers import unserved_queues
 from jobs.services import remove_job
-from tests.fakes import NOW, FakeClock, after, outcome
+from tests.fakes import NOW, FakeClock, after, make_worker, outcome
 
 from .loop_support import flush
 from .plans import as_the_loop_asks, assert_reads, assert_reads_one_of, assert_unsorted, large_tables, plan, plans
@@ -77,6 +80,19 @@ class TestIndexes:
         as_the_loop_asks()
         Run.objects.filter(id__range=(200_000, 200_010)).update(concurrency_group="g")
         assert_reads(plan(lambda: admission.admit("s1", {"thread": 10}, after(60))), "run_active_of_group")
+
+    def test_lost_messages_are_found_by_an_index(self) -> None:
+        as_the_loop_asks()
+        make_worker(queues=["reports", "mails"], lease_until=after(99))
+        sent = {"executor": Executor.CELERY, "scheduler_id": DISPATCHED, "dispatched_at": NOW, "dispatches": 1}
+        Run.objects.filter(id__range=(200_000, 200_300)).update(
+            **sent, queue="full", dispatch_id=Cast("id", CharField())
+        )
+        Run.objects.filter(pk=200_300).update(queue="reports")
+        there_are, in_open_queues, again = plans(lambda: dispatch.dispatch_again(after(61)), about="dispatched_at")
+        assert_reads(there_are, "run_held")
+        assert_reads(in_open_queues, "run_held")
+        assert_reads(again)
 
     def test_the_queues_that_jobs_want_are_read_from_an_index_of_these_jobs(self, settings: Any) -> None:
         settings.CRONZIMUS = settings.CRONZIMUS | {"CELERY_BROKER_URL": "redis://host/0"}

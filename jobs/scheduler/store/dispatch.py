@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from django.db import connection, transaction
 from django.db.models import F, QuerySet
+from django.db.models.functions import Least
 
 from ...core.json import parse_stored
 from ...core.runs import REMOTE, Executor, RunStatus
@@ -32,6 +33,9 @@ PATIENCE = timedelta(seconds=60)
 """Time after which a message counts as lost, if a worker of its queue has room for it."""
 MAX_LOOKED_AT = 1000
 """Dispatched runs that one search for lost messages reads."""
+MAX_DISPATCHES = 32_767
+"""The largest number that the column `dispatches` holds. A run that is sent more often keeps it."""
+ONE_MORE = Least(F("dispatches"), MAX_DISPATCHES - 1) + 1
 
 
 class Dispatch(NamedTuple):
@@ -154,22 +158,22 @@ def dispatch_again(now: datetime) -> list[Dispatch]:
 
     Those are runs that were published `PATIENCE` ago, while a worker of their queue has a free slot. The others wait.
     """
-    late = _dispatched().filter(dispatched_at__lt=now - PATIENCE).order_by("id")
-    rows = list(late.values_list("id", "queue", "dispatch_id", "traceparent")[:MAX_LOOKED_AT])
-    if not rows:
+    late = _dispatched().filter(dispatched_at__lt=now - PATIENCE)
+    if not late.exists():
         return []
     workers = _alive(now)
     running, _ = _taken(workers)
     open_queues = {name for worker in workers if worker.slots > running.get(worker.id, 0) for name in worker.queues}
+    # The database picks the queues: the late runs of a full one must not use up the limit.
+    rows = late.filter(queue__in=open_queues).order_by("id").values_list("id", "queue", "dispatch_id", "traceparent")
     again: list[Dispatch] = []
-    for run_id, queue, old, traceparent in rows:
-        if queue in open_queues:
-            new = Dispatch(run_id, queue or "", uuid4().hex, traceparent or "")
-            found = _dispatched().filter(pk=run_id, dispatch_id=old)
-            if found.update(dispatch_id=new.dispatch_id, dispatches=F("dispatches") + 1, dispatched_at=None):
-                message = "the message of run %d seems to be lost: it is sent again to queue %s"
-                logger.warning(message, run_id, queue, extra={"action": "run_dispatched_again", "run": run_id})
-                again.append(new)
+    for run_id, queue, old, traceparent in rows[:MAX_LOOKED_AT]:
+        new = Dispatch(run_id, queue or "", uuid4().hex, traceparent or "")
+        found = _dispatched().filter(pk=run_id, dispatch_id=old)
+        if found.update(dispatch_id=new.dispatch_id, dispatches=ONE_MORE, dispatched_at=None):
+            message = "the message of run %d seems to be lost: it is sent again to queue %s"
+            logger.warning(message, run_id, queue, extra={"action": "run_dispatched_again", "run": run_id})
+            again.append(new)
     return again
 
 
