@@ -17,14 +17,16 @@ from django.core.checks import Warning as CheckWarning
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import FileSystemStorage
 from django.core.management import get_commands
-from django.db import DEFAULT_DB_ALIAS, connection, router
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, router
 
 from .conf import conf, problems, wrong_values
 from .core.brokers import broker_problem
+from .core.clock import SystemClock
 from .core.rates import parse_rate
 from .core.zone_data import package_data, used_data
 from .definitions import policies
 from .functions import secrets
+from .models import Job, Worker
 
 if TYPE_CHECKING:  # imported by the checks that need it: a scheduler has no URLs
     from django.urls import URLResolver
@@ -60,6 +62,7 @@ def register_checks() -> None:
     ):  # fmt: skip
         register(check, "cronzimus")
     register(check_encoding, Tags.database)
+    register(check_queues, Tags.database)
     register(check_urls, Tags.urls)
     register(check_templates, Tags.templates)
     register(check_static_files, Tags.staticfiles)
@@ -256,6 +259,21 @@ def check_encoding(app_configs: Any, databases: Collection[str] | None = None, *
             id="cronzimus.W004",
         )
     ]
+
+
+def check_queues(app_configs: Any, databases: Collection[str] | None = None, **kwargs: Any) -> Sequence[CheckMessage]:
+    """Warn of queues of jobs that no worker serves (cronzimus.W010)."""
+    if not conf.CELERY_BROKER_URL or DEFAULT_DB_ALIAS not in (databases or ()):
+        return []
+    try:
+        wanted = Job.objects.queues_to_come()
+        alive = Worker.objects.alive(SystemClock().now()).filter(slots__gt=0)
+        missing = sorted(wanted - {str(queue) for worker in alive for queue in worker.queues})
+    except DatabaseError:  # the tables are not there yet: `migrate` makes them
+        return []
+    hint = f"Start one: celery worker -Q {','.join(missing)}. Until then these jobs stay due."
+    message = f"No worker serves the queue{'s' * (len(missing) > 1)} {', '.join(missing)}, which jobs use."
+    return [CheckWarning(message, hint=hint, id="cronzimus.W010")] if missing else []
 
 
 def check_open_api(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:

@@ -22,12 +22,13 @@ from ..functions.registry import Function
 from ..models import Job
 from ..models.run import duration
 from ..selectors.states import job_state, zone_of
+from ..selectors.waiting import WAITING_FIELDS, Waiting
 from ..selectors.warnings import Surroundings, job_warnings
 
 RUN_FIELDS = (
     "id", "job_id", "func", "status", "reason", "trigger", "actor", "scheduled_time", "queued_at", "started_at",
     "finished_at", "attempt", "fire_times", "scheduler_id", "executor", "version", "progress_done", "progress_total",
-    "result", "error", "queue", "dispatches", "dispatched_at",
+    "result", "error", "queue", "dispatches", "dispatched_at", "available_at",
 )  # fmt: skip
 """The columns of a run that the list reads; `run` takes their values in this order."""
 
@@ -42,7 +43,7 @@ JOB_FIELDS = (
 RUN_COLUMNS = (
     "id", "job_id", "func", "status", "reason", "trigger", "actor", "scheduled_time", "queued_at", "started_at",
     "finished_at", "attempt", "fire_times", "executor", "version", "result", "error", "duration", "scheduler",
-    "progress", "worker", "queue", "dispatches", "dispatched_at",
+    "progress", "worker", "queue", "dispatches", "dispatched_at", "waits_for",
 )  # fmt: skip
 """The fields of a run in a list, in their order."""
 
@@ -94,9 +95,11 @@ def warnings(found: Iterable[TriggerWarning]) -> list[dict[str, str]]:
     return [{"code": code.value, "message": message} for code, message in found]
 
 
-def run(row: Sequence[Any]) -> dict[str, Any]:
-    """Return a run, from the values of `RUN_FIELDS`."""
+def run(row: Sequence[Any], waiting: Waiting) -> dict[str, Any]:
+    """Return a run, from the values of `RUN_FIELDS`; `waiting` says what it waits for."""
     shown = dict(zip(RUN_FIELDS, row, strict=True))
+    waits_for = waiting.of([shown[name] for name in WAITING_FIELDS])
+    del shown["available_at"]
     done, total = shown.pop("progress_done"), shown.pop("progress_total")
     took = duration(shown["started_at"], shown["finished_at"])
     instants = ("scheduled_time", "queued_at", "started_at", "finished_at", "dispatched_at")
@@ -107,6 +110,7 @@ def run(row: Sequence[Any]) -> dict[str, Any]:
     shown["scheduler"] = None if is_remote else holder
     shown["worker"] = holder if is_remote and has_started else None
     shown["progress"] = None if done is None else {"done": done, "total": total}
+    shown["waits_for"] = waits_for
     return shown
 
 

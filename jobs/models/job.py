@@ -45,6 +45,11 @@ class JobQuerySet(models.QuerySet["Job"]):
         """Return the jobs with an unclaimed fire time at `now`, the longest due first (index `job_due`)."""
         return self.filter(next_run_time__lte=now).order_by("next_run_time")
 
+    def queues_to_come(self) -> set[str]:
+        """Return the queues of workers to which jobs with a next fire time go."""
+        remote = self.filter(executor=Executor.CELERY, next_run_time__isnull=False)
+        return set(remote.order_by().values_list("queue", flat=True).distinct())
+
     def with_state(self, now: datetime | Value, *, functions: Collection[str] | None = None) -> JobQuerySet:
         """Annotate each job with its `state` at `now`: the rule of `selectors.states.job_state` in SQL.
 

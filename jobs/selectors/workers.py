@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 
 from ..conf import conf
-from ..core.runs import Executor
 from ..models import Job, Worker
 from ..models.job import DEFAULT_QUEUE
 
@@ -23,7 +22,7 @@ def running_workers() -> list[Worker]:
 def known_queues(workers: list[Worker]) -> list[str]:
     """Return the queues of `workers`, and the queues of jobs."""
     served = {str(queue) for worker in workers for queue in worker.queues}
-    return sorted(served | _wanted_queues() | {DEFAULT_QUEUE})
+    return sorted(served | Job.objects.queues_to_come() | {DEFAULT_QUEUE})
 
 
 def served_queues(now: datetime) -> frozenset[str]:
@@ -36,9 +35,4 @@ def unserved_queues(workers: list[Worker], now: datetime) -> list[str]:
     if not has_broker():
         return []
     alive = [worker for worker in workers if worker.is_alive(now)]
-    return sorted(_wanted_queues() - {str(queue) for worker in alive for queue in worker.queues})
-
-
-def _wanted_queues() -> set[str]:
-    jobs = Job.objects.filter(executor=Executor.CELERY, next_run_time__isnull=False)
-    return set(jobs.order_by().values_list("queue", flat=True).distinct())
+    return sorted(Job.objects.queues_to_come() - {str(queue) for worker in alive for queue in worker.queues})

@@ -9,7 +9,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, Programmi
 
 from jobs import services
 from jobs.models import Job
-from tests.fakes import NOW, after, make_job, make_run, make_scheduler
+from tests.fakes import NOW, after, make_job, make_run, make_scheduler, make_worker
 
 from .api_client import Api
 from .conftest import failing_database
@@ -112,6 +112,48 @@ def test_a_run_whose_time_has_not_come_is_not_stuck(api: Api) -> None:
     make_run(trigger="retry", queued_at=after(-600), available_at=after(-10))
     make_run("b", status="running", queued_at=after(-600), scheduler_id="s1")
     assert api.call("GET", READY).status_code == 200
+
+
+@pytest.fixture
+def broker(settings: Any) -> None:
+    """Have a broker."""
+    settings.CRONZIMUS = settings.CRONZIMUS | {"CELERY_BROKER_URL": "redis://host/0"}
+
+
+def problem(api: Api) -> str:
+    """Return why it is not ready."""
+    return str(api.call("GET", READY).json()["error"])
+
+
+@pytest.mark.usefixtures("broker")
+def test_it_names_a_queue_without_a_worker_whose_jobs_are_long_overdue(api: Api) -> None:
+    make_scheduler()
+    make_job(executor="celery", queue="reports", next_run_time=after(-59))
+    assert api.get(READY)["queues_without_worker"] == ["reports"]
+    Job.objects.update(next_run_time=after(-61))
+    assert problem(api).startswith("No worker serves the queue reports, so its jobs do not run; start one")
+    make_worker(queues=["mail"])
+    assert "No worker serves the queue reports" in problem(api)
+    make_worker("w2")
+    assert problem(api) == "Jobs are overdue by more than 60 s: the schedulers do not keep up."
+
+
+@pytest.mark.usefixtures("broker")
+def test_it_names_a_queue_without_a_worker_whose_runs_are_stuck(api: Api) -> None:
+    make_scheduler()
+    make_job(executor="celery", queue="reports", next_run_time=after(60))
+    make_run(trigger="manual", queued_at=after(-61), executor="celery", queue="reports")
+    assert "No worker serves the queue reports" in problem(api)
+    make_worker()
+    assert problem(api) == "Runs that could start have waited for more than 60 s: no scheduler takes them."
+
+
+@pytest.mark.usefixtures("broker")
+def test_it_counts_the_living_workers(api: Api) -> None:
+    make_scheduler()
+    make_worker()
+    make_worker("dead", lease_until=after(-1))
+    assert api.get(READY)["workers"] == 1
 
 
 def test_it_says_that_everything_is_paused(api: Api) -> None:

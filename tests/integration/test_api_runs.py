@@ -19,7 +19,7 @@ from .api_client import Api
 FIELDS = {
     "id", "job_id", "func", "status", "reason", "trigger", "actor", "scheduled_time", "queued_at", "started_at",
     "finished_at", "duration", "attempt", "fire_times", "scheduler", "executor", "version", "progress", "result",
-    "error", "worker", "queue", "dispatches", "dispatched_at",
+    "error", "worker", "queue", "dispatches", "dispatched_at", "waits_for",
 }  # fmt: skip
 
 
@@ -35,6 +35,7 @@ def test_a_run_that_succeeded(api: Api) -> None:
         "finished_at": "2030-01-01T12:00:02Z", "duration": 1.75, "attempt": 1, "fire_times": 4, "scheduler": "s1",
         "executor": "thread", "version": None, "progress": {"done": 3, "total": None}, "result": {"a": [1]},
         "error": "", "worker": None, "queue": None, "dispatches": None, "dispatched_at": None,
+        "waits_for": None,
     }  # fmt: skip
     assert api.get("/scheduler/runs")["results"] == [shown]
     assert api.get(f"/scheduler/runs/{run.id}") == {**shown, "traceback": "", "traceparent": None}

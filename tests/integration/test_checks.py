@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,14 +14,17 @@ import pytest
 from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
-from django.db import connection
+from django.db import ProgrammingError, connection
 from django.urls import include, path
 from pytest_django import Settings
 
 from jobs import checks
 from jobs.core.zone_data import ZoneData
+from jobs.models.job import JobQuerySet
+from tests.fakes import NOW, make_job, make_worker
 
 ROOT = Path(__file__).parents[2]
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 TAGS = ("cronzimus", "cronzimus_pages", "urls", "templates", "staticfiles", "security")
 
 
@@ -111,6 +115,95 @@ def test_templates_that_cannot_be_loaded_are_found(settings: Settings) -> None:
     (engine,) = settings.TEMPLATES
     settings.TEMPLATES = [{**engine, "DIRS": [], "APP_DIRS": False}]
     assert found().keys() == {"cronzimus.E007"}
+
+
+# --- workers ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def broker(settings: Settings) -> None:
+    """Have a broker."""
+    settings.CRONZIMUS = settings.CRONZIMUS | {"CELERY_BROKER_URL": "redis://host/0"}
+
+
+def worker_messages(monkeypatch: pytest.MonkeyPatch, vendor: str = "postgresql", **versions: str) -> dict[str, str]:
+    """Return what `check_workers` says with these versions of Celery and kombu, by id."""
+    monkeypatch.setattr(connection, "vendor", vendor)
+    monkeypatch.setattr(checks, "_installed", lambda name: versions.get(name, "5.7.0"))
+    return {str(m.id): f"{m.msg} {m.hint}" for m in run_checks(tags=["cronzimus"]) if "BROKER" in m.msg}
+
+
+@pytest.mark.usefixtures("broker")
+@pytest.mark.parametrize(
+    ("name", "version", "problem"),
+    [
+        ("kombu", "5.6.2", "kombu 5.6.2 is too old"), ("kombu", "4.10", "kombu 4.10 is too old"),
+        ("celery", "5.6.99", "celery 5.6.99 is too old"), ("kombu", "", "kombu is not installed"),
+        ("celery", "", "celery is not installed"),
+    ],
+)  # fmt: skip
+def test_celery_that_cannot_carry_runs_is_found(
+    monkeypatch: pytest.MonkeyPatch, name: str, version: str, problem: str
+) -> None:
+    said = worker_messages(monkeypatch, **{name: version})
+    assert said.keys() == {"cronzimus.E008"}
+    assert problem in said["cronzimus.E008"]
+    assert f"requirements-celery.txt: {name} 5.7 or later" in said["cronzimus.E008"]
+
+
+@pytest.mark.usefixtures("broker")
+@pytest.mark.parametrize("version", ["5.7.0", "5.10.1", "6.0.0rc1"])
+def test_celery_that_can_carry_runs_is_fine(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+    assert worker_messages(monkeypatch, kombu=version, celery=version) == {}
+
+
+def test_without_a_broker_celery_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert worker_messages(monkeypatch, "sqlite", kombu="", celery="") == {}
+
+
+@pytest.mark.usefixtures("broker")
+def test_a_database_that_workers_elsewhere_cannot_reach_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = worker_messages(monkeypatch, "sqlite")
+    assert said.keys() == {"cronzimus.W008"}
+    assert "Workers on other machines cannot reach it: use PostgreSQL" in said["cronzimus.W008"]
+
+
+def unserved() -> list[str]:
+    """Return what `manage.py check --database default` says of queues."""
+    return [m.msg for m in run_checks(tags=["database"], databases=["default"]) if m.id == "cronzimus.W010"]
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("broker")
+def test_queues_of_jobs_that_no_worker_serves_are_found() -> None:
+    assert unserved() == []
+    for queue in ("reports", "mail"):
+        make_job(queue, executor="celery", queue=queue, next_run_time=NOW)
+    make_job("ended", executor="celery", queue="ended", next_run_time=None)
+    make_job("local", queue="local", next_run_time=NOW)
+    assert unserved() == ["No worker serves the queues mail, reports, which jobs use."]
+    make_worker("draining", queues=["mail"], slots=0)
+    make_worker("dead", queues=["mail"], lease_until=LONG_AGO)
+    make_worker("stopped", queues=["mail"], stopped_at=LONG_AGO)
+    make_worker(queues=["reports"])
+    assert unserved() == ["No worker serves the queue mail, which jobs use."]
+    assert [m for m in run_checks(tags=["database"]) if m.id == "cronzimus.W010"] == [], "only with --database"
+
+
+@pytest.mark.django_db
+def test_without_a_broker_no_queue_is_looked_for() -> None:
+    make_job(executor="celery", queue="reports", next_run_time=NOW)
+    assert unserved() == []
+
+
+@pytest.mark.usefixtures("broker")
+@pytest.mark.django_db
+def test_queues_are_not_looked_for_before_the_tables_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: Any) -> None:
+        raise ProgrammingError("there is no such table")
+
+    monkeypatch.setattr(JobQuerySet, "queues_to_come", fail)
+    assert unserved() == []
 
 
 def test_an_open_api_is_found(settings: Settings) -> None:

@@ -424,6 +424,16 @@ def test_the_doctor_names_some_of_many_missing_migrations(monkeypatch: pytest.Mo
     assert found["finding"].endswith(", …): run manage.py migrate")
 
 
+def test_the_doctor_names_a_queue_that_no_worker_serves(job: Job, settings: Any) -> None:
+    settings.CRONZIMUS = settings.CRONZIMUS | {"CELERY_BROKER_URL": "redis://host/0"}
+    Job.objects.update(executor="celery", queue="reports")
+    (found,) = [row for row in answer("doctor") if row["check"] == "settings cronzimus.W010"]
+    assert found["result"] == "warning"
+    assert (
+        "No worker serves the queue reports, which jobs use. Start one: celery worker -Q reports." in found["finding"]
+    )
+
+
 def test_the_doctor_names_a_broken_job(job: Job) -> None:
     Job.objects.update(func="gone:away")
     found = [row for row in answer("doctor") if row["check"] == "job a"]

@@ -20,6 +20,7 @@ from ...models.run import duration as length
 from ...selectors import states
 from ...selectors.job_history import Usual, last_runs, usual
 from ...selectors.run_history import SameError, attempts_of, same_error
+from ...selectors.waiting import Waiting
 from ...selectors.why import explain
 from .. import charts, display, json_tree
 from ..pages import page
@@ -143,9 +144,16 @@ def _banner(run: Run, times: Times) -> Banner | None:
     if run.status == RunStatus.QUEUED:
         waits = run.available_at is not None and run.available_at > times.now
         text = f"It may start {times.short(run.available_at)}. " if waits and run.available_at else ""
-        text += _reason(run) or ("" if waits else "It starts as soon as a scheduler has a free slot for it.")
+        text += _reason(run) or ("" if waits else _waits_for(run, times))
         return Banner(tone="busy", icon="hourglass", headline="This run waits.", text=text)
     return None
+
+
+def _waits_for(run: Run, times: Times) -> str:
+    if awaited := Waiting(times.now).of_run(run):
+        return f"It waits for {awaited}."
+    holder = "worker of its queue" if run.executor == Executor.CELERY else "scheduler"
+    return f"It starts as soon as a {holder} has a free slot for it."
 
 
 def _reason(run: Run) -> str:
@@ -263,7 +271,7 @@ def _facts(
         yield "Start delay", duration(delay)
     if (text := _progress(run)) and run.status != RunStatus.RUNNING:
         yield "Progress", text
-    if run.scheduler_id:
+    if run.scheduler_id or run.executor == Executor.CELERY:
         yield from _holder(run, times, zone)
     yield "Executor", run.executor
     if run.timeout is not None:
@@ -287,8 +295,8 @@ def _holder(run: Run, times: Times, zone: Any) -> Iterator[tuple[str, SafeString
     elif run.worker:
         name = Worker.objects.filter(pk=run.worker).values_list("name", flat=True).first()
         yield "Worker", format_html('{} <span class="quiet">{}</span>', name, run.worker) if name else run.worker
-    elif run.status == RunStatus.QUEUED:
-        yield "Worker", "waits for the broker" if run.dispatched_at is None else "waits for a free slot of a worker"
+    elif awaited := Waiting(times.now).of_run(run):
+        yield "Worker", f"waits for {awaited}"
     if run.status == RunStatus.RUNNING:
         holders = (Worker if is_remote else Scheduler)._default_manager.filter(pk=run.scheduler_id)
         beat = holders.values_list("heartbeat_at", flat=True).first()

@@ -218,6 +218,7 @@ RUN_FIELDS: dict[str, Schema] = {
     "queue": nullable(TEXT),
     "dispatches": nullable(COUNT),
     "dispatched_at": nullable(INSTANT),
+    "waits_for": nullable({**TEXT, "description": "What a queued run of a worker waits for, in words."}),
 }
 
 

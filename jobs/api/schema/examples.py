@@ -34,6 +34,7 @@ LISTED_RUN: Example = {
     "finished_at": "2027-02-28T01:30:00.007000Z", "attempt": 1, "fire_times": 1, "executor": "thread", "version": 3,
     "result": None, "error": "ValueError: no rows", "duration": 0.001, "scheduler": "web-1-4711-9f86d081",
     "progress": None, "worker": None, "queue": None, "dispatches": None, "dispatched_at": None,
+    "waits_for": None,
 }  # fmt: skip
 RUN: Example = LISTED_RUN | {
     "traceback": 'Traceback (most recent call last):\n  File "shop/reports.py", line 9, in send\nValueError: no rows\n',

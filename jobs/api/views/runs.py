@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -24,6 +25,7 @@ from ...core.traces import traceparent_of
 from ...models import Run
 from ...models.run import RunQuerySet
 from ...selectors.run_pages import Cursor, page_of, read_cursor
+from ...selectors.waiting import Waiting
 from .. import query, representations
 from ..access import access_of
 from ..exports import EXPORTS, exported
@@ -79,7 +81,7 @@ class RunViewSet(SchedulerView, ViewSet):
         """Show a run without its output, or the fields of it that the query names."""
         fields = query.query_of(request, {"fields": query.names_of(ONE_RUN)})["fields"]
         *row, traceback, traceparent = _one(request, run_id, *RUN_FIELDS, "traceback", "traceparent")
-        shown = {**representations.run(row), "traceback": traceback, "traceparent": traceparent}
+        shown = {**representations.run(row, Waiting(self.now)), "traceback": traceback, "traceparent": traceparent}
         return Response(picked(shown, fields))
 
     def log(self, request: Request, run_id: str) -> Response:
@@ -113,13 +115,14 @@ class RunViewSet(SchedulerView, ViewSet):
         period = {"since": query.instant(zone), "until": query.instant(zone, end=True)}
         asked = query.query_of(request, {**PAGE_PARAMETERS, **period, **more})
         if asked["format"] in EXPORTS:
-            return _export(_filtered(runs, asked), asked)
+            return _export(_filtered(runs, asked), asked, self.now)
         page = page_of(_filtered(runs, asked), RUN_FIELDS, asked["cursor"], asked["limit"] or DEFAULT_LIMIT)
+        waiting = Waiting(self.now)
         return Response(
             {
                 "next": cursor_link(request, page.older),
                 "previous": cursor_link(request, page.newer),
-                "results": [picked(representations.run(row), asked["fields"]) for row in page.rows],
+                "results": [picked(representations.run(row, waiting), asked["fields"]) for row in page.rows],
             }
         )
 
@@ -135,17 +138,17 @@ class RunFallbackView(SchedulerView):
         raise Http404 if RUN_ID.fullmatch(run_id) else _not_found(kwargs["run_id"])
 
 
-def _export(runs: RunQuerySet, asked: dict[str, Any]) -> HttpResponseBase:
+def _export(runs: RunQuerySet, asked: dict[str, Any], now: datetime) -> HttpResponseBase:
     """Return all `runs` as a file, read in parts like pages."""
     if wrong := {name: "is for pages; an export has all runs" for name in ("limit", "cursor") if asked[name]}:
         raise InvalidRequest(fields=wrong)
-    fields = asked["fields"] or RUN_COLUMNS
+    fields, waiting = asked["fields"] or RUN_COLUMNS, Waiting(now)
 
     def parts() -> Iterator[list[dict[str, Any]]]:
         cursor: Cursor | None = None
         while True:
             page = page_of(runs, RUN_FIELDS, cursor, PART)
-            yield [picked(representations.run(row), fields) for row in page.rows]
+            yield [picked(representations.run(row, waiting), fields) for row in page.rows]
             if (cursor := page.older) is None:
                 return
 
