@@ -107,6 +107,17 @@ def noisy_child(path: str) -> str:
     return "returned"
 
 
+@register("tests:busy_child")
+def busy_child(context: RunContext, path: str) -> None:
+    """Leave behind a child that reports progress without end, and return."""
+    child = os.fork()
+    if not child:
+        while True:
+            context.progress(99)
+            time.sleep(0.01)
+    leave(path, child)
+
+
 @register("tests:fork")
 def fork(path: str) -> str:
     """Return twice: in this process, and in a child."""

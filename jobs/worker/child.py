@@ -43,7 +43,8 @@ def _serve(requests: int, replies: int) -> None:
     def send_progress(activity: Activity) -> None:
         def send(done: int, total: int | None) -> None:
             if not activity.output.ended:  # or it is of a thread that was left behind, and not of the current run
-                _send(replies, messages.encode(progress=[done, total]))
+                # With the run's id: a process that its function has forked may report long after its end.
+                _send(replies, messages.encode(progress=[done, total], run=activity.run.id))
 
         activity.context.on_progress = send
 

@@ -1,7 +1,7 @@
 """The lines of JSON between a worker process and its parent, a scheduler or a Celery worker.
 
 The parent sends runs. The worker sends `{"ready": true}` once it has loaded Django, then for each run any number of
-`{"progress": [done, total]}` and one `{"end": {…}}` with the status, the result, the error and the traceback.
+`{"progress": [done, total], "run": 7}` and one `{"end": {…}}` with the status, the result, the error and the traceback.
 """
 
 from __future__ import annotations

@@ -207,7 +207,7 @@ class Worker:
                 self._read_output(output)
             if self._replies in ready:
                 for message in self._messages():
-                    if "progress" in message:
+                    if "progress" in message and message["run"] == self._run_id:
                         progress(message["progress"])
                     if wanted in message:
                         return message[wanted]

@@ -132,6 +132,16 @@ def test_a_child_that_was_left_behind_and_writes_without_end_holds_up_nothing(tm
         os.kill(child, signal.SIGKILL)
 
 
+def test_the_progress_of_a_child_that_was_left_behind_is_none_of_the_next_run(tmp_path: Path) -> None:
+    ended(queued("tests:busy_child", str(tmp_path / "pids")))
+    (child,) = pids(tmp_path / "pids")
+    try:
+        run = ended(queued("tests:wait", 0.5))
+        assert (run.status, run.progress_done) == ("succeeded", None)
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
 def test_a_child_that_returns_as_well_answers_for_no_run(tmp_path: Path) -> None:
     run = ended(queued("tests:fork", str(tmp_path / "pids")))
     assert (run.status, run.result) == ("succeeded", "parent")
