@@ -397,6 +397,23 @@ def test_a_queue_that_the_broker_refuses_waits_by_itself(
     assert len(transport.sent) == AT_ONCE + 2
 
 
+def test_runs_that_were_cancelled_while_the_broker_was_away_are_not_sent(
+    publisher: RemoteExecutor, transport: FakeTransport, clock: FakeClock
+) -> None:
+    transport.error = OSError("gone")
+    for number in range(3):
+        remote_job(f"job-{number}")
+    publisher.submit_all(claims.claim_due("s1", {LANE: 3}, NOW).runs)
+    publisher.step()
+    Run.objects.exclude(job_id="job-2").update(status="cancelled", finished_at=NOW)
+    clock.advance(2)
+    publisher.step()
+    transport.error = None
+    clock.advance(5)
+    publisher.step()
+    assert [one.run_id for one in transport.sent] == [Run.objects.get(job_id="job-2").pk]
+
+
 def test_what_another_scheduler_left_unpublished_is_published_after_two_looks(
     publisher: RemoteExecutor, transport: FakeTransport, clock: FakeClock
 ) -> None:

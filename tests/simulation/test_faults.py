@@ -99,6 +99,7 @@ def test_what_a_killed_scheduler_has_not_published_another_one_publishes(begin: 
 def test_a_message_without_an_answer_is_sent_again_and_starts_one_run(begin: Begin) -> None:
     history = begin(REMOTE, schedulers=1)
     history.go_on(FIRST)
+    history.hold_messages(3.0)
     strike_at(history, SCHEDULER, "after a message", "sever")
     history.go_on(8.0)
     assert (len(history.stage.broker.ever), len(history.stage.calls)) == (2, 1)

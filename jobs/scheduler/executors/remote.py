@@ -193,10 +193,12 @@ class RemoteExecutor(RunExecutor):
             self._forget_at = monotonic + FORGET_SECONDS
             dispatch.forget_stopped_workers(now)
         if not found.on_their_way:
-            self._seen = set()
+            self._seen, self._pending = set(), {}
             return
-        # The scheduler that claimed a run publishes it within moments: a run that is seen twice was left behind.
         left = {one.dispatch_id: one for one in dispatch.unpublished()}
+        # While the broker is away, runs are cancelled, or others publish them: they need no message any more.
+        self._pending = {key: one for key, one in self._pending.items() if key in left}
+        # The scheduler that claimed a run publishes it within moments: a run that is seen twice was left behind.
         self._pending |= {key: one for key, one in left.items() if key in self._seen}
         self._seen = set(left)
         self._pending |= {one.dispatch_id: one for one in dispatch.dispatch_again(now)}
