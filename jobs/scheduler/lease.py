@@ -140,8 +140,10 @@ class Releases:
         for _ in runs:
             self._runs.popleft()
 
-    def give_back_orphans(self, scheduler_id: str, known: set[int], now: datetime) -> None:
+    def give_back_orphans(self, scheduler_id: str, known: set[int], now: datetime) -> set[int]:
         """Give back or give up the runs that this scheduler holds by the database, and does not know of.
+
+        Return the ids of all that it holds by the database.
 
         Those of a claim whose answer was lost with the connection have not started, so others may start them. Those
         that run have ended before: after a restore, or a failover, the database has forgotten how.
@@ -153,3 +155,4 @@ class Releases:
         admission.give_back(scheduler_id, [run_id for run_id in orphans if held[run_id] == RunStatus.QUEUED], now)
         if ended := [run_id for run_id in orphans if held[run_id] == RunStatus.RUNNING]:
             recovery.lose([scheduler_id], recovery.FORGOTTEN, now, only=ended)
+        return set(held)

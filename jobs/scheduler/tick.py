@@ -317,9 +317,12 @@ class Tick:
             self._unsettled = False
 
     def _give_back_orphans(self) -> None:
-        """Give back runs of a claim whose answer was lost, and give up those of which only the database knows."""
-        known = self.executors.held() | self.recorder.unwritten()
-        self.releases.give_back_orphans(self.lease.scheduler_id, known, self._clock.now())
+        """Give back runs of a claim whose answer was lost, give up those that only the database has, and end others."""
+        known, holder = self.executors.held() | self.recorder.unwritten(), self.lease.scheduler_id
+        held = self.releases.give_back_orphans(holder, known, self._clock.now())
+        for run in (activity.run for activity in self.recorder.activities()):
+            if run.scheduler_id == holder and run.id not in held:  # somebody gave it up
+                self.executors.cancel(run.id, run.executor, recovery.GIVEN_UP)
 
     def _cancel_requested(self, now: datetime) -> None:
         """Cancel the runs that people asked to cancel: at once if not started, or else through the executor."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from math import inf
 from queue import SimpleQueue
 
@@ -70,13 +70,13 @@ class Ledger:
         membership: Membership,
         *,
         cancel: Callable[[int, str], None],
-        give_up: Callable[[str], None],
+        give_up: Callable[[str, Collection[int] | None], None],
         fail: Callable[[], None],
     ) -> None:
         """Write for the worker of `membership`.
 
-        `cancel` ends a run for a reason; `give_up` ends all runs at once, as lost for a reason; `fail` ends the worker,
-        which can do nothing without its ledger.
+        `cancel` ends a run for a reason; `give_up` ends all runs, or only some, at once, as lost for a reason; `fail`
+        ends the worker, which can do nothing without its ledger.
         """
         self.clock, self.membership = clock, membership
         self.recorder = Recorder(lambda ended: self._bell.set())
@@ -185,7 +185,7 @@ class Ledger:
         """End all runs when the lease is over: the ledger's own thread may be waiting for a silent database then."""
         while not self._closing.wait(self._watch_seconds()):
             if self.membership.worker_id and not self.membership.held:
-                self._give_up(LEASE_OVER)
+                self._give_up(LEASE_OVER, None)
 
     def _watch_seconds(self) -> float:
         return self.membership.until - self.clock.monotonic() if self.membership.held else SHOW_SECONDS
@@ -229,14 +229,16 @@ class Ledger:
         if not self.membership.renew(running=self.recorder.running, ahead=self._ahead()):
             self._lose_all()
             self._rejoin()
-        self._lose_forgotten()
+        self._compare_with_database()
         self._incidents.refresh()
 
-    def _lose_forgotten(self) -> None:
-        """Give up runs that this worker holds by the database, and does not know of: they have ended before."""
-        if self._asked:  # one of them may have started: the answer was lost, and it is asked for again
-            return
-        if forgotten := runs_of(self.membership.worker_id) - self._own:
+    def _compare_with_database(self) -> None:
+        """Give up runs that only the database has: they have ended before. End those that only this worker has."""
+        held = runs_of(self.membership.worker_id)
+        if given_up := self._own - held:  # by others, and perhaps started again elsewhere
+            self._give_up(recovery.GIVEN_UP, given_up)
+        forgotten = held - self._own
+        if forgotten and not self._asked:  # else the answer to a start may have been lost, and it is asked for again
             recovery.lose([self.membership.worker_id], recovery.FORGOTTEN, self.clock.now(), only=sorted(forgotten))
 
     def _ahead(self) -> int:
@@ -306,7 +308,7 @@ class Ledger:
     # --- the end of a lease ------------------------------------------------------------------------------------------
 
     def _lose_all(self) -> None:
-        self._give_up(LEASE_OVER)
+        self._give_up(LEASE_OVER, None)
         while not self._wanted.empty():
             self._asked.append(self._wanted.get())
         for wanted in self._asked:

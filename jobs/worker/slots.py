@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from queue import SimpleQueue
 from typing import Any
@@ -47,7 +47,7 @@ class Slots:
             clock,
             Membership(clock, name, queues, count),
             cancel=self._cancel,
-            give_up=partial(self._stop, at_once=True),
+            give_up=self.give_up,
             fail=lambda: self.on_failure(),
         )
         self.on_free: Callable[[], None] = lambda: None
@@ -108,6 +108,10 @@ class Slots:
         self._all_free(2.0, lambda: False)
         self._end("its worker was ended at once")
 
+    def give_up(self, reason: str, only: Collection[int] | None = None) -> None:
+        """End all runs, or `only` these, at once, as lost for `reason`."""
+        self._stop(reason, at_once=True, only=only)
+
     def _end(self, reason: str) -> None:
         self.ledger.close(reason)
         for _ in self._threads:
@@ -128,11 +132,12 @@ class Slots:
         if slot is not None:
             slot.stop(run_id, RunStatus.CANCELLED, reason)
 
-    def _stop(self, reason: str, *, at_once: bool) -> None:
-        """End all runs as lost."""
+    def _stop(self, reason: str, *, at_once: bool, only: Collection[int] | None = None) -> None:
+        """End all runs, or `only` these, as lost."""
         with self._lock:
             for run_id, slot in self._busy.items():
-                slot.stop(run_id, RunStatus.LOST, reason, at_once=at_once)
+                if only is None or run_id in only:
+                    slot.stop(run_id, RunStatus.LOST, reason, at_once=at_once)
 
     # --- the threads -------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import nullcontext
 from typing import Any
 
@@ -32,7 +33,15 @@ class Told:
         """Start without calls."""
         self.cancelled: list[tuple[int, str]] = []
         self.given_up: list[str] = []
+        self.ended: set[int] = set()
         self.failures = 0
+
+    def give_up(self, reason: str, only: Collection[int] | None) -> None:
+        """Note it."""
+        if only is None:
+            self.given_up.append(reason)
+        else:
+            self.ended |= set(only)
 
     def fail(self) -> None:
         """Count it."""
@@ -49,7 +58,7 @@ def ledger(clock: FakeClock, told: Told) -> Ledger:
     """A ledger that has joined."""
     made = Ledger(
         clock, Membership(clock, "w@host", ["reports"], 2),  # type: ignore[arg-type]
-        cancel=lambda run_id, reason: told.cancelled.append((run_id, reason)), give_up=told.given_up.append,
+        cancel=lambda run_id, reason: told.cancelled.append((run_id, reason)), give_up=told.give_up,
         fail=told.fail,
     )  # fmt: skip
     made.step()
@@ -271,6 +280,25 @@ def test_runs_whose_end_the_database_has_forgotten_are_lost(ledger: Ledger, cloc
     run.refresh_from_db()
     still_running.refresh_from_db()
     assert (run.status, run.reason, still_running.status) == ("lost", FORGOTTEN, "running")
+
+
+@pytest.mark.parametrize("how", ["lost", "removed"])
+def test_a_run_that_others_gave_up_is_ended_with_the_next_heartbeat_and_nothing_is_written(
+    ledger: Ledger, clock: FakeClock, told: Told, how: str
+) -> None:
+    run, activity = started(ledger, clock)
+    started(ledger, clock, scheduled_time=after(1))
+    _, ended = started(ledger, clock, scheduled_time=after(2))
+    rows = Run.objects.filter(pk=run.pk)
+    rows.update(status="lost", finished_at=NOW, reason="by others") if how == "lost" else rows.delete()
+    clock.advance(5 - WRITE_SECONDS)
+    finish(ledger, clock, ended)  # its outcome is written with the heartbeat, and not before
+    ledger.step()
+    assert (told.ended, told.given_up) == ({run.pk}, [])
+    finish(ledger, clock, activity, status="lost", reason="given up")
+    ledger.step()
+    assert list(rows.values_list("status", "reason")) == [("lost", "by others")] * (how == "lost")
+    assert ledger._own == set(Run.objects.filter(status="running").values_list("id", flat=True))
 
 
 def test_a_run_whose_start_is_asked_for_again_is_not_one_of_them(ledger: Ledger, clock: FakeClock) -> None:

@@ -228,6 +228,28 @@ def test_a_run_that_a_restored_dump_says_is_running_is_lost(make_loop: MakeLoop,
     assert (run.status, run.reason) == ("lost", "the database was restored or failed over after it ended")
 
 
+@pytest.mark.parametrize("how", ["lost", "removed"])
+def test_a_run_that_others_gave_up_is_told_to_end(
+    make_loop: MakeLoop, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    make_job(trigger={"type": "interval", "hours": 1})
+    loop, told = make_loop(), []
+    loop.tick.run()
+    rows = Run.objects.all()
+
+    def call(*args: Any, **kwargs: Any) -> None:
+        rows.update(status="lost", finished_at=NOW, reason="by others") if how == "lost" else rows.delete()
+        clock.advance(HEARTBEAT_SECONDS)
+        loop.tick.run()
+        told.extend(activity.context.cancelled for activity in loop.tick.recorder.activities())
+
+    monkeypatch.setattr(runner, "_call", call)
+    executor(loop).work()
+    settle(loop)
+    assert told == [True]
+    assert list(rows.values_list("status", "reason")) == [("lost", "by others")] * (how == "lost")
+
+
 def test_a_run_that_it_knows_is_not_given_up(
     make_loop: MakeLoop, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -143,6 +143,19 @@ def test_a_second_signal_leaves_no_time_to_tidy_up(slots: Slots, ledger: FakeLed
     assert [ended.status for ended in ledger.ended] == ["lost"]
 
 
+def test_a_run_that_others_gave_up_is_killed_and_the_others_are_not(
+    slots: Slots, ledger: FakeLedger, process: Process
+) -> None:
+    process.ignores = True
+    busy(slots)
+    slots.give_up("others gave it up", {8})
+    assert not process.killed
+    slots.give_up("others gave it up", {7})
+    assert process.killed
+    (ended,) = until(lambda: ledger.ended, 10)
+    assert (ended.run_id, ended.status) == (7, "lost")
+
+
 def test_a_slot_that_is_busy_takes_no_second_run(slots: Slots) -> None:
     busy(slots)
     assert not slots.offer(Dispatch(8, "reports", "1" * 32))

@@ -24,6 +24,9 @@ KEEP_STOPPED = timedelta(days=7)
 FORGOTTEN = "the database was restored or failed over after it ended"
 """The reason for which runs are lost that their holder has ended, and the database still has as running."""
 
+GIVEN_UP = "others had ended it before"
+"""The reason for which the holder of a run ends it that the database has no longer as running. It is not stored."""
+
 
 class Lost(NamedTuple):
     """The end of a run that was lost."""
