@@ -50,6 +50,14 @@ class Broker:
             for _ in range(times):
                 producer.publish(body, routing_key=self.queue, exchange="", headers=headers or {}, **properties)
 
+    def declare(self, arguments: Any = None) -> None:
+        """Make the queue, with `arguments` of RabbitMQ."""
+        from kombu import Queue
+
+        with self._connection() as connection:
+            channel = connection.default_channel
+            Queue(self.queue, routing_key=self.queue, queue_arguments=arguments, channel=channel).declare()
+
     def push(self, *items: bytes) -> None:
         """Put an item that is not a message into a queue of Redis."""
         with self._connection() as connection:

@@ -12,7 +12,7 @@ from kombu import Connection
 from kombu.transport.memory import Channel
 
 from jobs.core.brokers import broker_problem
-from jobs.scheduler.executors.celery import CeleryTransport
+from jobs.scheduler.executors.celery import CeleryTransport, Confirmations
 from jobs.scheduler.store.dispatch import Dispatch
 from jobs.worker.broker import TASK, message_of, read_message
 from jobs.worker.consumer import Gate, PullGate, PushGate
@@ -237,6 +237,70 @@ def test_what_goes_over_the_broker_is_the_two_ids_and_the_trace_and_no_more() ->
     assert first.decode()[:2] == [[], message_of(7, DISPATCH)]
     assert read_message(first.headers, first.decode()) == (7, DISPATCH)
     assert (first.headers["traceparent"], second.headers.get("traceparent")) == (trace, None)
+
+
+class Confirming:
+    """A channel of RabbitMQ that answers with what a test has prepared, and then is silent."""
+
+    def __init__(self, *answers: tuple[str, int, bool]) -> None:
+        """Answer with `answers`: an event, a number of a message, and whether all before it are meant too."""
+        self.answers = deque(answers)
+        self.events: Any = {"basic_ack": set(), "basic_nack": set()}
+        self.connection = self
+        self.confirms = False
+
+    def confirm_select(self) -> None:
+        """Note it."""
+        self.confirms = True
+
+    def drain_events(self, timeout: float) -> None:
+        """Tell the next answer."""
+        assert 0 < timeout <= 2
+        if not self.answers:
+            raise TimeoutError
+        event, *answer = self.answers.popleft()
+        for listener in self.events[event]:
+            listener(*answer)
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [("basic_ack", 1, False), ("basic_ack", 2, False), ("basic_ack", 3, False)],
+        [("basic_ack", 3, False), ("basic_ack", 2, True)],
+        [("basic_ack", 3, True)],
+    ],
+)
+def test_messages_are_sent_once_each_is_confirmed(answers: list[tuple[str, int, bool]]) -> None:
+    channel = Confirming(*answers)
+    confirmations = Confirmations(channel)
+    assert channel.confirms
+    confirmations.expect(3)
+    confirmations.wait(2)
+    assert not channel.answers
+    confirmations.expect(1)
+    channel.answers.append(("basic_ack", 4, False))
+    confirmations.wait(2)
+    assert not channel.answers
+
+
+@pytest.mark.parametrize(
+    ("answers", "error"),
+    [
+        ([], TimeoutError),
+        ([("basic_ack", 2, False), ("basic_ack", 3, False)], TimeoutError),
+        ([("basic_ack", 2, True)], TimeoutError),
+        ([("basic_ack", 2, True), ("basic_nack", 3, False)], ConnectionError),
+        ([("basic_nack", 3, True)], ConnectionError),
+    ],
+)
+def test_messages_are_not_sent_while_one_is_not_confirmed(
+    answers: list[tuple[str, int, bool]], error: type[Exception]
+) -> None:
+    confirmations = Confirmations(Confirming(*answers))
+    confirmations.expect(3)
+    with pytest.raises(error):
+        confirmations.wait(2)
 
 
 def test_a_queue_that_the_broker_refuses_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,7 +60,8 @@ class CeleryTransport:
         if self._app is None:
             self._app = make_app(self._url)
         self._connection = self._app.connection_for_write()
-        self._connection.connect()
+        # One try: `connect()` tries again two seconds later, and the publisher has pauses of its own.
+        self._connection.ensure_connection(max_retries=0, reraise_as_library_errors=False)
         self._producer = self._app.amqp.Producer(self._connection, auto_declare=False)
         channel = self._producer.channel
         # Redis answers each command. RabbitMQ says what it has of what it is sent, if it is asked to.
