@@ -213,10 +213,9 @@ def test_a_broker_that_is_away_holds_up_neither_the_loop_nor_a_run_for_ever(flee
     until(lambda: fleet.calls("remote") and fleet.calls("local"), 20, "the first runs")
     try:
         getattr(fleet.between, how)()
-        began, before = time.monotonic(), len(fleet.calls("local"))
+        before = len(fleet.calls("local"))
         let_pass(AWAY_SECONDS)
         assert len(fleet.calls("local")) >= before + 0.75 * AWAY_SECONDS, "the loop was held up"
-        assert time.monotonic() - began < 1.5 * AWAY_SECONDS
     finally:
         fleet.between.restore()
     until(lambda: fleet.run("remote")["status"] == "succeeded", 20, "the runs that waited")
