@@ -11,6 +11,7 @@ from celery.worker.consumer import Consumer
 
 from ..scheduler.store.dispatch import Dispatch
 from .broker import read_message
+from .guard import drop, guard_rabbitmq, guard_redis
 from .slots import Slots
 
 logger = logging.getLogger("cronzimus.worker")
@@ -34,23 +35,23 @@ class GatedConsumer(Consumer):
         self.loop: Any = self._guarded_loop
 
     def _guarded_loop(self, *args: Any) -> Any:
-        """Consume. An item in a queue of Redis that is not a message ends the connection, and not the worker.
-
-        Celery connects again after errors of a connection. The item has left the queue by then.
-        """
+        """Consume. An error that nobody foresaw ends the connection, and not the worker: Celery connects again."""
         try:
             return self._loop(*args)
         except (*self.connection_errors, *self.channel_errors):
             raise
         except Exception as error:
-            extra = {"action": "message_dropped"}
-            logger.exception("dropped a message that cannot be read: %s; connecting again", error, extra=extra)
-            raise ConnectionResetError("a message could not be read") from error
+            logger.exception("connecting again after %r", error, extra={"action": "consumer_failed"})
+            raise ConnectionResetError("the consumer failed") from error
 
     def create_task_handler(self, *args: Any, **options: Any) -> Any:
         """Return the handler of messages for a new connection. Messages held for the old one are void."""
-        gate = PullGate if self.connection.transport.driver_type == "redis" else PushGate
-        self.gate: Gate = gate(self, self.controller.cronzimus_slots)
+        is_redis = self.connection.transport.driver_type == "redis"
+        if is_redis:
+            guard_redis(self.task_consumer.channel, (*self.connection_errors, *self.channel_errors))
+        else:
+            guard_rabbitmq(self.task_consumer.channel)
+        self.gate: Gate = (PullGate if is_redis else PushGate)(self, self.controller.cronzimus_slots)
         return self.gate.on_message
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
@@ -165,13 +166,3 @@ def give_back(message: Any) -> None:
     """Put a message of Redis that was fetched for good back to the head of its queue."""
     message.channel.qos.append(message, message.delivery_tag)
     message.requeue()
-
-
-def drop(message: Any, error: Exception) -> None:
-    """Take a message off its queue for good, and log why."""
-    logger.error(
-        "dropped a message: %s; headers %.200r, body %.200r", error, message.headers, message.body,
-        extra={"action": "message_dropped"},
-    )  # fmt: skip
-    with suppress(Exception):  # the connection is gone, so the message will come again
-        message.reject()

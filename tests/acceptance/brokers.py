@@ -13,6 +13,8 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
+import amqp
+
 from tests.conftest import skip_or_fail
 from tests.waiting import until
 
@@ -58,11 +60,27 @@ class Broker:
             channel = connection.default_channel
             Queue(self.queue, routing_key=self.queue, queue_arguments=arguments, channel=channel).declare()
 
+    def send_properties(self, *properties: bytes) -> None:
+        """Put messages with such properties, as AMQP encodes them, into a queue of RabbitMQ."""
+        with self._connection() as connection:
+            for encoded in properties:
+                message = amqp.Message("[[], {}, {}]")
+                message._serialize_properties = lambda encoded=encoded: encoded
+                connection.default_channel.basic_publish(message, routing_key=self.queue)
+
+    def send_by_routing_key(self, key: bytes) -> None:
+        """Put a message for nothing into a queue of RabbitMQ, through an exchange that takes every routing key."""
+        with self._connection() as connection:
+            channel, exchange = connection.default_channel, f"{self.queue}-all"
+            channel.exchange_declare(exchange, "fanout", auto_delete=True)
+            channel.queue_bind(self.queue, exchange)
+            channel.basic_publish(amqp.Message("[[], {}, {}]"), exchange, key)
+            channel.exchange_delete(exchange)
+
     def push(self, *items: bytes) -> None:
         """Put an item that is not a message into a queue of Redis."""
         with self._connection() as connection:
-            for item in items:
-                connection.default_channel.client.lpush(self.queue, item)
+            connection.default_channel.client.lpush(self.queue, *items)
 
     def ask_for(self, run_id: int, dispatch_id: str, times: int = 1) -> None:
         """Put the message for a run into the queue, once more."""

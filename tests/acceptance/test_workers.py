@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,12 +33,54 @@ POISON = (
     ([[[[[]]]]], {"task": "cronzimus.run", "id": "10", "retries": "x", "timelimit": "x", "expires": "x"}),
 )  # fmt: skip
 """Bodies and headers of messages that ask for nothing."""
+TASK = {"task": "cronzimus.run"}
 RAW_POISON = (
     (b"\x80\x04pickle", "application/x-python-serialize", "binary"), (b"\xff\xfe{", "application/json", "utf-8"),
     (b"[[], {}, {}]", "application/json", "no-such-encoding"), (b"[[], {}, {}]", "text/no-such-type", "utf-8"),
     (b"", "application/json", "utf-8"), (b"[" * 20_000, "application/json", "utf-8"),
+    (b"x" * 2_000_000, "application/json", "punycode"), (b"[" + b" " * 2_000_000 + b"]", "application/json", "utf-8"),
+    (b"[[], {}, {}]", "application/json", "rot13"), (b"[[], {}, {}]", "application/json", "undefined"),
 )  # fmt: skip
-"""Bodies that are not what their content type and encoding say."""
+"""Bodies that are not what their content type and encoding say, or too large."""
+COMPRESSED = (
+    ("application/x-gzip", zlib.compress(b" " * 50_000_000)),
+    ("bzip2", b"BZ"),
+    ("no-such", b"x"),
+    ([1], b"x"),
+)
+"""Values of the header `compression`, and bodies."""
+
+
+def table(content: bytes) -> bytes:
+    """Return `content` with its length, as AMQP encodes tables and texts."""
+    return struct.pack(">I", len(content)) + content
+
+
+def header(kind: bytes, content: bytes = b"") -> bytes:
+    """Return the properties of a message with the headers `task` and `x`, whose value is of a kind."""
+    return struct.pack(">H", 1 << 13) + table(b"\x04taskS" + table(b"cronzimus.run") + b"\x01x" + kind + content)
+
+
+def nested(levels: int) -> bytes:
+    """Return the content of a table in a table, so many times."""
+    content = b""
+    for _ in range(levels):
+        content = b"\x01kF" + table(content)
+    return content
+
+
+PROPERTIES = (
+    header(b"T", b"\xff" * 8), header(b"S", table(b"\xff\xfe")), header(b"D", b"\xc8" + bytes(4)), b"\x00\x00",
+    *(header(b"F", table(nested(levels))) for levels in (100, *range(300, 1000, 50), 3000)),
+    *(struct.pack(">H", 1 << bit) + b"\x02\xff\xfe" for bit in (15, 14, 10, 9, 7, 5, 3)),
+)  # fmt: skip
+"""Properties of messages that RabbitMQ takes, and py-amqp cannot decode, or that say nothing."""
+ITEMS = (
+    b"no json", b"[]", b"{}", b"null", b'{"body": 1}', b'{"properties": {}, "body": "", "headers": 1}', b"\xff",
+    b"[" * 50_000, b'{"properties": {"delivery_tag": 1, "body_encoding": "no-such"}, "body": "x"}',
+    b'{"properties": {"delivery_tag": 1}, "body": 7, "headers": 1}', b'"' + b"x" * 2_000_000 + b'"',
+)  # fmt: skip
+"""Items of a list of Redis that are not messages."""
 
 
 # --- what works ------------------------------------------------------------------------------------------------------
@@ -215,22 +259,34 @@ def test_no_message_of_any_shape_ends_a_worker(fleet: WorkerSite) -> None:
     for body, headers in POISON:
         fleet.broker.send(body, headers)
     for content, content_type, encoding in RAW_POISON:
-        fleet.broker.send(content, {"task": "cronzimus.run"}, content_type=content_type, content_encoding=encoding)
+        fleet.broker.send(content, TASK, content_type=content_type, content_encoding=encoding)
+    for compression, content in COMPRESSED:
+        headers = {**TASK, "compression": compression}
+        fleet.broker.send(content, headers, content_type="application/json", content_encoding="utf-8")
+    sent = len(POISON) + len(RAW_POISON) + len(COMPRESSED)
+    if fleet.url.startswith("amqp"):
+        fleet.broker.send_properties(*PROPERTIES)
+        fleet.broker.send_by_routing_key(b"\xff\xfe")
+        sent += len(PROPERTIES) + 1
     fleet.add(fleet.once("after", "tests:wait", 0))
     fleet.until_status("after", "succeeded")
     assert worker.alive
-    dropped = worker.log.read_text().count("dropped a message")
-    assert dropped >= len(POISON) + len(RAW_POISON) - 1, "all but the one that names a run that is not there"
+    log = worker.log.read_text()
+    assert log.count("dropped a message") == sent - 1, "all but the one that names a run that is not there"
+    assert log.count("Connected to") == 1
+    assert max(map(len, log.splitlines())) < 2_000
+    assert fleet.broker.waiting() == 0
 
 
 def test_what_is_no_message_at_all_ends_no_worker(fleet: WorkerSite) -> None:
     worker = fleet.worker()
-    fleet.broker.push(
-        b"no json", b"[]", b"{}", b'{"body": 1}', b'{"properties": {}, "body": "", "headers": 1}', b"\xff"
-    )
+    fleet.broker.push(*ITEMS * 30, *ITEMS)
     fleet.add(fleet.once("after", "tests:wait", 0))
     fleet.until_status("after", "succeeded")
     assert worker.alive
+    log = worker.log.read_text()
+    assert log.count("dropped a message") == 31 * len(ITEMS)
+    assert log.count("Connected to") == 1
 
 
 @BOTH
