@@ -49,8 +49,10 @@ class Message:
         """Count a message as not acknowledged, as the channel of a real one does."""
 
     def requeue(self) -> None:
+        """Go back to the head of the queue, as with both brokers."""
         self._settle()
-        self._broker.put(self)
+        self._broker.waiting.insert(0, self)
+        self._broker.tell()
 
     def _settle(self) -> None:
         if self.consumer is not None:

@@ -167,12 +167,14 @@ class Actor:
         self.process = Process(name)
         self.process.is_dead = True
         self._number = 0
+        self._is_told = False
 
     def start(self) -> None:
         """Start a new process, unless there is one."""
         if self.is_running:
             return
         self._number += 1
+        self._is_told = False
         self.process = Process(f"{self.name}.{self._number}")
         World.current.spawn(self.process, self.main)
 
@@ -180,6 +182,11 @@ class Actor:
     def is_running(self) -> bool:
         """Whether there is a process that has not ended."""
         return not self.process.is_dead and any(not task.dead for task in self.process.tasks)
+
+    @property
+    def is_staying(self) -> bool:
+        """Whether it runs, and was not told to stop."""
+        return self.is_running and not self._is_told
 
     def main(self) -> None:
         """Be the main thread of the process."""
@@ -216,6 +223,7 @@ class SchedulerActor(Actor):
 
     def stop(self) -> None:
         if self.is_running and self._scheduler is not None:
+            self._is_told = True
             self._scheduler.drain()
 
 
@@ -225,10 +233,8 @@ class WorkerActor(Actor):
     SLOTS = 2
 
     _consumer: Consumer | None = None
-    _is_told = False
 
     def main(self) -> None:
-        self._is_told = False
         slots = Slots(self.name, [QUEUE], self.SLOTS, start_worker=Child)  # type: ignore[arg-type]
         slots.start(lambda: self._is_told)
         self._consumer = consumer = Consumer(self.stage.broker, slots)

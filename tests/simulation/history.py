@@ -81,9 +81,9 @@ class History:
         """Let time pass."""
         self.world.run(seconds)
 
-    def strike(self, who: int, kind: str, at: int, seconds: float) -> None:
-        """Have a fault hit a process at one of its next points."""
-        self._actor(who).process.fault = Fault(kind, at, seconds)
+    def strike(self, who: int, kind: str, at: int, seconds: float, what: str = "", after: str = "") -> None:
+        """Have a fault hit a process at one of its next points (`Fault`)."""
+        self._actor(who).process.fault = Fault(kind, at, seconds, what, after)
         self.stood_still |= kind == "pause"
 
     def lose_database(self, seconds: float, *, silent: bool) -> None:
@@ -179,7 +179,7 @@ class History:
         while world.monotonic < began + LONGEST_SECONDS:
             self.start()
             world.run(5.0)
-            is_staffed = all(actor.is_running for actor in self.actors)
+            is_staffed = all(actor.is_staying for actor in self.actors)
             if is_staffed and world.now() >= until and not self._is_behind(roomy, until):
                 break
 

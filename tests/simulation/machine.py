@@ -22,6 +22,17 @@ WHO = st.integers(0, 3)
 WHICH = st.integers(0, 20)
 SECONDS = st.sampled_from([3.0, 0.02, 0.1, 1.0, 8.0, 16.0, 30.0])
 THEN = st.sampled_from([3.0, 0.0, 0.02, 0.1, 1.0, 8.0])
+CLAIM, START, END = "INSERT INTO cronzimus_run", "UPDATE cronzimus_run SET status = 'running'", "WITH w AS"
+"""How the statements begin that claim, start and end runs."""
+POINTS = st.sampled_from(["COMMIT", "after COMMIT", "a message", "a queue", "BEGIN", CLAIM, START, END])
+"""The points at which a fault is worst."""
+STRIKES = st.fixed_dictionaries(
+    {
+        "who": WHO, "kind": st.sampled_from(Fault.KINDS), "at": st.sampled_from([1, 2, 3]), "seconds": SECONDS,
+        "what": POINTS, "after": st.sampled_from(["", CLAIM, START, END]),
+    }
+)  # fmt: skip
+"""Faults at such points, one of the next few of a process."""
 JOBS = st.builds(
     JobPlan,
     executor=st.sampled_from(["celery", "thread", "process"]),
@@ -44,13 +55,17 @@ class Histories(RuleBasedStateMachine):
 
     @initialize(
         jobs=st.lists(JOBS, min_size=1, max_size=3), schedulers=st.integers(1, 2), workers=st.integers(1, 2),
-        pushes=st.booleans(),
+        pushes=st.booleans(), strikes=st.lists(STRIKES, max_size=3),
     )  # fmt: skip
-    def begin(self, jobs: list[JobPlan], schedulers: int, workers: int, pushes: bool) -> None:
+    def begin(
+        self, jobs: list[JobPlan], schedulers: int, workers: int, pushes: bool, strikes: list[dict[str, Any]]
+    ) -> None:
         has_remote = any(job.executor == "celery" for job in jobs)
         workers = workers if has_remote else 0
         self.history = History(self.databases, jobs, schedulers=schedulers, workers=workers, pushes=pushes)
         self.history.go_on(1.0)
+        for strike in strikes:
+            self.history.strike(**strike)
 
     @rule(then=THEN)
     def go_on(self, then: float) -> None:
@@ -59,6 +74,16 @@ class Histories(RuleBasedStateMachine):
     @rule(who=WHO, kind=st.sampled_from(Fault.KINDS), at=st.integers(1, 60), seconds=SECONDS, then=THEN)
     def strike(self, who: int, kind: str, at: int, seconds: float, then: float) -> None:
         self._in_history.strike(who, kind, at, seconds)
+        self._go_on(then)
+
+    @rule(strike=STRIKES, then=st.sampled_from([8.0, 3.0, 16.0]))
+    def strike_at(self, strike: dict[str, Any], then: float) -> None:
+        self._in_history.strike(**strike)
+        self._go_on(then)
+
+    @rule(strike=STRIKES, what=st.sampled_from(["after COMMIT", "a message"]), then=st.sampled_from([8.0, 3.0, 16.0]))
+    def strike_at_answer(self, strike: dict[str, Any], what: str, then: float) -> None:
+        self._in_history.strike(**strike | {"what": what, "after": ""})
         self._go_on(then)
 
     @rule(seconds=SECONDS, silent=st.booleans(), then=THEN)

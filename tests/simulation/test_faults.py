@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -10,8 +12,9 @@ from jobs.models import Run, Scheduler, Worker
 
 from .conftest import Begin
 from .history import History
+from .machine import CLAIM, END, START
 from .plans import JobPlan
-from .world import Fault
+from .world import World
 
 REMOTE = JobPlan(executor="celery", interval=10, seconds=2.0)
 LOCAL = JobPlan(executor="thread", interval=10, seconds=2.0)
@@ -29,14 +32,9 @@ def statuses() -> list[str]:
     return list(Run.objects.order_by("id").values_list("status", flat=True))
 
 
-CLAIM, START, END = "INSERT INTO cronzimus_run", "UPDATE cronzimus_run SET status = 'running'", "WITH w AS"
-"""How the statements begin that claim, start and end runs."""
-
-
 def strike_at(history: History, who: int, what: str, kind: str, seconds: float = 0.0, *, after: str = "") -> None:
     """Have a fault hit a process when it comes to a point whose description has `what`, `after` another one."""
-    history.actors[who].process.fault = Fault(kind, 1, seconds, what, after)
-    history.stood_still |= kind == "pause"
+    history.strike(who, kind, 1, seconds, what, after)
 
 
 def failing(job: JobPlan) -> JobPlan:
@@ -267,6 +265,34 @@ def test_a_worker_without_its_database_ends_its_runs_with_its_lease(begin: Begin
     (call,), run = history.stage.calls, Run.objects.get()
     assert run.status == "lost"
     assert call.ended_at is not None and run.finished_at is not None and call.ended_at <= run.finished_at
+
+
+def test_a_worker_whose_database_is_gone_looks_for_it_every_two_seconds(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried, reach = list[float](), World.reach
+
+    def note(world: World, what: str, lose: Callable[[], Exception] | None = None) -> None:
+        if what == "connecting" and world.task is not None and world.task.process is worker:
+            tried.append(world.monotonic)
+        reach(world, what, lose)
+
+    history = begin(JobPlan(executor="celery", interval=600), schedulers=1, workers=1)
+    history.go_on(20.0)
+    worker = history.workers[0].process
+    worker.gone_until = history.world.monotonic + 30.0
+    monkeypatch.setattr(World, "reach", note)
+    history.go_on(30.0)
+    waits = [second - first for first, second in pairwise(tried)]
+    assert waits[:3] == pytest.approx([0.4, 0.8, 1.6], abs=0.1)
+    assert max(waits) == pytest.approx(2.0, abs=0.1)
+
+
+def test_a_scheduler_that_is_still_stopping_is_started_again_before_a_history_is_judged(begin: Begin) -> None:
+    history = begin(REMOTE, JobPlan(executor="thread", interval=6, seconds=7.0), schedulers=1, workers=1)
+    history.go_on(7.0)
+    history.stop(SCHEDULER)
+    assert history.verdict() == []
 
 
 def test_a_process_that_is_killed_fails_its_run_and_no_other(begin: Begin) -> None:
