@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from jobs.scheduler.executors.celery import CeleryTransport
+from jobs.scheduler.executors.celery import CeleryTransport, MessageRefused
 from jobs.scheduler.store.dispatch import Dispatch
 
 from .brokers import URLS, Broker, Proxy, proxy, reached
@@ -64,8 +64,13 @@ def test_messages_that_rabbitmq_refuses_count_as_not_sent(make_broker: Callable[
     wanted = dispatches(broker, 3)
     failed = transport.publish(wanted)
     assert failed.keys() == {one.dispatch_id for one in wanted}, "each of them may be the refused one"
-    assert {(type(error), str(error)) for error in failed.values()} == {(ConnectionError, "it refused a message")}
+    assert {(type(error), str(error)) for error in failed.values()} == {(MessageRefused, "it refused a message")}
     assert broker.waiting() == 1
+    other = make_broker("rabbitmq")
+    assert transport.publish([*dispatches(other), *wanted]).keys() == failed.keys(), (
+        "another queue does not wait for it"
+    )
+    assert other.waiting() == 1
     broker.drop()
     assert transport.publish(wanted) == {}, "the next call has a new connection"
     assert broker.waiting() == 3

@@ -10,6 +10,10 @@ from typing import Any
 from ..store.dispatch import Dispatch
 
 
+class MessageRefused(ConnectionError):
+    """RabbitMQ answered that it did not take a message, such as one for a full queue."""
+
+
 class CeleryTransport:
     """A producer of Celery's on a connection of its own. Celery is imported with the first call of `publish`."""
 
@@ -34,9 +38,9 @@ class CeleryTransport:
         except Exception as error:
             cause = error.__cause__  # kombu says of a batch only that it failed
             reason = cause if isinstance(cause, Exception) else error
-            is_refused = self._connection is not None and isinstance(reason, self._connection.channel_errors)
+            refusals = (MessageRefused, *(() if self._connection is None else self._connection.channel_errors))
             self.close()
-            if is_refused and len({one.queue for one in dispatches}) > 1:
+            if isinstance(reason, refusals) and len({one.queue for one in dispatches}) > 1:
                 return self._publish_by_queue(dispatches)
             return dict.fromkeys((one.dispatch_id for one in dispatches), reason)
         return {}
@@ -109,7 +113,7 @@ class Confirmations:
         while self._missing:
             self._channel.connection.drain_events(timeout=max(deadline - time.monotonic(), 0.001))
             if self._is_refused:
-                raise ConnectionError("it refused a message")
+                raise MessageRefused("it refused a message")
 
     def _on_ack(self, tag: int, multiple: bool) -> None:
         self._missing -= {one for one in self._missing if one <= tag} if multiple else {tag}
