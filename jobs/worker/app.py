@@ -24,7 +24,7 @@ if not apps.ready:
 from .. import checks
 from ..conf import conf
 from ..db.connections import use_own_connections
-from .broker import PINNED, TASK, make_app, transport_options
+from .broker import PINNED, TASK, broker_settings, make_app
 from .console import log_to_console
 from .slots import Slots
 
@@ -111,7 +111,7 @@ def _import_from_current_folder() -> None:
 def _problems(worker: Any) -> list[str]:
     if not conf.CELERY_BROKER_URL:
         return ["CELERY_BROKER_URL is not set: a worker needs the address of a broker."]
-    needed = {**PINNED, "worker_consumer": CONSUMER, "broker_transport_options": transport_options(app.url)}
+    needed = {**PINNED, "worker_consumer": CONSUMER, **broker_settings(conf.CELERY_BROKER_URL)}
     problems = [
         f"The setting {name} is {app.conf[name]!r}, and has to be {value!r}."
         for name, value in needed.items()

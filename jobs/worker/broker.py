@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -9,6 +10,7 @@ from uuid import UUID
 from celery import Celery
 from celery.loaders.app import AppLoader
 
+from ..core.brokers import tls_parameters
 from ..models.job import DEFAULT_QUEUE
 
 TASK = "cronzimus.run"
@@ -69,10 +71,17 @@ class OneBrokerApp(Celery):
 
 def make_app(url: str) -> Celery:
     """Return an application on the broker at `url`, apart from the project's own Celery application."""
-    app = OneBrokerApp("cronzimus", broker=url, loader=OwnSettings, set_as_current=False, fixups=[])
-    app.url = url
-    app.conf.update(PINNED, broker_transport_options=transport_options(url))
+    address = url.partition("?")[0]  # the parameters are for us: kombu reads those of Redis alone
+    app = OneBrokerApp("cronzimus", broker=address, loader=OwnSettings, set_as_current=False, fixups=[])
+    app.url = address
+    app.conf.update(PINNED, **broker_settings(url))
     return app
+
+
+def broker_settings(url: str) -> dict[str, Any]:
+    """Return the settings of Celery that depend on the broker at `url`."""
+    tls = tls_options(url)
+    return {"broker_transport_options": transport_options(url)} | ({"broker_use_ssl": tls} if tls else {})
 
 
 def message_of(run_id: int, dispatch_id: str) -> dict[str, Any]:
@@ -103,3 +112,19 @@ def transport_options(url: str) -> dict[str, Any]:
         return {"socket_timeout": TIMEOUT_SECONDS, "socket_connect_timeout": TIMEOUT_SECONDS}
     # The timeouts keep a silent broker from blocking. The publisher asks for confirmations itself (`CeleryTransport`).
     return {"confirm_publish": False, "read_timeout": TIMEOUT_SECONDS, "write_timeout": TIMEOUT_SECONDS}
+
+
+def tls_options(url: str) -> dict[str, Any] | None:
+    """Return the options of an encrypted connection to the broker at `url`; None for one that is not encrypted.
+
+    kombu itself would verify no certificate of `rediss://`, and no host's name of `amqps://`.
+    """
+    given = tls_parameters(url)
+    if given is None or urlsplit(url).scheme == "rediss":
+        return given
+    files = ("ca_certs", "certfile", "keyfile")
+    options = {name: given[f"ssl_{name}"] for name in files if f"ssl_{name}" in given}
+    options["cert_reqs"] = ssl.VerifyMode[f"CERT_{given['ssl_cert_reqs'].upper()}"]
+    if given["ssl_check_hostname"]:  # py-amqp compares the certificate with the name that it is given
+        options["server_hostname"] = urlsplit(url).hostname
+    return options

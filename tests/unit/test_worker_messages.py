@@ -11,7 +11,6 @@ from amqp.exceptions import ChannelError
 from kombu import Connection
 from kombu.transport.memory import Channel
 
-from jobs.core.brokers import broker_problem
 from jobs.scheduler.executors.celery import CeleryTransport, Confirmations
 from jobs.scheduler.store.dispatch import Dispatch
 from jobs.worker.broker import TASK, message_of, read_message
@@ -52,17 +51,6 @@ def test_a_message_names_a_run_and_a_dispatch_and_holds_no_work() -> None:
 def test_a_malformed_message_is_refused_with_the_reason(headers: Any, content: Any, why: str) -> None:
     with pytest.raises(ValueError, match=why.replace("[", r"\[").replace("]", r"\]")):
         read_message(headers, content)
-
-
-@pytest.mark.parametrize("url", ["", "redis://host:6379/0", "rediss://host", "amqp://user:secret@host:5672/vhost"])
-def test_these_brokers_will_do(url: str) -> None:
-    assert broker_problem(url) == ""
-
-
-@pytest.mark.parametrize("url", ["sqs://", "redis://", "host:6379", "redis://:secret@host:port/0", "redis://host:0/0"])
-def test_other_brokers_are_refused_without_their_password(url: str) -> None:
-    assert "such as redis://host:6379/0" in broker_problem(url)
-    assert "secret" not in broker_problem(url)
 
 
 class Message:
