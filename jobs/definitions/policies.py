@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..conf import conf
+from ..core.brokers import queue_problem
 from ..core.json import is_equal
 from ..core.retries import Retries
 from ..core.runs import Executor, Overlap
@@ -70,11 +71,6 @@ def _executor(value: Any) -> str:
     return _one_of(tuple(name for name in Executor if name != Executor.CELERY or conf.CELERY_BROKER_URL))(value)
 
 
-def _queue(value: Any) -> str:
-    right = "must be 1 to 64 ASCII letters, digits and _ . : -"
-    return "" if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", value) else right
-
-
 def _one_of(names: tuple[str, ...]) -> Check:
     return lambda value: "" if isinstance(value, str) and value in names else f"must be one of {', '.join(names)}"
 
@@ -110,7 +106,7 @@ def _group(value: Any) -> str:
 
 POLICIES: dict[str, Check] = {
     "executor": _executor,
-    "queue": _queue,
+    "queue": queue_problem,
     "misfire_grace_time": _whole(0, 10 * YEARS, " of seconds", null="any lateness"),
     "coalesce": lambda value: "" if isinstance(value, bool) else "must be true or false",
     "max_instances": _whole(1, 1000),

@@ -23,6 +23,7 @@ if not apps.ready:
 
 from .. import checks
 from ..conf import conf
+from ..core.brokers import queue_problem
 from ..db.connections import use_own_connections
 from .broker import PINNED, TASK, broker_settings, make_app
 from .console import log_to_console
@@ -73,7 +74,7 @@ class SlotsStep(bootsteps.StartStopStep):
         """End a worker whose settings would break the guarantees, and say why."""
         super().__init__(worker, **options)
         _import_from_current_folder()
-        problems = [*_problems(worker), *(error.msg for error in checks.errors())]
+        problems = [*_problems(worker), *_queue_problems(), *(error.msg for error in checks.errors())]
         if problems:
             sys.exit("\n".join(problems))
 
@@ -126,6 +127,16 @@ def _problems(worker: Any) -> list[str]:
         if name in given
     ]
     return problems
+
+
+def _queue_problems() -> list[str]:
+    """Take the blanks off the names of the queues, and return what is wrong with them: no job has such a queue."""
+    queues = app.amqp.queues
+    names = [name.strip() for name in queues.consume_from]
+    found = [f"The queue {name[:70]!r} {problem}." for name in names if (problem := queue_problem(name))]
+    if not found:
+        queues.select(names)
+    return found
 
 
 def _stop_with_failure() -> None:

@@ -81,6 +81,20 @@ def test_a_wrong_queue_is_refused(value: Any) -> None:
     assert message("queue", value) == "must be 1 to 64 ASCII letters, digits and _ . : -"
 
 
+@pytest.mark.parametrize("value", ["amq.x", "amq.gen-1", "unacked", "unacked_index", "_kombu.binding.x"])
+def test_a_queue_that_a_broker_keeps_for_itself_is_refused(value: str) -> None:
+    assert message("queue", value) == "must be a name that RabbitMQ and kombu do not keep for themselves"
+
+
+def test_the_default_queue_of_other_celery_workers_is_refused() -> None:
+    assert message("queue", "celery").startswith("must not be celery, the default queue of other Celery workers")
+
+
+@pytest.mark.parametrize("value", ["cronzimus", "amqp", "celery.reports", "unacked2"])
+def test_a_queue_is_taken(value: str) -> None:
+    assert message("queue", value) == ""
+
+
 @pytest.mark.parametrize("value", ["skip", "queue", "replace"])
 def test_an_overlap_is_taken(value: str) -> None:
     assert message("overlap", value) == ""
