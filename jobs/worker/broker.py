@@ -34,6 +34,7 @@ PINNED: dict[str, Any] = {
     # With remote control, everybody who can write to the broker could end workers, or make them load modules.
     "worker_enable_remote_control": False, "worker_send_task_events": False,
     "broker_connection_retry_on_startup": True, "broker_connection_max_retries": None,
+    "broker_channel_error_retry": True,  # the worker lives on without the queue that the broker refuses
     "broker_heartbeat": 10, "broker_connection_timeout": TIMEOUT_SECONDS,
 }  # fmt: skip
 """The settings of Celery on which the guarantees rest."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from contextlib import suppress
 from typing import Any
@@ -12,6 +13,7 @@ from celery.worker.consumer import Consumer
 from ..scheduler.store.dispatch import Dispatch
 from .broker import read_message
 from .guard import drop, guard_rabbitmq, guard_redis
+from .refused_queues import LOOK_SECONDS, RefusedQueues
 from .slots import Slots
 
 logger = logging.getLogger("cronzimus.worker")
@@ -22,6 +24,9 @@ logging.getLogger("kombu.transport.virtual.base").addFilter(lambda record: "No c
 HOLD_SECONDS = 0.05
 """Time for which a message waits for a slot: short runs end within it. Then other workers may have the message."""
 
+REST_SECONDS = 1.0
+"""Time without a connection after the broker refused something that is no queue."""
+
 
 class GatedConsumer(Consumer):
     """A consumer whose messages go to our slots, past Celery's pool. No message can end the worker."""
@@ -31,6 +36,8 @@ class GatedConsumer(Consumer):
         quiet = {"without_mingle": True, "without_gossip": True, "without_heartbeat": True}
         # RabbitMQ sends a message ahead of its acknowledgement, and no more: each may have to be given back.
         super().__init__(*args, **{**options, **quiet, "initial_prefetch_count": 1})
+        self._refused = RefusedQueues(self.app, lambda names: self.controller.cronzimus_slots.serve(names))
+        self._is_refused = False
         self._loop: Any = self.loop
         self.loop: Any = self._guarded_loop
 
@@ -39,10 +46,31 @@ class GatedConsumer(Consumer):
         try:
             return self._loop(*args)
         except (*self.connection_errors, *self.channel_errors):
-            raise
+            raise  # Celery connects again
         except Exception as error:
             logger.exception("connecting again after %r", error, extra={"action": "consumer_failed"})
             raise ConnectionResetError("the consumer failed") from error
+
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        """Tidy up after a connection. Errors of a channel are the broker's refusals."""
+        self._is_refused = isinstance(exc, self.channel_errors)
+        super().on_connection_error_after_connected(exc)
+
+    def connect(self) -> Any:
+        """Return a new connection. After a refusal, its consumer leaves out the queues that the broker refuses."""
+        connection = super().connect()
+        if self._is_refused or self._refused:
+            try:
+                self._refused.leave_out(connection)
+            except self.connection_errors:
+                connection.collect()
+                raise
+            if self._refused:
+                self.hub.call_repeatedly(LOOK_SECONDS, self._refused.look_again)  # Celery ends it with the connection
+            elif self._is_refused:
+                time.sleep(REST_SECONDS)
+            self._is_refused = False
+        return connection
 
     def create_task_handler(self, *args: Any, **options: Any) -> Any:
         """Return the handler of messages for a new connection. Messages held for the old one are void."""

@@ -130,6 +130,11 @@ class Ledger:
         self._bell.set()
         self._thread.join(LAST_SECONDS + 5.0)
 
+    def serve(self, queues: Sequence[str]) -> None:
+        """Announce with the next step that this worker serves `queues`."""
+        self.membership.queues, self.membership.due = list(queues), 0.0
+        self._bell.set()
+
     def drain(self) -> None:
         """Announce with the next step that this worker takes no more runs."""
         self.membership.slots, self.membership.due = 0, 0.0

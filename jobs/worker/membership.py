@@ -53,7 +53,7 @@ class Membership:
         beat, now = self._clock.monotonic(), self._clock.now()
         kept = Worker.objects.filter(pk=self.worker_id, stopped_at__isnull=True).update(
             heartbeat_at=now, lease_until=now + timedelta(seconds=LEASE_SECONDS), running_runs=running,
-            slots=self.slots, ahead=ahead,
+            queues=self.queues, slots=self.slots, ahead=ahead,
         )  # fmt: skip
         if kept:
             self.ahead = ahead

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from queue import SimpleQueue
 from typing import Any
@@ -76,6 +76,10 @@ class Slots:
         while not self._are_warm.wait(LOOK_SECONDS) and not is_told_to_stop():
             pass
         self.ledger.start(is_told_to_stop)
+
+    def serve(self, queues: Sequence[str]) -> None:
+        """Have schedulers send runs of `queues`."""
+        self.ledger.serve(queues)
 
     def offer(self, dispatch: Dispatch) -> bool:
         """Give the run of `dispatch` to a free slot; return whether there was one."""

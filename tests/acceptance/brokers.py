@@ -77,6 +77,15 @@ class Broker:
             channel.basic_publish(amqp.Message("[[], {}, {}]"), exchange, key)
             channel.exchange_delete(exchange)
 
+    def refuse(self) -> None:
+        """Put something else in the place of the queue: a text, or a queue of another type."""
+        self.drop()
+        if self.url.startswith("redis"):
+            with self._connection() as connection:
+                connection.default_channel.client.set(self.queue, "a text")
+        else:
+            self.declare({"x-queue-type": "quorum"})
+
     def push(self, *items: bytes) -> None:
         """Put an item that is not a message into a queue of Redis."""
         with self._connection() as connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -10,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from jobs.worker.refused_queues import LOOK_SECONDS
 from tests.conftest import CI
 
-from .brokers import proxy
+from .brokers import Broker, proxy
 from .process_runs import have_ended, pids
 from .support import Process, let_pass, until
 from .test_workers import BOTH
@@ -222,6 +224,44 @@ def test_a_broker_that_is_away_holds_up_neither_the_loop_nor_a_run_for_ever(flee
     until(lambda: not fleet.site.query("SELECT 1 FROM cronzimus_run WHERE dispatched_at IS NULL AND "
                                        "executor = 'celery' AND status = 'queued'"), 15, "the messages")  # fmt: skip
     fleet.assert_good()
+
+
+@BOTH
+@pytest.mark.parametrize("when", ["start", "work"])
+def test_a_queue_that_the_broker_refuses_is_left_out_until_it_is_mended(fleet: WorkerSite, when: str) -> None:
+    broken = Broker(fleet.url)
+    try:
+        if when == "start":
+            broken.refuse()
+        worker = fleet.worker(slots=1, queues=f"{fleet.broker.queue},{broken.queue}")
+        if when == "work":
+            fleet.add(fleet.once("before", "tests:wait", 0, queue=broken.queue))
+            fleet.until_status("before", "succeeded")
+            worker.send(signal.SIGSTOP)  # else it makes the queue of RabbitMQ again at once
+            broken.refuse()
+            worker.send(signal.SIGCONT)
+        until(lambda: worker.logged(f"queue {broken.queue} is not served, because the broker refuses it"), 20, "a word")
+        until(lambda: served(fleet, worker) == [fleet.broker.queue], 10, "its row")
+        fleet.add(fleet.once("refused", "tests:wait", 0, queue=broken.queue))
+        for number in range(3):
+            fleet.add(fleet.once(f"other-{number}", "tests:wait", 0))
+            fleet.until_status(f"other-{number}", "succeeded")
+        let_pass(2 * LOOK_SECONDS)
+        assert worker.alive
+        assert worker.log.read_text().count("is not served") == 1
+        assert fleet.run("refused") == {}
+        broken.drop()
+        fleet.until_status("refused", "succeeded", seconds=30)
+        assert worker.logged(f"queue {broken.queue} is served again")
+        stop(worker)
+    finally:
+        broken.drop()
+
+
+def served(fleet: WorkerSite, worker: Process) -> list[str]:
+    """Return the queues of a worker's row."""
+    ((queues,),) = fleet.site.query(f"SELECT queues FROM cronzimus_worker WHERE pid = {worker.pid}")  # noqa: S608
+    return json.loads(queues) if isinstance(queues, str) else queues
 
 
 @pytest.mark.slow

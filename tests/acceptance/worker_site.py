@@ -143,10 +143,13 @@ class WorkerSite:
             assert process.alive, process.log.read_text()
         return processes
 
-    def start_worker(self, slots: int = 2, name: str = "worker", **environment: str) -> Process:
-        """Start a worker, by the script that people use: Python does not import from the current folder then."""
+    def start_worker(self, slots: int = 2, name: str = "worker", queues: str = "", **environment: str) -> Process:
+        """Start a worker, by the script that people use: Python does not import from the current folder then.
+
+        It serves the test's queue, or `queues`.
+        """
         celery = str(Path(sys.executable).with_name("celery"))
-        options = ("-Q", self.broker.queue, "-c", str(slots), "-n", f"{name}@%h", "--loglevel=INFO")
+        options = ("-Q", queues or self.broker.queue, "-c", str(slots), "-n", f"{name}@%h", "--loglevel=INFO")
         return self.site.start(celery, "-A", "cronzimus_site", "worker", *options, **environment)
 
     def pretend_worker(self, slots: int) -> None:

@@ -105,6 +105,15 @@ def test_it_beats_every_five_seconds(ledger: Ledger, clock: FakeClock) -> None:
     assert Worker.objects.get().lease_until == after(20)
 
 
+def test_queues_that_it_cannot_serve_are_out_of_its_row_with_the_next_step(ledger: Ledger) -> None:
+    ledger.serve([])
+    ledger.step()
+    assert Worker.objects.get().queues == []
+    ledger.serve(["reports"])
+    ledger.step()
+    assert Worker.objects.get().queues == ["reports"]
+
+
 def test_the_schedulers_learn_at_once_that_runs_are_short_and_later_that_they_are_long(
     ledger: Ledger, clock: FakeClock
 ) -> None:

@@ -26,6 +26,7 @@ SETTINGS = {
     "worker_cancel_long_running_tasks_on_connection_loss": False,
     "worker_hijack_root_logger": False, "worker_redirect_stdouts": False,
     "broker_connection_retry_on_startup": True, "broker_connection_max_retries": None,
+    "broker_channel_error_retry": True,
     "broker_heartbeat": 10, "broker_connection_timeout": 2,
     "task_serializer": "json", "accept_content": ["json"], "result_backend": "disabled",
     "task_time_limit": None, "task_soft_time_limit": None,
