@@ -226,6 +226,7 @@ def test_a_broker_that_is_away_holds_up_neither_the_loop_nor_a_run_for_ever(flee
     fleet.assert_good()
 
 
+@pytest.mark.slow
 @BOTH
 @pytest.mark.parametrize("when", ["start", "work"])
 def test_a_queue_that_the_broker_refuses_is_left_out_until_it_is_mended(fleet: WorkerSite, when: str) -> None:
@@ -246,7 +247,7 @@ def test_a_queue_that_the_broker_refuses_is_left_out_until_it_is_mended(fleet: W
         for number in range(3):
             fleet.add(fleet.once(f"other-{number}", "tests:wait", 0))
             fleet.until_status(f"other-{number}", "succeeded")
-        let_pass(2 * LOOK_SECONDS)
+        let_pass(LOOK_SECONDS + 1)
         assert worker.alive
         assert worker.log.read_text().count("is not served") == 1
         assert fleet.run("refused") == {}
