@@ -139,7 +139,7 @@ class InlineExecutor(RunExecutor):
 
     def work(self, runs: int | None = None) -> int:
         """Run the queued runs, at most `runs`; return their number."""
-        clock, recorder, may_start, _ = self.hooks
+        clock, recorder, may_start, *_ = self.hooks
         count = len(self._queue) if runs is None else min(runs, len(self._queue))
         for _ in range(count):
             run = self._queue.popleft()
@@ -161,7 +161,10 @@ def inline_executors(threads: int = 4, processes: int = 2) -> ExecutorFactory:
 
 def make_hooks(clock: FakeClock | None = None, **hooks: Any) -> Hooks:
     """Return the hooks of a scheduler that lets an executor start every run."""
-    defaults = {"recorder": Recorder(lambda ended: None), "may_start": lambda run: True, "on_low": lambda name: None}
+    defaults = {
+        "recorder": Recorder(lambda ended: None), "may_start": lambda run: True, "may_call": lambda run: True,
+        "on_low": lambda name: None,
+    }  # fmt: skip
     return Hooks(clock=clock or FakeClock(), **{**defaults, **hooks})
 
 

@@ -107,6 +107,14 @@ def mark(path: str, context: RunContext, seconds: float = 0, payload: str = "") 
         time.sleep(seconds)
 
 
+@register("tests:signal_itself")
+def signal_itself(path: str, number: int) -> None:
+    """Leave a line in `path`, and send its own process a signal."""
+    with open(path, "a") as marks:
+        marks.write("called\n")
+    os.kill(os.getpid(), number)
+
+
 @register("tests:wait")
 def wait(seconds: float) -> str:
     """Take a while."""

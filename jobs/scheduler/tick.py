@@ -61,7 +61,8 @@ class Tick:
         """Prepare the ticks of a loop that waits on `bell`. They claim only while `may_claim` returns true."""
         self.recorder = Recorder(self._something_to_write)
         self.releases = Releases()
-        self.executors = Executors(make_executors(Hooks(clock, self.recorder, self._may_start, self._running_low)))
+        hooks = Hooks(clock, self.recorder, self._may_start, lambda run: self.lease.covers(run), self._running_low)
+        self.executors = Executors(make_executors(hooks))
         self.lease = Lease(clock, self.executors.slots(Executor.THREAD), self.executors.slots(Executor.PROCESS))
         self.woken = False
         """Whether there is a reason to look at the database at once. Any thread may set it."""

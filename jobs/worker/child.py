@@ -1,8 +1,8 @@
 """The worker's end of the pipe: a process that calls functions for the process executor, or for a Celery worker.
 
-Started as `python -m <package>.worker.child REQUESTS REPLIES [PYTHONPATH]`. It loads Django once, then reads one run
-after the other and answers each; `messages` has the lines. Its parent reads the standard output and standard error of
-functions, written from Python, from C or from their own children.
+Started as `python -m <package>.worker.child REQUESTS REPLIES NOTE [PYTHONPATH]`. It loads Django once, then reads one
+run after the other and answers each; `messages` has the lines. Its parent reads the standard output and standard error
+of functions, written from Python, from C or from their own children.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from contextlib import suppress
 from typing import IO, Any, TextIO, cast
 
 from ..core.lifetime import end_with_parent
+from .call_note import CallNote
 from .signals import handle
 from .streams import MarkedErrors, TextStream
 
@@ -24,23 +25,30 @@ UNCAUGHT = {signal.SIGKILL, signal.SIGSTOP}
 """The signals that no process can handle."""
 
 
-def main(requests: str, replies: str, *python_path: str) -> None:
-    """Answer requests from the descriptor `requests` on the descriptor `replies` until there are no more."""
+def main(requests: str, replies: str, note: str, *python_path: str) -> None:
+    """Answer requests from the descriptor `requests` on the descriptor `replies` until there are no more.
+
+    `note` is the descriptor of the memory of the process's `CallNote`.
+    """
     end_with_parent(signal.SIGKILL)  # elsewhere the end of the requests ends the worker
     handle(signal.SIGTERM, _exit_on_signal)
     _restore_python_path(python_path)
     _load_django()
-    _serve(int(requests), int(replies))
+    called = CallNote(int(note))
+    os.close(int(note))
+    _serve(int(requests), int(replies), called)
 
 
-def _serve(requests: int, replies: int) -> None:
+def _serve(requests: int, replies: int, called: CallNote) -> None:
     # Imported here: these modules need Django to be set up.
     from ..core.clock import SystemClock
     from . import messages
     from .output import threads_carry_output
     from .runner import Activity, execute
 
-    def send_progress(activity: Activity) -> None:
+    def begin(activity: Activity) -> None:
+        called.write(activity.run.id)  # whatever ends this process from now on, no other one may call the function
+
         def send(done: int, total: int | None) -> None:
             if not activity.output.ended:  # or it is of a thread that was left behind, and not of the current run
                 # With the run's id: a process that its function has forked may report long after its end.
@@ -54,9 +62,9 @@ def _serve(requests: int, replies: int) -> None:
         for line in lines:
             run, hidden, mark = messages.decode_run(line)
             surroundings.restore(mark)
-            outcome = execute(run, SystemClock(), send_progress, hidden=hidden)
+            outcome = execute(run, SystemClock(), begin, hidden=hidden)
             _flush_streams()
-            _send(replies, messages.encode_end(outcome))
+            _send(replies, messages.encode_end(outcome, is_last=bool(_signals_received)))
             if _signals_received:
                 break
 

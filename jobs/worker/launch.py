@@ -61,18 +61,18 @@ class Launcher:
             environment["DJANGO_SETTINGS_MODULE"] = settings.SETTINGS_MODULE
         return cls(folder=folder, environment=environment, python_path=python_path)
 
-    def start(self, requests: int, replies: int, output: int) -> tuple[subprocess.Popen[bytes], Watchdog]:
+    def start(self, requests: int, replies: int, output: int, note: int) -> tuple[subprocess.Popen[bytes], Watchdog]:
         """Start a worker, and the watchdog that ends it with this process: both, or neither.
 
         The worker reads requests from the descriptor `requests` and writes to `replies`; the output of functions goes
-        to `output`. Raises `OSError`.
+        to `output`; `note` has the memory of its `CallNote`. Raises `OSError`.
         """
         # -P keeps the current folder off the import path: it may hold modules with the names of others.
-        command = [sys.executable, "-P", "-m", f"{__package__}.child", str(requests), str(replies)]
+        command = [sys.executable, "-P", "-m", f"{__package__}.child", str(requests), str(replies), str(note)]
         command += [] if self.python_path is None else [self.python_path]
         process = subprocess.Popen(  # noqa: S603 (a command of ours)
             command, cwd=self.folder, env=self.environment, process_group=0,
-            stdin=subprocess.DEVNULL, stdout=output, stderr=output, pass_fds=(requests, replies),
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, pass_fds=(requests, replies, note),
         )  # fmt: skip
         try:
             return process, Watchdog(process.pid)

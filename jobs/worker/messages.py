@@ -1,7 +1,8 @@
 """The lines of JSON between a worker process and its parent, a scheduler or a Celery worker.
 
 The parent sends runs. The worker sends `{"ready": true}` once it has loaded Django, then for each run any number of
-`{"progress": [done, total], "run": 7}` and one `{"end": {…}}` with the status, the result, the error and the traceback.
+`{"progress": [done, total], "run": 7}` and one `{"end": {…}, "last": false}` with the status, the result, the error and
+the traceback. It takes no further run if `last` is true.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ def decode_run(line: str) -> tuple[HeldRun, list[str], str]:
     return HeldRun(**fields | {"scheduled_time": datetime.fromisoformat(fields["scheduled_time"])}), hidden, mark
 
 
-def encode_end(outcome: Outcome) -> bytes:
-    """Return the line with the end of a run."""
-    return encode(end={name: getattr(outcome, name) for name in END_FIELDS})
+def encode_end(outcome: Outcome, *, is_last: bool = False) -> bytes:
+    """Return the line with the end of a run. After the last one, the worker takes no more."""
+    return encode(end={name: getattr(outcome, name) for name in END_FIELDS}, last=is_last)
 
 
 def encode(**message: Any) -> bytes:

@@ -20,6 +20,7 @@ from ..core.runs import RunStatus
 from ..functions.process_groups import end_group, signal_group
 from ..scheduler.store.held import HeldRun
 from . import messages
+from .call_note import CallNote, open_memory
 from .launch import Launcher
 from .output import Output
 from .runner import Activity, resolve
@@ -39,6 +40,10 @@ MAX_DRAINS = 4
 
 class WorkerDied(Exception):
     """The worker process ended before it answered."""
+
+
+class NotCalled(WorkerDied):
+    """The worker process ended before it called the function, so another one may call it."""
 
 
 class Stopped(Exception):
@@ -66,18 +71,22 @@ class Worker:
         # thread that it left behind may keep the worker from reading a request that does not fit into the pipe.
         os.set_blocking(self._output, False)
         os.set_blocking(self._requests, False)
+        theirs = [requests, replies, output]
         try:
-            self._process, self._watchdog = launcher.start(requests, replies, output)
+            theirs.append(note := open_memory())
+            self._called = CallNote(note)
+            self._process, self._watchdog = launcher.start(*theirs)
         except OSError:
             os.close(self._requests)
             self._close_pipes()
             raise
         finally:
-            for descriptor in (requests, replies, output):
+            for descriptor in theirs:
                 os.close(descriptor)
         self._death = _pidfd(self._process.pid)
         self.runs = 0
         self._run_id = 0
+        self._is_ending = False
         self._stop: tuple[int, Stopped] | None = None
         self._unsent = self._unread = b""
         self._mark = new_mark()
@@ -89,33 +98,38 @@ class Worker:
             self._watched.register(descriptor, select.POLLIN)
 
     @property
-    def alive(self) -> bool:
-        """Whether the process has not ended."""
-        return self._process.poll() is None
+    def takes_runs(self) -> bool:
+        """Whether the process has not ended, and has not said that it is about to."""
+        return not self._is_ending and self._process.poll() is None
 
     def get_ready(self, output: Output) -> None:
         """Wait until the process has loaded Django, and add its output to `output`.
 
-        Raises `WorkerDied` if it ends, or is not ready after `START_SECONDS`.
+        Raises `NotCalled` if it ends, and `TimeoutError` if it is not ready after `START_SECONDS`.
         """
         try:
             self._await("ready", output, lambda progress: None, time.monotonic() + START_SECONDS)
+        except WorkerDied:
+            self._is_ending = True  # it may not have ended altogether
+            raise NotCalled from None
         except TimeoutError:
-            self.kill()
-            raise WorkerDied from None
+            self.kill(output)
+            raise TimeoutError(f"it was not ready within {START_SECONDS:.0f} s") from None
 
     def call(self, run: HeldRun, activity: Activity) -> dict[str, Any]:
         """Let the process call the function of `run`, and return the status, result, error and traceback.
 
         Output and progress go to `activity` meanwhile. References to secrets are resolved here, so that the same values
-        are sent and masked. Raises `UnknownSecret`; `WorkerDied` if the process ended; and `Stopped` if the run took
-        longer than its timeout or `stop` was called: then, too, the process has ended.
+        are sent and masked. Raises `UnknownSecret`; `WorkerDied` if the process ended, `NotCalled` if it did so before
+        the call; and `Stopped` if the run took longer than its timeout or `stop` was called: then, too, the process has
+        ended.
         """
         called, hidden = resolve(run)
         activity.output.hide(hidden)
         self._drain()
         self.runs += 1
         self._run_id = run.id
+        self._called.write(0)
         self._unsent = messages.encode_run(called, hidden, self._mark)
         self._watched.register(self._requests, select.POLLOUT)
         deadline = None if run.timeout is None else time.monotonic() + run.timeout
@@ -128,6 +142,11 @@ class Worker:
         except TimeoutError:
             self.kill(activity.output)
             raise Stopped(RunStatus.TIMED_OUT, f"it took longer than its timeout of {run.timeout} s") from None
+        except WorkerDied:
+            self._is_ending = True
+            if self._called.run_id == run.id:
+                raise
+            raise NotCalled from None
         self._write(self._splitter.end(), activity.output)
         return ended
 
@@ -169,6 +188,7 @@ class Worker:
         self.kill()
         self._watchdog.dismiss()
         self._close_pipes()
+        self._called.close()
         if self._death is not None:
             os.close(self._death)
 
@@ -210,6 +230,7 @@ class Worker:
                     if "progress" in message and message["run"] == self._run_id:
                         progress(message["progress"])
                     if wanted in message:
+                        self._is_ending = message.get("last", False)
                         return message[wanted]
             elif self._death in ready and not is_readable(self._replies):
                 raise WorkerDied

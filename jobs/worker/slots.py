@@ -17,7 +17,7 @@ from ..scheduler.store.clock import DatabaseClock
 from ..scheduler.store.dispatch import Dispatch
 from ..scheduler.store.held import HeldRun
 from .launch import Launcher
-from .ledger import LEASE_OVER, Ledger
+from .ledger import Ledger
 from .membership import Membership
 from .output import Output
 from .parent import GRACE_SECONDS, Worker
@@ -193,9 +193,7 @@ class Slots:
         with self._lock:
             self._busy[run.id] = slot
         try:
-            if not self.ledger.may_call(run):
-                return {"status": RunStatus.LOST, "reason": LEASE_OVER}
-            return slot.call(run, activity, problem)
+            return slot.call(run, activity, problem, partial(self.ledger.may_call, run))
         finally:
             with self._lock:
                 self._busy.pop(run.id, None)

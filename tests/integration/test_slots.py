@@ -62,7 +62,7 @@ class Process:
     """A worker process whose function ends when it is told to; `ignores` SIGTERM."""
 
     runs = 0
-    alive = True
+    takes_runs = True
     calls = threading.Semaphore(0)
 
     def __init__(self, *, ignores: bool = False) -> None:
@@ -189,6 +189,6 @@ def test_a_run_that_is_stopped_while_its_call_begins_is_stopped(monkeypatch: pyt
 
     monkeypatch.setattr(parent, "resolve", stop_and_resolve)
     slot.take(7)
-    ended = slot.call(run, Activity(run, NOW, output), problem)
+    ended = slot.call(run, Activity(run, NOW, output), problem, lambda: True)
     slot.replace()
     assert ended == {"status": "cancelled", "reason": "cancelled by anna"}

@@ -19,7 +19,7 @@ from jobs.scheduler.scheduler import Scheduler
 from jobs.scheduler.store.connection import loop_connection
 from jobs.scheduler.store.held import HeldRun
 from jobs.worker.output import Output
-from jobs.worker.parent import GRACE_SECONDS, Stopped, WorkerDied
+from jobs.worker.parent import GRACE_SECONDS, NotCalled, Stopped, WorkerDied
 from jobs.worker.runner import Activity
 from jobs.worker.slots import Slots
 
@@ -97,11 +97,11 @@ class Child:
         self._parent.children.append(self._process)
         self._process.at_end = lambda: self._answers.put(None)
         self._answers = SimpleQueue()
-        self._is_told = False
+        self._is_told = self._has_begun = False
         self.runs = 0
 
     @property
-    def alive(self) -> bool:
+    def takes_runs(self) -> bool:
         return not self._process.is_dead
 
     def get_ready(self, output: Output) -> None:
@@ -109,10 +109,10 @@ class Child:
         sleep(0.2)
 
     def call(self, run: HeldRun, activity: Activity) -> dict[str, Any]:
-        if not self.alive:
-            raise WorkerDied
+        if not self.takes_runs:
+            raise NotCalled
         self.runs += 1
-        self._is_told = False
+        self._is_told = self._has_begun = False
         answers = self._answers = SimpleQueue()
         World.current.spawn(self._process, partial(self._call, run, answers))
         seconds = run.timeout
@@ -125,10 +125,11 @@ class Child:
             self.kill()
             raise answer
         if answer is None:
-            raise WorkerDied
+            raise WorkerDied if self._has_begun else NotCalled
         return answer
 
     def _call(self, run: HeldRun, answers: SimpleQueue) -> None:
+        self._has_begun = True
         stage = World.current.stage
         job = stage.jobs[run.job_id]
         _act(stage, job, run, lambda: self._is_told and not job.stubborn)

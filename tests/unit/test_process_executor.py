@@ -22,7 +22,7 @@ class SlowWorker:
     """A worker that takes so long to load that the lease runs out; the lease is held again when a test says so."""
 
     runs = 0
-    alive = True
+    takes_runs = True
 
     def __init__(self) -> None:
         """Start while the lease is held."""

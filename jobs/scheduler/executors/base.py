@@ -26,13 +26,15 @@ WINDOW = 100
 class Hooks(NamedTuple):
     """The callbacks that an executor gets from its scheduler, for use by any thread.
 
-    The executor calls `may_start` before it starts a run; if that is false, the scheduler gives the run back. It
-    reports starts and ends to the `recorder`, and calls `on_low` with its own name when its queue runs low.
+    The executor calls `may_start` before it starts a run; if that is false, the scheduler gives the run back. If some
+    time passes between the start and the call of the function, it calls `may_call` before; if that is false, the run is
+    lost. It reports starts and ends to the `recorder`, and calls `on_low` with its own name when its queue runs low.
     """
 
     clock: DatabaseClock
     recorder: Recorder
     may_start: Callable[[HeldRun], bool]
+    may_call: Callable[[HeldRun], bool]
     on_low: Callable[[str], None]
 
 

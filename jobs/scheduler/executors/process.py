@@ -46,7 +46,7 @@ class ProcessExecutor(ThreadExecutor):
             slot.end_at_once()
 
     def _run(self, run: HeldRun) -> None:
-        clock, recorder, may_start, _ = self.hooks
+        clock, recorder, may_start, may_call, _ = self.hooks
         if not may_start(run):
             return
         output, slot = Output(), self._slot()
@@ -61,7 +61,7 @@ class ProcessExecutor(ThreadExecutor):
         slot.take(run.id)
         self._busy[run.id] = slot
         try:
-            ended = slot.call(run, activity, problem)
+            ended = slot.call(run, activity, problem, partial(may_call, run))
         finally:
             self._busy.pop(run.id, None)
         recorder.finished(activity.outcome(clock.now(), **ended))

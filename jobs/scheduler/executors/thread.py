@@ -134,7 +134,7 @@ class ThreadExecutor(RunExecutor):
             logger.exception("run %d could not be executed", run.id, extra={"action": "executor_failed"})
 
     def _run(self, run: HeldRun) -> None:
-        clock, recorder, may_start, _ = self.hooks
+        clock, recorder, may_start, *_ = self.hooks
         if may_start(run):
             recorder.finished(execute(run, clock, recorder.started, keep_called=self.has_listeners))
 

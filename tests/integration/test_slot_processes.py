@@ -1,0 +1,132 @@
+"""The processes of a slot that end when nobody expects it: which runs fail, and which get another process."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.core.runs import RunStatus
+from jobs.worker.launch import Launcher
+from jobs.worker.output import Output
+from jobs.worker.parent import Worker
+from jobs.worker.runner import Activity
+from jobs.worker.slot import TOO_LATE, TRIES, Slot
+from tests.fakes import NOW, held_run
+
+Ran = Callable[..., dict[str, Any]]
+
+
+class Processes:
+    """Starts the processes of a slot, and may end each before anybody can use it."""
+
+    def __init__(self) -> None:
+        """Have started none."""
+        self.started: list[Worker] = []
+        self.doomed, self.number = 0, signal.SIGKILL
+
+    def start(self) -> Worker:
+        """Start one; end it if it is one of the next `doomed`."""
+        worker = Worker(Launcher.of_this_process())
+        self.started.append(worker)
+        if self.doomed:
+            self.doomed -= 1
+            os.kill(worker._process.pid, self.number)
+        return worker
+
+    def end_last(self, number: int) -> None:
+        """Send a signal to the last one."""
+        os.kill(self.started[-1]._process.pid, number)
+
+
+@pytest.fixture
+def processes() -> Processes:
+    return Processes()
+
+
+@pytest.fixture
+def slot(processes: Processes) -> Iterator[Slot]:
+    made = Slot(processes.start)
+    yield made
+    made.replace()
+
+
+@pytest.fixture
+def ran(slot: Slot) -> Ran:
+    """Call a function in the slot as an executor does, and return how its run ended."""
+
+    def run(func: str, *args: Any, before: Callable[[], object] = lambda: None, may_call: Any = lambda: True) -> Any:
+        output = Output()
+        problem = slot.get_ready(output)
+        slot.take(7)
+        before()
+        called = held_run(7)._replace(func=func, args=list(args), kwargs={})
+        return slot.call(called, Activity(called, NOW, output), problem, may_call)
+
+    return run
+
+
+def test_the_run_after_one_whose_process_was_told_to_end_gets_another_process(
+    ran: Ran, processes: Processes, tmp_path: Path
+) -> None:
+    ended = ran("tests:signal_itself", str(tmp_path / "marks"), signal.SIGTERM)
+    assert (ended["status"], ended["error"]) == ("failed", "SystemExit: 143")
+    assert ran("tests:echo", "called")["result"] == '"called"'
+    assert len(processes.started) == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_process_that_is_told_to_end_before_it_calls_the_function_is_replaced(
+    ran: Ran, processes: Processes, number: int
+) -> None:
+    ended = ran("tests:echo", "called", before=lambda: processes.end_last(number))
+    assert ended["result"] == '"called"'
+    assert len(processes.started) == 2
+
+
+def test_a_function_that_was_called_is_not_called_again(ran: Ran, processes: Processes, tmp_path: Path) -> None:
+    ended = ran("tests:signal_itself", str(tmp_path / "marks"), signal.SIGKILL)
+    assert ended == {"status": "failed", "error": "the process was ended by SIGKILL"}
+    assert (tmp_path / "marks").read_text() == "called\n"
+    assert len(processes.started) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_process_that_is_ended_while_it_starts_is_replaced(ran: Ran, processes: Processes, number: int) -> None:
+    processes.doomed, processes.number = 1, number
+    assert ran("tests:echo", "called")["result"] == '"called"'
+    assert len(processes.started) == 2
+
+
+def test_a_run_fails_if_no_process_lives_long_enough(ran: Ran, processes: Processes) -> None:
+    processes.doomed = 100
+    ended = ran("tests:echo", "called")
+    assert ended == {"status": "failed", "error": "the process was ended by SIGKILL before it called the function"}
+    assert len(processes.started) == TRIES
+
+
+def test_a_run_is_not_called_by_another_process_after_its_lease(ran: Ran, processes: Processes) -> None:
+    answers = iter([True, False])
+    end = lambda: processes.end_last(signal.SIGKILL)  # noqa: E731
+    ended = ran("tests:echo", "called", before=end, may_call=lambda: next(answers))
+    assert ended == {"status": "lost", "reason": TOO_LATE}
+
+
+def test_a_run_that_was_stopped_is_not_called_by_another_process(ran: Ran, slot: Slot, processes: Processes) -> None:
+    def stop() -> bool:
+        if len(processes.started) == 2:
+            slot.stop(7, RunStatus.CANCELLED, "cancelled by anna")
+        return True
+
+    ended = ran("tests:echo", "called", before=lambda: processes.end_last(signal.SIGKILL), may_call=stop)
+    assert ended == {"status": "cancelled", "reason": "cancelled by anna"}
+
+
+def test_the_end_of_a_scheduler_starts_no_other_process(ran: Ran, slot: Slot, processes: Processes) -> None:
+    ended = ran("tests:echo", "called", before=slot.end_at_once)
+    assert ended["status"] == "lost"
+    assert len(processes.started) == 1
