@@ -8,11 +8,10 @@ from collections import deque
 from contextlib import suppress
 from typing import Any
 
-from celery.worker.consumer import Consumer
-
 from ..scheduler.store.dispatch import Dispatch
 from .broker import read_message
 from .guard import drop, guard_rabbitmq, guard_redis
+from .reconnecting import ReconnectingConsumer
 from .refused_queues import LOOK_SECONDS, RefusedQueues
 from .slots import Slots
 
@@ -28,7 +27,7 @@ REST_SECONDS = 1.0
 """Time without a connection after the broker refused something that is no queue."""
 
 
-class GatedConsumer(Consumer):
+class GatedConsumer(ReconnectingConsumer):
     """A consumer whose messages go to our slots, past Celery's pool. No message can end the worker."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
