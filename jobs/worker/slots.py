@@ -60,6 +60,7 @@ class Slots:
         self._free, self._changed = count, threading.Condition()
         self._cold, self._are_warm = count, threading.Event()
         self._busy: dict[int, Slot] = {}
+        self._has_ended = False
         # Held while all runs are ended, and while one comes or goes.
         self._lock = threading.Lock()
         self._threads = [
@@ -96,15 +97,20 @@ class Slots:
         return self._free
 
     def stop(self, is_urgent: Callable[[], bool]) -> None:
-        """Let running runs end for `DRAIN_SECONDS`, or until `is_urgent`; end the others as lost, and sign off."""
+        """Let running runs end for `DRAIN_SECONDS`, end the others as lost, and sign off.
+
+        Once `is_urgent`, all of it happens at once.
+        """
         self.ledger.drain()
-        logger.info("draining, for at most %d s", DRAIN_SECONDS, extra={"action": "worker_draining"})
-        if self._all_free(DRAIN_SECONDS, is_urgent):
-            self._end(f"its worker was stopped, and it did not end within {DRAIN_SECONDS:.0f} s")
-        else:
-            self._stop(f"its worker was stopped, and it did not end within {DRAIN_SECONDS:.0f} s", at_once=is_urgent())
+        running, extra = self._count - self._free, {"action": "worker_draining"}
+        logger.info("draining %d runs, for at most %d s", running, DRAIN_SECONDS, extra=extra)
+        if not self._all_free(DRAIN_SECONDS, is_urgent):
+            if is_urgent():
+                self.end_at_once()
+                return
+            self._stop(f"its worker was stopped, and it did not end within {DRAIN_SECONDS:.0f} s")
             self._all_free(GRACE_SECONDS + 2.0, lambda: False)
-            self._end("its worker was stopped")
+        self._end("its worker was stopped")
 
     def end_at_once(self) -> None:
         """End all runs as lost, without a chance for their functions to tidy up, and sign off."""
@@ -117,11 +123,15 @@ class Slots:
         self._stop(reason, at_once=True, only=only)
 
     def _end(self, reason: str) -> None:
+        if self._has_ended:
+            return
+        self._has_ended = True
         self.ledger.close(reason)
         for _ in self._threads:
             self._queue.put(None)
         for thread in self._threads:
             thread.join(2.0)
+        logger.info("stopped", extra={"action": "worker_stopped"})
 
     def _all_free(self, seconds: float, is_urgent: Callable[[], bool]) -> bool:
         """Wait until all slots are free, for at most so many seconds; return whether they are."""
@@ -136,7 +146,7 @@ class Slots:
         if slot is not None:
             slot.stop(run_id, RunStatus.CANCELLED, reason)
 
-    def _stop(self, reason: str, *, at_once: bool, only: Collection[int] | None = None) -> None:
+    def _stop(self, reason: str, *, at_once: bool = False, only: Collection[int] | None = None) -> None:
         """End all runs, or `only` these, as lost."""
         with self._lock:
             for run_id, slot in self._busy.items():

@@ -135,12 +135,25 @@ def test_a_run_that_outlasts_its_grace_is_stopped_and_lost(slots: Slots, ledger:
     assert ledger.closed_for == "its worker was stopped"
 
 
-def test_a_second_signal_leaves_no_time_to_tidy_up(slots: Slots, ledger: FakeLedger, process: Process) -> None:
+def test_a_second_signal_leaves_no_time_to_tidy_up_and_the_run_says_so(
+    slots: Slots, ledger: FakeLedger, process: Process
+) -> None:
     process.ignores = True
     busy(slots)
     slots.stop(lambda: True)
     assert process.killed
-    assert [ended.status for ended in ledger.ended] == ["lost"]
+    assert [(ended.status, ended.reason) for ended in ledger.ended] == [("lost", "its worker was ended at once")]
+    assert ledger.closed_for == "its worker was ended at once"
+
+
+def test_the_log_says_when_a_worker_begins_to_stop_and_when_it_has_stopped(
+    slots: Slots, caplog: pytest.LogCaptureFixture
+) -> None:
+    busy(slots)
+    with caplog.at_level("INFO", "cronzimus.worker"):
+        slots.stop(lambda: False)
+        slots.end_at_once()
+    assert [record.getMessage() for record in caplog.records] == ["draining 1 runs, for at most 0 s", "stopped"]
 
 
 def test_a_run_that_others_gave_up_is_killed_and_the_others_are_not(
