@@ -107,6 +107,12 @@ def mark(path: str, context: RunContext, seconds: float = 0, payload: str = "") 
         time.sleep(seconds)
 
 
+def hear(event: Any) -> None:
+    """Leave a line of an event of APScheduler in the file HEARD, as a listener."""
+    with open(os.environ["HEARD"], "a") as heard:
+        heard.write(f"{event.code} {event.job_id} {event.status}\n")
+
+
 @register("tests:signal_itself")
 def signal_itself(path: str, number: int) -> None:
     """Leave a line in `path`, and send its own process a signal."""

@@ -1,4 +1,4 @@
-"""The context of a line of the log: the run, the job, the scheduler and the request that it comes from.
+"""The context of a line of the log: the run, the job, the scheduler or worker, and the request that it comes from.
 
 Each part of the program that knows one of them is a source. `AddContext`, a filter for handlers of `logging`, asks the
 sources for each line.
@@ -25,7 +25,7 @@ _sources: list[Source] = []
 
 
 def set_for_process(**fields: object) -> None:
-    """Add `fields`, such as the id of its scheduler, to all further lines of this process."""
+    """Add `fields`, such as the id of its scheduler or worker, to all further lines of this process."""
     _of_process.update(fields)
 
 
@@ -50,7 +50,7 @@ def current() -> dict[str, object]:
 
 
 class AddContext(logging.Filter):
-    """Gives each record the fields `run`, `job`, `scheduler` and `request_id`, as far as they are known."""
+    """Gives each record the fields `run`, `job`, `scheduler`, `worker` and `request_id`, as far as they are known."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Add the fields that the record does not have."""

@@ -1,10 +1,10 @@
-"""Report starts and ends of runs to the log and to APScheduler's listeners."""
+"""Report starts and ends of runs to the log and to listeners, with APScheduler's events."""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from apscheduler.events import (
@@ -16,7 +16,6 @@ from apscheduler.events import (
     JobExecutionEvent,
     JobSubmissionEvent,
 )
-from apscheduler.schedulers.base import BaseScheduler
 
 from ..core.planning import PlannedRun
 from ..core.runs import RunStatus
@@ -37,17 +36,17 @@ class RunEvent(JobExecutionEvent):
 
 
 class Events:
-    """Writes lines to the log, and calls the listeners of an APScheduler scheduler."""
+    """Writes lines to the log, and tells listeners. A scheduler has it for its runs, and a worker for their ends."""
 
-    def __init__(self, scheduler: BaseScheduler) -> None:
-        """Call the listeners of `scheduler`."""
-        self._scheduler = scheduler
+    def __init__(self, tell: Callable[[JobSubmissionEvent | JobExecutionEvent], object], is_heard: Callable[[], bool]):
+        """Pass events to `tell`. They are made only while `is_heard`."""
+        self._tell, self._is_heard = tell, is_heard
 
     def submitted(self, runs: Sequence[HeldRun]) -> None:
         """Report that executors took `runs`."""
-        if self._scheduler._listeners:
+        if self._is_heard():
             for run in runs:
-                self._dispatch(JobSubmissionEvent(EVENT_JOB_SUBMITTED, run.job_id, "default", [run.scheduled_time]))
+                self._tell(JobSubmissionEvent(EVENT_JOB_SUBMITTED, run.job_id, "default", [run.scheduled_time]))
 
     def finished(self, outcome: Outcome) -> None:
         """Report the end of a run."""
@@ -56,8 +55,8 @@ class Events:
         if logger.isEnabledFor(level):
             extra = {"action": "run_finished", "run": outcome.run_id, "job": outcome.job_id}
             logger.log(level, "%s", _line(outcome), extra=extra)
-        if self._scheduler._listeners:
-            self._dispatch(_ended_event(outcome))
+        if self._is_heard():
+            self._tell(_ended_event(outcome))
 
     def born_finished(self, runs: Sequence[tuple[str, PlannedRun]]) -> None:
         """Report runs that did not start, each with the id of its job: missed, skipped, or of a damaged job."""
@@ -66,12 +65,9 @@ class Events:
                 "%s %s: %s", job_id, run.status, run.reason, extra={"action": f"run_{run.status}", "job": job_id}
             )
             if run.status is RunStatus.SKIPPED:
-                self._dispatch(JobSubmissionEvent(EVENT_JOB_MAX_INSTANCES, job_id, "default", [run.scheduled_time]))
+                self._tell(JobSubmissionEvent(EVENT_JOB_MAX_INSTANCES, job_id, "default", [run.scheduled_time]))
             else:
-                self._dispatch(JobExecutionEvent(EVENT_JOB_MISSED, job_id, "default", run.scheduled_time))
-
-    def _dispatch(self, event: JobSubmissionEvent | JobExecutionEvent) -> None:
-        self._scheduler._dispatch_event(event)
+                self._tell(JobExecutionEvent(EVENT_JOB_MISSED, job_id, "default", run.scheduled_time))
 
 
 def _ended_event(outcome: Outcome) -> RunEvent:

@@ -1,7 +1,7 @@
 """The listeners that `CRONZIMUS["LISTENERS"]` names: functions of the project that are called with its events.
 
 They are called in a thread of their own, one event after the other, so that a slow or failing listener does not harm
-the scheduler.
+the scheduler, or the worker.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Listener = Callable[[Any], object]
 MAX_WAITING = 10_000
 """Events that wait for slow listeners; further ones are dropped."""
 DRAIN_SECONDS = 10.0
-"""Time that listeners have for the last events when the scheduler ends."""
+"""Time that listeners have for the last events when the scheduler, or the worker, ends."""
 
 
 def load(references: Sequence[str]) -> list[Listener]:
@@ -63,9 +63,9 @@ def _checked(listener: Any) -> Listener:
 def listening(scheduler: BaseScheduler, listeners: Sequence[Listener]) -> Iterator[None]:
     """Within this context, call `listeners` with the events of `scheduler`."""
     if not listeners:
-        yield
+        yield  # APScheduler makes no events that nobody hears
         return
-    thread = _ListenerThread(listeners)
+    thread = ListenerThread(listeners)
     thread.start()
     scheduler.add_listener(thread.put, EVENT_ALL)
     try:
@@ -75,10 +75,11 @@ def listening(scheduler: BaseScheduler, listeners: Sequence[Listener]) -> Iterat
         thread.stop()
 
 
-class _ListenerThread(threading.Thread):
+class ListenerThread(threading.Thread):
     """Calls each listener with each event."""
 
     def __init__(self, listeners: Sequence[Listener]) -> None:
+        """Call `listeners` with what is `put`, from `start` to `stop`."""
         super().__init__(name="listeners", daemon=True)
         self._listeners = listeners
         self._events: queue.Queue[Any] = queue.Queue(MAX_WAITING)
@@ -92,8 +93,15 @@ class _ListenerThread(threading.Thread):
             message = "%d events wait for the listeners: dropped one more"
             logger.warning(message, MAX_WAITING, extra={"action": "event_dropped"})
 
+    def start(self) -> None:
+        """Start, if there are listeners."""
+        if self._listeners:
+            super().start()
+
     def stop(self) -> None:
         """Wait until the listeners have handled all events, at most `DRAIN_SECONDS`."""
+        if not self.is_alive():
+            return
         self._ended.set()
         self.put(None)
         self.join(DRAIN_SECONDS)
@@ -102,6 +110,7 @@ class _ListenerThread(threading.Thread):
             logger.warning(message, DRAIN_SECONDS, extra={"action": "listeners_abandoned"})
 
     def run(self) -> None:
+        """Call the listeners."""
         try:
             while not (self._ended.is_set() and self._events.empty()):
                 event = self._events.get()

@@ -42,7 +42,8 @@ class Scheduler(BlockingScheduler):
         """Prepare a scheduler with the executors that `make_executors` makes; see `executors.local_executors`."""
         self.clock = clock or DatabaseClock()
         self._event = Bell()
-        self.tick = Tick(self.clock, make_executors, Events(self), self._event, self._may_claim)
+        events = Events(self._dispatch_event, lambda: bool(self._listeners))
+        self.tick = Tick(self.clock, make_executors, events, self._event, self._may_claim)
         self._backoff = Backoff()
         self._draining = self._forced = False
         self._drain_until = inf

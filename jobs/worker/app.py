@@ -25,6 +25,8 @@ from .. import checks
 from ..conf import conf
 from ..core.brokers import queue_problem
 from ..db.connections import use_own_connections
+from ..scheduler import listeners
+from ..scheduler.listeners import Listener
 from .broker import PINNED, TASK, broker_settings, make_app
 from .console import log_to_console
 from .slots import Slots
@@ -74,7 +76,12 @@ class SlotsStep(bootsteps.StartStopStep):
         """End a worker whose settings would break the guarantees, and say why."""
         super().__init__(worker, **options)
         _import_from_current_folder()
+        self._listeners: list[Listener] = []
         problems = [*_problems(worker), *_queue_problems(), *(error.msg for error in checks.errors())]
+        try:
+            self._listeners = listeners.load(conf.LISTENERS)
+        except ValueError as error:
+            problems.append(f"LISTENERS: {error}")
         if problems:
             sys.exit("\n".join(problems))
 
@@ -82,7 +89,7 @@ class SlotsStep(bootsteps.StartStopStep):
         """Return the slots."""
         use_own_connections()
         queues = sorted(worker.app.amqp.queues.consume_from)
-        worker.cronzimus_slots = Slots(worker.hostname, queues, worker.concurrency)
+        worker.cronzimus_slots = Slots(worker.hostname, queues, worker.concurrency, self._listeners)
         worker.cronzimus_slots.on_failure = _stop_with_failure
         return worker.cronzimus_slots
 

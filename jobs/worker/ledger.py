@@ -72,15 +72,16 @@ class Ledger:
         cancel: Callable[[int, str], None],
         give_up: Callable[[str, Collection[int] | None], None],
         fail: Callable[[], None],
+        ended: Callable[[Outcome], None],
     ) -> None:
         """Write for the worker of `membership`.
 
         `cancel` ends a run for a reason; `give_up` ends all runs, or only some, at once, as lost for a reason; `fail`
-        ends the worker, which can do nothing without its ledger.
+        ends the worker, which can do nothing without its ledger; `ended` gets each outcome once it is written.
         """
         self.clock, self.membership = clock, membership
         self.recorder = Recorder(lambda ended: self._bell.set())
-        self._cancel, self._give_up, self._fail = cancel, give_up, fail
+        self._cancel, self._give_up, self._fail, self._on_ended = cancel, give_up, fail, ended
         self._bell, self._joined, self._closing = threading.Event(), threading.Event(), threading.Event()
         self._wanted: SimpleQueue[Wanted] = SimpleQueue()
         self._asked: list[Wanted] = []
@@ -294,6 +295,8 @@ class Ledger:
         self._own -= {outcome.run_id for outcome in batch.outcomes}
         self._measure(written)
         self.recorder.forget(batch)
+        for outcome in written:
+            self._on_ended(outcome)
 
     def _measure(self, written: Sequence[Outcome]) -> None:
         took = [(one.finished_at - one.started_at).total_seconds() for one in written if one.started_at is not None]

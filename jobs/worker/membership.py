@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from .. import __version__
+from ..core import log_context
 from ..core.clock import Clock
 from ..models import Worker
 from ..scheduler.lease import HEARTBEAT_SECONDS, LEASE_SECONDS
@@ -46,6 +47,7 @@ class Membership:
             lease_until=now + timedelta(seconds=LEASE_SECONDS),
         )  # fmt: skip
         self.worker_id, self.ahead = worker_id, 0
+        log_context.set_for_process(worker=worker_id)
         self._extend(beat)
 
     def renew(self, *, running: int, ahead: int) -> bool:

@@ -13,6 +13,8 @@ from typing import Any
 from ..core.exceptions import InvalidFunction
 from ..core.runs import RunStatus
 from ..functions import registry
+from ..scheduler.events import Events
+from ..scheduler.listeners import Listener, ListenerThread
 from ..scheduler.store.clock import DatabaseClock
 from ..scheduler.store.dispatch import Dispatch
 from ..scheduler.store.held import HeldRun
@@ -39,16 +41,27 @@ class Slots:
     """
 
     def __init__(
-        self, name: str, queues: list[str], count: int, start_worker: Callable[[], Worker] | None = None
+        self,
+        name: str,
+        queues: list[str],
+        count: int,
+        listeners: Sequence[Listener] = (),
+        start_worker: Callable[[], Worker] | None = None,
     ) -> None:
-        """Prepare `count` slots for runs of `queues`; `name` is the name of this worker for people."""
+        """Prepare `count` slots for runs of `queues`; `name` is the name of this worker for people.
+
+        `listeners` are called with the ends of its runs.
+        """
         clock = DatabaseClock()
+        self._listeners = ListenerThread(listeners)
+        events = Events(self._listeners.put, lambda: bool(listeners))
         self.ledger = Ledger(
             clock,
             Membership(clock, name, queues, count),
             cancel=self._cancel,
             give_up=self.give_up,
             fail=lambda: self.on_failure(),
+            ended=events.finished,
         )
         self.on_free: Callable[[], None] = lambda: None
         """Called by a slot's thread when the slot is free again."""
@@ -74,6 +87,7 @@ class Slots:
         """
         for thread in self._threads:
             thread.start()
+        self._listeners.start()
         while not self._are_warm.wait(LOOK_SECONDS) and not is_told_to_stop():
             pass
         self.ledger.start(is_told_to_stop)
@@ -131,6 +145,7 @@ class Slots:
             self._queue.put(None)
         for thread in self._threads:
             thread.join(2.0)
+        self._listeners.stop()
         logger.info("stopped", extra={"action": "worker_stopped"})
 
     def _all_free(self, seconds: float, is_urgent: Callable[[], bool]) -> bool:

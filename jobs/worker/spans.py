@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+from ..core.runs import Executor
 from ..functions.context import RunContext
 from ..scheduler.store.held import HeldRun
 
@@ -36,9 +37,10 @@ def span_of(run: HeldRun, context: RunContext) -> Iterator[None]:
 
     propagator = TraceContextTextMapPropagator()
     parent = propagator.extract({"traceparent": run.traceparent} if run.traceparent else {})
+    holder = "worker" if run.executor == Executor.CELERY else "scheduler"
     attributes = {
         "cronzimus.run.id": run.id, "cronzimus.job.id": run.job_id, "cronzimus.run.attempt": run.attempt,
-        "cronzimus.run.scheduled_time": run.scheduled_time.isoformat(), "cronzimus.scheduler.id": run.scheduler_id,
+        "cronzimus.run.scheduled_time": run.scheduled_time.isoformat(), f"cronzimus.{holder}.id": run.scheduler_id,
         "code.function.name": run.func,
     }  # fmt: skip
     with tracer().start_as_current_span(

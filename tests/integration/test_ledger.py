@@ -12,6 +12,7 @@ from django.db import OperationalError
 from jobs.models import Job, Run, Worker
 from jobs.scheduler.store.connection import DatabaseReplaced
 from jobs.scheduler.store.dispatch import Dispatch, start_runs
+from jobs.scheduler.store.held import Outcome
 from jobs.scheduler.store.recovery import FORGOTTEN
 from jobs.worker import ledger as module
 from jobs.worker.ledger import LEASE_OVER, SHOW_SECONDS, WRITE_SECONDS, Ledger, Wanted
@@ -33,6 +34,7 @@ class Told:
         """Start without calls."""
         self.cancelled: list[tuple[int, str]] = []
         self.given_up: list[str] = []
+        self.outcomes: list[Outcome] = []
         self.ended: set[int] = set()
         self.failures = 0
 
@@ -59,7 +61,7 @@ def ledger(clock: FakeClock, told: Told) -> Ledger:
     made = Ledger(
         clock, Membership(clock, "w@host", ["reports"], 2),  # type: ignore[arg-type]
         cancel=lambda run_id, reason: told.cancelled.append((run_id, reason)), give_up=told.give_up,
-        fail=told.fail,
+        fail=told.fail, ended=told.outcomes.append,
     )  # fmt: skip
     made.step()
     return made
@@ -185,6 +187,19 @@ def test_the_end_of_a_run_is_written_with_the_counters_of_its_job(ledger: Ledger
     ledger.step()
     run.refresh_from_db()
     assert (run.status, run.result, Job.objects.get().run_count) == ("succeeded", 5, 1)
+
+
+def test_others_hear_of_an_outcome_once_it_is_written(ledger: Ledger, clock: FakeClock, told: Told) -> None:
+    _, activity = started(ledger, clock)
+    given_up, other = started(ledger, clock, scheduled_time=after(1))
+    Run.objects.filter(pk=given_up.pk).update(status="lost", finished_at=NOW)
+    ledger.recorder.finished(other.outcome(clock.now(), status="succeeded"))
+    finish(ledger, clock, activity, status="failed", error="ValueError: no")
+    assert told.outcomes == []
+    ledger.step()
+    assert [(one.run_id, one.status, one.error) for one in told.outcomes] == [
+        (activity.run.id, "failed", "ValueError: no")
+    ]
 
 
 def test_outcomes_wait_for_others_while_runs_start(ledger: Ledger, clock: FakeClock) -> None:

@@ -423,9 +423,10 @@ def test_listeners_get_what_a_function_raised(make_loop: MakeLoop) -> None:
 def test_listeners_get_the_json_of_what_a_function_in_a_process_returned(make_loop: MakeLoop) -> None:
     loop = make_loop()
     heard = heard_by(loop, EVENT_JOB_EXECUTED | EVENT_JOB_ERROR)
-    Events(loop).finished(outcome(1, result='{"a": 1}'))
-    Events(loop).finished(outcome(2, status=RunStatus.FAILED, error="ValueError: no", traceback="Traceback …"))
-    Events(loop).finished(outcome(3, status=RunStatus.CANCELLED, reason="cancelled by ann"))
+    events = Events(loop._dispatch_event, lambda: True)
+    events.finished(outcome(1, result='{"a": 1}'))
+    events.finished(outcome(2, status=RunStatus.FAILED, error="ValueError: no", traceback="Traceback …"))
+    events.finished(outcome(3, status=RunStatus.CANCELLED, reason="cancelled by ann"))
     assert heard[0].retval == {"a": 1}
     assert (str(heard[1].exception), heard[1].traceback) == ("ValueError: no", "Traceback …")
     assert (str(heard[2].exception), heard[2].status) == ("cancelled by ann", "cancelled")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED
 
 from jobs.core.runs import RunStatus
 from jobs.scheduler.recorder import Recorder
@@ -20,7 +21,7 @@ from jobs.worker.parent import Stopped, Worker
 from jobs.worker.runner import Activity
 from jobs.worker.slot import Slot
 from jobs.worker.slots import Slots
-from tests.fakes import NOW, held_run
+from tests.fakes import NOW, held_run, outcome
 from tests.waiting import until
 
 
@@ -188,6 +189,28 @@ def test_a_process_that_cannot_start_is_logged_at_once_and_fails_its_runs(
     (ended,) = until(lambda: ledger.ended, 10)
     assert (ended.status, ended.error) == ("failed", "no process could run it: no memory")
     slots.end_at_once()
+
+
+def test_the_ends_of_runs_are_logged_and_reported_to_the_listeners_as_a_scheduler_does(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    heard: list[Any] = []
+    slots = Slots("reports@host", ["reports"], 1, listeners=[heard.append], start_worker=lambda: Process())  # type: ignore[arg-type, return-value]
+    ended, slots.ledger = slots.ledger._on_ended, FakeLedger()  # type: ignore[assignment]
+    slots.start(lambda: False)
+    with caplog.at_level("INFO", "cronzimus.scheduler.events"):
+        ended(outcome(7, result='{"a": 1}'))
+        ended(outcome(8, status=RunStatus.FAILED, error="SystemExit: 3", traceback="Traceback …"))
+    slots.stop(lambda: False)  # waits for the listeners
+    assert [(event.code, event.run_id, event.status) for event in heard] == [
+        (EVENT_JOB_EXECUTED, 7, "succeeded"), (EVENT_JOB_ERROR, 8, "failed")
+    ]  # fmt: skip
+    assert (heard[0].retval, str(heard[1].exception)) == ({"a": 1}, "SystemExit: 3")
+    logged = [record for record in caplog.records if record.name == "cronzimus.scheduler.events"]
+    assert [(record.levelname, record.action, record.run, record.job) for record in logged] == [  # type: ignore[attr-defined]
+        ("INFO", "run_finished", 7, "job"), ("WARNING", "run_finished", 8, "job")
+    ]  # fmt: skip
+    assert logged[1].getMessage().endswith(": SystemExit: 3")
 
 
 def test_a_run_that_is_stopped_while_its_call_begins_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
