@@ -311,6 +311,11 @@ class FakeTransport:
         self.error: Exception | None = None
         self.refused: set[str] = set()
 
+    def connect(self) -> None:
+        """Be reached, or not."""
+        if self.error is not None:
+            raise self.error
+
     def publish(self, dispatches: Sequence[Dispatch]) -> Mapping[str, Exception]:
         """Take them all, or none; but never those of a queue that is `refused`."""
         if self.error is not None:
@@ -330,6 +335,16 @@ def transport() -> FakeTransport:
 @pytest.fixture
 def publisher(transport: FakeTransport, clock: FakeClock) -> RemoteExecutor:
     return RemoteExecutor(transport, make_hooks(clock))
+
+
+@pytest.mark.parametrize("error", [None, OSError("vhost not found")])
+def test_a_broker_that_cannot_be_reached_at_the_start_is_named(
+    publisher: RemoteExecutor, transport: FakeTransport, caplog: pytest.LogCaptureFixture, error: Exception | None
+) -> None:
+    transport.error = error
+    publisher._connect()
+    said = [message for message in caplog.messages if message.startswith("cannot reach the broker")]
+    assert ["OSError: vhost not found" in message for message in said] == [True] * bool(error)
 
 
 def test_what_was_claimed_is_published_and_noted(publisher: RemoteExecutor, transport: FakeTransport) -> None:

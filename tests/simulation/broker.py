@@ -123,6 +123,9 @@ class Sender:
         """Send to `broker`."""
         self._broker = broker
 
+    def connect(self) -> None:
+        """There is nothing to connect."""
+
     def publish(self, dispatches: Sequence[Dispatch]) -> Mapping[str, Exception]:
         """Send messages up to the first that fails."""
         failed: dict[str, Exception] = {}

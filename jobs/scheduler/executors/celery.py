@@ -15,7 +15,7 @@ class MessageRefused(ConnectionError):
 
 
 class CeleryTransport:
-    """A producer of Celery's on a connection of its own. Celery is imported with the first call of `publish`."""
+    """A producer of Celery's on a connection of its own. Celery is imported with the first call."""
 
     def __init__(self, url: str) -> None:
         """Send to the broker at `url`."""
@@ -24,6 +24,14 @@ class CeleryTransport:
         self._connection: Any = None
         self._producer: Any = None
         self._confirmations: Confirmations | None = None
+
+    def connect(self) -> None:
+        """Connect, so that the first message need not wait for that. Raises the error of the broker, or of Celery."""
+        try:
+            self._connect()
+        except Exception:
+            self.close()
+            raise
 
     def publish(self, dispatches: Sequence[Dispatch]) -> Mapping[str, Exception]:
         """Send a message for each dispatch, in one go: they cost one wait for the broker.

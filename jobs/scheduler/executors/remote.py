@@ -37,6 +37,9 @@ LAST_SECONDS = 5.0
 class Transport(Protocol):
     """The carrier of messages to workers. It does not use the database, and makes no decisions."""
 
+    def connect(self) -> None:
+        """Connect, so that the first message need not wait for that. Raises the error of the other side."""
+
     def publish(self, dispatches: Sequence[Dispatch]) -> Mapping[str, Exception]:
         """Send a message for each dispatch; return the errors of those that may not have been sent, by `dispatch_id`.
 
@@ -109,7 +112,7 @@ class RemoteExecutor(RunExecutor):
     # --- the thread --------------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        self._transport.publish(())  # it connects, so that the first run need not wait for that
+        self._connect()
         with dedicated_connection():
             while not self._stopped.is_set():
                 self._bell.wait(self._wait_seconds())
@@ -117,6 +120,14 @@ class RemoteExecutor(RunExecutor):
                 self.step()
             self.step()
         self._transport.close()
+
+    def _connect(self) -> None:
+        try:
+            self._transport.connect()
+        except Exception as error:
+            message = "cannot reach the broker, which workers need: %s: %s; it is tried again with the next run"
+            extra = {"action": "broker_unreachable"}
+            logger.warning(message, type(error).__name__, " ".join(str(error).split()), extra=extra)
 
     def _wait_seconds(self) -> float:
         queues = {one.queue for one in self._pending.values()}
