@@ -20,12 +20,21 @@ from jobs.core.triggers.definition import Trigger, build_trigger
 from jobs.core.zone_data import used_data
 from jobs.models import Job, Run, Scheduler, Worker
 from jobs.scheduler.executors import ExecutorFactory, Hooks, RunExecutor
+from jobs.scheduler.executors.remote import RemoteExecutor
 from jobs.scheduler.recorder import Recorder
+from jobs.scheduler.store import dispatch, outcomes
+from jobs.scheduler.store.dispatch import Dispatch
 from jobs.scheduler.store.held import HeldRun, Outcome
 from jobs.worker import runner
 
 NOW = datetime(2030, 1, 1, 12, 0, 0, tzinfo=UTC)
 """The instant at which a `FakeClock` starts: a whole minute."""
+
+
+PLACE: dict[str, Any] = {}
+"""Fields of all jobs and runs that are written here: a test may say where they run."""
+ON_WORKERS = {"executor": Executor.CELERY, "queue": "reports"}
+"""The `PLACE` of jobs and runs on workers."""
 
 
 def after(seconds: float, start: datetime = NOW) -> datetime:
@@ -137,6 +146,16 @@ class InlineExecutor(RunExecutor):
     def shutdown(self, wait: Any = True) -> None:
         """Do nothing: there are no threads."""
 
+    def begin(self) -> None:
+        """Start the queued runs; their functions do not end by themselves."""
+        begun = [run.id for run in self.take_back()]
+        self._busy.update(begun)
+        Run.objects.filter(pk__in=begun).update(status=RunStatus.RUNNING, started_at=self.hooks.clock.now())
+
+    def forget_begun(self) -> None:
+        """End the runs that `begin` started. The test writes their ends."""
+        self._busy.clear()
+
     def work(self, runs: int | None = None) -> int:
         """Run the queued runs, at most `runs`; return their number."""
         clock, recorder, may_start, *_ = self.hooks
@@ -151,12 +170,79 @@ class InlineExecutor(RunExecutor):
         return count
 
 
-def inline_executors(threads: int = 4, processes: int = 2) -> ExecutorFactory:
-    """Return a factory of executors whose runs start when a test calls `work`."""
-    return lambda hooks: {
-        Executor.THREAD: InlineExecutor(threads, hooks),
-        Executor.PROCESS: InlineExecutor(processes, hooks),
-    }
+class InlineWorkers(RemoteExecutor):
+    """A publisher without a thread, its broker, and the worker "w1" of the queue "reports", which is always alive.
+
+    A test calls `work` to publish the claimed runs, and to run those that the worker has slots for.
+    """
+
+    def __init__(self, slots: int, hooks: Hooks) -> None:
+        """Prepare a worker with so many slots."""
+        super().__init__(self, hooks)
+        self._worker_slots = slots
+        self._messages: deque[Dispatch] = deque()
+
+    @property
+    def queued(self) -> int:  # type: ignore[override]
+        return len(self._handed) + len(self._messages)
+
+    def start(self, scheduler: Any, alias: str) -> None:
+        """Start without the publisher's thread."""
+        RunExecutor.start(self, scheduler, alias)
+        self._beat()
+
+    def shutdown(self, wait: Any = True) -> None:
+        """Do nothing: there are no threads."""
+
+    def lanes(self) -> dict[str, int]:
+        self._beat()
+        return super().lanes()
+
+    def publish(self, dispatches: Sequence[Dispatch]) -> dict[str, Exception]:
+        """Take messages, as a broker does."""
+        self._messages.extend(dispatches)
+        return {}
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def begin(self) -> None:
+        """Start the runs that were sent; their functions do not end by themselves."""
+        self._start(None)
+
+    def forget_begun(self) -> None:
+        """Do nothing: the worker has the runs of the database."""
+
+    def work(self, runs: int | None = None) -> int:
+        """Run the runs that were sent, at most `runs`; return their number."""
+        started = self._start(runs)
+        recorder = Recorder(lambda ended: None)
+        for run in started:
+            recorder.finished(runner.execute(run, self._clock, recorder.started))
+        outcomes.write_outcomes(recorder.batch().outcomes, "w1", self._clock.now())
+        return len(started)
+
+    def _start(self, runs: int | None) -> list[HeldRun]:
+        self._beat()
+        self.step()
+        running = Run.objects.filter(scheduler_id="w1", status=RunStatus.RUNNING).count()
+        count = min(len(self._messages), self._worker_slots - running, len(self._messages) if runs is None else runs)
+        return dispatch.start_runs([self._messages.popleft() for _ in range(count)], "w1", self._clock.now())
+
+    def _beat(self) -> None:
+        lease = {"lease_until": self._clock.now() + timedelta(seconds=15)}
+        if not Worker.objects.filter(pk="w1").update(**lease):
+            make_worker("w1", slots=self._worker_slots, **lease)
+
+
+def inline_executors(threads: int = 4, processes: int = 2, workers: int = 0) -> ExecutorFactory:
+    """Return a factory of executors whose runs start when a test calls `work`; `workers` are slots of a worker."""
+
+    def make(hooks: Hooks) -> dict[str, RunExecutor]:
+        local = {Executor.THREAD: InlineExecutor(threads, hooks), Executor.PROCESS: InlineExecutor(processes, hooks)}
+        return {**local, Executor.CELERY: InlineWorkers(workers, hooks)} if workers else {**local}
+
+    return make
 
 
 def make_hooks(clock: FakeClock | None = None, **hooks: Any) -> Hooks:
@@ -189,7 +275,7 @@ def _job_fields(job_id: str, fields: dict[str, Any]) -> dict[str, Any]:
         "anchor": after(-10), "next_run_time": None if fields.get("paused") else NOW,
         "created_at": NOW, "updated_at": NOW,
     }  # fmt: skip
-    return {"id": job_id, **defaults, **fields}
+    return {"id": job_id, **defaults, **PLACE, **fields}
 
 
 def make_run(job_id: str = "job", **fields: Any) -> Run:
@@ -200,7 +286,7 @@ def make_run(job_id: str = "job", **fields: Any) -> Run:
         "func": "tests:record", "trigger": RunTrigger.SCHEDULE, "scheduled_time": NOW, "queued_at": NOW,
         "finished_at": finished_at,
     }  # fmt: skip
-    run = Run.objects.create(**{"job_id": job_id, "status": status, **defaults, **fields})
+    run = Run.objects.create(**{"job_id": job_id, "status": status, **defaults, **PLACE, **fields})
     if fields.get("id", 2**31) < 2**31 and connection.vendor == "postgresql":
         # The sequence may be just before an id that a test chose: the next run would get the same one.
         with connection.cursor() as cursor:

@@ -11,7 +11,7 @@ import pytest
 from django.db import connection, connections
 
 from jobs.scheduler.scheduler import Scheduler
-from tests.fakes import FakeClock, inline_executors
+from tests.fakes import PLACE, FakeClock, inline_executors
 from tests.waiting import until
 
 from .api_client import api
@@ -64,7 +64,8 @@ def make_loop(clock: FakeClock) -> Iterator[Callable[..., Scheduler]]:
     made: list[Scheduler] = []
 
     def make(threads: int = 4, processes: int = 2, **options: Any) -> Scheduler:
-        scheduler = Scheduler(inline_executors(threads, processes), clock)  # type: ignore[arg-type]
+        executors = inline_executors(threads, processes, threads if PLACE else 0)
+        scheduler = Scheduler(executors, clock)  # type: ignore[arg-type]
         scheduler.open(**options)
         made.append(scheduler)
         return scheduler

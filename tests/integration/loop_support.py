@@ -12,15 +12,15 @@ from jobs.scheduler.recorder import Recorder
 from jobs.scheduler.scheduler import Scheduler as Loop
 from jobs.scheduler.store import outcomes
 from jobs.scheduler.store.held import Outcome
-from tests.fakes import NOW, InlineExecutor
+from tests.fakes import NOW, PLACE, InlineExecutor
 
 MakeLoop = Callable[..., Loop]
 Calls = list[tuple[Any, ...]]
 
 
 def executor(loop: Loop) -> InlineExecutor:
-    """Return the executor that replaces the threads."""
-    return loop.tick.executors.by_name["thread"]  # type: ignore[return-value]
+    """Return the executor that replaces the threads, or the workers if runs are made for these."""
+    return loop.tick.executors.by_name[PLACE.get("executor", "thread")]  # type: ignore[return-value]
 
 
 def statuses(**wanted: Any) -> list[str]:

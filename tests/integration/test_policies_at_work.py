@@ -1,10 +1,13 @@
-"""The policies of jobs at work: queues, replacements, retries, and limits over all schedulers."""
+"""The policies of jobs at work: queues, replacements, retries, and limits over all schedulers.
+
+They are the same for runs in a scheduler and for runs on workers: nearly all tests run with both.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -13,12 +16,15 @@ import pytest
 from jobs.core.alerts import IncidentKind
 from jobs.core.runs import RunStatus, RunTrigger
 from jobs.models import Incident, Job, Run
+from jobs.models.run import DISPATCHED
 from jobs.scheduler.executors import local_executors
 from jobs.scheduler.scheduler import Scheduler as Loop
-from jobs.scheduler.store import claims, recovery
+from jobs.scheduler.store import claims, dispatch, recovery
 from tests import job_functions
 from tests.fakes import (
     NOW,
+    ON_WORKERS,
+    PLACE,
     FakeClock,
     RunningClock,
     after,
@@ -26,6 +32,7 @@ from tests.fakes import (
     make_jobs,
     make_run,
     make_scheduler,
+    make_worker,
 )
 
 from . import loop_support
@@ -36,6 +43,29 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 HOURLY = {"type": "interval", "hours": 1}
 RETRIES = {"max": 2, "delay": 30, "backoff": 2, "max_delay": 3600, "jitter": 0}
+
+
+@pytest.fixture(autouse=True, params=["in a scheduler", "on workers"])
+def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Where the jobs and runs of a test run."""
+    if request.param == "on workers":
+        for name, value in ON_WORKERS.items():
+            monkeypatch.setitem(PLACE, name, value)
+    return str(request.param)
+
+
+HERE = pytest.mark.parametrize("place", ["in a scheduler"], indirect=True)
+THERE = pytest.mark.parametrize("place", ["on workers"], indirect=True)
+
+
+def room(count: int) -> dict[str, int]:
+    """Return the capacity of a claim for so many runs."""
+    return {"celery:reports" if PLACE else "thread": count}
+
+
+def make_holder(name: str = "another", **fields: Any) -> None:
+    """Write another scheduler, or another worker, that may hold runs."""
+    make_worker(name, queues=["another"], **fields) if PLACE else make_scheduler(name, **fields)
 
 
 settle = partial(loop_support.settle, seconds=0.1)
@@ -77,7 +107,7 @@ def test_a_queue_never_starts_more_than_max_instances_at_once(make_loop: MakeLoo
 
 
 def test_a_new_run_replaces_the_oldest_and_starts_after_it_ended(make_loop: MakeLoop) -> None:
-    make_scheduler("another")
+    make_holder()
     old = make_run(status=RunStatus.RUNNING, scheduler_id="another", scheduled_time=after(-10))
     make_job(overlap="replace")
     loop = make_loop()
@@ -99,9 +129,7 @@ def test_a_run_in_the_last_slot_is_replaced(make_loop: MakeLoop, clock: FakeCloc
     loop = make_loop(threads=1, processes=other)
     loop.tick.run()
     (old,) = Run.objects.all()
-    executor(loop)._busy.add(old.pk)  # its function is being called, and does not end by itself
-    executor(loop).take_back()
-    Run.objects.update(status=RunStatus.RUNNING, started_at=NOW)
+    executor(loop).begin()
     clock.advance(10)
     loop.tick.run()
     old.refresh_from_db()
@@ -115,9 +143,7 @@ def test_a_fire_time_that_is_missed_as_the_last_slot_is_replaced_opens_an_incide
     make_job(overlap="replace", misfire_grace_time=6, coalesce=False)
     loop = make_loop(threads=1)
     loop.tick.run()
-    executor(loop)._busy.update(Run.objects.values_list("pk", flat=True))  # its function does not end by itself
-    executor(loop).take_back()
-    Run.objects.update(status=RunStatus.RUNNING, started_at=NOW)
+    executor(loop).begin()
     clock.advance(25)
     loop.tick.run()
     assert sorted(statuses()) == ["missed", "queued", "running"]
@@ -150,7 +176,7 @@ def test_a_run_that_has_not_started_is_replaced_without_being_called(
 def test_a_run_is_replaced_although_the_scheduler_dies_after_the_claim(
     make_loop: MakeLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make_scheduler("another")
+    make_holder()
     old = make_run(status=RunStatus.RUNNING, scheduler_id="another", scheduled_time=after(-10))
     make_job(overlap="replace")
     loop = make_loop()
@@ -223,21 +249,44 @@ def test_a_run_that_a_person_asked_for_is_retried_too(make_loop: MakeLoop) -> No
     assert (again.args, again.trigger) == (["mine"], RunTrigger.RETRY)
 
 
-@pytest.mark.parametrize("status", [RunStatus.QUEUED, RunStatus.RUNNING])
-def test_a_lost_run_is_retried(status: RunStatus) -> None:
-    make_scheduler("dead", lease_until=NOW)
+def recover(now: datetime) -> None:
+    """Find dead schedulers and workers."""
+    recovery.recover(now)
+    dispatch.recover_workers(now)
+
+
+@HERE
+def test_a_lost_run_that_has_not_started_is_retried() -> None:
+    assert_is_retried_when_lost(RunStatus.QUEUED)
+
+
+def test_a_lost_run_is_retried() -> None:
+    assert_is_retried_when_lost(RunStatus.RUNNING)
+
+
+def assert_is_retried_when_lost(status: RunStatus) -> None:
+    make_holder("dead", lease_until=NOW)
     make_job(retries=RETRIES, next_run_time=None)
     make_run(status=status, scheduler_id="dead", args=[1])
-    recovery.recover(after(1))
+    recover(after(1))
     again = Run.objects.get(status=RunStatus.QUEUED)
     assert (again.attempt, again.available_at, again.args, again.scheduler_id) == (2, after(31), [1], None)
 
 
+@THERE
+def test_a_run_on_its_way_to_a_worker_is_not_lost() -> None:
+    make_holder("dead", lease_until=NOW)
+    make_job(retries=RETRIES, next_run_time=None)
+    make_run(scheduler_id=DISPATCHED)
+    recover(after(1))
+    assert statuses() == ["queued"]
+
+
 def test_a_lost_run_of_a_job_without_retries_is_not_retried() -> None:
-    make_scheduler("dead", lease_until=NOW)
+    make_holder("dead", lease_until=NOW)
     make_job(next_run_time=None)
     make_run(status=RunStatus.RUNNING, scheduler_id="dead")
-    recovery.recover(after(1))
+    recover(after(1))
     assert statuses() == ["lost"]
 
 
@@ -254,7 +303,7 @@ def test_the_schedule_goes_on_while_a_retry_waits_for_its_delay(make_loop: MakeL
 def test_a_retry_whose_delay_is_over_counts_as_active(make_loop: MakeLoop) -> None:
     make_run(attempt=2, scheduled_time=after(-60), available_at=NOW, priority=-1)
     make_job()
-    claims.claim_due("s1", {"thread": 1}, NOW)
+    claims.claim_due("s1", room(1), NOW)
     assert statuses() == ["queued", "skipped"]
 
 
@@ -281,38 +330,59 @@ def test_the_waiting_run_of_higher_priority_starts_first(make_loop: MakeLoop, ca
 def test_the_due_job_of_higher_priority_starts_first() -> None:
     for number, priority in enumerate([0, 5, -5, 9]):
         make_job(f"job-{number}", priority=priority, next_run_time=after(-number))
-    claimed = claims.claim_due("s1", {"thread": 2, "process": 2}, NOW)
+    claimed = claims.claim_due("s1", room(2), NOW)
     assert {run.job_id for run in claimed.runs} == {"job-3", "job-1"}
 
 
-@pytest.mark.parametrize("room", range(1, 8))
-def test_among_jobs_of_one_priority_the_ones_due_longest_come_first(room: int) -> None:
+@pytest.mark.parametrize("count", range(1, 8))
+def test_among_jobs_of_one_priority_the_ones_due_longest_come_first(count: int) -> None:
     order = [(9, 0), (5, -2), (5, -1), (0, -7), (0, -3), (-5, -9), (-5, -8)]
     for number, (priority, due) in reversed(list(enumerate(order))):
         make_job(f"job-{number}", priority=priority, next_run_time=after(due))
-    claimed = claims.claim_due("s1", {"thread": room}, NOW)
-    assert [run.job_id for run in claimed.runs] == [f"job-{number}" for number in range(room)]
+    claimed = claims.claim_due("s1", room(count), NOW)
+    assert [run.job_id for run in claimed.runs] == [f"job-{number}" for number in range(count)]
 
 
 def test_a_job_of_high_priority_is_claimed_before_a_long_backlog() -> None:
     make_jobs(50, next_run_time=after(-60))
     make_job("urgent", priority=1)
-    assert [run.job_id for run in claims.claim_due("s1", {"thread": 1}, NOW).runs] == ["urgent"]
+    assert [run.job_id for run in claims.claim_due("s1", room(1), NOW).runs] == ["urgent"]
 
 
 def test_a_run_has_the_priority_and_the_timeout_of_its_job() -> None:
     make_job(priority=7, timeout=5, concurrency_group="g")
-    claims.claim_due("s1", {"process": 1}, NOW)
+    claims.claim_due("s1", {"process": 1, **room(1)}, NOW)
     run = Run.objects.get()
-    assert (run.priority, run.timeout, run.executor, run.concurrency_group) == (7, 5, "process", "g")
+    executor = "celery" if PLACE else "process"
+    assert (run.priority, run.timeout, run.executor, run.concurrency_group) == (7, 5, executor, "g")
 
 
+@HERE
 def test_jobs_are_claimed_only_for_executors_with_capacity() -> None:
     make_job("a")
     make_job("b", executor="process")
     make_job("c", timeout=5)
     assert [run.job_id for run in claims.claim_due("s1", {"thread": 5, "process": 0}, NOW).runs] == ["a"]
     assert {run.job_id for run in claims.claim_due("s1", {"thread": 0, "process": 5}, NOW).runs} == {"b", "c"}
+
+
+# --- misfires --------------------------------------------------------------------------------------------------------
+
+
+def test_a_fire_time_that_nobody_had_room_for_in_time_is_missed(make_loop: MakeLoop, clock: FakeClock) -> None:
+    make_job("first", func="tests:echo", trigger=HOURLY)
+    make_job("late", misfire_grace_time=5, trigger=HOURLY, next_run_time=after(1), anchor=after(-3599))
+    make_job("patient", misfire_grace_time=None, trigger=HOURLY, next_run_time=after(1), anchor=after(-3599))
+    loop = make_loop(threads=1)
+    loop.tick.run()
+    executor(loop).begin()
+    clock.advance(10)
+    loop.tick.run()
+    assert statuses() == ["running"], "the others stay due"
+    Run.objects.update(status=RunStatus.SUCCEEDED, finished_at=clock.now())
+    executor(loop).forget_begun()
+    settle(loop)
+    assert (statuses(job_id="late"), statuses(job_id="patient")) == (["missed"], ["succeeded"])
 
 
 # --- over all schedulers ---------------------------------------------------------------------------------------------
@@ -331,6 +401,7 @@ def run_two_schedulers() -> None:
         end()
 
 
+@HERE
 def test_a_group_never_has_more_runs_than_its_limit_over_all_schedulers(peaks: Counter[str]) -> None:
     for number in range(20):
         make_job(f"job-{number}", func="tests:meet", args=["group"], concurrency_group="g", concurrency_limit=2,
@@ -340,9 +411,37 @@ def test_a_group_never_has_more_runs_than_its_limit_over_all_schedulers(peaks: C
     assert 1 <= peaks["group"] <= 2
 
 
+@HERE
 def test_a_job_never_has_more_than_max_instances_over_all_schedulers(peaks: Counter[str]) -> None:
     make_job(func="tests:meet", args=["job"], overlap="queue", queue_limit=100, coalesce=False, max_instances=3,
              next_run_time=after(-190), anchor=after(-200), trigger={"type": "interval", "seconds": 10})  # fmt: skip
     run_two_schedulers()
     assert statuses() == ["succeeded"] * 20
     assert 1 <= peaks["job"] <= 3
+
+
+def most_at_once(loops: list[Loop], wanted: int) -> int:
+    """Let schedulers tick in turn until so many runs have succeeded; return how many were active at once, at most."""
+    most = 0
+    for _ in range(10 * wanted):
+        for loop in loops:
+            loop.tick.run()
+            most = max(most, Run.objects.active().filter(scheduler_id__isnull=False).count())
+        for loop in loops:
+            executor(loop).work(1)
+            loop.tick.run()
+        loops[0].clock.advance(0.1)  # type: ignore[attr-defined]
+    assert statuses() == ["succeeded"] * wanted
+    return most
+
+
+def test_a_group_has_no_more_active_runs_than_its_limit(make_loop: MakeLoop) -> None:
+    for number in range(10):
+        make_job(f"job-{number}", concurrency_group="g", concurrency_limit=3, trigger=HOURLY)
+    assert most_at_once([make_loop(), make_loop()], 10) == 3
+
+
+def test_a_job_has_no_more_active_runs_than_max_instances(make_loop: MakeLoop) -> None:
+    make_job(overlap="queue", queue_limit=100, coalesce=False, max_instances=3, max_runs=10, next_run_time=after(-90),
+             anchor=after(-100))  # fmt: skip
+    assert most_at_once([make_loop(), make_loop()], 10) == 3
