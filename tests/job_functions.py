@@ -13,6 +13,7 @@ from typing import Any
 from django.db import connections
 
 from jobs import Database, RunContext, register
+from tests.marks import leave_mark
 
 called: list[tuple[Any, ...]] = []
 """The arguments of each call of `record`; the fixture `calls` empties it."""
@@ -92,17 +93,8 @@ def select(database: Database) -> int:
 
 @register("tests:mark")
 def mark(path: str, context: RunContext, seconds: float = 0, payload: str = "") -> None:
-    """Leave a mark outside the database, `job scheduled_time monotonic pid clock`, then take `seconds`.
-
-    `payload` makes its rows as large as a test wants them.
-    """
-    times = f"{context.scheduled_time.isoformat()} {time.monotonic()} {os.getpid()} {time.time()}"
-    line = f"{context.job_id} {times}\n"
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    try:
-        os.write(descriptor, line.encode())  # one write with O_APPEND: lines of several processes do not mix
-    finally:
-        os.close(descriptor)
+    """Leave a mark outside the database, then take `seconds`. `payload` makes its rows as large as a test wants."""
+    leave_mark(path, context)
     if seconds:
         time.sleep(seconds)
 
@@ -122,8 +114,10 @@ def signal_itself(path: str, number: int) -> None:
 
 
 @register("tests:wait")
-def wait(seconds: float) -> str:
-    """Take a while."""
+def wait(seconds: float, context: RunContext, marks: str = "") -> str:
+    """Take a while, after a mark in `marks`."""
+    if marks:
+        leave_mark(marks, context)
     threading.Event().wait(seconds)
     return "waited"
 

@@ -18,6 +18,7 @@ from asgiref.sync import sync_to_async
 
 from jobs import Database, RunContext, register
 from jobs.models import Job
+from tests.marks import leave_mark
 
 
 @register("tests:pid")
@@ -49,9 +50,11 @@ def noisy(context: RunContext) -> dict[str, int]:
 
 
 @register("tests:stubborn")
-def stubborn(path: str) -> None:
-    """Write its process id to `path`, ignore SIGTERM, and never end."""
+def stubborn(path: str, context: RunContext, marks: str = "") -> None:
+    """Write its process id to `path`, ignore SIGTERM, and never end; before, leave a mark in `marks`."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if marks:
+        leave_mark(marks, context)
     print("never ends")
     leave(path, os.getpid())
     while True:
@@ -307,9 +310,11 @@ def leave(path: str, *pids: int) -> None:
 
 
 @register("tests:talk")
-def talk(times: int, context: RunContext) -> None:
-    """Say something twice a second, with progress."""
+def talk(times: int, context: RunContext, marks: str = "") -> None:
+    """Say something and the time twice a second, with progress, after a mark in `marks`."""
+    if marks:
+        leave_mark(marks, context)
     for number in range(1, times + 1):
-        print(f"said {number}", flush=True)
+        print(f"said {number} at {time.time()}", flush=True)
         context.progress(number, times)
         time.sleep(0.5)

@@ -14,7 +14,8 @@ from datetime import UTC, datetime, timedelta
 RAN = {"succeeded"}
 """Statuses of runs whose function was called, once."""
 MAY_HAVE_RUN = {"running", "failed", "timed_out", "lost"}
-"""Statuses of runs whose function may have been called, at most once. All others were not."""
+"""Statuses of runs whose function may have been called, at most once; so may that of a run that was cancelled after it
+had started. All others were not."""
 UNFINISHED = {"queued", "running"}
 """Statuses of runs that have not ended."""
 
@@ -32,6 +33,7 @@ class Row:
     scheduled_time: datetime
     status: str
     fire_times: int = 1
+    started_at: datetime | None = None
     finished_at: datetime | None = None
     attempt: int = 1
 
@@ -39,6 +41,11 @@ class Row:
     def key(self) -> Attempt:
         """The attempt that it records."""
         return self.job_id, self.scheduled_time, self.attempt
+
+    @property
+    def may_have_run(self) -> bool:
+        """Whether its function may have been called."""
+        return self.status in RAN | MAY_HAVE_RUN or (self.status == "cancelled" and self.started_at is not None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +171,7 @@ def calls(rows: Sequence[Row], marks: Sequence[Mark]) -> Iterator[str]:
             yield f"{_name(key)}: called {count} times"
         if row is None:
             yield f"{_name(key)}: called, and no row says so"
-        elif row.status not in RAN | MAY_HAVE_RUN:
+        elif not row.may_have_run:
             yield f"{_name(key)}: called, although it is {row.status}"
     for key, row in by_key.items():
         if row.status in RAN and key not in called:

@@ -17,9 +17,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.conftest import skip_or_fail
+from tests.conftest import skip_or_fail, thinned
 
-from .brokers import reached
+from .brokers import URLS, reached
 from .cluster import Cluster, own_cluster
 from .support import ROOT, Site
 from .worker_site import WorkerSite, stop
@@ -130,6 +130,13 @@ def make_shared_site(databases: Databases, tmp_path_factory: pytest.TempPathFact
         yield make
 
 
+@pytest.fixture(scope="session")
+def make_lasting_site(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeSite]:
+    """Return a function that makes a site for the tests of several modules."""
+    with site_factory(databases, tmp_path_factory.mktemp("lasting")) as make:
+        yield make
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
 def site(make_site: MakeSite, request: pytest.FixtureRequest) -> Site:
     """A site on each of the databases."""
@@ -155,8 +162,26 @@ def cluster() -> Iterator[Cluster]:
         yield made
 
 
-@pytest.fixture(scope="module")
-def worker_sites(make_shared_site: MakeSite) -> Iterator[dict[str, WorkerSite]]:
+HAS_FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Tell the fixtures of a test whether it has failed."""
+    report = yield
+    if report.failed:
+        item.stash[HAS_FAILED] = True
+    return report
+
+
+@pytest.fixture(params=thinned(URLS, every=2))
+def broker_name(request: pytest.FixtureRequest) -> str:
+    """The brokers that a test of workers needs: Redis, and RabbitMQ with CI=true."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def worker_sites(make_lasting_site: MakeSite) -> Iterator[dict[str, WorkerSite]]:
     """The sites of `fleet`, by the names of their brokers; their schedulers end well in the end."""
     made: dict[str, WorkerSite] = {}
     yield made
@@ -166,29 +191,46 @@ def worker_sites(make_shared_site: MakeSite) -> Iterator[dict[str, WorkerSite]]:
 
 
 @pytest.fixture
-def fleet(request: pytest.FixtureRequest, worker_sites: dict[str, WorkerSite], make_shared_site: MakeSite) -> Any:
-    """A site with a scheduler, on PostgreSQL and the broker that the test is parametrized with, or Redis.
+def fleet(
+    request: pytest.FixtureRequest, broker_name: str, worker_sites: dict[str, WorkerSite], make_lasting_site: MakeSite
+) -> Iterator[WorkerSite]:
+    """A site with a scheduler, on PostgreSQL and a broker. In the end its history is judged by `checker.py`.
 
-    The tests of a module share it; a test has a queue, workers and names of jobs of its own.
+    The tests share it; a test has a queue, workers and names of jobs of its own.
     """
-    name = getattr(request, "param", "redis")
-    if name not in worker_sites:
-        worker_sites[name] = WorkerSite(make_shared_site("postgresql"), reached(name))
-        worker_sites[name].start_scheduler()
-    worker_sites[name].begin()
-    yield worker_sites[name]
-    worker_sites[name].finish()
+    if broker_name not in worker_sites:
+        worker_sites[broker_name] = WorkerSite(make_lasting_site("postgresql"), reached(broker_name))
+        worker_sites[broker_name].start_scheduler()
+    one = worker_sites[broker_name]
+    one.begin()
+    yield one
+    try:
+        if not request.node.stash.get(HAS_FAILED, False):
+            one.assert_good()
+    finally:
+        one.finish()
+        print(one.logs())
 
 
 @pytest.fixture
-def make_fleet(make_site: MakeSite) -> Iterator[Callable[..., WorkerSite]]:
-    """Return a function that makes a site of one test's own, without a scheduler."""
+def make_fleet(
+    request: pytest.FixtureRequest, broker_name: str, make_site: MakeSite
+) -> Iterator[Callable[..., WorkerSite]]:
+    """Return a function that makes a site of one test's own, without a scheduler.
+
+    In the end the history of each is judged by `checker.py`: its scheduler, and a worker, have to live until then.
+    """
     made: list[WorkerSite] = []
 
-    def make(name: str = "redis", vendor: str = "postgresql") -> WorkerSite:
-        made.append(WorkerSite(make_site(vendor), reached(name)))
+    def make(vendor: str = "postgresql") -> WorkerSite:
+        made.append(WorkerSite(make_site(vendor), reached(broker_name)))
         return made[-1]
 
     yield make
-    for one in made:
-        one.end()
+    try:
+        for one in made:
+            if not request.node.stash.get(HAS_FAILED, False):
+                one.assert_good()
+    finally:
+        for one in made:
+            one.end()

@@ -150,9 +150,10 @@ class Site:
         for process in self.processes:
             process.end()
 
-    def logs(self) -> str:
-        """Return the ends of all logs, for the diagnosis of a failure."""
-        return "\n".join(f"--- {p.log.name}\n{p.log.read_text(errors='replace')[-3000:]}" for p in self.processes)
+    def logs(self, processes: Sequence[Process] | None = None) -> str:
+        """Return the ends of the logs of `processes`, or of all, for the diagnosis of a failure."""
+        shown = self.processes if processes is None else processes
+        return "\n".join(f"--- {p.log.name}\n{p.log.read_text(errors='replace')[-3000:]}" for p in shown)
 
     # --- the record ---------------------------------------------------------------------------------------------------
 
@@ -167,11 +168,14 @@ class Site:
 
     def rows(self) -> list[Row]:
         """Return the runs."""
-        columns = "job_id, scheduled_time, status, fire_times, finished_at"
+        columns = "job_id, scheduled_time, status, fire_times, started_at, finished_at"
         return [
-            Row(job_id=job_id, scheduled_time=instant(at), status=status, fire_times=count, finished_at=instant(end))
-            for job_id, at, status, count, end in self.query(f"SELECT {columns} FROM cronzimus_run ORDER BY id")  # noqa: S608
-        ]
+            Row(
+                job_id=job_id, scheduled_time=instant(at), status=status, fire_times=count, started_at=instant(start),
+                finished_at=instant(end),
+            )
+            for job_id, at, status, count, start, end in self.query(f"SELECT {columns} FROM cronzimus_run ORDER BY id")  # noqa: S608
+        ]  # fmt: skip
 
     def statuses(self, job_id: str) -> list[str]:
         """Return the statuses of the runs of a job, the oldest first."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import signal
 import sys
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -93,10 +94,11 @@ class WorkerSite:
         return {**job, "executor": "celery", "queue": self.broker.queue, **fields}
 
     def once(self, job_id: str, func: str, *args: Any, **fields: Any) -> dict[str, Any]:
-        """Return a job of a worker that runs once, at once."""
+        """Return a job of a worker that runs once, at once. The function takes `marks`, where it leaves a mark."""
         return {
             "id": self.prefix + job_id, "func": func, "args": list(args), "trigger": "interval", "seconds": 1,
-            "max_runs": 1, "executor": "celery", "queue": self.broker.queue, **fields,
+            "kwargs": {"marks": str(self.site.marks_file)}, "max_runs": 1, "executor": "celery",
+            "queue": self.broker.queue, **fields,
         }  # fmt: skip
 
     def do(self, code: str) -> None:
@@ -123,10 +125,15 @@ class WorkerSite:
         active = f"SELECT 1 FROM cronzimus_run WHERE job_id LIKE '{self.prefix}%' AND status IN ('queued', 'running')"  # noqa: S608
         until(lambda: not self.site.query(active) or self.make_old(), seconds, "the ends", pause=0.5)
 
+    def logs(self) -> str:
+        """Return the ends of the logs of a test's processes, and of the scheduler."""
+        return self.site.logs([self.running_scheduler, *self.site.processes[self._first :]])
+
     def assert_good(self) -> None:
         """Check that each fire time is accounted for once, and that each call is one that its row allows."""
         self.settle()
-        assert problems(self.rows(), self.marks()) == []
+        found = problems(self.rows(), self.marks())
+        assert not found, "\n".join(found)
 
     # --- its workers -------------------------------------------------------------------------------------------------
 
@@ -183,6 +190,11 @@ class WorkerSite:
         """Wait until the newest run of a job is on its way, and return it."""
         until(lambda: self.run(job_id).get("dispatched_at"), 15, f"the message for {job_id}")
         return self.run(job_id)
+
+    def until_lost(self, job_id: str, since: float) -> dict[str, Any]:
+        """Wait until the newest run of a job is lost: at most `LOST_SECONDS` since the monotonic time `since`."""
+        left = since + LOST_SECONDS - time.monotonic()
+        return self.until_status(job_id, "lost", seconds=left)
 
     def rows(self) -> list[Row]:
         """Return the runs of the test's jobs."""

@@ -60,6 +60,10 @@ def test_a_call_of_what_did_not_run_is_found(status: str) -> None:
     assert problems([row(0, status)], [mark(0)]) == [f"a {after(0)}: called, although it is {status}"]
 
 
+def test_a_run_that_was_cancelled_after_its_start_may_have_been_called() -> None:
+    assert problems([row(0, "cancelled", started_at=after(0))], [mark(0)]) == []
+
+
 def test_a_success_without_a_call_is_found() -> None:
     assert problems([row(0)], []) == [f"a {after(0)}: succeeded, and was never called"]
 
