@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
 from ..core.retries import attempts_allowed
-from ..core.runs import Overlap, RunStatus, RunTrigger
+from ..core.runs import Executor, Overlap, RunStatus, RunTrigger
 from ..models import Job, Run
 from ..models.run import duration as length
 from ..selectors import states
@@ -121,7 +121,7 @@ class _Words:
         yield from self._made(first)
         wait = length(first.available_at or first.queued_at, first.started_at)
         if wait is not None and wait >= NOTICED:
-            yield f"It waited {duration(wait)} for a free slot."
+            yield f"It waited {duration(wait)} for {_slot(first)}."
         if first.fire_times > 1:
             yield f"It stands for {first.fire_times:,} fire times that were due at once."
         if len(self.found.runs) > 1:
@@ -142,7 +142,7 @@ class _Words:
             yield f"A backfill of {run.actor or 'somebody'} asked for it."
             return
         late = length(run.scheduled_time, run.queued_at)
-        name = run.scheduler_id or "A scheduler"
+        name = claimer(run) or "A scheduler"
         if run.attempt == 1 and late is not None:
             yield f"{name} claimed it {duration(late)} after it was due."
         if self.job is not None and run.attempt == 1:
@@ -191,7 +191,9 @@ class _Words:
         if found.runs:
             first, last = found.runs[0], found.runs[-1]
             yield "On record", times.exact(first.queued_at, self.zone) if first.queued_at else "—"
-            yield "By", first.scheduler_id or first.actor or "a scheduler"
+            yield "By", claimer(first) or first.actor or "a scheduler"
+            if first.worker:
+                yield "On the worker", first.worker
             if last.started_at:
                 yield "Started", times.exact(last.started_at, self.zone)
             if last.finished_at:
@@ -205,6 +207,15 @@ class _Words:
     def _grace(self) -> str:
         grace = self.job.misfire_grace_time if self.job is not None else None
         return "any lateness" if grace is None else f"{duration(timedelta(seconds=grace))} of grace"
+
+
+def claimer(run: Run) -> str | None:
+    """Return the scheduler that claimed `run`, if that is on record: the holder of a remote run is its worker."""
+    return None if run.executor == Executor.CELERY else run.scheduler_id
+
+
+def _slot(run: Run) -> str:
+    return "a worker to start it" if run.executor == Executor.CELERY else "a free slot"
 
 
 def _was(word: str) -> str:

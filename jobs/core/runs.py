@@ -113,6 +113,8 @@ class Executor(StrEnum):
     """A process of a Celery worker, on any machine. It can be stopped, too."""
 
 
+DISPATCHED = "celery"
+"""The holder of runs in the queues of workers: nobody has started them, so no dead process loses them."""
 REMOTE = f"{Executor.CELERY}:"
 """The prefix of the lanes that lead to workers."""
 
@@ -127,8 +129,11 @@ _HOLDER = r"-[0-9]+-[0-9a-f]+"
 
 
 def host_of(holder: str | None) -> str:
-    """Return the host in the id of the scheduler or worker that holds a run; an id of another form as it is."""
-    return re.sub(f"{_HOLDER}$", "", holder or "")
+    """Return the host in the id of the scheduler or worker that holds a run; an id of another form as it is.
+
+    "" for a run that is on its way to a worker: nobody holds it.
+    """
+    return "" if holder == DISPATCHED else re.sub(f"{_HOLDER}$", "", holder or "")
 
 
 def holders_on(host: str) -> str:

@@ -28,9 +28,6 @@ from ..core.runs import (
 from ..core.traces import MAX_LENGTH
 from .fields import ActorField, StoredJSON
 
-DISPATCHED = "celery"
-"""The holder of runs in the queues of workers: nobody has started them, so no dead process loses them."""
-
 
 class OneOf(models.Func):
     """A column has one of a few values, written as literals: SQLite reads a partial index only for its condition."""

@@ -16,10 +16,9 @@ from django.db.models import Count, Max, Sum
 
 from ..conf import conf
 from ..core.alerts import DeliveryState, IncidentKind
-from ..core.runs import RunStatus
+from ..core.runs import DISPATCHED, RunStatus
 from ..core.statistics import DELAYS, DURATIONS, added
 from ..models import Control, Delivery, Incident, Job, Run, Scheduler, SiteTotal
-from ..models.run import DISPATCHED
 from . import backlog, workers
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

@@ -24,7 +24,9 @@ FIRST_LINE = 200
 def attempts_of(run: Run) -> list[Run]:
     """Return all attempts of the fire time of `run`, with it, the first one first (index `run_once`)."""
     same = Run.objects.filter(job_id=run.job_id, scheduled_time=run.scheduled_time)
-    shown = same.only("id", "attempt", "status", "queued_at", "available_at", "started_at", "finished_at")
+    shown = same.only(
+        "id", "attempt", "status", "queued_at", "available_at", "started_at", "finished_at", "executor", "dispatched_at"
+    )
     return list(shown.order_by("attempt")[:ATTEMPTS])
 
 

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from ..core.runs import Executor, RunStatus
+from ..core.runs import DISPATCHED, Executor, RunStatus
 from ..models import Run
-from ..models.run import DISPATCHED
 from . import workers
 
 WAITING_FIELDS = ("status", "executor", "queue", "scheduler_id", "available_at", "dispatched_at")

@@ -205,6 +205,20 @@ def test_where_the_time_went_is_drawn_with_all_attempts(admin):
            "Attempt 2, this run 10.5 s" in shown  # fmt: skip
 
 
+def test_the_wait_of_a_workers_run_is_drawn_before_and_after_its_message_was_sent(admin):
+    waits = {"queued_at": after(0.1), "executor": "celery", "queue": "reports"}
+    page = read(admin, id=1, status="succeeded", dispatched_at=after(3.1), started_at=after(3.5), finished_at=after(9),
+                **waits)  # fmt: skip
+    assert "Waited to be sent to its queue 3.0 s Waited in the queue for a worker 400 ms Ran 5.5 s" in section(
+        page, "<h2>Where the time went"
+    )
+    shown = section(
+        read(admin, id=2, scheduled_time=after(-9), **waits | {"queued_at": after(-8)}), "<h2>Where the time went"
+    )
+    assert "Waited to be sent to its queue" in shown
+    assert "in the queue for a worker" not in shown
+
+
 def test_a_cancel_that_was_asked_for_is_said_with_what_comes_next(admin):
     fields = {"started_at": NOW, "cancel_requested_at": after(-24), "reason": "cancelled by ana", "scheduler_id": "s1"}
     said = "Cancel asked 24 s ago by ana; still running. Its process gets SIGTERM, and SIGKILL for what is left"

@@ -38,6 +38,18 @@ def test_a_run_is_told_with_who_claimed_it_and_what_became_of_it(admin):
         assert fact in shown
 
 
+@pytest.mark.parametrize("started", [{}, {"started_at": after(-3590), "status": "running"}])
+def test_no_worker_is_said_to_have_claimed_a_run(admin, started):
+    job()
+    make_run(scheduled_time=after(-3600), queued_at=after(-3599.997), executor="celery", queue="reports",
+             **{"scheduler_id": "web-1-7-0a1b" if started else "celery", **started})  # fmt: skip
+    shown = told(admin)
+    assert "A scheduler claimed it 3 ms after it was due." in shown
+    assert "By a scheduler" in shown
+    assert ("It waited 10.0 s for a worker to start it." in shown) == bool(started)
+    assert ("On the worker web-1-7-0a1b" in shown) == bool(started)
+
+
 def test_the_attempts_and_what_is_left_of_them_are_told(admin):
     job(retries={"max": 2})
     for attempt in (1, 2):

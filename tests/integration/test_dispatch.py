@@ -12,9 +12,8 @@ from django.test import override_settings
 
 from jobs import services
 from jobs.core.exceptions import InvalidRequest
-from jobs.core.runs import Executor
+from jobs.core.runs import DISPATCHED, Executor
 from jobs.models import Job, Run, Worker
-from jobs.models.run import DISPATCHED
 from jobs.scheduler.executors import Hooks, RunExecutor
 from jobs.scheduler.executors.remote import AT_ONCE, RemoteExecutor
 from jobs.scheduler.scheduler import Scheduler
@@ -410,6 +409,16 @@ def test_a_queue_that_the_broker_refuses_waits_by_itself(
     clock.advance(5)
     publisher.step()
     assert len(transport.sent) == AT_ONCE + 2
+
+
+def test_one_run_that_waits_for_the_broker_is_logged_as_one(
+    publisher: RemoteExecutor, transport: FakeTransport, caplog: pytest.LogCaptureFixture
+) -> None:
+    transport.refused = {"reports"}
+    remote_job()
+    publisher.submit_all(claims.claim_due("s1", {LANE: 1}, NOW).runs)
+    publisher.step()
+    assert "inequivalent arg; 1 run waits for it" in caplog.text
 
 
 def test_runs_that_were_cancelled_while_the_broker_was_away_are_not_sent(

@@ -10,9 +10,8 @@ from django.db import connection
 from django.db.models import CharField
 from django.db.models.functions import Cast
 
-from jobs.core.runs import Executor, RunStatus
+from jobs.core.runs import DISPATCHED, Executor, RunStatus
 from jobs.models import Job, Run
-from jobs.models.run import DISPATCHED
 from jobs.scheduler.pruner import ROUND_SECONDS, Pruner
 from jobs.scheduler.recorder import Recorder
 from jobs.scheduler.store import admission, claims, dispatch, recovery

@@ -10,7 +10,7 @@ from typing import NamedTuple, cast
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from ...core.runs import RunStatus
+from ...core.runs import Executor, RunStatus
 from ...models import Run
 from .. import charts
 from ..times import duration
@@ -80,7 +80,7 @@ def _steps(run: Run, attempts: Sequence[Run], now: datetime) -> Iterator[Step]:
         begun = one.started_at or one.finished_at or now
         if ended is None:
             yield Step("Until it was queued", min(run.scheduled_time, one.queued_at), one.queued_at, "f-quiet")
-            yield Step("Waited for a free slot", one.queued_at, begun, "f-dashed")
+            yield from _waits(one, one.queued_at, begun)
         else:
             yield Step("Waited to be tried again", ended, begun, "f-dashed")
         if one.started_at is not None:
@@ -90,6 +90,17 @@ def _steps(run: Run, attempts: Sequence[Run], now: datetime) -> Iterator[Step]:
             fill = charts.STATUS_FILL.get(cast("RunStatus", one.status), charts.QUIET)  # it may be damaged
             yield Step(name, one.started_at, one.finished_at or now, fill, this and several, work=True)
         ended = one.finished_at or now
+
+
+def _waits(run: Run, queued_at: datetime, begun: datetime) -> Iterator[Step]:
+    """Yield the wait of a run until `begun`; for a worker's, before its last message was sent and after that."""
+    if run.executor != Executor.CELERY:
+        yield Step("Waited for a free slot", queued_at, begun, "f-dashed")
+        return
+    sent_at = min(run.dispatched_at or begun, begun)
+    yield Step("Waited to be sent to its queue", queued_at, sent_at, "f-dashed")
+    if run.dispatched_at is not None:
+        yield Step("Waited in the queue for a worker", sent_at, begun, "f-dashed")
 
 
 def _lane(step: Step, begin: datetime, whole: float) -> Lane:

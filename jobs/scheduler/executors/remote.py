@@ -182,9 +182,9 @@ class RemoteExecutor(RunExecutor):
             self._retry_at[queue] = self._clock.monotonic() + wait
             waiting = sum(one.queue == queue for one in self._pending.values())
             level = logging.WARNING if self._failures[queue] == 1 else logging.DEBUG
-            message = "the broker takes no messages for %s: %s: %s; %d runs wait for it"
-            extra = {"action": "broker_unreachable"}
-            logger.log(level, message, queue, type(error).__name__, error, waiting, extra=extra)
+            runs = "1 run waits" if waiting == 1 else f"{waiting} runs wait"
+            message, extra = "the broker takes no messages for %s: %s: %s; %s for it", {"action": "broker_unreachable"}
+            logger.log(level, message, queue, type(error).__name__, error, runs, extra=extra)
 
     def _go_on(self, queues: set[str]) -> None:
         for queue in queues & self._retry_at.keys():

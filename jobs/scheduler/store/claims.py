@@ -13,11 +13,10 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from ...core.planning import PlannedRun
-from ...core.runs import REMOTE, Executor, RunStatus, RunTrigger
+from ...core.runs import DISPATCHED, REMOTE, Executor, RunStatus, RunTrigger
 from ...definitions.policies import executor_of
 from ...definitions.triggers import trigger_from
 from ...models import Job, Run
-from ...models.run import DISPATCHED
 from . import bulk
 from .held import HeldRun
 from .work import Planned, plan_due_jobs

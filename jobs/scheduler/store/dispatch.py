@@ -19,9 +19,8 @@ from django.db.models import F, QuerySet
 from django.db.models.functions import Least
 
 from ...core.json import parse_stored
-from ...core.runs import REMOTE, Executor, RunStatus
+from ...core.runs import DISPATCHED, REMOTE, Executor, RunStatus
 from ...models import Run, Worker
-from ...models.run import DISPATCHED
 from ...models.scheduler import FARTHEST
 from . import bulk
 from .held import ACTIVE_SQL, HELD_COLUMNS, HeldRun
