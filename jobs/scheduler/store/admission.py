@@ -46,7 +46,7 @@ def admit(scheduler_id: str, capacity: Mapping[str, int], now: datetime) -> list
         lanes = {run.id: run.lane for run in waiting}
         remote = [run_id for run_id in chosen if lanes[run_id].startswith(REMOTE)]
         local = [run_id for run_id in chosen if run_id not in set(remote)] if remote else chosen
-        return _take(scheduler_id, local) + take_for_workers(remote)
+        return _take(scheduler_id, local) + take_for_workers(remote, now)
 
 
 def choose(

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from typing import Any
-from uuid import uuid4
 
 from django.db import connection, transaction
 from django.db.models import F
 
+from ...core.dispatches import new_dispatch_id
 from ...core.planning import PlannedRun
 from ...core.runs import DISPATCHED, REMOTE, Executor, RunStatus, RunTrigger
 from ...definitions.policies import executor_of
@@ -138,7 +138,7 @@ def _insert(
             if run.status is RunStatus.QUEUED:
                 # Runs of a group wait: only the admission counts the active runs of groups.
                 waits = run.waits or bool(found.job.concurrency_group) or left.get(lane, 0) <= 0
-            rows.append(_row(found, run, lane, waits=waits))
+            rows.append(_row(found, run, lane, now, waits=waits))
             if run.status is RunStatus.QUEUED and not waits:
                 left[lane] -= 1
                 startable.append((found, run, rows[-1]))
@@ -176,7 +176,7 @@ def _without_duplicates(found: Planned, inserted: Container[tuple[str, datetime]
     return found._replace(plan=found.plan._replace(runs=runs, next_run_time=next_run_time))
 
 
-def _row(found: Planned, run: PlannedRun, lane: str, *, waits: bool) -> dict[str, Any]:
+def _row(found: Planned, run: PlannedRun, lane: str, now: datetime, *, waits: bool) -> dict[str, Any]:
     row = {"job_id": found.job.id, "scheduled_time": run.scheduled_time, "executor": lane}
     if waits:
         row["waits"] = 1
@@ -187,7 +187,7 @@ def _row(found: Planned, run: PlannedRun, lane: str, *, waits: bool) -> dict[str
     if lane.startswith(REMOTE):
         row |= {"executor": Executor.CELERY, "queue": lane.removeprefix(REMOTE)}
         if run.status is RunStatus.QUEUED and not waits:
-            row["dispatch_id"] = uuid4().hex
+            row["dispatch_id"] = new_dispatch_id(now)
     return row
 
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
-from uuid import uuid4
 
 from django.db import connection, transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Least
 
+from ...core.dispatches import PATIENCE, new_dispatch_id
 from ...core.json import parse_stored
 from ...core.runs import DISPATCHED, REMOTE, Executor, RunStatus
 from ...models import Run, Worker
@@ -28,8 +28,6 @@ from .recovery import KEEP_STOPPED, lock_dead, lose
 
 logger = logging.getLogger("cronzimus.scheduler.store.dispatch")
 
-PATIENCE = timedelta(seconds=60)
-"""Time after which a message counts as lost, if a worker of its queue has room for it."""
 MAX_LOOKED_AT = 1000
 """Dispatched runs that one search for lost messages reads."""
 MAX_DISPATCHES = 32_767
@@ -92,13 +90,12 @@ def free_places(
     return free
 
 
-def take_for_workers(run_ids: Sequence[int]) -> list[HeldRun]:
+def take_for_workers(run_ids: Sequence[int], now: datetime) -> list[HeldRun]:
     """Dispatch the runs that are still waiting, and return them."""
     if not run_ids:
         return []
-    source, data = bulk.rows_as_table(
-        {"id": "number", "dispatch_id": "text"}, [{"id": run_id, "dispatch_id": uuid4().hex} for run_id in run_ids]
-    )
+    rows = [{"id": run_id, "dispatch_id": new_dispatch_id(now)} for run_id in run_ids]
+    source, data = bulk.rows_as_table({"id": "number", "dispatch_id": "text"}, rows)
     with connection.cursor() as cursor:
         cursor.execute(
             f"UPDATE cronzimus_run SET scheduler_id = '{DISPATCHED}', dispatch_id = v.dispatch_id, dispatches = 1, "  # noqa: S608
@@ -167,7 +164,7 @@ def dispatch_again(now: datetime) -> list[Dispatch]:
     rows = late.filter(queue__in=open_queues).order_by("id").values_list("id", "queue", "dispatch_id", "traceparent")
     again: list[Dispatch] = []
     for run_id, queue, old, traceparent in rows[:MAX_LOOKED_AT]:
-        new = Dispatch(run_id, queue or "", uuid4().hex, traceparent or "")
+        new = Dispatch(run_id, queue or "", new_dispatch_id(now), traceparent or "")
         found = _dispatched().filter(pk=run_id, dispatch_id=old)
         if found.update(dispatch_id=new.dispatch_id, dispatches=ONE_MORE, dispatched_at=None):
             message = "the message of run %d seems to be lost: it is sent again to queue %s"
