@@ -83,6 +83,7 @@ if PROXY_USER_HEADER and not TRUSTED_PROXIES:
     env.refuse("PROXY_USER_HEADER", "name the address of the proxy in TRUSTED_PROXIES, such as 127.0.0.1.")
 if PROXY_GROUPS_HEADER and not (PROXY_USER_HEADER and PROXY_ROLES):
     env.refuse("PROXY_GROUPS_HEADER", "goes with PROXY_USER_HEADER and PROXY_ROLES; set them, too.")
+CRONZIMUS_WORKER_APP = __package__  # in the commands that messages name: `celery -A cronzimus_site worker`
 env.close()
 MISSPELT_VARIABLES = env.misspelt()
 

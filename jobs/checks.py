@@ -19,9 +19,10 @@ from django.core.files.storage import FileSystemStorage
 from django.core.management import get_commands
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, router
 
-from .conf import conf, problems, wrong_values
+from .conf import conf, problems, worker_command, wrong_values
 from .core.brokers import broker_problem
 from .core.clock import SystemClock
+from .core.queues import queue_names
 from .core.rates import parse_rate
 from .core.zone_data import package_data, used_data
 from .definitions import policies
@@ -271,9 +272,11 @@ def check_queues(app_configs: Any, databases: Collection[str] | None = None, **k
         missing = sorted(wanted - {str(queue) for worker in alive for queue in worker.queues})
     except DatabaseError:  # the tables are not there yet: `migrate` makes them
         return []
-    hint = f"Start one: celery worker -Q {','.join(missing)}. Until then these jobs stay due."
-    message = f"No worker serves the queue{'s' * (len(missing) > 1)} {', '.join(missing)}, which jobs use."
-    return [CheckWarning(message, hint=hint, id="cronzimus.W010")] if missing else []
+    if not missing:
+        return []
+    hint = f"Until one is started, these jobs stay due: {worker_command(missing)}"
+    message = f"No worker serves {queue_names(missing)}, which jobs use."
+    return [CheckWarning(message, hint=hint, id="cronzimus.W010")]
 
 
 def check_open_api(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -43,6 +44,8 @@ BOUNDS: Mapping[str, tuple[int, int]] = {
 """The lowest and the highest value of each number."""
 ANY_NUMBER = (0, 2**31 - 1)
 """The bounds of a number that `BOUNDS` leaves out."""
+WORKER_APP = f"{__package__}.worker.app"
+"""The Celery application of the workers, which every project has."""
 ENTRIES: Mapping[str, type] = {"JOBS": Mapping}
 """The type of a list's entries, where they are not texts."""
 
@@ -60,6 +63,19 @@ class Conf:
 
 conf = Conf()
 """The settings of the app."""
+
+
+def worker_command(queues: Iterable[str] = ()) -> str:
+    """Return the command that starts a worker for `queues`; without any it is one for the default queue.
+
+    A site whose own Celery application is ours, with its settings, names it in the Django setting CRONZIMUS_WORKER_APP.
+    """
+    module = os.environ.get("DJANGO_SETTINGS_MODULE")  # None: the settings were made by `settings.configure()`
+    if app := getattr(settings, "CRONZIMUS_WORKER_APP", ""):
+        command = f"celery -A {app} worker"
+    else:
+        command = f"{f'DJANGO_SETTINGS_MODULE={module} ' if module else ''}celery -A {WORKER_APP} worker"
+    return f"{command} -Q {','.join(queues)}" if queues else command
 
 
 def problems() -> dict[str, str]:

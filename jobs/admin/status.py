@@ -9,6 +9,7 @@ from django.http import HttpRequest
 
 from ..models import Control, Scheduler
 from ..selectors import counts
+from ..selectors.workers import Fleet
 from .request_time import request_now
 
 
@@ -38,6 +39,11 @@ class Status:
     def alive(self) -> list[Scheduler]:
         """The schedulers that are alive."""
         return [scheduler for scheduler in self.schedulers if scheduler.is_alive(self._now)]
+
+    @cached_property
+    def fleet(self) -> Fleet:
+        """The workers."""
+        return Fleet(self._now)
 
     @cached_property
     def all_paused(self) -> Control | None:

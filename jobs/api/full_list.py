@@ -10,9 +10,9 @@ from django.http.response import HttpResponseBase
 
 from ..models import Job
 from ..models.job import JobQuerySet
-from ..selectors import workers
 from ..selectors.job_list import Wanted, wanted_jobs
 from ..selectors.warnings import surroundings
+from ..selectors.workers import Fleet
 from .rendering import to_json
 from .representations import job_detail
 
@@ -34,7 +34,7 @@ def list_in_full(
     """
     jobs = wanted_jobs(wanted, now)
     total = jobs.count()
-    served = workers.served_queues(now) if "warnings" in fields else ()
+    served = Fleet(now).served if "warnings" in fields else ()
 
     def show(part: Sequence[Job]) -> bytes:
         around = surroundings(part, served) if "warnings" in fields else None

@@ -28,7 +28,7 @@ from ..selectors.warnings import Surroundings, job_warnings
 RUN_FIELDS = (
     "id", "job_id", "func", "status", "reason", "trigger", "actor", "scheduled_time", "queued_at", "started_at",
     "finished_at", "attempt", "fire_times", "scheduler_id", "executor", "version", "progress_done", "progress_total",
-    "result", "error", "queue", "dispatches", "dispatched_at", "available_at",
+    "result", "error", "queue", "dispatches", "dispatched_at", "available_at", "dispatch_id",
 )  # fmt: skip
 """The columns of a run that the list reads; `run` takes their values in this order."""
 
@@ -99,7 +99,7 @@ def run(row: Sequence[Any], waiting: Waiting) -> dict[str, Any]:
     """Return a run, from the values of `RUN_FIELDS`; `waiting` says what it waits for."""
     shown = dict(zip(RUN_FIELDS, row, strict=True))
     waits_for = waiting.of([shown[name] for name in WAITING_FIELDS])
-    del shown["available_at"]
+    del shown["available_at"], shown["dispatch_id"]
     done, total = shown.pop("progress_done"), shown.pop("progress_total")
     took = duration(shown["started_at"], shown["finished_at"])
     instants = ("scheduled_time", "queued_at", "started_at", "finished_at", "dispatched_at")

@@ -46,5 +46,9 @@ class Worker(models.Model):
         return self.id
 
     def is_alive(self, now: datetime) -> bool:
-        """Tell whether it holds its lease at `now`, and takes runs."""
-        return self.lease_until is not None and self.lease_until > now and self.slots > 0
+        """Tell whether it holds its lease at `now`, if it has not stopped. It may have been told to stop."""
+        return self.lease_until is not None and self.lease_until > now  # None: damaged, on SQLite
+
+    def takes_runs(self, now: datetime) -> bool:
+        """Tell whether it is alive at `now`, and was not told to stop."""
+        return self.stopped_at is None and self.is_alive(now) and self.slots > 0

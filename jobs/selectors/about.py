@@ -19,8 +19,9 @@ from ..core.secrets import MASK, looks_secret, masked
 from ..core.zone_data import used_data
 from ..functions import registry
 from ..models import Job, Run, Scheduler
-from . import counts, workers
+from . import counts
 from .doctor import findings
+from .workers import Fleet
 
 PACKAGES = ("Django", "djangorestframework", "APScheduler", "django-apscheduler", "psycopg", "celery", "orjson")
 """The packages whose versions are shown, if they are installed."""
@@ -183,7 +184,7 @@ def bundle(now: datetime) -> dict[str, Any]:
             "queued_runs", "running_runs", "drained_at", "clock_skew", "memory")),
         "workers": [{"id": one.id, "version": one.version, "queues": one.queues, "slots": one.slots,
                      "running": one.running_runs, "heartbeat_at": one.heartbeat_at}
-                    for one in workers.running_workers()],
+                    for one in Fleet(now).running],
     }  # fmt: skip
 
 

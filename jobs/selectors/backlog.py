@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import Count, Min, Q
 from django.db.models.functions import Coalesce
 
+from ..core.runs import Executor
 from ..models import Job, Run
+from .workers import Fleet
 
 COUNTED = 10_000
 """Counts stop here: 10,000 means "or more"."""
@@ -39,29 +42,47 @@ def due_jobs(now: datetime) -> Queue:
     return Queue(number=found["number"], oldest=_seconds(now, found["oldest"]), overdue=found["overdue"])
 
 
-def waiting_runs(now: datetime) -> Queue:
+def waiting_runs(now: datetime, fleet: Fleet | None = None) -> Queue:
     """Return the runs that could start at `now` and that no scheduler has taken (a range of `run_startable`).
 
-    A retry waits from the instant at which it may start.
+    A retry waits from the instant at which it may start. Runs that are held up on their way to a worker wait, too;
+    `fleet` are the workers, if they were read already.
     """
     since = Run.objects.waiting().annotate(since=Coalesce("available_at", "queued_at"))
     startable = since.filter(since__lte=now).order_by("since").values("since")[:COUNTED]
-    found = startable.aggregate(number=Count("since"), oldest=Min("since"))
-    return Queue(number=found["number"], oldest=_seconds(now, found["oldest"]))
+    return _with_held_up(startable.aggregate(number=Count("since"), oldest=Min("since")), fleet or Fleet(now))
 
 
-def stuck_runs(now: datetime) -> Queue:
+def stuck_runs(now: datetime, fleet: Fleet | None = None) -> Queue:
     """Return the runs that have waited longer than `MAX_OVERDUE` without a reason.
 
-    A run that waits behind another run of its job or of its group has a reason.
+    A run that waits behind another run of its job or of its group has a reason, and so has one on its way to busy
+    workers. `fleet` are the workers, if they were read already.
     """
+    stuck = _stuck(now).order_by("since").values("since")[:COUNTED]
+    return _with_held_up(stuck.aggregate(number=Count("since"), oldest=Min("since")), fleet or Fleet(now))
+
+
+def late_queues(now: datetime, fleet: Fleet) -> set[str]:
+    """Return the queues of workers whose jobs are overdue, or whose runs are stuck."""
+    jobs = Job.objects.due(now).filter(next_run_time__lt=now - MAX_OVERDUE, executor=Executor.CELERY)
+    runs = _stuck(now).filter(executor=Executor.CELERY, queue__isnull=False)
+    found = [rows.order_by().values_list("queue", flat=True).distinct() for rows in (jobs, runs)]
+    return {str(queue) for queues in found for queue in queues} | {held.queue for held in fleet.held_up}
+
+
+def _stuck(now: datetime) -> Any:
     since = Run.objects.waiting().annotate(since=Coalesce("available_at", "queued_at"))
     held = Run.objects.active().filter(scheduler__isnull=False).order_by()
     jobs, groups = held.values("job_id"), held.exclude(concurrency_group="").values("concurrency_group")
     behind = Q(job_id__in=jobs) | Q(concurrency_group__in=groups)
-    stuck = since.filter(~behind, since__lt=now - MAX_OVERDUE).order_by("since").values("since")[:COUNTED]
-    found = stuck.aggregate(number=Count("since"), oldest=Min("since"))
-    return Queue(number=found["number"], oldest=_seconds(now, found["oldest"]))
+    return since.filter(~behind, since__lt=now - MAX_OVERDUE)
+
+
+def _with_held_up(found: dict[str, Any], fleet: Fleet) -> Queue:
+    number = found["number"] + sum(held.number for held in fleet.held_up)
+    oldest = min([at for at in (found["oldest"], *(held.since for held in fleet.held_up)) if at], default=None)
+    return Queue(number=min(number, COUNTED), oldest=_seconds(fleet.now, oldest))
 
 
 def _seconds(now: datetime, since: datetime | None) -> float:

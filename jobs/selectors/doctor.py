@@ -13,6 +13,8 @@ from django.db.migrations.executor import MigrationExecutor
 from ..core.runs import JobState
 from ..models import Control, Job, Scheduler
 from . import backlog, states
+from .obstacles import problems
+from .workers import Fleet
 
 MOST_NAMED = 3
 """Missing migrations that are named."""
@@ -75,12 +77,24 @@ def _schedulers(at: datetime) -> Iterator[Finding]:
     if control is not None:
         who = f" by {control.actor}" if control.actor else ""
         yield Finding("warning", "pause", f"all jobs are paused{who}: {control.reason or 'no reason given'}")
-    due = backlog.due_jobs(at)
+    yield from _backlog(at)
+
+
+def _backlog(at: datetime) -> Iterator[Finding]:
+    fleet = Fleet(at)
+    due, stuck = backlog.due_jobs(at), backlog.stuck_runs(at, fleet)
     if due.overdue:
         jobs = "1 job is" if due.overdue == 1 else f"{due.overdue} jobs are"
         yield Finding("error", "backlog", f"{jobs} overdue, the oldest for {due.oldest:.0f} s")
-    else:
-        yield Finding("ok", "backlog", "no job is overdue")
+    if stuck.number:
+        runs = "1 run has" if stuck.number == 1 else f"{stuck.number} runs have"
+        yield Finding("error", "backlog", f"{runs} waited to start, the oldest for {stuck.oldest:.0f} s")
+    if not due.overdue and not stuck.number:
+        yield Finding("ok", "backlog", "no job is overdue, and no run waits for long")
+    # The check cronzimus.W010 names those of jobs.
+    unserved = set(fleet.unserved) - Job.objects.queues_to_come() if fleet.unserved else set()
+    for problem in problems(fleet, "{:%Y-%m-%d %H:%M:%S} UTC".format, unserved):
+        yield Finding("error", "workers", str(problem))
 
 
 def broken_jobs(at: datetime) -> Iterator[Finding]:

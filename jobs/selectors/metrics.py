@@ -14,12 +14,12 @@ from typing import Any
 from django.db import connection
 from django.db.models import Count, Max, Sum
 
-from ..conf import conf
 from ..core.alerts import DeliveryState, IncidentKind
 from ..core.runs import DISPATCHED, RunStatus
 from ..core.statistics import DELAYS, DURATIONS, added
 from ..models import Control, Delivery, Incident, Job, Run, Scheduler, SiteTotal
-from . import backlog, workers
+from . import backlog
+from .workers import Fleet, has_broker
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -44,8 +44,9 @@ class _Collector:
         """Yield the families of metrics."""
         yield from _runs()
         yield from _schedulers(self._now)
-        yield from _workers(self._now)
-        yield from _backlog(self._now)
+        fleet = Fleet(self._now)
+        yield from _workers(fleet)
+        yield from _backlog(self._now, fleet)
         yield from _alerts()
 
 
@@ -98,27 +99,26 @@ def _schedulers(now: datetime) -> Iterator[Any]:
     yield _gauge("cronzimus_paused", "1 while all jobs are paused.", int(paused))
 
 
-def _workers(now: datetime) -> Iterator[Any]:
-    if not conf.CELERY_BROKER_URL:
+def _workers(fleet: Fleet) -> Iterator[Any]:
+    if not has_broker():
         return
-    found = workers.running_workers()
-    alive = [worker for worker in found if worker.is_alive(now)]
+    alive = fleet.alive
     yield _gauge("cronzimus_workers_alive", "Celery workers that hold their lease.", len(alive))
     yield _gauge("cronzimus_worker_slots", "Functions that they can run at once.", sum(w.slots for w in alive))
     yield _gauge("cronzimus_worker_runs_running", "Runs that they have, by the last heartbeats.",
                  sum(worker.running_runs for worker in alive))  # fmt: skip
-    without = len(workers.unserved_queues(found, now))
-    yield _gauge("cronzimus_queues_without_worker", "Queues of jobs that no living worker serves.", without)
+    yield _gauge("cronzimus_queues_without_worker", "Queues of jobs and waiting runs that no living worker serves.",
+                 len(fleet.unserved))  # fmt: skip
     on_their_way = Run.objects.active().filter(scheduler_id=DISPATCHED).count()
     yield _gauge("cronzimus_runs_dispatched", "Runs that are on their way to a worker.", on_their_way)
 
 
-def _backlog(now: datetime) -> Iterator[Any]:
-    due, waiting = backlog.due_jobs(now), backlog.waiting_runs(now)
+def _backlog(now: datetime, fleet: Fleet) -> Iterator[Any]:
+    due, waiting = backlog.due_jobs(now), backlog.waiting_runs(now, fleet)
     yield _gauge("cronzimus_jobs_due", "Jobs that are due and not claimed.", due.number)
     yield _gauge("cronzimus_jobs_overdue", "Jobs that have been due for more than a minute.", due.overdue)
     yield _gauge("cronzimus_due_age_seconds", "How long the longest due job has been due.", due.oldest)
-    yield _gauge("cronzimus_runs_waiting", "Runs that could start and that no scheduler has taken.", waiting.number)
+    yield _gauge("cronzimus_runs_waiting", "Runs that could start and that nobody has taken.", waiting.number)
     yield _gauge("cronzimus_queue_age_seconds", "How long the oldest of these runs has waited.", waiting.oldest)
     enabled, paused = Job.objects.filter(paused=False).count(), Job.objects.filter(paused=True).count()
     from prometheus_client.core import GaugeMetricFamily

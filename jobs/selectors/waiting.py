@@ -6,11 +6,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from ..core.dispatches import PATIENCE, dispatched_since
 from ..core.runs import DISPATCHED, Executor, RunStatus
 from ..models import Run
-from . import workers
+from .obstacles import SAME_BROKER
+from .workers import Fleet, Obstacle, has_broker
 
-WAITING_FIELDS = ("status", "executor", "queue", "scheduler_id", "available_at", "dispatched_at")
+WAITING_FIELDS = (
+    "status", "executor", "queue", "scheduler_id", "available_at", "dispatched_at", "dispatch_id", "dispatches",
+)  # fmt: skip
 """The columns of a run on which the answer depends."""
 
 
@@ -20,7 +24,7 @@ class Waiting:
     def __init__(self, now: datetime) -> None:
         """Answer as of `now`."""
         self._now = now
-        self._served: frozenset[str] | None = None
+        self._fleet = Fleet(now)
 
     def of_run(self, run: Run) -> str | None:
         """Return what `run` waits for, as `of` does."""
@@ -31,20 +35,28 @@ class Waiting:
 
         None for a run that is not queued, runs elsewhere, may not start yet, or that a scheduler may take at any time.
         """
-        status, executor, queue, holder, available_at, dispatched_at = row
+        status, executor, queue, holder, available_at, dispatched_at, dispatch_id, dispatches = row
         if status != RunStatus.QUEUED or executor != Executor.CELERY:
             return None
         if holder == DISPATCHED and dispatched_at is None:
-            return "the broker"
+            return self._broker(queue, dispatch_id)
         if available_at is not None and available_at > self._now:
             return None
-        if not workers.has_broker():
+        if not has_broker():
             return "schedulers with CELERY_BROKER_URL: it is not set here"
-        if not self._serves(queue):
+        if queue not in self._fleet.serving:
             return f"a worker: none serves the queue {queue}"
-        return "a free slot of a worker" if holder == DISPATCHED else None
+        if holder != DISPATCHED:
+            return None
+        sent = dispatches or 1
+        is_late = sent > 1 or self._now - dispatched_at > PATIENCE
+        if is_late and self._fleet.obstacle_of(queue) is Obstacle.NOT_TAKEN:
+            messages = "1 message was" if sent == 1 else f"{sent:,} messages were"
+            return f"a worker: {messages} sent to the queue {queue} and not taken, though one is free: {SAME_BROKER}"
+        return "a free slot of a worker"
 
-    def _serves(self, queue: object) -> bool:
-        if self._served is None:
-            self._served = workers.served_queues(self._now)
-        return queue in self._served
+    def _broker(self, queue: object, dispatch_id: str | None) -> str:
+        since = dispatched_since(dispatch_id or "")
+        if since is None or self._now - since <= PATIENCE:
+            return "the broker"
+        return f"the broker: it has taken no message for the queue {queue} since {since:%Y-%m-%d %H:%M:%S} UTC"

@@ -15,8 +15,8 @@ from ..core.triggers import TriggerWarning, WarningCode, warnings_of
 from ..definitions.triggers import trigger_of
 from ..functions import secrets
 from ..models import Job
-from . import workers
 from .recent import recent_runs
+from .workers import Fleet
 
 RECENT = 40
 """The recent runs from which a job's usual duration is computed."""
@@ -75,7 +75,7 @@ def queue_warnings(
         return []
     if not conf.CELERY_BROKER_URL:
         message = "CELERY_BROKER_URL is not set here: without it no scheduler sends runs to workers."
-    elif queue in (workers.served_queues(now) if served is None else served):
+    elif queue in (Fleet(now).served if served is None else served):
         return []
     else:
         message = f"No worker serves the queue {queue}: the job stays due until one does."

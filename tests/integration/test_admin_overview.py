@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from jobs.core.dispatches import new_dispatch_id
 from jobs.core.runs import RunStatus
 from jobs.models import Incident, Job
-from tests.fakes import NOW, after, make_job, make_run, make_scheduler
+from tests.fakes import NOW, after, make_job, make_run, make_scheduler, make_worker
 from tests.integration.admin_support import JOBS, RUNS, Admin, admin_fixture, at_noon_fixture, messages, text  # noqa: F401
 
 OVERVIEW = f"{JOBS}overview/"
@@ -65,6 +66,67 @@ def test_it_says_what_is_late(admin):
     make_scheduler()
     well(next_run_time=after(-90))
     assert "1 job is late, the oldest by 1 m 30 s. One scheduler is alive, s1." in text(admin.read(OVERVIEW))
+    ill()
+    assert headline(admin) == "1 job is failing."
+
+
+def test_it_says_that_runs_wait_for_long(admin):
+    make_scheduler()
+    well()
+    make_run(trigger="manual", queued_at=after(-60))
+    assert headline(admin).startswith("All is well.")
+    make_run(trigger="manual", queued_at=after(-75), attempt=2)
+    assert headline(admin) == "1 run waits to start, the oldest for 1 m 15 s."
+
+
+@pytest.fixture
+def remote(settings, db) -> None:
+    """Have a scheduler, a broker, and a job of a queue."""
+    settings.CRONZIMUS = settings.CRONZIMUS | {"CELERY_BROKER_URL": "redis://host/0"}
+    make_scheduler()
+    well(executor="celery", queue="reports")
+
+
+@pytest.mark.usefixtures("remote")
+def test_not_all_is_well_while_no_worker_serves_a_queue(admin):
+    unserved = "No worker serves the queue reports: its jobs and runs wait."
+    assert headline(admin) == unserved
+    assert "Nothing is late yet. One scheduler is alive, s1." in text(admin.read(OVERVIEW))
+    ill()
+    assert headline(admin) == f"1 job is failing. {unserved}"
+    make_worker()
+    assert headline(admin) == "1 job is failing. The other 1 is well."
+
+
+@pytest.mark.usefixtures("remote")
+def test_the_slots_of_workers_count(admin):
+    make_worker()
+    assert "Running now 0 of 6 slots" in text(admin.read(OVERVIEW))
+
+
+LATE = {"executor": "celery", "queue": "reports", "scheduler_id": "celery", "queued_at": after(-90), "dispatches": 1,
+        "dispatch_id": new_dispatch_id(after(-90))}  # fmt: skip
+
+
+@pytest.mark.usefixtures("remote")
+@pytest.mark.parametrize(
+    ("fields", "said", "more"),
+    [
+        ({}, "The broker takes no messages for the queue reports.", "1 run waits for it, the oldest since 11:58:30."),
+        ({"dispatched_at": after(-89), "dispatches": 2},
+         "2 messages were sent to the queue reports, and no worker took one.",
+         "although a worker is free: does it use the same CELERY_BROKER_URL as the schedulers?"),
+    ],
+)  # fmt: skip
+def test_not_all_is_well_while_runs_do_not_reach_their_workers(admin, fields, said, more):
+    make_worker()
+    make_run(**LATE | fields)
+    assert headline(admin) == said
+    page = text(admin.read(OVERVIEW))
+    assert "1 run waits to start, the oldest for 1 m 30 s. One scheduler is alive" in page
+    banner = page[: page.index("Success rate")]
+    assert banner.count(said) == 2, "in the banner and in the verdict"
+    assert more in banner
 
 
 def test_what_comes_up_says_what_is_overdue(admin):

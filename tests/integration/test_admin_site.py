@@ -117,12 +117,15 @@ def test_the_workers_and_their_load_stand_below_the_schedulers(admin, settings):
     assert "No worker has reported." in text(admin.read(SCHEDULERS))
     make_worker("w1", name="reports@host", running_runs=1)
     make_worker("w2", lease_until=NOW)
-    make_worker("w3", stopped_at=NOW)
+    make_worker("w3", slots=0, stopped_at=NOW)
+    make_worker("w4", slots=0, running_runs=1)
     page = text(admin.read(SCHEDULERS))
     assert "Schedulers and workers" in page
     assert "reports@host version 0 alive now reports 1 of 2" in page
     assert "w2 version 0 dead" in page
-    assert "w3" not in page
+    assert "w3 version 0 stopped now reports 0 now" in page
+    assert "w4 version 0 draining now reports 1 now" in page
+    assert page.index("w3 version") > page.index("w4 version"), "the running ones first"
 
 
 def test_without_a_broker_there_is_no_word_of_workers(admin):

@@ -8,7 +8,10 @@ import pytest
 from django.db import DatabaseError, InterfaceError, OperationalError, ProgrammingError, connection
 
 from jobs import services
-from jobs.models import Job
+from jobs.core.dispatches import new_dispatch_id
+from jobs.core.runs import DISPATCHED
+from jobs.models import Job, Run
+from jobs.selectors import metrics
 from tests.fakes import NOW, after, make_job, make_run, make_scheduler, make_worker
 
 from .api_client import Api
@@ -131,7 +134,10 @@ def test_it_names_a_queue_without_a_worker_whose_jobs_are_long_overdue(api: Api)
     make_job(executor="celery", queue="reports", next_run_time=after(-59))
     assert api.get(READY)["queues_without_worker"] == ["reports"]
     Job.objects.update(next_run_time=after(-61))
-    assert problem(api).startswith("No worker serves the queue reports, so its jobs do not run; start one")
+    assert problem(api) == (
+        "No worker serves the queue reports: its jobs and runs wait. Start one: "
+        "celery -A cronzimus_site worker -Q reports"
+    )
     make_worker(queues=["mail"])
     assert "No worker serves the queue reports" in problem(api)
     make_worker("w2")
@@ -146,6 +152,114 @@ def test_it_names_a_queue_without_a_worker_whose_runs_are_stuck(api: Api) -> Non
     assert "No worker serves the queue reports" in problem(api)
     make_worker()
     assert problem(api) == "Runs that could start have waited for more than 60 s: no scheduler takes them."
+
+
+@pytest.mark.usefixtures("broker")
+def test_it_blames_no_queue_whose_jobs_and_runs_are_on_time(api: Api) -> None:
+    make_scheduler()
+    make_job("here", next_run_time=after(-61))
+    make_job("there", executor="celery", queue="idle", next_run_time=after(60))
+    make_run(executor="celery", queue="old")
+    assert problem(api) == "Jobs are overdue by more than 60 s: the schedulers do not keep up."
+    make_run(scheduled_time=after(1), executor="celery", queue="older", queued_at=after(-61))
+    make_run(scheduled_time=after(2), executor="celery", queue="oldest", queued_at=after(-90))
+    assert problem(api).startswith("No worker serves the queues older and oldest: their jobs and runs wait. Start one")
+
+
+def dispatched(seconds: float, **fields: Any) -> None:
+    """Write a run that was dispatched to the queue reports so many seconds ago, and has not started."""
+    defaults = {
+        "executor": "celery", "queue": "reports", "scheduler_id": DISPATCHED, "dispatches": 1,
+        "dispatch_id": new_dispatch_id(after(-seconds)), "queued_at": after(-seconds),
+    }  # fmt: skip
+    make_run(f"job-{Run.objects.count()}", **{**defaults, **fields})
+
+
+def stuck(api: Api) -> list[float]:
+    """Return the number of stuck runs and the wait of the oldest, by readiness, /scheduler and /metrics."""
+    body = api.call("GET", READY).json()
+    figures = [body["stuck_runs"], body["oldest_stuck"]]
+    shown = api.get("/scheduler")["backlog"]
+    assert [shown["waiting_runs"], shown["oldest_waiting_seconds"]] == figures
+    lines = metrics.exposition(NOW).decode().splitlines()
+    found = {name: float(value) for name, _, value in (line.partition(" ") for line in lines if line[0] != "#")}
+    assert [found["cronzimus_runs_waiting"], found["cronzimus_queue_age_seconds"]] == figures
+    return figures
+
+
+@pytest.mark.usefixtures("broker")
+def test_a_run_that_the_broker_does_not_take_is_stuck_after_a_minute(api: Api) -> None:
+    make_scheduler()
+    make_worker(queues=["mail", "reports"])
+    dispatched(60)
+    assert stuck(api) == [0, 0.0]
+    dispatched(61)
+    dispatched(75, queue="mail")
+    assert stuck(api) == [2, 75.0]
+    assert problem(api) == (
+        "The broker takes no messages for the queues mail and reports. "
+        "2 runs wait for it, the oldest since 2030-01-01 11:58:45 UTC."
+    )
+
+
+@pytest.mark.usefixtures("broker")
+def test_a_run_that_waited_for_long_before_it_was_sent_does_not_wait_for_the_broker(api: Api) -> None:
+    make_scheduler()
+    make_worker()
+    dispatched(1, queued_at=after(-3600))
+    assert stuck(api) == [0, 0.0]
+
+
+@pytest.mark.usefixtures("broker")
+def test_a_run_that_no_free_worker_takes_is_stuck_after_a_minute(api: Api) -> None:
+    make_scheduler()
+    make_worker()
+    dispatched(61, dispatched_at=after(-60))
+    assert stuck(api) == [0, 0.0]
+    dispatched(61, dispatched_at=after(-61))
+    assert stuck(api) == [1, 61.0]
+    assert problem(api) == (
+        "1 message was sent to the queue reports, and no worker took it. 1 run waits, the oldest since 2030-01-01 "
+        "11:58:59 UTC, although a worker is free: does it use the same CELERY_BROKER_URL as the schedulers?"
+    )
+
+
+@pytest.mark.usefixtures("broker")
+def test_a_run_that_was_sent_again_stays_stuck(api: Api) -> None:
+    make_scheduler()
+    make_worker()
+    dispatched(1, dispatches=3, dispatched_at=after(-1), queued_at=after(-122))
+    dispatched(0, dispatches=3, queued_at=after(-121))
+    assert stuck(api) == [2, 122.0]
+    assert problem(api).startswith("5 messages were sent to the queue reports, and no worker took one. 2 runs wait")
+
+
+@pytest.mark.usefixtures("broker")
+@pytest.mark.parametrize(("worker", "number"), [({"slots": 1}, 0), ({"slots": 0}, 0), ({"queues": ["mail"]}, 1)])
+def test_a_run_that_was_sent_waits_for_busy_workers_and_for_those_that_restart(
+    api: Api, worker: dict[str, Any], number: int
+) -> None:
+    make_scheduler()
+    make_worker(**worker)
+    make_run("busy", executor="celery", queue="reports", scheduler_id="w1", status="running", started_at=NOW)
+    dispatched(90, dispatched_at=after(-90))
+    assert stuck(api)[0] == number
+    if number:
+        assert problem(api).startswith("No worker serves the queue reports")
+
+
+@pytest.mark.usefixtures("broker")
+def test_it_asks_as_much_whatever_is_held_up(api: Api, statements: Any) -> None:
+    make_scheduler()
+    make_worker()
+    with statements() as few:
+        api.call("GET", READY)
+    assert len(few) == 7
+    for number in range(5):
+        dispatched(61 + number, queue=f"q{number}")
+    with statements() as many:
+        api.call("GET", READY)
+    assert len(many) <= len(few) + 3
 
 
 @pytest.mark.usefixtures("broker")

@@ -7,12 +7,18 @@ from typing import Any
 import pytest
 
 from jobs.core.zone_data import used_data
-from jobs.models import Control
+from jobs.models import Control, Run
 from tests.fakes import NOW, FakeClock, after, make_job, make_run, make_scheduler, make_token, make_worker
 
 from .api_client import Api
 
 NOTHING = {"due_jobs": 0, "oldest_due_seconds": 0.0, "waiting_runs": 0, "oldest_waiting_seconds": 0.0}
+
+
+@pytest.fixture
+def broker(settings: Any) -> None:
+    """Have a broker."""
+    settings.CRONZIMUS = settings.CRONZIMUS | {"CELERY_BROKER_URL": "redis://host/0"}
 
 
 def test_with_nothing_there_is_nothing_to_show(api: Api) -> None:
@@ -39,16 +45,52 @@ def test_with_a_broker_it_shows_the_workers_and_the_queues_that_none_serves(api:
     make_job("served", executor="celery", queue="reports")
     make_job("unserved", executor="celery", queue="mail")
     make_worker("w1", name="reports@host", running_runs=1)
-    make_worker("stopped", stopped_at=NOW)
+    make_worker("stopped", queues=["mail"], stopped_at=after(-1), lease_until=NOW)
     shown = api.get("/scheduler")
     assert shown["queues_without_worker"] == ["mail"]
     assert shown["workers"] == [
         {
             "id": "w1", "name": "reports@host", "hostname": "host", "pid": 1, "version": "0",
             "started_at": "2030-01-01T12:00:00Z", "heartbeat_at": "2030-01-01T12:00:00Z", "alive": True,
-            "queues": ["reports"], "slots": 2, "running": 1,
+            "draining": False, "queues": ["reports"], "slots": 2, "running": 1,
         }
     ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("broker")
+def test_a_worker_that_was_told_to_stop_is_alive_and_draining(api: Api) -> None:
+    make_worker("w1", slots=0, running_runs=1)
+    make_worker("w2", lease_until=NOW)
+    shown = [(one["id"], one["alive"], one["draining"], one["running"]) for one in api.get("/scheduler")["workers"]]
+    assert sorted(shown) == [("w1", True, True, 1), ("w2", False, False, 0)]
+
+
+@pytest.mark.usefixtures("broker")
+@pytest.mark.parametrize(
+    ("worker", "unserved"),
+    [
+        ({"slots": 0}, []), ({"slots": 0, "stopped_at": after(-9), "lease_until": after(3)}, []),
+        ({"slots": 0, "stopped_at": after(-9), "lease_until": NOW}, ["reports"]), ({"lease_until": NOW}, ["reports"]),
+    ],
+    ids=["draining", "restarting", "stopped", "dead"],
+)  # fmt: skip
+def test_a_queue_has_no_worker_once_the_lease_of_its_last_one_would_have_ended(
+    api: Api, worker: dict[str, Any], unserved: list[str]
+) -> None:
+    make_job(executor="celery", queue="reports")
+    make_worker(**worker)
+    assert api.get("/scheduler")["queues_without_worker"] == unserved
+
+
+@pytest.mark.usefixtures("broker")
+@pytest.mark.parametrize("fields", [{}, {"scheduler_id": "celery"}, {"scheduler_id": "celery", "dispatched_at": NOW}])
+def test_a_queue_without_a_worker_is_named_while_a_run_waits_in_it(api: Api, fields: dict[str, Any]) -> None:
+    make_job(executor="celery", queue="new")
+    make_worker(queues=["new"])
+    run = make_run(executor="celery", queue="old", **fields)
+    assert api.get("/scheduler")["queues_without_worker"] == ["old"]
+    Run.objects.filter(pk=run.pk).update(status="running", scheduler_id="w1", started_at=NOW)
+    assert api.get("/scheduler")["queues_without_worker"] == []
 
 
 def test_the_backlog_is_what_could_start_and_has_not(api: Api) -> None:

@@ -181,7 +181,7 @@ def test_queues_of_jobs_that_no_worker_serves_are_found() -> None:
         make_job(queue, executor="celery", queue=queue, next_run_time=NOW)
     make_job("ended", executor="celery", queue="ended", next_run_time=None)
     make_job("local", queue="local", next_run_time=NOW)
-    assert unserved() == ["No worker serves the queues mail, reports, which jobs use."]
+    assert unserved() == ["No worker serves the queues mail and reports, which jobs use."]
     make_worker("draining", queues=["mail"], slots=0)
     make_worker("dead", queues=["mail"], lease_until=LONG_AGO)
     make_worker("stopped", queues=["mail"], stopped_at=LONG_AGO)

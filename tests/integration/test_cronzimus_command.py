@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from jobs import services
 from jobs.core.runs import RunStatus
 from jobs.models import AlertRule, Job, Run
 from jobs.transfer import sync
+from tests.fakes import make_run, make_worker
 
 pytestmark = pytest.mark.django_db
 
@@ -429,9 +430,30 @@ def test_the_doctor_names_a_queue_that_no_worker_serves(job: Job, settings: Any)
     Job.objects.update(executor="celery", queue="reports")
     (found,) = [row for row in answer("doctor") if row["check"] == "settings cronzimus.W010"]
     assert found["result"] == "warning"
-    assert (
-        "No worker serves the queue reports, which jobs use. Start one: celery worker -Q reports." in found["finding"]
+    assert found["finding"] == (
+        "No worker serves the queue reports, which jobs use. Until one is started, these jobs stay due: "
+        "celery -A cronzimus_site worker -Q reports"
     )
+
+
+def of_workers() -> list[str]:
+    """Return what the doctor says of the backlog and of workers."""
+    return [row["finding"] for row in answer("doctor") if row["check"] in ("workers", "backlog")]
+
+
+def test_the_doctor_names_runs_that_do_not_reach_a_worker(job: Job, settings: Any) -> None:
+    settings.CRONZIMUS = settings.CRONZIMUS | {"CELERY_BROKER_URL": "redis://host/0"}
+    Job.objects.update(next_run_time=None)
+    assert of_workers() == ["no job is overdue, and no run waits for long"]
+    now = datetime.now(UTC)
+    make_worker(lease_until=now + timedelta(seconds=15))
+    sent = {"executor": "celery", "scheduler_id": "celery", "dispatches": 1, "queued_at": now - timedelta(seconds=90)}
+    make_run(**sent, queue="reports", dispatched_at=sent["queued_at"])
+    make_run("old", **sent, queue="old", dispatched_at=now)
+    backlog, taken, served = of_workers()
+    assert backlog.startswith("1 run has waited to start, the oldest for 9")
+    assert taken.startswith("1 message was sent to the queue reports, and no worker took it.")
+    assert served.startswith("No worker serves the queue old: its jobs and runs wait. Start one: ")
 
 
 def test_the_doctor_names_a_broken_job(job: Job) -> None:

@@ -18,7 +18,7 @@ from jobs.scheduler.store import admission, claims, dispatch, recovery
 from jobs.scheduler.store.retention import prune_job
 from jobs.scheduler.store.work import cancel_requests, pending_work
 from jobs.selectors.backlog import due_jobs, waiting_runs
-from jobs.selectors.workers import unserved_queues
+from jobs.selectors.workers import Fleet, HeldUp
 from jobs.services import remove_job
 from tests.fakes import NOW, FakeClock, after, make_worker, outcome
 
@@ -93,10 +93,26 @@ class TestIndexes:
         assert_reads(in_open_queues, "run_held")
         assert_reads(again)
 
-    def test_the_queues_that_jobs_want_are_read_from_an_index_of_these_jobs(self, settings: Any) -> None:
+    def test_the_queues_without_a_worker_are_found_by_indexes(self, settings: Any) -> None:
         settings.CRONZIMUS = settings.CRONZIMUS | {"CELERY_BROKER_URL": "redis://host/0"}
         as_the_loop_asks()
-        assert_reads(plan(lambda: unserved_queues([], NOW)), "job_of_queue")
+        jobs, waiting, on_their_way, _ = plans(lambda: Fleet(NOW).unserved)
+        assert_reads(jobs, "job_of_queue")
+        assert_reads_one_of(waiting, "run_waiting", "run_startable")
+        assert_reads(on_their_way, "run_held")
+
+    def test_runs_that_are_held_up_are_found_by_an_index(self, settings: Any) -> None:
+        settings.CRONZIMUS = settings.CRONZIMUS | {"CELERY_BROKER_URL": "redis://host/0"}
+        as_the_loop_asks()
+        make_worker()
+        Run.objects.filter(id__range=(200_000, 200_010)).update(
+            executor=Executor.CELERY, scheduler_id=DISPATCHED, queue="reports", dispatches=2, dispatched_at=NOW
+        )
+        found: list[HeldUp] = []
+        on_their_way, _, busy = plans(lambda: found.extend(Fleet(NOW).held_up))
+        assert [held.number for held in found] == [11]
+        assert_reads(on_their_way, "run_held")
+        assert_reads(busy, "run_held")
 
     def test_a_claim_reads_indexes_only(self) -> None:
         as_the_loop_asks()

@@ -77,7 +77,7 @@ def test_the_form_and_the_message_after_it_warn(admin: Admin) -> None:
 
 def test_every_page_names_the_command_that_starts_a_worker_for_the_queue(admin: Admin) -> None:
     remote_job()
-    command = "DJANGO_SETTINGS_MODULE=tests.settings celery -A jobs.worker.app worker -Q reports"
+    command = "celery -A cronzimus_site worker -Q reports"
     assert command in admin.read(JOBS)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from jobs.core.dispatches import new_dispatch_id
 from tests.fakes import NOW, after, make_run, make_worker
 from tests.integration.admin_support import RUNS, Admin, admin_fixture, at_noon_fixture, text  # noqa: F401
 from tests.integration.api_client import Api
@@ -15,6 +16,11 @@ BROKER, SLOT = "the broker", "a free slot of a worker"
 NO_WORKER = "a worker: none serves the queue reports"
 NO_SETTING = "schedulers with CELERY_BROKER_URL: it is not set here"
 ON_ITS_WAY = {"scheduler_id": "celery", "dispatched_at": NOW}
+WAITS_FOR_BROKER = {"scheduler_id": "celery", "dispatches": 1}
+SAME_BROKER = "does it use the same CELERY_BROKER_URL as the schedulers?"
+NOT_TAKEN = f"a worker: 1 message was sent to the queue reports and not taken, though one is free: {SAME_BROKER}"
+SENT_AGAIN = f"a worker: 3 messages were sent to the queue reports and not taken, though one is free: {SAME_BROKER}"
+OUTAGE = "the broker: it has taken no message for the queue reports since 2030-01-01 11:58:59 UTC"
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +39,12 @@ WAITS = [
     ("not published, and no worker", {"scheduler_id": "celery"}, False, BROKER),
     ("published", ON_ITS_WAY, True, SLOT),
     ("published, and no worker", ON_ITS_WAY, False, NO_WORKER),
+    ("not published for a minute", WAITS_FOR_BROKER | {"dispatch_id": new_dispatch_id(after(-60))}, True, BROKER),
+    ("not published for longer", WAITS_FOR_BROKER | {"dispatch_id": new_dispatch_id(after(-61))}, False, OUTAGE),
+    ("published a minute ago", ON_ITS_WAY | {"dispatched_at": after(-60), "dispatches": 1}, True, SLOT),
+    ("published before", ON_ITS_WAY | {"dispatched_at": after(-61), "dispatches": 1}, True, NOT_TAKEN),
+    ("published before, and no worker", ON_ITS_WAY | {"dispatched_at": after(-61)}, False, NO_WORKER),
+    ("published again", ON_ITS_WAY | {"dispatches": 3}, True, SENT_AGAIN),
     ("not dispatched, and no worker", {}, False, NO_WORKER),
     ("not dispatched", {}, True, None),
     ("a retry whose time has not come", {"available_at": after(9)}, False, None),
@@ -52,9 +64,16 @@ def test_the_page_and_the_api_say_what_a_run_waits_for(
     assert api.get(f"/scheduler/runs/{run.pk}")["waits_for"] == awaited
     assert [one["waits_for"] for one in api.get("/scheduler/runs")["results"]] == [awaited]
     page = text(admin.read(f"{RUNS}{run.pk}/change/"))
-    said = [words for words in (BROKER, SLOT, NO_WORKER) if f"Worker waits for {words} " in page]
+    said = [words for words in {case[3] for case in WAITS} - {None} if f"Worker waits for {words} " in page]
     assert said == [awaited] * (awaited is not None)
     assert ("It waits for" in page) == (awaited is not None)
+
+
+def test_a_run_that_was_sent_waits_for_a_slot_while_all_are_busy(api: Api) -> None:
+    make_worker(slots=1)
+    remote(job_id="busy", status="running", scheduler_id="w1", started_at=NOW)
+    run = remote(**ON_ITS_WAY, dispatches=3)
+    assert api.get(f"/scheduler/runs/{run.pk}")["waits_for"] == SLOT
 
 
 def test_a_worker_of_another_queue_or_one_that_stops_serves_none(api: Api) -> None:

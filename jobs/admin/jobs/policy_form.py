@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 from ...core.runs import Executor, Overlap
 from ...definitions import policies
 from ...models.job import DEFAULT_QUEUE
-from ...selectors import workers
+from ...selectors.workers import known_queues
 
 USUAL_RETRIES = policies.complete_retries({"max": 1}) or {}
 """The retries if only their number is given."""
@@ -37,8 +37,8 @@ class QueueInput(forms.TextInput):
         """Return the input and the list of names that it offers."""
         list_id = f"{name}-queues"
         field = super().render(name, value, {**(attrs or {}), "list": list_id}, renderer)
-        queues = workers.known_queues(workers.running_workers())
-        options = format_html_join("", '<option value="{}"></option>', ((queue,) for queue in queues))
+        queues = ((queue,) for queue in known_queues())
+        options = format_html_join("", '<option value="{}"></option>', queues)
         return format_html('{}<datalist id="{}">{}</datalist>', field, list_id, options)
 
 

@@ -17,11 +17,12 @@ from django.utils.safestring import SafeString
 from ...core.runs import RunStatus, host_of
 from ...models import Incident, Job, Run, Scheduler
 from ...selectors import backlog, counts, recent, states, statistics
+from ...selectors.obstacles import problems
 from ...selectors.statistics import Bucket, NotRun, Why
 from .. import charts, display
 from ..base import model_url
 from ..pages import page
-from ..status import request_status
+from ..status import Status, request_status
 from ..times import Times, duration
 from . import attention
 from .figures import day, figures
@@ -53,11 +54,11 @@ def overview(site: AdminSite, request: HttpRequest) -> HttpResponse:
     found, chosen = day(times), RANGES.get(request.GET.get("range", ""), RANGES["24h"])
     failed_url = f"{model_url(site, Run, 'changelist')}?{urlencode({'status': 'failures', 'since': '24h'})}"
     urls = {"failed": failed_url, "running": f"{model_url(site, Run, 'changelist')}?status=running"}
-    slots = sum(scheduler.slots for scheduler in alive)
+    slots = sum(scheduler.slots for scheduler in alive) + sum(worker.slots for worker in status.fleet.alive)
     shown = found.hours if chosen == RANGES["24h"] else statistics.buckets(times.now, chosen[1], chosen[2])
     context = {
         "jobs": jobs,
-        "verdict": verdict(jobs, alive, found.now, times),
+        "verdict": verdict(status, found.now, times),
         "figures": figures(found, runs, slots, times, urls),
         "attention": attention.attention(times),
         "attention_count": jobs.failing + jobs.broken,
@@ -104,32 +105,49 @@ class Verdict:
     detail: str
 
 
-def verdict(jobs: counts.JobCounts, alive: list[Scheduler], last_day: Bucket, times: Times) -> Verdict:
+def verdict(status: Status, last_day: Bucket, times: Times) -> Verdict:
     """Return the verdict."""
-    detail = f"{_lateness(times)} {_living(alive)}"
+    jobs, late = status.jobs, _lateness(status, times)
+    of_queues = [problem.headline for problem in problems(status.fleet, times.short)]
+    detail = f"{late or ('Nothing is late yet.' if of_queues else 'Nothing is late.')} {_living(status.alive)}"
+    of_jobs = _wrong_jobs(jobs)
+    if not of_jobs and not status.alive:
+        return Verdict(False, "No scheduler is running: jobs will not fire.", detail)
+    if of_jobs and not of_queues:
+        rest = jobs.all - jobs.failing - jobs.broken
+        others = f" The other {rest:,} {'is' if rest == 1 else 'are'} well." if rest and not late else ""
+        return Verdict(False, f"{of_jobs}{others}", detail)
+    if of_queues:
+        return Verdict(False, " ".join(filter(None, [of_jobs, *of_queues])), detail)
+    if late:
+        return Verdict(False, late, _living(status.alive))
+    failed = f"{last_day.failed:,} failed" if last_day.failed else "none failed"
+    return Verdict(True, f"All is well. {jobs.all:,} {'job' if jobs.all == 1 else 'jobs'}, {last_day.ran:,} runs in "
+                         f"24 hours, {failed}.", detail)  # fmt: skip
+
+
+def _wrong_jobs(jobs: counts.JobCounts) -> str:
+    """Return how many jobs are failing or broken, as a sentence; "" for none."""
     wrong = []
     if jobs.failing:
         wrong.append(f"{jobs.failing:,} {'job is' if jobs.failing == 1 else 'jobs are'} failing")
     if jobs.broken:
         noun = "" if wrong else " job" if jobs.broken == 1 else " jobs"
         wrong.append(f"{jobs.broken:,}{noun} {'is' if jobs.broken == 1 else 'are'} broken")
-    if wrong:
-        rest = jobs.all - jobs.failing - jobs.broken
-        others = f" The other {rest:,} {'is' if rest == 1 else 'are'} well." if rest else ""
-        return Verdict(False, f"{', '.join(wrong)}.{others}", detail)
-    if not alive:
-        return Verdict(False, "No scheduler is running: jobs will not fire.", detail)
-    failed = f"{last_day.failed:,} failed" if last_day.failed else "none failed"
-    return Verdict(True, f"All is well. {jobs.all:,} {'job' if jobs.all == 1 else 'jobs'}, {last_day.ran:,} runs in "
-                         f"24 hours, {failed}.", detail)  # fmt: skip
+    return f"{', '.join(wrong)}." if wrong else ""
 
 
-def _lateness(times: Times) -> str:
-    due = backlog.due_jobs(times.now)
-    if not due.overdue:
-        return "Nothing is late."
-    noun = "job is" if due.overdue == 1 else "jobs are"
-    return f"{due.overdue:,} {noun} late, the oldest by {duration(timedelta(seconds=due.oldest))}."
+def _lateness(status: Status, times: Times) -> str:
+    """Return the jobs and runs that are late in sentences; "" for none."""
+    due, stuck = backlog.due_jobs(times.now), backlog.stuck_runs(times.now, status.fleet)
+    late = []
+    if due.overdue:
+        noun = "job is" if due.overdue == 1 else "jobs are"
+        late.append(f"{due.overdue:,} {noun} late, the oldest by {duration(timedelta(seconds=due.oldest))}.")
+    if stuck.number:
+        noun = "run waits" if stuck.number == 1 else "runs wait"
+        late.append(f"{stuck.number:,} {noun} to start, the oldest for {duration(timedelta(seconds=stuck.oldest))}.")
+    return " ".join(late)
 
 
 def _living(alive: list[Scheduler]) -> str:

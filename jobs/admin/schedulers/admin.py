@@ -16,9 +16,11 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
 from ... import services
+from ...conf import worker_command
 from ...core.zone_data import used_data
 from ...models import Run, Scheduler
-from ...selectors import backlog, counts, workers
+from ...selectors import backlog, counts
+from ...selectors.workers import Fleet, has_broker, known_workers
 from .. import charts, display
 from ..base import model_url
 from ..pages import page
@@ -26,33 +28,17 @@ from ..pausing import PauseAllForm, ResumeAllForm
 from ..refusals import Refused
 from ..request_time import request_now
 from ..row_actions import Call, RowAction
-from ..shell.banners import SKEWED, skew_words, worker_command
+from ..shell.banners import SKEWED, skew_words
+from ..status import request_status
 from ..tables import Column, Content, Empty, Facts, FactsAdmin
 from ..times import NOTHING, Times, duration
 from .about import about_page, bundle_file
+from .states import badge, scheduler_state
 from .workers import worker_rows
-
-LOOKS = {
-    "alive": ("alive", "check"), "drained": ("missed", "pause"), "draining": ("missed", "hourglass"),
-    "dead": ("dead", "cross"), "stopped": ("cancelled", "stop"),
-}  # fmt: skip
-"""The class that gives the colour of a state, and its icon."""
-
-
-def life(scheduler: Scheduler, now: datetime) -> str:
-    """Return the state of a scheduler at `now`: alive, draining, drained, dead or stopped."""
-    if scheduler.stopped_at is not None:
-        return "stopped"
-    if not scheduler.is_alive(now):
-        return "dead"
-    if scheduler.drained_at is None:
-        return "alive"
-    return "draining" if scheduler.queued_runs or scheduler.running_runs else "drained"
 
 
 def _state(row: Scheduler, times: Times) -> SafeString:
-    word = life(row, times.now)
-    return display.badge(LOOKS[word][0], word, LOOKS[word][1])
+    return badge(scheduler_state(row, times.now))
 
 
 def _who(row: Scheduler, times: Times) -> Content:
@@ -169,12 +155,12 @@ class SchedulerAdmin(FactsAdmin):
         """Add the backlog, the pause, differences between the schedulers, and the workers."""
         now, shared = request_now(request), super().table(request, changelist)
         running = [row for row in changelist.result_list if row.stopped_at is None]
-        found = workers.running_workers()
+        found = known_workers()
         shared |= {
             "title": "Schedulers and workers" if found else "Schedulers", "bulk": [],
-            "figures": figures(running, now), "all_paused": counts.all_paused(), "zone_data": used_data(),
-            "other_zone_data": Scheduler.objects.with_other_zone_data(now),
-            "workers": worker_rows(found, shared["times"]), "has_broker": workers.has_broker(),
+            "figures": figures(running, request_status(request).fleet), "all_paused": counts.all_paused(),
+            "zone_data": used_data(), "other_zone_data": Scheduler.objects.with_other_zone_data(now),
+            "workers": worker_rows(found, shared["times"]), "has_broker": has_broker(),
             "worker_command": worker_command(),
         }  # fmt: skip
         if may_pause_all(request):
@@ -186,9 +172,7 @@ class SchedulerAdmin(FactsAdmin):
 
     def facts(self, request: HttpRequest, row: Scheduler, times: Times) -> Facts:
         """Return the facts of a scheduler."""
-        word = life(row, times.now)
-        return Facts(badge=display.badge(LOOKS[word][0], word, LOOKS[word][1], pill=True),
-                     facts=list(_facts(row, times)))  # fmt: skip
+        return Facts(badge=badge(scheduler_state(row, times.now), pill=True), facts=list(_facts(row, times)))
 
     def pause_view(self, request: HttpRequest) -> HttpResponse:
         """Pause all claiming for the posted reason, or show the form with its errors."""
@@ -246,8 +230,9 @@ def _facts(row: Scheduler, times: Times) -> Iterator[tuple[str, Content]]:
         yield "Stopped", times.exact(row.stopped_at)
 
 
-def figures(running: list[Scheduler], now: datetime) -> list[tuple[str, str, str]]:
+def figures(running: list[Scheduler], fleet: Fleet) -> list[tuple[str, str, str]]:
     """Return the name, the value and a note of each figure: schedulers alive, running runs, and the backlog."""
+    now = fleet.now
     alive = [row for row in running if row.is_alive(now)]
     claiming = sum(row.drained_at is None for row in alive)
     slots, busy = sum(row.slots for row in alive), sum(row.running_runs for row in alive)
@@ -255,7 +240,8 @@ def figures(running: list[Scheduler], now: datetime) -> list[tuple[str, str, str
     return [
         ("Alive", f"{len(alive):,}" if alive else "none", drained),
         ("Running", f"{busy:,}", f"of {slots:,} slots" if slots else ""),
-        ("Due jobs", *_in_words(backlog.due_jobs(now))), ("Waiting runs", *_in_words(backlog.waiting_runs(now))),
+        ("Due jobs", *_in_words(backlog.due_jobs(now))),
+        ("Waiting runs", *_in_words(backlog.waiting_runs(now, fleet))),
     ]  # fmt: skip
 
 

@@ -9,8 +9,9 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from ...models import Worker
-from .. import charts, display
+from .. import charts
 from ..times import Times
+from .states import badge, worker_state
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,24 +23,29 @@ class WorkerRow:
     state: SafeString
     heartbeat: SafeString | str
     queues: SafeString
-    load: SafeString
+    load: SafeString | str
     version: str
     started: SafeString | str
 
 
 def worker_rows(found: Sequence[Worker], times: Times) -> list[WorkerRow]:
-    """Return the rows of workers that have not signed off."""
+    """Return the rows of workers."""
     return [_row(worker, times) for worker in found]
 
 
 def _row(worker: Worker, times: Times) -> WorkerRow:
-    alive = worker.is_alive(times.now)
     queues = worker.queues if isinstance(worker.queues, list) else []
     return WorkerRow(
         key=worker.pk, name=worker.name, version=worker.version, started=times.ago(worker.started_at),
-        state=display.badge("alive", "alive", "check") if alive else display.badge("dead", "dead", "cross"),
+        state=badge(worker_state(worker, times.now)),
         heartbeat=times.ago(worker.heartbeat_at),
         queues=format_html_join(" ", '<span class="tag">{}</span>', ((str(queue),) for queue in queues)),
-        load=format_html("{} of {}{}", f"{worker.running_runs:,}", f"{worker.slots:,}",
-                         charts.load_bar(worker.running_runs, worker.slots)),
+        load=_load(worker),
     )  # fmt: skip
+
+
+def _load(worker: Worker) -> SafeString | str:
+    if not worker.slots:  # it was told to stop
+        return f"{worker.running_runs:,}"
+    words = f"{worker.running_runs:,} of {worker.slots:,}"
+    return format_html("{}{}", words, charts.load_bar(worker.running_runs, worker.slots))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Lock
@@ -11,11 +11,10 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from ...models import Control, Scheduler
-from ...selectors import workers
+from ...selectors.obstacles import problems
+from ...selectors.workers import Fleet
+from ..status import Status
 from ..times import Times, duration
-
-WORKER_APP = f"{__package__.partition('.')[0]}.worker.app"
-"""The Celery application of the workers."""
 
 SKEWED = 2.0
 """Seconds by which a scheduler's clock is off before pages warn of it."""
@@ -38,11 +37,12 @@ class Banner:
     """A command to copy."""
 
 
-def banners(found: list[Scheduler], control: Control | None, times: Times) -> list[Banner]:
+def banners(status: Status, times: Times) -> list[Banner]:
     """Return the banners, the worst first."""
+    found = status.schedulers
     checks = (
-        _pending(times.now), _no_scheduler(found, times), _all_drained(found, times), _no_worker(times.now),
-        _all_paused(control, times), _skewed(found, times),
+        _pending(times.now), _no_scheduler(found, times), _all_drained(found, times),
+        *_of_queues(status.fleet, times), _all_paused(status.all_paused, times), _skewed(found, times),
     )  # fmt: skip
     return [banner for banner in checks if banner is not None]
 
@@ -86,24 +86,9 @@ def skew_words(scheduler: Scheduler) -> str:
     return duration(timedelta(seconds=min(abs(scheduler.clock_skew), LARGEST_SKEW)))
 
 
-def _no_worker(now: datetime) -> Banner | None:
-    queues = workers.unserved_queues(workers.running_workers(), now)
-    if not queues:
-        return None
-    return Banner(
-        "no-worker", "warning", f"No worker serves {', '.join(queues)}: jobs of {_it(queues)} stay due.", "Start one:",
-        code=f"{worker_command()} -Q {','.join(queues)}",
-    )  # fmt: skip
-
-
-def worker_command() -> str:
-    """Return the command that starts a worker, in every project."""
-    module = os.environ.get("DJANGO_SETTINGS_MODULE")  # None: the settings were made by `settings.configure()`
-    return f"{f'DJANGO_SETTINGS_MODULE={module} ' if module else ''}celery -A {WORKER_APP} worker"
-
-
-def _it(queues: list[str]) -> str:
-    return "this queue" if len(queues) == 1 else "these queues"
+def _of_queues(fleet: Fleet, times: Times) -> Iterator[Banner]:
+    for problem in problems(fleet, times.short):
+        yield Banner(problem.key, "warning", problem.headline, problem.remedy, code=problem.command)
 
 
 def _all_paused(control: Control | None, times: Times) -> Banner | None:

@@ -73,7 +73,7 @@ class Shell:
     @cached_property
     def banners(self) -> list[Banner]:
         """The banners."""
-        return banners(self._status.schedulers, self._status.all_paused, self.times)
+        return banners(self._status, self.times)
 
     @cached_property
     def navigation(self) -> list[Group]:

@@ -294,7 +294,8 @@ SCHEDULERS: Schema = record(
         }),
         "workers": array(record({
             "id": TEXT, "name": TEXT, "hostname": TEXT, "pid": COUNT, "version": TEXT, "started_at": INSTANT,
-            "heartbeat_at": INSTANT, "alive": FLAG, "queues": array(TEXT), "slots": COUNT, "running": COUNT,
+            "heartbeat_at": INSTANT, "alive": FLAG, "draining": FLAG, "queues": array(TEXT), "slots": COUNT,
+            "running": COUNT,
         })),
         "queues_without_worker": array(TEXT),
     },

@@ -14,11 +14,12 @@ from rest_framework.exceptions import PermissionDenied as Forbidden
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from ...conf import conf
 from ...db.errors import lacks_tables
 from ...models import Control, Job, Scheduler
-from ...selectors import metrics, workers
-from ...selectors.backlog import MAX_OVERDUE, due_jobs, stuck_runs
+from ...selectors import metrics
+from ...selectors.backlog import MAX_OVERDUE, due_jobs, late_queues, stuck_runs
+from ...selectors.obstacles import problems
+from ...selectors.workers import Fleet, has_broker
 from ..access import Access, access_of
 from ..errors import RETRY_AFTER, envelope
 from .base import ApiView
@@ -60,8 +61,9 @@ class ReadyView(ProbeView):
 
     def get(self, request: Request) -> Response:
         """Answer 200, or 503 while jobs do not run; with figures for people who may see the schedulers."""
-        figures = _figures(self.now)
-        problem = _problem(figures)
+        fleet = Fleet(self.now)
+        figures = _figures(self.now, fleet)
+        problem = _problem(figures, fleet)
         shown = figures if _may_see_figures(request) else {}
         if problem:
             return Response(envelope(503, problem, **shown), status=503, headers={"Retry-After": str(RETRY_AFTER)})
@@ -94,11 +96,11 @@ def _may_see_figures(request: Request) -> bool:
     return True
 
 
-def _figures(now: datetime) -> dict[str, Any]:
+def _figures(now: datetime, fleet: Fleet) -> dict[str, Any]:
     beat = Scheduler.objects.alive(now).aggregate(alive=Count("id"), at=Max("heartbeat_at"))
-    due, stuck = due_jobs(now), stuck_runs(now)
+    due, stuck = due_jobs(now), stuck_runs(now, fleet)
     return {
-        **_workers(now),
+        **_workers(fleet),
         "schedulers": beat["alive"],
         "heartbeat_age": _seconds(now, beat["at"]),
         "overdue_jobs": due.overdue,
@@ -108,28 +110,29 @@ def _figures(now: datetime) -> dict[str, Any]:
     }
 
 
-def _workers(now: datetime) -> dict[str, Any]:
-    if not conf.CELERY_BROKER_URL:
-        return {}
-    found = workers.running_workers()
-    alive = sum(worker.is_alive(now) for worker in found)
-    return {"workers": alive, "queues_without_worker": workers.unserved_queues(found, now)}
+def _workers(fleet: Fleet) -> dict[str, Any]:
+    return {"workers": len(fleet.alive), "queues_without_worker": fleet.unserved} if has_broker() else {}
 
 
-def _problem(figures: dict[str, Any]) -> str:
+def _problem(figures: dict[str, Any], fleet: Fleet) -> str:
     if not figures["schedulers"]:
         return "No scheduler is alive, so no job runs; start one with 'manage.py runscheduler'."
     if (figures["overdue_jobs"] or figures["stuck_runs"]) and Control.objects.filter(paused=True).exists():
         return "Everything is paused, so no job runs."
     limit = f"{MAX_OVERDUE.total_seconds():.0f} s"
-    if (figures["overdue_jobs"] or figures["stuck_runs"]) and figures.get("queues_without_worker"):
-        queues = ", ".join(figures["queues_without_worker"])
-        return f"No worker serves the queue {queues}, so its jobs do not run; start one with 'celery worker -Q'."
+    if (figures["overdue_jobs"] or figures["stuck_runs"]) and (problem := _problem_of_queues(fleet)):
+        return problem
     if figures["overdue_jobs"]:
         return f"Jobs are overdue by more than {limit}: the schedulers do not keep up."
     if figures["stuck_runs"]:
         return f"Runs that could start have waited for more than {limit}: no scheduler takes them."
     return ""
+
+
+def _problem_of_queues(fleet: Fleet) -> str:
+    """Return what is wrong with the queues of jobs that are overdue, and of runs that are stuck."""
+    unserved = late_queues(fleet.now, fleet).intersection(fleet.unserved) if fleet.unserved else set()
+    return " ".join(map(str, problems(fleet, "{:%Y-%m-%d %H:%M:%S} UTC".format, unserved)))
 
 
 def _seconds(now: datetime, since: datetime | None) -> float | None:

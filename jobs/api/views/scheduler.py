@@ -9,10 +9,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ... import services
-from ...conf import conf
 from ...core.json import unstorable
 from ...models import Control, Scheduler, Worker
-from ...selectors import backlog, workers
+from ...selectors import backlog
+from ...selectors.workers import Fleet, has_broker
 from ..parsers import missed, optional_body_of
 from ..representations import utc
 from .base import SchedulerView
@@ -30,7 +30,8 @@ class SchedulersView(SchedulerView):
         """Show whether everything is paused, the schedulers that have not signed off, and their backlog."""
         running = Scheduler.objects.filter(stopped_at__isnull=True)
         schedulers = [_scheduler(scheduler, self.now) for scheduler in running]
-        return Response({**_control(), "schedulers": schedulers, "backlog": _backlog(self.now), **_workers(self.now)})
+        fleet = Fleet(self.now)
+        return Response({**_control(), "schedulers": schedulers, "backlog": _backlog(fleet), **_workers(fleet)})
 
 
 class PauseView(SchedulerView):
@@ -83,14 +84,13 @@ def _scheduler(scheduler: Scheduler, now: datetime) -> dict[str, Any]:
     }
 
 
-def _workers(now: datetime) -> dict[str, Any]:
+def _workers(fleet: Fleet) -> dict[str, Any]:
     """Return the workers and the queues without a worker; empty if no runs are sent to workers."""
-    if not conf.CELERY_BROKER_URL:
+    if not has_broker():
         return {}
-    found = workers.running_workers()
     return {
-        "workers": [_worker(worker, now) for worker in found],
-        "queues_without_worker": workers.unserved_queues(found, now),
+        "workers": [_worker(worker, fleet.now) for worker in fleet.running],
+        "queues_without_worker": fleet.unserved,
     }
 
 
@@ -104,14 +104,15 @@ def _worker(worker: Worker, now: datetime) -> dict[str, Any]:
         "started_at": utc(worker.started_at),
         "heartbeat_at": utc(worker.heartbeat_at),
         "alive": worker.is_alive(now),
+        "draining": worker.is_alive(now) and not worker.takes_runs(now),
         "queues": worker.queues,
         "slots": worker.slots,
         "running": worker.running_runs,
     }
 
 
-def _backlog(now: datetime) -> dict[str, Any]:
-    due, waiting = backlog.due_jobs(now), backlog.waiting_runs(now)
+def _backlog(fleet: Fleet) -> dict[str, Any]:
+    due, waiting = backlog.due_jobs(fleet.now), backlog.waiting_runs(fleet.now, fleet)
     return {
         "due_jobs": due.number,
         "oldest_due_seconds": due.oldest,
