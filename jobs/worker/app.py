@@ -11,11 +11,13 @@ import os
 import sys
 from typing import Any
 
+import click
 import django
 from celery import bootsteps, signals
 from celery.concurrency.thread import TaskPool
 from celery.platforms import EX_FAILURE
 from celery.worker import state
+from click.core import ParameterSource
 from django.apps import apps
 
 if not apps.ready:
@@ -28,7 +30,7 @@ from ..db.connections import use_own_connections
 from ..scheduler import listeners
 from ..scheduler.listeners import Listener
 from .broker import PINNED, TASK, broker_settings, make_app
-from .console import log_to_console
+from .console import log_from, log_to_console, log_to_file
 from .slots import Slots
 
 logger = logging.getLogger("cronzimus.worker")
@@ -62,9 +64,17 @@ def run(**message: Any) -> None:
 
 
 @signals.setup_logging.connect
-def _set_up_logging(**kwargs: Any) -> None:
+def _set_up_logging(loglevel: int, logfile: str | None, **kwargs: Any) -> None:
     # A receiver keeps Celery from setting up logging itself: the project has done so, or gets the console.
     log_to_console()
+    command = click.get_current_context(silent=True)
+    if command is not None and command.get_parameter_source("loglevel") not in (None, ParameterSource.DEFAULT):
+        log_from(loglevel)
+    if logfile:
+        try:
+            log_to_file(logfile)
+        except OSError as error:
+            sys.exit(f"The log file cannot be opened: {error}.")
 
 
 class SlotsStep(bootsteps.StartStopStep):
@@ -83,6 +93,9 @@ class SlotsStep(bootsteps.StartStopStep):
         except ValueError as error:
             problems.append(f"LISTENERS: {error}")
         if problems:
+            if worker.logfile:  # a worker in the background has no console
+                for problem in problems:
+                    logger.critical("%s", problem, extra={"action": "worker_refused"})
             sys.exit("\n".join(problems))
 
     def create(self, worker: Any) -> Any:
