@@ -15,7 +15,7 @@ from jobs.core.clock import SystemClock
 from jobs.models import Run, announce
 from jobs.scheduler import wakeup
 from jobs.scheduler.store import changes
-from jobs.scheduler.store.clock import DatabaseClock
+from jobs.scheduler.store.clock import DatabaseClock, Reading
 from jobs.scheduler.wakeup import Watcher
 from tests.fakes import NOW, after, make_job, make_run
 from tests.waiting import until
@@ -134,10 +134,44 @@ def test_a_jump_of_the_clock_is_noticed(monkeypatch: pytest.MonkeyPatch, seconds
     clock.synchronise()
     assert clock.jumped_at == float("-inf")
     read = clock._read
-    monkeypatch.setattr(clock, "_read", lambda: read() + timedelta(seconds=seconds))
+    reading = read()
+    moved = reading._replace(ahead=reading.ahead + timedelta(seconds=seconds))
+    monkeypatch.setattr(clock, "_read", lambda: moved)
     before = clock.monotonic()
     clock.synchronise()
     assert before <= clock.jumped_at <= clock.monotonic()
     noticed = clock.jumped_at
     clock.synchronise()
     assert clock.jumped_at == noticed
+
+
+def difference(clock: DatabaseClock) -> float:
+    """Return the seconds by which it is ahead of its monotonic one."""
+    return clock.now().timestamp() - clock.monotonic()
+
+
+@pytest.mark.parametrize("late", [3.0, 17.0, 33.0])
+def test_an_answer_that_was_long_on_its_way_is_no_jump_and_moves_nothing(
+    monkeypatch: pytest.MonkeyPatch, late: float
+) -> None:
+    clock = DatabaseClock()
+    clock.synchronise()
+    read, known = clock._read, difference(clock)
+    for seconds in (late, -late):  # on the way there, and on the way back
+        reading = read()
+        on_its_way = timedelta(seconds=late / 2)
+        slow = Reading(reading.ahead + timedelta(seconds=seconds / 2), on_its_way)
+        monkeypatch.setattr(clock, "_read", lambda slow=slow: slow)
+        clock.synchronise()
+    assert clock.jumped_at == float("-inf")
+    assert abs(difference(clock) - known) < 0.1
+
+
+def test_a_jump_is_noticed_although_the_answer_was_long_on_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = DatabaseClock()
+    clock.synchronise()
+    reading = clock._read()
+    slow = Reading(reading.ahead + timedelta(hours=1), timedelta(seconds=8))
+    monkeypatch.setattr(clock, "_read", lambda: slow)
+    clock.synchronise()
+    assert clock.jumped_at > float("-inf")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from django.db import connection
 
@@ -14,7 +15,19 @@ logger = logging.getLogger("cronzimus.scheduler.store.clock")
 
 MIN_JUMP = timedelta(seconds=2)
 """A clock that differs by more than this from the monotonic one between two readings was set, not just corrected."""
+MAX_DOUBT = timedelta(seconds=1)
+"""A reading that may be wrong by more than this says less than the one before."""
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+class Reading(NamedTuple):
+    """A reading of a clock: how far it is ahead of the monotonic one, give or take `doubt`.
+
+    The clock was read at some time between a question and its answer: the doubt is half of that time.
+    """
+
+    ahead: timedelta
+    doubt: timedelta
 
 
 class DatabaseClock(SystemClock):
@@ -27,7 +40,7 @@ class DatabaseClock(SystemClock):
     def __init__(self) -> None:
         """Start with the machine's clock."""
         self._offset: timedelta | None = None
-        self._last_read: timedelta | None = None
+        self._last_read: Reading | None = None
         self.jumped_at = float("-inf")
         """The monotonic time at which the last jump was noticed, in seconds."""
 
@@ -48,18 +61,20 @@ class DatabaseClock(SystemClock):
 
     def synchronise(self) -> None:
         """Read the clock of the database server, or on SQLite the machine's, and check whether it was set."""
-        offset, before = self._read(), self._last_read
-        if before is not None and abs(offset - before) > MIN_JUMP:
-            self.jumped_at = self.monotonic()
-            logger.warning(
-                "the clock jumped by %+.0f s", (offset - before).total_seconds(), extra={"action": "clock_jumped"}
-            )
-        self._last_read = offset
+        reading, known = self._read(), self._last_read
+        if known is not None:
+            jump = reading.ahead - known.ahead
+            if abs(jump) > MIN_JUMP + reading.doubt + known.doubt:
+                self.jumped_at = self.monotonic()
+                logger.warning("the clock jumped by %+.0f s", jump.total_seconds(), extra={"action": "clock_jumped"})
+            elif reading.doubt > MAX_DOUBT:
+                return
+        self._last_read = reading
         if connection.vendor == "postgresql":
-            self._offset = offset
+            self._offset = reading.ahead
 
-    def _read(self) -> timedelta:
-        """Return the difference of the clock from the monotonic one."""
+    def _read(self) -> Reading:
+        """Read the clock."""
         before = self.monotonic()
         if connection.vendor == "postgresql":
             with connection.cursor() as cursor:
@@ -68,6 +83,6 @@ class DatabaseClock(SystemClock):
                 (time_shown,) = cursor.fetchone()
         else:
             time_shown = super().now()
-        middle = (before + self.monotonic()) / 2
-        ahead: timedelta = time_shown - datetime.fromtimestamp(middle, UTC)
-        return ahead
+        doubt = (self.monotonic() - before) / 2
+        ahead: timedelta = time_shown - datetime.fromtimestamp(before + doubt, UTC)
+        return Reading(ahead, timedelta(seconds=doubt))
