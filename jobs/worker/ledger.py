@@ -189,9 +189,16 @@ class Ledger:
 
     def _watch(self) -> None:
         """End all runs when the lease is over: the ledger's own thread may be waiting for a silent database then."""
+        told = ""
         while not self._closing.wait(self._watch_seconds()):
-            if self.membership.worker_id and not self.membership.held:
-                self._give_up(LEASE_OVER, None)
+            worker_id = self.membership.worker_id
+            if not worker_id or self.membership.held:
+                continue
+            if told != worker_id:
+                told, since = worker_id, self.clock.monotonic() - self.membership.beat_at
+                message = "the lease of %s is over: its last heartbeat was %.0f s ago; all its runs are ended"
+                logger.error(message, worker_id, since, extra={"action": "worker_lease_over"})
+            self._give_up(LEASE_OVER, None)
 
     def _watch_seconds(self) -> float:
         return self.membership.until - self.clock.monotonic() if self.membership.held else SHOW_SECONDS
@@ -268,7 +275,8 @@ class Ledger:
         for wanted in self._asked:
             if wanted.dispatch.run_id not in self._own:
                 first.setdefault(wanted.dispatch.run_id, wanted)
-        runs = start_runs([one.dispatch for one in first.values()], self.membership.worker_id, self.clock.now())
+        holder, until = self.membership.worker_id, self.membership.lease_until
+        runs = start_runs([one.dispatch for one in first.values()], holder, self.clock.now(), until)
         # If the lease ended meanwhile, others may have given the runs up.
         started = {run.id: run for run in runs} if self.membership.held else {}
         self._own |= started.keys()

@@ -6,7 +6,7 @@ import os
 import secrets
 import socket
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from .. import __version__
 from ..core import log_context
@@ -35,6 +35,11 @@ class Membership:
     def held(self) -> bool:
         """Whether the lease has not ended, by this process's own monotonic clock."""
         return self._clock.monotonic() < self.until
+
+    @property
+    def lease_until(self) -> datetime:
+        """When the lease ends, by the database's clock."""
+        return self._clock.now() + timedelta(seconds=self.until - self._clock.monotonic())
 
     def join(self) -> None:
         """Write a row, with a new id, and hold the lease."""

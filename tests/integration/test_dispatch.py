@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -37,6 +38,7 @@ from .conftest import failing_database
 
 pytestmark = pytest.mark.django_db
 LANE = "celery:reports"
+FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
 BROKER = override_settings(CRONZIMUS={"CELERY_BROKER_URL": "redis://host/0"})
 
 
@@ -109,7 +111,7 @@ def test_a_retry_stays_in_its_queue() -> None:
     remote_job(retries={"max": 1, "delay": 0, "backoff": 1, "max_delay": 0, "jitter": 0})
     run, one = dispatched()
     make_worker()
-    dispatch.start_runs([one], "w1", NOW)
+    dispatch.start_runs([one], "w1", NOW, FOREVER)
     outcomes.write_outcomes([outcome(run.pk, executor="celery", status="failed")], "w1", NOW)
     again = Run.objects.get(attempt=2)
     assert (again.executor, again.queue, again.dispatch_id, again.scheduler_id) == ("celery", "reports", None, None)
@@ -120,25 +122,34 @@ def test_a_retry_stays_in_its_queue() -> None:
 
 def test_a_delivery_starts_its_run_once() -> None:
     run, one = dispatched()
-    (started,) = dispatch.start_runs([one], "w1", after(1))
+    (started,) = dispatch.start_runs([one], "w1", after(1), FOREVER)
     run.refresh_from_db()
     assert (started.id, started.func, started.scheduler_id) == (run.pk, run.func, "w1")
     assert (run.status, run.scheduler_id, run.started_at, run.dispatched_at) == ("running", "w1", after(1), after(1))
-    assert dispatch.start_runs([one], "w2", after(2)) == []
+    assert dispatch.start_runs([one], "w2", after(2), FOREVER) == []
+
+
+@pytest.mark.parametrize(("seconds", "is_started"), [(-0.01, False), (60, True)])
+def test_a_start_that_reaches_the_database_after_the_lease_starts_nothing(seconds: float, is_started: bool) -> None:
+    run, one = dispatched()
+    until = datetime.now(UTC) + timedelta(seconds=seconds)
+    assert bool(dispatch.start_runs([one], "w1", NOW, until)) is is_started
+    run.refresh_from_db()
+    assert (run.status, run.started_at) == (("running", NOW) if is_started else ("queued", None))
 
 
 def test_a_worker_that_lost_the_answer_may_ask_again() -> None:
     _, one = dispatched()
-    dispatch.start_runs([one], "w1", NOW)
-    assert [run.id for run in dispatch.start_runs([one], "w1", NOW)] == [one.run_id]
+    dispatch.start_runs([one], "w1", NOW, FOREVER)
+    assert [run.id for run in dispatch.start_runs([one], "w1", NOW, FOREVER)] == [one.run_id]
 
 
 def test_it_may_do_so_for_a_run_that_is_to_be_cancelled_since_and_nobody_else_may() -> None:
     run, one = dispatched()
-    dispatch.start_runs([one], "w1", NOW)
+    dispatch.start_runs([one], "w1", NOW, FOREVER)
     services.cancel_run(run.pk, now=NOW)
-    assert dispatch.start_runs([one], "w2", NOW) == []
-    assert [started.id for started in dispatch.start_runs([one], "w1", NOW)] == [run.pk]
+    assert dispatch.start_runs([one], "w2", NOW, FOREVER) == []
+    assert [started.id for started in dispatch.start_runs([one], "w1", NOW, FOREVER)] == [run.pk]
 
 
 @pytest.mark.parametrize("fields", [
@@ -148,7 +159,7 @@ def test_it_may_do_so_for_a_run_that_is_to_be_cancelled_since_and_nobody_else_ma
 def test_a_delivery_that_is_void_starts_nothing(fields: dict[str, Any]) -> None:
     run, one = dispatched()
     Run.objects.filter(pk=run.pk).update(**fields, **({"finished_at": NOW} if "status" in fields else {}))
-    assert dispatch.start_runs([one], "w1", NOW) == []
+    assert dispatch.start_runs([one], "w1", NOW, FOREVER) == []
 
 
 def test_a_run_that_is_cancelled_on_its_way_ends_at_once_and_never_starts() -> None:
@@ -157,12 +168,12 @@ def test_a_run_that_is_cancelled_on_its_way_ends_at_once_and_never_starts() -> N
         services.cancel_run(run.pk, now=NOW)
     run.refresh_from_db()
     assert (run.status, run.reason) == ("cancelled", "cancelled by anna")
-    assert dispatch.start_runs([one], "w1", NOW) == []
+    assert dispatch.start_runs([one], "w1", NOW, FOREVER) == []
 
 
 def test_a_run_that_runs_is_cancelled_by_its_worker() -> None:
     run, one = dispatched()
-    dispatch.start_runs([one], "w1", NOW)
+    dispatch.start_runs([one], "w1", NOW, FOREVER)
     assert services.cancel_run(run.pk, now=NOW).status == "running"
     run.refresh_from_db()
     assert run.cancel_requested_at == NOW
@@ -177,7 +188,7 @@ def test_a_queue_may_be_given_as_many_runs_as_its_living_workers_have_free_slots
     make_worker("stopped", slots=5, stopped_at=NOW)
     dispatched()
     _, one = dispatched(scheduled_time=after(1))
-    dispatch.start_runs([one], "w1", NOW)
+    dispatch.start_runs([one], "w1", NOW, FOREVER)
     assert dispatch.queue_capacity(NOW) == {LANE: 2}
 
 
@@ -199,7 +210,7 @@ def test_the_runs_of_a_dead_worker_are_lost_and_those_on_their_way_are_not() -> 
     make_worker(lease_until=after(15))
     run, one = dispatched()
     waiting, _ = dispatched(scheduled_time=after(1))
-    dispatch.start_runs([one], "w1", NOW)
+    dispatch.start_runs([one], "w1", NOW, FOREVER)
     assert dispatch.recover_workers(after(14)) == 0
     assert dispatch.recover_workers(after(15)) == 1
     run.refresh_from_db()
@@ -211,7 +222,7 @@ def test_the_runs_of_a_dead_worker_are_lost_and_those_on_their_way_are_not() -> 
 def test_a_run_that_was_started_under_a_dead_lease_is_lost() -> None:
     make_worker("gone", stopped_at=NOW)
     run, one = dispatched()
-    dispatch.start_runs([one], "gone", NOW)
+    dispatch.start_runs([one], "gone", NOW, FOREVER)
     assert dispatch.recover_workers(NOW) == 1
     run.refresh_from_db()
     assert run.status == "lost"
@@ -222,7 +233,7 @@ def test_the_end_of_a_scheduler_loses_no_run_of_a_worker() -> None:
     make_worker()
     dispatched()
     _, one = dispatched(scheduled_time=after(1))
-    dispatch.start_runs([one], "w1", NOW)
+    dispatch.start_runs([one], "w1", NOW, FOREVER)
     assert recovery.recover(after(20)) == 0
 
 
@@ -230,7 +241,7 @@ def test_a_late_outcome_of_a_run_that_was_given_up_is_refused() -> None:
     make_job()
     make_worker(lease_until=NOW)
     run, one = dispatched()
-    dispatch.start_runs([one], "w1", NOW)
+    dispatch.start_runs([one], "w1", NOW, FOREVER)
     dispatch.recover_workers(NOW)
     assert outcomes.write_outcomes([outcome(run.pk, executor="celery")], "w1", after(1)) == []
     run.refresh_from_db()
@@ -275,8 +286,8 @@ def test_a_message_that_is_lost_is_replaced_while_a_worker_has_a_free_slot() -> 
     (new,) = dispatch.dispatch_again(NOW)
     run.refresh_from_db()
     assert (new.run_id, new.dispatch_id, run.dispatches, run.dispatched_at) == (run.pk, run.dispatch_id, 2, None)
-    assert dispatch.start_runs([old], "w1", NOW) == []
-    assert [started.id for started in dispatch.start_runs([new], "w1", NOW)] == [run.pk]
+    assert dispatch.start_runs([old], "w1", NOW, FOREVER) == []
+    assert [started.id for started in dispatch.start_runs([new], "w1", NOW, FOREVER)] == [run.pk]
     assert recent.dispatches == 1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from contextlib import nullcontext
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -236,6 +237,25 @@ def test_a_start_that_the_database_does_not_take_is_asked_for_again(ledger: Ledg
     assert asked.answer.get_nowait() is not None
 
 
+def test_a_run_whose_start_was_on_its_way_until_the_lease_was_over_has_not_started(
+    ledger: Ledger, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The clock of the database is the real one: by that, a lease that ends now is over when the statement comes.
+    monkeypatch.setattr(Membership, "lease_until", datetime.now(UTC))
+    run, one = dispatched()
+    asked = wanted(ledger, one)
+    ledger.step()
+    clock.advance(15)
+    ledger._step_safely()
+    run.refresh_from_db()
+    assert (asked.answer.get_nowait(), run.status, run.started_at) == (None, "queued", None)
+
+
+def test_a_lease_ends_by_the_databases_clock_when_its_row_says_so(ledger: Ledger, clock: FakeClock) -> None:
+    clock.advance(4)
+    assert ledger.membership.lease_until == Worker.objects.get().lease_until == after(15)
+
+
 def test_when_its_lease_is_over_a_worker_gives_up_its_runs_and_joins_under_a_new_id(
     ledger: Ledger, clock: FakeClock, told: Told
 ) -> None:
@@ -249,18 +269,23 @@ def test_when_its_lease_is_over_a_worker_gives_up_its_runs_and_joins_under_a_new
     assert Worker.objects.get(pk=old).stopped_at is not None
 
 
-def test_the_guard_ends_all_runs_when_the_lease_is_over(ledger: Ledger, clock: FakeClock, told: Told) -> None:
+def test_the_guard_ends_all_runs_when_the_lease_is_over_and_says_so_once(
+    ledger: Ledger, clock: FakeClock, told: Told, caplog: pytest.LogCaptureFixture
+) -> None:
     waits: list[float] = []
 
     def wait(seconds: float) -> bool:
         waits.append(seconds)
         clock.advance(seconds)
-        return len(waits) == 2
+        return len(waits) == 3
 
     ledger._closing.wait = wait  # type: ignore[method-assign,assignment]
     clock.advance(4)
-    ledger._watch()
-    assert (waits[0], told.given_up) == (11.0, [LEASE_OVER])
+    with caplog.at_level("ERROR", "cronzimus.worker"):
+        ledger._watch()
+    assert (waits[0], told.given_up) == (11.0, [LEASE_OVER] * 2)
+    (record,) = caplog.records
+    assert "is over: its last heartbeat was 15 s ago; all its runs are ended" in record.getMessage()
 
 
 def test_a_database_that_fails_is_not_tried_again_because_a_run_ends(ledger: Ledger, clock: FakeClock) -> None:
@@ -327,7 +352,7 @@ def test_a_run_that_others_gave_up_is_ended_with_the_next_heartbeat_and_nothing_
 
 def test_a_run_whose_start_is_asked_for_again_is_not_one_of_them(ledger: Ledger, clock: FakeClock) -> None:
     run, one = dispatched()
-    start_runs([one], ledger.membership.worker_id, NOW)  # and the answer was lost
+    start_runs([one], ledger.membership.worker_id, NOW, after(15))  # and the answer was lost
     asked = wanted(ledger, one)
     ledger._asked.append(ledger._wanted.get())
     clock.advance(5)

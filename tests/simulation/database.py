@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -39,6 +40,10 @@ def _converted(query: str) -> str:
     return str(FORMAT_QMARK_REGEX.sub("?", query)).replace("%%", "%")
 
 
+def _julian_day() -> float:
+    return 2_451_545 + (World.current.now() - datetime(2000, 1, 1, 12, tzinfo=UTC)) / timedelta(days=1)
+
+
 class SimulatedConnection(base.DatabaseWrapper):
     """A connection to a real database. It is cut where a fault hits its process, and waits for locks in the world."""
 
@@ -55,6 +60,7 @@ class SimulatedConnection(base.DatabaseWrapper):
         self._is_severed = False
         self._reach("connecting")
         super().connect()
+        self.connection.create_function("julianday", 0, _julian_day)  # without arguments, it is the current one
 
     def _cursor(self, name: str | None = None) -> CursorWrapper:
         # Without Django's checks for other threads and for logging: there are neither.

@@ -173,8 +173,11 @@ def dispatch_again(now: datetime) -> list[Dispatch]:
     return again
 
 
-def start_runs(wanted: Collection[Dispatch], worker_id: str, now: datetime) -> list[HeldRun]:
+def start_runs(wanted: Collection[Dispatch], worker_id: str, now: datetime, until: datetime) -> list[HeldRun]:
     """Start runs on the worker `worker_id`, and return the started ones: each run starts at most once, on one worker.
+
+    From `until` on, the end of the worker's lease, the database starts none: the statement may have been long on its
+    way, and its worker would have given up the runs without calling a function.
 
     A delivery that is not the run's last one starts nothing, nor does one of a run that has started elsewhere, has
     ended, or is to be cancelled. Where the answer of an earlier call was lost, the worker may ask again, also for a run
@@ -184,15 +187,17 @@ def start_runs(wanted: Collection[Dispatch], worker_id: str, now: datetime) -> l
         {"id": "number", "dispatch_id": "text"}, [{"id": one.run_id, "dispatch_id": one.dispatch_id} for one in wanted]
     )
     at = "%s::timestamptz" if connection.vendor == "postgresql" else "%s"
+    # Read when the statement is executed, on SQLite with its lock.
+    is_in_time = f"clock_timestamp() < {at}" if connection.vendor == "postgresql" else "julianday() < julianday(%s)"
     with connection.cursor() as cursor:
         cursor.execute(
             f"UPDATE cronzimus_run SET status = 'running', scheduler_id = %s, started_at = {at}, "  # noqa: S608
             f"dispatched_at = COALESCE(dispatched_at, {at}) FROM {source} WHERE cronzimus_run.id = v.id "
-            "AND cronzimus_run.dispatch_id = v.dispatch_id "
+            f"AND cronzimus_run.dispatch_id = v.dispatch_id AND {is_in_time} "
             "AND ((cronzimus_run.status = 'queued' AND cancel_requested_at IS NULL) "
             "OR (cronzimus_run.status = 'running' AND scheduler_id = %s)) "
             f"RETURNING {_qualified(HELD_COLUMNS)}, {_qualified('queue, dispatch_id')}",
-            [worker_id, bulk.instant(now), bulk.instant(now), data, worker_id],
+            [worker_id, bulk.instant(now), bulk.instant(now), data, bulk.instant(until), worker_id],
         )
         return [_held(row, worker_id) for row in cursor.fetchall()]
 
