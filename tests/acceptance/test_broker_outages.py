@@ -14,7 +14,6 @@ from .brokers import proxy
 from .support import Process
 from .worker_site import STARTED, WorkerSite
 
-BOTH = pytest.mark.parametrize("fleet", ["redis", "rabbitmq"], indirect=True)
 OUTAGE_SECONDS = 15
 """By then Celery's own pause between two attempts has grown to 8 s."""
 
@@ -28,7 +27,6 @@ def reasons(worker: Process) -> list[str]:
 
 
 @pytest.mark.slow
-@BOTH
 def test_runs_start_within_seconds_of_the_brokers_return(fleet: WorkerSite) -> None:
     with proxy(*fleet.broker.address) as between:
         worker = fleet.worker(slots=1, CELERY_BROKER_URL=fleet.broker.through(between.port))
@@ -45,18 +43,19 @@ def test_runs_start_within_seconds_of_the_brokers_return(fleet: WorkerSite) -> N
 
 
 @pytest.mark.parametrize(
-    ("broker", "wrong", "reason"),
+    ("broker_name", "wrong", "reason"),
     [
         ("rabbitmq", ("guest:guest@", "guest:wrong@"), "ACCESS_REFUSED"),
         ("rabbitmq", (None, "no-such-vhost"), "vhost no-such-vhost not found"),
         ("redis", (None, "9999"), "DB index is out of range"),
         ("redis", ("://", "://nobody:wrong@"), "invalid username-password pair"),
     ],
+    indirect=["broker_name"],
 )
 def test_a_worker_that_the_broker_refuses_says_why_once_and_tries_on(
-    make_fleet: Callable[..., WorkerSite], broker: str, wrong: tuple[str | None, str], reason: str
+    make_fleet: Callable[..., WorkerSite], wrong: tuple[str | None, str], reason: str
 ) -> None:
-    fleet = make_fleet(broker, "sqlite")
+    fleet = make_fleet("sqlite")
     old, new = wrong
     url = fleet.url.replace(old, new, 1) if old else re.sub(r"(//[^/]+)/.*", rf"\1/{new}", fleet.url)
     worker = fleet.start_worker(slots=1, CELERY_BROKER_URL=url)
