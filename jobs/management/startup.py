@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 import logging
-import pkgutil
-import time
-from collections.abc import Callable
-from typing import TypeVar
 
 from django.core.management.base import CommandError
-from django.db import DatabaseError, OperationalError, connection
+from django.db import DatabaseError, connection
 
-from .. import checks, migrations, services
+from .. import checks, services
 from ..conf import conf
 from ..core.clock import SystemClock
 from ..core.exceptions import CronzimusError
 from ..core.zone_data import used_data
+from ..db import readiness
 from ..db.errors import is_unavailable
 from ..db.postgresql import pooling
+from ..db.readiness import NotYet, Unusable, one_line
 from ..models import Scheduler
 from ..scheduler import listeners
 from ..scheduler.listeners import Listener
 
 logger = logging.getLogger("cronzimus.runscheduler")
 
-Result = TypeVar("Result")
-
-RETRY_SECONDS = 1.0
-"""Time between two checks while a scheduler waits."""
-REPEAT_SECONDS = 60.0
-"""Time after which the log repeats the reason for waiting."""
 OTHER_CONNECTIONS = 3
 """Connections of a scheduler beside those of its functions: for the loop, to listen for changes, and for the tasks in
 the background."""
@@ -43,10 +35,6 @@ SELECT least(
 """The connections that PostgreSQL lets the current role have; limits of roles and databases do not bind superusers."""
 
 
-class NotYet(Exception):
-    """Something is missing that may come later; the message names it."""
-
-
 def require_settings() -> None:
     """Raise `CommandError` for wrong settings."""
     errors = [f"{error.msg} {error.hint} ({error.id})" for error in checks.errors()]
@@ -57,9 +45,9 @@ def require_settings() -> None:
 def require_tables() -> None:
     """Raise `CommandError` unless the database answers and has all tables."""
     try:
-        _look_for_tables()
-    except NotYet as missing:
-        raise CommandError(str(missing)) from missing
+        readiness.require_tables()
+    except (NotYet, Unusable) as error:
+        raise CommandError(str(error)) from error
 
 
 def wait_for_tables() -> None:
@@ -67,7 +55,10 @@ def wait_for_tables() -> None:
 
     At boot a scheduler may start before its database, and in a deployment before the migrations.
     """
-    _wait(_look_for_tables)
+    try:
+        readiness.wait(readiness.require_tables, logger)
+    except Unusable as error:
+        raise CommandError(str(error)) from error
 
 
 def require_sessions() -> None:
@@ -87,14 +78,14 @@ def require_sessions() -> None:
 def make_declared_jobs() -> None:
     """Make the jobs that `conf.JOBS` declares, waiting for locks. Raises `CommandError` if one is wrong."""
     try:
-        _wait(_make_declared_jobs)
+        readiness.wait(_make_declared_jobs, logger)
     except CronzimusError as error:
         raise CommandError(str(error)) from error
 
 
 def follow_time_zones() -> None:
     """Recompute next fire times if the time zone or its data has changed; warn of schedulers with other data."""
-    _wait(_follow_time_zones)
+    readiness.wait(_follow_time_zones, logger)
 
 
 def _follow_time_zones() -> None:
@@ -141,7 +132,7 @@ def warn_of_connections(threads: int, processes: int) -> None:
 
 def warn_of_later_migrations() -> None:
     """Warn if a later version has migrated the database."""
-    if later := sorted(_applied() - _known()):
+    if later := sorted(readiness.applied() - readiness.known()):
         logger.warning(
             "the database is that of a later version, which has made %s: install that version here",
             ", ".join(later), extra={"action": "migrations_ahead"},
@@ -154,31 +145,6 @@ def warn_of_encoding() -> None:
         logger.warning("%s %s", warning.msg, warning.hint, extra={"action": "encoding_not_utf8"})
 
 
-def _look_for_tables() -> None:
-    try:
-        missing = _known() - _applied()
-    except OperationalError as error:
-        connection.close()
-        raise NotYet(f"the database does not answer: {one_line(error)}") from error
-    except DatabaseError as error:
-        raise CommandError(f"the database cannot be used: {one_line(error)}") from error
-    if missing:
-        raise NotYet("the database is not up to date; run: manage.py migrate")
-
-
-def _known() -> set[str]:
-    # By their names: Django's own check loads every migration of every app, which this process has no other use for.
-    return {module.name for module in pkgutil.iter_modules(migrations.__path__)}
-
-
-def _applied() -> set[str]:
-    if "django_migrations" not in connection.introspection.table_names():
-        return set()
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT name FROM django_migrations WHERE app = 'cronzimus'")
-        return {name for (name,) in cursor.fetchall()}
-
-
 def _make_declared_jobs() -> None:
     try:
         services.sync_declared_jobs(conf.JOBS, now=SystemClock().now())
@@ -187,25 +153,3 @@ def _make_declared_jobs() -> None:
         if not is_unavailable(error):
             raise CommandError(f"the declared jobs cannot be made: {one_line(error)}") from error
         raise NotYet(f"the declared jobs cannot be made: {one_line(error)}") from error
-
-
-def _wait(attempt: Callable[[], Result]) -> Result:
-    began, told, told_at = time.monotonic(), "", 0.0
-    while True:
-        try:
-            result = attempt()
-        except NotYet as missing:
-            if str(missing) != told or time.monotonic() - told_at >= REPEAT_SECONDS:
-                told, told_at = str(missing), time.monotonic()
-                logger.warning("waiting: %s", told, extra={"action": "scheduler_waiting"})
-            time.sleep(RETRY_SECONDS)
-            continue
-        if told:
-            seconds = time.monotonic() - began
-            logger.info("going on after %.0f s", seconds, extra={"action": "scheduler_waited"})
-        return result
-
-
-def one_line(error: Exception) -> str:
-    """Return the message of a database error in one line, without the statement, which may hold arguments of jobs."""
-    return " ".join(str(error).partition("\nLINE ")[0].split())

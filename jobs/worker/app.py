@@ -15,10 +15,12 @@ import click
 import django
 from celery import bootsteps, signals
 from celery.concurrency.thread import TaskPool
+from celery.exceptions import WorkerShutdown
 from celery.platforms import EX_FAILURE
 from celery.worker import state
 from click.core import ParameterSource
 from django.apps import apps
+from django.db import connection
 
 if not apps.ready:
     django.setup()
@@ -26,6 +28,7 @@ if not apps.ready:
 from .. import checks
 from ..conf import conf
 from ..core.brokers import queue_problem
+from ..db import readiness
 from ..db.connections import use_own_connections
 from ..scheduler import listeners
 from ..scheduler.listeners import Listener
@@ -107,7 +110,14 @@ class SlotsStep(bootsteps.StartStopStep):
         return worker.cronzimus_slots
 
     def start(self, worker: Any) -> None:
-        """Start the slots, with a row of their own."""
+        """Start the slots, with a row of their own, once the database has its tables. Raises `WorkerShutdown`."""
+        try:
+            readiness.wait(readiness.require_tables, logger, state.maybe_shutdown)
+        except readiness.Unusable as error:
+            logger.critical("%s", error, extra={"action": "worker_refused"})
+            raise WorkerShutdown(EX_FAILURE) from error
+        finally:
+            connection.close()  # the slots have connections of their own
         worker.cronzimus_slots.start(_is_told_to_stop)
 
     def stop(self, worker: Any) -> None:

@@ -17,6 +17,7 @@ from django.db import OperationalError, connection, transaction
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import override_settings
 
+from jobs.db import readiness
 from jobs.management import startup
 from jobs.models import Job, Run, Scheduler
 from tests.fakes import make_job
@@ -99,7 +100,7 @@ def test_a_wrong_declaration_is_named() -> None:
 
 
 def test_a_database_that_is_not_up_to_date_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(startup, "_applied", lambda: {"0000_before"})
+    monkeypatch.setattr(readiness, "applied", lambda: {"0000_before"})
     with pytest.raises(CommandError, match=r"the database is not up to date; run: manage\.py migrate"):
         call_command("runscheduler", "--once")
 
@@ -125,7 +126,7 @@ def test_a_late_database_and_late_migrations_are_waited_for(
 ) -> None:
     answers = [refuse_connections, refuse_connections, list, list, connection.introspection.table_names]
     monkeypatch.setattr(connection.introspection, "table_names", lambda: answers.pop(0)())
-    monkeypatch.setattr(startup, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(readiness, "RETRY_SECONDS", 0)
     with caplog.at_level(logging.INFO, "cronzimus.runscheduler"):
         startup.wait_for_tables()
     assert answers == []
@@ -142,8 +143,8 @@ def test_what_is_waited_for_is_said_again_after_a_while(
 ) -> None:
     answers = [list, list, list, connection.introspection.table_names]
     monkeypatch.setattr(connection.introspection, "table_names", lambda: answers.pop(0)())
-    monkeypatch.setattr(startup, "RETRY_SECONDS", 0)
-    monkeypatch.setattr(startup, "REPEAT_SECONDS", 0)
+    monkeypatch.setattr(readiness, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(readiness, "REPEAT_SECONDS", 0)
     startup.wait_for_tables()
     assert [record.getMessage().split(":")[0] for record in caplog.records][:3] == ["waiting"] * 3
 
@@ -153,7 +154,7 @@ def test_a_lock_in_the_way_of_declared_jobs_is_waited_for(
 ) -> None:
     answers: list[Any] = [refuse_connections, lambda *args, **kwargs: None]
     monkeypatch.setattr(startup.services, "sync_declared_jobs", lambda *args, **kwargs: answers.pop(0)())
-    monkeypatch.setattr(startup, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(readiness, "RETRY_SECONDS", 0)
     startup.make_declared_jobs()
     assert caplog.messages[0] == "waiting: the declared jobs cannot be made: connection refused"
 

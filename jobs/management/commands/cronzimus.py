@@ -10,10 +10,11 @@ from django.db import DatabaseError
 
 from ...core.audit import Door, Origin, acting
 from ...core.exceptions import CronzimusError, JobNotFound
+from ...db.readiness import one_line
 from ..cli import doctor, files, jobs, runs
 from ..cli.base import actor, end_of_stream, nearest, quiet_log
 from ..cli.output import Output
-from ..startup import one_line, require_tables
+from ..startup import require_tables
 
 SUBCOMMANDS = {one.name: one for module in (jobs, runs, files, doctor) for one in module.SUBCOMMANDS}
 

@@ -1,0 +1,84 @@
+"""Wait for a database that does not answer yet, or lacks the tables of this version."""
+
+from __future__ import annotations
+
+import logging
+import pkgutil
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from django.db import DatabaseError, OperationalError, connection
+
+from .. import migrations
+
+Result = TypeVar("Result")
+
+RETRY_SECONDS = 1.0
+"""Time between two attempts."""
+REPEAT_SECONDS = 60.0
+"""Time after which the log repeats the reason for waiting."""
+
+
+class NotYet(Exception):
+    """Something is missing that may come later; the message names it."""
+
+
+class Unusable(Exception):
+    """The database will not do, however long one waits; the message says why."""
+
+
+def require_tables() -> None:
+    """Raise `NotYet` unless the database answers and has all tables, and `Unusable` if waiting is in vain."""
+    try:
+        missing = known() - applied()
+    except OperationalError as error:
+        connection.close()
+        raise NotYet(f"the database does not answer: {one_line(error)}") from error
+    except DatabaseError as error:
+        raise Unusable(f"the database cannot be used: {one_line(error)}") from error
+    if missing:
+        raise NotYet("the database is not up to date; run: manage.py migrate")
+
+
+def known() -> set[str]:
+    """Return the names of the migrations of this version."""
+    # By their names: Django's own check loads every migration of every app, for which a process has no other use.
+    return {module.name for module in pkgutil.iter_modules(migrations.__path__)}
+
+
+def applied() -> set[str]:
+    """Return the names of the migrations that the database has."""
+    if "django_migrations" not in connection.introspection.table_names():
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name FROM django_migrations WHERE app = 'cronzimus'")
+        return {name for (name,) in cursor.fetchall()}
+
+
+def wait(attempt: Callable[[], Result], logger: logging.Logger, check: Callable[[], None] = lambda: None) -> Result:
+    """Return what `attempt` returns once it no longer raises `NotYet`; meanwhile log what is missing.
+
+    `check` is called between two attempts: it raises an exception to end the wait.
+    """
+    began, told, told_at = time.monotonic(), "", 0.0
+    while True:
+        try:
+            result = attempt()
+        except NotYet as missing:
+            if str(missing) != told or time.monotonic() - told_at >= REPEAT_SECONDS:
+                told, told_at = str(missing), time.monotonic()
+                logger.warning("waiting: %s", told, extra={"action": "start_waiting"})
+            check()
+            time.sleep(RETRY_SECONDS)
+            check()
+            continue
+        if told:
+            seconds = time.monotonic() - began
+            logger.info("going on after %.0f s", seconds, extra={"action": "start_waited"})
+        return result
+
+
+def one_line(error: Exception) -> str:
+    """Return the message of a database error in one line, without the statement, which may hold arguments of jobs."""
+    return " ".join(str(error).partition("\nLINE ")[0].split())

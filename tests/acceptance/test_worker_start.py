@@ -1,0 +1,41 @@
+"""What a worker says at its start: where its log is, and what it waits for."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+
+from tests.waiting import until
+
+from .brokers import reached
+from .conftest import migrate
+from .support import Site
+from .test_worker_launch import start_in_vain
+from .worker_site import STARTED
+
+
+def test_a_worker_with_a_log_file_says_there_why_it_does_not_start(tmp_path: Path) -> None:
+    start_in_vain(tmp_path, "-f", str(tmp_path / "%n.log"), "-n", "first@%h", "-l", "ERROR")
+    (line,) = (tmp_path / "first.log").read_text().splitlines()
+    assert "CRITICAL cronzimus.worker: CELERY_BROKER_URL is not set" in line
+
+
+def test_a_worker_waits_for_the_tables_as_a_scheduler_does(tmp_path: Path) -> None:
+    site = Site(f"sqlite:///{tmp_path}/db.sqlite3", tmp_path)
+    site.variables["CELERY_BROKER_URL"] = reached("redis")
+    command = (str(Path(sys.executable).with_name("celery")), "-A", "cronzimus_site", "worker", "-Q", "none", "-c", "1")
+    try:
+        first, second = site.start(*command), site.start(*command)
+        for worker in (first, second):
+            said = r"WARNING cronzimus.worker: waiting: the database is not up to date; run: manage.py migrate\n"
+            until(lambda one=worker, line=said: one.logged(line), STARTED, "its line")
+        first.send(signal.SIGTERM)
+        assert first.wait(10) == 0
+        migrate(site)
+        until(lambda: second.logged("ready; its id is"), STARTED, "its start")
+        second.send(signal.SIGTERM)
+        assert second.wait(20) == 0
+        assert "Traceback" not in first.log.read_text() + second.log.read_text()
+    finally:
+        site.end()
