@@ -106,10 +106,9 @@ def hear(event: Any) -> None:
 
 
 @register("tests:signal_itself")
-def signal_itself(path: str, number: int) -> None:
-    """Leave a line in `path`, and send its own process a signal."""
-    with open(path, "a") as marks:
-        marks.write("called\n")
+def signal_itself(number: int, context: RunContext, marks: str) -> None:
+    """Leave a mark in `marks`, and send its own process a signal."""
+    leave_mark(marks, context)
     os.kill(os.getpid(), number)
 
 

@@ -64,7 +64,7 @@ def job_warnings(job: Job, now: datetime, around: Surroundings | None = None) ->
     """
     around = surroundings([job]) if around is None else around
     queue = queue_warnings(job.executor, job.queue, now, around.served)
-    return [*_trigger_warnings(job, now, around), *secret_warnings(job.args, job.kwargs), *queue]
+    return [*_trigger_warnings(job, now, around), *secret_warnings(job.args, job.kwargs, job.executor), *queue]
 
 
 def queue_warnings(
@@ -82,12 +82,16 @@ def queue_warnings(
     return [TriggerWarning(WarningCode.NO_WORKER, message)]
 
 
-def secret_warnings(args: object, kwargs: object) -> list[TriggerWarning]:
-    """Return warnings of arguments: secrets that are not found, and plain texts whose names look secret."""
+def secret_warnings(args: object, kwargs: object, executor: str) -> list[TriggerWarning]:
+    """Return warnings of arguments: secrets that are not found, and plain texts whose names look secret.
+
+    The process that starts the function reads a secret: a scheduler, or a worker.
+    """
+    readers = "workers" if executor == Executor.CELERY else "schedulers"
     found = [
         TriggerWarning(
             WarningCode.UNKNOWN_SECRET,
-            f"The secret {name!r} is not found here: unless the schedulers find it, the job's runs fail.",
+            f"The secret {name!r} is not found here: unless the {readers} find it, the job's runs fail.",
         )
         for name in names_in(args, kwargs)
         if not secrets.exists(name)

@@ -165,13 +165,17 @@ def test_parameters_of_a_url_that_look_secret_are_masked(url: str, shown: str) -
 
 def test_a_plain_text_under_a_name_that_looks_secret_has_a_warning() -> None:
     assert plain_secrets({"password": "x", "b": {"token": ""}, "api_key": {"$secret": "A"}}) == ["password"]
-    (warning,) = secret_warnings([], {"password": "x"})
+    (warning,) = secret_warnings([], {"password": "x"}, "thread")
     assert (warning.code, "'password'" in warning.message) == ("plain_secret", True)
 
 
-def test_a_secret_that_is_not_found_has_a_warning() -> None:
-    (warning,) = secret_warnings([{"$secret": "CRM"}], {})
-    assert (warning.code, "'CRM'" in warning.message) == ("unknown_secret", True)
+@pytest.mark.parametrize(("executor", "readers"), [("thread", "schedulers"), ("celery", "workers")])
+def test_a_secret_that_is_not_found_has_a_warning_that_says_who_needs_it(executor: str, readers: str) -> None:
+    (warning,) = secret_warnings([{"$secret": "CRM"}], {}, executor)
+    assert (warning.code, warning.message) == (
+        "unknown_secret",
+        f"The secret 'CRM' is not found here: unless the {readers} find it, the job's runs fail.",
+    )
 
 
 # --- masking ---------------------------------------------------------------------------------------------------------

@@ -236,7 +236,7 @@ class JobAdmin(RowActionAdmin):
             obj.pk = services.add_job({**form.body, "paused": paused}, now=form.now).pk
         obj.refresh_from_db()
         queue = queue_warnings(obj.executor, obj.queue, form.now)
-        for warning in (*secret_warnings(obj.args, obj.kwargs), *queue):
+        for warning in (*secret_warnings(obj.args, obj.kwargs, obj.executor), *queue):
             self.message_user(request, warning.message, messages.WARNING)
         self.message_user(request, f"Schedule of {obj.pk}: {next_run(obj, form.now)}.")
         if "_saverun" in request.POST:
