@@ -25,6 +25,7 @@ from ..scheduler.store.held import HeldRun, Outcome
 from ..scheduler.store.refusals import REFUSALS, write_each_live, write_each_outcome
 from ..scheduler.store.work import cancel_requests
 from .membership import Membership
+from .strangers import Strangers
 
 logger = logging.getLogger("cronzimus.worker")
 
@@ -88,6 +89,7 @@ class Ledger:
         self._own: set[int] = set()
         """The runs that it has started and whose end is not written."""
         self._incidents, self._durations = IncidentWatch(), MeanDuration()
+        self._strangers = Strangers(clock, membership.queues)
         self._failures = 0
         self._has_ended = False
         self._show_at = self._retry_at = 0.0
@@ -270,20 +272,21 @@ class Ledger:
             self._asked.append(self._wanted.get())
         if not self._asked:
             return
-        # A message that comes twice must not start its run again.
-        first: dict[int, Wanted] = {}
+        # A message that comes twice must not start its run again. Another site's may name a run of the same number.
+        first: dict[str, Wanted] = {}
         for wanted in self._asked:
             if wanted.dispatch.run_id not in self._own:
-                first.setdefault(wanted.dispatch.run_id, wanted)
+                first.setdefault(wanted.dispatch.dispatch_id, wanted)
         holder, until = self.membership.worker_id, self.membership.lease_until
         runs = start_runs([one.dispatch for one in first.values()], holder, self.clock.now(), until)
         # If the lease ended meanwhile, others may have given the runs up.
-        started = {run.id: run for run in runs} if self.membership.held else {}
-        self._own |= started.keys()
+        started = {run.dispatch_id: run for run in runs} if self.membership.held else {}
+        self._own |= {run.id for run in started.values()}
         for wanted in self._asked:
-            run_id = wanted.dispatch.run_id
-            wanted.answer.put(started.get(run_id) if first.get(run_id) is wanted else None)
+            key = wanted.dispatch.dispatch_id
+            wanted.answer.put(started.get(key) if first.get(key) is wanted else None)
         self._asked = []
+        self._strangers.look([one.dispatch for key, one in first.items() if key not in started])
 
     def _write(self, worker_id: str) -> None:
         batch, now = self.recorder.batch(), self.clock.now()

@@ -383,3 +383,13 @@ def test_a_worker_that_drains_has_no_slots(ledger: Ledger) -> None:
     ledger.drain()
     ledger.step()
     assert Worker.objects.get().slots == 0
+
+
+def test_a_message_of_another_site_is_warned_of_and_does_not_keep_ours_from_starting(
+    ledger: Ledger, caplog: pytest.LogCaptureFixture
+) -> None:
+    run, one = dispatched()
+    asked = [wanted(ledger, Dispatch(run.pk, "", "0" * 32)), wanted(ledger, one)]
+    ledger.step()
+    assert [bool(each.answer.get_nowait()) for each in asked] == [False, True]
+    assert f"dropped a message for run {run.pk} that this database has not sent" in caplog.text

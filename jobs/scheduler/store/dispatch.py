@@ -202,6 +202,17 @@ def start_runs(wanted: Collection[Dispatch], worker_id: str, now: datetime, unti
         return [_held(row, worker_id) for row in cursor.fetchall()]
 
 
+def never_sent(dispatches: Collection[Dispatch]) -> list[Dispatch]:
+    """Return those of `dispatches` that no scheduler of this database has sent: their run is another one, or is none.
+
+    A run has its last delivery alone. One that was sent only once had no other.
+    """
+    rows = Run.objects.filter(pk__in={one.run_id for one in dispatches}).values_list("id", "dispatch_id", "dispatches")
+    sent = {run_id: (dispatch_id, number or 0) for run_id, dispatch_id, number in rows}
+    found = ((one, *sent.get(one.run_id, ("", 0))) for one in dispatches)
+    return [one for one, dispatch_id, number in found if one.dispatch_id != dispatch_id and number < 2]
+
+
 def runs_of(worker_id: str) -> set[int]:
     """Return the ids of the runs that are running on the worker `worker_id` (index `run_held`)."""
     running = Run.objects.active().filter(scheduler_id=worker_id, status=RunStatus.RUNNING)
