@@ -220,8 +220,7 @@ def in_the_world() -> Iterator[None]:
     places: dict[str, dict[str, Any]] = PLACES | {
         "jobs.scheduler.lease": {"secrets": ids},
         "jobs.worker.membership": {"secrets": ids},
-        "jobs.scheduler.store.claims": uuid,
-        "jobs.scheduler.store.dispatch": uuid,
+        "jobs.core.dispatches": uuid,
     }
     patches: list[Any] = [mock.patch.multiple(module, **names) for module, names in places.items()]
     patches.append(mock.patch("jobs.core.clock.SystemClock.now", _now))
