@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 SCHEMES = ("redis", "rediss", "amqp", "amqps")
 """The schemes of brokers' URLs: Redis and RabbitMQ, with which Cronzimus is tested."""
@@ -43,6 +43,18 @@ def broker_problem(url: str) -> str:
     if parts.scheme.startswith("redis") and not re.fullmatch(r"/{0,2}|/{1,2}[0-9]+", parts.path):
         return "must end with the number of a database, as in redis://host:6379/0, or with the port"
     return _query_problem(parts.scheme, parts.query)
+
+
+def broker_name(url: str) -> str:
+    """Return which broker a URL names, without user, password and parameters: "redis://host:6379/0"; "" for none."""
+    if broker_problem(url) or not url:
+        return ""
+    parts = urlsplit(url)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    if parts.scheme.startswith("redis"):
+        return f"{parts.scheme}://{host}:{parts.port or 6379}/{int(parts.path.strip('/') or 0)}"
+    port = parts.port or (5671 if parts.scheme == "amqps" else 5672)
+    return f"{parts.scheme}://{host}:{port}/{unquote(parts.path[1:]) or '/'}"
 
 
 def _query_problem(scheme: str, query: str) -> str:

@@ -1,4 +1,4 @@
-"""Model fields: JSON that can read damaged columns, and the names of actors."""
+"""Model fields: JSON that can read damaged columns, and the names of actors and brokers."""
 
 from __future__ import annotations
 
@@ -20,6 +20,24 @@ class StoredJSON(models.JSONField):
         """Return a plain JSONField: migrations need not know this class, and the column is the same."""
         name, _, args, kwargs = super().deconstruct()
         return name, "django.db.models.JSONField", args, kwargs
+
+
+class BrokerField(models.CharField):  # type: ignore[type-arg]
+    """The broker that a process uses, by its name (`core.brokers.broker_name`), without credentials; "" for none."""
+
+    def __init__(self, **options: Any) -> None:
+        """Make a column for a host and a virtual host of usual lengths: a longer name is cut."""
+        super().__init__(**{"max_length": 150, "blank": True, "default": "", **options})
+
+    def get_prep_value(self, value: Any) -> Any:
+        """Return the name as it is stored and compared."""
+        name = super().get_prep_value(value)
+        return name[: self.max_length] if isinstance(name, str) else name
+
+    def deconstruct(self) -> Any:
+        """Return a plain CharField: migrations need not know this class, and the column is the same."""
+        name, _, args, kwargs = super().deconstruct()
+        return name, "django.db.models.CharField", args, kwargs
 
 
 class ActorField(models.CharField):  # type: ignore[type-arg]

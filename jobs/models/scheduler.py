@@ -9,7 +9,7 @@ from django.db import connection, models
 from django.db.models import F, Q
 
 from ..core.zone_data import used_data
-from .fields import ActorField
+from .fields import ActorField, BrokerField
 
 CHANNEL = "cronzimus"
 """The channel of PostgreSQL's NOTIFY."""
@@ -61,6 +61,7 @@ class Scheduler(models.Model):
     pid = models.PositiveIntegerField()
     version = models.CharField(max_length=40)
     zone_data = models.CharField("time zone data", max_length=40, blank=True, default="")
+    broker = BrokerField()
     threads = models.PositiveSmallIntegerField()
     processes = models.PositiveSmallIntegerField(default=0)
     started_at = models.DateTimeField()

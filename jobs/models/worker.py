@@ -7,7 +7,7 @@ from datetime import datetime
 from django.db import models
 from django.db.models import F, Q
 
-from .fields import StoredJSON
+from .fields import BrokerField, StoredJSON
 from .scheduler import LeaseQuerySet
 
 
@@ -23,6 +23,7 @@ class Worker(models.Model):
     hostname = models.CharField(max_length=100)
     pid = models.PositiveIntegerField()
     version = models.CharField(max_length=40)
+    broker = BrokerField()
     queues = StoredJSON(default=list)
     slots = models.PositiveSmallIntegerField()
     ahead = models.PositiveSmallIntegerField(default=0)

@@ -11,7 +11,9 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from .. import __version__
+from ..conf import conf
 from ..core import log_context
+from ..core.brokers import broker_name
 from ..core.clock import Clock
 from ..core.runs import RunStatus
 from ..core.zone_data import used_data
@@ -70,7 +72,7 @@ class Lease:
         log_context.set_for_process(scheduler=self.scheduler_id)
         Scheduler.objects.create(
             id=self.scheduler_id, hostname=hostname[:100], pid=os.getpid(), version=__version__,
-            zone_data=used_data().version,
+            zone_data=used_data().version, broker=broker_name(conf.CELERY_BROKER_URL),
             threads=self._threads, processes=self._processes, started_at=now, heartbeat_at=now,
             lease_until=now + timedelta(seconds=LEASE_SECONDS), drained_at=now if self.drained else None,
         )  # fmt: skip

@@ -180,10 +180,10 @@ def bundle(now: datetime) -> dict[str, Any]:
         "jobs_by_state": {name: getattr(jobs, name) for name in counts.COUNTED},
         "functions": len(registry.functions()),
         "schedulers": list(Scheduler.objects.filter(stopped_at=None).values(
-            "id", "version", "zone_data", "threads", "processes", "started_at", "heartbeat_at", "lease_until",
+            "id", "version", "zone_data", "broker", "threads", "processes", "started_at", "heartbeat_at", "lease_until",
             "queued_runs", "running_runs", "drained_at", "clock_skew", "memory")),
-        "workers": [{"id": one.id, "version": one.version, "queues": one.queues, "slots": one.slots,
-                     "running": one.running_runs, "heartbeat_at": one.heartbeat_at}
+        "workers": [{"id": one.id, "version": one.version, "broker": one.broker, "queues": one.queues,
+                     "slots": one.slots, "running": one.running_runs, "heartbeat_at": one.heartbeat_at}
                     for one in Fleet(now).running],
     }  # fmt: skip
 

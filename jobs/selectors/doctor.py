@@ -13,7 +13,7 @@ from django.db.migrations.executor import MigrationExecutor
 from ..core.runs import JobState
 from ..models import Control, Job, Scheduler
 from . import backlog, states
-from .obstacles import problems
+from .obstacles import differing_brokers, problems
 from .workers import Fleet
 
 MOST_NAMED = 3
@@ -93,6 +93,10 @@ def _backlog(at: datetime) -> Iterator[Finding]:
         yield Finding("ok", "backlog", "no job is overdue, and no run waits for long")
     # The check cronzimus.W010 names those of jobs.
     unserved = set(fleet.unserved) - Job.objects.queues_to_come() if fleet.unserved else set()
+    if differ := differing_brokers(fleet):
+        yield Finding(
+            "warning", "brokers", f"{differ} Unless these are names of one broker, no run passes between them"
+        )
     for problem in problems(fleet, "{:%Y-%m-%d %H:%M:%S} UTC".format, unserved):
         yield Finding("error", "workers", str(problem))
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from typing import NamedTuple
 
-from ..conf import worker_command
+from ..conf import conf, worker_command
+from ..core.brokers import broker_name
 from ..core.queues import queue_names
 from .workers import Fleet, HeldUp, Obstacle
 
@@ -49,6 +50,14 @@ def problems(
         its = "their" if len(queues) > 1 else "its"
         headline = f"No worker serves {queue_names(queues)}: {its} jobs and runs wait."
         yield Problem("no-worker", headline, "Start one:", worker_command(queues))
+
+
+def differing_brokers(fleet: Fleet) -> str:
+    """Return the schedulers and workers with another broker than this process in a sentence; "" for none."""
+    if not (others := fleet.other_brokers):
+        return ""
+    uses = ", ".join(f"{one.name} uses {one.broker}" for one in others)
+    return f"This process uses the broker {broker_name(conf.CELERY_BROKER_URL)}, but {uses}."
 
 
 def _queues(found: list[HeldUp]) -> str:

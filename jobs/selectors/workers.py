@@ -16,9 +16,10 @@ from django.db.models import Count, F, Min, Q, Sum
 from django.db.models.functions import Coalesce
 
 from ..conf import conf
+from ..core.brokers import broker_name
 from ..core.dispatches import PATIENCE, dispatched_since, first_dispatch_id
 from ..core.runs import DISPATCHED, Executor, RunStatus
-from ..models import Job, Run, Worker
+from ..models import Job, Run, Scheduler, Worker
 from ..models.job import DEFAULT_QUEUE
 
 MAX_WAITING = 10_000
@@ -82,6 +83,13 @@ class OnTheirWay(NamedTuple):
     messages: int
 
 
+class OtherBroker(NamedTuple):
+    """A scheduler or a worker, and its broker, which differs from that of this process."""
+
+    name: str
+    broker: str
+
+
 class Fleet:
     """The workers at an instant, and what does not reach them. Each part is read when it is asked for first."""
 
@@ -114,6 +122,17 @@ class Fleet:
     def served(self) -> frozenset[str]:
         """The queues that a worker serves, or served a moment ago: until its lease would end, it may be restarting."""
         return _queues_of(worker for worker in self._leased if worker.is_alive(self.now))
+
+    @cached_property
+    def other_brokers(self) -> list[OtherBroker]:
+        """The living schedulers and workers with another broker than this process. It may be one with two names."""
+        here = broker_name(conf.CELERY_BROKER_URL)
+        if not here:
+            return []
+        schedulers = Scheduler.objects.alive(self.now).exclude(broker__in=["", here]).order_by("pk")
+        found = [OtherBroker(*row) for row in schedulers.values_list("pk", "broker")]
+        workers = (OtherBroker(worker.name, worker.broker) for worker in self.alive)
+        return found + [worker for worker in workers if worker.broker not in ("", here)]
 
     @cached_property
     def unserved(self) -> list[str]:

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from .. import __version__
+from ..conf import conf
 from ..core import log_context
+from ..core.brokers import broker_name
 from ..core.clock import Clock
 from ..models import Worker
 from ..scheduler.lease import HEARTBEAT_SECONDS, LEASE_SECONDS
@@ -48,8 +50,8 @@ class Membership:
         worker_id = f"{hostname}-{os.getpid()}-{secrets.token_hex(8)}"
         Worker.objects.create(
             id=worker_id, name=self.name[:150], hostname=hostname, pid=os.getpid(), version=__version__,
-            queues=self.queues, slots=self.slots, started_at=now, heartbeat_at=now,
-            lease_until=now + timedelta(seconds=LEASE_SECONDS),
+            broker=broker_name(conf.CELERY_BROKER_URL), queues=self.queues, slots=self.slots,
+            started_at=now, heartbeat_at=now, lease_until=now + timedelta(seconds=LEASE_SECONDS),
         )  # fmt: skip
         self.worker_id, self.ahead = worker_id, 0
         log_context.set_for_process(worker=worker_id)

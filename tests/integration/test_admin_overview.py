@@ -127,6 +127,9 @@ def test_not_all_is_well_while_runs_do_not_reach_their_workers(admin, fields, sa
     banner = page[: page.index("Success rate")]
     assert banner.count(said) == 2, "in the banner and in the verdict"
     assert more in banner
+    assert "but far uses redis://far:6379/0." not in page
+    make_worker("far", broker="redis://far:6379/0")
+    assert ("but far uses redis://far:6379/0." in text(admin.read(OVERVIEW))) == ("dispatched_at" in fields)
 
 
 def test_what_comes_up_says_what_is_overdue(admin):

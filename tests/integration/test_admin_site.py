@@ -128,6 +128,26 @@ def test_the_workers_and_their_load_stand_below_the_schedulers(admin, settings):
     assert page.index("w3 version") > page.index("w4 version"), "the running ones first"
 
 
+def test_schedulers_and_workers_with_another_broker_are_named(admin, settings):
+    settings.CRONZIMUS = settings.CRONZIMUS | {"CELERY_BROKER_URL": "redis://anna:secret@host"}
+    here = {"broker": "redis://host:6379/0"}
+    make_scheduler("s1", **here)
+    make_scheduler("s2", broker="redis://host:6379/1", stopped_at=NOW)
+    make_worker("w1", **here)
+    make_worker("w2", broker="redis://host:6379/1", lease_until=NOW)
+    make_worker("w3")
+    assert "Different brokers" not in text(admin.read(SCHEDULERS))
+    make_scheduler("s3", broker="redis://host:6379/1")
+    make_worker("w4", name="reports@far", broker="amqp://mq:5672//")
+    page = text(admin.read(SCHEDULERS))
+    assert (
+        "Different brokers : This process uses the broker redis://host:6379/0, but s3 uses redis://host:6379/1, "
+        "reports@far uses amqp://mq:5672//. Unless these are names of one broker" in page
+    )
+    assert "secret" not in page
+    assert "Broker redis://host:6379/1" in text(admin.read(f"{SCHEDULERS}s3/change/"))
+
+
 def test_without_a_broker_there_is_no_word_of_workers(admin):
     make_worker("w1")
     assert "orkers" not in text(admin.read(SCHEDULERS))

@@ -35,7 +35,7 @@ def test_it_shows_the_schedulers_that_have_not_signed_off(api: Api) -> None:
     assert first == {
         "id": "s1", "hostname": "host", "pid": 1, "version": "0", "started_at": "2030-01-01T11:59:00Z",
         "heartbeat_at": "2030-01-01T11:59:57Z", "alive": True, "threads": 4, "processes": 2, "queued": 5, "running": 4,
-        "zone_data": used_data().version, "drained_at": None, "clock_skew": 0.0, "memory": None,
+        "zone_data": used_data().version, "broker": "", "drained_at": None, "clock_skew": 0.0, "memory": None,
     }  # fmt: skip
     assert (second["id"], second["alive"]) == ("dead", False)
 
@@ -50,7 +50,7 @@ def test_with_a_broker_it_shows_the_workers_and_the_queues_that_none_serves(api:
     assert shown["queues_without_worker"] == ["mail"]
     assert shown["workers"] == [
         {
-            "id": "w1", "name": "reports@host", "hostname": "host", "pid": 1, "version": "0",
+            "id": "w1", "name": "reports@host", "hostname": "host", "pid": 1, "version": "0", "broker": "",
             "started_at": "2030-01-01T12:00:00Z", "heartbeat_at": "2030-01-01T12:00:00Z", "alive": True,
             "draining": False, "queues": ["reports"], "slots": 2, "running": 1,
         }

@@ -456,6 +456,13 @@ def test_the_doctor_names_runs_that_do_not_reach_a_worker(job: Job, settings: An
     assert served.startswith("No worker serves the queue old: its jobs and runs wait. Start one: ")
 
 
+def test_the_doctor_names_those_with_another_broker(job: Job, settings: Any) -> None:
+    settings.CRONZIMUS = settings.CRONZIMUS | {"CELERY_BROKER_URL": "redis://host/0"}
+    make_worker(lease_until=datetime.now(UTC) + timedelta(seconds=15), broker="redis://far:6379/0")
+    (found,) = [row["finding"] for row in answer("doctor") if row["check"] == "brokers"]
+    assert found.startswith("This process uses the broker redis://host:6379/0, but w1 uses redis://far:6379/0.")
+
+
 def test_the_doctor_names_a_broken_job(job: Job) -> None:
     Job.objects.update(func="gone:away")
     found = [row for row in answer("doctor") if row["check"] == "job a"]

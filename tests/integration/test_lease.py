@@ -43,6 +43,13 @@ def test_acquiring_writes_a_row_with_host_process_and_version(lease: Lease) -> N
     assert host_of(lease.scheduler_id) == found.hostname
 
 
+def test_its_row_says_which_broker_it_uses_without_credentials(lease: Lease, settings: Any) -> None:
+    assert row(lease).broker == ""
+    settings.CRONZIMUS = settings.CRONZIMUS | {"CELERY_BROKER_URL": f"redis://:secret@{'h' * 200}"}
+    lease.acquire()
+    assert row(lease).broker == f"redis://{'h' * 142}", "as much as fits"
+
+
 def test_acquiring_starts_the_lease(lease: Lease) -> None:
     found = row(lease)
     assert (found.started_at, found.heartbeat_at, found.stopped_at) == (NOW, NOW, None)

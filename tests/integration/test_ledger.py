@@ -102,6 +102,12 @@ def test_a_worker_joins_with_its_queues_and_slots(ledger: Ledger) -> None:
     assert (worker.heartbeat_at, worker.lease_until) == (NOW, after(15))
 
 
+def test_its_row_says_which_broker_it_uses_without_credentials(ledger: Ledger, settings: Any) -> None:
+    settings.CRONZIMUS = settings.CRONZIMUS | {"CELERY_BROKER_URL": "amqp://anna:secret@mq/reports"}
+    ledger.membership.join()
+    assert sorted(Worker.objects.values_list("broker", flat=True)) == ["", "amqp://mq:5672/reports"]
+
+
 def test_it_beats_every_five_seconds(ledger: Ledger, clock: FakeClock) -> None:
     clock.advance(5)
     ledger.step()

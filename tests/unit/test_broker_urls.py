@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from jobs.core.brokers import broker_problem
+from jobs.core.brokers import broker_name, broker_problem
 from jobs.worker.broker import make_app, tls_options
 
 CA = "ssl_ca_certs=/etc/ssl/ca.pem"
@@ -23,6 +23,20 @@ CA = "ssl_ca_certs=/etc/ssl/ca.pem"
 )  # fmt: skip
 def test_these_brokers_will_do(url: str) -> None:
     assert broker_problem(url) == ""
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("", ""), ("sqs://user:secret@host", ""), ("redis://:secret@Host", "redis://host:6379/0"),
+        ("redis://host:6380//", "redis://host:6380/0"), ("redis://host/07", "redis://host:6379/7"),
+        (f"rediss://user:secret@[::1]/1?{CA}", "rediss://[::1]:6379/1"),
+        ("amqp://user:secret@host", "amqp://host:5672//"), ("amqp://host/", "amqp://host:5672//"),
+        ("amqp://host//", "amqp://host:5672//"), ("amqps://user:secret@host/a%2Fb", "amqps://host:5671/a/b"),
+    ],
+)  # fmt: skip
+def test_a_broker_has_one_name_without_its_password(url: str, name: str) -> None:
+    assert broker_name(url) == name
 
 
 @pytest.mark.parametrize("url", ["sqs://", "redis://", "host:6379", "redis://:secret@host:port/0", "redis://host:0/0"])

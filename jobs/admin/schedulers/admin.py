@@ -20,6 +20,7 @@ from ...conf import worker_command
 from ...core.zone_data import used_data
 from ...models import Run, Scheduler
 from ...selectors import backlog, counts
+from ...selectors.obstacles import differing_brokers
 from ...selectors.workers import Fleet, has_broker, known_workers
 from .. import charts, display
 from ..base import model_url
@@ -160,6 +161,7 @@ class SchedulerAdmin(FactsAdmin):
             "title": "Schedulers and workers" if found else "Schedulers", "bulk": [],
             "figures": figures(running, request_status(request).fleet), "all_paused": counts.all_paused(),
             "zone_data": used_data(), "other_zone_data": Scheduler.objects.with_other_zone_data(now),
+            "differing_brokers": differing_brokers(request_status(request).fleet),
             "workers": worker_rows(found, shared["times"]), "has_broker": has_broker(),
             "worker_command": worker_command(),
         }  # fmt: skip
@@ -223,6 +225,8 @@ def _facts(row: Scheduler, times: Times) -> Iterator[tuple[str, Content]]:
     yield "Heartbeat", times.ago(row.heartbeat_at)
     yield "Lease until", times.exact(row.lease_until)
     yield "Time zone data", _zone_data(row, times)
+    if row.broker:
+        yield "Broker", row.broker
     yield "Clock", format_html("{} against the database’s", _skew(row, times))
     if row.drained_at is not None:
         yield "Drained", f"{times.exact(row.drained_at)}{f' by {row.drained_by}' if row.drained_by else ''}"

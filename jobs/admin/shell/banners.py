@@ -11,7 +11,7 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from ...models import Control, Scheduler
-from ...selectors.obstacles import problems
+from ...selectors.obstacles import differing_brokers, problems
 from ...selectors.workers import Fleet
 from ..status import Status
 from ..times import Times, duration
@@ -88,7 +88,9 @@ def skew_words(scheduler: Scheduler) -> str:
 
 def _of_queues(fleet: Fleet, times: Times) -> Iterator[Banner]:
     for problem in problems(fleet, times.short):
-        yield Banner(problem.key, "warning", problem.headline, problem.remedy, code=problem.command)
+        more = differing_brokers(fleet) if problem.key == "not-taken" else ""
+        text = f"{problem.remedy} {more}".strip()
+        yield Banner(problem.key, "warning", problem.headline, text, code=problem.command)
 
 
 def _all_paused(control: Control | None, times: Times) -> Banner | None:

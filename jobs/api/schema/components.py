@@ -283,9 +283,9 @@ SCHEDULERS: Schema = record(
     {
         "paused": FLAG, "paused_at": nullable(INSTANT), "actor": TEXT, "reason": TEXT,
         "schedulers": array(record({
-            "id": TEXT, "hostname": TEXT, "pid": COUNT, "version": TEXT, "zone_data": TEXT, "started_at": INSTANT,
-            "heartbeat_at": INSTANT, "alive": FLAG, "threads": COUNT, "processes": COUNT, "queued": COUNT,
-            "running": COUNT, "drained_at": nullable(INSTANT), "clock_skew": {"type": "number"},
+            "id": TEXT, "hostname": TEXT, "pid": COUNT, "version": TEXT, "zone_data": TEXT, "broker": TEXT,
+            "started_at": INSTANT, "heartbeat_at": INSTANT, "alive": FLAG, "threads": COUNT, "processes": COUNT,
+            "queued": COUNT, "running": COUNT, "drained_at": nullable(INSTANT), "clock_skew": {"type": "number"},
             "memory": nullable(COUNT),
         })),
         "backlog": record({
@@ -293,9 +293,9 @@ SCHEDULERS: Schema = record(
             "oldest_waiting_seconds": nullable(SECONDS),
         }),
         "workers": array(record({
-            "id": TEXT, "name": TEXT, "hostname": TEXT, "pid": COUNT, "version": TEXT, "started_at": INSTANT,
-            "heartbeat_at": INSTANT, "alive": FLAG, "draining": FLAG, "queues": array(TEXT), "slots": COUNT,
-            "running": COUNT,
+            "id": TEXT, "name": TEXT, "hostname": TEXT, "pid": COUNT, "version": TEXT, "broker": TEXT,
+            "started_at": INSTANT, "heartbeat_at": INSTANT, "alive": FLAG, "draining": FLAG, "queues": array(TEXT),
+            "slots": COUNT, "running": COUNT,
         })),
         "queues_without_worker": array(TEXT),
     },

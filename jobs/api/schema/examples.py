@@ -67,8 +67,8 @@ SCHEDULERS: Example = {
     "schedulers": [
         {
             "id": "web-1-4711-9f86d081", "hostname": "web-1", "pid": 4711, "version": "0.2.0", "zone_data": "2026f",
-            "started_at": "2027-02-01T00:00:00Z", "heartbeat_at": "2027-02-28T01:00:03Z", "alive": True, "threads": 10,
-            "processes": 2, "queued": 0, "running": 3, "drained_at": None, "clock_skew": 0.002,
+            "broker": "", "started_at": "2027-02-01T00:00:00Z", "heartbeat_at": "2027-02-28T01:00:03Z", "alive": True,
+            "threads": 10, "processes": 2, "queued": 0, "running": 3, "drained_at": None, "clock_skew": 0.002,
             "memory": 92_274_688,
         }
     ],
