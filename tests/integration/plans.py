@@ -92,7 +92,8 @@ def _empty() -> None:
 
 def _fill(jobs: int = JOBS, runs: int = RUNS) -> None:
     make_job("template", next_run_time=after(3600))
-    make_run("template", status=RunStatus.SUCCEEDED, scheduler_id="s1")
+    # With an id of its own: SQLite counts on from the ids of removed rows, into those of the copies.
+    make_run("template", id=1, status=RunStatus.SUCCEEDED, scheduler_id="s1")
     with connection.cursor() as cursor:
         cursor.execute(_multiplied(Job, jobs, id="'job-' || n"))
         moment = "'2029-12-01'::timestamptz + n * interval '1 second'"
