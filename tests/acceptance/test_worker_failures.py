@@ -80,6 +80,25 @@ def database_proxy(fleet: WorkerSite) -> Iterator[tuple[Proxy, dict[str, str]]]:
 
 
 @pytest.mark.slow
+def test_a_start_that_a_silent_database_gets_after_the_lease_starts_nothing(fleet: WorkerSite) -> None:
+    with database_proxy(fleet) as (between, variables):
+        worker = fleet.worker(slots=1, **variables)
+        between.silence()
+        fleet.add(fleet.once("late", "tests:wait", 0))
+        fleet.until_published("late")
+        until(lambda: worker.logged("lease of .* is over: its last heartbeat was"), 30, "the end of its lease")
+        let_pass(5)
+        between.restore()
+        until(lambda: worker.logged("lease of .* was over"), 15, "the worker's notice")
+        until(lambda: len(fleet.living()) == 1, 15, "its return")
+        run = fleet.run("late")
+        assert (run["status"], run["started_at"]) == ("queued", None)
+        assert not worker.logged("the clock jumped")
+        fleet.make_old()
+        fleet.until_status("late", "succeeded")
+
+
+@pytest.mark.slow
 def test_a_run_whose_process_is_killed_fails_and_the_next_one_runs(fleet: WorkerSite, tmp_path: Path) -> None:
     fleet.add(fleet.once("victim", "tests:stubborn", str(tmp_path / "pids")))
     fleet.worker(slots=1)

@@ -158,6 +158,13 @@ def test_a_span_names_its_run(ran: Ran, finished: InMemorySpanExporter) -> None:
     assert attributes["cronzimus.scheduler.id"] == "s1"
 
 
+def test_the_span_of_a_run_on_a_worker_names_that(ran: Ran, finished: InMemorySpanExporter) -> None:
+    ran(lambda: None, executor="celery", scheduler_id="w1")
+    attributes = dict(only(finished).attributes or {})
+    assert attributes["cronzimus.worker.id"] == "w1"
+    assert "cronzimus.scheduler.id" not in attributes
+
+
 def test_the_function_passes_its_own_span_on(ran: Ran, finished: InMemorySpanExporter) -> None:
     _, context = ran(lambda: None, traceparent=HEADER)
     span = only(finished).context
