@@ -36,6 +36,8 @@ class IncidentWatch:
             ]  # fmt: skip
             alerts.observe(ends, now)
             pause_failing(ends, now)
+            # Those of other processes show with the next `refresh`.
+            self._open |= {one.job_id for one in ends if one.status is not RunStatus.SUCCEEDED}
 
     def born_finished(self, runs: Sequence[tuple[str, PlannedRun]], now: datetime) -> None:
         """Observe fire times that do not run."""

@@ -14,7 +14,8 @@ from jobs.core.alerts import DeliveryState, IncidentState
 from jobs.core.exceptions import InvalidRequest
 from jobs.core.runs import RunStatus
 from jobs.models import AlertRule, Channel, Delivery, Incident, Job, Run
-from tests.fakes import NOW
+from jobs.scheduler.incidents import IncidentWatch
+from tests.fakes import NOW, outcome
 
 pytestmark = pytest.mark.django_db
 
@@ -49,6 +50,14 @@ def told() -> list[str]:
 
 def told_by() -> list[str]:
     return list(Delivery.objects.order_by("id").values_list("rule__name", flat=True))
+
+
+def test_a_job_recovers_right_after_it_has_failed(job: Job) -> None:
+    runs = IncidentWatch()
+    runs.refresh()
+    for number, status in enumerate((RunStatus.FAILED, RunStatus.SUCCEEDED), 1):
+        runs.ended([outcome(number, job_id=job.pk, status=status)], at(number))
+    assert Incident.objects.get().state == IncidentState.RECOVERED
 
 
 def test_many_failures_and_recoveries_at_once_cost_as_few_statements_as_one(statements: Any) -> None:
