@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from jobs.core.runs import RunStatus
+from jobs.worker import parent
+from jobs.worker.call_note import CallNote, open_memory
 from jobs.worker.launch import Launcher
 from jobs.worker.output import Output
 from jobs.worker.parent import Worker
@@ -109,6 +111,31 @@ def test_a_run_fails_if_no_process_lives_long_enough(ran: Ran, processes: Proces
     ended = ran("tests:echo", "called")
     assert ended == {"status": "failed", "error": "the process was ended by SIGKILL before it called the function"}
     assert len(processes.started) == TRIES
+
+
+def test_a_process_that_is_not_ready_in_time_fails_the_run_and_is_not_tried_again(
+    ran: Ran, processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parent, "START_SECONDS", 0.01)
+    ended = ran("tests:echo", "called")
+    assert ended == {"status": "failed", "error": "no process could run it: it was not ready within 0 s"}
+    assert len(processes.started) == 1
+    monkeypatch.undo()
+    assert ran("tests:echo", "called")["result"] == '"called"'
+
+
+@pytest.mark.parametrize("system", ["linux", "others"])
+def test_a_note_of_a_call_is_read_where_it_was_not_written(system: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if system == "others":
+        monkeypatch.delattr(os, "memfd_create", raising=False)
+    memory = open_memory()
+    here, there = CallNote(memory), CallNote(memory)
+    os.close(memory)
+    assert here.run_id == 0
+    there.write(2**63 - 1)
+    there.close()
+    assert here.run_id == 2**63 - 1
+    here.close()
 
 
 def test_a_run_is_not_called_by_another_process_after_its_lease(ran: Ran, processes: Processes) -> None:
