@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
-from jobs.models import Job, Run, Worker
+from jobs.models import Incident, Job, Run, Worker
 from jobs.scheduler.store.connection import DatabaseReplaced
 from jobs.scheduler.store.dispatch import Dispatch, start_runs
 from jobs.scheduler.store.held import Outcome
@@ -399,3 +399,12 @@ def test_a_message_of_another_site_is_warned_of_and_does_not_keep_ours_from_star
     ledger.step()
     assert [bool(each.answer.get_nowait()) for each in asked] == [False, True]
     assert f"dropped a message for run {run.pk} that this database has not sent" in caplog.text
+
+
+def test_failures_open_an_incident_and_a_success_closes_it(ledger: Ledger, clock: FakeClock) -> None:
+    make_job()
+    for seconds, status, state in ((0, "failed", "open"), (1, "succeeded", "recovered")):
+        _, activity = started(ledger, clock, scheduled_time=after(seconds))
+        finish(ledger, clock, activity, status=status)
+        ledger.step()
+        assert Incident.objects.get().state == state
