@@ -13,6 +13,11 @@ from ..models import Run
 
 ATTEMPTS = 100
 """Attempts of a fire time that are read: a job cannot have more."""
+TIMES = (
+    "id", "attempt", "status", "executor", "queued_at", "available_at", "dispatches", "dispatched_at", "started_at",
+    "finished_at",
+)  # fmt: skip
+"""The columns of an attempt from which the waterfall is drawn."""
 LOOKED_AT = 1000
 """Unsuccessful runs that are compared."""
 WITHIN = timedelta(days=7)
@@ -24,10 +29,7 @@ FIRST_LINE = 200
 def attempts_of(run: Run) -> list[Run]:
     """Return all attempts of the fire time of `run`, with it, the first one first (index `run_once`)."""
     same = Run.objects.filter(job_id=run.job_id, scheduled_time=run.scheduled_time)
-    shown = same.only(
-        "id", "attempt", "status", "queued_at", "available_at", "started_at", "finished_at", "executor", "dispatched_at"
-    )
-    return list(shown.order_by("attempt")[:ATTEMPTS])
+    return list(same.only(*TIMES).order_by("attempt")[:ATTEMPTS])
 
 
 class Failed(NamedTuple):

@@ -217,6 +217,11 @@ def test_the_wait_of_a_workers_run_is_drawn_before_and_after_its_message_was_sen
     )
     assert "Waited to be sent to its queue" in shown
     assert "in the queue for a worker" not in shown
+    again = read(admin, id=3, scheduled_time=after(-99), dispatched_at=after(-30), dispatches=2,
+                 **waits | {"queued_at": after(-99)})  # fmt: skip
+    assert "Until it was queued 0 ms Waited for a worker, sent 2 times 1 m 39 s" in section(
+        again, "<h2>Where the time went"
+    )
 
 
 def test_a_cancel_that_was_asked_for_is_said_with_what_comes_next(admin):

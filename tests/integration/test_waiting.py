@@ -67,6 +67,7 @@ def test_the_page_and_the_api_say_what_a_run_waits_for(
     said = [words for words in {case[3] for case in WAITS} - {None} if f"Worker waits for {words} " in page]
     assert said == [awaited] * (awaited is not None)
     assert ("It waits for" in page) == (awaited is not None)
+    assert "?." not in page
 
 
 def test_a_run_that_was_sent_waits_for_a_slot_while_all_are_busy(api: Api) -> None:

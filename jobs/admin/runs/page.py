@@ -151,7 +151,7 @@ def _banner(run: Run, times: Times) -> Banner | None:
 
 def _waits_for(run: Run, times: Times) -> str:
     if awaited := Waiting(times.now).of_run(run):
-        return f"It waits for {awaited}."
+        return f"It waits for {awaited}{'' if awaited.endswith('?') else '.'}"
     holder = "worker of its queue" if run.executor == Executor.CELERY else "scheduler"
     return f"It starts as soon as a {holder} has a free slot for it."
 

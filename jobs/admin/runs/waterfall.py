@@ -97,6 +97,9 @@ def _waits(run: Run, queued_at: datetime, begun: datetime) -> Iterator[Step]:
     if run.executor != Executor.CELERY:
         yield Step("Waited for a free slot", queued_at, begun, "f-dashed")
         return
+    if (run.dispatches or 1) > 1:  # only the last time is on record
+        yield Step(f"Waited for a worker, sent {run.dispatches:,} times", queued_at, begun, "f-dashed")
+        return
     sent_at = min(run.dispatched_at or begun, begun)
     yield Step("Waited to be sent to its queue", queued_at, sent_at, "f-dashed")
     if run.dispatched_at is not None:
