@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from contextlib import nullcontext
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -246,8 +246,8 @@ def test_a_start_that_the_database_does_not_take_is_asked_for_again(ledger: Ledg
 def test_a_run_whose_start_was_on_its_way_until_the_lease_was_over_has_not_started(
     ledger: Ledger, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The clock of the database is the real one: by that, a lease that ends now is over when the statement comes.
-    monkeypatch.setattr(Membership, "lease_until", datetime.now(UTC))
+    # The clock of the database is the real one: by that, this lease is over when the statement comes.
+    monkeypatch.setattr(Membership, "lease_until", datetime.now(UTC) - timedelta(seconds=1))
     run, one = dispatched()
     asked = wanted(ledger, one)
     ledger.step()
