@@ -10,6 +10,8 @@ READ_ONLY = "25006"
 """The state of its error "read only SQL transaction": a standby, or a primary that has become one."""
 DISK_FULL = "53100"
 """The state of its error "disk full"."""
+LOCKED = "55P03"
+"""The state of its error "lock not available": another transaction held a row for longer than `lock_timeout`."""
 UNKNOWN_CHARACTER = ("22P05", "22021")
 """The states "untranslatable character" and "character not in repertoire"."""
 
@@ -30,6 +32,11 @@ def is_read_only(error: BaseException | None) -> bool:
 def is_full(error: BaseException | None) -> bool:
     """Tell whether the disk of the database is full."""
     return _is(error, DISK_FULL, "database or disk is full")
+
+
+def is_locked(error: BaseException | None) -> bool:
+    """Tell whether PostgreSQL gave up waiting for a row that another transaction has locked."""
+    return isinstance(error, OperationalError) and _state(error.__cause__) == LOCKED
 
 
 def _is(error: BaseException | None, state: str, text: str) -> bool:

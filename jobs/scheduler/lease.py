@@ -156,5 +156,5 @@ class Releases:
         orphans = held.keys() - known
         admission.give_back(scheduler_id, [run_id for run_id in orphans if held[run_id] == RunStatus.QUEUED], now)
         if ended := [run_id for run_id in orphans if held[run_id] == RunStatus.RUNNING]:
-            recovery.lose([scheduler_id], recovery.FORGOTTEN, now, only=ended)
+            recovery.lose([scheduler_id], recovery.FORGOTTEN, now, only=ended, skip_locked=True)
         return set(held)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from ..core.output import HEAD, LIMIT
@@ -84,6 +84,11 @@ class Recorder:
         return bool(self._unwritten_starts or self._ended or self._outcomes)
 
     @property
+    def has_new(self) -> bool:
+        """Whether a run has ended since the last `batch`."""
+        return bool(self._ended)
+
+    @property
     def running(self) -> int:
         """The number of running runs."""
         return len(self._live)
@@ -102,13 +107,15 @@ class Recorder:
         starts = self._unwritten_starts.copy().values()
         return Batch([Start(activity.run.id, activity.started_at) for activity in starts], self._outcomes)
 
-    def forget(self, batch: Batch) -> None:
-        """Forget the last batch, because it is written."""
+    def forget(self, batch: Batch, locked: Collection[int] = ()) -> None:
+        """Forget the last batch, because it is written, except for the runs that others have `locked`."""
         for start in batch.starts:
-            self._unwritten_starts.pop(start.run_id, None)
+            if start.run_id not in locked:
+                self._unwritten_starts.pop(start.run_id, None)
         for outcome in batch.outcomes:
-            self._shown.pop(outcome.run_id, None)
-        self._outcomes = []
+            if outcome.run_id not in locked:
+                self._shown.pop(outcome.run_id, None)
+        self._outcomes = [outcome for outcome in batch.outcomes if outcome.run_id in locked] if locked else []
 
     def live_updates(self) -> list[LiveUpdate]:
         """Return the new output and progress of running runs since the last `shown`.

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from math import inf
 
 from django.db import connection, reset_queries, transaction
 
 from ..core.memory import resident_memory
 from ..core.runs import Executor, RunStatus
+from .batches import Batches
 from .cooldown import Cooldown
 from .events import Events
 from .executors import ExecutorFactory, Executors, Hooks
 from .incidents import IncidentWatch
 from .lease import LEASE_SECONDS, Lease, Releases
 from .pruner import Pruner
-from .recorder import Batch, Recorder
-from .store import admission, claims, outcomes, recovery
+from .recorder import Recorder
+from .store import admission, claims, recovery
 from .store.analysis import Analysis
 from .store.clock import DatabaseClock
 from .store.connection import require_current_file
 from .store.held import HeldRun, Outcome
-from .store.refusals import REFUSALS, write_each_live, write_each_outcome
+from .store.refusals import write_all_live
 from .store.repair import Inspector, repair_after
 from .store.work import PendingWork, cancel_requests, pending_work
 from .wakeup import Bell
@@ -72,15 +73,16 @@ class Tick:
         """The monotonic time at which the last tick began, in seconds."""
         self._clock, self._events, self._bell, self._may_claim = clock, events, bell, may_claim
         self._pruner, self._inspector, self._incidents = Pruner(clock), Inspector(), IncidentWatch()
+        self._batches = Batches(clock, self.recorder, self._incidents)
         self._analysis = Analysis()
         self._due, self._waiting = Cooldown(), Cooldown()
         self._awaited: set[int] = set()
         self._unsettled = False
         # Monotonic times. The executors' threads write the first two as well, each with a single operation.
-        self._flush_at = float("inf")
+        self._flush_at = inf
         self._started_at: dict[str, float] = {}
         self._live_at = self._rest_until = 0.0
-        self._late_at = self._replaced_at = float("-inf")
+        self._late_at = self._replaced_at = -inf
 
     # --- for any thread ----------------------------------------------------------------------------------------------
 
@@ -138,7 +140,7 @@ class Tick:
         self._give_back_orphans()
         self.releases.give_back(self.lease.scheduler_id, self._clock.now())
         self._flush()
-        lost = recovery.lose([self.lease.scheduler_id], reason, self._clock.now())
+        lost = recovery.lose_own(self.lease.scheduler_id, reason, self._clock.now())
         self.lease.release()
         return lost
 
@@ -156,9 +158,9 @@ class Tick:
     @property
     def write_at(self) -> float:
         """The monotonic time of the next write."""
-        if self.recorder.dirty and self._flush_at == float("inf"):  # it came while the last batch was being written
+        if self.recorder.dirty and self._flush_at == inf:  # it came while the last batch was being written
             self._flush_at = self._clock.monotonic() + FLUSH_SECONDS
-        return min(self._flush_at, self._live_at + LIVE_SECONDS if self.recorder.running else float("inf"))
+        return min(self._flush_at, self._live_at + LIVE_SECONDS if self.recorder.running else inf)
 
     # --- one tick ----------------------------------------------------------------------------------------------------
 
@@ -247,7 +249,7 @@ class Tick:
 
         Outcomes are written first, in the same transaction: a job whose run has just ended may have the next one.
         """
-        with self._writing(now) as written:
+        with self._batches.writing(self.lease.scheduler_id, now) as written:
             if written:
                 self._shorten_cooldowns()
             runs = self._admit(waiting, now)
@@ -346,42 +348,12 @@ class Tick:
             self._write_live(monotonic)
 
     def _flush(self) -> None:
-        with self._writing(self._clock.now()) as written:
+        with self._batches.writing(self.lease.scheduler_id, self._clock.now()) as written:
             pass
         self._written(written)
 
-    @contextmanager
-    def _writing(self, now: datetime) -> Iterator[list[Outcome]]:
-        """Open a transaction, write all starts and outcomes in it, and give the outcomes that are stored.
-
-        Raises the errors of the database; the whole transaction is then undone, and nothing is forgotten. Outcomes that
-        the database refuses are written before, each alone.
-        """
-        batch, refused = self.recorder.batch(), False
-        with transaction.atomic():
-            try:
-                written = self._write_batch(batch, now)
-            except REFUSALS:
-                refused = True
-                transaction.set_rollback(True)
-            else:
-                yield written
-        if refused:
-            scheduler_id = self.lease.scheduler_id
-            outcomes.write_starts(batch.starts, scheduler_id)
-            written = write_each_outcome(batch.outcomes, scheduler_id, now, self._incidents.ended)
-            with transaction.atomic():
-                yield written
-        self.recorder.forget(batch)
-
-    def _write_batch(self, batch: Batch, now: datetime) -> list[Outcome]:
-        outcomes.write_starts(batch.starts, self.lease.scheduler_id)
-        written = outcomes.write_outcomes(batch.outcomes, self.lease.scheduler_id, now)
-        self._incidents.ended(written, now)
-        return written
-
     def _written(self, written: Sequence[Outcome]) -> None:
-        self._flush_at = float("inf")
+        self._flush_at = inf if self.recorder.has_new else self._batches.retry_at
         self.executors.measure(written, self._clock.monotonic())
         for outcome in written:
             self._events.finished(outcome)
@@ -389,10 +361,6 @@ class Tick:
     def _write_live(self, monotonic: float) -> None:
         began = self._clock.monotonic()
         updates = self.recorder.live_updates()
-        try:
-            outcomes.write_live(updates, self.lease.scheduler_id)
-        except REFUSALS:
-            write_each_live(updates, self.lease.scheduler_id)
-        self.recorder.shown(updates)
+        self.recorder.shown(write_all_live(updates, self.lease.scheduler_id))
         # A slow write is repeated less often: it may take a tenth of the loop's time.
         self._live_at = monotonic + 9 * (self._clock.monotonic() - began)

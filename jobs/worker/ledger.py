@@ -11,18 +11,19 @@ from collections.abc import Callable, Collection, Sequence
 from math import inf
 from queue import SimpleQueue
 
-from django.db import connection, reset_queries, transaction
+from django.db import connection, reset_queries
 
 from ..core.durations import MeanDuration
 from ..models import announce
+from ..scheduler.batches import Batches
 from ..scheduler.incidents import IncidentWatch
 from ..scheduler.recorder import Recorder
-from ..scheduler.store import outcomes, recovery
+from ..scheduler.store import recovery
 from ..scheduler.store.clock import DatabaseClock
 from ..scheduler.store.connection import DatabaseReplaced, loop_connection, require_current_file
-from ..scheduler.store.dispatch import Dispatch, runs_of, start_runs
+from ..scheduler.store.dispatch import Dispatch, runs_of, start_runs, startable
 from ..scheduler.store.held import HeldRun, Outcome
-from ..scheduler.store.refusals import REFUSALS, write_each_live, write_each_outcome
+from ..scheduler.store.refusals import write_all_live
 from ..scheduler.store.work import cancel_requests
 from .membership import Membership
 from .strangers import Strangers
@@ -37,6 +38,8 @@ AHEAD_SECONDS = 0.1
 """Seconds of work that the worker wants in its queues, by the mean duration of its latest runs."""
 MAX_AHEAD = 500
 """Runs that it wants there, at most."""
+LOCK_SECONDS = 0.2
+"""Time until a start is tried again whose run somebody else has locked."""
 SETTLE_SECONDS = 0.5
 """Seconds from one heartbeat to an early one, which is due when the worker wants far more or far fewer runs there."""
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.2, 2.0
@@ -90,10 +93,11 @@ class Ledger:
         """The runs that it has started and whose end is not written."""
         self._incidents, self._durations = IncidentWatch(), MeanDuration()
         self._strangers = Strangers(clock, membership.queues)
+        self._batches = Batches(clock, self.recorder, self._incidents)
         self._failures = 0
         self._has_ended = False
         self._show_at = self._retry_at = 0.0
-        self._write_at = inf
+        self._write_at = self._ask_at = inf
         self._close_by = inf
         self._reason = ""
         self._thread = threading.Thread(target=self._work, name="ledger", daemon=True)
@@ -164,7 +168,7 @@ class Ledger:
         if self._failures:
             due = self._retry_at
         else:
-            due = min(self.membership.due, self._write_at, self._show_at if self._own else inf)
+            due = min(self.membership.due, self._write_at, self._ask_at, self._show_at if self._own else inf)
         return max(0.0, due - self.clock.monotonic())
 
     def _step_safely(self) -> None:
@@ -216,8 +220,8 @@ class Ledger:
         elif self.clock.monotonic() >= self.membership.due or self._wants_another_number():
             self._beat()
         self._start_wanted()
-        if self.recorder.dirty and self._write_at == inf:
-            self._write_at = self.clock.monotonic() + WRITE_SECONDS
+        if self.recorder.has_new or (self.recorder.dirty and self._write_at == inf):
+            self._write_at = min(self._write_at, self.clock.monotonic() + WRITE_SECONDS)
         if self.clock.monotonic() >= self._write_at:
             self._write(self.membership.worker_id)
         if self._own and self.clock.monotonic() >= self._show_at:
@@ -252,9 +256,12 @@ class Ledger:
         held = runs_of(self.membership.worker_id)
         if given_up := self._own - held:  # by others, and perhaps started again elsewhere
             self._give_up(recovery.GIVEN_UP, given_up)
-        forgotten = held - self._own
-        if forgotten and not self._asked:  # else the answer to a start may have been lost, and it is asked for again
-            recovery.lose([self.membership.worker_id], recovery.FORGOTTEN, self.clock.now(), only=sorted(forgotten))
+        # The answer to a start may have been lost: it is asked for again.
+        forgotten = held - self._own - {one.dispatch.run_id for one in self._asked}
+        if only := sorted(forgotten):
+            recovery.lose(
+                [self.membership.worker_id], recovery.FORGOTTEN, self.clock.now(), only=only, skip_locked=True
+            )
 
     def _ahead(self) -> int:
         slots, at = self.membership.slots, self.clock.monotonic()
@@ -281,31 +288,25 @@ class Ledger:
         runs = start_runs([one.dispatch for one in first.values()], holder, self.clock.now(), until)
         # If the lease ended meanwhile, others may have given the runs up.
         started = {run.dispatch_id: run for run in runs} if self.membership.held else {}
+        rest = [one.dispatch for key, one in first.items() if key not in started]
+        locked = startable(rest, holder)
         self._own |= {run.id for run in started.values()}
-        for wanted in self._asked:
+        asked, self._asked = self._asked, [first[key] for key in locked]
+        self._ask_at = self.clock.monotonic() + LOCK_SECONDS if locked else inf
+        for wanted in asked:
             key = wanted.dispatch.dispatch_id
-            wanted.answer.put(started.get(key) if first.get(key) is wanted else None)
-        self._asked = []
-        self._strangers.look([one.dispatch for key, one in first.items() if key not in started])
+            if first.get(key) is not wanted:
+                wanted.answer.put(None)
+            elif key not in locked:
+                wanted.answer.put(started.get(key))
+        self._strangers.look([one for one in rest if one.dispatch_id not in locked])
 
     def _write(self, worker_id: str) -> None:
-        batch, now = self.recorder.batch(), self.clock.now()
-        refused = False
-        with transaction.atomic():
-            try:
-                written = outcomes.write_outcomes(batch.outcomes, worker_id, now)
-                self._incidents.ended(written, now)
-                announce()  # the schedulers may send more
-            except REFUSALS:
-                refused = True
-                transaction.set_rollback(True)
-        if refused:
-            written = write_each_outcome(batch.outcomes, worker_id, now, self._incidents.ended)
-            announce()
-        self._write_at = inf
-        self._own -= {outcome.run_id for outcome in batch.outcomes}
+        with self._batches.writing(worker_id, self.clock.now()) as written:
+            announce()  # the schedulers may send more
+        self._write_at = self._batches.retry_at
+        self._own -= self._batches.ended
         self._measure(written)
-        self.recorder.forget(batch)
         for outcome in written:
             self._on_ended(outcome)
 
@@ -316,11 +317,7 @@ class Ledger:
     def _show(self) -> None:
         worker_id = self.membership.worker_id
         updates = self.recorder.live_updates()
-        try:
-            outcomes.write_live(updates, worker_id)
-        except REFUSALS:
-            write_each_live(updates, worker_id)
-        self.recorder.shown(updates)
+        self.recorder.shown(write_all_live(updates, worker_id))
         for run_id, _, reason in cancel_requests(worker_id):
             self._cancel(run_id, reason)
 
@@ -332,12 +329,23 @@ class Ledger:
             self._asked.append(self._wanted.get())
         for wanted in self._asked:
             wanted.answer.put(None)
-        self._asked = []
+        self._asked, self._ask_at = [], inf
 
     def _sign_off(self, reason: str) -> None:
-        recovery.lose([self.membership.worker_id], reason, self.clock.now())
+        recovery.lose_own(self.membership.worker_id, reason, self.clock.now())
         self.membership.leave()
         self._own.clear()
+
+    def _has_time(self) -> bool:
+        """Wait until the last writes are tried again; return whether there is time for that."""
+        has_time = self.clock.monotonic() < self._close_by
+        if has_time:
+            self._pause()
+        return has_time
+
+    @staticmethod
+    def _pause() -> None:
+        threading.Event().wait(FIRST_RETRY_SECONDS)
 
     def _leave(self) -> None:
         while True:
@@ -345,11 +353,12 @@ class Ledger:
                 if self.membership.worker_id:
                     if self.recorder.dirty:
                         self._write(self.membership.worker_id)
+                    if self.recorder.dirty and self._has_time():  # something is locked
+                        continue
                     self._sign_off(self._reason)
             except Exception as error:
                 connection.close()
-                if self.clock.monotonic() < self._close_by:
-                    threading.Event().wait(FIRST_RETRY_SECONDS)
+                if self._has_time():
                     continue
                 message = "the worker could not sign off: %s; what is left is lost when its lease ends"
                 logger.error(message, " ".join(str(error).split()), extra={"action": "worker_sign_off_failed"})

@@ -50,7 +50,7 @@ def flush(recorder: Recorder, scheduler_id: str = "s1") -> list[Outcome]:
         outcomes.write_starts(batch.starts, scheduler_id)
         written = outcomes.write_outcomes(batch.outcomes, scheduler_id, NOW)
     recorder.forget(batch)
-    return written
+    return written.outcomes
 
 
 def flush_live(recorder: Recorder, scheduler_id: str = "s1") -> None:

@@ -243,7 +243,7 @@ def test_a_late_outcome_of_a_run_that_was_given_up_is_refused() -> None:
     run, one = dispatched()
     dispatch.start_runs([one], "w1", NOW, FOREVER)
     dispatch.recover_workers(NOW)
-    assert outcomes.write_outcomes([outcome(run.pk, executor="celery")], "w1", after(1)) == []
+    assert outcomes.write_outcomes([outcome(run.pk, executor="celery")], "w1", after(1)).outcomes == []
     run.refresh_from_db()
     assert run.status == "lost"
 

@@ -224,7 +224,7 @@ def test_a_job_is_locked_before_its_incidents_as_where_outcomes_are_written(know
         observe_failure()
     with transaction.atomic():
         Job.objects.select_for_update(no_key=True).get()
-        recovered = in_thread(lambda: recovery.recover(after(1)))
+        recovered = in_thread(lambda: recovery.lose(["dead"], "dead", after(1)))
         until(lambda: waiting_for_locks() == 1)
         # With the other order each would wait for the other here.
         observe_failure()

@@ -114,7 +114,7 @@ def test_a_fire_time_is_claimed_once(partitions: None) -> None:
 def test_outcomes_are_recorded_and_failures_tried_again(partitions: None) -> None:
     make_job(retries={"max": 1, "delay": 1, "backoff": 1})
     (run,) = claim()
-    assert outcomes.write_outcomes([ended(run, RunStatus.FAILED)], "s1", after(1))
+    assert outcomes.write_outcomes([ended(run, RunStatus.FAILED)], "s1", after(1)).outcomes
     assert list(Run.objects.order_by("id").values_list("status", "attempt")) == [("failed", 1), ("queued", 2)]
 
 

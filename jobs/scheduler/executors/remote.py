@@ -14,7 +14,7 @@ from django.db import DatabaseError, connection
 
 from ..lease import LEASE_SECONDS
 from ..store import dispatch
-from ..store.connection import dedicated_connection
+from ..store.connection import loop_connection
 from ..store.dispatch import Dispatch
 from ..store.held import HeldRun
 from ..threads import start_all
@@ -113,7 +113,7 @@ class RemoteExecutor(RunExecutor):
 
     def _work(self) -> None:
         self._connect()
-        with dedicated_connection():
+        with loop_connection():
             while not self._stopped.is_set():
                 self._bell.wait(self._wait_seconds())
                 self._bell.clear()

@@ -83,11 +83,18 @@ def awaited_runs(scheduler_id: str) -> set[int]:
 
 
 def give_back(scheduler_id: str, run_ids: Sequence[int], now: datetime) -> None:
-    """Let any scheduler take runs that `scheduler_id` holds and did not start; end those with a request to cancel."""
-    runs = Run.objects.filter(id__in=run_ids, scheduler_id=scheduler_id, status=RunStatus.QUEUED)
-    # In this order: a run that is cancelled in between is waiting by then, so that its cancellation ends it.
-    runs.filter(cancel_requested_at__isnull=True).update(scheduler=None)
-    runs.filter(cancel_requested_at__isnull=False).update(status=RunStatus.CANCELLED, finished_at=now)
+    """Let any scheduler take runs that `scheduler_id` holds and did not start; end those with a request to cancel.
+
+    Runs that somebody else has locked are left as they are. They are found with a later heartbeat.
+    """
+    held = Run.objects.filter(scheduler_id=scheduler_id, status=RunStatus.QUEUED)
+    with transaction.atomic():
+        runs = held.filter(id__in=run_ids)
+        if connection.features.has_select_for_update_skip_locked:
+            runs = held.filter(id__in=list(runs.select_for_update(skip_locked=True).values_list("id", flat=True)))
+        # In this order: a run that is cancelled in between is waiting by then, so that its cancellation ends it.
+        runs.filter(cancel_requested_at__isnull=True).update(scheduler=None)
+        runs.filter(cancel_requested_at__isnull=False).update(status=RunStatus.CANCELLED, finished_at=now)
 
 
 def held_runs(scheduler_id: str) -> dict[int, str]:

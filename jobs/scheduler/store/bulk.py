@@ -31,6 +31,22 @@ def rows_as_table(columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]])
     return _each(tuple(columns.items()), frozenset().union(*listed)), data
 
 
+def unlocked_runs(source: str, condition: str) -> str:
+    """Return SQL, for the end of an UPDATE of runs, that chooses those of `source` for which `condition` holds.
+
+    `source` is a table `v` with the ids of runs; the parameters of `condition` follow that of the table. Runs that
+    somebody else has locked are left out. UPDATE itself would wait, and with it all other rows: a slow request may hold
+    the lock of one run for long. SQLite has no locks of rows.
+    """
+    chosen = f"cronzimus_run.id = v.id AND {condition}"
+    if connection.vendor != "postgresql":
+        return f"FROM {source} WHERE {chosen}"
+    # LATERAL makes the planner look each row up by its id, once. The condition holds for the locked row, so it is not
+    # repeated outside, where it would make the planner expect a single run, and read the table for each row of `v`.
+    locked = f"SELECT 1 FROM cronzimus_run WHERE {chosen} FOR NO KEY UPDATE SKIP LOCKED"  # noqa: S608
+    return f"FROM (SELECT v.* FROM {source}, LATERAL ({locked}) AS locked) AS v WHERE cronzimus_run.id = v.id"  # noqa: S608
+
+
 @cache
 def _recordset(columns: tuple[tuple[str, str], ...]) -> str:
     declared = ", ".join(f"{name} {POSTGRESQL_TYPES[kind]}" for name, kind in columns)

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Least
 
 from ...core.dispatches import PATIENCE, new_dispatch_id
@@ -33,6 +33,7 @@ MAX_LOOKED_AT = 1000
 MAX_DISPATCHES = 32_767
 """The largest number that the column `dispatches` holds. A run that is sent more often keeps it."""
 ONE_MORE = Least(F("dispatches"), MAX_DISPATCHES - 1) + 1
+THIS_DISPATCH_SQL = "cronzimus_run.dispatch_id = v.dispatch_id"
 
 
 class Dispatch(NamedTuple):
@@ -133,8 +134,9 @@ def unpublished() -> list[Dispatch]:
 
 def mark_published(dispatches: Iterable[Dispatch], now: datetime) -> None:
     """Record that messages were published."""
-    rows = [{"id": one.run_id, "dispatch_id": one.dispatch_id} for one in dispatches]
-    source, data = bulk.rows_as_table({"id": "number", "dispatch_id": "text"}, rows)
+    source, data = _as_table(dispatches)
+    unpublished = f"{THIS_DISPATCH_SQL} AND cronzimus_run.status = 'queued' AND dispatched_at IS NULL"
+    chosen = bulk.unlocked_runs(source, unpublished)
     is_postgresql = connection.vendor == "postgresql"
     at = "%s::timestamptz" if is_postgresql else "%s"
     with transaction.atomic(), connection.cursor() as cursor:
@@ -142,9 +144,7 @@ def mark_published(dispatches: Iterable[Dispatch], now: datetime) -> None:
             # The next messages need not wait for the disk: if this is lost, these are sent once more.
             cursor.execute("SET LOCAL synchronous_commit TO off")
         cursor.execute(
-            f"UPDATE cronzimus_run SET dispatched_at = {at} FROM {source} WHERE cronzimus_run.id = v.id "  # noqa: S608
-            "AND cronzimus_run.dispatch_id = v.dispatch_id AND cronzimus_run.status = 'queued' "
-            "AND dispatched_at IS NULL",
+            f"UPDATE cronzimus_run SET dispatched_at = {at} {chosen}",  # noqa: S608
             [bulk.instant(now), data],
         )
 
@@ -165,12 +165,21 @@ def dispatch_again(now: datetime) -> list[Dispatch]:
     again: list[Dispatch] = []
     for run_id, queue, old, traceparent in rows[:MAX_LOOKED_AT]:
         new = Dispatch(run_id, queue or "", new_dispatch_id(now), traceparent or "")
-        found = _dispatched().filter(pk=run_id, dispatch_id=old)
-        if found.update(dispatch_id=new.dispatch_id, dispatches=ONE_MORE, dispatched_at=None):
+        if _replace(old, new):
             message = "the message of run %d seems to be lost: it is sent again to queue %s"
             logger.warning(message, run_id, queue, extra={"action": "run_dispatched_again", "run": run_id})
             again.append(new)
     return again
+
+
+@transaction.atomic
+def _replace(old: str | None, new: Dispatch) -> bool:
+    """Give a run a new dispatch; return whether it still had the `old` one, and nobody else has locked it."""
+    found = _dispatched().filter(pk=new.run_id, dispatch_id=old)
+    has_row_locks = connection.features.has_select_for_update_skip_locked
+    if has_row_locks and not found.select_for_update(skip_locked=True).values_list("pk"):
+        return False
+    return bool(found.update(dispatch_id=new.dispatch_id, dispatches=ONE_MORE, dispatched_at=None))
 
 
 def start_runs(wanted: Collection[Dispatch], worker_id: str, now: datetime, until: datetime) -> list[HeldRun]:
@@ -181,25 +190,41 @@ def start_runs(wanted: Collection[Dispatch], worker_id: str, now: datetime, unti
 
     A delivery that is not the run's last one starts nothing, nor does one of a run that has started elsewhere, has
     ended, or is to be cancelled. Where the answer of an earlier call was lost, the worker may ask again, also for a run
-    that is to be cancelled since: the worker holds it, so nobody else would end it.
+    that is to be cancelled since: the worker holds it, so nobody else would end it. A run whose row somebody else has
+    locked does not start now, and keeps no other from its start; `startable` tells which.
     """
-    source, data = bulk.rows_as_table(
-        {"id": "number", "dispatch_id": "text"}, [{"id": one.run_id, "dispatch_id": one.dispatch_id} for one in wanted]
-    )
+    source, data = _as_table(wanted)
     at = "%s::timestamptz" if connection.vendor == "postgresql" else "%s"
     # Read when the statement is executed, on SQLite with its lock.
     is_in_time = f"clock_timestamp() < {at}" if connection.vendor == "postgresql" else "julianday() < julianday(%s)"
+    chosen = bulk.unlocked_runs(
+        source,
+        f"{THIS_DISPATCH_SQL} AND {is_in_time} "
+        "AND ((cronzimus_run.status = 'queued' AND cancel_requested_at IS NULL) "
+        "OR (cronzimus_run.status = 'running' AND scheduler_id = %s))",
+    )
     with connection.cursor() as cursor:
         cursor.execute(
             f"UPDATE cronzimus_run SET status = 'running', scheduler_id = %s, started_at = {at}, "  # noqa: S608
-            f"dispatched_at = COALESCE(dispatched_at, {at}) FROM {source} WHERE cronzimus_run.id = v.id "
-            f"AND cronzimus_run.dispatch_id = v.dispatch_id AND {is_in_time} "
-            "AND ((cronzimus_run.status = 'queued' AND cancel_requested_at IS NULL) "
-            "OR (cronzimus_run.status = 'running' AND scheduler_id = %s)) "
+            f"dispatched_at = COALESCE(dispatched_at, {at}) {chosen} "
             f"RETURNING {_qualified(HELD_COLUMNS)}, {_qualified('queue, dispatch_id')}",
             [worker_id, bulk.instant(now), bulk.instant(now), data, bulk.instant(until), worker_id],
         )
         return [_held(row, worker_id) for row in cursor.fetchall()]
+
+
+def startable(wanted: Collection[Dispatch], worker_id: str) -> set[str]:
+    """Return the `dispatch_id` of each of `wanted` whose run could start on the worker `worker_id`.
+
+    If `start_runs` has not started it, somebody else has locked its row.
+    """
+    if not wanted:
+        return set()
+    may_start = Q(status=RunStatus.QUEUED, cancel_requested_at=None)
+    has_started = Q(status=RunStatus.RUNNING, scheduler_id=worker_id)
+    found = Run.objects.filter(may_start | has_started, pk__in=[one.run_id for one in wanted])
+    ids = set(found.values_list("id", "dispatch_id"))
+    return {one.dispatch_id for one in wanted if (one.run_id, one.dispatch_id) in ids}
 
 
 def never_sent(dispatches: Collection[Dispatch]) -> list[Dispatch]:
@@ -283,6 +308,11 @@ def _dispatched() -> QuerySet[Run]:
 def _held(row: Sequence[Any], holder: str = DISPATCHED) -> HeldRun:
     *columns, queue, dispatch_id = row
     return HeldRun.of(columns, holder)._replace(queue=queue, dispatch_id=dispatch_id)
+
+
+def _as_table(dispatches: Iterable[Dispatch]) -> tuple[str, str]:
+    rows = [{"id": one.run_id, "dispatch_id": one.dispatch_id} for one in dispatches]
+    return bulk.rows_as_table({"id": "number", "dispatch_id": "text"}, rows)
 
 
 def _qualified(columns: str) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 from django.db import connection
@@ -74,57 +74,79 @@ class Ended(Protocol):
         """When it ended."""
 
 
-def write_starts(starts: Sequence[Start], scheduler_id: str) -> None:
-    """Write the starts of runs that `scheduler_id` still holds."""
-    if starts:
-        rows = [{"id": start.run_id, "started_at": start.started_at} for start in starts]
-        _update(STARTED, rows, "status = 'running', started_at = v.started_at", scheduler_id)
+class Written(NamedTuple):
+    """The outcomes that are stored, and the ids of runs whose rows somebody else has locked: their outcomes are not."""
+
+    outcomes: list[Outcome]
+    locked: set[int]
 
 
-def write_live(updates: Sequence[LiveUpdate], scheduler_id: str) -> None:
-    """Write the output and the progress of running runs that `scheduler_id` still holds."""
-    if updates:
-        rows = [
-            {
-                "id": update.run_id, "kept": update.kept, "text": update.text,
-                "output_omitted": update.omitted or None, "output_marks": update.marks or None,
-                **_progress(update.progress),
-            }
-            for update in updates
-        ]  # fmt: skip
-        _update(LIVE, rows, LIVE_SQL, scheduler_id)
+def write_starts(starts: Sequence[Start], scheduler_id: str) -> set[int]:
+    """Write the starts of runs that `scheduler_id` still holds; return the ids of those that others have locked."""
+    if not starts:
+        return set()
+    rows = [{"id": start.run_id, "started_at": start.started_at} for start in starts]
+    found = _update(STARTED, rows, "status = 'running', started_at = v.started_at", scheduler_id)
+    return _still_held({start.run_id for start in starts} - found, scheduler_id)
 
 
-def write_outcomes(outcomes: Sequence[Outcome], scheduler_id: str, now: datetime) -> list[Outcome]:
+def write_live(updates: Sequence[LiveUpdate], scheduler_id: str) -> set[int]:
+    """Write the output and the progress of running runs that `scheduler_id` still holds.
+
+    Return the ids of the runs that others have locked.
+    """
+    if not updates:
+        return set()
+    rows = [
+        {
+            "id": update.run_id, "kept": update.kept, "text": update.text,
+            "output_omitted": update.omitted or None, "output_marks": update.marks or None,
+            **_progress(update.progress),
+        }
+        for update in updates
+    ]  # fmt: skip
+    found = _update(LIVE, rows, LIVE_SQL, scheduler_id)
+    return _still_held({update.run_id for update in updates} - found, scheduler_id)
+
+
+def write_outcomes(outcomes: Sequence[Outcome], scheduler_id: str, now: datetime) -> Written:
     """Write the outcomes of runs, count them for their jobs, and queue retries; return the outcomes that are stored.
 
     These are the outcomes of runs that `scheduler_id` still held, and outcomes written earlier whose answer was lost.
-    A run that was given up as lost stays lost.
+    A run that was given up as lost stays lost. Runs whose rows somebody else has locked stay as they are.
     """
     if not outcomes:
-        return []
-    held = set(_update(FINISHED, [_finished_row(outcome) for outcome in outcomes], FINISHED_SQL, scheduler_id))
-    written = [outcome for outcome in outcomes if outcome.run_id in held]
+        return Written([], set())
+    found = _update(FINISHED, [_finished_row(outcome) for outcome in outcomes], FINISHED_SQL, scheduler_id)
+    written = [outcome for outcome in outcomes if outcome.run_id in found]
     count_ended(written)
-    written += _written_before([outcome for outcome in outcomes if outcome.run_id not in held])
+    rest = [outcome for outcome in outcomes if outcome.run_id not in found]
+    locked = _still_held({outcome.run_id for outcome in rest}, scheduler_id)
+    written += _written_before([outcome for outcome in rest if outcome.run_id not in locked])
     queue_retries([outcome.run_id for outcome in written if outcome.status in RETRIED], now)
-    return written
+    return Written(written, locked)
 
 
 def _update(
     columns: dict[str, str], rows: Iterable[Mapping[str, object]], assigned: str, scheduler_id: str
-) -> list[int]:
-    """Update the runs of `rows` that `scheduler_id` still holds; return their ids."""
+) -> set[int]:
+    """Update the runs of `rows` that `scheduler_id` still holds and nobody else has locked; return their ids."""
     source, data = bulk.rows_as_table(columns, rows)
+    # The empty text keeps the planners off the index `run_held`. The primary key finds each row at once; walking
+    # through all held runs for each row of `v` makes the work grow with the square of the batch.
+    chosen = bulk.unlocked_runs(source, f"scheduler_id || '' = %s AND cronzimus_run.status || '' IN ({ACTIVE_SQL})")
     with connection.cursor() as cursor:
-        # The empty text keeps the planners off the index `run_held`. The primary key finds each row at once; walking
-        # through all held runs for each row of `v` makes the work grow with the square of the batch.
         cursor.execute(
-            f"UPDATE cronzimus_run SET {assigned} FROM {source} WHERE cronzimus_run.id = v.id "  # noqa: S608
-            f"AND scheduler_id || '' = %s AND cronzimus_run.status || '' IN ({ACTIVE_SQL}) RETURNING cronzimus_run.id",
+            f"UPDATE cronzimus_run SET {assigned} {chosen} RETURNING cronzimus_run.id",  # noqa: S608
             [data, scheduler_id],
         )
-        return [run_id for (run_id,) in cursor.fetchall()]
+        return {run_id for (run_id,) in cursor.fetchall()}
+
+
+def _still_held(run_ids: Collection[int], scheduler_id: str) -> set[int]:
+    """Return the runs among `run_ids` that `scheduler_id` holds: they could not be written, so others lock them."""
+    held = Run.objects.active().filter(pk__in=run_ids, scheduler_id=scheduler_id) if run_ids else Run.objects.none()
+    return set(held.values_list("pk", flat=True))
 
 
 def _finished_row(outcome: Outcome) -> dict[str, object]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from django.db import transaction
+from django.db import OperationalError, connection, transaction
 from django.db.models import Q
 
 from ... import alerts
 from ...core.runs import Executor, RunStatus
-from ...models import Run, Scheduler
+from ...db.errors import is_locked
+from ...models import Job, Run, Scheduler
 from ...models.scheduler import FARTHEST, LeaseQuerySet
 from .failing import pause_failing
 from .outcomes import count_ended, queue_retries
@@ -90,7 +91,7 @@ def lose(
 ) -> int:
     """Mark the active runs that `scheduler_ids` hold, or `only` these of them, as lost for `reason`; return how many.
 
-    With `skip_locked`, runs that somebody else is writing are left as they are.
+    With `skip_locked`, runs that somebody else is writing, or whose job somebody else is writing, are left as they are.
     """
     held = Run.objects.active().filter(scheduler_id__in=scheduler_ids)
     if only is not None:
@@ -98,6 +99,9 @@ def lose(
     # Locked, so that an outcome that is being written comes first, and its run is not counted twice. Schedulers must
     # not wait for each other's locks on runs, which could deadlock; skipped runs are found with the next heartbeat.
     lost = list(held.order_by("id").select_for_update(skip_locked=skip_locked).values_list("id", "job_id"))
+    if skip_locked:
+        locked_jobs = _locked_jobs({job_id for _, job_id in lost})
+        lost = [(run_id, job_id) for run_id, job_id in lost if job_id not in locked_jobs]
     ids = [run_id for run_id, _ in lost]
     Run.objects.filter(id__in=ids).update(status=RunStatus.LOST, reason=reason, finished_at=now)
     queue_retries(ids, now)
@@ -110,6 +114,28 @@ def lose(
     for run_id, job_id in lost:
         logger.warning("run %s of job %s is lost", run_id, job_id, extra={"action": "run_lost", "run": run_id})
     return len(lost)
+
+
+def lose_own(scheduler_id: str, reason: str, now: datetime) -> int:
+    """Mark the active runs of a scheduler or worker that signs off as lost for `reason`; return how many.
+
+    Runs that stay locked are left for others, who find them when they are free.
+    """
+    try:
+        return lose([scheduler_id], reason, now)
+    except OperationalError as error:
+        if not is_locked(error):
+            raise
+        return lose([scheduler_id], reason, now, skip_locked=True)
+
+
+def _locked_jobs(job_ids: Collection[str]) -> set[str]:
+    """Lock the jobs that nobody else has locked, and return the others."""
+    if not job_ids or not connection.features.has_select_for_update_skip_locked:
+        return set()
+    jobs = Job.objects.filter(pk__in=job_ids)
+    locked_now = jobs.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True)
+    return set(jobs.values_list("pk", flat=True)) - set(locked_now)
 
 
 def forget_stopped(now: datetime) -> None:

@@ -1,0 +1,96 @@
+"""Write what a recorder keeps: in one transaction, or each outcome alone if one is refused or its job is locked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from math import inf
+
+from django.db import OperationalError, transaction
+
+from ..core.clock import Clock
+from ..db.errors import is_locked
+from .incidents import IncidentWatch
+from .recorder import Batch, Recorder
+from .store.held import Outcome
+from .store.outcomes import Written, write_outcomes, write_starts
+from .store.refusals import REFUSALS, write_each_outcome
+
+RETRY_SECONDS = 0.5
+"""Time until outcomes are tried again whose run or job somebody else has locked."""
+
+
+class Batches:
+    """Writes the starts and outcomes that a recorder keeps, for a scheduler or for a Celery worker.
+
+    A slow request may hold the lock of a run or of a job for as long as it likes. The outcomes of that run, or of that
+    job, are kept meanwhile, and the others are written.
+    """
+
+    def __init__(self, clock: Clock, recorder: Recorder, incidents: IncidentWatch) -> None:
+        """Write what `recorder` keeps, and let `incidents` observe it."""
+        self.retry_at = inf
+        """The monotonic time in seconds at which to try locked outcomes again; infinite if there are none."""
+        self.ended: set[int] = set()
+        """The runs whose outcomes the last call has written, or dropped because others had given the runs up."""
+        self._clock, self._recorder, self._incidents = clock, recorder, incidents
+        self._locked_jobs: set[str] = set()
+
+    @contextmanager
+    def writing(self, holder: str, now: datetime) -> Iterator[list[Outcome]]:
+        """Open a transaction, write the starts and outcomes of the runs of `holder`, and give the stored outcomes.
+
+        Raises the errors of the database; the whole transaction is then undone, and nothing is forgotten. Outcomes that
+        the database refuses are written before, each alone, and so are those whose job was locked.
+        """
+        batch = self._recorder.batch()
+        later = [one for one in batch.outcomes if one.job_id in self._locked_jobs]
+        soon = [one for one in batch.outcomes if one.job_id not in self._locked_jobs] if later else batch.outcomes
+        before = self._write_later(later, holder, now)
+        with transaction.atomic():
+            written = self._write_together(Batch(batch.starts, soon), holder, now)
+            if written is None:
+                transaction.set_rollback(True)
+            else:
+                yield [*before.outcomes, *written.outcomes]
+        if written is None:
+            written = self._write_apart(Batch(batch.starts, soon), holder, now)
+            with transaction.atomic():
+                yield [*before.outcomes, *written.outcomes]
+        locked = before.locked | written.locked
+        self.retry_at = self._clock.monotonic() + RETRY_SECONDS if locked else inf
+        self.ended = {one.run_id for one in batch.outcomes} - locked
+        self._recorder.forget(batch, locked)
+
+    def _write_later(self, later: Sequence[Outcome], holder: str, now: datetime) -> Written:
+        """Write outcomes of jobs that were locked, if it is time."""
+        if later and self._clock.monotonic() < self.retry_at:
+            return Written([], {one.run_id for one in later})
+        written = write_each_outcome(later, holder, now, self._incidents.ended)
+        self._locked_jobs = _jobs(later, written.locked)
+        return written
+
+    def _write_together(self, batch: Batch, holder: str, now: datetime) -> Written | None:
+        """Write a batch; return None if that has to be undone, because an outcome is refused or its job is locked."""
+        try:
+            locked = write_starts(batch.starts, holder)
+            written = write_outcomes(batch.outcomes, holder, now)
+            self._incidents.ended(written.outcomes, now)
+        except REFUSALS:
+            return None
+        except OperationalError as error:
+            if not is_locked(error):
+                raise
+            return None
+        return Written(written.outcomes, written.locked | locked)
+
+    def _write_apart(self, batch: Batch, holder: str, now: datetime) -> Written:
+        locked = write_starts(batch.starts, holder)
+        written = write_each_outcome(batch.outcomes, holder, now, self._incidents.ended)
+        self._locked_jobs |= _jobs(batch.outcomes, written.locked)
+        return Written(written.outcomes, written.locked | locked)
+
+
+def _jobs(outcomes: Sequence[Outcome], run_ids: set[int]) -> set[str]:
+    return {one.job_id for one in outcomes if one.run_id in run_ids}
