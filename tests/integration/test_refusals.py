@@ -44,10 +44,10 @@ def ended(loop: Scheduler, *outcomes: Any) -> None:
         loop.tick.recorder.finished(found)
 
 
-def held(loop: Scheduler, job_id: str) -> int:
+def held(loop: Scheduler, job_id: str, **fields: Any) -> int:
     """Write a run that the loop is running."""
     make_job(job_id, next_run_time=None)
-    run = make_run(job_id, status=RunStatus.RUNNING, scheduler_id=loop.tick.lease.scheduler_id)
+    run = make_run(job_id, status=RunStatus.RUNNING, scheduler_id=loop.tick.lease.scheduler_id, **fields)
     return run.pk
 
 
@@ -93,6 +93,28 @@ def test_an_outcome_of_which_every_text_is_refused_fails_without_them(make_loop:
     run = Run.objects.get()
     assert (run.status, run.output) == ("failed", "")
     assert run.error == "the database refused to store its outcome, which was timed_out"
+
+
+@pytest.mark.parametrize(
+    ("text", "end"),
+    [('"id":"bad"', ("lost", "the database refused to store its outcome, which was succeeded")), ("777777", None)],
+    ids=["its job", "its row"],
+)
+def test_a_run_of_which_everything_is_refused_is_given_up_and_the_others_are_written(
+    make_loop: MakeLoop, clock: FakeClock, caplog: pytest.LogCaptureFixture, text: str, end: tuple[str, str] | None
+) -> None:
+    loop = make_loop()
+    good = held(loop, "good")
+    bad = held(loop, "bad", id=777_777)
+    ended(loop, outcome(bad, job_id="bad"), outcome(good, job_id="good"))
+    with refusing(text):
+        write(loop, clock)
+        assert not loop.tick.recorder.dirty
+    run = Run.objects.get(pk=bad)
+    assert (run.status, run.reason) == (end or ("running", ""))
+    assert Run.objects.get(pk=good).status == "succeeded"
+    assert "of the end of run 777777: its outcome, succeeded, is lost" in caplog.text
+    assert loop._backoff.failures == 0
 
 
 def test_a_refused_outcome_does_not_keep_jobs_from_being_claimed(make_loop: MakeLoop, clock: FakeClock) -> None:

@@ -16,6 +16,7 @@ from django.db import DataError, IntegrityError, NotSupportedError, OperationalE
 
 from ...core.runs import RunStatus
 from ...db.errors import is_locked
+from ...models import Run
 from .held import LiveUpdate, Outcome
 from .outcomes import Written, write_live, write_outcomes
 
@@ -67,7 +68,22 @@ def _write_alone(outcome: Outcome, scheduler_id: str, now: datetime, observe: Ob
             logger.error(message, outcome.run_id, _ascii(str(error)), extra={"action": "outcome_refused"})
         else:
             return written
-    raise DataError(f"the database refuses every outcome of run {outcome.run_id}")
+    return _write_the_row_alone(outcome, scheduler_id)
+
+
+def _write_the_row_alone(outcome: Outcome, scheduler_id: str) -> Written:
+    """Mark the run as lost, and count nothing: its job, its incident or its next attempt may be what is refused."""
+    message = "the database refuses whatever is to be stored of the end of run %s: its outcome, %s, is lost"
+    extra = {"action": "outcome_lost", "run": outcome.run_id}
+    held = Run.objects.active().filter(pk=outcome.run_id, scheduler_id=scheduler_id)
+    reason = f"the database refused to store its outcome, which was {outcome.status}"
+    try:
+        with transaction.atomic():
+            held.update(status=RunStatus.LOST, reason=reason, finished_at=outcome.finished_at)
+    except REFUSALS as error:
+        logger.error("run %s stays as it is: %s", outcome.run_id, _ascii(str(error)), extra=extra)
+    logger.error(message, outcome.run_id, outcome.status, extra=extra)
+    return Written([], set())
 
 
 def _wait_for_locks_no_longer_than(milliseconds: int) -> None:
