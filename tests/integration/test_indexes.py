@@ -14,13 +14,15 @@ from jobs.core.runs import DISPATCHED, Executor, RunStatus
 from jobs.models import Job, Run
 from jobs.scheduler.pruner import ROUND_SECONDS, Pruner
 from jobs.scheduler.recorder import Recorder
-from jobs.scheduler.store import admission, claims, dispatch, recovery
+from jobs.scheduler.store import admission, claims, dispatch, outcomes, recovery
+from jobs.scheduler.store.dispatch import Dispatch
+from jobs.scheduler.store.held import LiveUpdate, Start
 from jobs.scheduler.store.retention import prune_job
 from jobs.scheduler.store.work import cancel_requests, pending_work
 from jobs.selectors.backlog import due_jobs, waiting_runs
 from jobs.selectors.workers import Fleet, HeldUp
 from jobs.services import remove_job
-from tests.fakes import NOW, FakeClock, after, make_worker, outcome
+from tests.fakes import NOW, FakeClock, after, make_job, make_run, make_worker, outcome
 
 from .loop_support import flush
 from .plans import as_the_loop_asks, assert_reads, assert_reads_one_of, assert_unsorted, large_tables, plan, plans
@@ -42,6 +44,26 @@ def fresh_on_postgresql(tables: None, request: pytest.FixtureRequest) -> None:
         pytest.skip("a plan that goes by statistics")
 
 
+FEW = (200_000, 200_009)
+"""The ids of some waiting runs, from the first to the last."""
+
+
+def dispatches(worker: str = "") -> list[Dispatch]:
+    """Send some runs to workers; with a `worker`, they run there. Return their dispatches."""
+    some = Run.objects.filter(id__range=FEW)
+    some.update(
+        executor=Executor.CELERY, queue="reports", dispatch_id=Cast("id", CharField()), dispatches=1,
+        scheduler_id=worker or DISPATCHED, status=RunStatus.RUNNING if worker else RunStatus.QUEUED,
+    )  # fmt: skip
+    return [Dispatch(run.pk, "reports", run.dispatch_id or "") for run in some]
+
+
+def assert_looks_up(text: str) -> None:
+    """Check that `text`, the plan of a batch, looks each row up, and compares no table with each of the rows."""
+    assert_reads(text)
+    assert "Join Filter: (cronzimus_run.id" not in text, text
+
+
 def deleted_rows(job: Job) -> list[str]:
     """Return the plans of the statements that find the runs that `job` does not keep."""
     return plans(lambda: prune_job(job, NOW, 10), about='ORDER BY "cronzimus_run"."scheduled_time" ASC')
@@ -54,6 +76,17 @@ def test_jobs_have_no_index_that_claims_write_and_nobody_reads() -> None:
         found = {name for (name,) in cursor.fetchall()}
     read = {f"cronzimus_job_{name}" for name in ("pkey", "due", "prioritised")}
     assert found == read | {"cronzimus_job_of_queue"}  # which only jobs for workers have entries in
+
+
+@pytest.mark.usefixtures("postgresql_only")
+def test_a_batch_is_not_compared_with_every_run_of_a_small_table() -> None:
+    make_job("job")
+    rows = [make_run(scheduler_id="s1")]
+    fields = {field.attname: getattr(rows[0], field.attname) for field in Run._meta.concrete_fields}
+    Run.objects.bulk_create(Run(**fields | {"id": None, "scheduled_time": after(number)}) for number in range(1, 2000))
+    as_the_loop_asks()
+    ended = [outcome(run_id) for run_id in Run.objects.values_list("pk", flat=True)[:100]]
+    assert_looks_up(plan(lambda: outcomes.write_outcomes(ended, "s1", NOW)))
 
 
 @pytest.mark.usefixtures("tables")
@@ -92,6 +125,46 @@ class TestIndexes:
         assert_reads(there_are, "run_held")
         assert_reads(in_open_queues, "run_held")
         assert_reads(again)
+
+    def test_what_a_queue_may_be_given_is_counted_among_the_held_runs(self) -> None:
+        as_the_loop_asks()
+        make_worker(lease_until=after(99))
+        assert_reads(plan(lambda: dispatch.queue_capacity(NOW)), "run_held", small=("worker",))
+
+    def test_waiting_runs_are_dispatched_by_their_ids(self) -> None:
+        as_the_loop_asks()
+        Run.objects.filter(id__range=FEW).update(executor=Executor.CELERY, queue="reports")
+        text = plan(lambda: dispatch.take_for_workers(range(FEW[0], FEW[1] + 1), NOW))
+        assert_looks_up(text)
+
+    def test_the_survey_of_runs_for_workers_reads_indexes(self) -> None:
+        as_the_loop_asks()
+        dispatches(worker="w1")
+        assert_reads(plan(lambda: dispatch.survey(NOW)), small=("worker", "w"))
+
+    def test_unpublished_messages_are_found_by_run_held_and_marked_by_their_ids(self) -> None:
+        as_the_loop_asks()
+        sent = dispatches()
+        assert_reads(plan(dispatch.unpublished), "run_held")
+        assert_looks_up(plan(lambda: dispatch.mark_published(sent, NOW)))
+
+    def test_a_worker_starts_runs_by_their_ids(self) -> None:
+        as_the_loop_asks()
+        sent = dispatches()
+        assert_looks_up(plan(lambda: dispatch.start_runs(sent, "w1", NOW, after(15))))
+        assert_reads(plan(lambda: dispatch.startable(sent, "w1")))
+        assert_reads(plan(lambda: dispatch.never_sent(sent)))
+
+    def test_the_runs_of_a_worker_are_found_by_run_held(self) -> None:
+        as_the_loop_asks()
+        dispatches(worker="w1")
+        assert_reads(plan(lambda: dispatch.runs_of("w1")), "run_held")
+
+    def test_the_runs_of_dead_workers_are_found_by_run_held(self) -> None:
+        as_the_loop_asks()
+        make_worker("w1", lease_until=NOW)
+        dispatches(worker="w1")
+        assert_reads(plan(lambda: dispatch.recover_workers(NOW)), "run_held", small=("worker", "U0"))
 
     def test_the_queues_without_a_worker_are_found_by_indexes(self, settings: Any) -> None:
         settings.CRONZIMUS = settings.CRONZIMUS | {"CELERY_BROKER_URL": "redis://host/0"}
@@ -250,5 +323,12 @@ class TestIndexes:
         recorder.finished(outcome(1_000_001, job_id="job-1"))  # of another scheduler: is it on record already?
         as_the_loop_asks()
         text = plan(lambda: flush(recorder))
-        assert_reads(text)
+        assert_looks_up(text)
         assert "SCAN cronzimus_run" not in text, text
+
+    def test_starts_and_output_are_written_by_the_primary_key(self) -> None:
+        as_the_loop_asks()
+        starts = [Start(100_000 + number, NOW) for number in range(3)]
+        assert_looks_up(plan(lambda: outcomes.write_starts(starts, "s1")))
+        updates = [LiveUpdate(start.run_id, 0, "so far", 6, None) for start in starts]
+        assert_looks_up(plan(lambda: outcomes.write_live(updates, "s1")))
