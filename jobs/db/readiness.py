@@ -11,6 +11,7 @@ from typing import TypeVar
 from django.db import DatabaseError, OperationalError, connection
 
 from .. import migrations
+from .postgresql import pooling
 
 Result = TypeVar("Result")
 
@@ -39,6 +40,20 @@ def require_tables() -> None:
         raise Unusable(f"the database cannot be used: {one_line(error)}") from error
     if missing:
         raise NotYet("the database is not up to date; run: manage.py migrate")
+
+
+def require_sessions() -> None:
+    """Raise `Unusable` if a pooler between us and PostgreSQL hands each transaction to another connection.
+
+    Settings and LISTEN belong to a connection: the loop's settings would reach other clients, and it would hear of no
+    change.
+    """
+    if pooling.pools_transactions():
+        raise Unusable(
+            "the database is reached through a pooler in transaction mode (such as PgBouncer): schedulers and workers "
+            "need connections of their own. Give them the address of PostgreSQL itself, or of a pool in session mode; "
+            "the web may keep the pooler."
+        )
 
 
 def known() -> set[str]:

@@ -14,7 +14,6 @@ from ..core.exceptions import CronzimusError
 from ..core.zone_data import used_data
 from ..db import readiness
 from ..db.errors import is_unavailable
-from ..db.postgresql import pooling
 from ..db.readiness import NotYet, Unusable, one_line
 from ..models import Scheduler
 from ..scheduler import listeners
@@ -62,17 +61,11 @@ def wait_for_tables() -> None:
 
 
 def require_sessions() -> None:
-    """Raise `CommandError` if a pooler between us and PostgreSQL hands each transaction to another connection.
-
-    Settings and LISTEN belong to a connection: the loop's settings would reach other clients, and it would hear of no
-    change.
-    """
-    if pooling.pools_transactions():
-        raise CommandError(
-            "the database is reached through a pooler in transaction mode (such as PgBouncer): a scheduler needs "
-            "connections of its own. Give it the address of PostgreSQL itself, or of a pool in session mode; the web "
-            "may keep the pooler."
-        )
+    """Raise `CommandError` if a pooler between us and PostgreSQL hands each transaction to another connection."""
+    try:
+        readiness.require_sessions()
+    except Unusable as error:
+        raise CommandError(str(error)) from error
 
 
 def make_declared_jobs() -> None:

@@ -113,6 +113,7 @@ class SlotsStep(bootsteps.StartStopStep):
         """Start the slots, with a row of their own, once the database has its tables. Raises `WorkerShutdown`."""
         try:
             readiness.wait(readiness.require_tables, logger, state.maybe_shutdown)
+            readiness.require_sessions()
         except readiness.Unusable as error:
             logger.critical("%s", error, extra={"action": "worker_refused"})
             raise WorkerShutdown(EX_FAILURE) from error

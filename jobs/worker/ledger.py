@@ -14,6 +14,7 @@ from queue import SimpleQueue
 from django.db import connection, reset_queries
 
 from ..core.durations import MeanDuration
+from ..db.readiness import one_line
 from ..models import announce
 from ..scheduler.batches import Batches
 from ..scheduler.incidents import IncidentWatch
@@ -185,7 +186,7 @@ class Ledger:
             connection.close()
             level = logging.ERROR if self._failures == 1 else logging.DEBUG
             message = "the worker waits for the database: %s"
-            logger.log(level, message, " ".join(str(error).split()), extra={"action": "worker_step_failed"})
+            logger.log(level, message, one_line(error), extra={"action": "worker_step_failed"})
             wait = min(FIRST_RETRY_SECONDS * 2 ** min(self._failures - 1, 10), LAST_RETRY_SECONDS)
             self._retry_at = self.clock.monotonic() + wait
         else:
@@ -361,5 +362,5 @@ class Ledger:
                 if self._has_time():
                     continue
                 message = "the worker could not sign off: %s; what is left is lost when its lease ends"
-                logger.error(message, " ".join(str(error).split()), extra={"action": "worker_sign_off_failed"})
+                logger.error(message, one_line(error), extra={"action": "worker_sign_off_failed"})
             return

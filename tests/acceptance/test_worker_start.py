@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.waiting import until
 
+from .bouncer import pooler
 from .brokers import reached
 from .conftest import migrate
 from .support import Site
 from .test_worker_launch import start_in_vain
-from .worker_site import STARTED
+from .worker_site import STARTED, WorkerSite
 
 
 def test_a_worker_with_a_log_file_says_there_why_it_does_not_start(tmp_path: Path) -> None:
     start_in_vain(tmp_path, "-f", str(tmp_path / "%n.log"), "-n", "first@%h", "-l", "ERROR")
     (line,) = (tmp_path / "first.log").read_text().splitlines()
     assert "CRITICAL cronzimus.worker: CELERY_BROKER_URL is not set" in line
+
+
+def test_a_worker_refuses_a_pooler_in_transaction_mode_as_a_scheduler_does(
+    make_fleet: Callable[..., WorkerSite],
+) -> None:
+    fleet = make_fleet()
+    with pooler(fleet.site.url, "transaction") as url:
+        worker = fleet.start_worker(DATABASE_URL=url)
+        assert worker.wait(STARTED) == 1
+    assert worker.logged("CRITICAL cronzimus.worker: the database is reached through a pooler in transaction mode")
 
 
 def test_a_worker_waits_for_the_tables_as_a_scheduler_does(tmp_path: Path) -> None:
