@@ -44,10 +44,10 @@ class Batches:
         Raises the errors of the database; the whole transaction is then undone, and nothing is forgotten. Outcomes that
         the database refuses are written before, each alone, and so are those whose job was locked.
         """
-        batch = self._recorder.batch()
+        batch, is_time = self._recorder.batch(), self._clock.monotonic() >= self.retry_at
         later = [one for one in batch.outcomes if one.job_id in self._locked_jobs]
         soon = [one for one in batch.outcomes if one.job_id not in self._locked_jobs] if later else batch.outcomes
-        before = self._write_later(later, holder, now)
+        before = self._write_later(later, holder, now, is_time=is_time)
         with transaction.atomic():
             written = self._write_together(Batch(batch.starts, soon), holder, now)
             if written is None:
@@ -59,13 +59,16 @@ class Batches:
             with transaction.atomic():
                 yield [*before.outcomes, *written.outcomes]
         locked = before.locked | written.locked
-        self.retry_at = self._clock.monotonic() + RETRY_SECONDS if locked else inf
+        if not locked:
+            self.retry_at = inf
+        elif is_time or self.retry_at == inf:  # else it is still to come: a write of others must not put it off
+            self.retry_at = self._clock.monotonic() + RETRY_SECONDS
         self.ended = {one.run_id for one in batch.outcomes} - locked
         self._recorder.forget(batch, locked)
 
-    def _write_later(self, later: Sequence[Outcome], holder: str, now: datetime) -> Written:
+    def _write_later(self, later: Sequence[Outcome], holder: str, now: datetime, *, is_time: bool) -> Written:
         """Write outcomes of jobs that were locked, if it is time."""
-        if later and self._clock.monotonic() < self.retry_at:
+        if later and not is_time:
             return Written([], {one.run_id for one in later})
         written = write_each_outcome(later, holder, now, self._incidents.ended)
         self._locked_jobs = _jobs(later, written.locked)

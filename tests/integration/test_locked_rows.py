@@ -143,6 +143,25 @@ def test_a_locked_job_keeps_back_the_outcomes_of_its_own_runs(ledger: Ledger, cl
     assert dict(Job.objects.values_list("id", "run_count")) == {"a": 1, "b": 2}
 
 
+def test_the_outcome_of_a_locked_job_is_tried_again_while_other_runs_end_all_the_time(
+    ledger: Ledger, clock: FakeClock
+) -> None:
+    job, _ = make_job("a"), make_job("b")
+    held, activity = started(ledger, clock, job_id="a")
+    ledger.recorder.finished(activity.outcome(clock.now(), status="succeeded"))
+    with locked(job):
+        ledger.step()
+        clock.advance(0.1)
+        ledger.step()
+        assert status_of(held) == "running"
+    for number in range(1, 8):
+        _, activity = started(ledger, clock, job_id="b", scheduled_time=after(number))
+        finish(ledger, clock, activity)
+        clock.advance(0.1)
+        ledger.step()
+    assert status_of(held) == "succeeded"
+
+
 def test_a_locked_run_does_not_keep_a_worker_from_joining_again(ledger: Ledger, clock: FakeClock) -> None:
     (held, _), (other, _) = (started(ledger, clock, scheduled_time=after(number)) for number in range(2))
     clock.advance(20)
