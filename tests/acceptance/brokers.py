@@ -128,6 +128,9 @@ class Broker:
         with self._connection() as connection:
             channel = connection.default_channel
             message = until(lambda: channel.basic_get(self.queue), 10, "a message to hold")
+            channel.unacked_mutex_key = (
+                f"{self.queue}-mutex"  # while another consumer has the usual one, it does nothing
+            )
 
             def redeliver() -> None:
                 made_old = {message.delivery_tag: time.time() - channel.visibility_timeout - 1}

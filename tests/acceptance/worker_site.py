@@ -156,7 +156,15 @@ class WorkerSite:
         It serves the test's queue, or `queues`.
         """
         celery = str(Path(sys.executable).with_name("celery"))
-        options = ("-Q", queues or self.broker.queue, "-c", str(slots), "-n", f"{name}@%h", "--loglevel=INFO")
+        options = (
+            "-Q",
+            queues or self.broker.queue,
+            "-c",
+            str(slots),
+            "-n",
+            f"{name}@%h",
+            f"--loglevel={environment.get('LOG_LEVEL', 'INFO')}",
+        )
         return self.site.start(celery, "-A", "cronzimus_site", "worker", *options, **environment)
 
     def pretend_worker(self, slots: int) -> None:
