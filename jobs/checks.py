@@ -268,8 +268,7 @@ def check_queues(app_configs: Any, databases: Collection[str] | None = None, **k
         return []
     try:
         wanted = Job.objects.queues_to_come()
-        alive = Worker.objects.alive(SystemClock().now()).filter(slots__gt=0)
-        missing = sorted(wanted - {str(queue) for worker in alive for queue in worker.queues})
+        missing = sorted(wanted - Worker.objects.served_queues(SystemClock().now()))
     except DatabaseError:  # the tables are not there yet: `migrate` makes them
         return []
     if not missing:

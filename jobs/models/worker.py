@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from django.db import models
@@ -9,6 +10,14 @@ from django.db.models import F, Q
 
 from .fields import BrokerField, StoredJSON
 from .scheduler import LeaseQuerySet
+
+
+class WorkerQuerySet(LeaseQuerySet):
+    """Queries for workers."""
+
+    def served_queues(self, now: datetime) -> frozenset[str]:
+        """Return the queues that a worker serves, or served just now: until its lease ends, it may restart."""
+        return queues_of(self.filter(lease_until__gt=now))
 
 
 class Worker(models.Model):
@@ -33,7 +42,7 @@ class Worker(models.Model):
     lease_until = models.DateTimeField()
     stopped_at = models.DateTimeField(null=True, blank=True)
 
-    objects = LeaseQuerySet.as_manager()
+    objects = WorkerQuerySet.as_manager()
 
     class Meta:
         default_permissions = ()  # the page of schedulers shows them
@@ -53,3 +62,8 @@ class Worker(models.Model):
     def takes_runs(self, now: datetime) -> bool:
         """Tell whether it is alive at `now`, and was not told to stop."""
         return self.stopped_at is None and self.is_alive(now) and self.slots > 0
+
+
+def queues_of(workers: Iterable[Worker]) -> frozenset[str]:
+    """Return the queues of workers. A damaged row of SQLite, which may hold anything, has none."""
+    return frozenset(str(queue) for worker in workers if isinstance(worker.queues, list) for queue in worker.queues)

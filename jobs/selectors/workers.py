@@ -5,7 +5,7 @@ Without a broker there are no queries.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -21,6 +21,7 @@ from ..core.dispatches import PATIENCE, dispatched_since, first_dispatch_id
 from ..core.runs import DISPATCHED, Executor, RunStatus
 from ..models import Job, Run, Scheduler, Worker
 from ..models.job import DEFAULT_QUEUE
+from ..models.worker import queues_of
 
 MAX_WAITING = 10_000
 """Waiting runs whose queues are read."""
@@ -44,7 +45,7 @@ def known_workers() -> list[Worker]:
 def known_queues() -> list[str]:
     """Return the queues of workers and of jobs, for a person to choose from."""
     workers = Worker.objects.filter(stopped_at__isnull=True) if has_broker() else ()
-    return sorted(_queues_of(workers) | Job.objects.queues_to_come() | {DEFAULT_QUEUE})
+    return sorted(queues_of(workers) | Job.objects.queues_to_come() | {DEFAULT_QUEUE})
 
 
 class Obstacle(StrEnum):
@@ -116,12 +117,12 @@ class Fleet:
     @cached_property
     def serving(self) -> frozenset[str]:
         """The queues of which a worker takes runs now."""
-        return _queues_of(worker for worker in self._leased if worker.takes_runs(self.now))
+        return queues_of(worker for worker in self._leased if worker.takes_runs(self.now))
 
     @cached_property
     def served(self) -> frozenset[str]:
-        """The queues that a worker serves, or served a moment ago: until its lease would end, it may be restarting."""
-        return _queues_of(worker for worker in self._leased if worker.is_alive(self.now))
+        """The queues that a worker serves, or served a moment ago; see `WorkerQuerySet.served_queues`."""
+        return queues_of(worker for worker in self._leased if worker.is_alive(self.now))
 
     @cached_property
     def other_brokers(self) -> list[OtherBroker]:
@@ -169,7 +170,7 @@ class Fleet:
             scheduler_id__in=[worker.pk for worker in taking], status=RunStatus.RUNNING
         )
         busy = dict(running.order_by().values_list("scheduler_id").annotate(Count("id"))) if taking else {}
-        return _queues_of(worker for worker in taking if worker.slots > busy.get(worker.pk, 0))
+        return queues_of(worker for worker in taking if worker.slots > busy.get(worker.pk, 0))
 
     @cached_property
     def _on_their_way(self) -> list[OnTheirWay]:
@@ -187,11 +188,6 @@ class Fleet:
             messages=Coalesce(Sum("dispatches", filter=untaken), 0) - Count("id", filter=untaken & ~published),
         )  # fmt: skip
         return [OnTheirWay(queue or "", *values) for queue, *values in found.values_list(*OnTheirWay._fields)]
-
-
-def _queues_of(workers: Iterable[Worker]) -> frozenset[str]:
-    # A damaged row of SQLite may hold anything.
-    return frozenset(str(queue) for worker in workers if isinstance(worker.queues, list) for queue in worker.queues)
 
 
 def _waiting_queues() -> set[str]:

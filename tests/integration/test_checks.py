@@ -20,7 +20,9 @@ from pytest_django import Settings
 
 from jobs import checks
 from jobs.core.zone_data import ZoneData
+from jobs.models import Worker
 from jobs.models.job import JobQuerySet
+from jobs.selectors.workers import Fleet
 from tests.fakes import NOW, make_job, make_worker
 
 ROOT = Path(__file__).parents[2]
@@ -182,12 +184,29 @@ def test_queues_of_jobs_that_no_worker_serves_are_found() -> None:
     make_job("ended", executor="celery", queue="ended", next_run_time=None)
     make_job("local", queue="local", next_run_time=NOW)
     assert unserved() == ["No worker serves the queues mail and reports, which jobs use."]
-    make_worker("draining", queues=["mail"], slots=0)
     make_worker("dead", queues=["mail"], lease_until=LONG_AGO)
-    make_worker("stopped", queues=["mail"], stopped_at=LONG_AGO)
+    make_worker("stopped", queues=["mail"], lease_until=LONG_AGO, stopped_at=LONG_AGO)
     make_worker(queues=["reports"])
     assert unserved() == ["No worker serves the queue mail, which jobs use."]
     assert [m for m in run_checks(tags=["database"]) if m.id == "cronzimus.W010"] == [], "only with --database"
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("broker")
+@pytest.mark.parametrize("fields", [{"slots": 0}, {"slots": 0, "stopped_at": NOW}])
+def test_a_queue_whose_last_worker_may_be_restarting_is_none_of_them(fields: dict[str, Any]) -> None:
+    make_job(executor="celery", queue="reports", next_run_time=NOW)
+    make_worker(**fields)
+    assert unserved() == list(Fleet(NOW).unserved) == []
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("broker")
+def test_a_damaged_worker_serves_no_queue() -> None:
+    make_job(executor="celery", queue="reports", next_run_time=NOW)
+    make_worker()
+    Worker.objects.update(queues=7)
+    assert unserved() == ["No worker serves the queue reports, which jobs use."]
 
 
 @pytest.mark.django_db
