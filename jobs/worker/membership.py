@@ -60,13 +60,16 @@ class Membership:
     def renew(self, *, running: int, ahead: int) -> bool:
         """Write a heartbeat; return whether the lease is still this worker's."""
         beat, now = self._clock.monotonic(), self._clock.now()
+        queues, slots = self.queues, self.slots
         kept = Worker.objects.filter(pk=self.worker_id, stopped_at__isnull=True).update(
             heartbeat_at=now, lease_until=now + timedelta(seconds=LEASE_SECONDS), running_runs=running,
-            queues=self.queues, slots=self.slots, ahead=ahead,
+            queues=queues, slots=slots, ahead=ahead,
         )  # fmt: skip
         if kept:
             self.ahead = ahead
             self._extend(beat)
+            if (self.queues, self.slots) != (queues, slots):  # another thread has changed them meanwhile
+                self.due = 0.0
         else:
             self.until = 0.0
         return bool(kept)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 
 from jobs.models import Incident, Job, Run, Worker
 from jobs.scheduler.store.connection import DatabaseReplaced
@@ -121,6 +121,22 @@ def test_queues_that_it_cannot_serve_are_out_of_its_row_with_the_next_step(ledge
     ledger.serve(["reports"])
     ledger.step()
     assert Worker.objects.get().queues == ["reports"]
+
+
+def test_what_is_told_while_a_heartbeat_is_on_its_way_is_written_with_the_next_step(
+    ledger: Ledger, clock: FakeClock
+) -> None:
+    def stop_meanwhile(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if sql.startswith("UPDATE") and ledger.membership.slots:
+            ledger.drain()
+        return execute(sql, params, many, context)
+
+    clock.advance(5)
+    with connection.execute_wrapper(stop_meanwhile):
+        ledger.step()
+    assert Worker.objects.get().slots == 2
+    ledger.step()
+    assert Worker.objects.get().slots == 0
 
 
 def test_the_schedulers_learn_at_once_that_runs_are_short_and_later_that_they_are_long(
