@@ -24,7 +24,7 @@ from ..core.exceptions import (
     RunNotFound,
     VersionNotFound,
 )
-from ..db.errors import is_full, is_read_only, is_unavailable, lacks_characters, lacks_tables
+from ..db.errors import is_full, is_read_only, is_unavailable, lacks_characters, lacks_tables, one_line
 from ..services.idempotency import IdempotencyKeyReused
 from .bodies import MAX_BODY
 
@@ -162,7 +162,7 @@ def _seconds(wait: float | None) -> int:
 
 def log_unavailable(exception: BaseException, request: Any, action: str) -> None:
     """Log that a request failed, in one line: the database may be away for long."""
-    said, extra = " ".join(str(exception).split())[:LOGGED], {"action": action, "status": 503}
+    said, extra = one_line(exception)[:LOGGED], {"action": action, "status": 503}
     logger.error("%s failed: %s", _where(request), said, extra=extra)
 
 

@@ -1,4 +1,4 @@
-"""Classify errors of the database: it is away, full, takes no writes, lacks tables, or lacks characters."""
+"""Errors of the database: in one line, and by kind (it is away, full, takes no writes, lacks tables or characters)."""
 
 from __future__ import annotations
 
@@ -14,6 +14,11 @@ LOCKED = "55P03"
 """The state of its error "lock not available": another transaction held a row for longer than `lock_timeout`."""
 UNKNOWN_CHARACTER = ("22P05", "22021")
 """The states "untranslatable character" and "character not in repertoire"."""
+
+
+def one_line(error: BaseException) -> str:
+    """Return the message of a database error in one line, without the statement, which may hold arguments of jobs."""
+    return " ".join(str(error).partition("\nLINE ")[0].split())
 
 
 def is_unavailable(error: BaseException | None) -> bool:

@@ -11,6 +11,7 @@ from typing import TypeVar
 from django.db import DatabaseError, OperationalError, connection
 
 from .. import migrations
+from .errors import one_line
 from .postgresql import pooling
 
 Result = TypeVar("Result")
@@ -92,8 +93,3 @@ def wait(attempt: Callable[[], Result], logger: logging.Logger, check: Callable[
             seconds = time.monotonic() - began
             logger.info("going on after %.0f s", seconds, extra={"action": "start_waited"})
         return result
-
-
-def one_line(error: Exception) -> str:
-    """Return the message of a database error in one line, without the statement, which may hold arguments of jobs."""
-    return " ".join(str(error).partition("\nLINE ")[0].split())

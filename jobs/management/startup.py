@@ -13,8 +13,8 @@ from ..core.clock import SystemClock
 from ..core.exceptions import CronzimusError
 from ..core.zone_data import used_data
 from ..db import readiness
-from ..db.errors import is_unavailable
-from ..db.readiness import NotYet, Unusable, one_line
+from ..db.errors import is_unavailable, one_line
+from ..db.readiness import NotYet, Unusable
 from ..models import Scheduler
 from ..scheduler import listeners
 from ..scheduler.listeners import Listener

@@ -12,6 +12,7 @@ from django.db import DatabaseError, connection
 from ..alerts.delivery import BATCH, Deliverer
 from ..alerts.watch import watch
 from ..core.clock import Clock
+from ..db.errors import one_line
 from .store.backfills import advance
 from .store.connection import dedicated_connection
 from .store.statistics import roll_up
@@ -82,7 +83,7 @@ class Background:
 
     def _tell_that_it_waits(self, task: Task, error: DatabaseError) -> None:
         """Log it once a minute, or when something else is wrong: an outage may last for hours."""
-        message, now = " ".join(str(error).split()), self._clock.monotonic()
+        message, now = one_line(error), self._clock.monotonic()
         if message != task.told or now >= task.told_at + REPEAT_SECONDS:
             task.told, task.told_at = message, now
             logger.warning("%s waits for the database: %s", task.name, message, extra={"action": "background_waits"})

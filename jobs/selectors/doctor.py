@@ -11,6 +11,7 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from ..core.runs import JobState
+from ..db.errors import one_line
 from ..models import Control, Job, Scheduler
 from . import backlog, states
 from .obstacles import differing_brokers, problems
@@ -34,7 +35,7 @@ def findings(at: datetime) -> Iterator[Finding]:
         connection.ensure_connection()
         missing = _missing_migrations()
     except DatabaseError as error:
-        yield Finding("error", "database", f"does not answer: {' '.join(str(error).split())}")
+        yield Finding("error", "database", f"does not answer: {one_line(error)}")
         return
     yield Finding("ok", "database", f"{connection.vendor} answers")
     if missing:

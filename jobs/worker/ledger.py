@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from django.db import connection, reset_queries
 
 from ..core.durations import MeanDuration
-from ..db.readiness import one_line
+from ..db.errors import one_line
 from ..models import announce
 from ..scheduler.batches import Batches
 from ..scheduler.incidents import IncidentWatch

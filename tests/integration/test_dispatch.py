@@ -465,7 +465,7 @@ def test_what_another_scheduler_left_unpublished_is_published_after_two_looks(
 def test_a_long_outage_of_the_database_is_two_lines_of_the_log(
     publisher: RemoteExecutor, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with failing_database(OperationalError("gone")):
+    with failing_database(OperationalError("gone\nLINE 1: UPDATE …")):
         for _ in range(100):
             publisher.step()
             clock.advance(2)

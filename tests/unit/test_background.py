@@ -59,7 +59,7 @@ def test_an_outage_is_logged_once_a_minute(
     clock: FakeClock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("jobs.scheduler.background.connection", Mock())
-    errors = [OperationalError("gone\n  away")] * 31 + [OperationalError("starting")] * 2
+    errors = [OperationalError("gone\n  away\nLINE 1: UPDATE …")] * 31 + [OperationalError("starting")] * 2
 
     def fail() -> bool:
         raise errors.pop(0)

@@ -10,7 +10,7 @@ from django.db import DatabaseError
 
 from ...core.audit import Door, Origin, acting
 from ...core.exceptions import CronzimusError, JobNotFound
-from ...db.readiness import one_line
+from ...db.errors import one_line
 from ..cli import doctor, files, jobs, runs
 from ..cli.base import actor, end_of_stream, nearest, quiet_log
 from ..cli.output import Output

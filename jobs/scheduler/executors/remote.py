@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from django.db import DatabaseError, connection
 
+from ...db.errors import one_line
 from ..lease import LEASE_SECONDS
 from ..store import dispatch
 from ..store.connection import loop_connection
@@ -153,7 +154,7 @@ class RemoteExecutor(RunExecutor):
             self._outage_at = self._clock.monotonic()
             level, self._waits = logging.DEBUG if self._waits else logging.WARNING, True
             message, extra = "runs for workers wait for the database: %s", {"action": "publisher_waits"}
-            logger.log(level, message, " ".join(str(error).split()), extra=extra)
+            logger.log(level, message, one_line(error), extra=extra)
         except Exception:
             logger.exception("runs for workers could not be published", extra={"action": "publisher_failed"})
 
