@@ -1,4 +1,4 @@
-"""Validate the URL of a broker and the names of its queues."""
+"""Validate and name the URL of a broker."""
 
 from __future__ import annotations
 
@@ -16,10 +16,6 @@ TLS_PARAMETERS: Mapping[str, tuple[str, ...]] = {
     "ssl_cert_reqs": ("required", "optional", "none"), "ssl_check_hostname": ("true", "false"),
 }  # fmt: skip
 """The parameters of an encrypted connection, as redis-py and kombu name them, with their values; `()` for any."""
-RESERVED = re.compile(r"amq\..*|_kombu\..*|unacked(_index|_mutex)?")
-"""The names that RabbitMQ refuses, and those under which kombu keeps other things in Redis."""
-OF_CELERY = "celery"
-"""The queue of every worker of Celery that was told no other. It would drop our messages, and our worker theirs."""
 
 
 def broker_problem(url: str) -> str:
@@ -87,14 +83,3 @@ def tls_parameters(url: str) -> dict[str, Any] | None:
 def _plain(value: str) -> str:
     # Celery's documentation writes CERT_REQUIRED, that of redis-py "required".
     return value.lower().removeprefix("cert_")
-
-
-def queue_problem(name: object) -> str:
-    """Return the error in the name of a queue, "" if there is none."""
-    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", name):
-        return "must be 1 to 64 ASCII letters, digits and _ . : -"
-    if RESERVED.fullmatch(name):
-        return "must be a name that RabbitMQ and kombu do not keep for themselves"
-    if name == OF_CELERY:
-        return "must not be celery, the default queue of other Celery workers, which would drop its messages"
-    return ""

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..conf import conf
-from ..core.brokers import queue_problem
 from ..core.json import is_equal
+from ..core.queues import queue_problem
 from ..core.retries import Retries
 from ..core.runs import Executor, Overlap
 from ..core.values import is_number, is_whole

@@ -27,7 +27,7 @@ if not apps.ready:
 
 from .. import checks
 from ..conf import conf
-from ..core.brokers import queue_problem
+from ..core.queues import queue_problem
 from ..db import readiness
 from ..db.connections import use_own_connections
 from ..scheduler import listeners
