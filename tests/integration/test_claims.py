@@ -392,6 +392,11 @@ def test_a_run_given_back_waits_for_any_scheduler() -> None:
     assert [run.id for run in take(5, "s2")] == [held.id]
 
 
+def test_nothing_to_give_back_begins_no_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "transaction", None)
+    admission.give_back("s1", [], NOW)
+
+
 def test_only_the_holder_gives_a_run_back() -> None:
     make_job()
     (held,) = claim().runs

@@ -87,6 +87,8 @@ def give_back(scheduler_id: str, run_ids: Sequence[int], now: datetime) -> None:
 
     Runs that somebody else has locked are left as they are. They are found with a later heartbeat.
     """
+    if not run_ids:  # as with nearly every heartbeat: on SQLite a transaction takes the only lock
+        return
     held = Run.objects.filter(scheduler_id=scheduler_id, status=RunStatus.QUEUED)
     with transaction.atomic():
         runs = held.filter(id__in=run_ids)
