@@ -19,6 +19,8 @@ VERSION = 1
 """The version of the messages."""
 TIMEOUT_SECONDS = 2.0
 """Time after which a broker that does not answer counts as gone."""
+HEALTH_SECONDS = 5
+"""Time after which a worker looks whether its connection to Redis is dead. RabbitMQ has heartbeats for that."""
 
 PINNED: dict[str, Any] = {
     # A message is acknowledged before its run starts: the database decides who may start it, and has its outcome.
@@ -110,7 +112,8 @@ def read_message(headers: Any, body: Any) -> tuple[int, str]:
 def transport_options(url: str) -> dict[str, Any]:
     """Return the options of a connection to the broker at `url`."""
     if urlsplit(url).scheme.startswith("redis"):
-        return {"socket_timeout": TIMEOUT_SECONDS, "socket_connect_timeout": TIMEOUT_SECONDS}
+        timeouts = {"socket_timeout": TIMEOUT_SECONDS, "socket_connect_timeout": TIMEOUT_SECONDS}
+        return {**timeouts, "health_check_interval": HEALTH_SECONDS}
     # The timeouts keep a silent broker from blocking. The publisher asks for confirmations itself (`CeleryTransport`).
     return {"confirm_publish": False, "read_timeout": TIMEOUT_SECONDS, "write_timeout": TIMEOUT_SECONDS}
 

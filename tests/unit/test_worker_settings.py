@@ -69,7 +69,7 @@ def test_a_worker_has_our_consumer() -> None:
 @pytest.mark.parametrize(
     ("url", "timeouts"),
     [
-        (REDIS, {"socket_timeout": 2, "socket_connect_timeout": 2}),
+        (REDIS, {"socket_timeout": 2, "socket_connect_timeout": 2, "health_check_interval": 5}),
         # `CeleryTransport` has RabbitMQ confirm a batch at once: with `confirm_publish` each message waits for it.
         (RABBITMQ, {"read_timeout": 2, "write_timeout": 2, "confirm_publish": False}),
     ],
