@@ -23,8 +23,8 @@ class WorkerQuerySet(LeaseQuerySet):
 class Worker(models.Model):
     """One Celery worker of ours. Its hold on the runs that it started counts until `lease_until`.
 
-    `slots` is the number of functions that it runs at once, 0 once it was told to stop; `ahead` is the number of
-    further runs that it wants in its queues, because its own end soon.
+    `slots` is the number of functions that it runs at once, without the slots whose process does not start, and 0 once
+    it was told to stop; `ahead` is the number of further runs that it wants in its queues, because its own end soon.
     """
 
     id = models.CharField(primary_key=True, max_length=150)
@@ -60,7 +60,7 @@ class Worker(models.Model):
         return self.lease_until is not None and self.lease_until > now  # None: damaged, on SQLite
 
     def takes_runs(self, now: datetime) -> bool:
-        """Tell whether it is alive at `now`, and was not told to stop."""
+        """Tell whether it is alive at `now`, was not told to stop, and has processes."""
         return self.stopped_at is None and self.is_alive(now) and self.slots > 0
 
 

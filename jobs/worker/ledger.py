@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from math import inf
 from queue import SimpleQueue
@@ -22,7 +23,7 @@ from ..scheduler.recorder import Recorder
 from ..scheduler.store import recovery
 from ..scheduler.store.clock import DatabaseClock
 from ..scheduler.store.connection import DatabaseReplaced, loop_connection, require_current_file
-from ..scheduler.store.dispatch import Dispatch, runs_of, start_runs, startable
+from ..scheduler.store.dispatch import Dispatch, runs_of, send_again, start_runs, startable
 from ..scheduler.store.held import HeldRun, Outcome
 from ..scheduler.store.refusals import write_all_live
 from ..scheduler.store.work import cancel_requests
@@ -90,13 +91,14 @@ class Ledger:
         self._bell, self._joined, self._closing = threading.Event(), threading.Event(), threading.Event()
         self._wanted: SimpleQueue[Wanted] = SimpleQueue()
         self._asked: list[Wanted] = []
+        self._sent_back: deque[Dispatch] = deque()
         self._own: set[int] = set()
         """The runs that it has started and whose end is not written."""
         self._incidents, self._durations = IncidentWatch(), MeanDuration()
         self._strangers = Strangers(clock, membership.queues)
         self._batches = Batches(clock, self.recorder, self._incidents)
         self._failures = 0
-        self._has_ended = False
+        self._has_ended = self._drains = False
         self._show_at = self._retry_at = 0.0
         self._write_at = self._ask_at = inf
         self._close_by = inf
@@ -145,7 +147,19 @@ class Ledger:
 
     def drain(self) -> None:
         """Announce with the next step that this worker takes no more runs."""
+        self._drains = True
         self.membership.slots, self.membership.due = 0, 0.0
+        self._bell.set()
+
+    def announce(self, slots: int) -> None:
+        """Announce with the next step that this worker has so many slots, unless it drains."""
+        if not self._drains:
+            self.membership.slots, self.membership.due = slots, 0.0
+            self._bell.set()
+
+    def send_back(self, dispatch: Dispatch) -> None:
+        """Have the run of `dispatch`, which this worker did not ask to start, sent again to its queue."""
+        self._sent_back.append(dispatch)
         self._bell.set()
 
     # --- the thread --------------------------------------------------------------------------------------------------
@@ -221,6 +235,7 @@ class Ledger:
         elif self.clock.monotonic() >= self.membership.due or self._wants_another_number():
             self._beat()
         self._start_wanted()
+        self._send_back()
         if self.recorder.has_new or (self.recorder.dirty and self._write_at == inf):
             self._write_at = min(self._write_at, self.clock.monotonic() + WRITE_SECONDS)
         if self.clock.monotonic() >= self._write_at:
@@ -302,6 +317,11 @@ class Ledger:
                 wanted.answer.put(started.get(key))
         self._strangers.look([one for one in rest if one.dispatch_id not in locked])
 
+    def _send_back(self) -> None:
+        while self._sent_back:
+            send_again(self._sent_back[0], self.clock.now())
+            self._sent_back.popleft()
+
     def _write(self, worker_id: str) -> None:
         with self._batches.writing(worker_id, self.clock.now()) as written:
             announce()  # the schedulers may send more
@@ -351,6 +371,7 @@ class Ledger:
     def _leave(self) -> None:
         while True:
             try:
+                self._send_back()
                 if self.membership.worker_id:
                     if self.recorder.dirty:
                         self._write(self.membership.worker_id)

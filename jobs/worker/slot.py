@@ -54,6 +54,15 @@ class Slot:
                 return error
         return problem
 
+    def why_not_ready(self, problem: Exception, output: Output) -> str:
+        """Return in words why there is no process, after `get_ready`, and end what is left of it."""
+        reason = str(problem) or repr(problem)
+        if isinstance(problem, NotCalled) and self._worker is not None:
+            self._worker.kill(output)
+            reason = self._worker.how_it_ended()
+        self.replace()
+        return reason
+
     def _replace_ended(self) -> None:
         if self._worker is not None and not self._worker.takes_runs:  # an earlier run left a cause of its end behind
             self.replace()

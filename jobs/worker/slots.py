@@ -32,10 +32,16 @@ DRAIN_SECONDS = 30.0
 """Time that running runs have to end once the worker was told to stop."""
 LOOK_SECONDS = 0.1
 """Time between two checks whether they have ended."""
+FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS = 1.0, 30.0
+"""Time until a process that did not start is tried again: after the first failure, and at most."""
+PROCESS_FAILED = {"action": "process_failed"}
 
 
 class Slots:
     """A fixed number of slots. A run has a slot from its message on, so that none waits here.
+
+    A slot is free while it has a process that is ready. While none starts, schedulers do not count the slot, and its
+    worker takes no message for it: a worker that failed each run at once would draw the work of all others.
 
     The thread of a slot starts its process, which the kernel ends with that thread if this process is killed.
     """
@@ -70,10 +76,11 @@ class Slots:
         self._clock, self._name, self._count = clock, name, count
         self._start_worker = start_worker or partial(Worker, Launcher.of_this_process())
         self._queue: SimpleQueue[Dispatch | None] = SimpleQueue()
-        self._free, self._changed = count, threading.Condition()
+        self._free = self._busy_slots = self._broken = 0
+        self._changed = threading.Condition()
         self._cold, self._are_warm = count, threading.Event()
         self._busy: dict[int, Slot] = {}
-        self._has_ended = False
+        self._has_ended = threading.Event()
         # Held while all runs are ended, and while one comes or goes.
         self._lock = threading.Lock()
         self._threads = [
@@ -102,6 +109,7 @@ class Slots:
             if not self._free:
                 return False
             self._free -= 1
+            self._busy_slots += 1
         self._queue.put(dispatch)
         return True
 
@@ -116,20 +124,20 @@ class Slots:
         Once `is_urgent`, all of it happens at once.
         """
         self.ledger.drain()
-        running, extra = self._count - self._free, {"action": "worker_draining"}
-        logger.info("draining %d runs, for at most %d s", running, DRAIN_SECONDS, extra=extra)
-        if not self._all_free(DRAIN_SECONDS, is_urgent):
+        extra = {"action": "worker_draining"}
+        logger.info("draining %d runs, for at most %d s", self._busy_slots, DRAIN_SECONDS, extra=extra)
+        if not self._all_idle(DRAIN_SECONDS, is_urgent):
             if is_urgent():
                 self.end_at_once()
                 return
             self._stop(f"its worker was stopped, and it did not end within {DRAIN_SECONDS:.0f} s")
-            self._all_free(GRACE_SECONDS + 2.0, lambda: False)
+            self._all_idle(GRACE_SECONDS + 2.0, lambda: False)
         self._end("its worker was stopped")
 
     def end_at_once(self) -> None:
         """End all runs as lost, without a chance for their functions to tidy up, and sign off."""
         self._stop("its worker was ended at once", at_once=True)
-        self._all_free(2.0, lambda: False)
+        self._all_idle(2.0, lambda: False)
         self._end("its worker was ended at once")
 
     def give_up(self, reason: str, only: Collection[int] | None = None) -> None:
@@ -137,9 +145,9 @@ class Slots:
         self._stop(reason, at_once=True, only=only)
 
     def _end(self, reason: str) -> None:
-        if self._has_ended:
+        if self._has_ended.is_set():
             return
-        self._has_ended = True
+        self._has_ended.set()
         self.ledger.close(reason)
         for _ in self._threads:
             self._queue.put(None)
@@ -148,13 +156,13 @@ class Slots:
         self._listeners.stop()
         logger.info("stopped", extra={"action": "worker_stopped"})
 
-    def _all_free(self, seconds: float, is_urgent: Callable[[], bool]) -> bool:
-        """Wait until all slots are free, for at most so many seconds; return whether they are."""
+    def _all_idle(self, seconds: float, is_urgent: Callable[[], bool]) -> bool:
+        """Wait until no slot has a run, for at most so many seconds; return whether that came about."""
         deadline = time.monotonic() + seconds
         with self._changed:
-            while self._free < self._count and time.monotonic() < deadline and not is_urgent():
+            while self._busy_slots and time.monotonic() < deadline and not is_urgent():
                 self._changed.wait(LOOK_SECONDS)
-            return self._free == self._count
+            return not self._busy_slots
 
     def _cancel(self, run_id: int, reason: str) -> None:
         slot = self._busy.get(run_id)
@@ -171,16 +179,16 @@ class Slots:
     # --- the threads -------------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        slot, output = Slot(self._start_worker), Output()
-        problem = slot.get_ready(output)  # its first run need not wait for that
-        if problem is not None:
-            message = "a process cannot start; runs fail until one does: %r\n%s"
-            logger.error(message, problem, output.stored().text, extra={"action": "process_failed"})
+        slot = Slot(self._start_worker)
+        is_ready = self._warm_up(slot)  # its first run need not wait for that
         with self._lock:
             self._cold -= 1
             if not self._cold:
                 self._are_warm.set()
-        while (dispatch := self._queue.get()) is not None:
+        while is_ready or self._wait_for_process(slot):
+            dispatch = self._queue.get()
+            if dispatch is None:
+                break
             try:
                 self._run(slot, dispatch)
             except Exception:
@@ -188,14 +196,63 @@ class Slots:
                 logger.exception("run %d could not be executed", dispatch.run_id, extra=extra)
             finally:
                 with self._changed:
-                    self._free += 1
+                    self._busy_slots -= 1
                     self._changed.notify_all()
-                self.on_free()
+            is_ready = self._warm_up(slot)
         slot.replace()
+
+    def _warm_up(self, slot: Slot) -> bool:
+        """Offer the slot if it has a process, or gets one; otherwise count it as broken. Return whether it has one."""
+        problem = self._offer(slot)
+        if problem:
+            level = logging.ERROR if self._count_broken(1) == 1 else logging.DEBUG  # the others have the same cause
+            message, extra = "a process does not start; its slot takes no run until one does: %s", PROCESS_FAILED
+            logger.log(level, message, problem, extra=extra)
+        return not problem
+
+    def _wait_for_process(self, slot: Slot) -> bool:
+        """Try again and again to start a process; return whether one is ready: not if the worker ends before."""
+        pause = FIRST_PAUSE_SECONDS
+        while not self._has_ended.wait(pause):
+            problem = self._offer(slot)
+            if not problem:
+                if not self._count_broken(-1):
+                    logger.info("all processes start again", extra={"action": "process_recovered"})
+                return True
+            logger.debug("a process still does not start: %s", problem, extra=PROCESS_FAILED)
+            pause = min(2 * pause, LAST_PAUSE_SECONDS)
+        return False
+
+    def _offer(self, slot: Slot) -> str:
+        """Start a process in the slot unless it has one, and count the slot as free; return "", or why it is not."""
+        output = Output()
+        problem = slot.get_ready(output)
+        if problem is not None:
+            reason, said = slot.why_not_ready(problem, output), output.stored().text.rstrip()
+            # The last line of a traceback is the error; the log cuts long values.
+            return f"{reason}: {said.splitlines()[-1]}\n{said}" if said else reason
+        with self._changed:
+            self._free += 1
+        self.on_free()
+        return ""
+
+    def _count_broken(self, change: int) -> int:
+        """Count a slot among those without a process, or no more; announce the others, and return the number."""
+        with self._lock:
+            self._broken += change
+            self.ledger.announce(self._count - self._broken)
+            return self._broken
 
     def _run(self, slot: Slot, dispatch: Dispatch) -> None:
         output = Output()
-        problem = slot.get_ready(output)
+        problem = slot.get_ready(output)  # its process may have ended since
+        if problem is not None:
+            reason, extra = slot.why_not_ready(problem, output), {"action": "run_sent_back", "run": dispatch.run_id}
+            logger.warning(
+                "run %d goes back to its queue: no process is ready: %s", dispatch.run_id, reason, extra=extra
+            )
+            self.ledger.send_back(dispatch)
+            return
         run = self.ledger.start_run(dispatch)
         if run is None:
             message = "run %d does not start here: it has started or ended, or is to be cancelled"
@@ -204,12 +261,12 @@ class Slots:
         activity = Activity(run, self._clock.now(), output)
         self.ledger.recorder.resumed(activity)
         try:
-            ended = self._call(slot, run, activity, problem)
+            ended = self._call(slot, run, activity)
         except Exception as error:
             ended = {"status": RunStatus.FAILED, "error": f"its worker could not run it: {error}"}
         self.ledger.recorder.finished(activity.outcome(self._clock.now(), **ended))
 
-    def _call(self, slot: Slot, run: HeldRun, activity: Activity, problem: Exception | None) -> dict[str, Any]:
+    def _call(self, slot: Slot, run: HeldRun, activity: Activity) -> dict[str, Any]:
         try:
             registry.lookup(run.func)
         except InvalidFunction:
@@ -218,7 +275,7 @@ class Slots:
         with self._lock:
             self._busy[run.id] = slot
         try:
-            return slot.call(run, activity, problem, partial(self.ledger.may_call, run))
+            return slot.call(run, activity, None, partial(self.ledger.may_call, run))
         finally:
             with self._lock:
                 self._busy.pop(run.id, None)

@@ -11,6 +11,7 @@ import pytest
 from django.db import OperationalError, connection
 
 from jobs.models import Incident, Job, Run, Worker
+from jobs.scheduler.store import dispatch
 from jobs.scheduler.store.connection import DatabaseReplaced
 from jobs.scheduler.store.dispatch import Dispatch, start_runs
 from jobs.scheduler.store.held import Outcome
@@ -399,6 +400,47 @@ def test_a_worker_whose_database_file_was_replaced_ends(
     assert "the worker ends: the database file was replaced: start again" in caplog.text
     assert asked.answer.get_nowait() is None
     assert ledger.start_run(one) is None, "nobody is there to answer"
+
+
+def test_a_run_that_is_sent_back_gets_another_message_and_the_old_one_starts_nothing(
+    ledger: Ledger, clock: FakeClock
+) -> None:
+    run, one = dispatched(dispatched_at=NOW)
+    ledger.send_back(one)
+    with failing_database(OperationalError("gone")), pytest.raises(OperationalError):
+        ledger.step()
+    ledger.step()
+    (again,) = dispatch.unpublished()
+    assert (again.run_id, again.queue, again.dispatch_id != one.dispatch_id) == (run.pk, "reports", True)
+    run.refresh_from_db()
+    assert (run.status, run.dispatches, run.dispatched_at) == ("queued", 2, None)
+    asked = wanted(ledger, one)
+    ledger.step()
+    assert asked.answer.get_nowait() is None
+
+
+def test_a_run_that_was_cancelled_or_sent_again_before_it_is_sent_back_is_left_alone(ledger: Ledger) -> None:
+    cancelled, first = dispatched(dispatched_at=NOW)
+    Run.objects.filter(pk=cancelled.pk).update(status="cancelled", finished_at=NOW)
+    renewed, second = dispatched(scheduled_time=after(1), dispatched_at=NOW)
+    Run.objects.filter(pk=renewed.pk).update(dispatch_id="other")
+    for one in (first, second):
+        ledger.send_back(one)
+    ledger.step()
+    assert list(Run.objects.order_by("id").values_list("status", "dispatch_id", "dispatched_at")) == [
+        ("cancelled", first.dispatch_id, NOW), ("queued", "other", NOW)
+    ]  # fmt: skip
+
+
+def test_a_worker_announces_how_many_of_its_slots_have_a_process(ledger: Ledger) -> None:
+    for slots in (0, 1):
+        ledger.announce(slots)
+        ledger.step()
+        assert Worker.objects.get().slots == slots
+    ledger.drain()
+    ledger.announce(2)
+    ledger.step()
+    assert Worker.objects.get().slots == 0
 
 
 def test_a_worker_that_drains_has_no_slots(ledger: Ledger) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from jobs.worker.launch import Launcher
 from jobs.worker.output import Output
 from jobs.worker.parent import Stopped, Worker
 from jobs.worker.runner import Activity
-from jobs.worker.slot import Slot
+from jobs.worker.slot import TRIES, Slot
 from jobs.worker.slots import Slots
 from tests.fakes import NOW, held_run, outcome
 from tests.waiting import until
@@ -33,6 +34,16 @@ class FakeLedger:
         self.recorder = Recorder(lambda ended: None)
         self.closed_for = ""
         self.drains = False
+        self.announced: list[int] = []
+        self.sent_back: list[Dispatch] = []
+
+    def announce(self, slots: int) -> None:
+        """Note it."""
+        self.announced.append(slots)
+
+    def send_back(self, dispatch: Dispatch) -> None:
+        """Note it."""
+        self.sent_back.append(dispatch)
 
     def start(self, is_told_to_stop: Any) -> None:
         """Do nothing."""
@@ -175,20 +186,94 @@ def test_a_slot_that_is_busy_takes_no_second_run(slots: Slots) -> None:
     assert not slots.offer(Dispatch(8, "reports", "1" * 32))
 
 
-def test_a_process_that_cannot_start_is_logged_at_once_and_fails_its_runs(
-    ledger: FakeLedger, caplog: pytest.LogCaptureFixture
-) -> None:
-    def refuse() -> Any:
-        raise OSError("no memory")
+class Starts:
+    """Starts processes while it `works`."""
 
-    slots = Slots("reports@host", ["reports"], 1, start_worker=refuse)
+    def __init__(self, *, works: bool) -> None:
+        """Have started none."""
+        self.works, self.started = works, list[Process]()
+
+    def __call__(self) -> Any:
+        """Start one. Raises `OSError`."""
+        if not self.works:
+            raise OSError("no memory")
+        self.started.append(Process())
+        return self.started[-1]
+
+
+def test_a_worker_whose_processes_do_not_start_takes_no_run_until_one_does(
+    ledger: FakeLedger, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FIRST_PAUSE_SECONDS", 0.01)
+    starts, told = Starts(works=False), list[int]()
+    slots = Slots("reports@host", ["reports"], 2, start_worker=starts)
+    slots.ledger = ledger  # type: ignore[assignment]
+    slots.on_free = lambda: told.append(slots.free)
+    with caplog.at_level("INFO", "cronzimus.worker"):
+        slots.start(lambda: False)
+        assert (ledger.announced[-1], slots.free) == (0, 0)
+        assert not slots.offer(Dispatch(7, "reports", "0" * 32))
+        starts.works = True
+        until(lambda: slots.free == 2, 10)
+        until(lambda: ledger.announced[-1] == 2, 10)
+        slots.end_at_once()
+    assert [record.getMessage() for record in caplog.records] == [
+        "a process does not start; its slot takes no run until one does: no memory",
+        "all processes start again",
+        "stopped",
+    ]
+    assert sorted(told) == [1, 2]
+
+
+def test_the_log_has_what_a_process_says_that_cannot_load_its_settings(
+    ledger: FakeLedger, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FIRST_PAUSE_SECONDS", 0.01)
+    right = Launcher.of_this_process()
+    wrong = replace(right, environment={**right.environment, "DJANGO_SETTINGS_MODULE": "nowhere.settings"})
+    launchers = [wrong] * TRIES
+    slots = Slots("reports@host", ["reports"], 1, start_worker=lambda: Worker(launchers.pop() if launchers else right))
     slots.ledger = ledger  # type: ignore[assignment]
     slots.start(lambda: False)
-    assert "a process cannot start; runs fail until one does: OSError('no memory')" in caplog.text
-    assert slots.offer(Dispatch(7, "reports", "0" * 32))
-    (ended,) = until(lambda: ledger.ended, 10)
-    assert (ended.status, ended.error) == ("failed", "no process could run it: no memory")
+    error = "the process exited with status 1: ModuleNotFoundError: No module named 'nowhere'"
+    assert f"its slot takes no run until one does: {error}\nTraceback" in caplog.text
+    until(lambda: slots.free, 30)
     slots.end_at_once()
+
+
+def test_a_run_for_which_no_process_is_ready_goes_back_and_was_not_started(ledger: FakeLedger) -> None:
+    starts = Starts(works=True)
+    slots = Slots("reports@host", ["reports"], 1, start_worker=starts)
+    slots.ledger = ledger  # type: ignore[assignment]
+    slots.start(lambda: False)
+    until(lambda: slots.free, 10)
+    starts.works, starts.started[0].takes_runs = False, False  # it ended while it had no run
+    sent = Dispatch(7, "reports", "0" * 32)
+    assert slots.offer(sent)
+    until(lambda: ledger.announced, 10)
+    assert (ledger.sent_back, ledger.ended, ledger.announced, slots.free) == ([sent], [], [0], 0)
+    slots.end_at_once()
+
+
+def test_a_slot_is_free_when_its_next_process_is_ready(
+    slots: Slots, ledger: FakeLedger, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready = threading.Event()
+    busy(slots)
+    monkeypatch.setattr(process, "get_ready", lambda output: ready.wait(10))
+    slots.give_up("others gave it up", {7})  # its process is replaced
+    until(lambda: ledger.ended, 10)
+    assert not slots.free
+    ready.set()
+    until(lambda: slots.free, 10)
+
+
+def test_the_end_of_a_worker_does_not_wait_for_a_process_that_does_not_start(ledger: FakeLedger) -> None:
+    slots = Slots("reports@host", ["reports"], 1, start_worker=Starts(works=False))
+    slots.ledger = ledger  # type: ignore[assignment]
+    slots.start(lambda: False)
+    slots.stop(lambda: False)
+    assert not any(thread.is_alive() for thread in slots._threads)
 
 
 def test_the_ends_of_runs_are_logged_and_reported_to_the_listeners_as_a_scheduler_does(

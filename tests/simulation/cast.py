@@ -58,6 +58,8 @@ class Stage:
     broker: Broker
     jobs: Mapping[str, JobPlan]
     calls: list[Call] = field(default_factory=list)
+    no_memory_until: dict[str, float] = field(default_factory=dict)
+    """The monotonic time up to which no child process starts, by the name of an actor."""
 
 
 @register("simulation:work")
@@ -93,6 +95,8 @@ class Child:
         world = World.current
         assert world.task is not None
         self._parent = world.task.process
+        if world.monotonic < world.stage.no_memory_until.get(self._parent.name.partition(".")[0], 0.0):
+            raise OSError("no memory")
         self._process = Process(f"child of {self._parent.name}")
         self._parent.children.append(self._process)
         self._process.at_end = lambda: self._answers.put(None)

@@ -96,6 +96,11 @@ class History:
         for child in self._actor(who).process.children:
             self.world.pause(child, seconds)
 
+    def lack_memory(self, who: int, seconds: float) -> None:
+        """End the processes that call functions for an actor, and let it start none for some seconds."""
+        self.stage.no_memory_until[self._actor(who).name] = self.world.monotonic + seconds
+        self.kill_children(who)
+
     def kill_children(self, who: int) -> None:
         """End the processes in which functions run."""
         for child in list(self._actor(who).process.children):

@@ -304,6 +304,21 @@ def test_a_process_that_is_killed_fails_its_run_and_no_other(begin: Begin) -> No
     assert history.verdict() == []
 
 
+@pytest.mark.parametrize("pushes", [False, True], ids=["redis", "rabbitmq"])
+def test_a_worker_whose_processes_do_not_start_leaves_the_runs_to_others_and_serves_again(
+    begin: Begin, pushes: bool
+) -> None:
+    history = begin(REMOTE, schedulers=1, workers=2, pushes=pushes)
+    history.go_on(FIRST)
+    history.lack_memory(WORKER, 60.0)
+    history.go_on(55.0)
+    assert set(statuses()) == {"succeeded"}
+    assert sorted(Worker.objects.values_list("slots", flat=True)) == [0, 2]
+    history.go_on(40.0)
+    assert set(Worker.objects.values_list("slots", flat=True)) == {2}
+    assert history.verdict() == []
+
+
 @pytest.mark.parametrize(
     "reading", ['before UPDATE "cronzimus_scheduler" SET "heartbeat_at"', "before COMMIT"], ids=["loop", "publisher"]
 )

@@ -28,7 +28,7 @@ def scheduler_state(scheduler: Scheduler, now: datetime) -> str:
 
 
 def worker_state(worker: Worker, now: datetime) -> str:
-    """Return the state of a worker at `now`: alive, draining (it was told to stop), dead or stopped."""
+    """Return the state of a worker at `now`: alive, draining (told to stop, or without a process), dead or stopped."""
     if worker.stopped_at is not None:
         return "stopped"
     if not worker.is_alive(now):

@@ -45,7 +45,7 @@ def _row(worker: Worker, times: Times) -> WorkerRow:
 
 
 def _load(worker: Worker) -> SafeString | str:
-    if not worker.slots:  # it was told to stop
+    if not worker.slots:  # it was told to stop, or its processes do not start
         return f"{worker.running_runs:,}"
     words = f"{worker.running_runs:,} of {worker.slots:,}"
     return format_html("{}{}", words, charts.load_bar(worker.running_runs, worker.slots))

@@ -172,6 +172,14 @@ def dispatch_again(now: datetime) -> list[Dispatch]:
     return again
 
 
+def send_again(dispatch: Dispatch, now: datetime) -> None:
+    """Have a run sent again that its worker did not start: the next scheduler that looks publishes a new message.
+
+    The message of `dispatch` starts nothing any more.
+    """
+    _replace(dispatch.dispatch_id, dispatch._replace(dispatch_id=new_dispatch_id(now)))
+
+
 @transaction.atomic
 def _replace(old: str | None, new: Dispatch) -> bool:
     """Give a run a new dispatch; return whether it still had the `old` one, and nobody else has locked it."""
