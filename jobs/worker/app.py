@@ -20,10 +20,14 @@ from celery.platforms import EX_FAILURE
 from celery.worker import state
 from click.core import ParameterSource
 from django.apps import apps
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 
 if not apps.ready:
-    django.setup()
+    try:
+        django.setup()
+    except ImproperlyConfigured as error:
+        sys.exit(f"cronzimus: {error}")  # Celery would show where, in a hundred lines
 
 from .. import checks
 from ..conf import conf

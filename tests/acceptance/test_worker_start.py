@@ -17,6 +17,13 @@ from .test_worker_launch import start_in_vain
 from .worker_site import STARTED, WorkerSite
 
 
+def test_a_worker_with_a_wrong_setting_names_it_as_other_commands_do(tmp_path: Path) -> None:
+    said = start_in_vain(tmp_path, CELERY_BROKER_URL="redis://:secret@127.0.0.1:6379/notadb")
+    assert said[0] == "cronzimus: wrong value in the environment"
+    assert said[1].startswith("  CELERY_BROKER_URL: must end with the number of a database")
+    assert "secret" not in "".join(said)
+
+
 def test_a_worker_with_a_log_file_says_there_why_it_does_not_start(tmp_path: Path) -> None:
     start_in_vain(tmp_path, "-f", str(tmp_path / "%n.log"), "-n", "first@%h", "-l", "ERROR")
     (line,) = (tmp_path / "first.log").read_text().splitlines()
