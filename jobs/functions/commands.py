@@ -5,9 +5,11 @@ from __future__ import annotations
 import codecs
 import importlib
 import os
+import select
 import selectors
 import signal
 import subprocess
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -24,7 +26,10 @@ GRACE_SECONDS = 5.0
 """Seconds between SIGTERM and SIGKILL when a command is cancelled."""
 LOOK_SECONDS = 0.2
 """Seconds between two checks of a command that prints nothing."""
+END_LOOK_SECONDS = 0.02
+"""Seconds between two checks of a command that was told to end."""
 CHUNK_BYTES = 65_536
+"""Bytes that are read at a time: as many as a pipe holds."""
 
 
 class CommandFailed(Exception):
@@ -96,10 +101,11 @@ def shell(
         stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
+    output = _Output(process)
     try:
-        cancelled = _converse(process, (stdin or "").encode(), context)
+        cancelled = _converse(process, output, (stdin or "").encode(), context)
     finally:
-        _end(process, own_group=own_group)
+        _end(process, output, own_group=own_group)
     if cancelled:
         raise CommandFailed("the command was cancelled")
     if process.returncode < 0:
@@ -112,10 +118,43 @@ def _trace(context: RunContext) -> dict[str, str]:
     return {} if context.traceparent is None else {"TRACEPARENT": context.traceparent}
 
 
-def _converse(process: subprocess.Popen[bytes], data: bytes, context: RunContext) -> bool:
+class _Output:
+    """The output of a command, which is printed as it comes."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None  # noqa: S101 (it is a pipe)
+        self._pipe = process.stdout.fileno()
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+
+    def read(self) -> bool:
+        """Wait for some output, and print it; return False at its end."""
+        chunk = os.read(self._pipe, CHUNK_BYTES)
+        print(self._decode(chunk, final=not chunk), end="", flush=True)  # noqa: T201 (it is the run's output)
+        return bool(chunk)
+
+    def read_for(self, seconds: float) -> None:
+        """Read for some seconds: a command that is told to end, and prints more than a pipe holds, waits for that."""
+        until = time.monotonic() + seconds
+        with suppress(OSError, ValueError):  # the run's output is closed: that must not keep the command from its end
+            while self._is_readable(until - time.monotonic()) and self.read():
+                pass
+        time.sleep(max(until - time.monotonic(), 0.0))
+
+    def read_rest(self) -> None:
+        """Print what is left in the pipe. What the command left behind may write without end, and is not awaited."""
+        with suppress(OSError, ValueError):
+            if self._is_readable(0.0):
+                self.read()
+
+    def _is_readable(self, seconds: float) -> bool:
+        poll = select.poll()  # select(2) takes no descriptor above 1,023
+        poll.register(self._pipe, select.POLLIN)
+        return seconds >= 0 and bool(poll.poll(seconds * 1000))
+
+
+def _converse(process: subprocess.Popen[bytes], output: _Output, data: bytes, context: RunContext) -> bool:
     """Feed the command and print its output until it ends; return whether the run was cancelled before."""
     assert process.stdout is not None  # noqa: S101 (it is a pipe)
-    decode = codecs.getincrementaldecoder("utf-8")("replace").decode
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
         if process.stdin is not None:
@@ -126,9 +165,7 @@ def _converse(process: subprocess.Popen[bytes], data: bytes, context: RunContext
             if process.stdin in ready:
                 data = _feed(process, data, selector)
             if process.stdout in ready:
-                chunk = os.read(process.stdout.fileno(), CHUNK_BYTES)
-                print(decode(chunk, final=not chunk), end="", flush=True)  # noqa: T201 (it is the run's output)
-                if not chunk:
+                if not output.read():
                     process.wait()
                     return False
             elif not ready and process.poll() is not None:
@@ -149,26 +186,27 @@ def _feed(process: subprocess.Popen[bytes], data: bytes, selector: selectors.Bas
     return data
 
 
-def _end(process: subprocess.Popen[bytes], *, own_group: bool) -> None:
-    """End the command if it still runs, and close its pipes."""
+def _end(process: subprocess.Popen[bytes], output: _Output, *, own_group: bool) -> None:
+    """End the command if it still runs, with what it prints meanwhile, and close its pipes."""
     if process.poll() is None:
         if own_group:
-            end_group(process, GRACE_SECONDS)
+            end_group(process, GRACE_SECONDS, output.read_for)
         else:
-            _end_process(process)
+            _end_process(process, output)
+        output.read_rest()
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             with suppress(OSError):
                 pipe.close()
 
 
-def _end_process(process: subprocess.Popen[bytes]) -> None:
+def _end_process(process: subprocess.Popen[bytes], output: _Output) -> None:
     process.terminate()
-    try:
-        process.wait(GRACE_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    until = time.monotonic() + GRACE_SECONDS
+    while process.poll() is None and time.monotonic() < until:
+        output.read_for(END_LOOK_SECONDS)
+    process.kill()
+    process.wait()
 
 
 def check_celery_task(task: str, args: Any = None, kwargs: Any = None, **options: Any) -> None:

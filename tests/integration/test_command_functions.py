@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from jobs.core.exceptions import InvalidArguments
+from jobs.core.runs import Executor
 from jobs.functions import registry
 from jobs.functions.commands import CommandFailed, celery_task, shell
 from jobs.functions.context import RunContext
@@ -117,6 +118,36 @@ def test_a_cancelled_command_is_ended_with_all_that_it_started(run_context: RunC
     while is_running(pid) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not is_running(pid)
+
+
+TIDIES_UP = """
+import signal, sys, time
+def tidy_up(*args):
+    print("x" * 200_000, "tidied up", flush=True)
+    sys.exit()
+signal.signal(signal.SIGTERM, tidy_up)
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("executor", [Executor.THREAD, Executor.PROCESS])
+def test_a_cancelled_command_may_print_as_much_as_it_likes_while_it_tidies_up(
+    run_context: RunContext, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, executor: Executor
+) -> None:
+    monkeypatch.setattr(run_context, "executor", executor)
+    threading.Timer(1.0, run_context.request_cancel).start()
+    with pytest.raises(CommandFailed, match="cancelled"):
+        shell([sys.executable, "-c", TIDIES_UP], context=run_context)
+    assert capsys.readouterr().out == f"ready\n{'x' * 200_000} tidied up\n"
+
+
+def test_what_a_cancelled_command_leaves_behind_is_not_read_for_ever(run_context: RunContext) -> None:
+    threading.Timer(0.3, run_context.request_cancel).start()
+    began = time.monotonic()
+    with pytest.raises(CommandFailed, match="cancelled"):
+        shell("setsid sh -c 'for i in $(seq 3000); do echo x; sleep 0.001; done' & sleep 60", context=run_context)
+    assert time.monotonic() - began < 2.5
 
 
 def test_what_a_command_leaves_in_the_background_does_not_hold_the_run_up(run_context: RunContext) -> None:
