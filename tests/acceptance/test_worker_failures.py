@@ -218,8 +218,10 @@ def test_runs_survive_warm_and_cold_restarts_of_their_workers(fleet: WorkerSite)
     left = f"SELECT count(*) FROM cronzimus_run WHERE job_id = '{fleet.prefix}many' AND started_at IS NULL"  # noqa: S608
     for restart, how in enumerate((signal.SIGTERM, signal.SIGKILL, signal.SIGQUIT), start=1):
         share = MANY - restart * MANY // 5
+        following = fleet.start_worker()  # it starts while the one before is at work
         until(lambda most=share: fleet.site.query(left)[0][0] <= most, 30, "a share of the runs", pause=0.05)
-        running.append(restarted(fleet, running[-1], how))
+        running[-1].send(how)
+        running.append(fleet.until_ready(following))
     until(lambda: (fleet.make_old(), fleet.site.query(left) == [(0,)])[1], 80, "all starts", pause=1)
     fleet.settle()
     rows = [row for row in fleet.rows() if row.job_id.endswith("many")]
@@ -228,12 +230,6 @@ def test_runs_survive_warm_and_cold_restarts_of_their_workers(fleet: WorkerSite)
     # The runs of the two workers that got no time, and the last outcomes, which the killed one had not written.
     assert sum(row.status == "lost" for row in rows) <= MANY // 50
     assert running[0].wait(10) == 0, "it got its time"
-
-
-def restarted(fleet: WorkerSite, old: Process, how: signal.Signals) -> Process:
-    """Tell a worker to end, and start another one meanwhile."""
-    old.send(how)
-    return fleet.worker()
 
 
 # --- what is cut off -------------------------------------------------------------------------------------------------

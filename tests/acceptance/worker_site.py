@@ -146,9 +146,14 @@ class WorkerSite:
         """Start several workers at once."""
         processes = [self.start_worker(slots, name, **environment) for _ in range(count)]
         for process in processes:
-            until(lambda p=process: p.logged(r"@\S+ ready\.") or not p.alive, STARTED, "a worker's start")
-            assert process.alive, process.log.read_text()
+            self.until_ready(process)
         return processes
+
+    def until_ready(self, worker: Process) -> Process:
+        """Return a worker when it is ready."""
+        until(lambda: worker.logged(r"@\S+ ready\.") or not worker.alive, STARTED, "a worker's start")
+        assert worker.alive, worker.log.read_text()
+        return worker
 
     def start_worker(self, slots: int = 2, name: str = "worker", queues: str = "", **environment: str) -> Process:
         """Start a worker, by the script that people use: Python does not import from the current folder then.
