@@ -112,6 +112,18 @@ def signal_itself(number: int, context: RunContext, marks: str) -> None:
     os.kill(os.getpid(), number)
 
 
+@register("tests:report_beside")
+def report_beside(context: RunContext, result: str) -> str:
+    """Have another process report progress for a second, and return `result` meanwhile."""
+    if os.fork() == 0:
+        until = time.monotonic() + 1.0
+        while time.monotonic() < until:
+            context.progress(1)
+        os._exit(0)
+    time.sleep(0.1)
+    return result
+
+
 @register("tests:wait")
 def wait(seconds: float, context: RunContext, marks: str = "") -> str:
     """Take a while, after a mark in `marks`."""

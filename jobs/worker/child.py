@@ -46,25 +46,29 @@ def _serve(requests: int, replies: int, called: CallNote) -> None:
     from .output import threads_carry_output
     from .runner import Activity, execute
 
+    def reply(line: bytes) -> None:
+        for part in messages.parts_of(line):
+            os.write(replies, part)
+
     def begin(activity: Activity) -> None:
         called.write(activity.run.id)  # whatever ends this process from now on, no other one may call the function
 
         def send(done: int, total: int | None) -> None:
             if not activity.output.ended:  # or it is of a thread that was left behind, and not of the current run
                 # With the run's id: a process that its function has forked may report long after its end.
-                _send(replies, messages.encode(progress=[done, total], run=activity.run.id))
+                reply(messages.encode(progress=[done, total], run=activity.run.id))
 
         activity.context.on_progress = send
 
     surroundings = Surroundings()
     with os.fdopen(requests) as lines, threads_carry_output():
-        _send(replies, messages.encode(ready=True))
+        reply(messages.encode(ready=True))
         for line in lines:
             run, hidden, mark = messages.decode_run(line)
             surroundings.restore(mark)
             outcome = execute(run, SystemClock(), begin, hidden=hidden)
             _flush_streams()
-            _send(replies, messages.encode_end(outcome, is_last=bool(_signals_received)))
+            reply(messages.encode_end(outcome, is_last=bool(_signals_received)))
             if _signals_received:
                 break
 
@@ -126,11 +130,6 @@ def _exit_on_signal(number: int, frame: Any) -> None:
     # An exception, so that the function's `finally` and `with` blocks run before the process ends.
     _signals_received.append(number)
     sys.exit(128 + number)
-
-
-def _send(replies: int, line: bytes) -> None:
-    while line:
-        line = line[os.write(replies, line) :]
 
 
 def _flush_streams() -> None:

@@ -3,17 +3,23 @@
 The parent sends runs. The worker sends `{"ready": true}` once it has loaded Django, then for each run any number of
 `{"progress": [done, total], "run": 7}` and one `{"end": {…}, "last": false}` with the status, the result, the error and
 the traceback. It takes no further run if `last` is true.
+
+A function may report progress from its threads, and from processes that it has forked, while the end is on its way. A
+pipe takes no more than PIPE_BUF bytes as a whole (pipe(7)), so the worker sends a longer line in parts.
 """
 
 from __future__ import annotations
 
 import json
+import select
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from ..scheduler.store.held import HeldRun, Outcome
 
+MORE, LAST = b"+", b"."
+"""The beginning of a part of a long line that others follow, and of its last part."""
 END_FIELDS = ("status", "result", "error", "traceback")
 """The fields of an outcome that the worker knows; its parent has the others."""
 
@@ -35,6 +41,39 @@ def decode_run(line: str) -> tuple[HeldRun, list[str], str]:
 def encode_end(outcome: Outcome, *, is_last: bool = False) -> bytes:
     """Return the line with the end of a run. After the last one, the worker takes no more."""
     return encode(end={name: getattr(outcome, name) for name in END_FIELDS}, last=is_last)
+
+
+def parts_of(line: bytes) -> list[bytes]:
+    """Return the lines to send for `line`: itself, or parts that a pipe takes as a whole, for `Lines` to join."""
+    if len(line) <= select.PIPE_BUF:
+        return [line]
+    text, room = line.removesuffix(b"\n"), select.PIPE_BUF - len(MORE + b"\n")
+    *parts, last = (text[start : start + room] + b"\n" for start in range(0, len(text), room))
+    return [*(MORE + part for part in parts), LAST + last]
+
+
+class Lines:
+    """The messages of a worker, from what is read from its pipe piece by piece."""
+
+    def __init__(self) -> None:
+        """Have read nothing."""
+        self._unread = b""
+        self._parts: list[bytes] = []
+
+    def read(self, data: bytes) -> list[dict[str, Any]]:
+        """Return the messages that `data` completes."""
+        *lines, self._unread = (self._unread + data).split(b"\n")
+        return [decode(line) for line in map(self._joined, lines) if line]
+
+    def _joined(self, line: bytes) -> bytes:
+        """Return a line, or the line whose last part it is; empty for another part."""
+        if line.startswith(MORE):
+            self._parts.append(line[len(MORE) :])
+            return b""
+        if line.startswith(LAST):
+            line = b"".join([*self._parts, line[len(LAST) :]])
+            self._parts = []
+        return line
 
 
 def encode(**message: Any) -> bytes:

@@ -88,7 +88,8 @@ class Worker:
         self._run_id = 0
         self._is_ending = False
         self._stop: tuple[int, Stopped] | None = None
-        self._unsent = self._unread = b""
+        self._unsent = b""
+        self._lines = messages.Lines()
         self._mark = new_mark()
         self._splitter = Splitter(self._mark, _log)
         self._watched = select.poll()
@@ -270,8 +271,7 @@ class Worker:
         data = os.read(self._replies, CHUNK_BYTES)
         if not data:
             raise WorkerDied
-        *lines, self._unread = (self._unread + data).split(b"\n")
-        return [messages.decode(line) for line in lines]
+        return self._lines.read(data)
 
 
 def is_readable(descriptor: int, seconds: float = 0.0) -> bool:

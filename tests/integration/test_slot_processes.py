@@ -124,6 +124,13 @@ def test_a_process_that_is_not_ready_in_time_fails_the_run_and_is_not_tried_agai
     assert ran("tests:echo", "called")["result"] == '"called"'
 
 
+def test_a_long_result_is_not_cut_by_what_another_process_of_the_function_reports(ran: Ran) -> None:
+    result = "ö" * 30_000  # 180,000 bytes on its way, and a pipe holds 65,536
+    for _ in range(3):
+        ended = ran("tests:report_beside", result)
+        assert (ended["status"], ended.get("result")) == ("succeeded", f'"{result}"')
+
+
 @pytest.mark.parametrize("system", ["linux", "others"])
 def test_a_note_of_a_call_is_read_where_it_was_not_written(system: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if system == "others":
