@@ -91,6 +91,16 @@ def observe(ends: Sequence[End], now: datetime) -> None:
     batch.write()
 
 
+def locked_jobs(job_ids: Collection[str]) -> set[str]:
+    """Lock the open incidents of jobs, and return the jobs of those that somebody else has locked.
+
+    Requires a database with locks of rows.
+    """
+    found = Incident.objects.open().filter(job_id__in=job_ids)
+    locked_now = found.select_for_update(skip_locked=True).values_list("pk", flat=True)
+    return set(found.exclude(pk__in=list(locked_now)).values_list("job_id", flat=True))
+
+
 def forgive(job_id: str) -> None:
     """Reset the failures that `pause_after` counts, because the job was resumed."""
     Incident.objects.open().filter(job_id=job_id, kind=IncidentKind.FAILURE).update(forgiven=F("count"))

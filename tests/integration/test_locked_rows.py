@@ -245,11 +245,15 @@ def test_runs_are_given_back_except_for_a_locked_one() -> None:
     assert set(Run.objects.values_list("scheduler_id", flat=True)) == {None}
 
 
-def test_the_runs_of_a_locked_job_are_recovered_when_it_is_free() -> None:
+@pytest.mark.parametrize("what", ["job", "incident"])
+def test_the_runs_of_a_locked_job_are_recovered_when_it_is_free(what: str) -> None:
     make_scheduler("dead", lease_until=NOW)
-    job, _ = make_job("a"), make_job("b")
+    row: models.Model
+    row, _ = make_job("a"), make_job("b")
+    if what == "incident":
+        row = Incident.objects.create(job_id="a", kind="failure", opened_at=NOW, last_at=NOW, count=1)
     held, other = (make_run(name, status="running", scheduler_id="dead") for name in "ab")
-    with locked(job):
+    with locked(row):
         assert recovery.recover(after(1)) == 1
         assert (status_of(held), status_of(other)) == ("running", "lost")
     assert recovery.recover(after(5)) == 1

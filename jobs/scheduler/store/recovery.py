@@ -91,7 +91,7 @@ def lose(
 ) -> int:
     """Mark the active runs that `scheduler_ids` hold, or `only` these of them, as lost for `reason`; return how many.
 
-    With `skip_locked`, runs that somebody else is writing, or whose job somebody else is writing, are left as they are.
+    With `skip_locked`, runs are left as they are while somebody else is writing them, their job or its incidents.
     """
     held = Run.objects.active().filter(scheduler_id__in=scheduler_ids)
     if only is not None:
@@ -130,12 +130,12 @@ def lose_own(scheduler_id: str, reason: str, now: datetime) -> int:
 
 
 def _locked_jobs(job_ids: Collection[str]) -> set[str]:
-    """Lock the jobs that nobody else has locked, and return the others."""
+    """Lock the jobs and their open incidents; return the jobs of which somebody else has locked one or the other."""
     if not job_ids or not connection.features.has_select_for_update_skip_locked:
         return set()
     jobs = Job.objects.filter(pk__in=job_ids)
-    locked_now = jobs.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True)
-    return set(jobs.values_list("pk", flat=True)) - set(locked_now)
+    locked_now = set(jobs.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True))
+    return (set(jobs.values_list("pk", flat=True)) - locked_now) | alerts.locked_jobs(locked_now)
 
 
 def forget_stopped(now: datetime) -> None:
