@@ -65,7 +65,11 @@ class Survey(NamedTuple):
 
 
 def queue_capacity(now: datetime) -> dict[str, int]:
-    """Return the number of runs that each queue with a living worker may be given, by its lane."""
+    """Return the number of runs that each queue with a living worker may be given, by its lane.
+
+    Schedulers that ask at the same moment get the same number, and may each send as many. Queues share workers, so only
+    one lock for all claims of runs for workers could keep them apart, and a scheduler would wait for the others.
+    """
     workers = _alive(now)
     if not workers:
         return {}
