@@ -24,7 +24,8 @@ class Worker(models.Model):
     """One Celery worker of ours. Its hold on the runs that it started counts until `lease_until`.
 
     `slots` is the number of functions that it runs at once, without the slots whose process does not start, and 0 once
-    it was told to stop; `ahead` is the number of further runs that it wants in its queues, because its own end soon.
+    it was told to stop. `queues` is empty if no process starts. `ahead` is the number of further runs that it wants in
+    its queues, because its own end soon.
     """
 
     id = models.CharField(primary_key=True, max_length=150)

@@ -98,7 +98,7 @@ class Ledger:
         self._strangers = Strangers(clock, membership.queues)
         self._batches = Batches(clock, self.recorder, self._incidents)
         self._failures = 0
-        self._has_ended = self._drains = False
+        self._has_ended = False
         self._show_at = self._retry_at = 0.0
         self._write_at = self._ask_at = inf
         self._close_by = inf
@@ -147,15 +147,13 @@ class Ledger:
 
     def drain(self) -> None:
         """Announce with the next step that this worker takes no more runs."""
-        self._drains = True
-        self.membership.slots, self.membership.due = 0, 0.0
+        self.membership.is_draining, self.membership.due = True, 0.0
         self._bell.set()
 
     def announce(self, slots: int) -> None:
-        """Announce with the next step that this worker has so many slots, unless it drains."""
-        if not self._drains:
-            self.membership.slots, self.membership.due = slots, 0.0
-            self._bell.set()
+        """Announce with the next step that so many slots have a process. A worker that drains still takes no runs."""
+        self.membership.ready, self.membership.due = slots, 0.0
+        self._bell.set()
 
     def send_back(self, dispatch: Dispatch) -> None:
         """Have the run of `dispatch`, which this worker did not ask to start, sent again to its queue."""

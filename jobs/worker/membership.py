@@ -26,7 +26,9 @@ class Membership:
     def __init__(self, clock: Clock, name: str, queues: Sequence[str], slots: int) -> None:
         """Prepare the lease of the worker `name` with so many slots for these queues; `join` takes it."""
         self.worker_id = ""
-        self.name, self.queues, self.slots = name, list(queues), slots
+        self.name, self.queues = name, list(queues)
+        self.ready, self.is_draining = slots, False
+        """The number of slots with a process, and whether the worker was told to stop."""
         self._clock = clock
         self.until = self.beat_at = self.due = 0.0
         """`beat_at` and `due` are the monotonic times of the last heartbeat and of the next one, in seconds."""
@@ -43,6 +45,16 @@ class Membership:
         """When the lease ends, by the database's clock."""
         return self._clock.now() + timedelta(seconds=self.until - self._clock.monotonic())
 
+    @property
+    def slots(self) -> int:
+        """The number of slots that take runs."""
+        return 0 if self.is_draining else self.ready
+
+    @property
+    def served(self) -> list[str]:
+        """The queues that the row names: none if no process starts, and all while the worker stops to be restarted."""
+        return self.queues if self.ready or self.is_draining else []
+
     def join(self) -> None:
         """Write a row, with a new id, and hold the lease."""
         beat, now = self._clock.monotonic(), self._clock.now()
@@ -50,7 +62,7 @@ class Membership:
         worker_id = f"{hostname}-{os.getpid()}-{secrets.token_hex(8)}"
         Worker.objects.create(
             id=worker_id, name=self.name[:150], hostname=hostname, pid=os.getpid(), version=__version__,
-            broker=broker_name(conf.CELERY_BROKER_URL), queues=self.queues, slots=self.slots,
+            broker=broker_name(conf.CELERY_BROKER_URL), queues=self.served, slots=self.slots,
             started_at=now, heartbeat_at=now, lease_until=now + timedelta(seconds=LEASE_SECONDS),
         )  # fmt: skip
         self.worker_id, self.ahead = worker_id, 0
@@ -60,7 +72,7 @@ class Membership:
     def renew(self, *, running: int, ahead: int) -> bool:
         """Write a heartbeat; return whether the lease is still this worker's."""
         beat, now = self._clock.monotonic(), self._clock.now()
-        queues, slots = self.queues, self.slots
+        queues, slots = self.served, self.slots
         kept = Worker.objects.filter(pk=self.worker_id, stopped_at__isnull=True).update(
             heartbeat_at=now, lease_until=now + timedelta(seconds=LEASE_SECONDS), running_runs=running,
             queues=queues, slots=slots, ahead=ahead,
@@ -68,7 +80,7 @@ class Membership:
         if kept:
             self.ahead = ahead
             self._extend(beat)
-            if (self.queues, self.slots) != (queues, slots):  # another thread has changed them meanwhile
+            if (self.served, self.slots) != (queues, slots):  # another thread has changed them meanwhile
                 self.due = 0.0
         else:
             self.until = 0.0

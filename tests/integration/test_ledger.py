@@ -16,6 +16,7 @@ from jobs.scheduler.store.connection import DatabaseReplaced
 from jobs.scheduler.store.dispatch import Dispatch, start_runs
 from jobs.scheduler.store.held import Outcome
 from jobs.scheduler.store.recovery import FORGOTTEN
+from jobs.selectors.workers import Fleet
 from jobs.worker import ledger as module
 from jobs.worker.ledger import LEASE_OVER, SHOW_SECONDS, WRITE_SECONDS, Ledger, Wanted
 from jobs.worker.membership import Membership
@@ -441,6 +442,25 @@ def test_a_worker_announces_how_many_of_its_slots_have_a_process(ledger: Ledger)
     ledger.announce(2)
     ledger.step()
     assert Worker.objects.get().slots == 0
+
+
+def test_a_worker_without_a_process_serves_no_queue_and_one_that_drains_may_restart(
+    ledger: Ledger, settings: Any
+) -> None:
+    settings.CRONZIMUS = settings.CRONZIMUS | {"CELERY_BROKER_URL": "redis://localhost"}
+    make_job(executor="celery", queue="reports", next_run_time=NOW)
+    ledger.announce(0)
+    ledger.step()
+    assert Fleet(NOW).unserved == ["reports"]
+    ledger.membership.join()
+    assert Worker.objects.filter(queues=["reports"]).count() == 0
+    ledger.announce(2)
+    ledger.step()
+    assert Fleet(NOW).unserved == []
+    ledger.drain()
+    ledger.announce(2)
+    ledger.step()
+    assert (Fleet(NOW).unserved, ledger.membership.slots) == ([], 0)
 
 
 def test_a_worker_that_drains_has_no_slots(ledger: Ledger) -> None:
