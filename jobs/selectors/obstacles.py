@@ -27,6 +27,11 @@ class Problem(NamedTuple):
         """Return all of it as sentences."""
         return f"{self.headline} {self.remedy}{f' {self.command}' if self.command else ''}"
 
+    @property
+    def for_everybody(self) -> str:
+        """All of it but the command, which names modules of the project."""
+        return f"{self.headline} {self.remedy.removesuffix(':')}{'.' if self.command else ''}"
+
 
 def problems(
     fleet: Fleet, shown: Callable[[datetime], str], unserved: Collection[str] | None = None

@@ -45,7 +45,11 @@ class Waiting:
         if not has_broker():
             return "schedulers with CELERY_BROKER_URL: it is not set here"
         if queue not in self._fleet.serving:
-            return f"a worker: none serves the queue {queue}"
+            is_served = queue in self._fleet.served
+            why = (
+                f"the last one of the queue {queue} was told to stop" if is_served else f"none serves the queue {queue}"
+            )
+            return f"a worker: {why}"
         if holder != DISPATCHED:
             return None
         sent = dispatches or 1

@@ -14,6 +14,7 @@ from tests.integration.api_client import Api
 pytestmark = pytest.mark.django_db
 BROKER, SLOT = "the broker", "a free slot of a worker"
 NO_WORKER = "a worker: none serves the queue reports"
+STOPS = "a worker: the last one of the queue reports was told to stop"
 NO_SETTING = "schedulers with CELERY_BROKER_URL: it is not set here"
 ON_ITS_WAY = {"scheduler_id": "celery", "dispatched_at": NOW}
 WAITS_FOR_BROKER = {"scheduler_id": "celery", "dispatches": 1}
@@ -79,9 +80,10 @@ def test_a_run_that_was_sent_waits_for_a_slot_while_all_are_busy(api: Api) -> No
 
 def test_a_worker_of_another_queue_or_one_that_stops_serves_none(api: Api) -> None:
     make_worker("w1", queues=["mail"])
-    make_worker("w2", slots=0)
     run = remote(**ON_ITS_WAY)
     assert api.get(f"/scheduler/runs/{run.pk}")["waits_for"] == NO_WORKER
+    make_worker("w2", slots=0)
+    assert api.get(f"/scheduler/runs/{run.pk}")["waits_for"] == STOPS
 
 
 def test_a_run_says_that_the_setting_is_missing(api: Api, settings: Any) -> None:

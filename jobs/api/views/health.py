@@ -132,7 +132,8 @@ def _problem(figures: dict[str, Any], fleet: Fleet) -> str:
 def _problem_of_queues(fleet: Fleet) -> str:
     """Return what is wrong with the queues of jobs that are overdue, and of runs that are stuck."""
     unserved = late_queues(fleet.now, fleet).intersection(fleet.unserved) if fleet.unserved else set()
-    return " ".join(map(str, problems(fleet, "{:%Y-%m-%d %H:%M:%S} UTC".format, unserved)))
+    found = problems(fleet, "{:%Y-%m-%d %H:%M:%S} UTC".format, unserved)
+    return " ".join(problem.for_everybody for problem in found)
 
 
 def _seconds(now: datetime, since: datetime | None) -> float | None:
