@@ -227,7 +227,8 @@ class InlineWorkers(RemoteExecutor):
         self.step()
         running = Run.objects.filter(scheduler_id="w1", status=RunStatus.RUNNING).count()
         count = min(len(self._messages), self._worker_slots - running, len(self._messages) if runs is None else runs)
-        return dispatch.start_runs([self._messages.popleft() for _ in range(count)], "w1", self._clock.now())
+        taken, now = [self._messages.popleft() for _ in range(count)], self._clock.now()
+        return dispatch.start_runs(taken, "w1", now, now + timedelta(seconds=15))
 
     def _beat(self) -> None:
         lease = {"lease_until": self._clock.now() + timedelta(seconds=15)}

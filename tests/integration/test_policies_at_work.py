@@ -14,9 +14,8 @@ from typing import Any
 import pytest
 
 from jobs.core.alerts import IncidentKind
-from jobs.core.runs import RunStatus, RunTrigger
+from jobs.core.runs import DISPATCHED, RunStatus, RunTrigger
 from jobs.models import Incident, Job, Run
-from jobs.models.run import DISPATCHED
 from jobs.scheduler.executors import local_executors
 from jobs.scheduler.scheduler import Scheduler as Loop
 from jobs.scheduler.store import claims, dispatch, recovery
