@@ -94,8 +94,10 @@ def observe(ends: Sequence[End], now: datetime) -> None:
 def locked_jobs(job_ids: Collection[str]) -> set[str]:
     """Lock the open incidents of jobs, and return the jobs of those that somebody else has locked.
 
-    Requires a database with locks of rows.
+    There are none on SQLite, which has no locks of rows.
     """
+    if not connection.features.has_select_for_update_skip_locked:
+        return set()
     found = Incident.objects.open().filter(job_id__in=job_ids)
     locked_now = found.select_for_update(skip_locked=True).values_list("pk", flat=True)
     return set(found.exclude(pk__in=list(locked_now)).values_list("job_id", flat=True))

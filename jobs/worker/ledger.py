@@ -251,7 +251,7 @@ class Ledger:
             logger.error("the lease of %s was over", self.membership.worker_id, extra={"action": "worker_lease_lost"})
             self._sign_off(LEASE_OVER)
         self.membership.join()
-        self._incidents.refresh()
+        self._incidents.refresh(self.clock.now())
         self._joined.set()
         extra = {"action": "worker_ready"}
         logger.info("ready; its id is %s", self.membership.worker_id, extra=extra)
@@ -263,7 +263,7 @@ class Ledger:
             self._lose_all()
             self._rejoin()
         self._compare_with_database()
-        self._incidents.refresh()
+        self._incidents.refresh(self.clock.now())
 
     def _compare_with_database(self) -> None:
         """Give up runs that only the database has: they have ended before. End those that only this worker has."""

@@ -54,7 +54,7 @@ def told_by() -> list[str]:
 
 def test_a_job_recovers_right_after_it_has_failed(job: Job) -> None:
     runs = IncidentWatch()
-    runs.refresh()
+    runs.refresh(NOW)
     for number, status in enumerate((RunStatus.FAILED, RunStatus.SUCCEEDED), 1):
         runs.ended([outcome(number, job_id=job.pk, status=status)], at(number))
     assert Incident.objects.get().state == IncidentState.RECOVERED

@@ -276,3 +276,26 @@ def test_a_locked_run_is_sent_again_when_it_is_free() -> None:
     with locked(held):
         assert [one.run_id for one in dispatch.dispatch_again(late)] == [other.pk]
     assert [one.run_id for one in dispatch.dispatch_again(late)] == [held.pk]
+
+
+def test_a_locked_incident_does_not_keep_a_scheduler_from_claiming(make_loop: MakeLoop, clock: FakeClock) -> None:
+    loop = make_loop()
+    running(loop, "a")
+    Job.objects.filter(pk="a").update(next_run_time=after(1))  # it is skipped: its run is active
+    incident = Incident.objects.create(job_id="a", kind="not_run", opened_at=NOW, last_at=NOW, count=1)
+    make_job("due", next_run_time=after(1))
+    with locked(incident):
+        clock.advance(1)
+        step(loop)
+        assert set(Run.objects.values_list("job_id", "status")) == {
+            ("a", "running"), ("a", "skipped"), ("due", "queued"),
+        }  # fmt: skip
+        assert loop._backoff.failures == 0
+    clock.advance(5)
+    step(loop)
+    incident.refresh_from_db()
+    assert incident.count == 2
+    clock.advance(5)
+    step(loop)
+    incident.refresh_from_db()
+    assert incident.count == 2, "it is counted once"
