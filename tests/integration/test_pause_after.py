@@ -28,7 +28,7 @@ def end(*ends: str, job_id: str = "job", now: Any = NOW) -> None:
     """End runs of the job with these statuses, one after the other, as the loop records them."""
     watch = IncidentWatch()
     for status in ends:
-        watch.refresh()
+        watch.refresh(now)
         run = make_run(job_id, status=status, scheduled_time=after(Run.objects.count()))
         watch.ended([outcome(run.pk, job_id=job_id, status=RunStatus(status), error="ValueError: no")], now)
 
