@@ -40,8 +40,9 @@ AHEAD_SECONDS = 0.1
 """Seconds of work that the worker wants in its queues, by the mean duration of its latest runs."""
 MAX_AHEAD = 500
 """Runs that it wants there, at most."""
-LOCK_SECONDS = 0.2
-"""Time until a start is tried again whose run somebody else has locked."""
+FIRST_LOCK_SECONDS, LOCK_SECONDS = 0.002, 0.2
+"""Time until a start is tried again whose run somebody else has locked: at first, and at most. A scheduler locks a run
+for a moment when it notes that its message is sent, just as the message arrives."""
 SETTLE_SECONDS = 0.5
 """Seconds from one heartbeat to an early one, which is due when the worker wants far more or far fewer runs there."""
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.2, 2.0
@@ -101,6 +102,7 @@ class Ledger:
         self._has_ended = False
         self._show_at = self._retry_at = 0.0
         self._write_at = self._ask_at = inf
+        self._lock_seconds = FIRST_LOCK_SECONDS
         self._close_by = inf
         self._reason = ""
         self._thread = threading.Thread(target=self._work, name="ledger", daemon=True)
@@ -306,7 +308,8 @@ class Ledger:
         locked = startable(rest, holder)
         self._own |= {run.id for run in started.values()}
         asked, self._asked = self._asked, [first[key] for key in locked]
-        self._ask_at = self.clock.monotonic() + LOCK_SECONDS if locked else inf
+        self._ask_at = self.clock.monotonic() + self._lock_seconds if locked else inf
+        self._lock_seconds = min(2 * self._lock_seconds, LOCK_SECONDS) if locked else FIRST_LOCK_SECONDS
         for wanted in asked:
             key = wanted.dispatch.dispatch_id
             if first.get(key) is not wanted:

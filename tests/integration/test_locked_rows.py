@@ -59,6 +59,21 @@ def status_of(run: Run) -> str:
 # --- a worker --------------------------------------------------------------------------------------------------------
 
 
+def test_a_run_that_is_locked_for_a_moment_starts_after_it_and_not_with_the_next_write(
+    ledger: Ledger, clock: FakeClock
+) -> None:
+    run, one = dispatched()
+    asked, waits = wanted(ledger, one), []
+    with locked(run):
+        for _ in range(8):
+            ledger.step()
+            waits.append(round(ledger._wait_seconds(), 3))
+            clock.advance(waits[-1])
+    assert waits == [0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.2]
+    ledger.step()
+    assert asked.answer.get_nowait() is not None
+
+
 def test_a_locked_run_starts_when_it_is_free_and_the_others_at_once(ledger: Ledger, clock: FakeClock) -> None:
     (locked_run, first), (free_run, second) = (dispatched(scheduled_time=after(number)) for number in range(2))
     asked = [wanted(ledger, first), wanted(ledger, second)]
