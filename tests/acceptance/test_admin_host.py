@@ -66,8 +66,8 @@ def test_our_part_of_a_page_can_be_read(tab, scheme):
     for page in ("job/", "run/", "run/1/change/"):
         tab.goto(f"/admin/cronzimus/{page}")
         if page != "run/1/change/":
-            # Its buttons get frames. In the corner, since Django has a paler colour for a button under the pointer.
-            tab.locator("#result_list tbody tr").first.hover(position={"x": 4, "y": 4})
+            tab.locator("#result_list tbody tr").first.hover()  # its buttons get frames
+            tab.evaluate("Promise.all(document.getAnimations().map(one => one.finished))")  # colours fade in
         if problems := inaccessible(tab, ".cronzimus"):
             found[page] = problems
     assert not found, json.dumps(found, indent=1)
