@@ -22,12 +22,12 @@ class StoredJSON(models.JSONField):
         return name, "django.db.models.JSONField", args, kwargs
 
 
-class BrokerField(models.CharField):  # type: ignore[type-arg]
-    """The broker that a process uses, by its name (`core.brokers.broker_name`), without credentials; "" for none."""
+class NameField(models.CharField):  # type: ignore[type-arg]
+    """A name, "" for none, that is cut to the length of the column as it is stored and compared."""
 
     def __init__(self, **options: Any) -> None:
-        """Make a column for a host and a virtual host of usual lengths: a longer name is cut."""
-        super().__init__(**{"max_length": 150, "blank": True, "default": "", **options})
+        """Make a column whose names may be empty."""
+        super().__init__(**{"blank": True, "default": "", **options})
 
     def get_prep_value(self, value: Any) -> Any:
         """Return the name as it is stored and compared."""
@@ -40,19 +40,17 @@ class BrokerField(models.CharField):  # type: ignore[type-arg]
         return name, "django.db.models.CharField", args, kwargs
 
 
-class ActorField(models.CharField):  # type: ignore[type-arg]
-    """The name of an actor, cut to the length of the column: a host's user model may have longer names."""
+class ActorField(NameField):
+    """The name of an actor. A host's user model may have longer ones."""
 
     def __init__(self, **options: Any) -> None:
         """Make a column that holds any e-mail address (RFC 3696, erratum 1690)."""
-        super().__init__(**{"max_length": 254, "blank": True, "default": "", **options})
+        super().__init__(**{"max_length": 254, **options})
 
-    def get_prep_value(self, value: Any) -> Any:
-        """Return the name as it is stored and compared."""
-        name = super().get_prep_value(value)
-        return name[: self.max_length] if isinstance(name, str) else name
 
-    def deconstruct(self) -> Any:
-        """Return a plain CharField: migrations need not know this class, and the column is the same."""
-        name, _, args, kwargs = super().deconstruct()
-        return name, "django.db.models.CharField", args, kwargs
+class BrokerField(NameField):
+    """The broker that a process uses, by its name (`core.brokers.broker_name`), without credentials."""
+
+    def __init__(self, **options: Any) -> None:
+        """Make a column for a host and a virtual host of usual lengths."""
+        super().__init__(**{"max_length": 150, **options})
