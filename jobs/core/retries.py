@@ -1,4 +1,4 @@
-"""Decide whether a run that did not succeed is tried again, and when."""
+"""Decide whether and when something is tried again: a run that did not succeed, or what failed for the moment."""
 
 from __future__ import annotations
 
@@ -32,6 +32,11 @@ class Retries:
     def of(cls, definition: Mapping[str, Any] | None) -> Retries | None:
         """Return the retries of a stored definition; None if it has none."""
         return cls(**definition) if definition else None
+
+
+def growing_wait(failures: int, first: float, last: float) -> float:
+    """Return the seconds to wait after so many failures : `first`, then twice as many each time, up to `last`."""
+    return min(first * 2.0 ** min(failures - 1, 10), last)
 
 
 def attempts_allowed(definition: object) -> int:

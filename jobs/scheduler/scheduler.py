@@ -13,6 +13,7 @@ from apscheduler.schedulers.blocking import BlockingScheduler
 from django.conf import settings
 from django.db import DatabaseError, connection
 
+from ..core.retries import growing_wait
 from ..db.errors import is_unavailable
 from .background import Background, background_tasks
 from .events import Events
@@ -231,7 +232,7 @@ class Backoff:
     def failed(self, error: Exception) -> float:
         """Note a tick that raised `error`; return the seconds until the next one."""
         self.failures += 1
-        wait: float = min(FIRST_RETRY_SECONDS * 2 ** min(self.failures - 1, 10), LAST_RETRY_SECONDS)
+        wait = growing_wait(self.failures, FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
         level = logging.WARNING if self.failures > 1 else logging.ERROR
         extra = {"action": "tick_failed"}
         logger.log(level, "%s; trying again in %.1f s", error, wait, exc_info=self.failures == 1, extra=extra)

@@ -214,7 +214,7 @@ class Tick:
             # After a jump of the clock, or an outage, every living scheduler has had the time to renew its lease.
             recovery.recover(now, self._clock.now)
         recovery.forget_stopped(now)
-        self._incidents.refresh(self._clock.now())
+        self._incidents.refresh(now)
         self._inspector.work(now)
         self._analysis.forget()
 

@@ -15,6 +15,7 @@ from queue import SimpleQueue
 from django.db import connection, reset_queries
 
 from ..core.durations import MeanDuration
+from ..core.retries import growing_wait
 from ..db.errors import one_line
 from ..models import announce
 from ..scheduler.batches import Batches
@@ -201,7 +202,7 @@ class Ledger:
             level = logging.ERROR if self._failures == 1 else logging.DEBUG
             message = "the worker waits for the database: %s"
             logger.log(level, message, one_line(error), extra={"action": "worker_step_failed"})
-            wait = min(FIRST_RETRY_SECONDS * 2 ** min(self._failures - 1, 10), LAST_RETRY_SECONDS)
+            wait = growing_wait(self._failures, FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
             self._retry_at = self.clock.monotonic() + wait
         else:
             if self._failures:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.core.retries import RETRIED, Retries, retry_delay
+from jobs.core.retries import RETRIED, Retries, growing_wait, retry_delay
 from jobs.core.runs import RunStatus
 
 
@@ -79,3 +79,7 @@ def test_runs_and_attempts_differ_in_their_jitter() -> None:
 
 def test_what_a_person_cancelled_is_not_tried_again() -> None:
     assert set(RETRIED) == {RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.LOST}
+
+
+def test_the_wait_after_failures_doubles_up_to_the_last() -> None:
+    assert [growing_wait(failures, 0.2, 2.0) for failures in (1, 2, 3, 4, 5, 10**9)] == [0.2, 0.4, 0.8, 1.6, 2.0, 2.0]

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from django.db import DatabaseError, connection
 
+from ...core.retries import growing_wait
 from ...db.errors import one_line
 from ..lease import LEASE_SECONDS
 from ..store import dispatch
@@ -179,7 +180,7 @@ class RemoteExecutor(RunExecutor):
     def _try_later(self, errors: Mapping[str, Exception]) -> None:
         for queue, error in errors.items():
             self._failures[queue] += 1
-            wait = min(FIRST_RETRY_SECONDS * 2 ** min(self._failures[queue] - 1, 10), LAST_RETRY_SECONDS)
+            wait = growing_wait(self._failures[queue], FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
             self._retry_at[queue] = self._clock.monotonic() + wait
             waiting = sum(one.queue == queue for one in self._pending.values())
             level = logging.WARNING if self._failures[queue] == 1 else logging.DEBUG
