@@ -60,6 +60,10 @@ class Worker(models.Model):
         """Tell whether it holds its lease at `now`, if it has not stopped. It may have been told to stop."""
         return self.lease_until is not None and self.lease_until > now  # None: damaged, on SQLite
 
+    def is_draining(self, now: datetime) -> bool:
+        """Tell whether it is alive at `now`, and was told to stop. One of which no process starts names no queue."""
+        return self.is_alive(now) and not self.takes_runs(now) and bool(self.queues)
+
     def takes_runs(self, now: datetime) -> bool:
         """Tell whether it is alive at `now`, was not told to stop, and has processes."""
         return self.stopped_at is None and self.is_alive(now) and self.slots > 0

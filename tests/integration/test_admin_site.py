@@ -119,12 +119,14 @@ def test_the_workers_and_their_load_stand_below_the_schedulers(admin, settings):
     make_worker("w2", lease_until=NOW)
     make_worker("w3", slots=0, stopped_at=NOW)
     make_worker("w4", slots=0, running_runs=1)
+    make_worker("w5", slots=0, queues=[])
     page = text(admin.read(SCHEDULERS))
     assert "Schedulers and workers" in page
     assert "reports@host version 0 alive now reports 1 of 2" in page
     assert "w2 version 0 dead" in page
     assert "w3 version 0 stopped now reports 0 now" in page
     assert "w4 version 0 draining now reports 1 now" in page
+    assert "w5 version 0 no process now" in page
     assert page.index("w3 version") > page.index("w4 version"), "the running ones first"
 
 

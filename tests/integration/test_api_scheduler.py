@@ -61,8 +61,9 @@ def test_with_a_broker_it_shows_the_workers_and_the_queues_that_none_serves(api:
 def test_a_worker_that_was_told_to_stop_is_alive_and_draining(api: Api) -> None:
     make_worker("w1", slots=0, running_runs=1)
     make_worker("w2", lease_until=NOW)
+    make_worker("w3", slots=0, queues=[])  # no process of it starts
     shown = [(one["id"], one["alive"], one["draining"], one["running"]) for one in api.get("/scheduler")["workers"]]
-    assert sorted(shown) == [("w1", True, True, 1), ("w2", False, False, 0)]
+    assert sorted(shown) == [("w1", True, True, 1), ("w2", False, False, 0), ("w3", True, False, 0)]
 
 
 @pytest.mark.usefixtures("broker")

@@ -11,7 +11,7 @@ from .. import display
 
 LOOKS = {
     "alive": ("alive", "check"), "drained": ("missed", "pause"), "draining": ("missed", "hourglass"),
-    "dead": ("dead", "cross"), "stopped": ("cancelled", "stop"),
+    "no process": ("dead", "warning"), "dead": ("dead", "cross"), "stopped": ("cancelled", "stop"),
 }  # fmt: skip
 """The class that gives the colour of a state, and its icon."""
 
@@ -28,12 +28,14 @@ def scheduler_state(scheduler: Scheduler, now: datetime) -> str:
 
 
 def worker_state(worker: Worker, now: datetime) -> str:
-    """Return the state of a worker at `now`: alive, draining (told to stop, or without a process), dead or stopped."""
+    """Return the state of a worker at `now`: alive, draining, no process (none starts), dead or stopped."""
     if worker.stopped_at is not None:
         return "stopped"
     if not worker.is_alive(now):
         return "dead"
-    return "alive" if worker.takes_runs(now) else "draining"
+    if worker.takes_runs(now):
+        return "alive"
+    return "draining" if worker.is_draining(now) else "no process"
 
 
 def badge(state: str, *, pill: bool = False) -> SafeString:

@@ -106,7 +106,7 @@ def _worker(worker: Worker, now: datetime) -> dict[str, Any]:
         "started_at": utc(worker.started_at),
         "heartbeat_at": utc(worker.heartbeat_at),
         "alive": worker.is_alive(now),
-        "draining": worker.is_alive(now) and not worker.takes_runs(now),
+        "draining": worker.is_draining(now),
         "queues": worker.queues,
         "slots": worker.slots,
         "running": worker.running_runs,
