@@ -12,6 +12,7 @@ import sys
 import termios
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
@@ -222,3 +223,22 @@ def test_web_and_scheduler_end_when_make_run_is_killed(sqlite_site: Site) -> Non
     # Both pipes are closed when the last of the processes that write to them has ended.
     _, errors = popen.communicate(timeout=20)
     assert "cronzimus.runscheduler: stopped" in errors
+
+
+@pytest.mark.parametrize(
+    ("who", "said"),
+    [("runscheduler", "the scheduler was ended by SIGKILL"), ("gunicorn", "the web server was ended by SIGKILL")],
+)
+def test_make_run_names_the_process_that_ended_first(sqlite_site: Site, who: str, said: str) -> None:
+    popen = subprocess.Popen(
+        [sys.executable, "manage.py", "up"], cwd=ROOT, env={**sqlite_site.environment, "PORT": str(free_port())},
+        text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert popen.stderr is not None
+    while "ready; its id is" not in (line := popen.stderr.readline()):
+        assert line
+    (child,) = [one for one in psutil.Process(popen.pid).children() if who in one.cmdline()]
+    child.kill()
+    _, errors = popen.communicate(timeout=20)
+    assert f"CommandError: {said}\n" in errors
+    assert popen.returncode == 1

@@ -37,15 +37,15 @@ class Command(BaseCommand):
         call_command("migrate", verbosity=0, interactive=False)
         password = _first_admin()
         with _told_to_stop() as told:
-            children = [_started(command) for command in _commands()]
+            web, _ = children = [_started(command) for command in _commands()]
             try:
                 self._tell(password)
-                _wait(told, children)
+                ended = _wait(told, children)
             finally:
                 _stop(children)
-        for child, name in zip(children, ("the web server", "the scheduler"), strict=True):
-            if not told and child.returncode != -signal.SIGTERM:
-                raise CommandError(f"{name} ended with status {child.returncode}")
+        if ended is not None:
+            name = "the web server" if ended is web else "the scheduler"
+            raise CommandError(f"{name} {_how_it_ended(ended)}")
 
     def _tell(self, password: str | None) -> None:
         base = f"http://127.0.0.1:{settings.PORT}"
@@ -109,9 +109,20 @@ def _told_to_stop() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _wait(told: Sequence[int], children: Sequence[subprocess.Popen[bytes]]) -> None:
-    while not told and all(child.poll() is None for child in children):
+def _wait(told: Sequence[int], children: Sequence[subprocess.Popen[bytes]]) -> subprocess.Popen[bytes] | None:
+    """Return the first child that ends by itself; None if this process is told to stop before."""
+    while not told:
+        for child in children:
+            if child.poll() is not None:
+                return child
         time.sleep(0.2)
+    return None
+
+
+def _how_it_ended(child: subprocess.Popen[bytes]) -> str:
+    if child.returncode < 0:
+        return f"was ended by {signal.Signals(-child.returncode).name}"
+    return f"ended with status {child.returncode}"
 
 
 def _stop(children: Sequence[subprocess.Popen[bytes]]) -> None:
