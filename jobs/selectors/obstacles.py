@@ -46,8 +46,8 @@ def problems(
         yield Problem("no-broker", f"The broker takes no messages for {_queues(found)}.", remedy)
     if found := held[Obstacle.NOT_TAKEN]:
         messages = sum(one.messages for one in found)
-        sent = "1 message was" if messages == 1 else f"{messages:,} messages were"
-        headline = f"{sent} sent to {_queues(found)}, and no worker took {'it' if messages == 1 else 'one'}."
+        it = "it" if messages == 1 else "one"
+        headline = f"{sent_messages(messages)} sent to {_queues(found)}, and no worker took {it}."
         since = f"{_waiting(found)}, the oldest since {_since(found, shown)}"
         yield Problem("not-taken", headline, f"{since}, although a worker is free: {SAME_BROKER}")
     queues = sorted(fleet.unserved if unserved is None else unserved)
@@ -55,6 +55,11 @@ def problems(
         its = "their" if len(queues) > 1 else "its"
         headline = f"No worker serves {queue_names(queues)}: {its} jobs and runs wait."
         yield Problem("no-worker", headline, "Start one:", worker_command(queues))
+
+
+def sent_messages(number: int) -> str:
+    """Return the beginning of a sentence about messages: "1 message was", "2 messages were"."""
+    return "1 message was" if number == 1 else f"{number:,} messages were"
 
 
 def differing_brokers(fleet: Fleet) -> str:

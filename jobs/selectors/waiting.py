@@ -9,7 +9,7 @@ from typing import Any
 from ..core.dispatches import PATIENCE, dispatched_since
 from ..core.runs import DISPATCHED, Executor, RunStatus
 from ..models import Run
-from .obstacles import SAME_BROKER
+from .obstacles import SAME_BROKER, sent_messages
 from .workers import Fleet, Obstacle, has_broker
 
 WAITING_FIELDS = (
@@ -55,8 +55,10 @@ class Waiting:
         sent = dispatches or 1
         is_late = sent > 1 or self._now - dispatched_at > PATIENCE
         if is_late and self._fleet.obstacle_of(queue) is Obstacle.NOT_TAKEN:
-            messages = "1 message was" if sent == 1 else f"{sent:,} messages were"
-            return f"a worker: {messages} sent to the queue {queue} and not taken, though one is free: {SAME_BROKER}"
+            return (
+                f"a worker: {sent_messages(sent)} sent to the queue {queue} and not taken, though one is free: "
+                f"{SAME_BROKER}"
+            )
         return "a free slot of a worker"
 
     def _broker(self, queue: object, dispatch_id: str | None) -> str:
