@@ -15,8 +15,8 @@ from typing import Any, Self
 from urllib.parse import urlsplit, urlunsplit
 
 SERVER = os.environ.get("TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
-BROKER = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379")
-
+BROKER = urlsplit(os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379"))._replace(path="").geturl()
+"""The URL of a Redis without the number of a database, which the tests have: benchmarks take empty ones."""
 RABBITMQ = os.environ.get("TEST_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672//")
 
 
