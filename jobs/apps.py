@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.apps import AppConfig
+from django.core.checks import CheckMessage, register
 from django.db.models.signals import post_migrate
 
 
@@ -26,7 +28,19 @@ class JobsConfig(AppConfig):
         file_identity.watch_files()
         registry.discover()
         checks.register_checks()
+        register(_check_transport, "cronzimus")
         post_migrate.connect(_make_roles, sender=self, dispatch_uid="cronzimus.make_roles")
+
+
+def _check_transport(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """Report why no runs can be sent to workers, if they are to be (cronzimus.E008)."""
+    from .conf import conf
+
+    if not conf.CELERY_BROKER_URL:
+        return []
+    from .scheduler.executors import transport  # here: a site without workers does not load it
+
+    return transport(conf.CELERY_BROKER_URL).check()
 
 
 def _make_roles(sender: AppConfig, **kwargs: Any) -> None:

@@ -6,7 +6,6 @@ import ipaddress
 import os
 import re
 from collections.abc import Collection, Iterator, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,8 +39,6 @@ NEEDED_APPS = ("django.contrib.auth", "django.contrib.contenttypes", "django_aps
 """The apps whose models Cronzimus uses."""
 OWN_CACHES = (".LocMemCache", ".DummyCache")
 """The caches that each process has for itself, by the ends of their names."""
-NEEDED_FOR_WORKERS = {"celery": "5.7", "kombu": "5.7"}
-"""The oldest versions that can send runs to workers: with kombu 5.6 a worker starts only 1 to 13 runs a second."""
 A_TEMPLATE, A_STATIC_FILE = "cronzimus/table.html", "cronzimus/pages.css"
 """A template and a static file of the admin's pages: if these are found, so are the others."""
 STATIC = Path(__file__).parent / "static"
@@ -208,39 +205,12 @@ def check_sqlite(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
 
 
 def check_workers(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
-    """Report missing and outdated packages of workers (cronzimus.E008); warn of a database in a file (W008)."""
-    if not conf.CELERY_BROKER_URL:
+    """Warn of a database in a file, where there are workers (cronzimus.W008)."""
+    if not conf.CELERY_BROKER_URL or connection.vendor != "sqlite":
         return []
-    found: list[CheckMessage] = [
-        Error(
-            f"CELERY_BROKER_URL is set, and {name} {version or 'is not installed'}{' is too old' if version else ''}.",
-            hint=f"Install cronzimus[celery], or requirements-celery.txt: {name} {wanted} or later.",
-            id="cronzimus.E008",
-        )
-        for name, wanted in NEEDED_FOR_WORKERS.items()
-        if _is_older(version := _installed(name), wanted)
-    ]
-    if connection.vendor == "sqlite":
-        found.append(
-            CheckWarning(
-                "CELERY_BROKER_URL is set, and the database is a file of this machine.",
-                hint="Workers on other machines cannot reach it: use PostgreSQL for them.",
-                id="cronzimus.W008",
-            )
-        )
-    return found
-
-
-def _installed(name: str) -> str:
-    """Return the version of a package, "" if it is missing. The package itself is not loaded."""
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return ""
-
-
-def _is_older(version: str, wanted: str) -> bool:
-    return [int(part) for part in re.findall(r"\d+", version)[:2]] < [int(part) for part in wanted.split(".")]
+    message = "CELERY_BROKER_URL is set, and the database is a file of this machine."
+    hint = "Workers on other machines cannot reach it: use PostgreSQL for them."
+    return [CheckWarning(message, hint=hint, id="cronzimus.W008")]
 
 
 def check_encoding(app_configs: Any, databases: Collection[str] | None = None, **kwargs: Any) -> Sequence[CheckMessage]:

@@ -22,6 +22,7 @@ from jobs import checks
 from jobs.core.zone_data import ZoneData
 from jobs.models import Worker
 from jobs.models.job import JobQuerySet
+from jobs.scheduler.executors import celery
 from jobs.selectors.workers import Fleet
 from tests.fakes import NOW, make_job, make_worker
 
@@ -129,9 +130,9 @@ def broker(settings: Settings) -> None:
 
 
 def worker_messages(monkeypatch: pytest.MonkeyPatch, vendor: str = "postgresql", **versions: str) -> dict[str, str]:
-    """Return what `check_workers` says with these versions of Celery and kombu, by id."""
+    """Return what the checks of workers say with these versions of Celery and kombu, by id."""
     monkeypatch.setattr(connection, "vendor", vendor)
-    monkeypatch.setattr(checks, "_installed", lambda name: versions.get(name, "5.7.0"))
+    monkeypatch.setattr(celery, "_installed", lambda name: versions.get(name, "5.7.0"))
     return {str(m.id): f"{m.msg} {m.hint}" for m in run_checks(tags=["cronzimus"]) if "BROKER" in m.msg}
 
 
@@ -298,7 +299,8 @@ def test_a_folder_of_secrets_that_cannot_be_read(settings: Settings, tmp_path: P
 def test_the_docs_list_every_check() -> None:
     pattern = r"cronzimus\.[EW]\d{3}"
     documented = re.findall(rf"^\| `({pattern})`", (ROOT / "docs" / "embed.md").read_text(), flags=re.M)
-    assert documented == sorted(set(re.findall(rf'id="({pattern})"', Path(checks.__file__).read_text())))
+    sources = "".join(path.read_text() for path in (ROOT / "jobs").rglob("*.py"))
+    assert documented == sorted(set(re.findall(rf'id="({pattern})"', sources)))
 
 
 @pytest.mark.parametrize(

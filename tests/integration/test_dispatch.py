@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.core.checks import CheckMessage
 from django.db import OperationalError
 from django.test import override_settings
 
@@ -320,6 +321,10 @@ class FakeTransport:
         self.sent: list[Dispatch] = []
         self.error: Exception | None = None
         self.refused: set[str] = set()
+
+    def check(self) -> Sequence[CheckMessage]:
+        """Find nothing."""
+        return []
 
     def connect(self) -> None:
         """Be reached, or not."""

@@ -6,6 +6,8 @@ import heapq
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from django.core.checks import CheckMessage
+
 from jobs.scheduler.store.dispatch import Dispatch
 from jobs.worker.broker import TASK, message_of
 from jobs.worker.consumer import Gate, PullGate, PushGate
@@ -122,6 +124,10 @@ class Sender:
     def __init__(self, broker: Broker) -> None:
         """Send to `broker`."""
         self._broker = broker
+
+    def check(self) -> Sequence[CheckMessage]:
+        """There is nothing to check."""
+        return []
 
     def connect(self) -> None:
         """There is nothing to connect."""

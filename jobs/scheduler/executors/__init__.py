@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ...core.runs import Executor
 from .base import ExecutorFactory, Executors, Hooks, RunExecutor
 from .process import ProcessExecutor
 from .thread import ThreadExecutor
 
-__all__ = ["ExecutorFactory", "Executors", "Hooks", "RunExecutor", "executors", "local_executors"]
+if TYPE_CHECKING:
+    from .remote import Transport
+
+__all__ = ["ExecutorFactory", "Executors", "Hooks", "RunExecutor", "executors", "local_executors", "transport"]
 
 
 def executors(threads: int, processes: int, broker_url: str) -> ExecutorFactory:
@@ -18,10 +23,16 @@ def executors(threads: int, processes: int, broker_url: str) -> ExecutorFactory:
 
 def _remote(broker_url: str, hooks: Hooks) -> dict[str, RunExecutor]:
     # Imported here, so that a scheduler without workers does not load it.
-    from .celery import CeleryTransport
     from .remote import RemoteExecutor
 
-    return {Executor.CELERY: RemoteExecutor(CeleryTransport(broker_url), hooks)}
+    return {Executor.CELERY: RemoteExecutor(transport(broker_url), hooks)}
+
+
+def transport(broker_url: str) -> Transport:
+    """Return the carrier of messages to workers. Only this function knows which one it is."""
+    from .celery import CeleryTransport
+
+    return CeleryTransport(broker_url)
 
 
 def local_executors(threads: int, processes: int) -> ExecutorFactory:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from importlib import metadata
 from typing import Any
 
+from django.core.checks import CheckMessage, Error
+
 from ..store.dispatch import Dispatch
+
+NEEDED = {"celery": "5.7", "kombu": "5.7"}
+"""The oldest versions that can send runs to workers: with kombu 5.6 a worker starts only 1 to 13 runs a second."""
 
 
 class MessageRefused(ConnectionError):
@@ -24,6 +31,19 @@ class CeleryTransport:
         self._connection: Any = None
         self._producer: Any = None
         self._confirmations: Confirmations | None = None
+
+    def check(self) -> Sequence[CheckMessage]:
+        """Report missing and outdated packages (cronzimus.E008). Nothing of Celery is loaded."""
+        return [
+            Error(
+                "CELERY_BROKER_URL is set, "
+                f"and {name} {version or 'is not installed'}{' is too old' if version else ''}.",
+                hint=f"Install cronzimus[celery], or requirements-celery.txt: {name} {wanted} or later.",
+                id="cronzimus.E008",
+            )
+            for name, wanted in NEEDED.items()
+            if _is_older(version := _installed(name), wanted)
+        ]
 
     def connect(self) -> None:
         """Connect, so that the first message need not wait for that. Raises the error of the broker, or of Celery."""
@@ -128,3 +148,15 @@ class Confirmations:
 
     def _on_nack(self, tag: int, multiple: bool) -> None:
         self._is_refused = True
+
+
+def _installed(name: str) -> str:
+    """Return the version of a package, "" if it is missing. The package itself is not loaded."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _is_older(version: str, wanted: str) -> bool:
+    return [int(part) for part in re.findall(r"\d+", version)[:2]] < [int(part) for part in wanted.split(".")]

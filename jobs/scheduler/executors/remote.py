@@ -10,6 +10,7 @@ from itertools import islice
 from math import inf
 from typing import Any, Protocol
 
+from django.core.checks import CheckMessage
 from django.db import DatabaseError, connection
 
 from ...core.retries import growing_wait
@@ -38,6 +39,12 @@ LAST_SECONDS = 5.0
 
 class Transport(Protocol):
     """The carrier of messages to workers. It does not use the database, and makes no decisions."""
+
+    def check(self) -> Sequence[CheckMessage]:
+        """Return what Django's system checks say of its packages and settings. It does not connect.
+
+        An error keeps schedulers and workers from starting.
+        """
 
     def connect(self) -> None:
         """Connect, so that the first message need not wait for that. Raises the error of the other side."""
