@@ -60,6 +60,7 @@ class Evidence:
         yield from self._not_in_time(calm_at, until)
         yield from self._stuck(until)
         yield from self._not_retried()
+        yield from self._retried_too_often()
         yield from self._together()
         yield from self._miscounted()
         yield from self._lost_unstarted()
@@ -116,6 +117,17 @@ class Evidence:
             following = by_key.get((job_id, at, attempt + 1))
             if row.status in UNSUCCESSFUL and has_left and following is None and run.pk not in cancelled:
                 yield f"run {run.pk} of {job_id}: {row.status}, and attempt {attempt} has none after it"
+
+    def _retried_too_often(self) -> Iterator[str]:
+        """Find attempts after one that did not fail, or beyond the job's last."""
+        status = {row.key: row.status for row in self.rows}
+        for row in self.rows:
+            job_id, at, attempt = row.key
+            before = status.get((job_id, at, attempt - 1))
+            if attempt > 1 and before not in UNSUCCESSFUL:
+                yield f"{job_id} {at}: attempt {attempt} follows one that is {before}"
+            if attempt > self.jobs[job_id].retries + 1:
+                yield f"{job_id} {at}: attempt {attempt}, although it may have {self.jobs[job_id].retries} retries"
 
     def _together(self) -> Iterator[str]:
         """Find two calls of a job at once. A run that was given up may go on, where nobody can end it in time."""
