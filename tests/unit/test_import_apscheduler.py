@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -138,7 +139,11 @@ def test_a_job_without_an_id_is_named_by_its_place() -> None:
 
 
 @pytest.mark.parametrize("name", ["json:nothing", "json:dumps", "json:dumps.nothing"])
-def test_the_exporter_says_what_is_not_a_scheduler(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_exporter_says_what_is_not_a_scheduler(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DJANGO_SETTINGS_MODULE")  # a second django.setup() would disable the loggers of other tests
+    monkeypatch.setattr("sys.path", sys.path[:])
     assert main([name]) == 1
     assert capsys.readouterr().err == f"{name} is not a scheduler of APScheduler or Flask-APScheduler\n"
 
