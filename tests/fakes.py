@@ -14,7 +14,9 @@ from django.contrib.auth.models import Group
 from django.db import connection
 
 from jobs import services
+from jobs.calls import runner
 from jobs.core.audit import Origin, acting
+from jobs.core.held import HeldRun, Outcome
 from jobs.core.runs import Executor, RunStatus, RunTrigger
 from jobs.core.triggers.definition import Trigger, build_trigger
 from jobs.core.zone_data import used_data
@@ -24,8 +26,6 @@ from jobs.scheduler.executors.remote import RemoteExecutor
 from jobs.scheduler.recorder import Recorder
 from jobs.scheduler.store import dispatch, outcomes
 from jobs.scheduler.store.dispatch import Dispatch
-from jobs.scheduler.store.held import HeldRun, Outcome
-from jobs.worker import runner
 
 NOW = datetime(2030, 1, 1, 12, 0, 0, tzinfo=UTC)
 """The instant at which a `FakeClock` starts: a whole minute."""

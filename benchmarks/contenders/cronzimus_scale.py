@@ -95,10 +95,10 @@ def statements() -> None:
 
 def _work(now: datetime, newest: int) -> dict[str, Callable[[], Callable[[], Any]]]:
     """Return what is timed, by its name: each prepares something, and returns the call that counts."""
+    from jobs.core.held import Outcome
     from jobs.core.runs import RunStatus
     from jobs.models import Job, RollUp
     from jobs.scheduler.store import claims, outcomes, recovery, retention, statistics
-    from jobs.scheduler.store.held import Outcome
     from jobs.scheduler.store.work import pending_work
 
     def claim() -> claims.Claimed:

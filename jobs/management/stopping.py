@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from ..worker.signals import handling
+from ..calls.signals import handling
 
 logger = logging.getLogger("cronzimus.runscheduler")
 

@@ -10,10 +10,10 @@ from math import inf
 from django.db import OperationalError, transaction
 
 from ..core.clock import Clock
+from ..core.held import Outcome
 from ..db.errors import is_locked
 from .incidents import IncidentWatch
 from .recorder import Batch, Recorder
-from .store.held import Outcome
 from .store.outcomes import Written, write_outcomes, write_starts
 from .store.refusals import REFUSALS, write_each_outcome
 

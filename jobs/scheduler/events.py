@@ -17,9 +17,9 @@ from apscheduler.events import (
     JobSubmissionEvent,
 )
 
+from ..core.held import HeldRun, Outcome
 from ..core.planning import PlannedRun
 from ..core.runs import RunStatus
-from .store.held import HeldRun, Outcome
 
 logger = logging.getLogger("cronzimus.scheduler.events")
 

@@ -9,10 +9,10 @@ from django.db import transaction
 
 from .. import alerts
 from ..alerts import End
+from ..core.held import Outcome
 from ..core.planning import PlannedRun
 from ..core.runs import RunStatus
 from .store.failing import pause_failing
-from .store.held import Outcome
 
 
 class IncidentWatch:

@@ -15,11 +15,11 @@ from ..conf import conf
 from ..core import log_context
 from ..core.brokers import broker_name
 from ..core.clock import Clock
+from ..core.held import HeldRun
 from ..core.runs import RunStatus
 from ..core.zone_data import used_data
 from ..models import Scheduler
 from .store import admission, recovery
-from .store.held import HeldRun
 
 logger = logging.getLogger("cronzimus.scheduler.lease")
 

@@ -18,8 +18,8 @@ from apscheduler.events import EVENT_ALL
 from apscheduler.schedulers.base import BaseScheduler
 from django.db import connections
 
+from ..calls.connections import prepare_connections, tidy_connections
 from ..core.references import resolve
-from ..worker.connections import prepare_connections, tidy_connections
 
 logger = logging.getLogger("cronzimus.scheduler.listeners")
 

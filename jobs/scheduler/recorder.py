@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
+from ..calls.runner import Activity
+from ..core.held import LiveUpdate, Outcome, Start
 from ..core.output import HEAD, LIMIT
-from ..worker.runner import Activity
-from .store.held import LiveUpdate, Outcome, Start
 
 MAX_LIVE_CHARACTERS = 4_000_000
 """Characters of one live update: the database rewrites all output of a run, and the loop waits for it."""

@@ -10,6 +10,7 @@ from math import inf
 
 from django.db import connection, reset_queries, transaction
 
+from ..core.held import HeldRun, Outcome
 from ..core.memory import resident_memory
 from ..core.runs import Executor, RunStatus
 from .batches import Batches
@@ -24,7 +25,6 @@ from .store import admission, claims, recovery
 from .store.analysis import Analysis
 from .store.clock import DatabaseClock
 from .store.connection import require_current_file
-from .store.held import HeldRun, Outcome
 from .store.refusals import write_all_live
 from .store.repair import Inspector, repair_after
 from .store.work import PendingWork, cancel_requests, pending_work

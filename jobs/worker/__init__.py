@@ -1,1 +1,1 @@
-"""Call the functions of runs, in the scheduler's own process, in processes of their own, or in Celery workers."""
+"""The Celery worker: it takes runs off its queues, has child processes call their functions, and records the ends."""

@@ -30,14 +30,14 @@ if not apps.ready:
         sys.exit(f"cronzimus: {error}")  # Celery would show where, in a hundred lines
 
 from .. import checks
+from ..calls.console import log_from, log_to_console, log_to_file
 from ..conf import conf
 from ..core.queues import queue_problem
 from ..db import readiness
 from ..db.connections import use_own_connections
 from ..scheduler import listeners
+from ..scheduler.broker import PINNED, TASK, broker_settings, make_app
 from ..scheduler.listeners import Listener
-from .broker import PINNED, TASK, broker_settings, make_app
-from .console import log_from, log_to_console, log_to_file
 from .slots import Slots
 
 logger = logging.getLogger("cronzimus.worker")

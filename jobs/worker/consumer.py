@@ -8,8 +8,8 @@ from collections import deque
 from contextlib import suppress
 from typing import Any
 
+from ..scheduler.broker import read_message
 from ..scheduler.store.dispatch import Dispatch
-from .broker import read_message
 from .guard import drop, guard_rabbitmq, guard_redis
 from .reconnecting import ReconnectingConsumer
 from .refused_queues import LOOK_SECONDS, RefusedQueues

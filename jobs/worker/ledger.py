@@ -15,6 +15,7 @@ from queue import SimpleQueue
 from django.db import connection, reset_queries
 
 from ..core.durations import MeanDuration
+from ..core.held import HeldRun, Outcome
 from ..core.retries import growing_wait
 from ..db.errors import one_line
 from ..models import announce
@@ -25,7 +26,6 @@ from ..scheduler.store import recovery
 from ..scheduler.store.clock import DatabaseClock
 from ..scheduler.store.connection import DatabaseReplaced, loop_connection, require_current_file
 from ..scheduler.store.dispatch import Dispatch, runs_of, send_again, start_runs, startable
-from ..scheduler.store.held import HeldRun, Outcome
 from ..scheduler.store.refusals import write_all_live
 from ..scheduler.store.work import cancel_requests
 from .membership import Membership

@@ -10,21 +10,21 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
+from ..calls.launch import Launcher
+from ..calls.output import Output
+from ..calls.parent import GRACE_SECONDS, ChildProcess
+from ..calls.runner import Activity
+from ..calls.slot import Slot
 from ..core.exceptions import InvalidFunction
+from ..core.held import HeldRun
 from ..core.runs import RunStatus
 from ..functions import registry
 from ..scheduler.events import Events
 from ..scheduler.listeners import Listener, ListenerThread
 from ..scheduler.store.clock import DatabaseClock
 from ..scheduler.store.dispatch import Dispatch
-from ..scheduler.store.held import HeldRun
-from .launch import Launcher
 from .ledger import Ledger
 from .membership import Membership
-from .output import Output
-from .parent import GRACE_SECONDS, Worker
-from .runner import Activity
-from .slot import Slot
 
 logger = logging.getLogger("cronzimus.worker")
 
@@ -52,7 +52,7 @@ class Slots:
         queues: list[str],
         count: int,
         listeners: Sequence[Listener] = (),
-        start_worker: Callable[[], Worker] | None = None,
+        start_process: Callable[[], ChildProcess] | None = None,
     ) -> None:
         """Prepare `count` slots for runs of `queues`; `name` is the name of this worker for people.
 
@@ -74,7 +74,7 @@ class Slots:
         self.on_failure: Callable[[], None] = lambda: None
         """Called by the ledger's thread when it cannot go on, so that the worker has to end."""
         self._clock, self._name, self._count = clock, name, count
-        self._start_worker = start_worker or partial(Worker, Launcher.of_this_process())
+        self._start_process = start_process or partial(ChildProcess, Launcher.of_this_process())
         self._queue: SimpleQueue[Dispatch | None] = SimpleQueue()
         self._free = self._busy_slots = self._broken = 0
         self._changed = threading.Condition()
@@ -179,7 +179,7 @@ class Slots:
     # --- the threads -------------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        slot = Slot(self._start_worker)
+        slot = Slot(self._start_process)
         is_ready = self._warm_up(slot)  # its first run need not wait for that
         with self._lock:
             self._cold -= 1

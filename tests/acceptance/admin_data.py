@@ -24,7 +24,7 @@ LONG_AGO = NOW - timedelta(days=90)
 BERLIN = "Europe/Berlin"
 TIMEOUT_TEXT = "stopped after its timeout of 30 s"
 TRACEBACK = """Traceback (most recent call last):
-  File "/srv/app/.venv/lib/python3.12/site-packages/cronzimus/worker/runner.py", line 120, in execute
+  File "/srv/app/.venv/lib/python3.12/site-packages/cronzimus/calls/runner.py", line 120, in execute
     value = call(*args, **kwargs)
   File "/srv/app/crm/jobs.py", line 41, in sync
     deals = client.fetch("deals", since=since)

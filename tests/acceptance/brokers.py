@@ -93,7 +93,7 @@ class Broker:
 
     def ask_for(self, run_id: int, dispatch_id: str, times: int = 1) -> None:
         """Put the message for a run into the queue, once more."""
-        from jobs.worker.broker import make_app, message_of
+        from jobs.scheduler.broker import make_app, message_of
 
         app = make_app(self.url)
         with app.connection_for_write() as connection:

@@ -7,11 +7,11 @@ from typing import Any
 
 from django.db import transaction
 
+from jobs.core.held import Outcome
 from jobs.models import Run
 from jobs.scheduler.recorder import Recorder
 from jobs.scheduler.scheduler import Scheduler as Loop
 from jobs.scheduler.store import outcomes
-from jobs.scheduler.store.held import Outcome
 from tests.fakes import NOW, PLACE, InlineExecutor
 
 MakeLoop = Callable[..., Loop]

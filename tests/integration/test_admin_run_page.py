@@ -13,7 +13,7 @@ from tests.integration.admin_support import JOBS, RUNS, Admin, admin_fixture, at
 pytestmark = pytest.mark.any_database
 
 TRACEBACK = """Traceback (most recent call last):
-  File "/srv/.venv/lib/python3.12/site-packages/cronzimus/worker/runner.py", line 120, in execute
+  File "/srv/.venv/lib/python3.12/site-packages/cronzimus/calls/runner.py", line 120, in execute
     value = call()
   File "/srv/app/crm/jobs.py", line 41, in sync
     deals = client.fetch()

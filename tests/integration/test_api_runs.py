@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from jobs.calls.output import Output
 from jobs.core.output import HEAD, LIMIT, TAIL, mark
 from jobs.core.runs import RunStatus
 from jobs.models import Run
-from jobs.worker.output import Output
 from tests.fakes import NOW, after, make_job, make_run, make_token
 
 from .api_client import Api

@@ -12,10 +12,10 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 from django.db.models import JSONField, Value
 
+from jobs.core.held import HeldRun
 from jobs.core.runs import RunStatus, RunTrigger
 from jobs.models import Job, Run
 from jobs.scheduler.store import admission, claims
-from jobs.scheduler.store.held import HeldRun
 from jobs.scheduler.store.work import pending_work
 from tests.fakes import NOW, after, make_job, make_jobs, make_run
 

@@ -20,6 +20,7 @@ import pytest
 from django.core.management import BaseCommand, CommandError, get_commands
 from urllib3.util.connection import HAS_IPV6
 
+from jobs.calls.runner import MAX_RESULT
 from jobs.core.clock import SystemClock
 from jobs.core.exceptions import InvalidArguments
 from jobs.functions import registry
@@ -29,7 +30,6 @@ from jobs.functions.http.call import HttpCall
 from jobs.functions.http.client import MAX_READ, Response, fetch
 from jobs.functions.http.guard import AddressRefused, Guard, RequestFailed, RequestTimedOut
 from jobs.functions.registry import Database, RunContext
-from jobs.worker.runner import MAX_RESULT
 from tests.conftest import skip_or_fail
 
 pytestmark = pytest.mark.any_database

@@ -10,13 +10,13 @@ from django.db import connection
 from django.db.models import CharField
 from django.db.models.functions import Cast
 
+from jobs.core.held import LiveUpdate, Start
 from jobs.core.runs import DISPATCHED, Executor, RunStatus
 from jobs.models import Job, Run
 from jobs.scheduler.pruner import ROUND_SECONDS, Pruner
 from jobs.scheduler.recorder import Recorder
 from jobs.scheduler.store import admission, claims, dispatch, outcomes, recovery
 from jobs.scheduler.store.dispatch import Dispatch
-from jobs.scheduler.store.held import LiveUpdate, Start
 from jobs.scheduler.store.retention import prune_job
 from jobs.scheduler.store.work import cancel_requests, pending_work
 from jobs.selectors.backlog import due_jobs, waiting_runs

@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 
+from jobs.calls.output import Output
+from jobs.calls.runner import Activity
+from jobs.core.held import Outcome
 from jobs.models import Incident, Job, Run, Worker
 from jobs.scheduler.store import dispatch
 from jobs.scheduler.store.connection import DatabaseReplaced
 from jobs.scheduler.store.dispatch import Dispatch, start_runs
-from jobs.scheduler.store.held import Outcome
 from jobs.scheduler.store.recovery import FORGOTTEN
 from jobs.selectors.workers import Fleet
 from jobs.worker import ledger as module
 from jobs.worker.ledger import LEASE_OVER, SHOW_SECONDS, WRITE_SECONDS, Ledger, Wanted
 from jobs.worker.membership import Membership
-from jobs.worker.output import Output
-from jobs.worker.runner import Activity
 from tests.fakes import NOW, FakeClock, after, make_job
 
 from .conftest import failing_database

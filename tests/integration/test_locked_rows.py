@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import pytest
 from django.db import connection, models
 
+from jobs.calls.output import Output
+from jobs.calls.runner import Activity
 from jobs.models import Incident, Job, Run, Worker
 from jobs.scheduler import batches
 from jobs.scheduler.lease import Releases
@@ -15,8 +17,6 @@ from jobs.scheduler.scheduler import Scheduler
 from jobs.scheduler.store import dispatch, recovery
 from jobs.scheduler.store.dispatch import PATIENCE
 from jobs.worker.ledger import Ledger
-from jobs.worker.output import Output
-from jobs.worker.runner import Activity
 from tests.fakes import NOW, FakeClock, after, held_run, make_job, make_run, make_scheduler, make_worker, outcome
 
 from .loop_support import step

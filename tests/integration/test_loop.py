@@ -12,6 +12,7 @@ from apscheduler.schedulers import SchedulerNotRunningError
 from django.db import OperationalError, connections
 
 from jobs import services
+from jobs.calls import runner
 from jobs.core.runs import RunStatus
 from jobs.models import Job, Run, Scheduler
 from jobs.scheduler.events import Events
@@ -20,7 +21,6 @@ from jobs.scheduler.lease import HEARTBEAT_SECONDS, LEASE_SECONDS
 from jobs.scheduler.scheduler import Scheduler as Loop
 from jobs.scheduler.store import claims, recovery
 from jobs.scheduler.tick import POLL_SECONDS
-from jobs.worker import runner
 from tests.fakes import (
     NOW,
     FakeClock,

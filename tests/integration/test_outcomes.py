@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 
+from jobs.calls import runner
+from jobs.calls.output import Output
+from jobs.calls.runner import Activity
 from jobs.core.output import HEAD, LIMIT, TAIL, mark
 from jobs.core.runs import RunStatus
 from jobs.models import Job, Run
 from jobs.scheduler.recorder import Recorder
-from jobs.worker import runner
-from jobs.worker.output import Output
-from jobs.worker.runner import Activity
 from tests.fakes import NOW, FakeClock, after, held_run, make_job, make_run, outcome
 
 from .conftest import failing_database

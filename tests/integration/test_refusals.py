@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from django.db import DataError, IntegrityError, connection
 
+from jobs.calls.output import Output
+from jobs.calls.runner import Activity
 from jobs.core.runs import RunStatus
 from jobs.models import Job, Run
 from jobs.scheduler.scheduler import Scheduler
-from jobs.worker.output import Output
-from jobs.worker.runner import Activity
 from tests.fakes import FakeClock, after, held_run, make_job, make_run, outcome
 
 from .loop_support import step

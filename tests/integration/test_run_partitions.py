@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, connection, transaction
 
+from jobs.core.held import HeldRun, Outcome
 from jobs.core.runs import RunStatus
 from jobs.models import Job, RollUp, Run
 from jobs.scheduler.store import claims, outcomes, retention
-from jobs.scheduler.store.held import HeldRun, Outcome
 from jobs.selectors import about
 from tests.conftest import PARTITIONED
 from tests.fakes import NOW, after, make_job, make_run

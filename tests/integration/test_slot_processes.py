@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
+from jobs.calls import parent
+from jobs.calls.call_note import CallNote, open_memory
+from jobs.calls.launch import Launcher
+from jobs.calls.output import Output
+from jobs.calls.parent import ChildProcess
+from jobs.calls.runner import Activity
+from jobs.calls.slot import TOO_LATE, TRIES, Slot
 from jobs.core.runs import RunStatus
-from jobs.worker import parent
-from jobs.worker.call_note import CallNote, open_memory
-from jobs.worker.launch import Launcher
-from jobs.worker.output import Output
-from jobs.worker.parent import Worker
-from jobs.worker.runner import Activity
-from jobs.worker.slot import TOO_LATE, TRIES, Slot
 from tests.fakes import NOW, held_run
 
 Ran = Callable[..., dict[str, Any]]
@@ -28,12 +28,12 @@ class Processes:
 
     def __init__(self) -> None:
         """Have started none."""
-        self.started: list[Worker] = []
+        self.started: list[ChildProcess] = []
         self.doomed, self.number = 0, signal.SIGKILL
 
-    def start(self) -> Worker:
+    def start(self) -> ChildProcess:
         """Start one; end it if it is one of the next `doomed`."""
-        worker = Worker(Launcher.of_this_process())
+        worker = ChildProcess(Launcher.of_this_process())
         self.started.append(worker)
         if self.doomed:
             self.doomed -= 1

@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED
 
+from jobs.calls import parent
+from jobs.calls.launch import Launcher
+from jobs.calls.output import Output
+from jobs.calls.parent import ChildProcess, Stopped
+from jobs.calls.runner import Activity
+from jobs.calls.slot import TRIES, Slot
+from jobs.core.held import HeldRun, Outcome
 from jobs.core.runs import RunStatus
 from jobs.scheduler.recorder import Recorder
 from jobs.scheduler.store.dispatch import Dispatch
-from jobs.scheduler.store.held import HeldRun, Outcome
-from jobs.worker import parent
 from jobs.worker import slots as module
-from jobs.worker.launch import Launcher
-from jobs.worker.output import Output
-from jobs.worker.parent import Stopped, Worker
-from jobs.worker.runner import Activity
-from jobs.worker.slot import TRIES, Slot
 from jobs.worker.slots import Slots
 from tests.fakes import NOW, held_run, outcome
 from tests.waiting import until
@@ -123,7 +123,7 @@ def slots(ledger: FakeLedger, process: Process, monkeypatch: pytest.MonkeyPatch)
     """One slot, whose shutdown takes no time."""
     monkeypatch.setattr(module, "DRAIN_SECONDS", 0.2)
     monkeypatch.setattr(module, "LOOK_SECONDS", 0.02)
-    made = Slots("reports@host", ["reports"], 1, start_worker=lambda: process)  # type: ignore[arg-type, return-value]
+    made = Slots("reports@host", ["reports"], 1, start_process=lambda: process)  # type: ignore[arg-type, return-value]
     made.ledger = ledger  # type: ignore[assignment]
     yield made
     made.end_at_once()
@@ -206,7 +206,7 @@ def test_a_worker_whose_processes_do_not_start_takes_no_run_until_one_does(
 ) -> None:
     monkeypatch.setattr(module, "FIRST_PAUSE_SECONDS", 0.01)
     starts, told = Starts(works=False), list[int]()
-    slots = Slots("reports@host", ["reports"], 2, start_worker=starts)
+    slots = Slots("reports@host", ["reports"], 2, start_process=starts)
     slots.ledger = ledger  # type: ignore[assignment]
     slots.on_free = lambda: told.append(slots.free)
     with caplog.at_level("INFO", "cronzimus.worker"):
@@ -232,7 +232,9 @@ def test_the_log_has_what_a_process_says_that_cannot_load_its_settings(
     right = Launcher.of_this_process()
     wrong = replace(right, environment={**right.environment, "DJANGO_SETTINGS_MODULE": "nowhere.settings"})
     launchers = [wrong] * TRIES
-    slots = Slots("reports@host", ["reports"], 1, start_worker=lambda: Worker(launchers.pop() if launchers else right))
+    slots = Slots(
+        "reports@host", ["reports"], 1, start_process=lambda: ChildProcess(launchers.pop() if launchers else right)
+    )
     slots.ledger = ledger  # type: ignore[assignment]
     slots.start(lambda: False)
     error = "the process exited with status 1: ModuleNotFoundError: No module named 'nowhere'"
@@ -243,7 +245,7 @@ def test_the_log_has_what_a_process_says_that_cannot_load_its_settings(
 
 def test_a_run_for_which_no_process_is_ready_goes_back_and_was_not_started(ledger: FakeLedger) -> None:
     starts = Starts(works=True)
-    slots = Slots("reports@host", ["reports"], 1, start_worker=starts)
+    slots = Slots("reports@host", ["reports"], 1, start_process=starts)
     slots.ledger = ledger  # type: ignore[assignment]
     slots.start(lambda: False)
     until(lambda: slots.free, 10)
@@ -269,7 +271,7 @@ def test_a_slot_is_free_when_its_next_process_is_ready(
 
 
 def test_the_end_of_a_worker_does_not_wait_for_a_process_that_does_not_start(ledger: FakeLedger) -> None:
-    slots = Slots("reports@host", ["reports"], 1, start_worker=Starts(works=False))
+    slots = Slots("reports@host", ["reports"], 1, start_process=Starts(works=False))
     slots.ledger = ledger  # type: ignore[assignment]
     slots.start(lambda: False)
     slots.stop(lambda: False)
@@ -280,7 +282,7 @@ def test_the_ends_of_runs_are_logged_and_reported_to_the_listeners_as_a_schedule
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     heard: list[Any] = []
-    slots = Slots("reports@host", ["reports"], 1, listeners=[heard.append], start_worker=lambda: Process())  # type: ignore[arg-type, return-value]
+    slots = Slots("reports@host", ["reports"], 1, listeners=[heard.append], start_process=lambda: Process())  # type: ignore[arg-type, return-value]
     ended, slots.ledger = slots.ledger._on_ended, FakeLedger()  # type: ignore[assignment]
     slots.start(lambda: False)
     with caplog.at_level("INFO", "cronzimus.scheduler.events"):
@@ -299,7 +301,7 @@ def test_the_ends_of_runs_are_logged_and_reported_to_the_listeners_as_a_schedule
 
 
 def test_a_run_that_is_stopped_while_its_call_begins_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    slot, output = Slot(lambda: Worker(Launcher.of_this_process())), Output()
+    slot, output = Slot(lambda: ChildProcess(Launcher.of_this_process())), Output()
     problem = slot.get_ready(output)
     run = held_run(7)._replace(func="tests:wait", args=[30], kwargs={})
     resolve = parent.resolve

@@ -8,8 +8,8 @@ from typing import Any
 
 from django.core.checks import CheckMessage
 
+from jobs.scheduler.broker import TASK, message_of
 from jobs.scheduler.store.dispatch import Dispatch
-from jobs.worker.broker import TASK, message_of
 from jobs.worker.consumer import Gate, PullGate, PushGate
 from jobs.worker.slots import Slots
 

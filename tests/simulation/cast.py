@@ -10,6 +10,10 @@ from queue import Empty
 from typing import Any
 
 from jobs import RunContext, register
+from jobs.calls.output import Output
+from jobs.calls.parent import GRACE_SECONDS, ChildDied, NotCalled, Stopped
+from jobs.calls.runner import Activity
+from jobs.core.held import HeldRun
 from jobs.core.runs import Executor, RunStatus
 from jobs.scheduler.executors import Hooks, RunExecutor
 from jobs.scheduler.executors.process import ProcessExecutor
@@ -17,10 +21,6 @@ from jobs.scheduler.executors.remote import RemoteExecutor
 from jobs.scheduler.executors.thread import ThreadExecutor
 from jobs.scheduler.scheduler import Scheduler
 from jobs.scheduler.store.connection import loop_connection
-from jobs.scheduler.store.held import HeldRun
-from jobs.worker.output import Output
-from jobs.worker.parent import GRACE_SECONDS, NotCalled, Stopped, WorkerDied
-from jobs.worker.runner import Activity
 from jobs.worker.slots import Slots
 
 from .broker import Broker, Consumer, Sender
@@ -88,7 +88,7 @@ def _act(stage: Stage, job: JobPlan, context: Any, is_told: Callable[[], bool]) 
 
 
 class Child:
-    """A process that calls functions, as `worker.parent.Worker` is to its slot. It does not stop with its parent."""
+    """A stand-in for `calls.parent.ChildProcess`, which does not stop with its parent."""
 
     def __init__(self) -> None:
         """Start it, beside the process of this thread."""
@@ -129,7 +129,7 @@ class Child:
             self.kill()
             raise answer
         if answer is None:
-            raise WorkerDied if self._has_begun else NotCalled
+            raise ChildDied if self._has_begun else NotCalled
         return answer
 
     def _call(self, run: HeldRun, answers: SimpleQueue) -> None:
@@ -222,7 +222,7 @@ class SchedulerActor(Actor):
     def _executors(self, hooks: Hooks) -> dict[str, RunExecutor]:
         return {
             Executor.THREAD: ThreadExecutor(self.THREADS, hooks),
-            Executor.PROCESS: ProcessExecutor(self.PROCESSES, hooks, start_worker=Child),  # type: ignore[arg-type]
+            Executor.PROCESS: ProcessExecutor(self.PROCESSES, hooks, start_process=Child),  # type: ignore[arg-type]
             Executor.CELERY: RemoteExecutor(Sender(self.stage.broker), hooks),
         }
 
@@ -240,7 +240,7 @@ class WorkerActor(Actor):
     _consumer: Consumer | None = None
 
     def main(self) -> None:
-        slots = Slots(self.name, [QUEUE], self.SLOTS, start_worker=Child)  # type: ignore[arg-type]
+        slots = Slots(self.name, [QUEUE], self.SLOTS, start_process=Child)  # type: ignore[arg-type]
         slots.start(lambda: self._is_told)
         self._consumer = consumer = Consumer(self.stage.broker, slots)
         try:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from jobs.worker.parent import GRACE_SECONDS
+from jobs.calls.parent import GRACE_SECONDS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -206,7 +206,7 @@ PLACES: dict[str, dict[str, Any]] = {
     "jobs.scheduler.executors.remote": {"threading": THREADING},
     "jobs.scheduler.store.clock": {"time": TIME},
     "jobs.worker.ledger": {"threading": THREADING, "SimpleQueue": SimpleQueue},
-    "jobs.worker.slot": {"threading": THREADING},
+    "jobs.calls.slot": {"threading": THREADING},
     "jobs.worker.slots": {"threading": THREADING, "SimpleQueue": SimpleQueue, "time": TIME},
 }
 """The modules whose threads, queues and clocks are the world's."""

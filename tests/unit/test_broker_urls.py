@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from jobs.core.brokers import broker_name, broker_problem
-from jobs.worker.broker import make_app, tls_options
+from jobs.scheduler.broker import make_app, tls_options
 
 CA = "ssl_ca_certs=/etc/ssl/ca.pem"
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 import pytest
 
+from jobs.calls.console import OWN, log_from, log_to_console, log_to_file
 from jobs.worker import app as worker_app
-from jobs.worker.console import OWN, log_from, log_to_console, log_to_file
 
 
 @pytest.fixture(autouse=True)

@@ -25,7 +25,7 @@ def absolute_imports(path: Path) -> list[str]:
 
 
 def module_names(path: Path) -> list[str]:
-    """Return the texts in the code of `path` that are names of modules of the app: "jobs.worker.child"."""
+    """Return the texts in the code of `path` that are names of modules of the app: "jobs.calls.child"."""
     tree = ast.parse(path.read_text())
     docstrings = {
         id(node.body[0].value)

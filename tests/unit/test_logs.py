@@ -15,9 +15,9 @@ import pytest
 from django.core.exceptions import PermissionDenied
 
 from cronzimus_site.logs import MAX_CHARACTERS, RequestFields, ShortRefusals, ShortValues, formatter
+from jobs.calls.output import captured, capturing
 from jobs.core import log_context
 from jobs.core.log_context import AddContext
-from jobs.worker.output import captured, capturing
 from tests.fakes import held_run
 
 

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobs.calls.output import Output, captured, capturing, storable
 from jobs.core.output import HEAD, LIMIT, TAIL, mark, position, read_from
-from jobs.worker.output import Output, captured, capturing, storable
 
 logger = logging.getLogger("job.test")
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobs.calls.output import Output, captured, capturing
+from jobs.calls.streams import LATE, OFF, ON, MarkedErrors, Splitter, new_mark
 from jobs.core.output_marks import MOST, Mark, Marks, decoded, mark_at
-from jobs.worker.output import Output, captured, capturing
-from jobs.worker.streams import LATE, OFF, ON, MarkedErrors, Splitter, new_mark
 
 
 def marks_of(*marks: Mark) -> Marks:

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from jobs.calls.launch import Launcher
+from jobs.calls.parent import ChildProcess, is_readable
 from jobs.core.runs import RunStatus
 from jobs.scheduler.executors.process import ProcessExecutor
 from jobs.scheduler.recorder import Recorder
-from jobs.worker.launch import Launcher
-from jobs.worker.parent import Worker, is_readable
 from tests.fakes import held_run, make_hooks
 
 
@@ -43,7 +43,7 @@ def test_a_run_whose_lease_ran_out_while_its_process_was_starting_is_not_started
     worker = SlowWorker()
     recorder = Recorder(lambda ended: None)
     hooks = make_hooks(recorder=recorder, may_start=lambda run: worker.lease_held)
-    executor = ProcessExecutor(1, hooks, start_worker=lambda: worker)  # type: ignore[arg-type, return-value]
+    executor = ProcessExecutor(1, hooks, start_process=lambda: worker)  # type: ignore[arg-type, return-value]
     executor._run(held_run(7))
     assert worker.called == []
     assert not recorder.dirty
@@ -69,7 +69,7 @@ def test_where_descriptors_run_out_a_process_that_does_not_start_leaves_none_ope
     monkeypatch.setattr(os, "pipe", pipe)
     monkeypatch.setattr(os, "close", lambda descriptor: (closed.append(descriptor), close(descriptor)))
     with pytest.raises(OSError, match="too many open files"):
-        Worker(Launcher.of_this_process())
+        ChildProcess(Launcher.of_this_process())
     assert closed == opened
 
 

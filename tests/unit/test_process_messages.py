@@ -6,7 +6,7 @@ import select
 
 import pytest
 
-from jobs.worker.messages import Lines, encode, parts_of
+from jobs.calls.messages import Lines, encode, parts_of
 
 OVERHEAD = len(encode(end=""))
 

@@ -6,12 +6,12 @@ from datetime import datetime
 
 import pytest
 
+from jobs.calls.output import Output
+from jobs.calls.runner import Activity
+from jobs.core.held import Start
 from jobs.core.output import HEAD, LIMIT, TAIL, mark
 from jobs.scheduler import recorder as module
 from jobs.scheduler.recorder import Recorder
-from jobs.scheduler.store.held import Start
-from jobs.worker.output import Output
-from jobs.worker.runner import Activity
 from tests.fakes import NOW, after, held_run, outcome
 
 

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
+from jobs.calls import messages, runner
+from jobs.calls.output import Output, capturing
+from jobs.core.held import Outcome
 from jobs.core.runs import RunStatus
 from jobs.functions import registry
-from jobs.scheduler.store.held import Outcome
-from jobs.worker import messages, runner
-from jobs.worker.output import Output, capturing
 from tests.fakes import FakeClock, held_run
 
 VALUE = "hunter2-hunter2"

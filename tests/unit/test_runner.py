@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 
+from jobs.calls import runner
+from jobs.calls.output import capturing
+from jobs.calls.runner import MAX_ERROR, MAX_RESULT, MAX_TRACEBACK, Activity
+from jobs.core.held import Outcome
 from jobs.core.json import MAX_STORED_DEPTH
 from jobs.core.runs import RunStatus
 from jobs.functions import registry
 from jobs.functions.commands import CommandFailed
 from jobs.functions.context import Database, RunContext
-from jobs.scheduler.store.held import Outcome
-from jobs.worker import runner
-from jobs.worker.output import capturing
-from jobs.worker.runner import MAX_ERROR, MAX_RESULT, MAX_TRACEBACK, Activity
 from tests.fakes import NOW, FakeClock, after, held_run
 
 Ran = Callable[..., Outcome]

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from apscheduler.schedulers.blocking import BlockingScheduler
 
+from jobs.core.held import HeldRun
 from jobs.scheduler.executors.thread import ThreadExecutor
-from jobs.scheduler.store.held import HeldRun
 from tests.fakes import held_run, make_hooks
 
 Make = Callable[..., ThreadExecutor]

@@ -12,12 +12,12 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from jobs.calls import messages, runner, spans
+from jobs.core.held import Outcome
 from jobs.core.traces import parse_traceparent, traceparent_of
 from jobs.functions import registry
 from jobs.functions.context import RunContext
 from jobs.functions.http.call import HttpCall
-from jobs.scheduler.store.held import Outcome
-from jobs.worker import messages, runner, spans
 from tests.fakes import FakeClock, held_run
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"

@@ -21,7 +21,7 @@ from jobs.management import startup
 from jobs.scheduler import scheduler
 from jobs.scheduler.executors import executors
 from jobs.scheduler.recorder import Recorder
-from jobs.worker import child, parent, slot
+from jobs.calls import child, parent, slot
 from tests.fakes import make_hooks
 admin.autodiscover()
 call_command("check", stdout=open(os.devnull, "w"))

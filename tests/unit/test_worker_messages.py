@@ -11,9 +11,9 @@ from amqp.exceptions import ChannelError
 from kombu import Connection
 from kombu.transport.memory import Channel
 
+from jobs.scheduler.broker import TASK, message_of, read_message
 from jobs.scheduler.executors.celery import CeleryTransport, Confirmations
 from jobs.scheduler.store.dispatch import Dispatch
-from jobs.worker.broker import TASK, message_of, read_message
 from jobs.worker.consumer import Gate, PullGate, PushGate
 
 DISPATCH = uuid4().hex

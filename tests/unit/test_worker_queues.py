@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from jobs.scheduler.broker import make_app
 from jobs.worker import app as worker_app
-from jobs.worker.broker import make_app
 
 
 def serve(option: str, monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], Any]:

@@ -12,10 +12,10 @@ from celery.concurrency.prefork import TaskPool as Processes
 from celery.concurrency.thread import TaskPool as Threads
 from kombu import Connection
 
+from jobs.scheduler.broker import make_app
 from jobs.scheduler.executors.celery import CeleryTransport
 from jobs.scheduler.store.dispatch import Dispatch
 from jobs.worker import app as worker_app
-from jobs.worker.broker import make_app
 
 REDIS, RABBITMQ = "redis://ours:6379/5", "amqp://ours:5672//"
 BOTH = pytest.mark.parametrize("url", [REDIS, RABBITMQ])

@@ -15,14 +15,14 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 
 from ... import __version__
+from ...calls.console import log_to_console
+from ...calls.output import capturing, open_missing_descriptors
 from ...conf import conf
 from ...core.zone_data import used_data
 from ...db.connections import use_own_connections
 from ...models import Job
-from ...worker.console import log_to_console
-from ...worker.init_process import leave_process_1
-from ...worker.output import capturing, open_missing_descriptors
 from .. import startup
+from ..init_process import leave_process_1
 from ..stopping import Signals, ToldToStop
 
 logger = logging.getLogger("cronzimus.runscheduler")

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 from apscheduler.executors.base import BaseExecutor
 
 from ...core.durations import MeanDuration
+from ...core.held import HeldRun, Outcome
 from ...core.runs import Executor
 from ..recorder import Recorder
 from ..store.clock import DatabaseClock
-from ..store.held import HeldRun, Outcome
 
 AHEAD_SECONDS = 0.1
 """Seconds of work that is claimed ahead, by the mean duration of the latest runs."""

@@ -87,7 +87,7 @@ class CeleryTransport:
                 connection.collect(socket_timeout=0.1)
 
     def _connect(self) -> None:
-        from ...worker.broker import make_app
+        from ..broker import make_app
 
         if self._app is None:
             self._app = make_app(self._url)
@@ -100,7 +100,7 @@ class CeleryTransport:
         self._confirmations = Confirmations(channel) if hasattr(channel, "confirm_select") else None
 
     def _send_all(self, dispatches: Sequence[Dispatch]) -> None:
-        from ...worker.broker import TASK, TIMEOUT_SECONDS, message_of
+        from ..broker import TASK, TIMEOUT_SECONDS, message_of
 
         if self._confirmations is not None:
             self._confirmations.expect(len(dispatches))

@@ -1,4 +1,4 @@
-"""Run functions in worker processes, which can always be stopped."""
+"""Run functions in child processes, which can always be stopped."""
 
 from __future__ import annotations
 
@@ -6,42 +6,42 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
+from ...calls.launch import Launcher
+from ...calls.output import Output
+from ...calls.parent import ChildProcess
+from ...calls.runner import Activity
+from ...calls.slot import Slot
+from ...core.held import HeldRun
 from ...core.runs import RunStatus
-from ...worker.launch import Launcher
-from ...worker.output import Output
-from ...worker.parent import Worker
-from ...worker.runner import Activity
-from ...worker.slot import Slot
-from ..store.held import HeldRun
 from .base import Hooks
 from .thread import ThreadExecutor
 
 
 class ProcessExecutor(ThreadExecutor):
-    """A fixed number of slots, each with a worker process of its own that is started at the slot's first run.
+    """A fixed number of slots, each with a child process of its own that is started at the slot's first run.
 
-    Each slot is a thread that waits for its worker: it enforces the timeout, and stops the worker when the run is
-    cancelled. When a worker dies, its run fails, and the next run gets a new worker.
+    Each slot is a thread that waits for its child: it enforces the timeout, and stops the child when the run is
+    cancelled. When a child dies, its run fails, and the next run gets a new child.
     """
 
-    def __init__(self, slots: int, hooks: Hooks, start_worker: Callable[[], Worker] | None = None) -> None:
+    def __init__(self, slots: int, hooks: Hooks, start_process: Callable[[], ChildProcess] | None = None) -> None:
         """Prepare `slots` slots.
 
-        `start_worker` starts a worker process; the default can import the same modules as this process.
+        `start_process` starts a child process; the default can import the same modules as this process.
         """
         super().__init__(slots, hooks)
-        self._start_worker = start_worker or partial(Worker, Launcher.of_this_process())
+        self._start_process = start_process or partial(ChildProcess, Launcher.of_this_process())
         self._own = threading.local()
         self._busy: dict[int, Slot] = {}
 
     def cancel(self, run_id: int, reason: str) -> None:
-        """Stop the worker that runs `run_id`."""
+        """Stop the child that runs `run_id`."""
         slot = self._busy.get(run_id)
         if slot is not None:
             slot.stop(run_id, RunStatus.CANCELLED, reason)
 
     def abandon(self) -> None:
-        """End all workers that are running a function, at once."""
+        """End all children that are running a function, at once."""
         for slot in self._busy.copy().values():
             slot.end_at_once()
 
@@ -70,7 +70,7 @@ class ProcessExecutor(ThreadExecutor):
         """Return this thread's slot."""
         slot: Slot | None = getattr(self._own, "slot", None)
         if slot is None:
-            slot = self._own.slot = Slot(self._start_worker)
+            slot = self._own.slot = Slot(self._start_process)
         return slot
 
     def _tidy_thread(self) -> None:

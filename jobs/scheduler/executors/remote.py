@@ -13,13 +13,13 @@ from typing import Any, Protocol
 from django.core.checks import CheckMessage
 from django.db import DatabaseError, connection
 
+from ...core.held import HeldRun
 from ...core.retries import growing_wait
 from ...db.errors import one_line
 from ..lease import LEASE_SECONDS
 from ..store import dispatch
 from ..store.connection import loop_connection
 from ..store.dispatch import Dispatch
-from ..store.held import HeldRun
 from ..threads import start_all
 from .base import Hooks, RunExecutor
 

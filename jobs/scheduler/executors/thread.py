@@ -10,8 +10,8 @@ from typing import Any
 
 from django.db import connections
 
-from ...worker.runner import execute
-from ..store.held import HeldRun
+from ...calls.runner import execute
+from ...core.held import HeldRun
 from ..threads import start_all
 from .base import Hooks, RunExecutor
 

@@ -10,11 +10,12 @@ from typing import NamedTuple
 from django.db import connection, transaction
 from django.db.models import Count, Q
 
+from ...core.held import HeldRun
 from ...core.runs import REMOTE, Executor, RunStatus
 from ...models import Job, Run
 from . import bulk
 from .dispatch import take_for_workers
-from .held import ACTIVE_SQL, HELD_COLUMNS, HeldRun
+from .held import ACTIVE_SQL, HELD_COLUMNS, held_run
 
 REMOTE_LANE_SQL = f"CASE WHEN r.executor = '{Executor.CELERY}' THEN '{REMOTE}' || r.queue ELSE r.executor END"
 """The lane of a run in SQL, if some lanes are queues of workers."""
@@ -182,4 +183,4 @@ def _take(scheduler_id: str, run_ids: Sequence[int]) -> list[HeldRun]:
             f"AND cronzimus_run.status = 'queued' AND scheduler_id IS NULL RETURNING {columns}",
             [scheduler_id, data],
         )
-        return sorted((HeldRun.of(row, scheduler_id) for row in cursor.fetchall()), key=lambda run: order[run.id])
+        return sorted((held_run(row, scheduler_id) for row in cursor.fetchall()), key=lambda run: order[run.id])

@@ -12,13 +12,13 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from ...core.dispatches import new_dispatch_id
+from ...core.held import HeldRun
 from ...core.planning import PlannedRun
 from ...core.runs import DISPATCHED, REMOTE, Executor, RunStatus, RunTrigger
 from ...definitions.policies import executor_of
 from ...definitions.triggers import trigger_from
 from ...models import Job, Run
 from . import bulk
-from .held import HeldRun
 from .work import Planned, plan_due_jobs
 
 # The columns of the tables that the statements below get as one parameter each.

@@ -18,12 +18,13 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Least
 
 from ...core.dispatches import PATIENCE, new_dispatch_id
+from ...core.held import HeldRun
 from ...core.json import parse_stored
 from ...core.runs import DISPATCHED, REMOTE, Executor, RunStatus
 from ...models import Run, Worker
 from ...models.scheduler import FARTHEST
 from . import bulk
-from .held import ACTIVE_SQL, HELD_COLUMNS, HeldRun
+from .held import ACTIVE_SQL, HELD_COLUMNS, held_run
 from .recovery import KEEP_STOPPED, lock_dead, lose
 
 logger = logging.getLogger("cronzimus.scheduler.store.dispatch")
@@ -319,7 +320,7 @@ def _dispatched() -> QuerySet[Run]:
 
 def _held(row: Sequence[Any], holder: str = DISPATCHED) -> HeldRun:
     *columns, queue, dispatch_id = row
-    return HeldRun.of(columns, holder)._replace(queue=queue, dispatch_id=dispatch_id)
+    return held_run(columns, holder)._replace(queue=queue, dispatch_id=dispatch_id)
 
 
 def _as_table(dispatches: Iterable[Dispatch]) -> tuple[str, str]:

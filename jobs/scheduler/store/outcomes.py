@@ -12,11 +12,12 @@ from typing import Any, NamedTuple, Protocol
 import orjson
 from django.db import connection
 
+from ...core.held import LiveUpdate, Outcome, Start
 from ...core.retries import RETRIED, Retries, retry_delay
 from ...core.runs import RunStatus, RunTrigger
 from ...models import Run
 from . import bulk
-from .held import ACTIVE_SQL, LiveUpdate, Outcome, Start
+from .held import ACTIVE_SQL
 
 logger = logging.getLogger("cronzimus.scheduler.store.outcomes")
 

@@ -14,10 +14,10 @@ from typing import TypeAlias
 
 from django.db import DataError, IntegrityError, NotSupportedError, OperationalError, connection, transaction
 
+from ...core.held import LiveUpdate, Outcome
 from ...core.runs import RunStatus
 from ...db.errors import is_locked
 from ...models import Run
-from .held import LiveUpdate, Outcome
 from .outcomes import Written, write_live, write_outcomes
 
 logger = logging.getLogger("cronzimus.scheduler.store.refusals")

@@ -1,4 +1,4 @@
-"""Tell standard error from standard output, although a worker process has one pipe for both, which keeps their order.
+"""Tell standard error from standard output, although a child process has one pipe for both, which keeps their order.
 
 What Python writes to standard error is put between two marks, which the scheduler's end takes out again. So is what a
 thread writes after its run has ended, which belongs to no run. Marks contain random bytes, so that no function writes
@@ -22,7 +22,7 @@ ATOMIC_BYTES = 2048
 
 
 def new_mark() -> str:
-    """Return what the marks of one worker begin with: NUL, and random letters."""
+    """Return what the marks of one child begin with: NUL, and random letters."""
     return f"\0{os.urandom(12).hex()}"
 
 
@@ -48,7 +48,7 @@ class MarkedErrors(io.FileIO):
 
 
 class TextStream(io.TextIOWrapper):
-    """A standard stream of a worker. What a thread writes after its run has ended goes into the pipe as late text."""
+    """A standard stream of a child. What a thread writes after its run has ended goes into the pipe as late text."""
 
     def __init__(self, binary: IO[bytes], pipe: int, mark: str) -> None:
         """Write to `binary`, and late text to the descriptor `pipe`."""
@@ -69,7 +69,7 @@ class TextStream(io.TextIOWrapper):
 
 
 class Splitter:
-    """Takes the marks out of a worker's output."""
+    """Takes the marks out of a child's output."""
 
     def __init__(self, mark: str, on_late: Callable[[str], object]) -> None:
         """Look for `mark`, and pass late text to `on_late`."""

@@ -1,4 +1,4 @@
-"""Start worker processes with the import path of their parent, a scheduler or a Celery worker; end them with it."""
+"""Start child processes with the import path of their parent, a scheduler or a Celery worker; end them with it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WATCH = 'read -r _; kill -KILL "-$1"'
 class Watchdog:
     """A small process beside a process group, which it kills when this process is gone.
 
-    A parent that is killed with SIGKILL cannot do so itself, and PR_SET_PDEATHSIG reaches the worker, but not the
+    A parent that is killed with SIGKILL cannot do so itself, and PR_SET_PDEATHSIG reaches the child, but not the
     worker's children.
     """
 
@@ -36,7 +36,7 @@ class Watchdog:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launcher:
-    """The folder, the environment and the import path of worker processes.
+    """The folder, the environment and the import path of child processes.
 
     `python_path` is the PYTHONPATH in the environment of functions; None if it is not set.
     """
@@ -62,9 +62,9 @@ class Launcher:
         return cls(folder=folder, environment=environment, python_path=python_path)
 
     def start(self, requests: int, replies: int, output: int, note: int) -> tuple[subprocess.Popen[bytes], Watchdog]:
-        """Start a worker, and the watchdog that ends it with this process: both, or neither.
+        """Start a child, and the watchdog that ends it with this process: both, or neither.
 
-        The worker reads requests from the descriptor `requests` and writes to `replies`; the output of functions goes
+        The child reads requests from the descriptor `requests` and writes to `replies`; the output of functions goes
         to `output`; `note` has the memory of its `CallNote`. Raises `OSError`.
         """
         # -P keeps the current folder off the import path: it may hold modules with the names of others.

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+from ..core.held import HeldRun
 from ..core.runs import Executor
 from ..functions.context import RunContext
-from ..scheduler.store.held import HeldRun
 
 
 @cache

@@ -1,4 +1,4 @@
-"""A slot for one run at a time, with a worker process that is kept between runs."""
+"""A slot for one run at a time, with a child process that is kept between runs."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from ..core.held import HeldRun
 from ..core.runs import RunStatus
 from ..functions.secrets import UnknownSecret
-from ..scheduler.store.held import HeldRun
 from .output import Output
-from .parent import NotCalled, Stopped, Worker, WorkerDied
+from .parent import ChildDied, ChildProcess, NotCalled, Stopped
 from .runner import Activity
 
-RUNS_PER_WORKER = 1000
-"""Runs after which a worker is replaced, so that leaks of functions do not add up."""
+RUNS_PER_PROCESS = 1000
+"""Runs after which a child is replaced, so that leaks of functions do not add up."""
 TRIES = 3
 """Processes that a run gets, at most: as long as each ends before it calls the function."""
 TOO_LATE = "its lease ended before its function was called"
@@ -22,17 +22,17 @@ TOO_LATE = "its lease ended before its function was called"
 
 
 class Slot:
-    """Runs functions in a worker process, one after the other. One thread owns it; others may stop its run.
+    """Runs functions in a child process, one after the other. One thread owns it; others may stop its run.
 
     When the process dies, its run fails, and the next run gets a new process. So does a run whose function was not
     called yet: the process may have been told to end while it had no run.
     """
 
-    def __init__(self, start_worker: Callable[[], Worker]) -> None:
-        """Start without a process; `start_worker` starts one."""
-        self._start_worker = start_worker
-        self._worker: Worker | None = None
-        self._running: Worker | None = None
+    def __init__(self, start_process: Callable[[], ChildProcess]) -> None:
+        """Start without a process; `start_process` starts one."""
+        self._start_process = start_process
+        self._process: ChildProcess | None = None
+        self._calling: ChildProcess | None = None
         self._run_id = 0
         self._stopped: Stopped | None = None
         # Held while a process is stopped, and while its run is removed, so that no other run is stopped.
@@ -44,9 +44,9 @@ class Slot:
         for _ in range(TRIES):
             try:
                 self._replace_ended()
-                if self._worker is None:
-                    self._worker = self._start_worker()
-                    self._worker.get_ready(output)
+                if self._process is None:
+                    self._process = self._start_process()
+                    self._process.get_ready(output)
                 return None
             except NotCalled as error:
                 problem = error
@@ -57,14 +57,14 @@ class Slot:
     def why_not_ready(self, problem: Exception, output: Output) -> str:
         """Return in words why there is no process, after `get_ready`, and end what is left of it."""
         reason = str(problem) or repr(problem)
-        if isinstance(problem, NotCalled) and self._worker is not None:
-            self._worker.kill(output)
-            reason = self._worker.how_it_ended()
+        if isinstance(problem, NotCalled) and self._process is not None:
+            self._process.kill(output)
+            reason = self._process.how_it_ended()
         self.replace()
         return reason
 
     def _replace_ended(self) -> None:
-        if self._worker is not None and not self._worker.takes_runs:  # an earlier run left a cause of its end behind
+        if self._process is not None and not self._process.takes_runs:  # an earlier run left a cause of its end behind
             self.replace()
 
     def take(self, run_id: int) -> None:
@@ -87,11 +87,11 @@ class Slot:
             ended = {"status": RunStatus.FAILED, "error": str(error), "traceback": ""}
         except Stopped as stopped:
             ended = {"status": stopped.status, "reason": stopped.reason}
-        except WorkerDied as death:
+        except ChildDied as death:
             ended = self._died(activity, death)
         except Exception as error:
             ended = {"status": RunStatus.FAILED, "error": f"no process could run it: {error}"}
-        if "traceback" not in ended or (self._worker and self._worker.runs >= RUNS_PER_WORKER):
+        if "traceback" not in ended or (self._process and self._process.runs >= RUNS_PER_PROCESS):
             self.replace()  # it ended, or has had many runs
         return ended
 
@@ -99,33 +99,33 @@ class Slot:
         self, run: HeldRun, activity: Activity, problem: Exception | None, may_call: Callable[[], bool]
     ) -> dict[str, Any]:
         for left in reversed(range(TRIES)):
-            if problem is not None or self._worker is None:
+            if problem is not None or self._process is None:
                 raise problem or RuntimeError("there is no process")
             if not may_call():
                 raise Stopped(RunStatus.LOST, TOO_LATE)
             with self._lock:
                 if self._stopped is not None:
                     raise self._stopped
-                self._running = self._worker
+                self._calling = self._process
             try:
-                return self._worker.call(run, activity)
+                return self._process.call(run, activity)
             except NotCalled:
                 if not left:
                     raise
             finally:
                 with self._lock:
-                    self._running = None
+                    self._calling = None
             self.replace()
             problem = self.get_ready(activity.output)
         raise AssertionError("the last try returns or raises")
 
-    def _died(self, activity: Activity, death: WorkerDied) -> dict[str, Any]:
-        assert self._worker is not None  # noqa: S101 (it has died)
-        self._worker.kill(activity.output)
+    def _died(self, activity: Activity, death: ChildDied) -> dict[str, Any]:
+        assert self._process is not None  # noqa: S101 (it has died)
+        self._process.kill(activity.output)
         if self._stopped is not None:  # at once
             return {"status": self._stopped.status, "reason": self._stopped.reason}
         before = " before it called the function" if isinstance(death, NotCalled) else ""
-        return {"status": RunStatus.FAILED, "error": f"{self._worker.how_it_ended()}{before}"}
+        return {"status": RunStatus.FAILED, "error": f"{self._process.how_it_ended()}{before}"}
 
     def stop(self, run_id: int, status: RunStatus, reason: str, *, at_once: bool = False) -> None:
         """End the run `run_id` if it is here. With `at_once` its function cannot tidy up."""
@@ -133,20 +133,20 @@ class Slot:
             if self._run_id != run_id:
                 return
             self._stopped = Stopped(status, reason)
-            if self._running is not None:
-                self._running.stop(run_id, status, reason)
+            if self._calling is not None:
+                self._calling.stop(run_id, status, reason)
                 if at_once:
-                    self._running.end_at_once()
+                    self._calling.end_at_once()
 
     def end_at_once(self) -> None:
         """End the process that is running a function, at once, because its scheduler ends."""
         with self._lock:
             self._stopped = Stopped(RunStatus.LOST, "its scheduler was ended at once")  # no other process may call it
-            if self._running is not None:
-                self._running.end_at_once()
+            if self._calling is not None:
+                self._calling.end_at_once()
 
     def replace(self) -> None:
         """End the process; the next run starts another."""
-        if self._worker is not None:
-            self._worker.close()
-            self._worker = None
+        if self._process is not None:
+            self._process.close()
+            self._process = None

@@ -13,12 +13,12 @@ from typing import Any
 
 from ..core.clock import Clock
 from ..core.exceptions import InvalidArguments
+from ..core.held import Called, HeldRun, Outcome
 from ..core.json import MAX_STORED_DEPTH, is_deeper
 from ..core.runs import Executor, RunStatus, job_behind
 from ..core.secrets import names_in
 from ..functions import registry, secrets
 from ..functions.context import Database, RunContext
-from ..scheduler.store.held import Called, HeldRun, Outcome
 from . import coroutines, spans
 from .connections import look_again, prepare_connections, tidy_connections
 from .output import Output, captured, storable

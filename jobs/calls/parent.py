@@ -1,4 +1,4 @@
-"""The parent's end of the pipe: start a worker process, send it runs, read its replies, and end it.
+"""The parent's end of the pipe: start a child process, send it runs, read its replies, and end it.
 
 The parent is a scheduler or a Celery worker.
 """
@@ -16,9 +16,9 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
+from ..core.held import HeldRun
 from ..core.runs import RunStatus
 from ..functions.process_groups import end_group, signal_group
-from ..scheduler.store.held import HeldRun
 from . import messages
 from .call_note import CallNote, open_memory
 from .launch import Launcher
@@ -27,7 +27,7 @@ from .runner import Activity, resolve
 from .streams import Splitter, new_mark
 
 START_SECONDS = 60.0
-"""Time that a worker may take to load Django."""
+"""Time that a child may take to load Django."""
 GRACE_SECONDS = 5.0
 """The time between SIGTERM and SIGKILL."""
 CHUNK_BYTES = 65_536
@@ -38,12 +38,12 @@ MAX_DRAINS = 4
 """Chunks read before a run: a process that was left behind may write without end."""
 
 
-class WorkerDied(Exception):
-    """The worker process ended before it answered."""
+class ChildDied(Exception):
+    """The child process ended before it answered."""
 
 
-class NotCalled(WorkerDied):
-    """The worker process ended before it called the function, so another one may call it."""
+class NotCalled(ChildDied):
+    """The child process ended before it called the function, so another one may call it."""
 
 
 class Stopped(Exception):
@@ -56,7 +56,7 @@ class Stopped(Exception):
         self.reason = reason
 
 
-class Worker:
+class ChildProcess:
     """A process, in a process group of its own, that calls one function at a time.
 
     It is kept between runs, so that a run costs a line through a pipe instead of the start of Django. One thread owns
@@ -68,7 +68,7 @@ class Worker:
         pipes = _pipes(4)
         (requests, self._requests), (self._replies, replies), (self._output, output), (self._bell, self._ring) = pipes
         # Neither may block. A process that a function left behind may hold the other end of the output open, and a
-        # thread that it left behind may keep the worker from reading a request that does not fit into the pipe.
+        # thread that it left behind may keep the child from reading a request that does not fit into the pipe.
         os.set_blocking(self._output, False)
         os.set_blocking(self._requests, False)
         theirs = [requests, replies, output]
@@ -110,7 +110,7 @@ class Worker:
         """
         try:
             self._await("ready", output, lambda progress: None, time.monotonic() + START_SECONDS)
-        except WorkerDied:
+        except ChildDied:
             self._is_ending = True  # it may not have ended altogether
             raise NotCalled from None
         except TimeoutError:
@@ -121,7 +121,7 @@ class Worker:
         """Let the process call the function of `run`, and return the status, result, error and traceback.
 
         Output and progress go to `activity` meanwhile. References to secrets are resolved here, so that the same values
-        are sent and masked. Raises `UnknownSecret`; `WorkerDied` if the process ended, `NotCalled` if it did so before
+        are sent and masked. Raises `UnknownSecret`; `ChildDied` if the process ended, `NotCalled` if it did so before
         the call; and `Stopped` if the run took longer than its timeout or `stop` was called: then, too, the process has
         ended.
         """
@@ -143,7 +143,7 @@ class Worker:
         except TimeoutError:
             self.kill(activity.output)
             raise Stopped(RunStatus.TIMED_OUT, f"it took longer than its timeout of {run.timeout} s") from None
-        except WorkerDied:
+        except ChildDied:
             self._is_ending = True
             if self._called.run_id == run.id:
                 raise
@@ -205,9 +205,9 @@ class Worker:
         return f"the process exited with status {status}"
 
     def _await(self, wanted: str, output: Output, progress: Callable[[list[int]], None], deadline: float | None) -> Any:
-        """Return the value that the worker sends as `wanted`. Pass its output and its progress on meanwhile.
+        """Return the value that the child sends as `wanted`. Pass its output and its progress on meanwhile.
 
-        Raises `TimeoutError` at the monotonic time `deadline`, `WorkerDied`, and `Stopped`.
+        Raises `TimeoutError` at the monotonic time `deadline`, `ChildDied`, and `Stopped`.
         """
         while True:
             wait = None if deadline is None else deadline - time.monotonic()
@@ -234,7 +234,7 @@ class Worker:
                         self._is_ending = message.get("last", False)
                         return message[wanted]
             elif self._death in ready and not is_readable(self._replies):
-                raise WorkerDied
+                raise ChildDied
 
     def _drain(self) -> None:
         """Log the output since the last run has ended: it is of what that run left behind."""
@@ -252,7 +252,7 @@ class Worker:
         try:
             self._unsent = self._unsent[os.write(self._requests, self._unsent) :]
         except BrokenPipeError:
-            self._unsent = b""  # the worker has ended, which its replies show, too
+            self._unsent = b""  # the child has ended, which its replies show, too
         if not self._unsent:
             self._watched.unregister(self._requests)
 
@@ -270,7 +270,7 @@ class Worker:
     def _messages(self) -> list[dict[str, Any]]:
         data = os.read(self._replies, CHUNK_BYTES)
         if not data:
-            raise WorkerDied
+            raise ChildDied
         return self._lines.read(data)
 
 

@@ -1,6 +1,6 @@
-"""The worker's end of the pipe: a process that calls functions for the process executor, or for a Celery worker.
+"""The child's end of the pipe: a process that calls functions for the process executor, or for a Celery worker.
 
-Started as `python -m <package>.worker.child REQUESTS REPLIES NOTE [PYTHONPATH]`. It loads Django once, then reads one
+Started as `python -m <package>.calls.child REQUESTS REPLIES NOTE [PYTHONPATH]`. It loads Django once, then reads one
 run after the other and answers each; `messages` has the lines. Its parent reads the standard output and standard error
 of functions, written from Python, from C or from their own children.
 """
@@ -30,7 +30,7 @@ def main(requests: str, replies: str, note: str, *python_path: str) -> None:
 
     `note` is the descriptor of the memory of the process's `CallNote`.
     """
-    end_with_parent(signal.SIGKILL)  # elsewhere the end of the requests ends the worker
+    end_with_parent(signal.SIGKILL)  # elsewhere the end of the requests ends the child
     handle(signal.SIGTERM, _exit_on_signal)
     _restore_python_path(python_path)
     _load_django()

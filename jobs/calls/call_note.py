@@ -1,4 +1,4 @@
-"""The note of a worker process that it calls a function now. Its parent reads it, whatever becomes of the process.
+"""The note of a child process that it calls a function now. Its parent reads it, whatever becomes of the process.
 
 It lies in memory that both share: a message would wake the parent once more for each run, and would get lost if a
 thread that was left behind has closed the descriptor.

@@ -28,7 +28,7 @@ def look_again(**_: Any) -> None:
     _thread.unconnected = False
 
 
-connection_created.connect(look_again, dispatch_uid="cronzimus.worker.connections")
+connection_created.connect(look_again, dispatch_uid="cronzimus.calls.connections")
 
 
 def prepare_connections() -> set[str]:

@@ -1,11 +1,11 @@
-"""The lines of JSON between a worker process and its parent, a scheduler or a Celery worker.
+"""The lines of JSON between a child process and its parent, a scheduler or a Celery worker.
 
-The parent sends runs. The worker sends `{"ready": true}` once it has loaded Django, then for each run any number of
+The parent sends runs. The child sends `{"ready": true}` once it has loaded Django, then for each run any number of
 `{"progress": [done, total], "run": 7}` and one `{"end": {…}, "last": false}` with the status, the result, the error and
 the traceback. It takes no further run if `last` is true.
 
 A function may report progress from its threads, and from processes that it has forked, while the end is on its way. A
-pipe takes no more than PIPE_BUF bytes as a whole (pipe(7)), so the worker sends a longer line in parts.
+pipe takes no more than PIPE_BUF bytes as a whole (pipe(7)), so the child sends a longer line in parts.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from ..scheduler.store.held import HeldRun, Outcome
+from ..core.held import HeldRun, Outcome
 
 MORE, LAST = b"+", b"."
 """The beginning of a part of a long line that others follow, and of its last part."""
 END_FIELDS = ("status", "result", "error", "traceback")
-"""The fields of an outcome that the worker knows; its parent has the others."""
+"""The fields of an outcome that the child knows; its parent has the others."""
 
 
 def encode_run(run: HeldRun, hidden: Sequence[str] = (), mark: str = "") -> bytes:
@@ -39,7 +39,7 @@ def decode_run(line: str) -> tuple[HeldRun, list[str], str]:
 
 
 def encode_end(outcome: Outcome, *, is_last: bool = False) -> bytes:
-    """Return the line with the end of a run. After the last one, the worker takes no more."""
+    """Return the line with the end of a run. After the last one, the child takes no more."""
     return encode(end={name: getattr(outcome, name) for name in END_FIELDS}, last=is_last)
 
 
@@ -53,7 +53,7 @@ def parts_of(line: bytes) -> list[bytes]:
 
 
 class Lines:
-    """The messages of a worker, from what is read from its pipe piece by piece."""
+    """The messages of a child, from what is read from its pipe piece by piece."""
 
     def __init__(self) -> None:
         """Have read nothing."""

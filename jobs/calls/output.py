@@ -24,7 +24,7 @@ from ..core.secrets import Masker
 from .carrying import threads_carry
 
 if TYPE_CHECKING:
-    from ..scheduler.store.held import HeldRun
+    from ..core.held import HeldRun
 
 MAX_PARTS = 1000
 """Pieces of text that are kept before they are joined: Python needs more memory for a short text than its length."""

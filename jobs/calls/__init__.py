@@ -1,0 +1,1 @@
+"""Call the functions of runs, in a thread of this process, or in child processes."""
