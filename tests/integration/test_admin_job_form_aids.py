@@ -14,7 +14,7 @@ from jobs.core.audit import Door, Origin, acting
 from jobs.functions import registry
 from jobs.models import Job, Run
 from jobs.transfer.files import load
-from tests.fakes import NOW, after, make_job, make_run
+from tests.fakes import NOW, after, make_job, make_run, make_worker
 from tests.integration.admin_support import (  # noqa: F401
     INTERVAL,
     JOBS,
@@ -261,3 +261,14 @@ def test_values_of_other_jobs_are_suggested(admin):
     assert re.findall('data-tag="(.*?)"', page) == ["ops", "etl"]
     assert '<datalist id="owners"><option value="ana"></option><option value="ben"></option></datalist>' in page
     assert '<datalist id="groups"><option value="crm"></option></datalist>' in page
+
+
+def test_the_queues_of_workers_and_of_other_jobs_are_suggested(admin, settings):
+    settings.CRONZIMUS = settings.CRONZIMUS | {"CELERY_BROKER_URL": "redis://host/0"}
+    make_worker("w1", queues=["reports", "mail"])
+    make_worker("gone", queues=["old"], stopped_at=NOW)
+    make_job("two", executor="celery", queue="a<b", next_run_time=NOW)
+    make_job("local", queue="unused", next_run_time=NOW)
+    (offered,) = re.findall('<datalist id="queue-queues">(.*?)</datalist>', admin.read(ADD))
+    assert re.findall('<option value="(.*?)"></option>', offered) == ["a&lt;b", "cronzimus", "mail", "reports"]
+    assert 'list="queue-queues"' in admin.read(ADD)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from jobs.core.output import HEAD, mark
@@ -53,6 +55,22 @@ def test_the_facts_name_what_there_is_to_know(admin):
     for shown in ("retry, ana", "3 fire times", "2 of 3", "Scheduler web-1:4", "Group crm", "Progress 5 of 9",
                   "Finished now"):  # fmt: skip
         assert shown in facts
+
+
+@pytest.mark.parametrize(
+    ("dispatches", "said"),
+    [(1, "Sent to the queue 5 s ago"), (3, "Sent to the queue 5 s ago, 3 times"), (0, None)],
+)
+def test_a_run_says_when_and_how_often_it_was_sent_to_its_queue(admin, dispatches, said):
+    sent = {"dispatches": dispatches, "dispatched_at": after(-5) if dispatches else None}
+    page = read(admin, status="running", executor="celery", queue="reports", scheduler_id="w1", started_at=NOW, **sent)
+    facts = section(page, "<h2>This run", "</section>").replace(" ,", ",")
+    assert "Worker w1" in facts
+    assert "Queue reports" in facts
+    if said is None:
+        assert "Sent to the queue" not in facts
+    else:
+        assert re.search(rf"{said}(?!, \d)", facts)
 
 
 def test_the_error_comes_first_with_its_traceback_and_how_often_it_was_seen(admin):

@@ -12,11 +12,11 @@ from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 
 from jobs import services
-from jobs.core.runs import FINISHED
+from jobs.core.runs import DISPATCHED, FINISHED
 from jobs.models import Channel, Control, Delivery, Incident, Job, Run, RunTotal, Scheduler, SiteTotal
 from jobs.scheduler.store.statistics import BEHIND, roll_up
 from jobs.selectors import metrics
-from tests.fakes import NOW
+from tests.fakes import NOW, make_job, make_run, make_worker
 
 pytestmark = pytest.mark.django_db
 
@@ -178,6 +178,25 @@ def test_every_documented_series_is_there(settings: Any) -> None:
     text = metrics.exposition(NOW).decode()
     shown = {family.name for family in text_string_to_metric_families(text) if family.samples}
     assert {name.removesuffix("_total") for name in DOCUMENTED} == shown
+
+
+def test_the_workers_that_are_alive_are_summed_up(settings: Any) -> None:
+    settings.CRONZIMUS = settings.CRONZIMUS | {"CELERY_BROKER_URL": "redis://host/0"}
+    make_worker("a", queues=["reports", "mail"], slots=4, running_runs=3)
+    make_worker("b", slots=2, running_runs=1)
+    make_worker("dead", queues=["print"], slots=16, running_runs=16, lease_until=NOW - timedelta(seconds=1))
+    make_job(executor="celery", queue="print", next_run_time=NOW)
+    for number in range(2):
+        make_run(executor="celery", queue="slow", scheduler_id=DISPATCHED, scheduled_time=NOW + timedelta(number))
+    make_run(executor="celery", queue="mail", status="running", scheduler_id="a", scheduled_time=NOW - timedelta(1))
+    found = samples()
+    names = ("workers_alive", "worker_slots", "worker_runs_running", "queues_without_worker", "runs_dispatched")
+    assert [found[f"cronzimus_{name}"] for name in names] == [2, 6, 4, 2, 2]
+
+
+def test_without_a_broker_there_are_no_series_of_workers() -> None:
+    make_worker()
+    assert not [name for name in samples() if "worker" in name or name == "cronzimus_runs_dispatched"]
 
 
 def test_an_empty_site_has_its_series() -> None:
