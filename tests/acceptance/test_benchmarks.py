@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from benchmarks.__main__ import SCRIPTS
 from tests.waiting import until
 
+from .brokers import URLS, reached
 from .support import ROOT
 
 OTHERS = [
@@ -51,3 +53,21 @@ def test_growth_is_measured_on_postgresql_alone() -> None:
         "| switch |",
     ):
         assert row in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.postgresql
+@pytest.mark.timeout(400)
+def test_workers_are_measured_on_both_brokers() -> None:
+    for name in URLS:
+        reached(name)
+    sizes = ["--seconds", "2", "--jobs", "10", "--apart", "5", "--burst", "200"]
+    command = [sys.executable, ROOT / "benchmarks/remote.py", "--contenders", "cronzimus", *sizes]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=380, check=False)
+    assert done.returncode == 0, done.stderr
+    for name in URLS:
+        (row,) = [line for line in done.stdout.splitlines() if line.startswith(f"| cronzimus | {name} |")]
+        figures = re.findall(r"[\d.]+", row)
+        assert "skipped" not in row
+        assert "–" not in row
+        assert all(float(figure) > 0 for figure in figures), row
