@@ -11,8 +11,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-PATIENCE = timedelta(seconds=60)
-"""Time after which a message counts as lost, if a worker of its queue has a free slot."""
+COUNTS_AS_LOST_AFTER = timedelta(seconds=60)
+"""Time after its publication at which a message counts as lost, if a worker of its queue has a free slot."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -27,7 +27,7 @@ def first_dispatch_id(at: datetime) -> str:
     return _milliseconds(at)
 
 
-def dispatched_since(dispatch_id: str) -> datetime | None:
+def made_at(dispatch_id: str) -> datetime | None:
     """Return the instant at which an id of `new_dispatch_id` was made, to the millisecond; None for another text."""
     try:
         return _EPOCH + int(dispatch_id[:12], 16) * _MILLISECOND

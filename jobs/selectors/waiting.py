@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from ..core.dispatches import PATIENCE, dispatched_since
+from ..core.dispatches import COUNTS_AS_LOST_AFTER, made_at
 from ..core.runs import DISPATCHED, Executor, RunStatus
 from ..models import Run
 from .obstacles import SAME_BROKER, sent_messages
@@ -53,7 +53,7 @@ class Waiting:
         if holder != DISPATCHED:
             return None
         sent = dispatches or 1
-        is_late = sent > 1 or self._now - dispatched_at > PATIENCE
+        is_late = sent > 1 or self._now - dispatched_at > COUNTS_AS_LOST_AFTER
         if is_late and self._fleet.obstacle_of(queue) is Obstacle.NOT_TAKEN:
             return (
                 f"a worker: {sent_messages(sent)} sent to the queue {queue} and not taken, though one is free: "
@@ -62,7 +62,7 @@ class Waiting:
         return "a free slot of a worker"
 
     def _broker(self, queue: object, dispatch_id: str | None) -> str:
-        since = dispatched_since(dispatch_id or "")
-        if since is None or self._now - since <= PATIENCE:
+        since = made_at(dispatch_id or "")
+        if since is None or self._now - since <= COUNTS_AS_LOST_AFTER:
             return "the broker"
         return f"the broker: it has taken no message for the queue {queue} since {since:%Y-%m-%d %H:%M:%S} UTC"

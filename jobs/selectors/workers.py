@@ -17,7 +17,7 @@ from django.db.models.functions import Coalesce
 
 from ..conf import conf
 from ..core.brokers import broker_name
-from ..core.dispatches import PATIENCE, dispatched_since, first_dispatch_id
+from ..core.dispatches import COUNTS_AS_LOST_AFTER, first_dispatch_id, made_at
 from ..core.runs import DISPATCHED, Executor, RunStatus
 from ..models import Job, Run, Scheduler, Worker
 from ..models.job import DEFAULT_QUEUE
@@ -61,7 +61,7 @@ class Obstacle(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldUp:
-    """Runs of one queue that have been on their way for longer than a message may take (`PATIENCE`).
+    """Runs of one queue that have been on their way for longer than `COUNTS_AS_LOST_AFTER`.
 
     `since` is when the first of them set out, or could have started, and `messages` how many were sent for them.
     """
@@ -150,7 +150,7 @@ class Fleet:
 
     def _held_up(self, one: OnTheirWay) -> Iterator[HeldUp]:
         if one.unsent:
-            since = dispatched_since(one.first_unsent or "") or self.now
+            since = made_at(one.first_unsent or "") or self.now
             yield HeldUp(obstacle=Obstacle.BROKER, queue=one.queue, number=one.unsent, since=since)
         if one.untaken and (obstacle := self.obstacle_of(one.queue)):
             since = one.since or self.now
@@ -178,9 +178,9 @@ class Fleet:
         if not has_broker():
             return []
         published = Q(dispatched_at__isnull=False)
-        unsent = ~published & Q(dispatch_id__lt=first_dispatch_id(self.now - PATIENCE))
+        unsent = ~published & Q(dispatch_id__lt=first_dispatch_id(self.now - COUNTS_AS_LOST_AFTER))
         # Sent for the second time, a run is not on time either.
-        untaken = ~unsent & (Q(dispatched_at__lt=self.now - PATIENCE) | Q(dispatches__gt=1))
+        untaken = ~unsent & (Q(dispatched_at__lt=self.now - COUNTS_AS_LOST_AFTER) | Q(dispatches__gt=1))
         runs = Run.objects.active().filter(scheduler_id=DISPATCHED, status=RunStatus.QUEUED).order_by().values("queue")
         found = runs.annotate(
             unsent=Count("id", filter=unsent), first_unsent=Min("dispatch_id", filter=unsent),

@@ -10,12 +10,12 @@ from django.db import connection, models
 
 from jobs.calls.output import Output
 from jobs.calls.runner import Activity
+from jobs.core.dispatches import COUNTS_AS_LOST_AFTER
 from jobs.models import Incident, Job, Run, Worker
 from jobs.scheduler import batches
 from jobs.scheduler.lease import Releases
 from jobs.scheduler.scheduler import Scheduler
 from jobs.scheduler.store import dispatch, recovery
-from jobs.scheduler.store.dispatch import PATIENCE
 from jobs.worker.ledger import Ledger
 from tests.fakes import NOW, FakeClock, after, held_run, make_job, make_run, make_scheduler, make_worker, outcome
 
@@ -287,7 +287,7 @@ def test_a_locked_run_does_not_hold_up_what_is_noted_of_other_messages() -> None
 def test_a_locked_run_is_sent_again_when_it_is_free() -> None:
     make_worker(lease_until=after(999), slots=9)
     (held, _), (other, _) = (dispatched(scheduled_time=after(number), dispatched_at=NOW) for number in range(2))
-    late = NOW + 2 * PATIENCE
+    late = NOW + 2 * COUNTS_AS_LOST_AFTER
     with locked(held):
         assert [one.run_id for one in dispatch.dispatch_again(late)] == [other.pk]
     assert [one.run_id for one in dispatch.dispatch_again(late)] == [held.pk]

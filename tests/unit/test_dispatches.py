@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from jobs.core.dispatches import dispatched_since, first_dispatch_id, new_dispatch_id
+from jobs.core.dispatches import first_dispatch_id, made_at, new_dispatch_id
 from tests.fakes import NOW, after
 
 
@@ -21,12 +21,12 @@ def test_no_two_ids_are_the_same() -> None:
 
 
 def test_an_id_tells_when_it_was_made() -> None:
-    assert dispatched_since(new_dispatch_id(after(1.2345))) == after(1.234)
+    assert made_at(new_dispatch_id(after(1.2345))) == after(1.234)
 
 
 @pytest.mark.parametrize("text", ["", "x", "f" * 32])
 def test_another_text_tells_nothing(text: str) -> None:
-    assert dispatched_since(text) is None
+    assert made_at(text) is None
 
 
 def test_ids_sort_by_their_times() -> None:

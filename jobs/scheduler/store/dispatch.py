@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Least
 
-from ...core.dispatches import PATIENCE, new_dispatch_id
+from ...core.dispatches import COUNTS_AS_LOST_AFTER, new_dispatch_id
 from ...core.held import HeldRun
 from ...core.json import parse_stored
 from ...core.runs import DISPATCHED, REMOTE, Executor, RunStatus
@@ -157,9 +157,10 @@ def mark_published(dispatches: Iterable[Dispatch], now: datetime) -> None:
 def dispatch_again(now: datetime) -> list[Dispatch]:
     """Give runs whose message seems to be lost a new one, and return these. The old message starts nothing any more.
 
-    Those are runs that were published `PATIENCE` ago, while a worker of their queue has a free slot. The others wait.
+    Those are runs that were published before `COUNTS_AS_LOST_AFTER`, while a worker of their queue has a free slot. The
+    others wait.
     """
-    late = _dispatched().filter(dispatched_at__lt=now - PATIENCE)
+    late = _dispatched().filter(dispatched_at__lt=now - COUNTS_AS_LOST_AFTER)
     if not late.exists():
         return []
     workers = _alive(now)
