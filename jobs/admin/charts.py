@@ -13,9 +13,9 @@ from math import sqrt
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from ..core.runs import RunStatus
+from ..core.runs import DID_NOT_RUN, RunStatus
 from ..selectors.recent import SHOWN, Recent
-from ..selectors.statistics import DID_NOT_RUN, Bucket
+from ..selectors.statistics import Bucket
 
 GOOD, BAD, LATE, QUIET, BUSY = "f-good", "f-bad", "f-late", "f-quiet", "f-busy"
 LEGEND = {

@@ -13,12 +13,10 @@ from django.db.models import Exists, F, OuterRef
 
 from ..core.alerts import AlertEvent, IncidentKind, IncidentState, Notified, Reason, fingerprint_of, reason_to_notify
 from ..core.exceptions import InvalidRequest
-from ..core.runs import RunStatus, is_test
+from ..core.runs import DID_NOT_RUN, RunStatus, is_test
 from ..models import AlertRule, Incident, Job, Run
 from . import outbox
 
-FAILURES = (RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.LOST)
-NOT_RUN = (RunStatus.MISSED, RunStatus.SKIPPED)
 EVENTS = {
     IncidentKind.FAILURE: AlertEvent.FAILURE, IncidentKind.NOT_RUN: AlertEvent.NOT_RUN,
     IncidentKind.TOO_LONG: AlertEvent.TOO_LONG, IncidentKind.DEADLINE: AlertEvent.DEADLINE,
@@ -80,7 +78,7 @@ def observe(ends: Sequence[End], now: datetime) -> None:
                     batch.settle(incident)
                     batch.recover(incident, end.at, rules.of(incident))
         else:
-            kind = IncidentKind.NOT_RUN if end.status in NOT_RUN else IncidentKind.FAILURE
+            kind = IncidentKind.NOT_RUN if end.status in DID_NOT_RUN else IncidentKind.FAILURE
             incident = known.get((end.job_id, kind))
             if incident is None:
                 incident = Incident(job_id=end.job_id, kind=kind, opened_at=end.at, first_run=end.run_id, count=0)

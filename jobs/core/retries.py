@@ -8,11 +8,6 @@ from datetime import timedelta
 from hashlib import blake2b
 from typing import Any
 
-from .runs import RunStatus
-
-RETRIED = (RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.LOST)
-"""The ends after which a run is tried again. A run that a person cancelled is not."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retries:

@@ -10,7 +10,7 @@ class RunStatus(StrEnum):
     """The status of a run."""
 
     QUEUED = "queued"
-    """Not started: it was claimed, or a person asked for it."""
+    """Not started yet."""
     RUNNING = "running"
     """Its function is being called."""
     SUCCEEDED = "succeeded"
@@ -33,10 +33,14 @@ ACTIVE = (RunStatus.QUEUED, RunStatus.RUNNING)
 """Runs that have not ended."""
 FINISHED = tuple(status for status in RunStatus if status not in ACTIVE)
 """Runs that have ended."""
+FAILURES = (RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.LOST)
+"""The ends that count as failures, and after which a run is retried. A run that a person cancelled is none."""
 UNSUCCESSFUL = (RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.CANCELLED, RunStatus.LOST)
-"""Runs that were taken by a scheduler and did not succeed."""
+"""The ends without success of runs that were queued. Missed and skipped runs never were."""
+DID_NOT_RUN = (RunStatus.MISSED, RunStatus.SKIPPED)
+"""The statuses of fire times that did not run."""
 EXCEPTIONAL = tuple(status for status in FINISHED if status is not RunStatus.SUCCEEDED)
-"""Runs that ended without success, whether they started or not."""
+"""All ends without success, also those of missed and skipped runs."""
 
 
 class RunTrigger(StrEnum):

@@ -56,7 +56,7 @@ class NoneOf(OneOf):
 
 USUAL = tuple(status for status in RunStatus if status not in EXCEPTIONAL)
 """The statuses that have no entry in the index `run_by_status`."""
-NO_FAILURE = tuple(status for status in RunStatus if status not in UNSUCCESSFUL)
+NOT_UNSUCCESSFUL = tuple(status for status in RunStatus if status not in UNSUCCESSFUL)
 """The statuses that have no entry in the index `run_unsuccessful`."""
 SCHEDULED = tuple(trigger for trigger in RunTrigger if trigger not in UNSCHEDULED)
 """The triggers that have no entry in the index `run_unscheduled`."""
@@ -83,12 +83,12 @@ class RunQuerySet(models.QuerySet["Run"]):
         if status in ACTIVE:
             # A subquery, because SQLite would otherwise read all runs in the order of the list to find a few.
             return self.filter(pk__in=RunQuerySet(self.model).active().filter(status=status).values("pk"))
-        implied = [NoneOf("status", others) for others in (USUAL, NO_FAILURE) if status not in others]
+        implied = [NoneOf("status", others) for others in (USUAL, NOT_UNSUCCESSFUL) if status not in others]
         return self.filter(*implied, status=status)
 
     def unsuccessful(self) -> RunQuerySet:
         """Return the runs that did not succeed (indexes `run_unsuccessful` and `run_by_status`)."""
-        implied = (NoneOf("status", others) for others in (USUAL, NO_FAILURE))
+        implied = (NoneOf("status", others) for others in (USUAL, NOT_UNSUCCESSFUL))
         return self.filter(*implied, status__in=UNSUCCESSFUL)
 
     def made_by(self, trigger: str) -> RunQuerySet:
@@ -188,7 +188,7 @@ class Run(models.Model):
                 F("scheduled_time").desc(),
                 F("id").desc(),
                 name="cronzimus_run_unsuccessful",
-                condition=~Q(status__in=NO_FAILURE),
+                condition=~Q(status__in=NOT_UNSUCCESSFUL),
             ),
             models.Index(
                 "trigger",

@@ -8,13 +8,11 @@ from typing import NamedTuple
 
 from django.db.models import BooleanField, Count, ExpressionWrapper, Q
 
-from ..core.runs import TEST_MARK, JobState, RunStatus
+from ..core.runs import FAILURES, TEST_MARK, JobState, RunStatus
 from ..functions import registry
 from ..models import Control, Job, Run, Scheduler
 from ..models.job import JobQuerySet
 
-FAILURES = (RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.LOST)
-"""Statuses after which an active job counts as failing. A run that a person cancelled is not a failure."""
 MAX_ROWS = 10_000_000
 """The last offset of a page, because databases limit the size of numbers."""
 DEAD_FOR = timedelta(hours=24)

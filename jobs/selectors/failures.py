@@ -15,9 +15,8 @@ from django.db.models import Case, Count, Exists, F, Max, Min, OuterRef, Q, Quer
 from django.db.models.functions import Left
 
 from ..core.alerts import fingerprint_of
-from ..core.runs import RunStatus, host_of
+from ..core.runs import FAILURES, RunStatus, host_of
 from ..models import Job, Run
-from .counts import FAILURES
 from .recent import Recent, recent_runs
 
 WINDOWS = {

@@ -8,11 +8,10 @@ from datetime import date, datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from ..core.runs import RunStatus, RunTrigger
+from ..core.runs import DID_NOT_RUN, FAILURES, RunStatus, RunTrigger
 from ..models import Run, RunHour
 from ..models.run import duration
-from .counts import FAILURES
-from .statistics import DID_NOT_RUN, percentile
+from .statistics import percentile
 
 
 class Mark(NamedTuple):

@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from ..core.runs import UNSCHEDULED, RunStatus
-from .counts import FAILURES
-from .statistics import DID_NOT_RUN, Why, percentile, why_not
+from ..core.runs import DID_NOT_RUN, FAILURES, UNSCHEDULED, RunStatus
+from .statistics import Why, percentile, why_not
 
 SHOWN = 40
 """Runs of a job that are shown as bars."""

@@ -6,9 +6,8 @@ from datetime import datetime, timedelta
 
 from django.db.models import QuerySet
 
-from ..core.runs import FINISHED
+from ..core.runs import FAILURES, FINISHED
 from ..models import Run
-from .counts import FAILURES
 
 COUNTED = 10_000
 """Counts stop here."""

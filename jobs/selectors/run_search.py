@@ -13,12 +13,10 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.db.models import FloatField, Func, Q
 
-from ..core.runs import UNSUCCESSFUL, RunStatus, RunTrigger, holders_on
+from ..core.runs import DID_NOT_RUN, FAILURES, UNSUCCESSFUL, RunStatus, RunTrigger, holders_on
 from ..core.times import parse_instant
 from ..models import Job
 from ..models.run import USUAL, NoneOf, RunQuerySet
-from .counts import FAILURES
-from .statistics import DID_NOT_RUN
 
 GROUPS: dict[str, str] = {
     "failures": "failed, timed out or lost",

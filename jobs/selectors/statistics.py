@@ -17,16 +17,13 @@ from typing import Any
 from django.db import connection
 from django.db.models import Case, CharField, Max, QuerySet, Sum, Value, When
 
-from ..core.runs import UNSCHEDULED, RunStatus
+from ..core.runs import DID_NOT_RUN, FAILURES, UNSCHEDULED, RunStatus
 from ..models import RollUp, Run
 from ..models.run import USUAL, NoneOf
-from .counts import FAILURES
 
 HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
 SAMPLE = 500
 """Runs from which the delays of starts are computed."""
-DID_NOT_RUN = (RunStatus.MISSED, RunStatus.SKIPPED)
-"""The statuses of fire times that did not run."""
 
 
 class Why(StrEnum):

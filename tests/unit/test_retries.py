@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.core.retries import RETRIED, Retries, growing_wait, retry_delay
-from jobs.core.runs import RunStatus
+from jobs.core.retries import Retries, growing_wait, retry_delay
+from jobs.core.runs import FAILURES, RunStatus
 
 
 def delays(**fields: Any) -> list[float | None]:
@@ -78,7 +78,7 @@ def test_runs_and_attempts_differ_in_their_jitter() -> None:
 
 
 def test_what_a_person_cancelled_is_not_tried_again() -> None:
-    assert set(RETRIED) == {RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.LOST}
+    assert set(FAILURES) == {RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.LOST}
 
 
 def test_the_wait_after_failures_doubles_up_to_the_last() -> None:

@@ -9,10 +9,8 @@ from math import sqrt
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from ...core.runs import RunStatus
-from ...selectors.counts import FAILURES
+from ...core.runs import DID_NOT_RUN, FAILURES, RunStatus
 from ...selectors.job_history import Counted, Mark
-from ...selectors.statistics import DID_NOT_RUN
 from .. import charts
 
 Url = Callable[[Mark], str]

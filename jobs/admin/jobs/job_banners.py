@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from django.db.models.functions import Left
 
-from ...core.runs import JobState, RunStatus
+from ...core.runs import FAILURES, JobState, RunStatus
 from ...models import Job, Run
-from ...selectors.counts import FAILURES
 from ...selectors.job_history import Mark, fire_times
 from ...selectors.warnings import queue_warnings
 from .. import display

@@ -14,11 +14,11 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
 from ...core.exceptions import CronzimusError
-from ...core.runs import JobState
+from ...core.runs import FAILURES, JobState
 from ...core.times import parse_instant
 from ...definitions.triggers import trigger_of
 from ...models import Job, Run
-from ...selectors import counts, states
+from ...selectors import states
 from ...selectors.job_history import (
     Counted,
     Mark,
@@ -95,7 +95,7 @@ class _Page:
     def context(self) -> dict[str, Any]:
         job, now, admin = self.job, self.times.now, self.admin
         state, problem = states.job_state(job, now)
-        failing = state in (JobState.PENDING, JobState.RUNNING) and job.last_status in counts.FAILURES
+        failing = state in (JobState.PENDING, JobState.RUNNING) and job.last_status in FAILURES
         return {
             "job": job,
             "tags": job.tags if isinstance(job.tags, list) else [],

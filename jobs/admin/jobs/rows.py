@@ -15,15 +15,14 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from ...core.exceptions import CronzimusError
-from ...core.runs import JobState, RunStatus
+from ...core.runs import DID_NOT_RUN, FAILURES, JobState, RunStatus
 from ...definitions.triggers import trigger_of
 from ...models import Job, Run
 from ...selectors import recent, states
 from ...selectors.backlog import is_overdue
-from ...selectors.counts import FAILURES
 from ...selectors.descriptions import Described, descriptions, words_of
 from ...selectors.recent import Gaps, Recent
-from ...selectors.statistics import DID_NOT_RUN, Why
+from ...selectors.statistics import Why
 from .. import charts, display
 from ..base import model_url
 from ..times import NOTHING, Times, duration

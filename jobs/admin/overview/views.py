@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
-from ...core.runs import RunStatus, host_of
+from ...core.runs import FAILURES, RunStatus, host_of
 from ...models import Incident, Job, Run, Scheduler
 from ...selectors import backlog, counts, recent, states, statistics
 from ...selectors.obstacles import problems
@@ -289,7 +289,7 @@ def _failures(times: Times) -> list[Failure]:
         job_id=OuterRef("job_id"), scheduled_time=OuterRef("scheduled_time"), status=RunStatus.SUCCEEDED
     )
     found: list[Any] = []
-    for status in counts.FAILURES:  # each read off the partial index in its order
+    for status in FAILURES:  # each read off the partial index in its order
         newest = Run.objects.of_status(status).without_tests().order_by("-scheduled_time", "-id")[:ROWS]
         found += newest.only(*RUN_FIELDS).annotate(
             e=Left("error", attention.FIRST_LINE), r=Left("reason", attention.FIRST_LINE), recovered=Exists(succeeded)

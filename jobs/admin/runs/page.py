@@ -13,7 +13,7 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from ...core.retries import attempts_allowed
-from ...core.runs import ACTIVE, UNSUCCESSFUL, Executor, RunStatus, RunTrigger, is_test, job_behind
+from ...core.runs import ACTIVE, DID_NOT_RUN, UNSUCCESSFUL, Executor, RunStatus, RunTrigger, is_test, job_behind
 from ...core.traces import trace_id
 from ...models import Job, Run, Scheduler, Worker
 from ...models.run import duration as length
@@ -96,7 +96,7 @@ def _path(run: Run, attempts: Sequence[Run], times: Times) -> Iterator[SafeStrin
         return
     asked = run.trigger in (RunTrigger.MANUAL, RunTrigger.BACKFILL, RunTrigger.TEST)
     yield f"{'asked for' if asked else 'due'} {times.short(due)}"
-    if run.status in (RunStatus.MISSED, RunStatus.SKIPPED):
+    if run.status in DID_NOT_RUN:
         yield display.run_badge(run.status)
         return
     for other in attempts:
@@ -136,7 +136,7 @@ def _banner(run: Run, times: Times) -> Banner | None:
         return Banner(tone="late", icon="hourglass", headline=headline, text=_after_cancel(run))
     if run.status == RunStatus.LOST:
         return Banner(tone="", icon="lost", headline="Nobody knows how this run ended.", text=_after_loss(run))
-    if run.status in (RunStatus.MISSED, RunStatus.SKIPPED):
+    if run.status in DID_NOT_RUN:
         return Banner(tone="late", icon="missed" if run.status == RunStatus.MISSED else "skip",
                       headline="This fire time did not run.", text=_reason(run))  # fmt: skip
     if run.status == RunStatus.CANCELLED:
@@ -209,7 +209,7 @@ def _headline(error: str) -> tuple[str, str]:
 
 
 def _waterfall(run: Run, attempts: Sequence[Run], times: Times) -> Any:
-    if run.status in (RunStatus.MISSED, RunStatus.SKIPPED) or run.scheduled_time is None:
+    if run.status in DID_NOT_RUN or run.scheduled_time is None:
         return None
     return waterfall(run, attempts, times.now, times.short(run.scheduled_time))
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from ...core.runs import RunStatus
+from ...core.runs import DID_NOT_RUN, RunStatus
 from ...models import Run
 
 WIDTH, HEIGHT = 78, 22
@@ -79,7 +79,7 @@ def _way(run: Run) -> list[RunStatus | None]:
         status = RunStatus(run.status)
     except ValueError:
         return []
-    if status in (RunStatus.MISSED, RunStatus.SKIPPED):
+    if status in DID_NOT_RUN:
         return [None, status]
     way: list[RunStatus | None] = [None, RunStatus.QUEUED]
     if run.started_at is not None:

@@ -10,7 +10,7 @@ from typing import NamedTuple, cast
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from ...core.runs import Executor, RunStatus
+from ...core.runs import DID_NOT_RUN, Executor, RunStatus
 from ...models import Run
 from .. import charts
 from ..times import duration
@@ -75,7 +75,7 @@ def _steps(run: Run, attempts: Sequence[Run], now: datetime) -> Iterator[Step]:
     ended: datetime | None = None
     several = len(attempts) > 1
     for one in attempts:
-        if one.queued_at is None or one.status in (RunStatus.MISSED, RunStatus.SKIPPED):
+        if one.queued_at is None or one.status in DID_NOT_RUN:
             continue
         begun = one.started_at or one.finished_at or now
         if ended is None:

@@ -10,8 +10,7 @@ from datetime import datetime, timedelta
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from ...core.runs import RunStatus
-from ...selectors.counts import FAILURES
+from ...core.runs import FAILURES, RunStatus
 from ...selectors.timeline import Bar, Hour
 from .. import charts
 

@@ -13,12 +13,10 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
-from ...core.runs import RunStatus
+from ...core.runs import DID_NOT_RUN, FAILURES, RunStatus
 from ...core.times import parse_instant
 from ...models import Job, Run
 from ...selectors import timeline
-from ...selectors.counts import FAILURES
-from ...selectors.statistics import DID_NOT_RUN
 from ...selectors.timeline import Bar, Hour
 from .. import charts, display
 from ..base import model_url

@@ -10,9 +10,8 @@ from django.core.management.base import CommandError
 
 from ... import services
 from ...core.output import position, read_from
-from ...core.runs import FINISHED, RunStatus
+from ...core.runs import DID_NOT_RUN, FINISHED, RunStatus
 from ...models import Run
-from ...selectors.statistics import DID_NOT_RUN
 from .base import Subcommand, positive
 from .output import Output
 

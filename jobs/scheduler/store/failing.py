@@ -9,7 +9,7 @@ from datetime import datetime
 from ... import alerts
 from ...alerts import End
 from ...core.audit import Action, Door, Origin, acting
-from ...core.retries import RETRIED
+from ...core.runs import FAILURES
 from ...definitions.skipped import save_skipped, skip_due
 from ...models import Job, announce
 from ...models.job import PAUSE_FIELDS
@@ -28,7 +28,7 @@ def pause_failing(ends: Iterable[End], now: datetime) -> None:
     One statement if something has failed, none otherwise. A job that somebody else is changing is left alone: its next
     failure pauses it.
     """
-    failed = {end.job_id for end in ends if end.is_final and end.status in RETRIED}
+    failed = {end.job_id for end in ends if end.is_final and end.status in FAILURES}
     streaks = alerts.failures_in_row(failed) if failed else {}
     if not streaks:
         return

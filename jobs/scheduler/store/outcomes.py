@@ -13,8 +13,8 @@ import orjson
 from django.db import connection
 
 from ...core.held import LiveUpdate, Outcome, Start
-from ...core.retries import RETRIED, Retries, retry_delay
-from ...core.runs import RunStatus, RunTrigger
+from ...core.retries import Retries, retry_delay
+from ...core.runs import FAILURES, RunStatus, RunTrigger
 from ...models import Run
 from . import bulk
 from .held import ACTIVE_SQL
@@ -124,7 +124,7 @@ def write_outcomes(outcomes: Sequence[Outcome], scheduler_id: str, now: datetime
     rest = [outcome for outcome in outcomes if outcome.run_id not in found]
     locked = _still_held({outcome.run_id for outcome in rest}, scheduler_id)
     written += _written_before([outcome for outcome in rest if outcome.run_id not in locked])
-    queue_retries([outcome.run_id for outcome in written if outcome.status in RETRIED], now)
+    queue_retries([outcome.run_id for outcome in written if outcome.status in FAILURES], now)
     return Written(written, locked)
 
 
@@ -177,7 +177,7 @@ def count_ended(outcomes: Sequence[Ended]) -> None:
     if not outcomes:
         return
     runs = Counter(outcome.job_id for outcome in outcomes)
-    failures = Counter(outcome.job_id for outcome in outcomes if outcome.status in RETRIED)
+    failures = Counter(outcome.job_id for outcome in outcomes if outcome.status in FAILURES)
     last = {outcome.job_id: outcome for outcome in sorted(outcomes, key=lambda outcome: outcome.finished_at)}
     rows = [
         {
@@ -229,7 +229,7 @@ def queue_retries(run_ids: Sequence[int], now: datetime) -> None:
     if not run_ids:
         return
     ended = Run.objects.filter(
-        id__in=run_ids, status__in=RETRIED, cancel_requested_at__isnull=True, job__retries__isnull=False
+        id__in=run_ids, status__in=FAILURES, cancel_requested_at__isnull=True, job__retries__isnull=False
     )
     rows = []
     for run_id, attempt, definition in ended.values_list("id", "attempt", "job__retries"):

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 
-from ...core.runs import FINISHED, RunStatus
+from ...core.runs import FAILURES, FINISHED
 from ...definitions.policies import default_policies
 from ...models import Job, Run
 from .statistics import prunable
@@ -18,8 +18,6 @@ MAX_BATCH = 1000
 """Runs deleted in one transaction, at most: on SQLite every other writer waits for it."""
 BACKFILL_DAYS = 7
 """Days for which the runs of a backfill are kept by a job that limits the number of its runs, and not their age."""
-FAILURES = (RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.LOST)
-"""The statuses that `keep_failed_days` limits."""
 OTHERS = tuple(status for status in FINISHED if status not in FAILURES)
 """The finished statuses that only `keep_runs` and `keep_days` limit."""
 LIMITS = ("keep_runs", "keep_days")
