@@ -1,13 +1,16 @@
-"""The mean duration of runs, and a forecast of how many end within a time."""
+"""The mean duration of runs, a forecast of how many end within a time, and the number that ended of late."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
 HALF_LIFE = 20
 """Runs after which earlier measurements have half their weight."""
 HUNG_SECONDS = 1.0
 """Seconds without an end of a run after which busy slots count as hung."""
+RECENT_SECONDS = 1.0
+"""Seconds for which the end of a run is recent."""
 MIN_DURATION = 1e-6
 """Seconds that a run takes at least, so that the mean can be a divisor."""
 
@@ -40,3 +43,22 @@ class MeanDuration:
         if self._mean is None or (busy and at - self._ended_at > HUNG_SECONDS):
             return 0
         return int(slots * seconds / self._mean)
+
+
+class RecentEnds:
+    """The number of runs that have ended in the last `RECENT_SECONDS`."""
+
+    def __init__(self) -> None:
+        """Start without an end."""
+        self._ends: deque[tuple[float, int]] = deque()
+
+    def add(self, number: int, at: float) -> None:
+        """Add `number` runs that had ended by the monotonic time `at`."""
+        if number:
+            self._ends.append((at, number))
+
+    def count(self, at: float) -> int:
+        """Return the number of ends in the `RECENT_SECONDS` before the monotonic time `at`."""
+        while self._ends and self._ends[0][0] < at - RECENT_SECONDS:
+            self._ends.popleft()
+        return sum(number for _, number in self._ends)

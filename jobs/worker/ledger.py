@@ -14,7 +14,7 @@ from queue import SimpleQueue
 
 from django.db import connection, reset_queries
 
-from ..core.durations import MeanDuration
+from ..core.durations import MeanDuration, RecentEnds
 from ..core.held import HeldRun, Outcome
 from ..core.retries import growing_wait
 from ..db.errors import one_line
@@ -41,6 +41,10 @@ AHEAD_SECONDS = 0.1
 """Seconds of work that the worker wants in its queues, by the mean duration of its latest runs."""
 MAX_AHEAD = 500
 """Runs that it wants there, at most."""
+AHEAD_OF_ONE = 8
+"""Runs that it wants there, at most, for each run that has ended in the last second. A worker whose runs are few needs
+none ahead: the next ones may be long, and would wait behind each other where neither priorities nor a pause reach them.
+Those of the first moment of a burst are enough for the rest of it."""
 FIRST_LOCK_SECONDS, LOCK_SECONDS = 0.002, 0.2
 """Time until a start is tried again whose run somebody else has locked: at first, and at most. A scheduler locks a run
 for a moment when it notes that its message is sent, just as the message arrives."""
@@ -96,7 +100,7 @@ class Ledger:
         self._sent_back: deque[Dispatch] = deque()
         self._own: set[int] = set()
         """The runs that it has started and whose end is not written."""
-        self._incidents, self._durations = IncidentWatch(), MeanDuration()
+        self._incidents, self._durations, self._ends = IncidentWatch(), MeanDuration(), RecentEnds()
         self._strangers = Strangers(clock, membership.queues)
         self._batches = Batches(clock, self.recorder, self._incidents)
         self._failures = 0
@@ -282,7 +286,8 @@ class Ledger:
 
     def _ahead(self) -> int:
         slots, at = self.membership.slots, self.clock.monotonic()
-        return min(self._durations.ends_within(AHEAD_SECONDS, slots=slots, at=at, busy=False), MAX_AHEAD)
+        probably = self._durations.ends_within(AHEAD_SECONDS, slots=slots, at=at, busy=False)
+        return min(probably, AHEAD_OF_ONE * self._ends.count(at), MAX_AHEAD)
 
     def _wants_another_number(self) -> bool:
         """Tell whether the schedulers' number of runs ahead is far off, and may be corrected before the next beat."""
@@ -335,7 +340,9 @@ class Ledger:
 
     def _measure(self, written: Sequence[Outcome]) -> None:
         took = [(one.finished_at - one.started_at).total_seconds() for one in written if one.started_at is not None]
-        self._durations.add(took, self.clock.monotonic())
+        at = self.clock.monotonic()
+        self._durations.add(took, at)
+        self._ends.add(len(took), at)
 
     def _show(self) -> None:
         worker_id = self.membership.worker_id

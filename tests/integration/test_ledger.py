@@ -20,7 +20,7 @@ from jobs.scheduler.store.dispatch import Dispatch, start_runs
 from jobs.scheduler.store.recovery import FORGOTTEN
 from jobs.selectors.workers import Fleet
 from jobs.worker import ledger as module
-from jobs.worker.ledger import LEASE_OVER, SHOW_SECONDS, WRITE_SECONDS, Ledger, Wanted
+from jobs.worker.ledger import AHEAD_OF_ONE, LEASE_OVER, SHOW_SECONDS, WRITE_SECONDS, Ledger, Wanted
 from jobs.worker.membership import Membership
 from tests.fakes import NOW, FakeClock, after, make_job
 
@@ -151,8 +151,8 @@ def test_the_schedulers_learn_at_once_that_runs_are_short_and_later_that_they_ar
     finish(ledger, clock, activity)
     ledger.step()
     ledger.step()
-    assert Worker.objects.get().ahead == 20
-    for seconds, ahead in ((0.2, 20), (0.4, 0)):
+    assert Worker.objects.get().ahead == AHEAD_OF_ONE
+    for seconds, ahead in ((0.2, AHEAD_OF_ONE), (0.4, 0)):
         _, activity = started(ledger, clock, scheduled_time=after(seconds))
         activity.started_at = after(-100)
         finish(ledger, clock, activity)
@@ -160,6 +160,23 @@ def test_the_schedulers_learn_at_once_that_runs_are_short_and_later_that_they_ar
         clock.advance(seconds - WRITE_SECONDS)
         ledger.step()
         assert Worker.objects.get().ahead == ahead
+
+
+def test_many_short_runs_in_a_second_are_sent_ahead_and_few_are_not(ledger: Ledger, clock: FakeClock) -> None:
+    make_job()
+    ledger.membership.ready = 4
+    for burst, ahead in ((10, 40), (1, AHEAD_OF_ONE)):
+        for _ in range(burst):
+            clock.advance(0.01)
+            _, activity = started(ledger, clock, scheduled_time=clock.now())
+            clock.advance(0.01)
+            ledger.recorder.finished(activity.outcome(clock.now(), status="succeeded"))
+        ledger.step()
+        clock.advance(0.6)
+        ledger.step()  # writes the ends
+        ledger.step()  # writes a heartbeat, because the number is far off
+        assert Worker.objects.get().ahead == ahead
+        clock.advance(1.5)
 
 
 def test_a_run_is_on_record_as_running_before_its_function_is_called(ledger: Ledger, clock: FakeClock) -> None:

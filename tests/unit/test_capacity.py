@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.core.durations import HUNG_SECONDS, MeanDuration
+from jobs.core.durations import HUNG_SECONDS, RECENT_SECONDS, MeanDuration, RecentEnds
 from jobs.scheduler.executors import Executors
 from jobs.scheduler.executors.base import MAX_AHEAD
 from tests.fakes import NOW, after, held_run, inline_executors, make_hooks, outcome
@@ -124,3 +124,11 @@ def test_runs_that_take_no_time_are_limited() -> None:
     mean = MeanDuration()
     mean.add([0.0], 5.0)
     assert within_a_second(mean) == 2_000_000
+
+
+def test_only_recent_ends_are_counted() -> None:
+    ends = RecentEnds()
+    ends.add(3, 5.0)
+    ends.add(0, 5.2)
+    ends.add(4, 5.5)
+    assert [ends.count(at) for at in (5.5, 5.0 + RECENT_SECONDS, 5.1 + RECENT_SECONDS, 60.0)] == [7, 7, 4, 0]
