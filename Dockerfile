@@ -1,9 +1,10 @@
-# The web by default; `python manage.py runscheduler` in its place is a scheduler. docs/deployment.md says how to run both.
+# The web by default; `python manage.py runscheduler` in its place is a scheduler, and `celery -A cronzimus_site worker` a
+# worker. docs/deployment.md says how to run them.
 FROM python:3.13-slim AS build
 WORKDIR /srv/cronzimus
 RUN python -m venv .venv
-COPY requirements.txt ./
-RUN .venv/bin/pip install --disable-pip-version-check --no-cache-dir -r requirements.txt
+COPY requirements.txt requirements-celery.txt ./
+RUN .venv/bin/pip install --disable-pip-version-check --no-cache-dir -r requirements.txt -r requirements-celery.txt
 COPY manage.py gunicorn.conf.py ./
 COPY jobs jobs
 COPY cronzimus_site cronzimus_site

@@ -52,9 +52,10 @@ dist: $(VENV)/.dist ## the library as sdist and wheel, in dist/
 	$(BIN)/python -m build --no-isolation
 	$(BIN)/python -m twine check --strict dist/*.whl dist/*.tar.gz
 
-sbom: $(VENV)/.dist ## what a server installs, as CycloneDX JSON, in dist/
+sbom: $(VENV)/.dist ## what a server and its workers install, as CycloneDX JSON, in dist/
 	mkdir -p dist
-	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible -o dist/cronzimus.cdx.json requirements.txt
+	awk '!seen[$$1]++' requirements.txt requirements-celery.txt | $(BIN)/cyclonedx-py requirements \
+		--pyproject pyproject.toml --output-reproducible -o dist/cronzimus.cdx.json -
 
 bench: $(VENV)/.bench ## Cronzimus beside its peers, some half an hour (QUICK=--quick: one round)
 	$(BIN)/python -m benchmarks $(QUICK)

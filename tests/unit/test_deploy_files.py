@@ -70,7 +70,7 @@ CHART = ROOT / "deploy" / "helm" / "cronzimus"
 VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
 TEMPLATES = sorted((CHART / "templates").iterdir())
 SETTINGS = set(re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "docs/settings.md").read_text(), flags=re.M))
-PROGRAMS = ["gunicorn", "python"]
+PROGRAMS = ["celery", "gunicorn", "python"]
 """The image's own programs: those of the virtual environment."""
 
 
@@ -139,12 +139,18 @@ def test_the_image_is_healthy_while_the_web_answers_whatever_proxy_the_environme
     assert done.returncode == code
 
 
+def ours() -> list[dict[str, Any]]:
+    """Return the services with our own image."""
+    return [service for service in COMPOSE["services"].values() if service["image"] == "cronzimus"]
+
+
 def commands() -> Iterator[list[str]]:
     """Yield the command of each container."""
     yield json.loads(re.findall(r"^CMD (\[.+\])$", DOCKERFILE, flags=re.M)[0])
-    yield from (service["command"] for service in COMPOSE["services"].values() if "command" in service)
+    yield from (service["command"] for service in ours() if "command" in service)
     yield VALUES["web"]["args"]
     yield VALUES["scheduler"]["args"]
+    yield VALUES["worker"]["args"]
 
 
 @pytest.mark.parametrize("command", [*commands()], ids=" ".join)
@@ -156,8 +162,7 @@ def test_containers_start_programs_that_the_image_has(command: list[str]) -> Non
 
 
 def settings_of_containers() -> set[str]:
-    ours = [service for service in COMPOSE["services"].values() if service["image"] == "cronzimus"]
-    names = {name for service in ours for name in service["environment"]} | set(VALUES["env"])
+    names = {name for service in ours() for name in service["environment"]} | set(VALUES["env"])
     return names | set(re.findall(r"\b[A-Z][A-Z_]{4,}\b", (CHART / "values.yaml").read_text()))
 
 
@@ -169,15 +174,25 @@ def test_containers_are_given_settings_that_there_are() -> None:
 def test_the_compose_file_has_a_database_a_web_and_two_schedulers_on_a_read_only_system() -> None:
     services = COMPOSE["services"]
     assert services["scheduler"]["deploy"]["replicas"] == 2
-    for name in ("migrate", "web", "scheduler"):
+    for name in ("migrate", "web", "scheduler", "worker"):
         assert services[name]["read_only"] is True
         assert services[name]["cap_drop"] == ["ALL"]
     assert services["web"]["ports"] == ["127.0.0.1:5000:5000"]
 
 
-def test_a_scheduler_is_given_time_to_stop() -> None:
-    assert COMPOSE["services"]["scheduler"]["stop_grace_period"] == "40s"
-    assert "terminationGracePeriodSeconds: 40" in (CHART / "templates/scheduler.yaml").read_text()
+@pytest.mark.parametrize(("name", "seconds"), [("scheduler", 40), ("worker", 60)])
+def test_what_executes_runs_is_given_time_to_stop(name: str, seconds: int) -> None:
+    assert COMPOSE["services"][name]["stop_grace_period"] == f"{seconds}s"
+    assert f"terminationGracePeriodSeconds: {seconds}" in (CHART / f"templates/{name}.yaml").read_text()
+    assert f"TimeoutStopSec={seconds}" in (ROOT / f"deploy/systemd/cronzimus-{name}@.service").read_text()
+
+
+def test_workers_are_started_where_they_are_asked_for_alone_and_are_not_process_1() -> None:
+    services = COMPOSE["services"]
+    assert {name for name, service in services.items() if "profiles" in service} == {"redis", "worker"}
+    assert services["worker"]["init"] is True
+    assert "shareProcessNamespace: true" in (CHART / "templates/worker.yaml").read_text()
+    assert VALUES["worker"]["replicas"] == 0
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
@@ -222,6 +237,7 @@ def test_helm_accepts_the_chart() -> None:
     ("setting", "kinds"),
     [
         ("migrate.enabled=true", {"Deployment", "Job", "PodDisruptionBudget", "Service"}),
+        ("worker.replicas=2", {"Deployment", "Job", "PodDisruptionBudget", "Service"}),
         ("migrate.enabled=false", {"Deployment", "PodDisruptionBudget", "Service"}),
         ("ingress.enabled=true,ingress.tlsSecret=x,ingress.className=nginx",
          {"Deployment", "Ingress", "Job", "PodDisruptionBudget", "Service"}),
