@@ -113,7 +113,9 @@ def transport_options(url: str) -> dict[str, Any]:
     """Return the options of a connection to the broker at `url`."""
     if urlsplit(url).scheme.startswith("redis"):
         timeouts = {"socket_timeout": TIMEOUT_SECONDS, "socket_connect_timeout": TIMEOUT_SECONDS}
-        return {**timeouts, "health_check_interval": HEALTH_SECONDS}
+        # kombu's emulation of acknowledgements delivers again, after an hour of its own, whatever any application has
+        # not acknowledged in this database of Redis: also the messages of the team's workers. Ours need none.
+        return {**timeouts, "health_check_interval": HEALTH_SECONDS, "ack_emulation": False}
     # The timeouts keep a silent broker from blocking. The publisher asks for confirmations itself (`CeleryTransport`).
     return {"confirm_publish": False, "read_timeout": TIMEOUT_SECONDS, "write_timeout": TIMEOUT_SECONDS}
 

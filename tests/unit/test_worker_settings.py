@@ -67,19 +67,22 @@ def test_a_worker_has_our_consumer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "timeouts"),
+    ("url", "options"),
     [
-        (REDIS, {"socket_timeout": 2, "socket_connect_timeout": 2, "health_check_interval": 5}),
+        (
+            REDIS,
+            {"socket_timeout": 2, "socket_connect_timeout": 2, "health_check_interval": 5, "ack_emulation": False},
+        ),
         # `CeleryTransport` has RabbitMQ confirm a batch at once: with `confirm_publish` each message waits for it.
         (RABBITMQ, {"read_timeout": 2, "write_timeout": 2, "confirm_publish": False}),
     ],
 )
-def test_a_silent_broker_is_given_up_after_two_seconds(url: str, timeouts: dict[str, Any]) -> None:
+def test_a_silent_broker_is_given_up_after_two_seconds(url: str, options: dict[str, Any]) -> None:
     app = make_app(url)
-    assert app.conf.broker_transport_options == timeouts
+    assert app.conf.broker_transport_options == options
     for connection in (app.connection_for_read(), app.connection_for_write()):
         assert connection.connect_timeout == 2
-        assert connection.transport_options == timeouts
+        assert connection.transport_options == options
 
 
 # --- what is the team's own ------------------------------------------------------------------------------------------
