@@ -11,7 +11,7 @@ from django.db.models import Exists, F, Max, OuterRef
 from ..core.alerts import AlertEvent, IncidentKind, deadline_on, percentile
 from ..core.exceptions import CronzimusError
 from ..core.runs import RunStatus, is_test
-from ..core.triggers.base import MICROSECOND
+from ..core.times import MICROSECOND
 from ..definitions.triggers import trigger_of
 from ..models import AlertRule, Incident, Job, Run
 from ..models.lookups import IsAmong

@@ -7,13 +7,11 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from .runs import Overlap, RunStatus
+from .times import MICROSECOND
 from .triggers import Trigger
 
 CATCH_UP = 100
 """Runs that one plan queues, at most, for a job that does not coalesce. Later fire times wait for the next plan."""
-
-MICROSECOND = timedelta(microseconds=1)
-"""The shortest time between two instants."""
 
 
 class Policy(NamedTuple):

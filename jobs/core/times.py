@@ -16,11 +16,13 @@ FIRST_YEAR = 1970
 LAST_LOCAL_DAY = date(9999, 12, 30)
 """The last day whose local times are instants in every zone: `datetime` ends with the year 9999."""
 
+MICROSECOND = timedelta(microseconds=1)
+"""The shortest time between two instants."""
+
 _TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?(?:([Zz])|([+-])(\d\d)(?::?(\d\d))?)?)?",
     re.ASCII,
 )
-_MICROSECOND = timedelta(microseconds=1)
 
 
 def parse_time(text: object) -> date | datetime:
@@ -75,7 +77,7 @@ def end_instant(value: date | datetime, zone: tzinfo) -> datetime:
 def last_instant(value: date | datetime, zone: tzinfo) -> datetime:
     """Return the last instant of a date's day, or the instant of a parsed time, in UTC; see `end_instant`."""
     end = end_instant(value, zone)
-    return end if isinstance(value, datetime) else end - _MICROSECOND
+    return end if isinstance(value, datetime) else end - MICROSECOND
 
 
 def parse_instant(text: object, zone: tzinfo, *, end: bool = False) -> datetime:

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from ..core.runs import ACTIVE, RunStatus, RunTrigger
+from ..core.times import MICROSECOND
 from ..models import Backfill, Job, Run
 from .policies import executor_of, queue_of
 from .triggers import trigger_of
 
 MAX_FIRE_TIMES = 10_000
 """Fire times that one backfill may have."""
-JUST_BEFORE = timedelta(microseconds=1)
 
 
 def fire_times_of(job: Job, start: datetime, end: datetime) -> Iterator[datetime]:
     """Yield the fire times of a job's trigger from `start` to `end`, both included. Raises `InvalidTrigger`."""
     trigger = trigger_of(job)
-    at = trigger.next_after(start - JUST_BEFORE)
+    at = trigger.next_after(start - MICROSECOND)
     while at is not None and at <= end:
         yield at
         at = trigger.next_after(at)

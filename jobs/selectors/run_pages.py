@@ -6,16 +6,17 @@ import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from django.core.exceptions import EmptyResultSet
 from django.db.models import Q, QuerySet
 from django.db.models.expressions import RawSQL
 
+from ..core.times import MICROSECOND
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """The instant from which cursors count."""
-MICROSECOND = timedelta(microseconds=1)
 """The unit in which cursors count."""
 CURSOR = re.compile(r"([on])(-?\d{1,18})_(\d{1,18})", re.ASCII)
 """The form of a cursor."""

@@ -16,13 +16,13 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 
 from ..core.exceptions import CronzimusError
+from ..core.times import MICROSECOND
 from ..core.triggers import Trigger
 from ..definitions.triggers import trigger_from, trigger_of
 from ..models import Job
 
 DAYS = 7
 HOUR = timedelta(hours=1)
-MICROSECOND = timedelta(microseconds=1)
 OFTEN = 200
 """Jobs with more fire times in a week are counted by the hour, and do not count for pile-ups: they fire at any time."""
 RARE = 2 * (DAYS + 1)

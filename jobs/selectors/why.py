@@ -10,12 +10,12 @@ from typing import cast
 
 from ..core.exceptions import CronzimusError
 from ..core.runs import ACTIVE, RunStatus, RunTrigger
+from ..core.times import MICROSECOND
 from ..core.triggers import Trigger
 from ..definitions.triggers import trigger_of
 from ..models import Job, Run
 from .run_history import ATTEMPTS
 
-MICROSECOND = timedelta(microseconds=1)
 SECOND = timedelta(seconds=1)
 EARLIEST, LATEST = datetime(1, 1, 3, tzinfo=UTC), datetime(9999, 12, 29, tzinfo=UTC)
 """The bounds of instants: beyond them there is no room for the fire times around an instant."""

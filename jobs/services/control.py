@@ -11,8 +11,8 @@ from django.db import transaction
 
 from ..core.audit import Action, current_actor
 from ..core.exceptions import InvalidArguments, InvalidFunction, InvalidRequest, InvalidTrigger
-from ..core.planning import MICROSECOND
 from ..core.runs import Missed
+from ..core.times import MICROSECOND
 from ..definitions.backfills import MAX_FIRE_TIMES
 from ..definitions.skipped import save_skipped, skip_due
 from ..models import Control, Job, Scheduler, announce

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -13,6 +13,7 @@ from django.db.models import QuerySet
 from ..core.audit import Action, current_actor
 from ..core.exceptions import CronzimusError, RunActive, RunFinished, RunNotFound
 from ..core.runs import ACTIVE, RunStatus, RunTrigger, as_test
+from ..core.times import MICROSECOND
 from ..definitions import validation
 from ..definitions.arguments import clean_arguments
 from ..definitions.policies import executor_of, queue_of
@@ -80,7 +81,7 @@ def run_test(body: Mapping[str, Any], *, now: datetime, job: Job | None = None) 
             queue=queue_of(tried), timeout=tried.timeout, priority=tried.priority, args=args, kwargs=kwargs,
         )  # fmt: skip
         while Run.objects.filter(job_id=run.job_id, scheduled_time=run.scheduled_time).exists():
-            run.scheduled_time += timedelta(microseconds=1)
+            run.scheduled_time += MICROSECOND
         run.save(force_insert=True)
         record(Action.RUN_TESTED, now=now, job_id=tried.id, object_id=run.pk)
         announce()
@@ -154,7 +155,7 @@ def _free_instant(job: Job, now: datetime) -> datetime:
     # Two people may ask within one microsecond; under the job's lock the next free instant stays free. An unclaimed
     # fire time is not free: its own run could not be saved beside this one.
     while _is_due_at(job, now) or Run.objects.filter(job_id=job.id, scheduled_time=now).exists():
-        now += timedelta(microseconds=1)
+        now += MICROSECOND
     return now
 
 
@@ -162,6 +163,6 @@ def _is_due_at(job: Job, instant: datetime) -> bool:
     if job.next_run_time is None or job.next_run_time > instant:
         return False
     try:
-        return trigger_of(job).count(instant - timedelta(microseconds=1), instant) > 0
+        return trigger_of(job).count(instant - MICROSECOND, instant) > 0
     except CronzimusError:
         return False

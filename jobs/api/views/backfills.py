@@ -11,9 +11,8 @@ from rest_framework.response import Response
 
 from ... import services
 from ...core.exceptions import BackfillNotFound, InvalidRequest
-from ...core.times import parse_instant
+from ...core.times import MICROSECOND, parse_instant
 from ...core.values import is_whole, unknown_names
-from ...definitions.backfills import JUST_BEFORE
 from ...models import Backfill, Run
 from ...selectors.states import zone_of
 from ...services.backfills import SHOWN
@@ -108,7 +107,7 @@ def _read(body: dict[str, Any], zone: Any) -> dict[str, Any]:
     if not isinstance(dry_run, bool):
         wrong["dry_run"] = "must be true or false"
     if "end" in read and len(body["to"]) == len("2027-01-01"):
-        read["end"] -= JUST_BEFORE  # a bare date ends where the next day begins
+        read["end"] -= MICROSECOND  # a bare date ends where the next day begins
     if wrong:
         raise InvalidRequest(fields=wrong)
     return read | {"only_missing": ONLY[only], "max_active": max_active, "dry_run": dry_run}

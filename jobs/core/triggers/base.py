@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from apscheduler.triggers.base import BaseTrigger
 
-MICROSECOND = timedelta(microseconds=1)
-"""The distance between two instants that are next to each other."""
+from ..times import MICROSECOND
+
 LATEST = datetime.max.replace(tzinfo=UTC)
 """The last instant."""
 

@@ -7,7 +7,8 @@ from datetime import date, datetime, timedelta
 from hashlib import blake2b
 from typing import cast
 
-from .base import LATEST, MICROSECOND, Trigger, Window, local_words
+from ..times import MICROSECOND
+from .base import LATEST, Trigger, Window, local_words
 from .calendar_dates import CalendarPattern
 from .cron import Schedule, from_seconds, to_seconds
 from .pattern import Pattern

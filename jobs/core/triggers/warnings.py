@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import cast
 
-from .base import MICROSECOND, Trigger
+from ..times import MICROSECOND
+from .base import Trigger
 from .clock_warnings import clock_warnings
 from .expression_warnings import calendar_warnings, cron_warnings
 from .pattern import Pattern

@@ -8,7 +8,8 @@ from itertools import islice
 from django.db import connection, transaction
 
 from ...core.exceptions import CronzimusError
-from ...definitions.backfills import JUST_BEFORE, attempts_at, backfill_run, fire_times_of, is_active, is_missing
+from ...core.times import MICROSECOND
+from ...definitions.backfills import attempts_at, backfill_run, fire_times_of, is_active, is_missing
 from ...models import Backfill, Job, Run, announce
 from ...models.backfill import CANCELLED, DONE, RUNNING
 
@@ -55,7 +56,7 @@ def _advance(backfill: Backfill, now: datetime) -> bool:
 
 
 def _start(backfill: Backfill) -> datetime:
-    return backfill.start if backfill.queued_until is None else backfill.queued_until + JUST_BEFORE
+    return backfill.start if backfill.queued_until is None else backfill.queued_until + MICROSECOND
 
 
 def _choose(backfill: Backfill, job: Job, instants: list[datetime], room: int, now: datetime) -> tuple[list[Run], int]:
