@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import IO, Any, TextIO, cast
 
-from ..core.lifetime import end_with_parent
+from ..functions.process_groups import end_with_parent
 from .call_note import CallNote
 from .signals import handle
 from .streams import MarkedErrors, TextStream

@@ -1,16 +1,26 @@
-"""Process groups: end one, and tell whether any of its processes still runs."""
+"""The ends of processes: a whole group at once, and a child with its parent."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 
 FIRST_LOOK_SECONDS, LONGEST_LOOK_SECONDS = 0.01, 0.1
 """Seconds between two checks while a group ends: each pause is twice the one before, up to the longest."""
+PR_SET_PDEATHSIG = 1
+"""The option of prctl(2) that has the kernel send a signal to a process when its parent ends, however it ends."""
+
+
+def end_with_parent(number: signal.Signals) -> None:
+    """Have the kernel send this process the signal `number` when its parent ends. It does nothing except on Linux."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
 
 
 def end_group(

@@ -11,7 +11,6 @@ from math import inf
 from django.db import connection, reset_queries, transaction
 
 from ..core.held import HeldRun, Outcome
-from ..core.memory import resident_memory
 from ..core.runs import Executor, RunStatus
 from .batches import Batches
 from .cooldown import Cooldown
@@ -19,6 +18,7 @@ from .events import Events
 from .executors import ExecutorFactory, Executors, Hooks
 from .incidents import IncidentWatch
 from .lease import LEASE_SECONDS, Lease, Releases
+from .memory import resident_memory
 from .pruner import Pruner
 from .recorder import Recorder
 from .store import admission, claims, recovery

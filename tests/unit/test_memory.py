@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.core import memory
+from jobs.scheduler import memory
 
 
 def test_it_is_the_resident_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
-from jobs.core.lifetime import end_with_parent
+from jobs.functions.process_groups import end_with_parent
 
 STOP = 35.0
 """Seconds for web and scheduler to stop: the scheduler lets running runs end for 30."""
