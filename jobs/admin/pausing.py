@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.utils.text import capfirst
 
 from ..core.exceptions import CronzimusError
-from ..core.runs import Missed
+from ..core.runs import MissedChoice
 from ..core.times import parse_instant
 from ..models import Control
 
@@ -63,14 +63,14 @@ class ResumeAllForm(forms.Form):
     """The choice which of the fire times in the pause of all run."""
 
     CHOICES = (
-        ("", "As the policies of each job say"), (Missed.NONE.value, "None"),
-        (Missed.LAST.value, "The last of each job"), (Missed.ALL.value, "All"),
+        ("", "As the policies of each job say"), (MissedChoice.NONE.value, "None"),
+        (MissedChoice.LAST.value, "The last of each job"), (MissedChoice.ALL.value, "All"),
     )  # fmt: skip
     missed = forms.ChoiceField(
         label="Fire times of the pause that run", required=False, choices=CHOICES, widget=forms.RadioSelect
     )
 
-    def chosen(self) -> Missed | None:
+    def chosen(self) -> MissedChoice | None:
         """Return the choice of a valid form; None for the policies."""
         value = self.cleaned_data["missed"]
-        return Missed(value) if value else None
+        return MissedChoice(value) if value else None

@@ -14,7 +14,7 @@ from rest_framework.request import Request, is_form_media_type
 
 from ..core.exceptions import InvalidRequest
 from ..core.json import parse_strict
-from ..core.runs import Missed
+from ..core.runs import MissedChoice
 from ..core.values import unknown_names
 from .bodies import read_body
 
@@ -100,8 +100,8 @@ def _encoding_problem(raw: bytes) -> str:
     return ""
 
 
-def missed(value: Any) -> Missed:
+def missed(value: Any) -> MissedChoice:
     """Read the choice of the fire times of a pause."""
-    if not isinstance(value, str) or value not in tuple(Missed):
-        raise ValueError(f"must be one of {', '.join(Missed)}")
-    return Missed(value)
+    if not isinstance(value, str) or value not in tuple(MissedChoice):
+        raise ValueError(f"must be one of {', '.join(MissedChoice)}")
+    return MissedChoice(value)

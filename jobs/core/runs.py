@@ -95,7 +95,7 @@ class Overlap(StrEnum):
     """The oldest active run is cancelled."""
 
 
-class Missed(StrEnum):
+class MissedChoice(StrEnum):
     """Which of the fire times that fell into a pause run when it ends."""
 
     NONE = "none"

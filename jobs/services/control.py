@@ -11,7 +11,7 @@ from django.db import transaction
 
 from ..core.audit import Action, current_actor
 from ..core.exceptions import InvalidArguments, InvalidFunction, InvalidRequest, InvalidTrigger
-from ..core.runs import Missed
+from ..core.runs import MissedChoice
 from ..core.times import MICROSECOND
 from ..definitions.backfills import MAX_FIRE_TIMES
 from ..definitions.skipped import save_skipped, skip_due
@@ -35,7 +35,7 @@ def pause_all(*, now: datetime, reason: str = "") -> Control:
     return control
 
 
-def resume_all(*, now: datetime, missed: Missed | None = None) -> tuple[Control, str]:
+def resume_all(*, now: datetime, missed: MissedChoice | None = None) -> tuple[Control, str]:
     """Let the schedulers claim again. Return the row, and a sentence about the jobs that were left out ("" for none).
 
     Without `missed`, fire times that became due meanwhile are late, and their jobs' policies apply. With it, the fire
@@ -98,7 +98,7 @@ def _drain(scheduler_id: str, action: Action, *, now: datetime, **fields: Any) -
     return scheduler
 
 
-def _catch_up(job: Job, missed: Missed, now: datetime) -> None:
+def _catch_up(job: Job, missed: MissedChoice, now: datetime) -> None:
     """Move a due job on to its next fire time after `now`, and run or skip the fire times that are due.
 
     Raises `InvalidRequest` before anything is saved.

@@ -9,7 +9,7 @@ from django.db import transaction
 from .. import alerts
 from ..core.audit import Action, current_actor
 from ..core.exceptions import InvalidRequest
-from ..core.runs import Missed
+from ..core.runs import MissedChoice
 from ..definitions.skipped import save_skipped, skip_due, skipped_run
 from ..models import Backfill, Job, announce
 from ..models.job import PAUSE_FIELDS
@@ -50,11 +50,11 @@ def resume_job(job_id: str, *, now: datetime) -> Job:
     Failures before the resume no longer count for `pause_after`.
     A job that is not paused stays as it is. Raises `JobNotFound`, and `InvalidTrigger` if its row is damaged.
     """
-    job, _ = resume_with(job_id, missed=Missed.NONE, now=now)
+    job, _ = resume_with(job_id, missed=MissedChoice.NONE, now=now)
     return job
 
 
-def resume_with(job_id: str, *, missed: Missed, now: datetime) -> tuple[Job, Backfill | None]:
+def resume_with(job_id: str, *, missed: MissedChoice, now: datetime) -> tuple[Job, Backfill | None]:
     """Restart a paused job's trigger from `now`, and run the fire times of the pause that `missed` chooses.
 
     Return the job, and the backfill that runs them; None if there is nothing to run. A job that is not paused stays as

@@ -14,7 +14,7 @@ from jobs import services
 from jobs.admin.jobs.conflicts import changes_since
 from jobs.core.audit import Door, Origin, acting
 from jobs.core.exceptions import InvalidFunction, VersionNotFound
-from jobs.core.runs import Missed, RunStatus
+from jobs.core.runs import MissedChoice, RunStatus
 from jobs.models import Job, JobVersion, Run
 from jobs.scheduler.store import claims, outcomes
 from jobs.selectors.versions import version_of, with_older
@@ -76,7 +76,7 @@ def test_pause_and_resume_are_versions_too() -> None:
     add()
     services.pause_job("job", now=after(1))
     with by("anna"):
-        services.resume_with("job", missed=Missed.NONE, now=after(2))
+        services.resume_with("job", missed=MissedChoice.NONE, now=after(2))
     assert [(v.number, v.action, v.actor) for v in versions_of("job")] == [
         (3, "job_resumed", "anna"), (2, "job_paused", ""), (1, "job_added", ""),
     ]  # fmt: skip

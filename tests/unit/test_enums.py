@@ -12,10 +12,10 @@ import pytest
 
 import jobs
 from jobs.core import runs
-from jobs.core.runs import ACTIVE, FINISHED, Executor, JobState, Missed, RunStatus, RunTrigger
+from jobs.core.runs import ACTIVE, FINISHED, Executor, JobState, MissedChoice, RunStatus, RunTrigger
 from jobs.models import Job, Run
 
-ENUMS = (RunStatus, RunTrigger, JobState, Executor, Missed)
+ENUMS = (RunStatus, RunTrigger, JobState, Executor, MissedChoice)
 
 
 def tables() -> dict[str, dict[RunStatus, Any]]:

@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 
 from ... import services
 from ...core.exceptions import InvalidRequest
-from ...core.runs import Missed
+from ...core.runs import MissedChoice
 from ...models import Backfill, Job
 from ...selectors import states
 from .. import display
@@ -61,10 +61,10 @@ def _pause(job_id: Any, call: Call) -> SafeString:
 
 
 def _resume(job_id: Any, call: Call) -> SafeString:
-    asked = call.data.get("missed") or Missed.NONE.value
-    if asked not in list(Missed):
-        raise InvalidRequest(fields={"missed": f"must be one of {', '.join(Missed)}"})
-    job, backfill = services.resume_with(job_id, missed=Missed(asked), now=call.now)
+    asked = call.data.get("missed") or MissedChoice.NONE.value
+    if asked not in list(MissedChoice):
+        raise InvalidRequest(fields={"missed": f"must be one of {', '.join(MissedChoice)}"})
+    job, backfill = services.resume_with(job_id, missed=MissedChoice(asked), now=call.now)
     return format_html("{} ({}{})", job_id, next_run(job, call.now), _catching_up(backfill))
 
 

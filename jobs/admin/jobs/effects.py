@@ -8,12 +8,16 @@ from typing import Any
 from django import forms
 from django.db.models import Count, QuerySet
 
-from ...core.runs import Missed, RunStatus
+from ...core.runs import MissedChoice, RunStatus
 from ...models import Job, Run
 from ...models.lookups import IsAmong
 from ..row_actions import Call
 
-MISSED_CHOICES = ((Missed.NONE.value, "None"), (Missed.LAST.value, "The last of each"), (Missed.ALL.value, "All"))
+MISSED_CHOICES = (
+    (MissedChoice.NONE.value, "None"),
+    (MissedChoice.LAST.value, "The last of each"),
+    (MissedChoice.ALL.value, "All"),
+)
 
 
 class MissedForm(forms.Form):
@@ -21,7 +25,7 @@ class MissedForm(forms.Form):
 
     missed = forms.ChoiceField(
         label="Of the fire times that fell into the pause, run", choices=MISSED_CHOICES, widget=forms.RadioSelect,
-        initial=Missed.NONE.value, required=False,
+        initial=MissedChoice.NONE.value, required=False,
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from ...core.exceptions import CronzimusError
-from ...core.runs import Missed
+from ...core.runs import MissedChoice
 from ...definitions.backfills import MAX_FIRE_TIMES
 from ...definitions.triggers import trigger_of
 from ...models import Job
@@ -80,9 +80,9 @@ def _choices(number: int) -> list[tuple[str, str, str]]:
     if not number:
         return []
     if number == 1:
-        return [(Missed.NONE.value, "None", ""), (Missed.LAST.value, "The one", "")]
+        return [(MissedChoice.NONE.value, "None", ""), (MissedChoice.LAST.value, "The one", "")]
     too_many = f"at most {MAX_FIRE_TIMES:,} run at once" if number > MAX_FIRE_TIMES else ""
     return [
-        (Missed.NONE.value, "None", ""), (Missed.LAST.value, "The last", ""),
-        (Missed.ALL.value, f"All {number:,}", too_many),
+        (MissedChoice.NONE.value, "None", ""), (MissedChoice.LAST.value, "The last", ""),
+        (MissedChoice.ALL.value, f"All {number:,}", too_many),
     ]  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...conf import conf
 from ...core.audit import Action, Door
-from ...core.runs import Executor, JobState, Missed, Overlap, RunStatus, RunTrigger
+from ...core.runs import Executor, JobState, MissedChoice, Overlap, RunStatus, RunTrigger
 from ...core.triggers import CRON_FIELDS, INTERVAL_UNITS, TRIGGER_FIELDS
 from ...core.triggers.warning_codes import WarningCode
 from ...definitions import validation
@@ -340,7 +340,7 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "AuditEvent": AUDIT_EVENT,
     "AuditPage": page_of("AuditEvent"),
-    "Missed": one_of(Missed),
+    "Missed": one_of(MissedChoice),
     "PreviewRequest": record(
         {
             "trigger": TRIGGER_INPUT,

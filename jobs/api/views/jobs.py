@@ -16,7 +16,7 @@ from rest_framework.viewsets import ViewSet
 
 from ... import services
 from ...core.exceptions import InvalidArguments, InvalidRequest, JobExists, JobNotFound
-from ...core.runs import JobState, Missed
+from ...core.runs import JobState, MissedChoice
 from ...core.times import parse_instant
 from ...core.traces import traceparent_of
 from ...definitions.validation import READ_ONLY_FIELDS, clean_job
@@ -162,8 +162,8 @@ class JobViewSet(SchedulerView, ViewSet):
 
     def resume(self, request: Request, job_id: str) -> Response:
         """Restart a job's trigger, and run the fire times of the pause that the body chooses."""
-        chosen = optional_body_of(request, {"missed": missed}).get("missed", Missed.NONE)
-        if chosen is not Missed.NONE:
+        chosen = optional_body_of(request, {"missed": missed}).get("missed", MissedChoice.NONE)
+        if chosen is not MissedChoice.NONE:
             access_of(request).require("run_job")
         _, backfill = services.resume_with(job_id, missed=chosen, now=self.now)
         started = {} if backfill is None else {"backfill_id": backfill.pk, "runs": backfill.fire_times}
