@@ -16,6 +16,7 @@ from django.db import connection
 from jobs import services
 from jobs.calls import runner
 from jobs.core.audit import Origin, acting
+from jobs.core.capacity import Capacity
 from jobs.core.held import HeldRun, Outcome
 from jobs.core.runs import Executor, RunStatus, RunTrigger
 from jobs.core.triggers.definition import Trigger, build_trigger
@@ -194,7 +195,7 @@ class InlineWorkers(RemoteExecutor):
     def shutdown(self, wait: Any = True) -> None:
         """Do nothing: there are no threads."""
 
-    def lanes(self) -> dict[str, int]:
+    def lanes(self) -> Capacity:
         self._beat()
         return super().lanes()
 

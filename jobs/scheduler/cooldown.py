@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from math import inf
+
+from ..core.capacity import Capacity
 
 COOLDOWN_SECONDS = 0.1
 """Time until the loop looks for work again, unless a run ends before."""
@@ -23,7 +25,7 @@ class Cooldown:
         self._until: dict[str, float] = {}
         self._earliest = 0.0
 
-    def ready(self, capacity: Mapping[str, int], since: datetime | None, now: datetime, at: float) -> dict[str, int]:
+    def ready(self, capacity: Capacity, since: datetime | None, now: datetime, at: float) -> Capacity:
         """Return the part of `capacity` for which to look at `now`, which is the monotonic time `at`.
 
         `since` is the instant of the oldest work, None for no work. A different job or run at the front means that
@@ -33,8 +35,8 @@ class Cooldown:
             self._since = since
             self._until.clear()
         if since is None or since > now:
-            return {}
-        return {name: free for name, free in capacity.items() if free and at >= self._until.get(name, 0.0)}
+            return capacity.only(())
+        return capacity.only(name for name, free in capacity.items() if free and at >= self._until.get(name, 0.0))
 
     def missed(self, names: Iterable[str], began: float, ended: float) -> None:
         """Note that a look between two monotonic times found nothing for the executors `names`."""

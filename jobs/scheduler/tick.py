@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from math import inf
 
 from django.db import connection, reset_queries, transaction
 
+from ..core.capacity import Capacity
 from ..core.held import HeldRun, Outcome
 from ..core.runs import Executor, RunStatus
 from .batches import Batches
@@ -218,10 +218,10 @@ class Tick:
         self._inspector.work(now)
         self._analysis.forget()
 
-    def _capacity(self, pending: PendingWork, monotonic: float, now: datetime) -> dict[str, int]:
+    def _capacity(self, pending: PendingWork, monotonic: float, now: datetime) -> Capacity:
         """Return the number of runs that each lane may be given; empty if nothing may be claimed."""
         if pending.paused or not self.lease.held or self.lease.drained or not self._may_claim():
-            return {}
+            return Capacity({})
         has_work = pending.is_due(now) or pending.is_waiting(now)
         return self.executors.capacity(monotonic, pending.others, has_work=has_work)
 
@@ -244,7 +244,7 @@ class Tick:
 
     # --- taking work -------------------------------------------------------------------------------------------------
 
-    def _claim(self, due: dict[str, int], waiting: dict[str, int], pending: PendingWork, now: datetime) -> bool:
+    def _claim(self, due: Capacity, waiting: Capacity, pending: PendingWork, now: datetime) -> bool:
         """Take waiting runs, then due jobs, up to the capacity for each; return whether there were any.
 
         Outcomes are written first, in the same transaction: a job whose run has just ended may have the next one.
@@ -266,7 +266,7 @@ class Tick:
             self._events.submitted(runs)
         return bool(runs or claimed.jobs)
 
-    def _admit(self, capacity: dict[str, int], now: datetime) -> list[HeldRun]:
+    def _admit(self, capacity: Capacity, now: datetime) -> list[HeldRun]:
         began = self._clock.monotonic()
         runs = admission.admit(self.lease.scheduler_id, capacity, now) if capacity else []
         if capacity and not runs:
@@ -275,10 +275,11 @@ class Tick:
         return runs
 
     def _claim_due(
-        self, capacity: dict[str, int], admitted: Sequence[HeldRun], pending: PendingWork, now: datetime
+        self, capacity: Capacity, admitted: Sequence[HeldRun], pending: PendingWork, now: datetime
     ) -> claims.Claimed:
-        began, left = self._clock.monotonic(), Counter(capacity)
-        left.subtract(run.lane for run in admitted if run.lane in capacity)
+        began, left = self._clock.monotonic(), Capacity(capacity)
+        for run in admitted:
+            left.take(run.lane)
         if not any(left.values()):
             return claims.Claimed()
         by_priority = pending.is_prioritised(now)
@@ -287,7 +288,7 @@ class Tick:
             self._due.missed(capacity, began, self._clock.monotonic())
         return claimed
 
-    def _claim_replacements(self, capacity: dict[str, int], pending: PendingWork, now: datetime) -> None:
+    def _claim_replacements(self, capacity: Capacity, pending: PendingWork, now: datetime) -> None:
         """Claim due jobs that replace their own runs although an executor is full: such a run may fill it.
 
         The new runs wait without an owner, for the first scheduler with a free slot, most likely this one.

@@ -200,7 +200,24 @@ def test_without_a_worker_no_queue_is_given_anything() -> None:
 def test_a_run_on_its_way_takes_room_from_queues_that_share_its_workers() -> None:
     both = LivingWorker("w1", frozenset({"a", "b"}), 2, 0)
     own = LivingWorker("w2", frozenset({"c"}), 2, 0)
-    assert free_places([both, own], {"w2": 1}, {"a": 1}) == {"a": 1, "b": 1, "c": 1}
+    assert free_places([both, own], {"w2": 1}, {"a": 1}) == dict.fromkeys(("celery:a", "celery:b", "celery:c"), 1)
+
+
+@pytest.mark.parametrize("waiting", [0, 1, 5])
+def test_one_tick_gives_the_queues_of_one_worker_no_more_runs_than_it_has_slots(clock: FakeClock, waiting: int) -> None:
+    loop = Scheduler(inline_executors(workers=3), clock)  # type: ignore[arg-type]
+    loop.open()
+    Worker.objects.update(queues=["a", "b", "reports"])
+    for number in range(4):
+        remote_job(f"a-{number}", queue="a")
+        remote_job(f"reports-{number}")
+    for number in range(waiting):
+        make_run(f"b-{number}", executor=Executor.CELERY, queue="b")
+    for _ in range(2):
+        loop.tick.run()
+    assert Run.objects.filter(scheduler_id=DISPATCHED).count() == 3
+    assert Run.objects.filter(scheduler_id=DISPATCHED, queue="b").count() == min(waiting, 3)
+    loop.force()
 
 
 # --- what is lost ----------------------------------------------------------------------------------------------------

@@ -7,10 +7,11 @@ from math import inf
 
 import pytest
 
+from jobs.core.capacity import Capacity
 from jobs.scheduler.cooldown import COOLDOWN_SECONDS, Cooldown
 from tests.fakes import NOW, after
 
-CAPACITY = {"thread": 3, "process": 1}
+CAPACITY = Capacity({"thread": 3, "process": 1})
 BEGAN, ENDED = 100.0, 100.001
 """When the look of the fixture `cooldown` began and ended, in monotonic seconds."""
 
@@ -55,7 +56,7 @@ def test_work_that_is_not_due_yet_is_not_looked_for(cooldown: Cooldown, since: d
 
 
 def test_an_executor_without_capacity_is_never_ready() -> None:
-    assert Cooldown().ready({"thread": 0, "process": 2}, NOW, NOW, BEGAN) == {"process": 2}
+    assert Cooldown().ready(Capacity({"thread": 0, "process": 2}), NOW, NOW, BEGAN) == {"process": 2}
 
 
 def test_the_wait_is_that_of_the_executor_that_is_ready_first(cooldown: Cooldown) -> None:

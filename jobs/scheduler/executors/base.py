@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from apscheduler.executors.base import BaseExecutor
 
+from ...core.capacity import Capacity
 from ...core.durations import MeanDuration
 from ...core.held import HeldRun, Outcome
 from ...core.runs import Executor
@@ -92,9 +93,12 @@ class RunExecutor(BaseExecutor):
     def cancel(self, run_id: int, reason: str) -> None:
         """End the run `run_id`, which has started, as soon as possible."""
 
-    def lanes(self) -> dict[str, int]:
-        """Return the number of runs that each lane of workers may be given; empty for an executor of this machine."""
-        return {}
+    def lanes(self) -> Capacity:
+        """Return the number of runs that each lane of workers may be given; empty for an executor of this machine.
+
+        Raises the errors of the database.
+        """
+        return Capacity({})
 
     def abandon(self) -> None:
         """End the running runs at once, if possible."""
@@ -132,17 +136,18 @@ class Executors:
         """Return the ids of the runs that they have taken and that have not ended."""
         return set().union(*(executor.held() for executor in self.by_name.values()))
 
-    def capacity(self, at: float, others: int = 0, *, has_work: bool = True) -> dict[str, int]:
+    def capacity(self, at: float, others: int = 0, *, has_work: bool = True) -> Capacity:
         """Return the number of runs that each lane may be given: an executor's free slots, and runs that end soon.
 
         `at` is the monotonic time in seconds. `others` is the number of other schedulers: each claims only its share
         ahead, so that all get a part of many jobs due at once. Without `has_work` the lanes of workers are left out.
+        Raises the errors of the database.
         """
         ahead = MAX_AHEAD // (1 + others)
         found = {name: self._capacity_of(name, executor, at, ahead) for name, executor in self._local.items()}
-        for executor in self._remote if has_work else ():
-            found |= executor.lanes()
-        return found
+        remote = [executor.lanes() for executor in self._remote] if has_work else []
+        rivals = {lane: others for lanes in remote for lane, others in lanes.rivals.items()}
+        return Capacity(found | {lane: free for lanes in remote for lane, free in lanes.items()}, rivals)
 
     def _capacity_of(self, name: str, executor: RunExecutor, at: float, max_ahead: int) -> int:
         slots, taken = executor.slots, executor.taken
@@ -150,7 +155,10 @@ class Executors:
         return max(slots + min(ahead, max_ahead) - taken, 0)
 
     def lanes(self) -> list[str]:
-        """Return the lanes that may be given runs now or later: the executors, and the queues with a living worker."""
+        """Return the lanes that may be given runs now or later: the executors, and the queues with a living worker.
+
+        Raises the errors of the database.
+        """
         return [*self._local, *(lane for executor in self._remote for lane in executor.lanes())]
 
     def measure(self, outcomes: Sequence[Outcome], at: float) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from django.core.checks import CheckMessage
 from django.db import DatabaseError, connection
 
+from ...core.capacity import Capacity
 from ...core.held import HeldRun
 from ...core.retries import growing_wait
 from ...db.errors import one_line
@@ -90,7 +91,7 @@ class RemoteExecutor(RunExecutor):
     def held(self) -> set[int]:
         return set()
 
-    def lanes(self) -> dict[str, int]:
+    def lanes(self) -> Capacity:
         return dispatch.queue_capacity(self._clock.now())
 
     def start(self, scheduler: Any, alias: str) -> None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from django.db import connection, transaction
 from django.db.models import Count, Q
 
+from ...core.capacity import Capacity
 from ...core.held import HeldRun
 from ...core.runs import REMOTE, Executor, RunStatus
 from ...models import Job, Run
@@ -57,7 +58,7 @@ def choose(
 
     `by_job` and `by_group` count the active runs of jobs and of groups.
     """
-    left, jobs, groups = dict(capacity), Counter(by_job), Counter(by_group)
+    left, jobs, groups = Capacity(capacity), Counter(by_job), Counter(by_group)
     chosen = []
     for run in waiting:
         job_is_full = run.max_instances is not None and jobs[run.job_id] >= run.max_instances
@@ -65,7 +66,7 @@ def choose(
         if job_is_full or group_is_full or left.get(run.lane, 0) <= 0:
             continue
         chosen.append(run.id)
-        left[run.lane] -= 1
+        left.take(run.lane)
         jobs[run.job_id] += 1
         groups[run.group] += bool(run.group)
     return chosen

@@ -11,6 +11,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import F
 
+from ...core.capacity import Capacity
 from ...core.dispatches import new_dispatch_id
 from ...core.held import HeldRun
 from ...core.planning import PlannedRun
@@ -60,7 +61,7 @@ def claim_due(scheduler_id: str, capacity: Mapping[str, int], now: datetime, *, 
         planned = _replace(plan_due_jobs(capacity, now, by_priority=by_priority), now)
         if not planned:
             return Claimed()
-        held, planned = _insert(planned, scheduler_id, dict(capacity), now)
+        held, planned = _insert(planned, scheduler_id, Capacity(capacity), now)
         _move_on(planned)
         _count_failed(planned, now)
     born_finished = [
@@ -122,7 +123,7 @@ def _count_failed(planned: Sequence[Planned], now: datetime) -> None:
 
 
 def _insert(
-    planned: Sequence[Planned], scheduler_id: str, left: dict[str, int], now: datetime
+    planned: Sequence[Planned], scheduler_id: str, left: Capacity, now: datetime
 ) -> tuple[list[HeldRun], Sequence[Planned]]:
     """Insert the planned runs; return the runs that may start now, and the plans without runs that existed already.
 
@@ -140,7 +141,7 @@ def _insert(
                 waits = run.waits or bool(found.job.concurrency_group) or left.get(lane, 0) <= 0
             rows.append(_row(found, run, lane, now, waits=waits))
             if run.status is RunStatus.QUEUED and not waits:
-                left[lane] -= 1
+                left.take(lane)
                 startable.append((found, run, rows[-1]))
     source, data = bulk.rows_as_table(INSERTED | REMOTE_COLUMNS if has_remote else INSERTED, rows)
     with connection.cursor() as cursor:

@@ -17,10 +17,11 @@ from django.db import connection, transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Least
 
+from ...core.capacity import Capacity
 from ...core.dispatches import COUNTS_AS_LOST_AFTER, new_dispatch_id
 from ...core.held import HeldRun
 from ...core.json import parse_stored
-from ...core.runs import DISPATCHED, REMOTE, Executor, RunStatus
+from ...core.runs import DISPATCHED, Executor, RunStatus, lane_of
 from ...models import Run, Worker
 from ...models.scheduler import FARTHEST
 from . import bulk
@@ -65,7 +66,7 @@ class Survey(NamedTuple):
     dead: bool
 
 
-def queue_capacity(now: datetime) -> dict[str, int]:
+def queue_capacity(now: datetime) -> Capacity:
     """Return the number of runs that each queue with a living worker may be given, by its lane.
 
     Schedulers that ask at the same moment get the same number, and may each send as many. Queues share workers, so only
@@ -73,27 +74,27 @@ def queue_capacity(now: datetime) -> dict[str, int]:
     """
     workers = _alive(now)
     if not workers:
-        return {}
+        return Capacity({})
     running, waiting = _taken(workers)
-    free = free_places(workers, running, waiting)
-    return {f"{REMOTE}{queue}": places for queue, places in free.items()}
+    return free_places(workers, running, waiting)
 
 
-def free_places(
-    workers: Sequence[LivingWorker], running: Mapping[str, int], waiting: Mapping[str, int]
-) -> dict[str, int]:
-    """Return the number of runs that each queue can still take.
+def free_places(workers: Sequence[LivingWorker], running: Mapping[str, int], waiting: Mapping[str, int]) -> Capacity:
+    """Return the number of runs that each queue can still take, by its lane.
 
     `running` has the runs of each worker, `waiting` those on their way in each queue. A run that waits may take a slot
     of any worker of its queue, so it counts against all queues that share a worker with its own.
     """
     free: dict[str, int] = {}
+    rivals: dict[str, list[str]] = {}
     for queue in sorted({name for worker in workers for name in worker.queues}):
         serving = [worker for worker in workers if queue in worker.queues]
         slots = sum(max(worker.slots + worker.ahead - running.get(worker.id, 0), 0) for worker in serving)
-        rivals = {name for worker in serving for name in worker.queues}
-        free[queue] = max(slots - sum(waiting.get(name, 0) for name in rivals), 0)
-    return free
+        sharing = {name for worker in serving for name in worker.queues}
+        lane = lane_of(Executor.CELERY, queue)
+        free[lane] = max(slots - sum(waiting.get(name, 0) for name in sharing), 0)
+        rivals[lane] = [lane_of(Executor.CELERY, name) for name in sharing]
+    return Capacity(free, rivals)
 
 
 def take_for_workers(run_ids: Sequence[int], now: datetime) -> list[HeldRun]:

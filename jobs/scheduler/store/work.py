@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from django.db import connection
 from django.db.models import Q
 
+from ...core.capacity import Capacity
 from ...core.exceptions import CronzimusError, InvalidArguments
 from ...core.json import unstorable
 from ...core.planning import IDLE, Busy, Plan, PlannedRun, Policy, plan
@@ -217,12 +218,12 @@ def _split(lanes: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def _within_capacity(jobs: Sequence[DueJob], capacity: Mapping[str, int]) -> list[DueJob]:
     """Return the jobs that fit into the executors; the others stay due, for a scheduler that has capacity."""
-    left, kept = dict(capacity), []
+    left, kept = Capacity(capacity), []
     for job in jobs:
-        executor = executor_of(job)
-        if left.get(executor, 1) > 0:
+        lane = executor_of(job)
+        if left.get(lane, 1) > 0:
             kept.append(job)
-            left[executor] = left.get(executor, 1) - 1
+            left.take(lane)
     return kept
 
 
