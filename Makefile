@@ -1,6 +1,6 @@
 # `make run` and `make test` set up all that they need; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint unit integration simulation acceptance embed lock dist sbom bench soak clean
+.PHONY: help run worker test lint unit integration simulation acceptance embed lock dist sbom bench soak clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,13 +8,19 @@ BIN := $(VENV)/bin
 # One process for each core; acceptance tests mostly wait, so that three more fit. `make unit CORES=1` runs one.
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 PYTEST := $(BIN)/python -m pytest -q --dist worksteal
+QUEUES ?= cronzimus
+# With a broker, web and scheduler need the packages of workers too.
+BROKER := $(or $(CELERY_BROKER_URL),$(shell grep -s '^CELERY_BROKER_URL=.' .env))
 POSTGRESQL := $(or $(TEST_DATABASE_URL),postgresql://postgres@127.0.0.1:5432/postgres)
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 20
 
-run: $(VENV)/.run ## web (port 5000, this machine only) and scheduler together, on SQLite
+run: $(VENV)/.run $(if $(BROKER),$(VENV)/.celery) ## web (port 5000, this machine only) and scheduler together, on SQLite
 	@DEBUG=$${DEBUG:-true} exec $(BIN)/python manage.py up
+
+worker: $(VENV)/.celery ## a Celery worker for the queues in QUEUES, such as QUEUES=reports,mail
+	@DEBUG=$${DEBUG:-true} exec $(BIN)/celery -A cronzimus_site worker -Q $(QUEUES) -c 8
 
 test: lint unit integration simulation acceptance ## everything but `make embed`
 
@@ -72,6 +78,10 @@ $(VENV)/bin/python:
 
 $(VENV)/.run: requirements.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.celery: requirements-celery.txt $(VENV)/.run
+	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements-celery.txt
 	@touch $@
 
 $(VENV)/.test: requirements-test.txt $(VENV)/.run
