@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import connection, connections, transaction
+from psycopg import IsolationLevel
 
 from jobs.functions import registry
 from jobs.models import Run, announce
@@ -62,6 +63,25 @@ def test_no_stricter_isolation_of_the_database_is_used(monkeypatch: pytest.Monke
         assert levels() == ["read committed", level]
         with loop_connection():
             assert levels() == ["read committed", "read committed"]
+    finally:
+        connection.close()
+
+
+@pytest.mark.usefixtures("postgresql_only")
+@pytest.mark.parametrize("level", [IsolationLevel.REPEATABLE_READ, IsolationLevel.SERIALIZABLE])
+def test_no_stricter_isolation_of_the_project_is_used(monkeypatch: pytest.MonkeyPatch, level: IsolationLevel) -> None:
+    options = {**connection.settings_dict["OPTIONS"], "isolation_level": level}
+    monkeypatch.setitem(connection.settings_dict, "OPTIONS", options)
+
+    def level_of_a_transaction() -> str:
+        with transaction.atomic():
+            return shown("SHOW transaction_isolation")
+
+    connection.close()
+    try:
+        assert level_of_a_transaction() == level.name.lower().replace("_", " ")
+        with loop_connection():
+            assert level_of_a_transaction() == "read committed"
     finally:
         connection.close()
 

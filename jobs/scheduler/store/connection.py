@@ -20,13 +20,16 @@ POSTGRESQL_DEFAULTS = {
 }  # fmt: skip
 """Default options of libpq, which notice that a server is gone without a word. The project may set its own."""
 TUNING = {
-    # The loop only looks up rows by index, in batches. If a table has grown since it was last analysed, PostgreSQL
-    # would read all of it for each batch. A longer wait for another's lock would cost a heartbeat. Schedulers pass by
-    # the rows that others have locked, and see what others have committed since, which stricter isolation forbids.
     "postgresql": (
+        # The loop only looks up rows by index, in batches. If a table has grown since it was last analysed, PostgreSQL
+        # would read all of it for each batch.
         "SET enable_seqscan = off",
+        # The estimated cost of such a plan is high, and compiling it takes longer than to execute it.
         "SET jit = off",
+        # A longer wait for another's lock would cost a heartbeat.
         "SET lock_timeout = '3s'",
+        # Schedulers pass by rows that others have locked, and count what others have committed since; stricter levels
+        # do not show them that.
         "SET default_transaction_isolation = 'read committed'",
     ),
     # A batch changes more pages than fit into the default cache of 2 MB (here 8 MB), and changes each many times
@@ -65,6 +68,8 @@ def own_connection() -> BaseDatabaseWrapper:
     options: dict[str, Any] = own.settings_dict["OPTIONS"]
     options.pop("pool", None)
     if own.vendor == "postgresql":
+        # Django begins each transaction with the project's level, whatever the connection's default is.
+        options.pop("isolation_level", None)
         own.settings_dict["OPTIONS"] = POSTGRESQL_DEFAULTS | options
     return own
 
