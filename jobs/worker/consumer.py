@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from contextlib import suppress
 from typing import Any
@@ -37,6 +38,7 @@ class GatedConsumer(ReconnectingConsumer):
         super().__init__(*args, **{**options, **quiet, "initial_prefetch_count": 1})
         self._refused = RefusedQueues(self.app, lambda names: self.controller.cronzimus_slots.serve(names))
         self._is_refused = False
+        self.gate: Gate | None = None
         self._loop: Any = self.loop
         self.loop: Any = self._guarded_loop
 
@@ -78,15 +80,24 @@ class GatedConsumer(ReconnectingConsumer):
             guard_redis(self.task_consumer.channel, (*self.connection_errors, *self.channel_errors))
         else:
             guard_rabbitmq(self.task_consumer.channel)
-        self.gate: Gate = (PullGate if is_redis else PushGate)(self, self.controller.cronzimus_slots)
+        self.gate = (PullGate if is_redis else PushGate)(self, self.controller.cronzimus_slots)
         return self.gate.on_message
+
+    def stop(self) -> None:
+        """Take no more messages, and give back those that have no slot: running runs may take half a minute."""
+        super().stop()
+        # From now on the gate does nothing: Celery calls what the hub still has to call when all runs have ended.
+        gate, self.gate = self.gate, None
+        if gate is not None:
+            with suppress(Exception):  # the connection is gone, and with it what RabbitMQ had delivered
+                gate.give_back_all()
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         """Drop a message that cannot be read."""
         drop(message, exc)
 
 
-class Gate:
+class Gate(ABC):
     """Takes messages while a slot is free, and has the consumer stop while none is.
 
     Celery's own limit counts unacknowledged messages only. With early acknowledgement, a busy worker would take
@@ -108,8 +119,13 @@ class Gate:
         else:
             self._take(message, Dispatch(run_id, "", dispatch_id))
 
+    @abstractmethod
     def _take(self, message: Any, dispatch: Dispatch) -> None:
-        raise NotImplementedError
+        """Start the run of a message, or do something else with it if no slot is free."""
+
+    @abstractmethod
+    def give_back_all(self) -> None:
+        """Give back the messages that have no slot."""
 
     def _tell_free(self) -> None:
         # Called by a slot's thread; the hub calls `_on_free` in its own.
@@ -138,6 +154,7 @@ class PullGate(Gate):
         """Have messages leave the queue when they are fetched."""
         super().__init__(consumer, slots)
         consumer.task_consumer.no_ack = True
+        self._channel = consumer.task_consumer.channel
         if not slots.free:  # they are busy since an earlier connection
             consumer.hub.call_soon(self._close_unless_free)
 
@@ -145,6 +162,14 @@ class PullGate(Gate):
         if not self._slots.offer(dispatch):
             give_back(message)
         self._close_unless_free()
+
+    def give_back_all(self) -> None:
+        """Read the answer to the last question, and have kombu give back the message in it: nobody consumes any more.
+
+        This takes as long as the question waits on Redis, a second at most. Nobody else would read the answer.
+        """
+        if self._channel._in_poll:
+            self._channel.handlers["BRPOP"]()
 
     def _close_unless_free(self) -> None:
         if self._consumer.gate is self and not self._slots.free:
@@ -165,7 +190,7 @@ class PushGate(Gate):
     def _take(self, message: Any, dispatch: Dispatch) -> None:
         if self._waiting or not self._slots.offer(dispatch):
             if not self._waiting:
-                self._consumer.hub.call_later(HOLD_SECONDS, self._give_back_all)
+                self._consumer.hub.call_later(HOLD_SECONDS, self._close_unless_free)
             self._waiting.append((message, dispatch))
         else:
             message.ack_log_error(logger, self._consumer.connection_errors)
@@ -179,11 +204,14 @@ class PushGate(Gate):
         if not self._waiting:
             super()._on_free()
 
-    def _give_back_all(self) -> None:
-        """Give back the messages without a slot, and take no more until a slot is free."""
-        if self._consumer.gate is not self or not self._waiting:
-            return
-        self._close()
+    def _close_unless_free(self) -> None:
+        """Give back the messages that still have no slot, and take no more until one is free."""
+        if self._consumer.gate is self and self._waiting:
+            self._close()
+            self.give_back_all()
+
+    def give_back_all(self) -> None:
+        """Give back the messages that have no slot."""
         while self._waiting:
             message, _ = self._waiting.popleft()
             message.requeue()

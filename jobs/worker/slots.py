@@ -80,7 +80,7 @@ class Slots:
         self._changed = threading.Condition()
         self._cold, self._are_warm = count, threading.Event()
         self._busy: dict[int, Slot] = {}
-        self._has_ended = threading.Event()
+        self._is_draining, self._has_ended = threading.Event(), threading.Event()
         # Held while all runs are ended, and while one comes or goes.
         self._lock = threading.Lock()
         self._threads = [
@@ -106,7 +106,7 @@ class Slots:
     def offer(self, dispatch: Dispatch) -> bool:
         """Give the run of `dispatch` to a free slot; return whether there was one."""
         with self._changed:
-            if not self._free:
+            if not self.free:
                 return False
             self._free -= 1
             self._busy_slots += 1
@@ -115,14 +115,15 @@ class Slots:
 
     @property
     def free(self) -> int:
-        """How many slots are free."""
-        return self._free
+        """How many slots are free: none once the worker stops."""
+        return 0 if self._is_draining.is_set() else self._free
 
     def stop(self, is_urgent: Callable[[], bool]) -> None:
         """Let running runs end for `DRAIN_SECONDS`, end the others as lost, and sign off.
 
         Once `is_urgent`, all of it happens at once.
         """
+        self._take_no_more()
         self.ledger.drain()
         extra = {"action": "worker_draining"}
         logger.info("draining %d runs, for at most %d s", self._busy_slots, DRAIN_SECONDS, extra=extra)
@@ -136,9 +137,14 @@ class Slots:
 
     def end_at_once(self) -> None:
         """End all runs as lost, without a chance for their functions to tidy up, and sign off."""
+        self._take_no_more()
         self._stop("its worker was ended at once", at_once=True)
         self._all_idle(2.0, lambda: False)
         self._end("its worker was ended at once")
+
+    def _take_no_more(self) -> None:
+        with self._changed:
+            self._is_draining.set()
 
     def give_up(self, reason: str, only: Collection[int] | None = None) -> None:
         """End all runs, or `only` these, at once, as lost for `reason`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -145,6 +145,15 @@ def test_a_run_that_outlasts_its_grace_is_stopped_and_lost(slots: Slots, ledger:
     assert (ended.status, ended.reason) == ("lost", "its worker was stopped, and it did not end within 0 s")
     assert not process.killed, "its function could tidy up"
     assert ledger.closed_for == "its worker was stopped"
+
+
+@pytest.mark.parametrize("end", [lambda slots: slots.stop(lambda: False), lambda slots: slots.end_at_once()])
+def test_slots_that_are_stopped_take_no_more_runs(slots: Slots, end: Callable[[Slots], None]) -> None:
+    slots.start(lambda: False)
+    assert slots.free == 1
+    end(slots)
+    assert not slots.offer(Dispatch(8, "reports", "1" * 32)), "it would be acknowledged, and nobody would run it"
+    assert slots.free == 0
 
 
 def test_a_second_signal_leaves_no_time_to_tidy_up_and_the_run_says_so(

@@ -51,7 +51,7 @@ class Message:
         """Count a message as not acknowledged, as the channel of a real one does."""
 
     def requeue(self) -> None:
-        """Go back to the head of the queue, as with both brokers."""
+        """Go back to the head of the queue, as on RabbitMQ. kombu puts those of Redis at the end."""
         self._settle()
         self._broker.waiting.insert(0, self)
         self._broker.tell()
@@ -165,14 +165,14 @@ class Consumer:
 
     def __init__(self, broker: Broker, slots: Slots) -> None:
         """Take messages of `broker` for `slots`."""
-        self.hub = self.task_consumer = self
-        self.no_ack = False
+        self.hub = self.task_consumer = self.channel = self
+        self.no_ack = self._in_poll = False
         self.bell = Event()
         self.unacknowledged: dict[Message, None] = {}
         self._broker, self._slots = broker, slots
         self._is_open = True
         self._calls: list[tuple[float, int, Callable[[], object]]] = []
-        self.gate = self._make_gate()
+        self.gate: Gate | None = self._make_gate()
         broker.consumers.append(self)
 
     def disconnect(self) -> None:
@@ -185,10 +185,25 @@ class Consumer:
         self.gate = self._make_gate()
 
     def _make_gate(self) -> Gate:
-        return (PushGate if self._broker.pushes else PullGate)(self, self._slots)  # type: ignore[arg-type]
+        gate = (PushGate if self._broker.pushes else PullGate)(self, self._slots)  # type: ignore[arg-type]
+        self._on_message = gate.on_message
+        return gate
+
+    def stop(self) -> None:
+        """Take no more messages, as `GatedConsumer.stop`."""
+        self._is_open = False
+        gate, self.gate = self.gate, None
+        if gate is not None:
+            gate.give_back_all()
+
+    def end(self) -> None:
+        """Do what Celery does when the slots have stopped: the hub's last calls, and a last look at the connection."""
+        while self._calls:
+            heapq.heappop(self._calls)[2]()
+        self._take_all()
 
     def leave(self) -> None:
-        """Take no more messages."""
+        """Take no more messages: the process has ended, or is dead."""
         if self in self._broker.consumers:
             self._broker.consumers.remove(self)
             self.disconnect()
@@ -218,14 +233,17 @@ class Consumer:
             self.bell.clear()
             while self._calls and self._calls[0][0] <= World.current.monotonic:
                 heapq.heappop(self._calls)[2]()
-            while (message := self._next()) is not None:
-                try:
-                    World.current.reach("a message", ConnectionError)
-                    self.gate.on_message(message)
-                except ConnectionError:
-                    self.disconnect()
-                    sleep(RECONNECT_SECONDS)
-        self.leave()
+            self._take_all()
+        self.stop()
+
+    def _take_all(self) -> None:
+        while (message := self._next()) is not None:
+            try:
+                World.current.reach("a message", ConnectionError)
+                self._on_message(message)
+            except ConnectionError:
+                self.disconnect()
+                sleep(RECONNECT_SECONDS)
 
     def _next_at(self) -> float:
         at = self._calls[0][0] if self._calls else float("inf")

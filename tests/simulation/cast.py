@@ -246,6 +246,7 @@ class WorkerActor(Actor):
         try:
             consumer.work(lambda: self._is_told)
             slots.stop(lambda: False)
+            consumer.end()
         finally:
             consumer.leave()
         World.current.crash(self.process)

@@ -305,6 +305,22 @@ def test_a_process_that_is_killed_fails_its_run_and_no_other(begin: Begin) -> No
 
 
 @pytest.mark.parametrize("pushes", [False, True], ids=["redis", "rabbitmq"])
+def test_a_busy_worker_that_stops_leaves_the_messages_that_it_does_not_need(begin: Begin, pushes: bool) -> None:
+    long = JobPlan(executor="celery", interval=60, seconds=6.0)
+    history = begin(long, long, schedulers=1, workers=1, pushes=pushes)
+    history.go_on(62.0)
+    assert statuses() == ["running", "running"], "all slots are busy"
+    for _ in range(3):
+        history.repeat_message(0)
+    history.go_on(1.0)
+    history.stop(WORKER)
+    history.go_on(10.0)
+    assert statuses() == ["succeeded", "succeeded"]
+    assert len(history.stage.broker.waiting) == 3
+    assert history.verdict() == []
+
+
+@pytest.mark.parametrize("pushes", [False, True], ids=["redis", "rabbitmq"])
 def test_a_worker_whose_processes_do_not_start_leaves_the_runs_to_others_and_serves_again(
     begin: Begin, pushes: bool
 ) -> None:

@@ -105,7 +105,7 @@ class Consumer:
 
     def __init__(self) -> None:
         """Consume."""
-        self.hub = self.task_consumer = self
+        self.hub = self.task_consumer = self.channel = self
         self.consuming = True
         self.no_ack = False
         self.ready: deque[Any] = deque()
@@ -214,6 +214,20 @@ def test_the_gate_of_an_old_connection_does_nothing() -> None:
     slots.free = 1
     gate._on_free()
     assert (message.fate, slots.offered, consumer.consuming) == ("kept", [], True)
+
+
+def test_a_gate_that_has_given_back_its_messages_takes_no_others_however_many_slots_become_free() -> None:
+    gate, slots, consumer = opened(free=0)
+    messages = [Message(1), Message(2)]
+    for message in messages:
+        gate.on_message(message)
+    consumer.gate = None
+    gate.give_back_all()
+    slots.free = 2
+    slots.on_free()
+    consumer.run_ready()
+    consumer.later.popleft()()
+    assert ([message.fate for message in messages], slots.offered) == (["given back"] * 2, [])
 
 
 def test_what_goes_over_the_broker_is_the_two_ids_and_the_trace_and_no_more() -> None:
