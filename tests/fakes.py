@@ -19,7 +19,7 @@ from jobs.core.audit import Origin, acting
 from jobs.core.capacity import Capacity
 from jobs.core.held import HeldRun, Outcome
 from jobs.core.runs import Executor, RunStatus, RunTrigger
-from jobs.core.triggers.definition import Trigger, build_trigger
+from jobs.core.triggers import Trigger, build_trigger
 from jobs.core.zone_data import used_data
 from jobs.models import Job, Run, Scheduler, Worker
 from jobs.scheduler.executors import ExecutorFactory, Hooks, RunExecutor

@@ -92,6 +92,7 @@ def plan(trigger: Trigger, due_at: datetime, policy: Policy, *, busy: Busy, now:
 class _Fired(NamedTuple):
     """Fire times up to now: `times` that may run, one `missed` run for all that are too late, and the next one.
 
+    The run of a coalescing job stands for `fire_times` fire times; every other run stands for one.
     `rest` more fire times are not among `times`, the latest of them at `rest_until`. They begin at `rest_from`; if that
     is None, they are older than all of `times`.
     """
@@ -99,7 +100,7 @@ class _Fired(NamedTuple):
     times: tuple[datetime, ...]
     missed: PlannedRun | None
     next_run_time: datetime | None
-    coalesced: int = 1
+    fire_times: int = 1
     rest: int = 0
     rest_from: datetime | None = None
     rest_until: datetime | None = None
@@ -110,7 +111,7 @@ def _coalesced(trigger: Trigger, due_at: datetime, now: datetime) -> _Fired:
     return _Fired(
         times=(latest,),
         missed=None,
-        coalesced=1 + trigger.count(due_at, now),
+        fire_times=1 + trigger.count(due_at, now),
         next_run_time=trigger.next_after(now),
     )
 
@@ -161,9 +162,9 @@ def _decide(fired: _Fired, policy: Policy, busy: Busy, now: datetime) -> Plan:
     runs = [fired.missed] if fired.missed else []
     in_time = [at for at in fired.times if grace is None or now - at <= timedelta(seconds=grace)]
     if len(in_time) < len(fired.times):
-        runs.append(_missed(fired.times[-1], policy, now, fire_times=fired.coalesced))
+        runs.append(_missed(fired.times[-1], policy, now, fire_times=fired.fire_times))
     queued, replaced = _OVERLAPS[policy.overlap](in_time, policy, busy)
-    runs += queued if fired.coalesced == 1 else [run._replace(fire_times=fired.coalesced) for run in queued]
+    runs += queued if fired.fire_times == 1 else [run._replace(fire_times=fired.fire_times) for run in queued]
     ended = policy.runs_left is not None and len(queued) >= policy.runs_left
     if not ended and fired.rest_from is not None and len(queued) == len(fired.times):
         # More of them may run: they stay due for the next plan.
@@ -223,5 +224,5 @@ def _skipped(
     reason = f"{what}; max_instances is {policy.max_instances}"
     if policy.overlap is Overlap.QUEUE:
         reason += f", and the queue of {policy.queue_limit} is full"
-    fire_times = max(fired.coalesced, len(passed) + rest)
+    fire_times = max(fired.fire_times, len(passed) + rest)
     return [PlannedRun(scheduled_time=max(latest), status=RunStatus.SKIPPED, fire_times=fire_times, reason=reason)]

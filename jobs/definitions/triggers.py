@@ -119,10 +119,12 @@ def trigger_from(text: str, *, anchor: datetime, key: str) -> Trigger:
     """
     # A date fires once, so it is not cached, as in `recipe_of`. (Another text that holds "date" is built each time,
     # which costs a little and changes nothing.)
-    make = _recipe_from.__wrapped__ if '"date"' in text else _recipe_from
+    make = _recipe_from if '"date"' in text else _cached_recipe_from
     return make(text, settings.TIME_ZONE)(anchor, key)
 
 
-@lru_cache(maxsize=4096)
 def _recipe_from(text: str, default_timezone: str) -> Recipe:
     return recipe_of(parse_stored(text), default_timezone=default_timezone)
+
+
+_cached_recipe_from = lru_cache(maxsize=4096)(_recipe_from)

@@ -11,7 +11,7 @@ from typing import Any
 
 from jobs import Database, register
 from jobs.core.runs import RunStatus
-from jobs.core.triggers.definition import build_trigger
+from jobs.core.triggers import build_trigger
 from jobs.core.zone_data import used_data
 from jobs.functions import registry
 from jobs.models import Job, Run, Scheduler

@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from jobs.core.triggers import build_trigger
 from jobs.core.triggers.crontab import parse_crontab
-from jobs.core.triggers.definition import build_trigger
 
 GRAMMAR = (
     *("* * * * *", "1-1/4 * * * *", "*/90 * * * *", "5/15 * * * *", "0 5/2 * * *", "007 05 * * *", "60 * * * *"),

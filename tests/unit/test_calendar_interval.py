@@ -11,8 +11,8 @@ import pytest
 from apscheduler.triggers.calendarinterval import CalendarIntervalTrigger
 
 from jobs.core.exceptions import InvalidTrigger
+from jobs.core.triggers import Trigger, build_trigger, clean_trigger
 from jobs.core.triggers.calendar_dates import EveryMonths, interval_of
-from jobs.core.triggers.definition import Trigger, build_trigger, clean_trigger
 
 NOW = datetime(2027, 1, 1, 12, 0, tzinfo=UTC)  # a Friday
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from jobs.core.exceptions import InvalidTrigger
+from jobs.core.triggers import build_trigger, clean_trigger
 from jobs.core.triggers.crontab import parse_crontab
-from jobs.core.triggers.definition import build_trigger, clean_trigger
 from jobs.core.triggers.pattern import WEEKDAYS
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)

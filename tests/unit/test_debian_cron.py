@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from jobs.core.triggers import build_trigger
 from jobs.core.triggers.crontab import parse_crontab
-from jobs.core.triggers.definition import build_trigger
 
 ACCEPTED = [
     *("* * * * *", "1-1/4 * * * *", "*/90 * * * *", "007 05 * * *", "0 7 */100,1-7 * MON", "0 0 * * 7", "0 0 * * 0-7"),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from jobs.core.exceptions import InvalidTrigger
-from jobs.core.triggers.definition import build_trigger, clean_trigger
+from jobs.core.triggers import build_trigger, clean_trigger
 
 CASES = json.loads(Path(__file__).with_name("fire_times.json").read_text())
 FIRING = [case for case in CASES if case["expect"]]

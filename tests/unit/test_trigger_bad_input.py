@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.core.exceptions import InvalidTrigger
-from jobs.core.triggers.definition import TRIGGER_FIELDS, build_trigger, clean_trigger
+from jobs.core.triggers import TRIGGER_FIELDS, build_trigger, clean_trigger
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 BIG = 10**5000  # more digits than Python turns into text

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.core.exceptions import InvalidTrigger
-from jobs.core.triggers.definition import Trigger, build_trigger, clean_trigger
+from jobs.core.triggers import Trigger, build_trigger, clean_trigger
 from tests.conftest import examples
 
 patient = settings(deadline=None, max_examples=examples(200))  # the first look at a zone or a far year takes its time

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from jobs.core.triggers.definition import Trigger, build_trigger
+from jobs.core.triggers import Trigger, build_trigger
 from jobs.core.triggers.warnings import TriggerWarning, WarningCode, warnings_of
 from tests.conftest import examples
 

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from jobs.core.exceptions import InvalidTrigger
-from jobs.core.triggers.definition import build_trigger, clean_trigger
+from jobs.core.triggers import build_trigger, clean_trigger
 
 from .sentence_reader import Claims
 

@@ -10,8 +10,7 @@ import pytest
 from apscheduler.triggers.base import BaseTrigger
 
 from jobs.core.exceptions import InvalidTrigger
-from jobs.core.triggers import definition
-from jobs.core.triggers.definition import TRIGGER_FIELDS, Trigger, build_trigger, clean_trigger
+from jobs.core.triggers import TRIGGER_FIELDS, Trigger, build_trigger, clean_trigger, definition
 
 NOW = datetime(2027, 1, 1, 12, 0, tzinfo=UTC)
 YEAR = timedelta(days=365)
@@ -255,10 +254,10 @@ def test_a_key_may_be_any_text() -> None:
 
 def test_dates_push_nothing_out_of_what_is_kept() -> None:
     build("interval", seconds=5)
-    kept = definition._recipe.cache_info().currsize
+    kept = definition._cached_recipe.cache_info().currsize
     for day in range(1, 4):
         build("date", run_date=f"2027-06-0{day} 10:00:00")
-    assert definition._recipe.cache_info().currsize == kept
+    assert definition._cached_recipe.cache_info().currsize == kept
 
 
 def test_it_is_a_trigger_for_apscheduler() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.core.triggers.definition import TRIGGER_FIELDS
+from jobs.core.triggers import TRIGGER_FIELDS
 from jobs.core.values import ELSEWHERE, MAX_UNKNOWN, did_you_mean, is_number, is_whole, unknown_names
 from jobs.definitions.validation import WRITABLE_FIELDS
 

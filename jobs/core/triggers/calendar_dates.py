@@ -100,7 +100,7 @@ class CalendarPattern:
 
     def first(self, at: int) -> int | None:
         """Return the first local time at `at` or after it; None if there is none."""
-        day = _days_before(at, self.second)
+        day = _first_day(at, self.second)
         dates = self.dates.up_to(day)
         place = bisect_left(dates, day)
         return dates[place] * DAY + self.second if place < len(dates) else None
@@ -116,11 +116,11 @@ class CalendarPattern:
         """Return how many local times are in low <= time < high."""
         if low >= high:
             return 0
-        first, end = _days_before(low, self.second), _days_before(high, self.second)
+        first, end = _first_day(low, self.second), _first_day(high, self.second)
         dates = self.dates.up_to(end)
         return bisect_left(dates, end) - bisect_left(dates, first)
 
 
-def _days_before(at: int, second: int) -> int:
+def _first_day(at: int, second: int) -> int:
     """Return the first day whose `second` is at the local time `at` or after it."""
     return -((second - at) // DAY)

@@ -12,10 +12,10 @@ from .cron import OffsetPeriod, from_seconds, offset_periods, to_seconds
 from .pattern import LAST_YEAR, Pattern, year_of
 from .types import CronTrigger, DateTrigger, IntervalTrigger, LocalTimeTrigger
 from .warning_codes import TriggerWarning, WarningCode
-from .words import interval_words
+from .words import amount_words
 
-AHEAD = 400 * 86_400
-"""Seconds ahead in which changes are looked for: more than a year, so that all yearly changes are among them."""
+AHEAD_SECONDS = 400 * 86_400
+"""How far ahead changes of the clock are looked for: more than a year, so that all yearly changes are among them."""
 
 _DAY = timedelta(days=1)
 
@@ -34,11 +34,11 @@ def clock_warnings(trigger: Trigger, now: datetime) -> list[TriggerWarning]:
 
 
 def _changes(zone: ZoneInfo, now: int) -> Iterator[OffsetPeriod]:
-    years = range(year_of(now), min(year_of(now + AHEAD), LAST_YEAR) + 1)
+    years = range(year_of(now), min(year_of(now + AHEAD_SECONDS), LAST_YEAR) + 1)
     periods = {period.start: period for year in years for period in offset_periods(zone, year)}
     for start in sorted(periods):
         period = periods[start]
-        if now < start <= now + AHEAD and period.passed != start + period.offset:
+        if now < start <= now + AHEAD_SECONDS and period.passed != start + period.offset:
             yield period
 
 
@@ -78,7 +78,7 @@ def _of_interval(trigger: IntervalTrigger, change: OffsetPeriod) -> TriggerWarni
     moved = timedelta(seconds=abs(change.start + change.offset - change.passed))
     message = (
         f"Counts elapsed time: the clock changes on {_day(change.start + change.offset)} ({trigger.timezone.key}), and "
-        f"its local time moves by {_amount(moved)}. For the same local time use the trigger calendarinterval."
+        f"its local time moves by {amount_words(moved)}. For the same local time use the trigger calendarinterval."
     )
     return TriggerWarning(WarningCode.MOVED_BY_CLOCK, message)
 
@@ -97,11 +97,6 @@ def _of_date(trigger: DateTrigger, change: OffsetPeriod) -> TriggerWarning | Non
         return TriggerWarning(WarningCode.SKIPPED_BY_CLOCK, message)
     message = f"The clock shows {_clock(local)} twice on {day} ({zone}): it fires the first time."
     return TriggerWarning(WarningCode.REPEATED_BY_CLOCK, message)
-
-
-def _amount(time: timedelta) -> str:
-    words = interval_words(time)
-    return words if words[0].isdigit() else f"1 {words}"
 
 
 def _clock(local: int) -> str:

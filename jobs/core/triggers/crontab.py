@@ -7,7 +7,18 @@ from typing import NamedTuple
 
 from . import dialects
 from .grammar import MONTHS, Expression, Term, field_numbers, read_step
-from .pattern import FIRST_YEAR, LAST_DAY, LAST_WORKDAY, LAST_YEAR, POSITIONS, WEEKDAYS, DayName, DayRule, Pattern
+from .pattern import (
+    FIRST_YEAR,
+    LAST_DAY,
+    LAST_WORKDAY,
+    LAST_YEAR,
+    NICKNAMES,
+    POSITIONS,
+    WEEKDAYS,
+    DayName,
+    DayRule,
+    Pattern,
+)
 
 
 class Field(NamedTuple):
@@ -25,25 +36,11 @@ WEEKDAY = Field("weekday", 0, 7, ("sun", "mon", "tue", "wed", "thu", "fri", "sat
 FIELDS = (MINUTE, HOUR, DAY, MONTH, WEEKDAY)
 """The fields in their order; 0 and 7 are both Sunday."""
 
-NICKNAMES = {
-    "@yearly": "0 0 1 1 *",
-    "@annually": "0 0 1 1 *",
-    "@monthly": "0 0 1 * *",
-    "@weekly": "0 0 * * 0",
-    "@daily": "0 0 * * *",
-    "@midnight": "0 0 * * *",
-    "@hourly": "0 * * * *",
-}
-"""The expressions of the nicknames."""
-
 _TERM = re.compile(r"(?:\*|([a-z]+|\d+)(?:-([a-z]+|\d+))?)(?:/(\d+))?", re.ASCII)
 _NTH_WEEKDAY = re.compile(r"([a-z]+|\d+)#([1-5])", re.ASCII)
 _LAST_WEEKDAY = re.compile(r"(\d)l", re.ASCII)
 _LAST_DAYS = {"l": LAST_DAY, "lw": LAST_WORKDAY}
-_HELP = (
-    'give five fields, minute hour day month weekday, like "30 2 * * 1-5", '
-    "or one of @hourly, @daily, @midnight, @weekly, @monthly, @yearly, @annually"
-)
+_HELP = f'give five fields, minute hour day month weekday, like "30 2 * * 1-5", or one of {", ".join(NICKNAMES)}'
 
 
 def parse_crontab(text: str) -> Expression:

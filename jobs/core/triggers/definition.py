@@ -15,12 +15,10 @@ from .base import Trigger, Window, local_words
 from .calendar_dates import CalendarPattern, dates_from, interval_of
 from .cron import Schedule
 from .crontab import parse_crontab
-from .fields import CALENDAR_UNITS, CRON_FIELDS, INTERVAL_UNITS, TRIGGER_FIELDS, canonical, instant_of, shown, time_zone
+from .fields import CALENDAR_UNITS, CRON_FIELDS, INTERVAL_UNITS, canonical, instant_of, shown, time_zone
 from .grammar import parse_fields
 from .pattern import FIRST_YEAR
 from .types import CalendarIntervalTrigger, CronTrigger, DateTrigger, IntervalTrigger, JitteredTrigger
-
-__all__ = ["TRIGGER_FIELDS", "Recipe", "Trigger", "build_trigger", "clean_trigger", "recipe_of"]
 
 Recipe = Callable[[datetime, str], Trigger]
 """Makes the trigger of one definition from an anchor and a key."""
@@ -89,17 +87,18 @@ def recipe_of(definition: object, *, default_timezone: str) -> Recipe:
     """
     if not isinstance(definition, Mapping):
         raise InvalidTrigger(fields={"trigger": f"must be an object with a type, not {shown(definition)}"})
-    # A date is used once or twice. In the cache it would only push out triggers that are used often.
-    make = _recipe.__wrapped__ if definition.get("type") == "date" else _recipe
+    if definition.get("type") == "date":
+        # A date is used once or twice. In the cache it would only push out triggers that are used often.
+        return _make_recipe(default_timezone, *definition, *definition.values())
     try:
-        return make(default_timezone, *definition, *definition.values())
-    except TypeError:  # an unhashable value
-        canonical(definition)
+        hash(tuple(definition.values()))
+    except TypeError:
+        canonical(definition)  # raises with the name of the bad field
         raise InvalidTrigger(fields={"trigger": "has a value of a wrong type"}) from None
+    return _cached_recipe(default_timezone, *definition, *definition.values())
 
 
-@lru_cache(maxsize=4096, typed=True)
-def _recipe(default_timezone: str, *names_and_values: Any) -> Recipe:
+def _make_recipe(default_timezone: str, *names_and_values: Any) -> Recipe:
     # Flat arguments: the cache tells only these apart by type, and 1 is valid where True is not.
     half = len(names_and_values) // 2
     clean = canonical(dict(zip(names_and_values[:half], names_and_values[half:], strict=True)))
@@ -109,6 +108,9 @@ def _recipe(default_timezone: str, *names_and_values: Any) -> Recipe:
     if not jitter:
         return recipe
     return lambda anchor, key: JitteredTrigger(recipe(anchor, key), jitter, key, window.end)
+
+
+_cached_recipe = lru_cache(maxsize=4096, typed=True)(_make_recipe)
 
 
 def _window(clean: Mapping[str, Any], default_timezone: str) -> Window:
@@ -158,7 +160,7 @@ def _calendar_interval(clean: Mapping[str, Any], window: Window) -> Recipe:
         except OverflowError:
             raise InvalidTrigger(fields={"start_date": "lies too late for its time zone"}) from None
         pattern = CalendarPattern(dates_from(start, interval_of(parts)), second)
-        return CalendarIntervalTrigger(Schedule(pattern, True, window.zone), parts, start, window)
+        return CalendarIntervalTrigger(Schedule(pattern, fixed=True, zone=window.zone), parts, start, window)
 
     return build
 

@@ -10,19 +10,18 @@ import re
 import unicodedata
 
 from ..values import did_you_mean
+from .pattern import NICKNAMES
 
 LONGEST_LINE = 1000
 """Characters of a refused line that are examined."""
 MAX_SHOWN = 64
 """Characters of the input that a message repeats."""
 
-NICKNAMES = ("hourly", "daily", "midnight", "weekly", "monthly", "yearly", "annually")
-
 _WEEKDAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
 _MONTHS = (
-    *("january", "february", "march", "april", "may", "june"),
-    *("july", "august", "september", "october", "november", "december"),
-)
+    "january", "february", "march", "april", "may", "june",
+    "july", "august", "september", "october", "november", "december",
+)  # fmt: skip
 _VALUE = r"\d+|mon|tue|wed|thu|fri|sat|sun|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
 _LIKE_A_TERM = rf"(?:[*?]|lw?|l-\d+|h(?:\([\d-]*\))?|(?:{_VALUE})(?:[-~](?:{_VALUE}))?)(?:/\d+|[lw]|#\d)?"
 _LIKE_A_FIELD = re.compile(rf"{_LIKE_A_TERM}(?:,{_LIKE_A_TERM})*,?", re.ASCII | re.IGNORECASE)
@@ -52,9 +51,9 @@ def of_line(text: str) -> str | None:
     """Return advice on a crontab expression that does not have five fields."""
     line = text[:LONGEST_LINE].strip()
     for advise in (
-        *(_of_zone, _of_assignment, _of_interval, _of_nickname, _of_call, _of_clock),
-        *(_of_list_with_blanks, _of_more_fields),
-    ):
+        _of_zone, _of_assignment, _of_interval, _of_nickname, _of_call, _of_clock,
+        _of_list_with_blanks, _of_more_fields,
+    ):  # fmt: skip
         if (advice := advise(line)) is not None:
             return advice
     return None
@@ -130,7 +129,7 @@ def _of_assignment(line: str) -> str | None:
 
 
 def _of_nickname(line: str) -> str | None:
-    if line.lower() in NICKNAMES:
+    if f"@{line.lower()}" in NICKNAMES:
         return f'needs an @; write "@{line.lower()}"'
     if not line.startswith("@") or _EVERY.fullmatch(line):
         return None
@@ -139,10 +138,9 @@ def _of_nickname(line: str) -> str | None:
         return "@reboot names no time, so it cannot be scheduled; it has no counterpart here"
     if word.lower() == "every":
         return _INTERVAL
-    if word.lower() in NICKNAMES:
+    if f"@{word.lower()}" in NICKNAMES:
         return f'{rest[:MAX_SHOWN]!r} follows @{word}; write "@{word.lower()}" alone: {_COMMAND}'
-    known = [f"@{name}" for name in NICKNAMES]
-    hint = did_you_mean(f"@{word.lower()}", known) or f"; write one of {', '.join(known)}"
+    hint = did_you_mean(f"@{word.lower()}", NICKNAMES) or f"; write one of {', '.join(NICKNAMES)}"
     return f"@{word[:MAX_SHOWN]} is not known{hint}"
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple, cast
 
 from .calendar_dates import interval_of
 from .crontab import read_fields
-from .fields import CALENDAR_UNITS, INTERVAL_UNITS, MAX_INTERVAL
+from .fields import CALENDAR_UNITS, INTERVAL_UNITS, MAX_INTERVAL_SECONDS
 from .grammar import BOUNDS, Term, parse_field
 from .pattern import LONGEST, WEEKDAYS, DayRule, Pattern
 from .types import CalendarIntervalTrigger, CronTrigger
@@ -124,7 +124,7 @@ def _step(name: str, low: int, high: int, values: range, pattern: Pattern) -> It
 def _longest(unit: _Unit) -> int:
     """Return the most units that the trigger of their own takes."""
     if unit.trigger == "interval":
-        return MAX_INTERVAL // INTERVAL_UNITS[unit.field]
+        return MAX_INTERVAL_SECONDS // INTERVAL_UNITS[unit.field]
     return CALENDAR_UNITS[unit.field]
 
 

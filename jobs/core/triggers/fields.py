@@ -33,10 +33,10 @@ TRIGGER_FIELDS: dict[str, tuple[str, ...]] = {
 }
 """By type of trigger: the fields that its definition may have besides "type"."""
 
-MAX_INTERVAL = 36_525 * 86_400
-"""Seconds of the longest interval: a hundred years. Sums stay within what datetime can hold."""
-MAX_JITTER = 604_800
-"""Seconds of the largest jitter: a week."""
+MAX_INTERVAL_SECONDS = 36_525 * 86_400
+"""The longest interval: a hundred years. Sums stay within the range of `datetime`."""
+MAX_JITTER_SECONDS = 604_800
+"""The largest jitter: a week."""
 MAX_ERRORS = 50
 """Bad fields that one refusal names: a body may hold thousands of fields, and a trigger has twenty."""
 
@@ -134,10 +134,10 @@ def _type_error(kind: object) -> dict[str, str]:
     return {"trigger": f"has no type {shown(kind)}; give one of {known}{_meant(kind)}"}
 
 
-def _meant(kind: object) -> str:
-    if isinstance(kind, str) and len(kind.split()) == 5:
+def _meant(kind: str) -> str:
+    if len(kind.split()) == 5:
         return "; did you mean cron, with these five fields as its crontab?"
-    name = kind[:MAX_LENGTH].lower() if isinstance(kind, str) else ""
+    name = kind[:MAX_LENGTH].lower()
     name = name.replace("_", "").replace("-", "").strip().removesuffix("trigger").removesuffix("schedule") or name
     if here := _TYPES_ELSEWHERE.get(name):
         return f"; did you mean {here}?"
@@ -188,13 +188,13 @@ def _wrong_length(kind: str, units: Mapping[str, int]) -> dict[str, str]:
     if not any(units.values()):
         return dict.fromkeys(units, "the interval must be longer than 0")
     total = sum(number * INTERVAL_UNITS[unit] for unit, number in units.items()) if kind == "interval" else 0
-    return dict.fromkeys(units, "the interval must be at most 100 years") if total > MAX_INTERVAL else {}
+    return dict.fromkeys(units, "the interval must be at most 100 years") if total > MAX_INTERVAL_SECONDS else {}
 
 
 def _read_unit(unit: str, value: object) -> int:
     if not is_whole(value, low=0):
         raise ValueError(f"must be a whole number, 0 or more, not {shown(value)}")
-    if value * INTERVAL_UNITS[unit] > MAX_INTERVAL:
+    if value * INTERVAL_UNITS[unit] > MAX_INTERVAL_SECONDS:
         raise ValueError(f"the interval must be at most 100 years, not {shown(value)} {unit}")
     return value
 
@@ -215,8 +215,8 @@ def _read_clock(name: str, value: object) -> int:
 
 
 def _read_jitter(value: object) -> int | float:
-    if not is_number(value, 0, MAX_JITTER):
-        raise ValueError(f"must be a number of seconds from 0 to {MAX_JITTER}, not {shown(value)}")
+    if not is_number(value, 0, MAX_JITTER_SECONDS):
+        raise ValueError(f"must be a number of seconds from 0 to {MAX_JITTER_SECONDS}, not {shown(value)}")
     return value
 
 

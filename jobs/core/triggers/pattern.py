@@ -24,6 +24,16 @@ POSITIONS = ("1st", "2nd", "3rd", "4th", "5th", "last")
 """The positions of a weekday in its month."""
 LAST_DAY, LAST_WORKDAY = "last", "last workday"
 """The names of a month's last day, and of its last day from Monday to Friday."""
+NICKNAMES = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
+"""The nicknames of crontab expressions, in the order in which messages list them."""
 LONGEST = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 """Days of the months, at most."""
 

@@ -14,7 +14,7 @@ from .expression_warnings import calendar_warnings, cron_warnings
 from .pattern import Pattern
 from .types import CalendarIntervalTrigger, CronTrigger, JitteredTrigger
 from .warning_codes import TriggerWarning, WarningCode
-from .words import interval_words
+from .words import amount_words
 
 __all__ = ["TriggerWarning", "WarningCode", "warnings_of"]
 
@@ -22,8 +22,8 @@ OFTEN = 60
 """Fire times within an hour from which on a trigger fires too often."""
 SAMPLE = 50
 """Fire times whose shortest distance is taken."""
-SHORT = 1.0
-"""Seconds of the longest run that cannot overlap: triggers name whole seconds."""
+SHORT_SECONDS = 1.0
+"""The longest run that cannot overlap: triggers name whole seconds."""
 _HOUR = timedelta(hours=1)
 
 
@@ -45,7 +45,7 @@ def warnings_of(
     elif isinstance(base, CalendarIntervalTrigger):
         found += calendar_warnings(base)
     found += clock_warnings(base, now)
-    if usual_duration is not None and usual_duration > SHORT:
+    if usual_duration is not None and usual_duration > SHORT_SECONDS:
         found += _overlap(trigger, now, usual_duration, max_instances)
     return found
 
@@ -83,5 +83,4 @@ def _overlap(trigger: Trigger, now: datetime, duration: float, max_instances: in
 
 def _rounded(time: timedelta) -> str:
     whole = timedelta(seconds=round(time.total_seconds()))
-    words = interval_words(whole) if whole else f"{time.total_seconds():.2g} seconds"
-    return words if words[0].isdigit() else f"1 {words}"
+    return amount_words(whole) if whole else f"{time.total_seconds():.2g} seconds"

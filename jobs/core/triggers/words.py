@@ -14,9 +14,9 @@ from .calendar_dates import interval_of
 from .pattern import FIRST_YEAR, LAST_YEAR, LONGEST, WEEKDAYS, DayName, DayRule, Pattern
 
 MONTH_NAMES = (
-    *("January", "February", "March", "April", "May", "June"),
-    *("July", "August", "September", "October", "November", "December"),
-)
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
 WEEKDAY_NAMES = dict(
     zip(WEEKDAYS, ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"), strict=True)
 )
@@ -58,8 +58,14 @@ def interval_words(interval: timedelta) -> str:
         numbers |= {"day": 0, "hour": hour + 24}
     elif interval.seconds == 0 and interval.days % 7 == 0 and interval.days > 7:
         numbers = {"week": interval.days // 7}
-    parts = [f"{number} {unit}{'' if number == 1 else 's'}" for unit, number in numbers.items() if number]
+    parts = [_many(number, unit) for unit, number in numbers.items() if number]
     return parts[0].removeprefix("1 ") if len(parts) == 1 else " ".join(parts)
+
+
+def amount_words(time: timedelta) -> str:
+    """Return "1 hour", "24 hours", "2 weeks", "1 hour 30 minutes"."""
+    words = interval_words(time)
+    return words if words[0].isdigit() else f"1 {words}"
 
 
 def calendar_words(parts: Mapping[str, int], start: date, second: int) -> str:
