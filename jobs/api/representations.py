@@ -13,7 +13,7 @@ from ..core.exceptions import CronzimusError
 from ..core.output import read_from
 from ..core.runs import FINISHED, Executor
 from ..core.secrets import masked
-from ..core.triggers import TriggerWarning
+from ..core.warnings import JobWarning
 from ..definitions import validation
 from ..definitions.arguments import with_placeholders
 from ..definitions.triggers import trigger_of
@@ -90,7 +90,7 @@ def job_detail(
     return shown if fields is JOB_FIELDS else {name: shown[name] for name in fields}
 
 
-def warnings(found: Iterable[TriggerWarning]) -> list[dict[str, str]]:
+def warnings(found: Iterable[JobWarning]) -> list[dict[str, str]]:
     """Return warnings: a code for programs and a message for people, each."""
     return [{"code": code.value, "message": message} for code, message in found]
 

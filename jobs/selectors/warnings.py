@@ -11,7 +11,8 @@ from ..conf import conf
 from ..core.exceptions import InvalidTrigger
 from ..core.runs import Executor, RunStatus
 from ..core.secrets import KEY, names_in, plain_secrets
-from ..core.triggers import TriggerWarning, WarningCode, warnings_of
+from ..core.triggers import warnings_of
+from ..core.warnings import JobWarning, WarningCode
 from ..definitions.triggers import trigger_of
 from ..functions import secrets
 from ..models import Job
@@ -57,7 +58,7 @@ def surroundings(jobs: Iterable[Job], served: Collection[str] | None = None) -> 
     return Surroundings(usual_durations([job.pk for job in jobs if job.run_count]), served)
 
 
-def job_warnings(job: Job, now: datetime, around: Surroundings | None = None) -> list[TriggerWarning]:
+def job_warnings(job: Job, now: datetime, around: Surroundings | None = None) -> list[JobWarning]:
     """Return the warnings of a stored job. A trigger that is damaged, or has no fire time to come, has none.
 
     `around` are the job's surroundings, where they were read already.
@@ -67,10 +68,11 @@ def job_warnings(job: Job, now: datetime, around: Surroundings | None = None) ->
     return [*_trigger_warnings(job, now, around), *secret_warnings(job.args, job.kwargs, job.executor), *queue]
 
 
-def queue_warnings(
-    executor: str, queue: str, now: datetime, served: Collection[str] | None = None
-) -> list[TriggerWarning]:
-    """Return the warning of a job for workers whose `queue` none serves; no other job has one, or asks for workers."""
+def queue_warnings(executor: str, queue: str, now: datetime, served: Collection[str] | None = None) -> list[JobWarning]:
+    """Return a warning if no worker serves the `queue` of a job for workers. Other jobs have none, and cost no query.
+
+    `served` has the queues with a living worker, where they were read already.
+    """
     if executor != Executor.CELERY:
         return []
     if not conf.CELERY_BROKER_URL:
@@ -79,17 +81,17 @@ def queue_warnings(
         return []
     else:
         message = f"No worker serves the queue {queue}: the job stays due until one does."
-    return [TriggerWarning(WarningCode.NO_WORKER, message)]
+    return [JobWarning(WarningCode.NO_WORKER, message)]
 
 
-def secret_warnings(args: object, kwargs: object, executor: str) -> list[TriggerWarning]:
+def secret_warnings(args: object, kwargs: object, executor: str) -> list[JobWarning]:
     """Return warnings of arguments: secrets that are not found, and plain texts whose names look secret.
 
     The process that starts the function reads a secret: a scheduler, or a worker.
     """
     readers = "workers" if executor == Executor.CELERY else "schedulers"
     found = [
-        TriggerWarning(
+        JobWarning(
             WarningCode.UNKNOWN_SECRET,
             f"The secret {name!r} is not found here: unless the {readers} find it, the job's runs fail.",
         )
@@ -99,11 +101,11 @@ def secret_warnings(args: object, kwargs: object, executor: str) -> list[Trigger
     plain = ", ".join(map(repr, plain_secrets([args, kwargs])))
     if plain:
         message = f'{plain} looks secret and is stored in plain text: use {{"{KEY}": "NAME"}}.'
-        found.append(TriggerWarning(WarningCode.PLAIN_SECRET, message))
+        found.append(JobWarning(WarningCode.PLAIN_SECRET, message))
     return found
 
 
-def _trigger_warnings(job: Job, now: datetime, around: Surroundings) -> list[TriggerWarning]:
+def _trigger_warnings(job: Job, now: datetime, around: Surroundings) -> list[JobWarning]:
     if job.next_run_time is None and not job.paused:
         return []
     took = around.durations.get(job.pk)

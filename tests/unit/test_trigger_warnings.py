@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from jobs.core.triggers import Trigger, build_trigger
-from jobs.core.triggers.warnings import TriggerWarning, WarningCode, warnings_of
+from jobs.core.triggers import Trigger, build_trigger, warnings_of
+from jobs.core.warnings import JobWarning, WarningCode
 from tests.conftest import examples
 
 from .test_trigger_properties import definitions, instants
@@ -250,5 +250,5 @@ def test_every_trigger_has_warnings_at_any_time(definition: dict[str, Any], now:
     trigger = build_trigger(definition, anchor=now, default_timezone="UTC")
     for at in (now, now - timedelta(days=365 * 50), datetime(9999, 12, 30, tzinfo=UTC)):
         found = warnings_of(trigger, now=at, usual_duration=60)
-        assert all(isinstance(warning, TriggerWarning) and warning.message.isprintable() for warning in found)
+        assert all(isinstance(warning, JobWarning) and warning.message.isprintable() for warning in found)
         assert len({warning.code for warning in found}) <= len(found)

@@ -9,7 +9,7 @@ from ...conf import conf
 from ...core.audit import Action, Door
 from ...core.runs import Executor, JobState, MissedChoice, Overlap, RunStatus, RunTrigger
 from ...core.triggers import CRON_FIELDS, INTERVAL_UNITS, TRIGGER_FIELDS
-from ...core.triggers.warning_codes import WarningCode
+from ...core.warnings import WarningCode
 from ...definitions import validation
 from ...definitions.policies import YEARS
 from ...definitions.triggers import ALL_TRIGGER_FIELDS

@@ -12,8 +12,9 @@ from rest_framework.response import Response
 
 from ...core.exceptions import InvalidRequest, InvalidTrigger
 from ...core.times import parse_instant
-from ...core.triggers import Trigger, TriggerWarning, build_trigger, clean_trigger, time_zone, warnings_of
+from ...core.triggers import Trigger, build_trigger, clean_trigger, time_zone, warnings_of
 from ...core.values import is_whole, unknown_names
+from ...core.warnings import JobWarning
 from ...definitions import policies
 from ...definitions.triggers import ALL_TRIGGER_FIELDS, flat_trigger, likely_fields
 from ...functions import registry
@@ -72,7 +73,7 @@ def _job(request: Request, job_id: str) -> Job | None:
     return access_of(request).jobs().filter(pk=job_id).first() if re.fullmatch(JOB_ID, job_id) else None
 
 
-def _warnings(trigger: Trigger, after: datetime, job: Job | None) -> list[TriggerWarning]:
+def _warnings(trigger: Trigger, after: datetime, job: Job | None) -> list[JobWarning]:
     """Return the warnings of a trigger, with those from the runs of its job."""
     if job is None:
         return warnings_of(trigger, now=after)

@@ -17,7 +17,7 @@ from .fields import (
     instant_of,
     time_zone,
 )
-from .warnings import TriggerWarning, WarningCode, warnings_of
+from .warnings import warnings_of
 
 __all__ = [
     "CALENDAR_UNITS",
@@ -27,8 +27,6 @@ __all__ = [
     "TRIGGER_FIELDS",
     "Recipe",
     "Trigger",
-    "TriggerWarning",
-    "WarningCode",
     "build_trigger",
     "canonical",
     "clean_trigger",

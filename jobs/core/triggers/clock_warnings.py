@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from typing import cast
 from zoneinfo import ZoneInfo
 
+from ..warnings import JobWarning, WarningCode
 from .base import Trigger
 from .cron import OffsetPeriod, from_seconds, offset_periods, to_seconds
 from .pattern import LAST_YEAR, Pattern, year_of
 from .types import CronTrigger, DateTrigger, IntervalTrigger, LocalTimeTrigger
-from .warning_codes import TriggerWarning, WarningCode
 from .words import amount_words
 
 AHEAD_SECONDS = 400 * 86_400
@@ -20,12 +20,12 @@ AHEAD_SECONDS = 400 * 86_400
 _DAY = timedelta(days=1)
 
 
-def clock_warnings(trigger: Trigger, now: datetime) -> list[TriggerWarning]:
+def clock_warnings(trigger: Trigger, now: datetime) -> list[JobWarning]:
     """Return a warning for the next fire time that the clock skips, and one for the next that it shows twice.
 
     For an interval of whole days: for the next change that moves its local time.
     """
-    found: dict[WarningCode, TriggerWarning] = {}
+    found: dict[WarningCode, JobWarning] = {}
     for change in _changes(trigger.timezone, to_seconds(now)):
         warning = _warning(trigger, change)
         if warning is not None:
@@ -42,7 +42,7 @@ def _changes(zone: ZoneInfo, now: int) -> Iterator[OffsetPeriod]:
             yield period
 
 
-def _warning(trigger: Trigger, change: OffsetPeriod) -> TriggerWarning | None:
+def _warning(trigger: Trigger, change: OffsetPeriod) -> JobWarning | None:
     if isinstance(trigger, LocalTimeTrigger):
         return _of_local_times(trigger, change)
     if isinstance(trigger, IntervalTrigger):
@@ -50,7 +50,7 @@ def _warning(trigger: Trigger, change: OffsetPeriod) -> TriggerWarning | None:
     return _of_date(cast("DateTrigger", trigger), change)
 
 
-def _of_local_times(trigger: LocalTimeTrigger, change: OffsetPeriod) -> TriggerWarning | None:
+def _of_local_times(trigger: LocalTimeTrigger, change: OffsetPeriod) -> JobWarning | None:
     schedule, zone = trigger.schedule, trigger.timezone
     low, high = sorted((change.passed, change.start + change.offset))
     count = schedule.pattern.count(low, high)
@@ -61,9 +61,9 @@ def _of_local_times(trigger: LocalTimeTrigger, change: OffsetPeriod) -> TriggerW
     if change.passed == low:  # a gap
         made_up = f"it fires at {_clock(high)} instead" if count == 1 else f"it fires once for them, at {_clock(high)}"
         does = made_up if schedule.fixed else "it does not fire then"
-        return TriggerWarning(WarningCode.SKIPPED_BY_CLOCK, f"The clock skips {times} {where}: {does}.")
+        return JobWarning(WarningCode.SKIPPED_BY_CLOCK, f"The clock skips {times} {where}: {does}.")
     does = "it fires the first time only" if schedule.fixed else "it fires both times"
-    return TriggerWarning(WarningCode.REPEATED_BY_CLOCK, f"The clock shows {times} twice {where}: {does}.")
+    return JobWarning(WarningCode.REPEATED_BY_CLOCK, f"The clock shows {times} twice {where}: {does}.")
 
 
 def _has_own_hours(trigger: LocalTimeTrigger) -> bool:
@@ -71,7 +71,7 @@ def _has_own_hours(trigger: LocalTimeTrigger) -> bool:
     return isinstance(trigger, CronTrigger) and len(cast("Pattern", trigger.schedule.pattern).hours) < 24
 
 
-def _of_interval(trigger: IntervalTrigger, change: OffsetPeriod) -> TriggerWarning | None:
+def _of_interval(trigger: IntervalTrigger, change: OffsetPeriod) -> JobWarning | None:
     at = from_seconds(change.start)
     if trigger.interval % _DAY or trigger.next_after(at) is None:
         return None
@@ -80,10 +80,10 @@ def _of_interval(trigger: IntervalTrigger, change: OffsetPeriod) -> TriggerWarni
         f"Counts elapsed time: the clock changes on {_day(change.start + change.offset)} ({trigger.timezone.key}), and "
         f"its local time moves by {amount_words(moved)}. For the same local time use the trigger calendarinterval."
     )
-    return TriggerWarning(WarningCode.MOVED_BY_CLOCK, message)
+    return JobWarning(WarningCode.MOVED_BY_CLOCK, message)
 
 
-def _of_date(trigger: DateTrigger, change: OffsetPeriod) -> TriggerWarning | None:
+def _of_date(trigger: DateTrigger, change: OffsetPeriod) -> JobWarning | None:
     if trigger.local is None:
         return None
     local = to_seconds(trigger.local)
@@ -94,9 +94,9 @@ def _of_date(trigger: DateTrigger, change: OffsetPeriod) -> TriggerWarning | Non
     if change.passed == low:
         fires = to_seconds(trigger.run_date) + change.offset
         message = f"The clock skips {_clock(local)} on {day} ({zone}): it fires at {_clock(fires)}."
-        return TriggerWarning(WarningCode.SKIPPED_BY_CLOCK, message)
+        return JobWarning(WarningCode.SKIPPED_BY_CLOCK, message)
     message = f"The clock shows {_clock(local)} twice on {day} ({zone}): it fires the first time."
-    return TriggerWarning(WarningCode.REPEATED_BY_CLOCK, message)
+    return JobWarning(WarningCode.REPEATED_BY_CLOCK, message)
 
 
 def _clock(local: int) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import NamedTuple, cast
 
+from ..warnings import JobWarning, WarningCode
 from .calendar_dates import interval_of
 from .crontab import read_fields
 from .fields import CALENDAR_UNITS, INTERVAL_UNITS, MAX_INTERVAL_SECONDS
 from .grammar import BOUNDS, Term, parse_field
 from .pattern import LONGEST, WEEKDAYS, DayRule, Pattern
 from .types import CalendarIntervalTrigger, CronTrigger
-from .warning_codes import TriggerWarning, WarningCode
 from .words import MONTH_NAMES, date_words, existing_days, listed, ordinal, weekday_words
 
 _ALL_DAYS = frozenset(range(1, 32))
@@ -38,7 +38,7 @@ _UNITS = {
 }
 
 
-def cron_warnings(trigger: CronTrigger) -> Iterator[TriggerWarning]:
+def cron_warnings(trigger: CronTrigger) -> Iterator[JobWarning]:
     """Return the warnings of a cron expression."""
     pattern = cast("Pattern", trigger.schedule.pattern)
     yield from _day_or_weekday(pattern)
@@ -49,18 +49,18 @@ def cron_warnings(trigger: CronTrigger) -> Iterator[TriggerWarning]:
             yield from _step(name, low, high, terms[0], pattern)
 
 
-def calendar_warnings(trigger: CalendarIntervalTrigger) -> Iterator[TriggerWarning]:
+def calendar_warnings(trigger: CalendarIntervalTrigger) -> Iterator[JobWarning]:
     """Return the warnings of a calendar interval."""
     start, (months, days) = trigger.start, interval_of(trigger.parts)
     if months and not days:
         yield from _without_day(start.day, {(start.month - 1 + months * number) % 12 + 1 for number in range(12)})
 
 
-def _day_or_weekday(pattern: Pattern) -> Iterator[TriggerWarning]:
+def _day_or_weekday(pattern: Pattern) -> Iterator[JobWarning]:
     rule = existing_days(pattern.days)
     if rule.either:
         message = f"{_either_words(rule)} For days that are both, use the fields day and day_of_week."
-        yield TriggerWarning(WarningCode.DAY_OR_WEEKDAY, message)
+        yield JobWarning(WarningCode.DAY_OR_WEEKDAY, message)
 
 
 def _either_words(rule: DayRule) -> str:
@@ -70,7 +70,7 @@ def _either_words(rule: DayRule) -> str:
     return f"Fires on {days} or on {weekdays}: one of the two is enough in a crontab."
 
 
-def _missing_months(pattern: Pattern) -> Iterator[TriggerWarning]:
+def _missing_months(pattern: Pattern) -> Iterator[JobWarning]:
     rule = pattern.days
     if rule.either:
         return  # its weekdays come in every month
@@ -80,17 +80,17 @@ def _missing_months(pattern: Pattern) -> Iterator[TriggerWarning]:
         yield from _without_day(min(numbers), rule.months)
     elif all(str(day).startswith("5th ") for day in days):
         message = "Fires only in months that have such a weekday five times."
-        yield TriggerWarning(WarningCode.MISSING_MONTHS, message)
+        yield JobWarning(WarningCode.MISSING_MONTHS, message)
 
 
-def _without_day(day: int, months: Collection[int]) -> Iterator[TriggerWarning]:
+def _without_day(day: int, months: Collection[int]) -> Iterator[JobWarning]:
     missing = [MONTH_NAMES[month - 1] for month in sorted(months) if LONGEST[month - 1] < day]
     if missing:
         many = f"{len(missing)} month{'s' if len(missing) > 1 else ''}"
         message = f"Does not fire in {many} of the year, without a {ordinal(day)}: {listed(missing)}."
-        yield TriggerWarning(WarningCode.MISSING_MONTHS, message)
+        yield JobWarning(WarningCode.MISSING_MONTHS, message)
     elif day == 29 and 2 in months:
-        yield TriggerWarning(WarningCode.MISSING_MONTHS, "Fires in February only in leap years.")
+        yield JobWarning(WarningCode.MISSING_MONTHS, "Fires in February only in leap years.")
 
 
 def _fields(trigger: CronTrigger) -> Iterator[tuple[str, int, int, tuple[Term, ...]]]:
@@ -102,7 +102,7 @@ def _fields(trigger: CronTrigger) -> Iterator[tuple[str, int, int, tuple[Term, .
         yield name, *BOUNDS[name], parse_field(name, text)
 
 
-def _step(name: str, low: int, high: int, values: range, pattern: Pattern) -> Iterator[TriggerWarning]:
+def _step(name: str, low: int, high: int, values: range, pattern: Pattern) -> Iterator[JobWarning]:
     unit, step = _UNITS[name], values.step
     if step == unit.size and name != "day":
         return  # "0 */24 * * *" is as expected
@@ -114,11 +114,11 @@ def _step(name: str, low: int, high: int, values: range, pattern: Pattern) -> It
     label = name.replace("_", " ")
     if len(values) == 1:
         message = f"A step of {step} leaves {label} {values[0]} alone in each {unit.whole}.{instead}"
-        yield TriggerWarning(WarningCode.LONG_STEP, message)
+        yield JobWarning(WarningCode.LONG_STEP, message)
     elif _is_whole(name, low, high, values) and unit.size % step and _goes_on(name, pattern):
         again = f"{label} {values[0]} follows {values[-1]}"
         message = f"A step of {step} starts again in each {unit.whole}: {again}.{instead}"
-        yield TriggerWarning(WarningCode.UNEVEN_STEP, message)
+        yield JobWarning(WarningCode.UNEVEN_STEP, message)
 
 
 def _longest(unit: _Unit) -> int:

@@ -8,15 +8,13 @@ from itertools import pairwise
 from typing import cast
 
 from ..times import MICROSECOND
+from ..warnings import JobWarning, WarningCode
 from .base import Trigger
 from .clock_warnings import clock_warnings
 from .expression_warnings import calendar_warnings, cron_warnings
 from .pattern import Pattern
 from .types import CalendarIntervalTrigger, CronTrigger, JitteredTrigger
-from .warning_codes import TriggerWarning, WarningCode
 from .words import amount_words
-
-__all__ = ["TriggerWarning", "WarningCode", "warnings_of"]
 
 OFTEN = 60
 """Fire times within an hour from which on a trigger fires too often."""
@@ -29,7 +27,7 @@ _HOUR = timedelta(hours=1)
 
 def warnings_of(
     trigger: Trigger, *, now: datetime, usual_duration: float | None = None, max_instances: int = 1
-) -> list[TriggerWarning]:
+) -> list[JobWarning]:
     """Return the warnings about a trigger.
 
     Args:
@@ -50,7 +48,7 @@ def warnings_of(
     return found
 
 
-def _too_often(trigger: Trigger, now: datetime) -> Iterator[TriggerWarning]:
+def _too_often(trigger: Trigger, now: datetime) -> Iterator[JobWarning]:
     first = trigger.next_after(now)
     if first is None:
         return
@@ -60,7 +58,7 @@ def _too_often(trigger: Trigger, now: datetime) -> Iterator[TriggerWarning]:
         return
     if count >= OFTEN:
         hint = "; for once an hour, give the minute, such as 0" if _is_every_minute_of_some_hours(trigger) else ""
-        yield TriggerWarning(WarningCode.TOO_OFTEN, f"Fires {count:,} times an hour{hint}.")
+        yield JobWarning(WarningCode.TOO_OFTEN, f"Fires {count:,} times an hour{hint}.")
 
 
 def _is_every_minute_of_some_hours(trigger: Trigger) -> bool:
@@ -70,7 +68,7 @@ def _is_every_minute_of_some_hours(trigger: Trigger) -> bool:
     return len(pattern.minutes) == 60 and len(pattern.hours) < 24
 
 
-def _overlap(trigger: Trigger, now: datetime, duration: float, max_instances: int) -> Iterator[TriggerWarning]:
+def _overlap(trigger: Trigger, now: datetime, duration: float, max_instances: int) -> Iterator[JobWarning]:
     distances = [later - earlier for earlier, later in pairwise(trigger.fire_times(now, SAMPLE))]
     shortest = min(distances, default=None)
     if shortest is None or duration <= shortest.total_seconds() * max_instances:
@@ -78,7 +76,7 @@ def _overlap(trigger: Trigger, now: datetime, duration: float, max_instances: in
     took, apart = (_rounded(time) for time in (timedelta(seconds=duration), shortest))
     several = f", and {max_instances} may be active at a time" if max_instances > 1 else ""
     message = f"A run usually takes {took}, and fire times are as near as {apart}{several}: they overlap."
-    yield TriggerWarning(WarningCode.OVERLAP, message)
+    yield JobWarning(WarningCode.OVERLAP, message)
 
 
 def _rounded(time: timedelta) -> str:

@@ -1,4 +1,4 @@
-"""The warnings about jobs, most of which concern triggers."""
+"""Warnings about jobs: their codes and messages. `triggers.warnings` and `jobs.selectors.warnings` find them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class WarningCode(StrEnum):
     NO_WORKER = "no_worker"
 
 
-class TriggerWarning(NamedTuple):
+class JobWarning(NamedTuple):
     """One warning: its code for programs, and its message for people."""
 
     code: WarningCode
