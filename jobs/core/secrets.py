@@ -104,15 +104,15 @@ def _masked_url(text: str) -> str:
 
 
 def _mappings(value: object) -> Iterator[Mapping[str, Any]]:
-    """Yield each object in a JSON value. The call stack does not grow."""
+    """Yield each object in a JSON value, in the order of the text. The call stack does not grow."""
     stack = [value]
     while stack:
         part = stack.pop()
         if isinstance(part, Mapping):
             yield part
-            stack += part.values()
+            stack += reversed([*part.values()])
         elif isinstance(part, list):
-            stack += part
+            stack += reversed(part)
 
 
 class Masker:

@@ -42,9 +42,15 @@ def folder(settings: Settings, tmp_path: Path) -> Path:
 # --- references ------------------------------------------------------------------------------------------------------
 
 
-def test_references_are_found_wherever_they_stand() -> None:
-    args = [{"$secret": "A"}, {"deep": [{"$secret": "B.c-d_1"}]}, {"$secret": "A"}]
-    assert sorted(names_in(args, {"x": {"$secret": "C"}})) == ["A", "B.c-d_1", "C"]
+def test_references_are_found_wherever_they_stand_in_their_order() -> None:
+    args = [{"$secret": "B"}, {"deep": [{"$secret": "C.c-d_1"}, {"$secret": "A"}]}, {"$secret": "B"}]
+    assert names_in(args, {"x": {"$secret": "E"}, "y": {"$secret": "D"}}) == ["B", "C.c-d_1", "A", "E", "D"]
+
+
+def test_names_that_look_secret_are_listed_in_their_order() -> None:
+    assert plain_secrets([{"token": "x", "deep": {"password": "y"}}, {"api_key": "z"}]) == [
+        "token", "password", "api_key",
+    ]  # fmt: skip
 
 
 def test_values_stand_in_place_of_references() -> None:
