@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import Exists, F, Max, OuterRef
 
-from ..core.alerts import AlertEvent, IncidentKind, deadline_on, percentile
+from ..core.alerts import AlertEvent, IncidentKind, deadline_on
 from ..core.exceptions import CronzimusError
 from ..core.runs import RunStatus, is_test
+from ..core.statistics import percentile
 from ..core.times import MICROSECOND
 from ..definitions.triggers import trigger_of
 from ..models import AlertRule, Incident, Job, Run
@@ -83,7 +84,7 @@ def _limit(rule: AlertRule, job_id: str) -> float | None:
     ended = Run.objects.filter(job_id=job_id, status=RunStatus.SUCCEEDED, started_at__isnull=False)
     newest = ended.order_by("-scheduled_time", "-attempt")[:MEASURED_RUNS]
     durations = [took.total_seconds() for took in newest.values_list(F("finished_at") - F("started_at"), flat=True)]
-    typical = percentile(durations, SHARE)
+    typical = percentile(sorted(durations), SHARE)
     return None if typical is None else max(typical * rule.too_long_factor, 1.0)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from datetime import datetime, time, timedelta
 from enum import StrEnum
 from hashlib import blake2b
@@ -151,11 +150,3 @@ def next_attempt(attempts: int, now: datetime) -> datetime | None:
     if attempts > len(BACKOFF_SECONDS):
         return None
     return now + timedelta(seconds=BACKOFF_SECONDS[attempts - 1])
-
-
-def percentile(values: Sequence[float], share: float) -> float | None:
-    """Return the value below which `share` (0 to 1) of `values` lie, by the nearest rank; None for no values."""
-    if not values:
-        return None
-    ordered = sorted(values)
-    return ordered[min(int(share * len(ordered)), len(ordered) - 1)]

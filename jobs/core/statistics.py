@@ -1,4 +1,4 @@
-"""Histograms of runs: buckets and sums."""
+"""Statistics of runs: histograms and percentiles."""
 
 from __future__ import annotations
 
@@ -15,3 +15,11 @@ def added(one: Sequence[int], other: Sequence[int]) -> list[int]:
     if len(one) < len(other):
         one, other = other, one
     return [count + (other[index] if index < len(other) else 0) for index, count in enumerate(one)]
+
+
+def percentile(ordered: Sequence[float], share: float) -> float | None:
+    """Return one of the `ordered` values: at the position `share` times their number, rounded down, counted from 0.
+
+    Return the last value for a `share` of 1, and None for no values.
+    """
+    return ordered[min(int(len(ordered) * share), len(ordered) - 1)] if ordered else None

@@ -9,9 +9,9 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from ..core.runs import DID_NOT_RUN, FAILURES, RunStatus, RunTrigger
+from ..core.statistics import percentile
 from ..models import Run, RunHour
 from ..models.run import duration
-from .statistics import percentile
 
 
 class Mark(NamedTuple):

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 from django.db import connection
 
 from ..core.runs import DID_NOT_RUN, FAILURES, UNSCHEDULED, RunStatus
-from .statistics import Why, percentile, why_not
+from ..core.statistics import percentile
+from .statistics import Why, why_not
 
 SHOWN = 40
 """Runs of a job that are shown as bars."""

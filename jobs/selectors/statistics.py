@@ -183,11 +183,6 @@ def why_not(status: str, reason: str) -> Why:
     return next((why for why, text in _REASONS if reason.startswith(text)), Why.CHANGED)
 
 
-def percentile(ordered: Sequence[float], share: float) -> float | None:
-    """Return the value below which `share` of the `ordered` values lie; None for no values."""
-    return ordered[min(int(len(ordered) * share), len(ordered) - 1)] if ordered else None
-
-
 def _not_run(runs: QuerySet[Run]) -> QuerySet[Run]:
     return runs.filter(NoneOf("status", USUAL), status__in=DID_NOT_RUN)
 

@@ -109,12 +109,6 @@ def test_delays_are_those_of_schedules_alone():
     assert statistics.start_delays(NOW) == []
 
 
-@pytest.mark.parametrize(("share", "value"), [(0.5, 3), (0.95, 5), (0.0, 1)])
-def test_a_percentile_is_one_of_the_values(share, value):
-    assert statistics.percentile([1, 2, 3, 4, 5], share) == value
-    assert statistics.percentile([], share) is None
-
-
 def reasons() -> dict[str, Why]:
     """Return the reasons that the planner and the services write themselves, each with its `Why`."""
     every = trigger(seconds=10, anchor=after(-100))

@@ -16,7 +16,6 @@ from jobs.core.alerts import (
     deadline_on,
     fingerprint_of,
     next_attempt,
-    percentile,
     quiet_until,
     reason_to_notify,
 )
@@ -128,11 +127,6 @@ def test_a_delivery_is_tried_again_with_longer_and_longer_waits_and_then_given_u
     waits = [next_attempt(attempts, NOW) for attempts in range(1, len(BACKOFF_SECONDS) + 1)]
     assert [(at - NOW).total_seconds() for at in waits if at] == list(BACKOFF_SECONDS)
     assert next_attempt(len(BACKOFF_SECONDS) + 1, NOW) is None
-
-
-@pytest.mark.parametrize(("values", "share", "found"), [([], 0.95, None), ([3.0], 0.95, 3.0), ([1, 2, 3, 4], 0.5, 3)])
-def test_the_percentile_is_one_of_the_values(values: list[float], share: float, found: float | None) -> None:
-    assert percentile(values, share) == found
 
 
 def test_a_webhook_is_signed_as_standard_webhooks_has_it() -> None:

@@ -15,6 +15,7 @@ from django.utils.text import capfirst
 
 from ...core.exceptions import CronzimusError
 from ...core.runs import FAILURES, JobState
+from ...core.statistics import percentile
 from ...core.times import parse_instant
 from ...definitions.triggers import trigger_of
 from ...models import Job, Run
@@ -32,7 +33,7 @@ from ...selectors.job_history import (
     start_delays,
     usual,
 )
-from ...selectors.statistics import percentile, why_not
+from ...selectors.statistics import why_not
 from ...selectors.why import explain
 from .. import charts, display
 from ..base import model_url

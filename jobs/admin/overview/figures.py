@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from ...core.statistics import percentile
 from ...selectors import statistics
 from ...selectors.counts import RunCounts
 from ...selectors.statistics import Bucket, NotRun, Why
@@ -106,8 +107,8 @@ def _not_run(found: Day) -> Figure:
 
 
 def _delay(times: Times) -> Figure:
-    now = statistics.percentile(statistics.start_delays(times.now), 0.95)
-    before = statistics.percentile(statistics.start_delays(times.now - DAY), 0.95)
+    now = percentile(statistics.start_delays(times.now), 0.95)
+    before = percentile(statistics.start_delays(times.now - DAY), 0.95)
     if now is None:
         return Figure(name="Start delay, p95", value="—", note="no fire time has started a run")
     value, _, unit = duration(timedelta(seconds=now)).partition(" ")
