@@ -71,7 +71,7 @@ REFUSALS: dict[int, tuple[str, str]] = {
     403: ("PERMISSION_DENIED", "This is not allowed."),
     404: ("NOT_FOUND", "There is nothing at this address."),
     405: ("METHOD_NOT_ALLOWED", "This address does not have that method; the header Allow lists those that it has."),
-    412: ("PRECONDITION_FAILED", "This is not what If-Match says; GET it again."),
+    412: ("PRECONDITION_FAILED", "The resource has changed since you read it. GET it again."),
     413: (
         "PAYLOAD_TOO_LARGE",
         f"The body is too large; the limit is {MAX_BODY // 1024} KB.",

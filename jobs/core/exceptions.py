@@ -56,7 +56,7 @@ class JobNotFound(CronzimusError, LookupError):
 
 
 class PreconditionFailed(CronzimusError):
-    """This is not what If-Match says; GET it again."""
+    """The resource has changed since you read it. GET it again."""
 
     code = "PRECONDITION_FAILED"
 
