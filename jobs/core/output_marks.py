@@ -25,7 +25,7 @@ class Mark(NamedTuple):
 
 
 class Marks:
-    """The marks of one output. Of more than `MOST` the times get coarser; then marks in the middle are forgotten."""
+    """The marks of one output. Beyond `MOST` marks, the times get coarser; then marks in the middle are forgotten."""
 
     __slots__ = ("_kept", "_step")
 
@@ -35,7 +35,7 @@ class Marks:
         self._step = 1
 
     def add(self, mark: Mark) -> None:
-        """Note that what follows is written now, on this stream."""
+        """Note that the text from `mark.offset` on was written at its time, on its stream."""
         if self._says_more(mark):
             self._kept.append(mark)
             if len(self._kept) > MOST:
@@ -48,6 +48,7 @@ class Marks:
         return last.is_error != mark.is_error or mark.milliseconds - last.milliseconds >= self._step
 
     def _thin(self) -> None:
+        # The stream changes too often for coarser times to help: the middle becomes one mark.
         if sum(one.is_error != other.is_error for one, other in pairwise(self._kept)) > MOST // 2:
             self._kept[MOST // 4 : -MOST // 4] = [self._kept[MOST // 4]._replace(is_error=False)]
             return

@@ -1,4 +1,4 @@
-"""Decide whether and when something is tried again: a run that did not succeed, or what failed for the moment."""
+"""Decide whether and when to try again: a run that failed, or an operation on a service that is away."""
 
 from __future__ import annotations
 
@@ -25,12 +25,15 @@ class Retries:
 
     @classmethod
     def of(cls, definition: Mapping[str, Any] | None) -> Retries | None:
-        """Return the retries of a stored definition; None if it has none."""
+        """Return the retries of a stored definition; None if it has none.
+
+        Raises `TypeError` for a damaged definition.
+        """
         return cls(**definition) if definition else None
 
 
 def growing_wait(failures: int, first: float, last: float) -> float:
-    """Return the seconds to wait after so many failures : `first`, then twice as many each time, up to `last`."""
+    """Return the seconds to wait after `failures` failures in a row: `first`, doubled each time, at most `last`."""
     return min(first * 2.0 ** min(failures - 1, 10), last)
 
 

@@ -1,4 +1,4 @@
-"""Prepare connections for Cronzimus: readable instants on PostgreSQL, case folding beyond ASCII on SQLite, and more."""
+"""Prepare connections for Cronzimus: readable instants on PostgreSQL, case folding beyond ASCII on SQLite."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ FORMATS = {"DateStyle": "ISO", "IntervalStyle": "postgres"}
 
 
 def adapt_connections() -> None:
-    """Give each new connection to SQLite the function `CASEFOLD`, and Django's own backend most features of ours.
+    """Register `CASEFOLD` on each SQLite connection, and set the formats that psycopg reads on each to PostgreSQL.
 
-    Give each new connection to PostgreSQL the formats that psycopg reads.
+    On Django's own SQLite backend, also add immediate transactions and tolerant decoding.
     """
     connection_created.connect(_set_formats, dispatch_uid=f"{__name__}.formats")
     connection_created.connect(_add_casefold, dispatch_uid=f"{__name__}.casefold")

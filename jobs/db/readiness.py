@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from django.db import DatabaseError, OperationalError, connection
+from django.db.migrations.recorder import MigrationRecorder
 
 from .. import migrations
 from .errors import one_line
@@ -33,7 +34,7 @@ class Unusable(Exception):
 def require_tables() -> None:
     """Raise `NotYet` unless the database answers and has all tables, and `Unusable` if waiting is in vain."""
     try:
-        missing = known() - applied()
+        missing = known_migrations() - applied_migrations()
     except OperationalError as error:
         connection.close()
         raise NotYet(f"the database does not answer: {one_line(error)}") from error
@@ -57,19 +58,15 @@ def require_sessions() -> None:
         )
 
 
-def known() -> set[str]:
+def known_migrations() -> set[str]:
     """Return the names of the migrations of this version."""
-    # By their names: Django's own check loads every migration of every app, for which a process has no other use.
+    # Read off the files' names: Django's own check loads every migration of every app, and no process needs them.
     return {module.name for module in pkgutil.iter_modules(migrations.__path__)}
 
 
-def applied() -> set[str]:
+def applied_migrations() -> set[str]:
     """Return the names of the migrations that the database has."""
-    if "django_migrations" not in connection.introspection.table_names():
-        return set()
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT name FROM django_migrations WHERE app = 'cronzimus'")
-        return {name for (name,) in cursor.fetchall()}
+    return {name for app, name in MigrationRecorder(connection).applied_migrations() if app == "cronzimus"}
 
 
 def wait(attempt: Callable[[], Result], logger: logging.Logger, check: Callable[[], None] = lambda: None) -> Result:

@@ -125,7 +125,7 @@ def warn_of_connections(threads: int, processes: int) -> None:
 
 def warn_of_later_migrations() -> None:
     """Warn if a later version has migrated the database."""
-    if later := sorted(readiness.applied() - readiness.known()):
+    if later := sorted(readiness.applied_migrations() - readiness.known_migrations()):
         logger.warning(
             "the database is that of a later version, which has made %s: install that version here",
             ", ".join(later), extra={"action": "migrations_ahead"},

@@ -100,15 +100,19 @@ def test_a_wrong_declaration_is_named() -> None:
 
 
 def test_a_database_that_is_not_up_to_date_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readiness, "applied", lambda: {"0000_before"})
+    monkeypatch.setattr(readiness, "applied_migrations", lambda: {"0000_before"})
     with pytest.raises(CommandError, match=r"the database is not up to date; run: manage\.py migrate"):
         call_command("runscheduler", "--once")
 
 
 def test_an_empty_database_is_said_to_be_out_of_date(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection.introspection, "table_names", list)
+    monkeypatch.setattr(connection.introspection, "table_names", no_tables)
     with pytest.raises(CommandError, match=r"the database is not up to date; run: manage\.py migrate"):
         call_command("runscheduler", "--once")
+
+
+def no_tables(cursor: object) -> list[str]:
+    return []
 
 
 def refuse_connections(*args: Any) -> Any:
@@ -124,8 +128,8 @@ def test_a_database_that_does_not_answer_is_said(monkeypatch: pytest.MonkeyPatch
 def test_a_late_database_and_late_migrations_are_waited_for(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    answers = [refuse_connections, refuse_connections, list, list, connection.introspection.table_names]
-    monkeypatch.setattr(connection.introspection, "table_names", lambda: answers.pop(0)())
+    answers = [refuse_connections, refuse_connections, no_tables, no_tables, connection.introspection.table_names]
+    monkeypatch.setattr(connection.introspection, "table_names", lambda cursor: answers.pop(0)(cursor))
     monkeypatch.setattr(readiness, "RETRY_SECONDS", 0)
     with caplog.at_level(logging.INFO, "cronzimus.runscheduler"):
         startup.wait_for_tables()
@@ -141,8 +145,8 @@ def test_a_late_database_and_late_migrations_are_waited_for(
 def test_what_is_waited_for_is_said_again_after_a_while(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    answers = [list, list, list, connection.introspection.table_names]
-    monkeypatch.setattr(connection.introspection, "table_names", lambda: answers.pop(0)())
+    answers = [no_tables, no_tables, no_tables, connection.introspection.table_names]
+    monkeypatch.setattr(connection.introspection, "table_names", lambda cursor: answers.pop(0)(cursor))
     monkeypatch.setattr(readiness, "RETRY_SECONDS", 0)
     monkeypatch.setattr(readiness, "REPEAT_SECONDS", 0)
     startup.wait_for_tables()
@@ -207,7 +211,7 @@ def test_migrations_of_a_later_version_are_said(caplog: pytest.LogCaptureFixture
 
 
 def test_a_signal_before_there_is_a_scheduler_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection.introspection, "table_names", list)
+    monkeypatch.setattr(connection.introspection, "table_names", no_tables)
     timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM))
     timer.start()
     call_command("runscheduler")

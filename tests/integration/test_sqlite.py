@@ -45,7 +45,7 @@ def test_a_transaction_begins_as_soon_as_the_lock_is_found_free(
     monkeypatch.setattr(base.time, "sleep", sleep)
     with transaction.atomic():
         make_job()
-    assert looks == [base.LOOK] * 3
+    assert looks == [base.LOCK_RETRY_SECONDS] * 3
     assert Job.objects.count() == 1
 
 

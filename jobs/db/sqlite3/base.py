@@ -13,10 +13,10 @@ from django.db.backends.sqlite3 import base
 
 from .operations import DatabaseOperations, decoded
 
-LOOK = 0.001
-"""Seconds between two attempts to get the lock."""
-TIMEOUT = 5.0
-"""Seconds that Python's driver waits for a lock without the option `timeout`."""
+LOCK_RETRY_SECONDS = 0.001
+"""The time between two attempts to get the lock."""
+TIMEOUT_SECONDS = 5.0
+"""The time that Python's driver waits for a lock without the option `timeout`."""
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -28,7 +28,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def get_new_connection(self, conn_params: Any) -> Any:
         """Return a connection of the driver. It reads invalid UTF-8; only its user can read a new file."""
         if not str(conn_params["database"]).startswith((":", "file:")):
-            with suppress(FileExistsError, OSError):
+            with suppress(OSError):
                 os.close(os.open(conn_params["database"], os.O_CREAT | os.O_EXCL, 0o600))
         connection = super().get_new_connection(conn_params)
         connection.text_factory = decoded
@@ -41,11 +41,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
         longest waiting would be the last to get it (sqliteDefaultBusyCallback in SQLite's main.c).
         Raises `OperationalError` after the seconds of the option `timeout`.
         """
-        timeout = self.settings_dict["OPTIONS"].get("timeout", TIMEOUT)
+        timeout = self.settings_dict["OPTIONS"].get("timeout", TIMEOUT_SECONDS)
         deadline = time.monotonic() + timeout
         with self.wrap_database_errors, self._without_waiting(timeout):
-            while not self._begun(time.monotonic() >= deadline):
-                time.sleep(LOOK)
+            while not self._try_to_begin(time.monotonic() >= deadline):
+                time.sleep(LOCK_RETRY_SECONDS)
 
     @contextmanager
     def _without_waiting(self, timeout: float) -> Iterator[None]:
@@ -55,7 +55,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         finally:
             self.connection.execute(f"PRAGMA busy_timeout = {int(timeout * 1000)}")
 
-    def _begun(self, is_last: bool) -> bool:
+    def _try_to_begin(self, is_last: bool) -> bool:
         try:
             self.connection.execute(f"BEGIN {self.transaction_mode or ''}")
         except sqlite3.OperationalError as error:
