@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 
 from ..alerts.delivery import BATCH, Deliverer
 from ..alerts.watch import watch
@@ -74,14 +74,14 @@ class Background:
     def _do(self, task: Task) -> bool:
         try:
             return task.run()
-        except DatabaseError as error:
+        except Error as error:
             connection.close()
             self._tell_that_it_waits(task, error)
         except Exception:
             logger.exception("%s failed", task.name, extra={"action": "background_failed", "task": task.name})
         return False
 
-    def _tell_that_it_waits(self, task: Task, error: DatabaseError) -> None:
+    def _tell_that_it_waits(self, task: Task, error: Error) -> None:
         """Log it once a minute, or when something else is wrong: an outage may last for hours."""
         message, now = one_line(error), self._clock.monotonic()
         if message != task.told or now >= task.told_at + REPEAT_SECONDS:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
-from django.db import DatabaseError
+from django.db import Error
 
 from ..core.clock import Clock
 from ..models import Job
@@ -101,7 +101,7 @@ class Pruner:
     def _prune_job(self, job: Job, now: datetime, limit: int) -> int:
         try:
             return prune_job(job, now, limit, vars(job).get("oldest"), self._pruned_until)
-        except DatabaseError:
+        except Error:
             raise
         except Exception:
             # One damaged row must not stop the others.

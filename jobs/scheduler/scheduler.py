@@ -11,7 +11,7 @@ from apscheduler.schedulers import SchedulerNotRunningError
 from apscheduler.schedulers.base import STATE_RUNNING, STATE_STOPPED, BaseScheduler
 from apscheduler.schedulers.blocking import BlockingScheduler
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 
 from ..core.retries import growing_wait
 from ..db.errors import is_unavailable
@@ -160,7 +160,7 @@ class Scheduler(BlockingScheduler):
     def _joined(self) -> bool:
         try:
             self.tick.join()
-        except DatabaseError as error:
+        except Error as error:
             connection.close()
             if not is_unavailable(error):
                 raise
@@ -181,7 +181,7 @@ class Scheduler(BlockingScheduler):
             # A run that was claimed without a free slot has waited since its claim, and so since after the horizon.
             is_left = pending.is_due(horizon) or pending.is_waiting(now)
             return is_left and has_work_in_reach(horizon, now, self.tick.executors.lanes())
-        except DatabaseError:
+        except Error:
             return True  # the next tick fails as well, and waits
 
     # --- its end -----------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 from django.core.checks import CheckMessage
-from django.db import OperationalError
+from django.db import InterfaceError, OperationalError
 from django.test import override_settings
 
 from jobs import services
@@ -441,6 +441,7 @@ def test_a_queue_that_the_broker_refuses_waits_by_itself(
     transport.refused = set()
     clock.advance(5)
     publisher.step()
+    publisher.step()
     assert len(transport.sent) == AT_ONCE + 2
 
 
@@ -483,11 +484,40 @@ def test_what_another_scheduler_left_unpublished_is_published_after_two_looks(
     assert transport.sent == [one]
 
 
-@pytest.mark.django_db(transaction=True)
-def test_a_long_outage_of_the_database_is_two_lines_of_the_log(
-    publisher: RemoteExecutor, clock: FakeClock, caplog: pytest.LogCaptureFixture
+def test_a_broker_that_is_silent_for_many_queues_does_not_put_off_the_look_for_dead_workers(
+    publisher: RemoteExecutor, transport: FakeTransport, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with failing_database(OperationalError("gone\nLINE 1: UPDATE …")):
+    calls: list[int] = []
+
+    def publish(dispatches: Sequence[Dispatch]) -> Mapping[str, Exception]:
+        calls.append(len(dispatches))
+        assert len(calls) < 50, "it goes on for ever"
+        clock.advance(3)
+        return {one.dispatch_id: TimeoutError("silent") for one in dispatches}
+
+    monkeypatch.setattr(transport, "publish", publish)
+    for number in range(4):
+        queue = f"q{number}"
+        for count in range(AT_ONCE + 1):
+            dispatched(queue=queue, scheduled_time=after(number + count * 10), dispatched_at=None)
+    publisher.step()
+    clock.advance(2)
+    publisher.step()  # finds them a second time, and takes them up
+    clock.advance(30)
+    worker = make_worker(lease_until=after(40))
+    for _ in range(5):
+        publisher.step()
+    worker.refresh_from_db()
+    assert worker.stopped_at is not None
+    assert calls
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+def test_a_long_outage_of_the_database_is_two_lines_of_the_log(
+    publisher: RemoteExecutor, clock: FakeClock, caplog: pytest.LogCaptureFixture, error: type[Exception]
+) -> None:
+    with failing_database(error("gone\nLINE 1: UPDATE …")):
         for _ in range(100):
             publisher.step()
             clock.advance(2)

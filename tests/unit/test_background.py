@@ -6,7 +6,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from django.db import OperationalError
+from django.db import InterfaceError, OperationalError
 
 from jobs.scheduler.background import Background, Task
 from tests.fakes import FakeClock
@@ -55,11 +55,13 @@ def test_a_task_that_fails_is_logged_and_does_not_stop_the_others(
     assert [record.action for record in caplog.records] == ["background_failed"]
 
 
-def test_an_outage_is_logged_once_a_minute(
-    clock: FakeClock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kind", [OperationalError, InterfaceError])
+def test_an_outage_is_logged_once_a_minute_and_ends_the_connection(
+    clock: FakeClock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
 ) -> None:
-    monkeypatch.setattr("jobs.scheduler.background.connection", Mock())
-    errors = [OperationalError("gone\n  away\nLINE 1: UPDATE …")] * 31 + [OperationalError("starting")] * 2
+    connection = Mock()
+    monkeypatch.setattr("jobs.scheduler.background.connection", connection)
+    errors = [kind("gone\n  away\nLINE 1: UPDATE …")] * 31 + [OperationalError("starting")] * 2
 
     def fail() -> bool:
         raise errors.pop(0)
@@ -71,6 +73,7 @@ def test_an_outage_is_logged_once_a_minute(
     assert [record.getMessage().removeprefix("a waits for the database: ") for record in caplog.records] == [
         "gone away", "gone away", "starting",
     ]  # fmt: skip
+    assert connection.close.call_count == 33
 
 
 def test_nothing_is_done_after_the_stop(clock: FakeClock) -> None:

@@ -11,7 +11,7 @@ from math import inf
 from typing import Any, Protocol
 
 from django.core.checks import CheckMessage
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 
 from ...core.capacity import Capacity
 from ...core.held import HeldRun
@@ -145,20 +145,25 @@ class RemoteExecutor(RunExecutor):
         return max(0.0, due - self._clock.monotonic())
 
     def step(self) -> None:
-        """Publish the pending messages, and look for others if it is time. Never raises."""
+        """Publish pending messages, and look for others if it is time. Never raises.
+
+        A broker that is silent, or refuses one queue after the other, does not put the look off.
+        """
         for _ in range(len(self._handed)):
             one = self._handed.popleft()
             self._pending[one.dispatch_id] = one
         try:
             while batch := self._ready():
                 self._publish(batch)
-            if self._clock.monotonic() >= self._look_at:
+                if self._is_time_to_look() and not self._stopped.is_set():
+                    break
+            if self._is_time_to_look():
                 self._look_at = self._clock.monotonic() + LOOK_SECONDS
                 self._look()
                 if self._waits:
                     self._waits = False
                     logger.info("runs for workers go on", extra={"action": "publisher_recovered"})
-        except DatabaseError as error:
+        except Error as error:
             connection.close()
             self._outage_at = self._clock.monotonic()
             level, self._waits = logging.DEBUG if self._waits else logging.WARNING, True
@@ -166,6 +171,9 @@ class RemoteExecutor(RunExecutor):
             logger.log(level, message, one_line(error), extra=extra)
         except Exception:
             logger.exception("runs for workers could not be published", extra={"action": "publisher_failed"})
+
+    def _is_time_to_look(self) -> bool:
+        return self._clock.monotonic() >= self._look_at
 
     def _ready(self) -> list[Dispatch]:
         """Return the next messages to publish, without those whose queue is tried again later."""
