@@ -11,10 +11,23 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+from .retries import growing_wait
+
 COUNTS_AS_LOST_AFTER = timedelta(seconds=60)
-"""Time after its publication at which a message counts as lost, if a worker of its queue has a free slot."""
+"""Time after which the first message of a run counts as lost, if a worker of its queue has a free slot."""
+LONGEST_PATIENCE = timedelta(seconds=600)
+"""The same for a run that was sent many times: its messages stay in the broker if its workers read another one."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+
+
+def counts_as_lost_after(dispatches: int) -> timedelta:
+    """Return the same for the last message of a run that was sent so many times.
+
+    It is as long for the second message, which a worker may have asked for, and twice as long for each further one.
+    """
+    first, last = COUNTS_AS_LOST_AFTER.total_seconds(), LONGEST_PATIENCE.total_seconds()
+    return timedelta(seconds=growing_wait(max(dispatches - 1, 1), first, last))
 
 
 def new_dispatch_id(now: datetime) -> str:

@@ -319,9 +319,17 @@ def test_late_runs_of_a_full_queue_do_not_keep_the_lost_message_of_another_one(m
     assert [new.run_id for new in dispatch.dispatch_again(NOW)] == [lost.pk]
 
 
+@pytest.mark.parametrize(("dispatches", "seconds"), [(1, 60), (2, 60), (3, 120), (5, 480), (6, 600), (999, 600)])
+def test_each_message_of_a_run_is_given_more_time_up_to_ten_minutes(dispatches: int, seconds: float) -> None:
+    make_worker()
+    run, _ = dispatched(dispatched_at=after(-seconds), dispatches=dispatches)
+    assert dispatch.dispatch_again(NOW) == []
+    assert [new.run_id for new in dispatch.dispatch_again(after(0.1))] == [run.pk]
+
+
 def test_a_run_that_is_sent_more_often_than_its_counter_counts_is_sent_all_the_same() -> None:
     make_worker()
-    run, _ = dispatched(dispatched_at=after(-61), dispatches=32_767)
+    run, _ = dispatched(dispatched_at=after(-601), dispatches=32_767)
     assert [new.run_id for new in dispatch.dispatch_again(NOW)] == [run.pk]
     run.refresh_from_db()
     assert run.dispatches == 32_767

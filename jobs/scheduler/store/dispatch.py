@@ -18,7 +18,7 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Least
 
 from ...core.capacity import Capacity
-from ...core.dispatches import COUNTS_AS_LOST_AFTER, new_dispatch_id
+from ...core.dispatches import COUNTS_AS_LOST_AFTER, LONGEST_PATIENCE, counts_as_lost_after, new_dispatch_id
 from ...core.held import HeldRun
 from ...core.json import parse_stored
 from ...core.runs import DISPATCHED, Executor, RunStatus, lane_of
@@ -34,6 +34,7 @@ MAX_LOOKED_AT = 1000
 """Dispatched runs that one search for lost messages reads."""
 MAX_DISPATCHES = 32_767
 """The largest number that the column `dispatches` holds. A run that is sent more often keeps it."""
+DISPATCH_COLUMNS = ("id", "queue", "dispatch_id", "traceparent")
 ONE_MORE = Least(F("dispatches"), MAX_DISPATCHES - 1) + 1
 THIS_DISPATCH_SQL = "cronzimus_run.dispatch_id = v.dispatch_id"
 
@@ -134,7 +135,7 @@ def survey(now: datetime) -> Survey:
 def unpublished() -> list[Dispatch]:
     """Return the deliveries that are not recorded as published."""
     found = _dispatched().filter(dispatched_at__isnull=True).order_by("id")
-    rows = found.values_list("id", "queue", "dispatch_id", "traceparent")[:MAX_LOOKED_AT]
+    rows = found.values_list(*DISPATCH_COLUMNS)[:MAX_LOOKED_AT]
     return [Dispatch(run_id, *(text or "" for text in texts)) for run_id, *texts in rows]
 
 
@@ -158,8 +159,8 @@ def mark_published(dispatches: Iterable[Dispatch], now: datetime) -> None:
 def dispatch_again(now: datetime) -> list[Dispatch]:
     """Give runs whose message seems to be lost a new one, and return these. The old message starts nothing any more.
 
-    Those are runs that were published before `COUNTS_AS_LOST_AFTER`, while a worker of their queue has a free slot. The
-    others wait.
+    Those are runs whose message is older than `counts_as_lost_after`, while a worker of their queue has a free slot.
+    The others wait.
     """
     late = _dispatched().filter(dispatched_at__lt=now - COUNTS_AS_LOST_AFTER)
     if not late.exists():
@@ -168,9 +169,9 @@ def dispatch_again(now: datetime) -> list[Dispatch]:
     running, _ = _taken(workers)
     open_queues = {name for worker in workers if worker.slots > running.get(worker.id, 0) for name in worker.queues}
     # The database picks the queues: the late runs of a full one must not use up the limit.
-    rows = late.filter(queue__in=open_queues).order_by("id").values_list("id", "queue", "dispatch_id", "traceparent")
+    lost = late.filter(_counts_as_lost(now), queue__in=open_queues).order_by("id")
     again: list[Dispatch] = []
-    for run_id, queue, old, traceparent in rows[:MAX_LOOKED_AT]:
+    for run_id, queue, old, traceparent in lost.values_list(*DISPATCH_COLUMNS)[:MAX_LOOKED_AT]:
         new = Dispatch(run_id, queue or "", new_dispatch_id(now), traceparent or "")
         if _replace(old, new):
             message = "the message of run %d seems to be lost: it is sent again to queue %s"
@@ -185,6 +186,14 @@ def send_again(dispatch: Dispatch, now: datetime) -> None:
     The message of `dispatch` starts nothing any more.
     """
     _replace(dispatch.dispatch_id, dispatch._replace(dispatch_id=new_dispatch_id(now)))
+
+
+def _counts_as_lost(now: datetime) -> Q:
+    dispatches, condition = 1, Q()
+    while (patience := counts_as_lost_after(dispatches)) < LONGEST_PATIENCE:
+        condition |= Q(dispatches=dispatches, dispatched_at__lt=now - patience)
+        dispatches += 1
+    return condition | Q(dispatches__gte=dispatches, dispatched_at__lt=now - LONGEST_PATIENCE)
 
 
 @transaction.atomic
