@@ -327,6 +327,12 @@ def test_each_message_of_a_run_is_given_more_time_up_to_ten_minutes(dispatches: 
     assert [new.run_id for new in dispatch.dispatch_again(after(0.1))] == [run.pk]
 
 
+def test_waiting_runs_are_dispatched_in_the_order_in_which_they_were_chosen() -> None:
+    runs = [make_run(f"job-{number}", executor=Executor.CELERY, queue="reports") for number in range(5)]
+    wanted = [runs[number].pk for number in (3, 0, 4, 1, 2)]
+    assert [taken.id for taken in dispatch.take_for_workers(wanted, NOW)] == wanted
+
+
 def test_a_run_that_is_sent_more_often_than_its_counter_counts_is_sent_all_the_same() -> None:
     make_worker()
     run, _ = dispatched(dispatched_at=after(-601), dispatches=32_767)

@@ -99,7 +99,7 @@ def free_places(workers: Sequence[LivingWorker], running: Mapping[str, int], wai
 
 
 def take_for_workers(run_ids: Sequence[int], now: datetime) -> list[HeldRun]:
-    """Dispatch the runs that are still waiting, and return them."""
+    """Dispatch the runs that are still waiting, and return them in the order of `run_ids`."""
     if not run_ids:
         return []
     rows = [{"id": run_id, "dispatch_id": new_dispatch_id(now)} for run_id in run_ids]
@@ -111,7 +111,8 @@ def take_for_workers(run_ids: Sequence[int], now: datetime) -> list[HeldRun]:
             f"AND scheduler_id IS NULL RETURNING {_qualified(HELD_COLUMNS)}, {_qualified('queue, dispatch_id')}",
             [data],
         )
-        return [_held(row) for row in cursor.fetchall()]
+        taken = {run.id: run for run in (_held(row) for row in cursor.fetchall())}
+    return [taken[run_id] for run_id in run_ids if run_id in taken]
 
 
 def survey(now: datetime) -> Survey:
