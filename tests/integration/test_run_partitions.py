@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -79,6 +81,41 @@ def test_runs_stay_and_their_ids_go_on() -> None:
     assert Run.objects.get(pk=old.pk).scheduled_time == old.scheduled_time
     assert new.pk > old.pk
     assert places() == ["cronzimus_run_first", "cronzimus_run_20300101t0000"]
+
+
+@pytest.mark.skipif(PARTITIONED, reason="the table has partitions already")
+@pytest.mark.parametrize("largest", [-5, 0], ids=["the first partition", "a later one"])
+def test_the_way_back_leads_to_the_same_table_with_all_runs(largest: int) -> None:
+    def shape() -> Any:
+        kind = "SELECT relkind, relowner::regrole::text FROM pg_class WHERE oid = 'cronzimus_run'::regclass"
+        indexes = "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'cronzimus_run' ORDER BY 1"
+        constraints = (
+            "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'cronzimus_run'::regclass "
+            "ORDER BY 1"
+        )
+        facts = "attname, atttypid, attnotnull, attidentity, atthasdef"
+        columns = COLUMNS.replace("attname,", f"{facts},")
+        # A partition's index has the type of each value of an array where the table's has the type of the array.
+        casts = r"::text(\[\])?|[()]"
+        found = [(name, re.sub(casts, "", definition)) for name, definition in rows(indexes)]
+        return [found, *(rows(sql) for sql in (kind, constraints, columns))]
+
+    before = shape()
+    partition_runs(NOW)
+    kept = [make_run(scheduled_time=NOW + days * DAY) for days in (-5, -1, 0, 1, 9)]
+    long, number = {"long": "x" * 1500}, 100 if largest else 200  # the first partition keeps the size of earlier tests
+    kept += [
+        make_run(scheduled_time=NOW + largest * DAY + timedelta(seconds=n + 1), kwargs=long) for n in range(number)
+    ]
+    rows("SELECT 1 FROM cronzimus_unpartition_runs()")
+    assert shape() == before
+    assert list(Run.objects.order_by("pk")) == kept
+    assert make_run(scheduled_time=after(-1)).pk > kept[-1].pk
+    assert (
+        rows("SELECT relname FROM pg_class WHERE relname LIKE 'cronzimus_run_2%' OR relname ~ '_(rest|first)$'") == []
+    )
+    partition_runs(NOW + 30 * DAY)
+    assert Run.objects.count() == len(kept) + 1
 
 
 @pytest.mark.skipif(PARTITIONED, reason="the table has partitions already")
