@@ -18,7 +18,7 @@ from .slots import Slots
 
 logger = logging.getLogger("cronzimus.worker")
 
-# Redis may hand over one more message when consuming stops. kombu gives it back, and warns of it each time.
+# Redis may hand over one more message when the worker stops. kombu gives it back, and warns of that.
 logging.getLogger("kombu.transport.virtual.base").addFilter(lambda record: "No consumers" not in str(record.msg))
 
 HOLD_SECONDS = 0.05
@@ -98,7 +98,7 @@ class GatedConsumer(ReconnectingConsumer):
 
 
 class Gate(ABC):
-    """Takes messages while a slot is free, and has the consumer stop while none is.
+    """Takes messages while a slot is free, and none while all are busy.
 
     Celery's own limit counts unacknowledged messages only. With early acknowledgement, a busy worker would take
     messages that an idle one could start at once.
@@ -107,7 +107,6 @@ class Gate(ABC):
     def __init__(self, consumer: GatedConsumer, slots: Slots) -> None:
         """Take messages from the connection of `consumer` for `slots`."""
         self._consumer, self._slots = consumer, slots
-        self._is_open = True
         slots.on_free = self._tell_free
 
     def on_message(self, message: Any) -> None:
@@ -132,36 +131,32 @@ class Gate(ABC):
         with suppress(Exception):  # it has ended
             self._consumer.hub.call_soon(self._on_free)
 
+    @abstractmethod
     def _on_free(self) -> None:
-        if self._consumer.gate is self and not self._is_open and self._slots.free:
-            self._is_open = True
-            self._consumer.task_consumer.consume()
-
-    def _close(self) -> None:
-        if self._is_open:
-            self._is_open = False
-            self._consumer.task_consumer.cancel()
+        """Act on a slot that has become free."""
 
 
 class PullGate(Gate):
-    """The gate of a queue on Redis, from which messages are fetched one by one: it asks only while a slot is free.
+    """The gate of queues on Redis: kombu asks for the next message only while a slot is free.
 
-    So messages are acknowledged as they are fetched, which saves four commands for each. The one that Redis may hand
-    over while the gate closes is put back.
+    So a message leaves its queue as it is fetched, which saves four commands for each.
     """
 
     def __init__(self, consumer: GatedConsumer, slots: Slots) -> None:
-        """Have messages leave the queue when they are fetched."""
+        """Have messages leave their queues when they are fetched."""
         super().__init__(consumer, slots)
         consumer.task_consumer.no_ack = True
         self._channel = consumer.task_consumer.channel
-        if not slots.free:  # they are busy since an earlier connection
-            consumer.hub.call_soon(self._close_unless_free)
+        # To cancel and consume again would make kombu ask for the queues in their first order each time: a queue with
+        # many messages would keep the others waiting.
+        self._channel.qos.can_consume = lambda: slots.free > 0
 
     def _take(self, message: Any, dispatch: Dispatch) -> None:
-        if not self._slots.offer(dispatch):
-            give_back(message)
-        self._close_unless_free()
+        if not self._slots.offer(dispatch):  # cannot come about: only messages take slots, and one is fetched at a time
+            raise RuntimeError("Redis handed over a message although no slot is free")
+
+    def _on_free(self) -> None:
+        """Do nothing: the hub is awake, and kombu asks `can_consume` each time it wakes up."""
 
     def give_back_all(self) -> None:
         """Read the answer to the last question, and have kombu give back the message in it: nobody consumes any more.
@@ -171,20 +166,18 @@ class PullGate(Gate):
         if self._channel._in_poll:
             self._channel.handlers["BRPOP"]()
 
-    def _close_unless_free(self) -> None:
-        if self._consumer.gate is self and not self._slots.free:
-            self._close()
-
 
 class PushGate(Gate):
-    """The gate of a queue on RabbitMQ, which sends the next message before anybody asks for it.
+    """The gate of queues on RabbitMQ, which sends the next message before anybody asks for it.
 
-    A message without a slot is kept for a moment, because short runs end meanwhile, and then given back.
+    A message without a slot is kept for a moment, because short runs end meanwhile, and then given back. The worker
+    stops consuming until a slot is free.
     """
 
     def __init__(self, consumer: GatedConsumer, slots: Slots) -> None:
         """Keep no message yet."""
         super().__init__(consumer, slots)
+        self._is_open = True
         self._waiting: deque[tuple[Any, Dispatch]] = deque()
 
     def _take(self, message: Any, dispatch: Dispatch) -> None:
@@ -196,18 +189,28 @@ class PushGate(Gate):
             message.ack_log_error(logger, self._consumer.connection_errors)
 
     def _on_free(self) -> None:
+        """Start what waits for a slot; if nothing does, consume again."""
         if self._consumer.gate is not self:
             return
         while self._waiting and self._slots.offer(self._waiting[0][1]):
             message, _ = self._waiting.popleft()
             message.ack_log_error(logger, self._consumer.connection_errors)
-        if not self._waiting:
-            super()._on_free()
+        if not self._waiting and not self._is_open and self._slots.free:
+            self._open()
+
+    def _open(self) -> None:
+        self._is_open = True
+        consumer = self._consumer.task_consumer
+        # The first queue sends first: in one order, one with many messages would keep the others waiting.
+        consumer.queues = [*consumer.queues[1:], *consumer.queues[:1]]
+        consumer.consume()
 
     def _close_unless_free(self) -> None:
         """Give back the messages that still have no slot, and take no more until one is free."""
         if self._consumer.gate is self and self._waiting:
-            self._close()
+            if self._is_open:
+                self._is_open = False
+                self._consumer.task_consumer.cancel()
             self.give_back_all()
 
     def give_back_all(self) -> None:
@@ -215,9 +218,3 @@ class PushGate(Gate):
         while self._waiting:
             message, _ = self._waiting.popleft()
             message.requeue()
-
-
-def give_back(message: Any) -> None:
-    """Put a message of Redis that was fetched for good back to the head of its queue."""
-    message.channel.qos.append(message, message.delivery_tag)
-    message.requeue()

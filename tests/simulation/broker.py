@@ -30,8 +30,6 @@ class Message:
     def __init__(self, broker: Broker, body: Mapping[str, Any]) -> None:
         """Be on its way in `broker`."""
         self._broker, self.content = broker, body
-        self.channel = self.qos = self
-        self.delivery_tag = ""
         self.visible_at = 0.0
         self.consumer: Consumer | None = None
 
@@ -47,11 +45,8 @@ class Message:
 
     reject = ack_log_error
 
-    def append(self, message: Message, tag: str) -> None:
-        """Count a message as not acknowledged, as the channel of a real one does."""
-
     def requeue(self) -> None:
-        """Go back to the head of the queue, as on RabbitMQ. kombu puts those of Redis at the end."""
+        """Go back to the head of the queue of RabbitMQ. From one of Redis, messages leave as they are fetched."""
         self._settle()
         self._broker.waiting.insert(0, self)
         self._broker.tell()
@@ -165,12 +160,13 @@ class Consumer:
 
     def __init__(self, broker: Broker, slots: Slots) -> None:
         """Take messages of `broker` for `slots`."""
-        self.hub = self.task_consumer = self.channel = self
+        self.hub = self.task_consumer = self.channel = self.qos = self
         self.no_ack = self._in_poll = False
+        self.queues: list[str] = []
         self.bell = Event()
         self.unacknowledged: dict[Message, None] = {}
         self._broker, self._slots = broker, slots
-        self._is_open = True
+        self._is_open, self.can_consume = True, lambda: True
         self._calls: list[tuple[float, int, Callable[[], object]]] = []
         self.gate: Gate | None = self._make_gate()
         broker.consumers.append(self)
@@ -250,7 +246,7 @@ class Consumer:
         return min(at, self._broker.next_at() if self._has_room() else float("inf"), World.current.monotonic + 60.0)
 
     def _has_room(self) -> bool:
-        return self._is_open and not self.unacknowledged
+        return self._is_open and self.can_consume() and not self.unacknowledged
 
     def _next(self) -> Message | None:
         message = self._broker.take(World.current.monotonic) if self._has_room() else None

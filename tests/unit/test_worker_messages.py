@@ -105,9 +105,11 @@ class Consumer:
 
     def __init__(self) -> None:
         """Consume."""
-        self.hub = self.task_consumer = self.channel = self
+        self.hub = self.task_consumer = self.channel = self.qos = self
         self.consuming = True
         self.no_ack = False
+        self.queues: list[Any] = []
+        self.can_consume = lambda: True
         self.ready: deque[Any] = deque()
         self.later: deque[Any] = deque()
         self.gate: Any = None
@@ -145,29 +147,20 @@ def test_messages_of_redis_are_fetched_only_while_a_slot_is_free() -> None:
     gate, slots, consumer = opened(2, PullGate)
     assert consumer.no_ack
     gate.on_message(Message(1))
-    assert consumer.consuming
+    assert consumer.can_consume()
     gate.on_message(Message(2))
-    assert (slots.offered, consumer.consuming) == ([1, 2], False)
+    assert (slots.offered, consumer.can_consume()) == ([1, 2], False)
     slots.free = 1
     slots.on_free()
-    consumer.run_ready()
-    assert consumer.consuming
+    assert consumer.ready, "the hub wakes up, and kombu asks again"
+    assert (consumer.can_consume(), consumer.consuming) == (True, True)
 
 
-def test_a_new_connection_to_redis_fetches_nothing_while_all_slots_are_busy() -> None:
-    _, slots, consumer = opened(0, PullGate)
-    assert not consumer.consuming
-    slots.free = 1
-    slots.on_free()
-    consumer.run_ready()
-    assert consumer.consuming
-
-
-def test_a_message_of_redis_that_comes_all_the_same_is_put_back() -> None:
+def test_a_message_of_redis_without_a_slot_is_an_error_of_the_connection() -> None:
     gate, slots, _ = opened(0, PullGate)
-    message = Message(1)
-    gate.on_message(message)
-    assert (message.fate, message.channel.appended, slots.offered) == ("given back", ["tag"], [])
+    with pytest.raises(RuntimeError, match="although no slot is free"):
+        gate.on_message(Message(1))
+    assert slots.offered == []
 
 
 def test_a_message_is_taken_while_a_slot_is_free() -> None:
