@@ -21,7 +21,7 @@ from .lease import LEASE_SECONDS, Lease, Releases
 from .memory import resident_memory
 from .pruner import Pruner
 from .recorder import Recorder
-from .store import admission, claims, recovery
+from .store import admission, claims, dispatch, recovery
 from .store.analysis import Analysis
 from .store.clock import DatabaseClock
 from .store.connection import require_current_file
@@ -213,6 +213,8 @@ class Tick:
         if monotonic - max(self._clock.jumped_at, self._late_at) > LEASE_SECONDS:
             # After a jump of the clock, or an outage, every living scheduler has had the time to renew its lease.
             recovery.recover(now, self._clock.now)
+            if not self.executors.reach_workers and dispatch.survey(now).dead:
+                dispatch.recover_workers(now, self._clock.now)
         recovery.forget_stopped(now)
         self._incidents.refresh(now)
         self._inspector.work(now)

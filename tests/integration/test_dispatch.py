@@ -255,6 +255,22 @@ def test_the_end_of_a_scheduler_loses_no_run_of_a_worker() -> None:
     assert recovery.recover(after(20)) == 0
 
 
+def test_a_scheduler_without_a_broker_loses_the_runs_of_dead_workers(make_loop: Any, clock: FakeClock) -> None:
+    make_worker(lease_until=after(12))
+    run, one = dispatched()
+    waiting, _ = dispatched(scheduled_time=after(1))
+    dispatch.start_runs([one], "w1", NOW, FOREVER)
+    loop = make_loop()
+    for seconds, status in ((10, "running"), (5, "lost")):
+        clock.advance(seconds)
+        loop.tick.run()
+        run.refresh_from_db()
+        assert run.status == status
+    waiting.refresh_from_db()
+    assert (waiting.status, waiting.scheduler_id) == ("queued", DISPATCHED)
+    assert Worker.objects.get().stopped_at == after(15)
+
+
 def test_a_late_outcome_of_a_run_that_was_given_up_is_refused() -> None:
     make_job()
     make_worker(lease_until=NOW)
