@@ -26,7 +26,7 @@ from .row_action_views import RowActionAdmin, row_url
 from .row_actions import RowAction
 from .times import Times
 
-COUNTED = 10_000
+MAX_COUNTED = 10_000
 """Rows that a list pages through. Its filters and its search find older ones."""
 
 Content = SafeString | str
@@ -79,13 +79,13 @@ class Empty:
 
 
 class CappedPaginator(Paginator):
-    """A paginator whose count stops at `COUNTED`."""
+    """A paginator whose count stops at `MAX_COUNTED`."""
 
     @cached_property
     def count(self) -> int:
         """The number of rows to page through."""
         found = self.object_list
-        return found.order_by().values("pk")[:COUNTED].count() if isinstance(found, QuerySet) else len(found)
+        return found.order_by().values("pk")[:MAX_COUNTED].count() if isinstance(found, QuerySet) else len(found)
 
 
 class TableAdmin(RowActionAdmin):

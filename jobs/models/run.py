@@ -17,7 +17,9 @@ from django.utils import timezone
 
 from ..core.runs import (
     ACTIVE,
+    DID_NOT_RUN,
     EXCEPTIONAL,
+    FAILURES,
     TEST_MARK,
     UNSCHEDULED,
     UNSUCCESSFUL,
@@ -87,9 +89,17 @@ class RunQuerySet(models.QuerySet["Run"]):
         return self.filter(*implied, status=status)
 
     def unsuccessful(self) -> RunQuerySet:
-        """Return the runs that did not succeed (indexes `run_unsuccessful` and `run_by_status`)."""
+        """Return the runs that were queued and did not succeed (indexes `run_unsuccessful` and `run_by_status`)."""
         implied = (NoneOf("status", others) for others in (USUAL, NOT_UNSUCCESSFUL))
         return self.filter(*implied, status__in=UNSUCCESSFUL)
+
+    def failed(self) -> RunQuerySet:
+        """Return the runs that count as failures (indexes `run_unsuccessful` and `run_by_status`)."""
+        return self.unsuccessful().filter(status__in=FAILURES)
+
+    def did_not_run(self) -> RunQuerySet:
+        """Return the rows for fire times that were missed or skipped (index `run_by_status`)."""
+        return self.filter(NoneOf("status", USUAL), status__in=DID_NOT_RUN)
 
     def made_by(self, trigger: str) -> RunQuerySet:
         """Return the runs of one `RunTrigger` (index `run_unscheduled`; scheduled runs: `run_newest`)."""

@@ -25,7 +25,7 @@ from .workers import Fleet
 
 PACKAGES = ("Django", "djangorestframework", "APScheduler", "django-apscheduler", "psycopg", "celery", "orjson")
 """The packages whose versions are shown, if they are installed."""
-COUNTED = 100_000
+MAX_COUNTED = 100_000
 """Runs that are counted, at most, if the database has no estimate."""
 ESTIMATE_SQL = (
     "SELECT sum(GREATEST(reltuples, 0)) FROM pg_class WHERE oid = %s::regclass AND relkind = 'r' "
@@ -93,7 +93,7 @@ def _set(name: str, setting: str, package: str = "") -> Part:
 
 
 class Sizes(NamedTuple):
-    """The size of the data: bytes, jobs, runs (None for more than `COUNTED`), and the oldest fire time."""
+    """The size of the data: bytes, jobs, runs (None for more than `MAX_COUNTED`), and the oldest fire time."""
 
     size: int | None
     jobs: int
@@ -102,19 +102,19 @@ class Sizes(NamedTuple):
 
 
 def sizes() -> Sizes:
-    """Return the size of the data. Runs are estimated on PostgreSQL, and counted up to `COUNTED` elsewhere."""
+    """Return the size of the data. Runs are estimated on PostgreSQL, and counted up to `MAX_COUNTED` elsewhere."""
     oldest = Run.objects.order_by("scheduled_time", "id").values_list("scheduled_time", flat=True).first()
     return Sizes(_bytes(), Job.objects.count(), _runs(), oldest)
 
 
 AGES = (7, 30, 90, 365)
 """The ages in days for which the number of older runs is told."""
-OLDER = 10_000
+MAX_OLDER = 10_000
 """Older runs that are counted."""
 
 
 class Older(NamedTuple):
-    """Ended runs whose fire time is more than `days` ago: their number, None for more than `OLDER`."""
+    """Ended runs whose fire time is more than `days` ago: their number, None for more than `MAX_OLDER`."""
 
     days: int
     runs: int | None
@@ -137,8 +137,8 @@ def retention(now: datetime) -> Retention:
 
 def _older(cutoff: datetime) -> int | None:
     found = Run.objects.filter(scheduled_time__lt=cutoff).order_by().values("pk")
-    number = found[: OLDER + 1].count()
-    return number if number <= OLDER else None
+    number = found[: MAX_OLDER + 1].count()
+    return number if number <= MAX_OLDER else None
 
 
 def _bytes() -> int | None:
@@ -158,10 +158,10 @@ def _runs() -> int | None:
         with connection.cursor() as cursor:
             cursor.execute(ESTIMATE_SQL, [Run._meta.db_table] * 2)
             estimate = int(cursor.fetchone()[0])
-        if estimate > COUNTED:
+        if estimate > MAX_COUNTED:
             return estimate
-    number = Run.objects.order_by().values("pk")[: COUNTED + 1].count()
-    return number if number <= COUNTED else None
+    number = Run.objects.order_by().values("pk")[: MAX_COUNTED + 1].count()
+    return number if number <= MAX_COUNTED else None
 
 
 def bundle(now: datetime) -> dict[str, Any]:
@@ -177,7 +177,7 @@ def bundle(now: datetime) -> dict[str, Any]:
         "settings": dict(_settings()),
         "sizes": {"bytes": size.size, "jobs": size.jobs, "runs": size.runs,
                   "oldest_run": size.oldest.isoformat() if size.oldest else None},
-        "jobs_by_state": {name: getattr(jobs, name) for name in counts.COUNTED},
+        "jobs_by_state": {name: getattr(jobs, name) for name in counts.COUNTED_KINDS},
         "functions": len(registry.functions()),
         "schedulers": list(Scheduler.objects.filter(stopped_at=None).values(
             "id", "version", "zone_data", "broker", "threads", "processes", "started_at", "heartbeat_at", "lease_until",

@@ -42,7 +42,7 @@ KINDS: dict[str, Kind] = {
     "broken": Kind((JobState.BROKEN,)),
 }
 """The kinds of jobs by their names. They overlap."""
-COUNTED = {name: kind for name, kind in KINDS.items() if name != "running"}
+COUNTED_KINDS = {name: kind for name, kind in KINDS.items() if name != "running"}
 """The kinds that `job_counts` counts. Running jobs are counted by their active runs."""
 
 
@@ -63,7 +63,7 @@ def jobs_of(kind: str, now: datetime) -> JobQuerySet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobCounts:
-    """The number of jobs, in all and of each kind in `COUNTED`."""
+    """The number of jobs, in all and of each kind in `COUNTED_KINDS`."""
 
     all: int
     active: int
@@ -81,7 +81,9 @@ def job_counts(now: datetime) -> JobCounts:
     definitions (`job_list.in_states`).
     """
     # By groups, not with a filter for each count, which would repeat the long CASE of the state.
-    also = {f"is_{name}": ExpressionWrapper(kind.also, BooleanField()) for name, kind in COUNTED.items() if kind.also}
+    also = {
+        f"is_{name}": ExpressionWrapper(kind.also, BooleanField()) for name, kind in COUNTED_KINDS.items() if kind.also
+    }
     groups = judged(now).annotate(**also).values("state", *also).annotate(jobs=Count("pk")).order_by()
     found = list(groups)
 
@@ -92,7 +94,7 @@ def job_counts(now: datetime) -> JobCounts:
             if (not kind.states or group["state"] in kind.states) and group.get(f"is_{name}", True)
         )
 
-    every = {name: total(name, kind) for name, kind in COUNTED.items()}
+    every = {name: total(name, kind) for name, kind in COUNTED_KINDS.items()}
     return JobCounts(all=sum(group["jobs"] for group in found), **every)
 
 

@@ -92,7 +92,7 @@ def _backlog(at: datetime) -> Iterator[Finding]:
         yield Finding("error", "backlog", f"{runs} waited to start, the oldest for {stuck.oldest:.0f} s")
     if not due.overdue and not stuck.number:
         yield Finding("ok", "backlog", "no job is overdue, and no run waits for long")
-    # The check cronzimus.W010 names those of jobs.
+    # Without the queues of jobs to come: the check cronzimus.W010 names them.
     unserved = set(fleet.unserved) - Job.objects.queues_to_come() if fleet.unserved else set()
     if differ := differing_brokers(fleet):
         yield Finding(

@@ -15,7 +15,7 @@ from django.db.models import Case, Count, Exists, F, Max, Min, OuterRef, Q, Quer
 from django.db.models.functions import Left
 
 from ..core.alerts import fingerprint_of
-from ..core.runs import FAILURES, RunStatus, host_of
+from ..core.runs import RunStatus, host_of
 from ..models import Job, Run
 from .recent import Recent, recent_runs
 
@@ -25,7 +25,8 @@ WINDOWS = {
 }  # fmt: skip
 """The columns of the matrix, by their names in the filter of the list of runs."""
 DAYS = 7
-LINE = 200
+"""Days for which failures are shown."""
+KIND_CHARACTERS = 200
 """Characters of an error that decide its kind."""
 MOST_KINDS = 5000
 """Kinds of errors that are read, at most, the latest first."""
@@ -79,11 +80,9 @@ def failures(now: datetime, by: By = By.JOB_ERROR) -> list[Failures]:
     """Return the failures of the last seven days, the latest kind first. Three queries."""
     groups: dict[str, Failures] = {}
     for row in _rows(now, by):
-        job_id = row["job_id"] if by in (By.JOB, By.JOB_ERROR) else ""
-        error = (row["line"] or "").strip().partition("\n")[0] if by in (By.ERROR, By.JOB_ERROR) else ""
-        host = host_of(row.get("scheduler_id")) if by is By.HOST else ""
-        key = _key(job_id, error, host)
-        group = groups.setdefault(key, Failures(key, job_id, error, host, row["first"], row["last"]))
+        common = _in_common(by, row["job_id"], row["line"], row.get("scheduler_id"))
+        key = _key(*common)
+        group = groups.setdefault(key, Failures(key, *common, row["first"], row["last"]))
         _add(group, row)
     named = {job_id for group in groups.values() for job_id in group.jobs}
     known = dict(Job.objects.filter(pk__in=named).values_list("pk", "tags"))
@@ -105,21 +104,18 @@ def to_retry(now: datetime, by: By, keys: Iterable[str], most: int) -> list[int]
     runs = _failed(now).filter(~Exists(later)).annotate(line=_LINE).order_by("-scheduled_time", "-id")
     wanted, found = set(keys), []
     for run_id, job_id, line, scheduler in runs.values_list("pk", "job_id", "line", "scheduler_id").iterator():
-        error = (line or "").strip().partition("\n")[0] if by in (By.ERROR, By.JOB_ERROR) else ""
-        host = host_of(scheduler) if by is By.HOST else ""
-        if _key(job_id if by in (By.JOB, By.JOB_ERROR) else "", error, host) in wanted:
+        if _key(*_in_common(by, job_id, line, scheduler)) in wanted:
             found.append(run_id)
             if len(found) >= most:
                 break
     return found
 
 
-_LINE = Left(Case(When(error="", then=F("reason")), default=F("error")), LINE)
+_LINE = Left(Case(When(error="", then=F("reason")), default=F("error")), KIND_CHARACTERS)
 
 
 def _failed(now: datetime) -> QuerySet[Run]:
-    failed = Run.objects.unsuccessful().without_tests()
-    return failed.filter(status__in=FAILURES, scheduled_time__gte=now - timedelta(days=DAYS))
+    return Run.objects.failed().without_tests().filter(scheduled_time__gte=now - timedelta(days=DAYS))
 
 
 def _rows(now: datetime, by: By) -> Iterable[dict[str, Any]]:
@@ -141,6 +137,15 @@ def _add(group: Failures, row: dict[str, Any]) -> None:
     group.first = min(group.first, row["first"])
     group.last, group.last_run = max((group.last, group.last_run), (row["last"], row["last_run"]))
     group.jobs.add(row["job_id"])
+
+
+def _in_common(by: By, job_id: str, line: str | None, scheduler_id: str | None) -> tuple[str, str, str]:
+    """Return what all failures of a run's group share: the job, the first line of the error, and the host, or ""."""
+    return (
+        job_id if by in (By.JOB, By.JOB_ERROR) else "",
+        (line or "").strip().partition("\n")[0] if by in (By.ERROR, By.JOB_ERROR) else "",
+        host_of(scheduler_id) if by is By.HOST else "",
+    )
 
 
 def _key(job_id: str, error: str, host: str) -> str:

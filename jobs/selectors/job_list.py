@@ -91,12 +91,12 @@ def read_rows(wanted: Wanted, now: datetime) -> Iterator[tuple[list[Row], Any]]:
 
 def count_rows(wanted: Wanted, now: datetime) -> int:
     """Return the number of wanted jobs on all pages. Only for pages that the database cuts."""
-    return _filtered(wanted, now).count()
+    return _in_state(wanted, now).count()
 
 
 def wanted_jobs(wanted: Wanted, now: datetime) -> JobQuerySet:
     """Return the wanted jobs of all pages, by id."""
-    jobs = _sought(wanted).order_by("id")
+    jobs = _in_any_state(wanted).order_by("id")
     return jobs if wanted.state is None else in_states(jobs, [JobState(wanted.state)], now)
 
 
@@ -125,13 +125,12 @@ def _broken_ids(jobs: JobQuerySet) -> list[str]:
 def _statement_of(wanted: Wanted) -> tuple[str, Params]:
     # Only statements without clients' texts are cached: those are few, and most requests have one of them.
     is_common = all(text is None for text in (wanted.q, wanted.tag, wanted.owner, wanted.reached))
-    kind = replace(wanted, limit=None, offset=0)
-    return (_statement if is_common else _statement.__wrapped__)(kind)
+    make = _cached_statement if is_common else _statement
+    return make(replace(wanted, limit=None, offset=0))
 
 
-@lru_cache(maxsize=16)
 def _statement(wanted: Wanted) -> tuple[str, Params]:
-    jobs = _filtered(wanted, Value(NOW)).with_state(Value(NOW)).filter(id__gt=Value(AFTER)).order_by("id")
+    jobs = _in_state(wanted, Value(NOW)).with_state(Value(NOW)).filter(id__gt=Value(AFTER)).order_by("id")
     # Only texts: Django converts other types row by row.
     columns: list[Combinable | str] = [
         Cast("id", TextField()), Cast("name", TextField()), DEFINITION, Cast("next_run_time", TextField()),
@@ -143,7 +142,10 @@ def _statement(wanted: Wanted) -> tuple[str, Params]:
     return f"WITH jobs({names}) AS ({part}) SELECT {ARRAYS[connection.vendor]}, min(pause_ends) FROM jobs", params  # noqa: S608
 
 
-def _sought(wanted: Wanted) -> JobQuerySet:
+_cached_statement = lru_cache(maxsize=16)(_statement)
+
+
+def _in_any_state(wanted: Wanted) -> JobQuerySet:
     """Return the wanted jobs of all states."""
     jobs: JobQuerySet = Job.objects.all() if wanted.reached is None else Job.objects.tagged(*wanted.reached)
     if wanted.tag is not None:
@@ -155,8 +157,9 @@ def _sought(wanted: Wanted) -> JobQuerySet:
     return jobs
 
 
-def _filtered(wanted: Wanted, now: datetime | Value) -> JobQuerySet:
-    jobs = _sought(wanted)
+def _in_state(wanted: Wanted, now: datetime | Value) -> JobQuerySet:
+    """Return the wanted jobs in the wanted state; for `broken` those in all states, as SQL does not find each one."""
+    jobs = _in_any_state(wanted)
     if wanted.state not in (None, JobState.BROKEN):
         jobs = jobs.with_state(now).filter(Q(state=wanted.state))
     return jobs

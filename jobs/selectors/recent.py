@@ -16,11 +16,11 @@ from .statistics import Why, why_not
 
 SHOWN = 40
 """Runs of a job that are shown as bars."""
-REASON = 30
+REASON_LENGTH = 30
 """Characters of a reason that are read: enough to tell the kinds apart."""
-NOT_RUN = ", ".join(f"'{status}'" for status in DID_NOT_RUN)
+_NOT_RUN_SQL = ", ".join(f"'{status}'" for status in DID_NOT_RUN)
 """The statuses of fire times that did not run, as SQL."""
-SCHEDULED = 'attempt = 1 AND "trigger" NOT IN ({})'.format(", ".join(f"'{trigger}'" for trigger in UNSCHEDULED))
+_SCHEDULED_SQL = 'attempt = 1 AND "trigger" NOT IN ({})'.format(", ".join(f"'{trigger}'" for trigger in UNSCHEDULED))
 """The condition of a run that a fire time started, as SQL."""
 
 
@@ -83,9 +83,10 @@ def _statement(job_ids: Sequence[str], limit: int) -> tuple[str, list[Any]]:
             "SELECT j.id, r.* FROM unnest(%s::text[]) AS j(id) CROSS JOIN LATERAL ("  # noqa: S608
             "SELECT id, status, scheduled_time, "
             "attempt, EXTRACT(EPOCH FROM finished_at - started_at)::float, fire_times, "
-            f"CASE WHEN status IN ({NOT_RUN}) THEN left(reason, {REASON}) END AS reason, "
+            f"CASE WHEN status IN ({_NOT_RUN_SQL}) THEN left(reason, {REASON_LENGTH}) END AS reason, "
             "CASE WHEN status = 'running' THEN started_at END AS started, "
-            f"CASE WHEN {SCHEDULED} THEN EXTRACT(EPOCH FROM started_at - scheduled_time)::float END FROM cronzimus_run "
+            f"CASE WHEN {_SCHEDULED_SQL} THEN EXTRACT(EPOCH FROM started_at - scheduled_time)::float END "
+            "FROM cronzimus_run "
             "WHERE (job_id, scheduled_time) >= (j.id, '-infinity') AND (job_id, scheduled_time) <= (j.id, 'infinity') "
             "ORDER BY job_id DESC, scheduled_time DESC, attempt DESC LIMIT %s) AS r",
             [list(job_ids), limit],
@@ -95,9 +96,9 @@ def _statement(job_ids: Sequence[str], limit: int) -> tuple[str, list[Any]]:
     return (
         f"WITH j(id) AS (VALUES {names}) SELECT r.job_id, r.id, r.status, CAST(r.scheduled_time AS TEXT), r.attempt, "  # noqa: S608
         "(julianday(r.finished_at) - julianday(r.started_at)) * 86400.0, r.fire_times, "
-        f"CASE WHEN r.status IN ({NOT_RUN}) THEN substr(r.reason, 1, {REASON}) END, "
+        f"CASE WHEN r.status IN ({_NOT_RUN_SQL}) THEN substr(r.reason, 1, {REASON_LENGTH}) END, "
         "CASE WHEN r.status = 'running' THEN CAST(r.started_at AS TEXT) END, "
-        f"CASE WHEN {SCHEDULED} THEN (julianday(r.started_at) - julianday(r.scheduled_time)) * 86400.0 END "
+        f"CASE WHEN {_SCHEDULED_SQL} THEN (julianday(r.started_at) - julianday(r.scheduled_time)) * 86400.0 END "
         "FROM j CROSS JOIN cronzimus_run AS r "
         "ON r.id IN (SELECT id FROM cronzimus_run WHERE job_id = j.id "
         "ORDER BY scheduled_time DESC, attempt DESC LIMIT %s) ORDER BY r.job_id, r.scheduled_time DESC, r.attempt DESC",

@@ -9,14 +9,14 @@ from django.db.models import QuerySet
 from ..core.runs import FAILURES, FINISHED
 from ..models import Run
 
-COUNTED = 10_000
+MAX_COUNTED = 10_000
 """Counts stop here."""
 
 
 def freed_runs(
     job_id: str, now: datetime, *, keep_runs: int | None, keep_days: int | None, keep_failed_days: int | None
 ) -> int:
-    """Return the number of runs of a job that these limits delete at `now`, at most `COUNTED` + 1 (index `run_once`).
+    """Return how many runs of a job these limits delete at `now`, at most `MAX_COUNTED` + 1 (index `run_once`).
 
     It follows the rules of the pruner, except that it counts runs of a backfill like others.
     """
@@ -37,4 +37,4 @@ def freed_runs(
 
 
 def _count(runs: QuerySet[Run]) -> int:
-    return runs.order_by().values("pk")[: COUNTED + 1].count()
+    return runs.order_by().values("pk")[: MAX_COUNTED + 1].count()

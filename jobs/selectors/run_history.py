@@ -13,23 +13,23 @@ from ..models import Run
 
 ATTEMPTS = 100
 """Attempts of a fire time that are read: a job cannot have more."""
-TIMES = (
+WATERFALL_FIELDS = (
     "id", "attempt", "status", "executor", "queued_at", "available_at", "dispatches", "dispatched_at", "started_at",
     "finished_at",
 )  # fmt: skip
 """The columns of an attempt from which the waterfall is drawn."""
-LOOKED_AT = 1000
+MAX_COMPARED = 1000
 """Unsuccessful runs that are compared."""
-WITHIN = timedelta(days=7)
+COMPARED_AGE = timedelta(days=7)
 """Age of the oldest runs that are compared."""
-FIRST_LINE = 200
+COMPARED_CHARACTERS = 200
 """Characters of an error that are compared."""
 
 
 def attempts_of(run: Run) -> list[Run]:
     """Return all attempts of the fire time of `run`, with it, the first one first (index `run_once`)."""
     same = Run.objects.filter(job_id=run.job_id, scheduled_time=run.scheduled_time)
-    return list(same.only(*TIMES).order_by("attempt")[:ATTEMPTS])
+    return list(same.only(*WATERFALL_FIELDS).order_by("attempt")[:ATTEMPTS])
 
 
 class Failed(NamedTuple):
@@ -58,14 +58,14 @@ def same_error(job_id: str, error: str, now: datetime) -> SameError:
 
     Numbers and quoted texts may differ.
     """
-    wanted = fingerprint_of(error[:FIRST_LINE])
+    wanted = fingerprint_of(error[:COMPARED_CHARACTERS])
     rows = (
         Run.objects.unsuccessful()
-        .filter(job_id=job_id, scheduled_time__gte=now - WITHIN)
-        .annotate(start=Left("error", FIRST_LINE))
+        .filter(job_id=job_id, scheduled_time__gte=now - COMPARED_AGE)
+        .annotate(start=Left("error", COMPARED_CHARACTERS))
         .order_by("-scheduled_time", "-id")
-        .values_list("id", "status", "scheduled_time", "start")[:LOOKED_AT]
+        .values_list("id", "status", "scheduled_time", "start")[:MAX_COMPARED]
     )
     found = list(rows)
     same = [Failed(pk, status, at) for pk, status, at, start in found if fingerprint_of(start) == wanted]
-    return SameError(same, more=len(found) == LOOKED_AT)
+    return SameError(same, more=len(found) == MAX_COMPARED)

@@ -16,8 +16,7 @@ from django.db.models.expressions import RawSQL
 from ..core.times import MICROSECOND
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-"""The instant from which cursors count."""
-"""The unit in which cursors count."""
+"""The instant from which cursors count microseconds."""
 CURSOR = re.compile(r"([on])(-?\d{1,18})_(\d{1,18})", re.ASCII)
 """The form of a cursor."""
 

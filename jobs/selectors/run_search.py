@@ -16,7 +16,7 @@ from django.db.models import FloatField, Func, Q
 from ..core.runs import DID_NOT_RUN, FAILURES, UNSUCCESSFUL, RunStatus, RunTrigger, holders_on
 from ..core.times import parse_instant
 from ..models import Job
-from ..models.run import USUAL, NoneOf, RunQuerySet
+from ..models.run import RunQuerySet
 
 GROUPS: dict[str, str] = {
     "failures": "failed, timed out or lost",
@@ -29,8 +29,11 @@ STATUSES = {"failures": FAILURES, "not_run": DID_NOT_RUN, "unsuccessful": UNSUCC
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 """The units of lengths of time, in seconds."""
 TERM = re.compile(r'([a-z]+):("[^"]*"|\S+)|"([^"]*)"|(\S+)')
+"""A part of a search: a qualifier and its value, a text in quotes, or a word."""
 LENGTH = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)(ms|s|min|m|h|d|w)", re.ASCII)
+"""A length of time: its number and its unit."""
 COMPARED = re.compile(r"([<>])=?(.*)", re.DOTALL)
+"""A comparison: its sign and its value. `>=` is `>`."""
 MAX_JOBS = 1000
 """Jobs whose runs a search finds, at most."""
 MAX_ID = 2**63 - 1
@@ -123,9 +126,9 @@ def with_status(runs: RunQuerySet, name: str) -> RunQuerySet:
     if name == "unsuccessful":
         return runs.unsuccessful()
     if name == "failures":
-        return runs.unsuccessful().filter(status__in=FAILURES)
+        return runs.failed()
     if name == "not_run":
-        return runs.filter(NoneOf("status", USUAL), status__in=DID_NOT_RUN)
+        return runs.did_not_run()
     return runs.of_status(name)
 
 

@@ -15,11 +15,10 @@ from itertools import pairwise
 from typing import Any
 
 from django.db import connection
-from django.db.models import Case, CharField, Max, QuerySet, Sum, Value, When
+from django.db.models import Case, CharField, Max, Sum, Value, When
 
 from ..core.runs import DID_NOT_RUN, FAILURES, UNSCHEDULED, RunStatus
 from ..models import RollUp, Run
-from ..models.run import USUAL, NoneOf
 
 HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
 SAMPLE = 500
@@ -43,7 +42,7 @@ class Why(StrEnum):
     """A person skipped it."""
 
 
-# By the beginning of the reason that the planner and the services write.
+# The kinds are told apart by the beginning of the reason, as the planner and the services write it.
 _REASONS = (
     (Why.OVERLAP, "run "), (Why.CROWDED, "more fire times "), (Why.PAUSED, "its job was paused"),
     (Why.CHANGED, "its job was "), (Why.PERSON, "left out by "),
@@ -148,7 +147,7 @@ class NotRun:
 
 def not_run(since: datetime, until: datetime, job_id: str | None = None) -> list[NotRun]:
     """Return the fire times from `since` to `until` that did not run, by reason; the most frequent first."""
-    runs = _not_run(Run.objects.filter(scheduled_time__gte=since, scheduled_time__lt=until))
+    runs = Run.objects.filter(scheduled_time__gte=since, scheduled_time__lt=until).did_not_run()
     if job_id is not None:
         runs = runs.filter(job_id=job_id)
     rows = runs.annotate(why=WHY).values("why", "job_id").annotate(n=Sum("fire_times"), at=Max("scheduled_time"))
@@ -183,13 +182,9 @@ def why_not(status: str, reason: str) -> Why:
     return next((why for why, text in _REASONS if reason.startswith(text)), Why.CHANGED)
 
 
-def _not_run(runs: QuerySet[Run]) -> QuerySet[Run]:
-    return runs.filter(NoneOf("status", USUAL), status__in=DID_NOT_RUN)
-
-
-# The hours of the statistics, the runs after those that they have, and the ones that they passed by. An instant of a
-# run is no condition of its own: SQLite would read the index of all runs for it. The id up to which runs are counted is
-# a parameter too: PostgreSQL would expect a third of the history after one that it does not know.
+# Three parts: the hours of the statistics, the runs that they have not counted yet, and the runs that they passed by.
+# The times of runs are not compared in WHERE: SQLite would read the index of all runs. The id up to which runs are
+# counted is also a parameter: after an id that it does not know, PostgreSQL expects a third of all runs.
 _BY_PERIOD = (
     "SELECT period, status, SUM(runs), SUM(fire_times) FROM ("
     "SELECT {hour} AS period, status, count AS runs, fire_times FROM cronzimus_sitehour WHERE hour >= %s "
@@ -200,7 +195,7 @@ _BY_PERIOD = (
     ") AS counted WHERE period >= 0 AND period < %s GROUP BY period, status"
 )
 _PERIOD = {
-    # One period is added and taken away again: a division of whole numbers cuts towards zero.
+    # A division of integers rounds towards zero. One period more keeps the number above zero, and is taken off again.
     "sqlite": "(unixepoch({column}) - {since} + {length}) / {length} - 1",
     "postgresql": "floor((EXTRACT(EPOCH FROM {column})::float8 - {since}) / {length})::integer",
 }

@@ -20,7 +20,7 @@ MOST_BARS = 2000
 MOST_TO_COME = 200
 """Fire times to come of one job that are drawn."""
 LOOK_BACK = timedelta(hours=6)
-"""Time before the period in which a run that reaches into it may have been due."""
+"""Time before the period in which runs that reach into it are looked for; active runs are found at any age."""
 
 
 class Bar(NamedTuple):

@@ -16,7 +16,7 @@ from ..models import Job, JobVersion
 FIELDS = (*DEFINITION_FIELDS, "trigger", "paused", *POLICY_FIELDS)
 """The fields of a job that a version has: all that people can set."""
 
-AT_ONCE = 5
+CHUNK = 5
 """Versions that are read at once: a definition may have some hundred kilobytes."""
 
 Definition = dict[str, Any]
@@ -41,14 +41,14 @@ def numbers_of(job_id: str) -> list[int]:
 
 
 def versions_of(job_id: str, numbers: Collection[int]) -> dict[int, JobVersion]:
-    """Return those of a job's versions that have `numbers`, by their number."""
+    """Return a job's versions with these `numbers`, by their number."""
     found = {version.number: version for version in _kept(job_id).filter(number__in=numbers)}
     unsaved = Job.objects.filter(pk=job_id, version__in=set(numbers) - set(found)).first()
     return found if unsaved is None else {**found, unsaved.version: _unsaved(unsaved)}
 
 
 def with_older(job_id: str) -> Iterator[tuple[JobVersion, Definition | None]]:
-    """Yield the versions of `numbers_of`, each with the definition before it, and without holding them all."""
+    """Yield the versions of `numbers_of`, each with the definition before it. A few at a time are in memory."""
     newer: JobVersion | None = None
     for version in _each(job_id):
         if newer is not None:
@@ -73,7 +73,7 @@ def _each(job_id: str) -> Iterator[JobVersion]:
     job = Job.objects.filter(pk=job_id).first()
     if job is not None and (newest is None or newest < job.version):
         yield _unsaved(job)
-    yield from kept.iterator(chunk_size=AT_ONCE)
+    yield from kept.iterator(chunk_size=CHUNK)
 
 
 def version_of(job_id: str, number: int) -> JobVersion:

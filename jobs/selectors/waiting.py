@@ -19,7 +19,7 @@ WAITING_FIELDS = (
 
 
 class Waiting:
-    """Answers for the runs of one list. It asks for the workers once, with the first run that may wait for one."""
+    """Says of each run of a list what it waits for. The workers are read once, for the first run that needs them."""
 
     def __init__(self, now: datetime) -> None:
         """Answer as of `now`."""

@@ -19,10 +19,10 @@ from .run_history import ATTEMPTS
 SECOND = timedelta(seconds=1)
 EARLIEST, LATEST = datetime(1, 1, 3, tzinfo=UTC), datetime(9999, 12, 29, tzinfo=UTC)
 """The bounds of instants: beyond them there is no room for the fire times around an instant."""
-NEARBY = 20
-"""Runs after an instant that may stand for it."""
-LONG = ("args", "kwargs", "result", "error", "traceback", "output", "output_marks")
-"""The columns that are not read."""
+MAX_LATER = 20
+"""Runs after an instant that are read to find the one that stands for it."""
+DEFERRED = ("args", "kwargs", "result", "error", "traceback", "output", "output_marks")
+"""The columns that are not read: they may be long."""
 _IN_THE_WAY = re.compile(r"run (\d{1,18}) was active")
 
 
@@ -106,7 +106,7 @@ def explain(job: Job | None, job_id: str, at: datetime, now: datetime) -> Explan
 def _runs_at(job_id: str, at: datetime) -> tuple[Run, ...]:
     # A person types whole seconds; jitter gives fire times fractions of them.
     near = Run.objects.filter(job_id=job_id, scheduled_time__gte=at, scheduled_time__lt=at + SECOND)
-    found = list(near.defer(*LONG).order_by("scheduled_time", "attempt")[:ATTEMPTS])
+    found = list(near.defer(*DEFERRED).order_by("scheduled_time", "attempt")[:ATTEMPTS])
     return tuple(run for run in found if run.scheduled_time == found[0].scheduled_time)
 
 
@@ -134,7 +134,7 @@ def _answer(run: Run) -> Answer:
 def _stands_for(job_id: str, fire: datetime, trigger: Trigger) -> Run | None:
     """Return the run after `fire` that stands for it, if it stands for several fire times."""
     later = Run.objects.filter(job_id=job_id, scheduled_time__gt=fire).order_by("scheduled_time", "attempt")
-    for run in later.defer(*LONG)[:NEARBY]:
+    for run in later.defer(*DEFERRED)[:MAX_LATER]:
         if run.trigger == RunTrigger.SCHEDULE:
             return run if trigger.count(fire, run.scheduled_time) < run.fire_times else None
     return None

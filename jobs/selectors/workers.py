@@ -92,7 +92,7 @@ class OtherBroker(NamedTuple):
 
 
 class Fleet:
-    """The workers at an instant, and what does not reach them. Each part is read when it is asked for first."""
+    """The workers at an instant, and the runs that do not reach them. Each part is read when it is first asked for."""
 
     def __init__(self, now: datetime) -> None:
         """Look at the workers as of `now`."""

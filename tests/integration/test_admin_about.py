@@ -66,7 +66,7 @@ def test_the_bundle_is_for_those_who_may_pause_everything(at_noon: Any) -> None:
 
 
 def test_runs_are_counted_no_further_than_people_need_to_know(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(about, "COUNTED", 1)
+    monkeypatch.setattr(about, "MAX_COUNTED", 1)
     make_run("a")
     make_run("b")
     assert about.sizes().runs in (None, 2)  # PostgreSQL has an estimate
@@ -82,5 +82,5 @@ def test_it_tells_what_is_kept_and_what_a_shorter_time_would_free(
         make_run("a", scheduled_time=after(-86_400 * days), attempt=number + 1, status="succeeded")
     page = text(admin.read(ABOUT))
     assert "Runs 1 of 2 jobs limit theirs Older than 7 days 2 Older than 30 days 1 Older than 90 days none" in page
-    monkeypatch.setattr(about, "OLDER", 1)
+    monkeypatch.setattr(about, "MAX_OLDER", 1)
     assert "Older than 7 days more than 1 " in text(admin.read(ABOUT))

@@ -212,8 +212,8 @@ def test_what_costs_as_much_as_the_list_is_counted_for_the_chosen_tab_alone(admi
 
 
 def test_the_tabs_count_to_a_limit_and_no_further(admin, monkeypatch):
-    monkeypatch.setattr(tab_counts, "COUNTED", 5)
-    monkeypatch.setattr("jobs.admin.runs.listing.COUNTED", 5)
+    monkeypatch.setattr(tab_counts, "MAX_COUNTED", 5)
+    monkeypatch.setattr("jobs.admin.runs.listing.MAX_COUNTED", 5)
     for number in range(9):
         make_run(status="failed", scheduled_time=after(number))
     assert tabs(admin.read(RUNS)).startswith("All 5+ Running 0 Queued 0 Failed 5+")

@@ -197,7 +197,7 @@ def test_the_schedulers_page_shows_what_waits_and_for_how_long(admin):
 
 
 def test_the_schedulers_page_counts_no_further_than_people_need_to_know(admin, monkeypatch):
-    monkeypatch.setattr(backlog, "COUNTED", 2)
+    monkeypatch.setattr(backlog, "MAX_COUNTED", 2)
     make_jobs(3)
     assert "Due jobs 2 or more the oldest for 0 ms" in text(admin.read(SCHEDULERS))
 

@@ -37,7 +37,7 @@ def test_the_form_of_a_job_tells_it(admin: Admin, monkeypatch: pytest.MonkeyPatc
     for number in range(10):
         make_run(scheduled_time=after(-DAY * number - 1), status="succeeded")
     assert "Once saved, about 5 of its runs are deleted." in text(admin.read(f"{JOBS}job/edit/"))
-    monkeypatch.setattr(retention, "COUNTED", 3)
+    monkeypatch.setattr(retention, "MAX_COUNTED", 3)
     assert freed_runs("job", NOW, keep_runs=None, keep_days=5, keep_failed_days=None) == 4
 
 

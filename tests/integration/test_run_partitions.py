@@ -182,7 +182,7 @@ def test_a_partition_with_a_run_that_the_statistics_do_not_have_stays(partitions
 
 
 def test_the_number_of_runs_is_estimated_from_the_partitions(partitions: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(about, "COUNTED", 1)
+    monkeypatch.setattr(about, "MAX_COUNTED", 1)
     for day in range(-1, 2):
         make_run(scheduled_time=NOW + day * DAY)
     with connection.cursor() as cursor:

@@ -17,7 +17,7 @@ from ...definitions.policies import policy_problems
 from ...definitions.triggers import trigger_of
 from ...models import Job
 from ...models.job import DEFAULT_QUEUE
-from ...selectors.retention import COUNTED, freed_runs
+from ...selectors.retention import MAX_COUNTED, freed_runs
 from ...selectors.warnings import queue_warnings, usual_duration
 from .. import display
 from . import policy_inputs, trigger_inputs
@@ -80,7 +80,7 @@ def _kept(job: Job | None, policies: Mapping[str, Any], now: datetime) -> Iterat
     if limits[name] is None:
         return
     number = freed_runs(job.pk, now, **limits)
-    many = f"more than {COUNTED:,}" if number > COUNTED else f"about {number:,}"
+    many = f"more than {MAX_COUNTED:,}" if number > MAX_COUNTED else f"about {number:,}"
     words = (
         f"Once saved, {many} of its runs are deleted." if number else "All runs that it has now are within the limits."
     )

@@ -17,7 +17,7 @@ from ...models.run import RunQuerySet
 from ...models.run import duration as length_of
 from ...selectors.run_pages import Cursor, Page, page_of, read_cursor
 from ...selectors.run_search import SUGGESTED, RunSearch, by_status, narrowed, parse_search, run_number, with_status
-from ...selectors.tab_counts import COUNTED, capped_counts
+from ...selectors.tab_counts import MAX_COUNTED, capped_counts
 from .. import export, lists
 from ..base import BaseChangeList, model_url
 from ..lists import Link, Pager
@@ -175,7 +175,7 @@ def _tabs(changelist: RunChangeList, counted: dict[str, int]) -> list[Link]:
     links = []
     for name, label in TABS:
         number = counted.get(name)
-        words = "" if number is None else f"{COUNTED:,}+" if number > COUNTED else f"{number:,}"
+        words = "" if number is None else f"{MAX_COUNTED:,}+" if number > MAX_COUNTED else f"{number:,}"
         url = changelist.get_query_string({"status": name or None})
         links.append(Link(label, url, name == chosen, words, name == "failures" and bool(number)))
     return links
@@ -185,7 +185,7 @@ def _pager(changelist: RunChangeList, total: int | None) -> Pager:
     page, shown = changelist.page, changelist.result_count
     words = f"{shown:,} {'run' if shown == 1 else 'runs'}"
     if page.older or page.newer:
-        many = "" if total is None else f" of {COUNTED:,}+" if total > COUNTED else f" of {total:,}"
+        many = "" if total is None else f" of {MAX_COUNTED:,}+" if total > MAX_COUNTED else f" of {total:,}"
         words = f"{shown:,}{many} runs, newest first"
 
     def url(cursor: Cursor | None) -> str:

@@ -56,7 +56,7 @@ def _look(result: str) -> tuple[str, str, str]:
 
 def _sizes(times: Times) -> list[tuple[str, Any]]:
     found = about.sizes()
-    runs = f"more than {about.COUNTED:,}" if found.runs is None else f"{found.runs:,}"
+    runs = f"more than {about.MAX_COUNTED:,}" if found.runs is None else f"{found.runs:,}"
     return [
         ("Database", display.megabytes(found.size)),
         ("Jobs", f"{found.jobs:,}"), ("Runs on record", runs),
@@ -69,7 +69,7 @@ def _retention(times: Times) -> Iterator[tuple[str, str]]:
     found = about.retention(times.now)
     yield "Runs", f"{found.limited:,} of {found.limited + found.unlimited:,} jobs limit theirs"
     for older in found.older:
-        number = f"more than {about.OLDER:,}" if older.runs is None else f"{older.runs:,}" if older.runs else "none"
+        number = f"more than {about.MAX_OLDER:,}" if older.runs is None else f"{older.runs:,}" if older.runs else "none"
         yield f"Older than {older.days} days", number
     yield "Audit", f"{conf.AUDIT_DAYS:,} days"
     yield "Alerts", f"{conf.ALERT_DAYS:,} days"

@@ -249,10 +249,10 @@ def figures(running: list[Scheduler], fleet: Fleet) -> list[tuple[str, str, str]
     ]  # fmt: skip
 
 
-def _in_words(queue: backlog.Queue) -> tuple[str, str]:
+def _in_words(queue: backlog.Backlog) -> tuple[str, str]:
     if not queue.number:
         return "none", ""
-    more = " or more" if queue.number == backlog.COUNTED else ""
+    more = " or more" if queue.number == backlog.MAX_COUNTED else ""
     return f"{queue.number:,}{more}", f"the oldest for {duration(timedelta(seconds=queue.oldest))}"
 
 

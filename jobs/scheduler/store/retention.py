@@ -101,7 +101,7 @@ def prune_job(
     runs = runs.order_by("scheduled_time", "attempt")
     deleted = _delete(runs.filter(scheduled_time__lt=min(cutoff, failed_cutoff), status__in=FINISHED), limit)
     if cutoff < failed_cutoff:
-        failures = runs.unsuccessful().filter(status__in=FAILURES).order_by("scheduled_time", "id")
+        failures = runs.failed().order_by("scheduled_time", "id")
         failures = failures.filter(scheduled_time__gte=cutoff, scheduled_time__lt=failed_cutoff)
         deleted += _delete(failures, limit - deleted)
     elif cutoff > failed_cutoff:
