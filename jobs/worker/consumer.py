@@ -59,6 +59,7 @@ class GatedConsumer(ReconnectingConsumer):
 
     def connect(self) -> Any:
         """Return a new connection. After a refusal, its consumer leaves out the queues that the broker refuses."""
+        self.hub.on_tick.clear()  # kombu leaves one call behind for each lost connection to Redis; there are no others
         connection = super().connect()
         if self._is_refused or self._refused:
             try:

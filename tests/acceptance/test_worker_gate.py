@@ -15,6 +15,7 @@ from kombu.asynchronous import Hub
 from jobs.scheduler.broker import make_app
 from jobs.worker.consumer import GatedConsumer, PullGate, PushGate
 from jobs.worker.guard import guard_redis
+from jobs.worker.reconnecting import RETRY_SECONDS
 
 from .brokers import URLS, Broker, reached
 from .support import until
@@ -171,3 +172,14 @@ def test_redis_may_close_the_idle_connection_of_a_worker_whose_slots_are_all_bus
         slots.free = 1
         slots.on_free()
         taker.turn_until(lambda: len(slots.offered) == 2)
+
+
+def test_a_worker_that_connects_again_to_redis_leaves_nothing_of_the_last_connection_in_its_loop() -> None:
+    consumer: Any = GatedConsumer.__new__(GatedConsumer)
+    consumer.app, consumer.hub, consumer.amqheartbeat = make_app(reached("redis")), Hub(), None
+    consumer._is_refused, consumer._refused = False, {}
+    for _ in range(2):
+        consumer._connected_at = -RETRY_SECONDS  # without a pause
+        with consumer.connect():
+            assert len(consumer.hub.on_tick) == 1
+    consumer.hub.close()
