@@ -204,6 +204,8 @@ class Slots:
                 with self._changed:
                     self._busy_slots -= 1
                     self._changed.notify_all()
+            if self._is_draining.is_set():
+                break  # another process would be started in vain
             is_ready = self._warm_up(slot)
         slot.replace()
 
@@ -217,9 +219,9 @@ class Slots:
         return not problem
 
     def _wait_for_process(self, slot: Slot) -> bool:
-        """Try again and again to start a process; return whether one is ready: not if the worker ends before."""
+        """Try again and again to start a process; return whether one is ready: not if the worker is told to stop."""
         pause = FIRST_PAUSE_SECONDS
-        while not self._has_ended.wait(pause):
+        while not self._is_draining.wait(pause):
             problem = self._offer(slot)
             if not problem:
                 if not self._count_broken(-1):

@@ -156,6 +156,15 @@ def test_slots_that_are_stopped_take_no_more_runs(slots: Slots, end: Callable[[S
     assert slots.free == 0
 
 
+def test_a_slot_whose_run_is_stopped_with_the_worker_starts_no_other_process(slots: Slots, process: Process) -> None:
+    started: list[int] = []
+    slots._start_process = lambda: started.append(1) or process  # type: ignore[assignment, func-returns-value, return-value]
+    busy(slots)
+    slots.stop(lambda: False)
+    until(lambda: not any(thread.is_alive() for thread in slots._threads), 5)
+    assert len(started) == 1
+
+
 def test_a_second_signal_leaves_no_time_to_tidy_up_and_the_run_says_so(
     slots: Slots, ledger: FakeLedger, process: Process
 ) -> None:
