@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ..conf import conf, worker_command
 from ..core.brokers import broker_name
 from ..core.queues import queue_names
-from .workers import Fleet, HeldUp, Obstacle
+from .workers import Fleet, HeldUp, Obstacle, has_broker
 
 SAME_BROKER = "does it use the same CELERY_BROKER_URL as the schedulers?"
 """The question that helps if a worker is free and takes nothing."""
@@ -40,6 +40,11 @@ def problems(
 
     `unserved` are the queues without a worker that matter; all of them, if it is None.
     """
+    if fleet.held_up and not has_broker():
+        found = fleet.held_up
+        headline = f"CELERY_BROKER_URL is not set here, and {_waiting(found)} for workers of {_queues(found)}."
+        yield Problem("no-broker-setting", headline, "Set it again, or cancel what is left.")
+        return
     held = {obstacle: [one for one in fleet.held_up if one.obstacle is obstacle] for obstacle in Obstacle}
     if found := held[Obstacle.BROKER]:
         remedy = f"{_waiting(found)} for it, the oldest since {_since(found, shown)}."
@@ -71,7 +76,7 @@ def differing_brokers(fleet: Fleet) -> str:
 
 
 def _queues(found: list[HeldUp]) -> str:
-    return queue_names(sorted(one.queue for one in found))
+    return queue_names(sorted({one.queue for one in found}))
 
 
 def _waiting(found: list[HeldUp]) -> str:

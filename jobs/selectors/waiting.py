@@ -38,7 +38,7 @@ class Waiting:
         status, executor, queue, holder, available_at, dispatched_at, dispatch_id, dispatches = row
         if status != RunStatus.QUEUED or executor != Executor.CELERY:
             return None
-        if holder == DISPATCHED and dispatched_at is None:
+        if holder == DISPATCHED and dispatched_at is None and has_broker():
             return self._broker(queue, dispatch_id)
         if available_at is not None and available_at > self._now:
             return None

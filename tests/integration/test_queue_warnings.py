@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
 
+from jobs import services
+from jobs.core.dispatches import new_dispatch_id
+from jobs.core.runs import DISPATCHED
+from jobs.selectors.backlog import stuck_runs
+from jobs.selectors.waiting import Waiting
 from tests.fakes import NOW, FakeClock, after, make_job, make_run, make_worker
 from tests.integration.admin_support import JOBS, RUNS, Admin, admin_fixture, at_noon_fixture, messages, text  # noqa: F401
 from tests.integration.api_client import Api
@@ -93,3 +99,22 @@ def test_the_page_of_a_job_warns(admin: Admin) -> None:
     assert UNSERVED in admin.read(f"{JOBS}job/change/")
     make_worker()
     assert "serves the queue" not in admin.read(f"{JOBS}job/change/")
+
+
+@pytest.mark.parametrize("sent_at", [after(-100), None])
+def test_runs_that_were_left_behind_when_the_setting_was_removed_are_named_and_can_be_cancelled(
+    admin: Admin, settings: Any, sent_at: datetime | None
+) -> None:
+    settings.CRONZIMUS = settings.CRONZIMUS | {"CELERY_BROKER_URL": ""}
+    run = make_run(
+        executor="celery", queue="reports", scheduler_id=DISPATCHED, dispatched_at=sent_at,
+        dispatch_id=new_dispatch_id(after(-100)), dispatches=1, queued_at=after(-100),
+    )  # fmt: skip
+    assert (
+        "CELERY_BROKER_URL is not set here, and 1 run waits for workers of the queue reports. "
+        "Set it again, or cancel what is left."
+    ) in text(admin.read(JOBS))
+    assert stuck_runs(NOW).number == 1
+    assert Waiting(NOW).of_run(run) == "schedulers with CELERY_BROKER_URL: it is not set here"
+    services.cancel_run(run.pk, now=NOW)
+    assert "CELERY_BROKER_URL" not in text(admin.read(JOBS))
