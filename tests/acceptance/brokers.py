@@ -112,6 +112,11 @@ class Broker:
                 return int(channel.client.llen(self.queue))
             return int(channel.queue_declare(self.queue, passive=True).message_count)
 
+    def consumers(self) -> int:
+        """Return the number of consumers of a queue of RabbitMQ."""
+        with self._connection() as connection:
+            return int(connection.default_channel.queue_declare(self.queue, passive=True).consumer_count)
+
     def purge(self) -> int:
         """Take all messages out of the queue; return how many there were."""
         with self._connection() as connection:
@@ -174,7 +179,7 @@ def reached(name: str) -> str:
 
 
 class Proxy:
-    """A TCP proxy on loopback that can be closed, or fall silent."""
+    """A TCP proxy on loopback that can be closed, fall silent, or forget its connections."""
 
     def __init__(self, host: str, port: int) -> None:
         """Pass on to `host`:`port`."""
@@ -185,19 +190,26 @@ class Proxy:
         self._passes = threading.Event()
         self._passes.set()
         self._refuses = False
+        self._abandoned: set[socket.socket] = set()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def silence(self) -> None:
         """Take connections and bytes, and pass nothing on."""
         self._passes.clear()
 
+    def abandon(self) -> None:
+        """Pass nothing more on between the ends of the present connections, not even that one is closed.
+
+        So a machine behaves that is gone without a word. New connections are served.
+        """
+        self._abandoned.update(*self._pairs)
+
     def refuse(self) -> None:
         """End all connections, and end new ones at once."""
         self._refuses = True
         for pair in self._pairs:
             for end in pair:
-                with suppress(OSError):
-                    end.shutdown(socket.SHUT_RDWR)
+                _hang_up(end)
 
     def restore(self) -> None:
         """Pass everything on again."""
@@ -229,10 +241,19 @@ class Proxy:
                 threading.Thread(target=self._pass, args=(source, sink), daemon=True).start()
 
     def _pass(self, source: socket.socket, sink: socket.socket) -> None:
-        with suppress(OSError), closing(source), closing(sink):
+        with suppress(OSError), closing(source):
             while data := source.recv(65_536):
                 self._passes.wait()
-                sink.sendall(data)
+                if source not in self._abandoned:
+                    sink.sendall(data)
+        if source not in self._abandoned:
+            _hang_up(sink)
+
+
+def _hang_up(end: socket.socket) -> None:
+    """End a connection at once. `close` does not end one from which another thread reads."""
+    with suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ compared with the rows of the scheduler, and both with the fire times of the tri
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -18,6 +18,8 @@ MAY_HAVE_RUN = {"running", "failed", "timed_out", "lost"}
 had started. All others were not."""
 UNFINISHED = {"queued", "running"}
 """Statuses of runs that have not ended."""
+UNSUCCESSFUL = {"failed", "timed_out", "lost"}
+"""Statuses of runs that started and went wrong."""
 
 Instant = tuple[str, datetime]
 """A job and one of its fire times."""
@@ -36,6 +38,8 @@ class Row:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     attempt: int = 1
+    dispatches: int = 0
+    """How many messages for workers it had."""
 
     @property
     def key(self) -> Attempt:
@@ -127,7 +131,8 @@ def problems(
     breaks: Sequence[Break] = (),
 ) -> list[str]:
     """Return the errors in the history of jobs that fire every `interval`."""
-    return [*accounts(rows, interval, breaks), *calls(rows, marks)]
+    first_attempts = [row for row in rows if row.attempt == 1]
+    return [*accounts(first_attempts, interval, breaks), *calls(rows, marks)]
 
 
 def covered(rows: Iterable[Row], interval: timedelta = timedelta(seconds=1)) -> Counter[Instant]:
@@ -180,6 +185,21 @@ def calls(rows: Sequence[Row], marks: Sequence[Mark]) -> Iterator[str]:
         row = by_key.get(mark.key)
         if row is not None and row.status == "lost" and row.finished_at is not None and mark.at > row.finished_at:
             yield f"{_name(mark.key)}: called after it was given up for lost"
+
+
+def harmed(rows: Iterable[Row], allowed: Mapping[str, Collection[str]], *, messages_may_be_lost: bool) -> Iterator[str]:
+    """Find runs that went wrong, or were sent again to workers, although nothing did them harm.
+
+    `allowed` has, for each of the statuses `UNSUCCESSFUL`, the jobs whose runs may have it. A run that never started is
+    never lost.
+    """
+    for row in rows:
+        if row.status == "lost" and row.started_at is None:
+            yield f"{_name(row.key)}: lost, and never started"
+        elif row.status in UNSUCCESSFUL and row.job_id not in allowed.get(row.status, ()):
+            yield f"{_name(row.key)}: {row.status}, without a cause"
+        if row.dispatches > 1 and not messages_may_be_lost:
+            yield f"{_name(row.key)}: sent {row.dispatches} times, although no message may be lost"
 
 
 def _name(key: Attempt) -> str:

@@ -162,16 +162,17 @@ def cluster() -> Iterator[Cluster]:
         yield made
 
 
-HAS_FAILED = pytest.StashKey[bool]()
+JUDGED = pytest.StashKey[list[WorkerSite]]()
+"""The sites of a test's own workers, or its part of a shared one."""
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Tell the fixtures of a test whether it has failed."""
-    report = yield
-    if report.failed:
-        item.stash[HAS_FAILED] = True
-    return report
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
+    """Judge the history of a test of workers when it has passed, within its time."""
+    result = yield
+    for one in pyfuncitem.stash.get(JUDGED, []):
+        one.assert_good()
+    return result
 
 
 @pytest.fixture(params=thinned(URLS, every=2))
@@ -194,7 +195,7 @@ def worker_sites(make_lasting_site: MakeSite) -> Iterator[dict[str, WorkerSite]]
 def fleet(
     request: pytest.FixtureRequest, broker_name: str, worker_sites: dict[str, WorkerSite], make_lasting_site: MakeSite
 ) -> Iterator[WorkerSite]:
-    """A site with a scheduler, on PostgreSQL and a broker. In the end its history is judged by `checker.py`.
+    """A site with a scheduler, on PostgreSQL and a broker. After the test its history is judged by `checker.py`.
 
     The tests share it; a test has a queue, workers and names of jobs of its own.
     """
@@ -203,13 +204,10 @@ def fleet(
         worker_sites[broker_name].start_scheduler()
     one = worker_sites[broker_name]
     one.begin()
+    request.node.stash[JUDGED] = [one]
     yield one
-    try:
-        if not request.node.stash.get(HAS_FAILED, False):
-            one.assert_good()
-    finally:
-        one.finish()
-        print(one.logs())
+    one.finish()
+    print(one.logs())
 
 
 @pytest.fixture
@@ -218,19 +216,14 @@ def make_fleet(
 ) -> Iterator[Callable[..., WorkerSite]]:
     """Return a function that makes a site of one test's own, without a scheduler.
 
-    In the end the history of each is judged by `checker.py`: its scheduler, and a worker, have to live until then.
+    After the test the history of each is judged by `checker.py`: its scheduler, and a worker, have to live until then.
     """
-    made: list[WorkerSite] = []
+    made = request.node.stash[JUDGED] = []
 
     def make(vendor: str = "postgresql") -> WorkerSite:
         made.append(WorkerSite(make_site(vendor), reached(broker_name)))
         return made[-1]
 
     yield make
-    try:
-        for one in made:
-            if not request.node.stash.get(HAS_FAILED, False):
-                one.assert_good()
-    finally:
-        for one in made:
-            one.end()
+    for one in made:
+        one.end()

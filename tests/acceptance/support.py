@@ -168,13 +168,14 @@ class Site:
 
     def rows(self) -> list[Row]:
         """Return the runs."""
-        columns = "job_id, scheduled_time, status, fire_times, started_at, finished_at"
+        columns = "job_id, scheduled_time, status, fire_times, started_at, finished_at, attempt, dispatches"
+        found = self.query(f"SELECT {columns} FROM cronzimus_run ORDER BY id")  # noqa: S608
         return [
             Row(
                 job_id=job_id, scheduled_time=instant(at), status=status, fire_times=count, started_at=instant(start),
-                finished_at=instant(end),
+                finished_at=instant(end), attempt=attempt, dispatches=dispatches or 0,
             )
-            for job_id, at, status, count, start, end in self.query(f"SELECT {columns} FROM cronzimus_run ORDER BY id")  # noqa: S608
+            for job_id, at, status, count, start, end, attempt, dispatches in found
         ]  # fmt: skip
 
     def statuses(self, job_id: str) -> list[str]:
@@ -188,11 +189,11 @@ class Site:
     def _read_marks(self) -> Iterator[Mark]:
         ahead = time.time() - time.monotonic()
         for line in self.marks_file.read_text().splitlines():
-            job_id, scheduled_time, monotonic, pid, clock = line.split()
+            job_id, scheduled_time, monotonic, pid, clock, attempt = line.split()
             yield Mark(
                 job_id=job_id, scheduled_time=datetime.fromisoformat(scheduled_time),
                 at=datetime.fromtimestamp(ahead + float(monotonic), UTC), pid=int(pid),
-                clock=datetime.fromtimestamp(float(clock), UTC),
+                clock=datetime.fromtimestamp(float(clock), UTC), attempt=int(attempt),
             )  # fmt: skip
 
     def calls(self, job_id: str) -> list[Mark]:

@@ -19,6 +19,9 @@ from jobs.scheduler.store.dispatch import Dispatch
 from tests.conftest import skip_or_fail
 
 from .brokers import Broker, reached
+from .worker_site import WITHIN_A_MINUTE
+
+pytestmark = WITHIN_A_MINUTE
 
 
 @pytest.fixture(scope="module")

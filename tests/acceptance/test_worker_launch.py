@@ -10,6 +10,9 @@ import sys
 from pathlib import Path
 
 from .support import ROOT
+from .worker_site import WITHIN_A_MINUTE
+
+pytestmark = WITHIN_A_MINUTE
 
 MANAGE = """
 import os, sys

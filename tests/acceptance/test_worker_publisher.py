@@ -13,7 +13,9 @@ from jobs.scheduler.executors.celery import CeleryTransport, MessageRefused
 from jobs.scheduler.store.dispatch import Dispatch
 
 from .brokers import URLS, Broker, Proxy, proxy, reached
+from .worker_site import WITHIN_A_MINUTE
 
+pytestmark = WITHIN_A_MINUTE
 TIMEOUT = 2.0
 """Seconds after which a broker that does not answer counts as gone."""
 BROKERS = list(URLS)

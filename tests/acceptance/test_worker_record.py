@@ -8,7 +8,9 @@ from pathlib import Path
 from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED
 
 from .support import until
-from .worker_site import WorkerSite, stop
+from .worker_site import WITHIN_A_MINUTE, WorkerSite, stop
+
+pytestmark = WITHIN_A_MINUTE
 
 
 def test_a_worker_logs_the_ends_of_its_runs_and_calls_the_listeners_also_after_a_process_was_told_to_end(
@@ -16,6 +18,7 @@ def test_a_worker_logs_the_ends_of_its_runs_and_calls_the_listeners_also_after_a
 ) -> None:
     heard, prefix = tmp_path / "heard", fleet.prefix
     worker = fleet.worker(slots=1, LISTENERS="tests.job_functions:hear", HEARD=str(heard))
+    fleet.may_be("failed", "told")
     fleet.add(fleet.once("told", "tests:signal_itself", int(signal.SIGTERM)))
     assert fleet.until_status("told", "failed")["error"] == "SystemExit: 143"
     fleet.add(fleet.once("next", "tests:wait", 0))
@@ -35,6 +38,7 @@ def test_a_listener_that_does_not_exist_stops_the_start_of_a_worker(fleet: Worke
 
 def test_a_worker_reads_secrets_itself_and_needs_no_secret_key(fleet: WorkerSite) -> None:
     """The secret is where the function leaves its mark. The scheduler does not know it."""
+    fleet.may_be("failed", "failed")
     knowing = {"SECRETS": '{"env": ["MARKS"]}', "MARKS": str(fleet.site.marks_file)}
     for environment, status in ((knowing, "succeeded"), ({}, "failed")):
         worker = fleet.worker(SECRET_KEY="another", **environment)

@@ -14,7 +14,9 @@ from .brokers import reached
 from .conftest import migrate
 from .support import Site
 from .test_worker_launch import start_in_vain
-from .worker_site import STARTED, WorkerSite
+from .worker_site import STARTED, WITHIN_A_MINUTE, WorkerSite
+
+pytestmark = WITHIN_A_MINUTE
 
 
 def test_a_worker_with_a_wrong_setting_names_it_as_other_commands_do(tmp_path: Path) -> None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-import pytest
+from .worker_site import WITHIN_A_MINUTE, WorkerSite, stop
 
-from .worker_site import WorkerSite, stop
-
-pytestmark = pytest.mark.timeout(60, func_only=True)
+pytestmark = WITHIN_A_MINUTE
 UNKNOWN_RUN = 2**62
 """The number of a run that no database has."""
 

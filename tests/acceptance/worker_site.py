@@ -6,15 +6,20 @@ import itertools
 import signal
 import sys
 import time
+from collections import defaultdict
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from .brokers import Broker, proxy
-from .checker import Mark, Row, problems
+from .checker import UNSUCCESSFUL, Mark, Row, harmed, problems
 from .hands import Hands
 from .support import Process, Site, until
 
+WITHIN_A_MINUTE = pytest.mark.timeout(60, func_only=True)
+"""Bounds each test of workers, with the judgement of its history, but without the start of a site that tests share."""
 STARTED = 40.0
 """Seconds in which a worker is ready on a busy machine."""
 LOST_SECONDS = 25.0
@@ -22,7 +27,7 @@ LOST_SECONDS = 25.0
 MODULES = "tests.job_functions,tests.process_functions"
 COLUMNS = (
     "id, status, reason, error, output, scheduler_id, dispatch_id, dispatches, dispatched_at, started_at, finished_at, "
-    "progress_done"
+    "progress_done, attempt"
 )
 """The columns of a run that tests read."""
 
@@ -48,6 +53,17 @@ class WorkerSite:
         self.prefix = f"t{next(self._numbers)}-"
         self.broker = Broker(self.url)
         self._first = len(self.site.processes)
+        self._allowed: dict[str, set[str]] = defaultdict(set)
+        self._messages_may_be_lost = False
+
+    def may_be(self, status: str, *job_ids: str) -> None:
+        """Allow the runs of jobs to end as "failed", "timed_out" or "lost"."""
+        assert status in UNSUCCESSFUL
+        self._allowed[status] |= {self.prefix + job_id for job_id in job_ids}
+
+    def messages_may_be_lost(self) -> None:
+        """Allow messages to be lost, and their runs to be sent again. Tests that do not say so prove that none is."""
+        self._messages_may_be_lost = True
 
     def finish(self) -> None:
         """End the workers and the jobs of a test."""
@@ -109,30 +125,40 @@ class WorkerSite:
         """Cancel the newest run of a job."""
         self.do(f"services.cancel_run({self.run(job_id)['id']}, now=now)")
 
-    def make_old(self) -> None:
-        """Let the minute pass after which messages count as lost."""
+    def make_old(self, after: float = 0) -> None:
+        """Let the time pass after which messages count as lost, for those that were sent `after` seconds ago."""
+        assert self._messages_may_be_lost, "it would hide that a message is lost"
         self.do(
-            f"Run.objects.filter(queue='{self.broker.queue}', status='queued', dispatched_at__isnull=False)"
-            ".update(dispatched_at=now - timedelta(seconds=61))"
+            f"Run.objects.filter(queue='{self.broker.queue}', status='queued', "
+            f"dispatched_at__lte=now - timedelta(seconds={after}))"
+            ".update(dispatched_at=now - timedelta(seconds=601))"
         )
 
     def settle(self, seconds: float = 30) -> None:
         """Stop the test's jobs, and wait until none of their runs is active, so that none is stuck.
 
-        It lets the minute pass after which lost messages are sent again: a killed worker loses its messages of Redis.
+        Where messages may be lost, it lets the time pass after which they are sent again.
         """
         self.do(f"Job.objects.filter(id__startswith='{self.prefix}').update(next_run_time=None)")
         active = f"SELECT 1 FROM cronzimus_run WHERE job_id LIKE '{self.prefix}%' AND status IN ('queued', 'running')"  # noqa: S608
-        until(lambda: not self.site.query(active) or self.make_old(), seconds, "the ends", pause=0.5)
+        until(lambda: not self.site.query(active) or self._make_lost_old(), seconds, "the ends", pause=0.5)
+
+    def _make_lost_old(self) -> None:
+        if self._messages_may_be_lost:
+            self.make_old()
 
     def logs(self) -> str:
         """Return the ends of the logs of a test's processes, and of the scheduler."""
         return self.site.logs([self.running_scheduler, *self.site.processes[self._first :]])
 
     def assert_good(self) -> None:
-        """Check that each fire time is accounted for once, and that each call is one that its row allows."""
+        """Check that each fire time is accounted for once, that each call is one that its row allows, and that no run
+        came to harm other than the test allows.
+        """
         self.settle()
-        found = problems(self.rows(), self.marks())
+        rows = self.rows()
+        found = problems(rows, self.marks())
+        found += harmed(rows, self._allowed, messages_may_be_lost=self._messages_may_be_lost)
         assert not found, "\n".join(found)
 
     # --- its workers -------------------------------------------------------------------------------------------------
@@ -184,6 +210,13 @@ class WorkerSite:
         """Return the ids of the workers of the test's queue that have not stopped."""
         rows = self.site.query("SELECT id, queues FROM cronzimus_worker WHERE stopped_at IS NULL")
         return [worker_id for worker_id, queues in rows if self.broker.queue in str(queues)]
+
+    def workers_of(self, job_id: str) -> set[str]:
+        """Return the ids of the workers on which runs of a job succeeded."""
+        rows = self.site.query(
+            f"SELECT scheduler_id FROM cronzimus_run WHERE job_id = '{self.prefix}{job_id}' AND status = 'succeeded'"  # noqa: S608
+        )
+        return {worker_id for (worker_id,) in rows}
 
     # --- the record ---------------------------------------------------------------------------------------------------
 

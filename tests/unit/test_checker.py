@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from tests.acceptance.checker import Break, Demand, Mark, Outage, Row, problems, unmet
+from tests.acceptance.checker import Break, Demand, Mark, Outage, Row, harmed, problems, unmet
 from tests.fakes import after
 
 
@@ -77,6 +78,44 @@ def test_a_call_after_it_was_given_up_is_found() -> None:
     assert problems([row(0, "lost", finished_at=after(20))], [mark(0, at=21)]) == [
         f"a {after(0)}: called after it was given up for lost"
     ]
+
+
+def test_attempts_of_a_run_share_its_fire_time_and_each_has_its_own_call() -> None:
+    rows = [row(0, "failed"), row(0, attempt=2), row(1)]
+    assert problems(rows, [mark(0), mark(1)]) == [f"a {after(0)}, attempt 2: succeeded, and was never called"]
+    second = replace(mark(0), attempt=2)
+    assert problems(rows, [mark(0), second, mark(1)]) == []
+    assert problems(rows, [mark(0), second, second, mark(1)]) == [f"a {after(0)}, attempt 2: called 2 times"]
+
+
+# --- harm to runs on workers -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", ["succeeded", "cancelled", "skipped", "missed"])
+def test_a_run_that_went_well_or_was_not_wanted_came_to_no_harm(status: str) -> None:
+    assert list(harmed([row(0, status, dispatches=1)], {}, messages_may_be_lost=False)) == []
+
+
+@pytest.mark.parametrize("status", ["failed", "timed_out", "lost"])
+def test_a_run_that_went_wrong_is_found_unless_its_job_is_allowed_to(status: str) -> None:
+    rows = [row(0, status, started_at=after(0))]
+    assert list(harmed(rows, {status: ["b"]}, messages_may_be_lost=True)) == [
+        f"a {after(0)}: {status}, without a cause"
+    ]
+    assert list(harmed(rows, {status: ["a"]}, messages_may_be_lost=True)) == []
+
+
+def test_a_run_that_is_lost_and_never_started_is_found() -> None:
+    rows = [row(0, "lost")]
+    assert list(harmed(rows, {"lost": ["a"]}, messages_may_be_lost=True)) == [f"a {after(0)}: lost, and never started"]
+
+
+def test_a_run_that_was_sent_again_is_found_unless_messages_may_be_lost() -> None:
+    rows = [row(0, dispatches=2)]
+    assert list(harmed(rows, {}, messages_may_be_lost=False)) == [
+        f"a {after(0)}: sent 2 times, although no message may be lost"
+    ]
+    assert list(harmed(rows, {}, messages_may_be_lost=True)) == []
 
 
 # --- breaks ----------------------------------------------------------------------------------------------------------
