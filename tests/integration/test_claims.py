@@ -486,6 +486,18 @@ def test_a_damaged_instant_breaks_only_its_own_job(column: str) -> None:
 
 
 @pytest.mark.usefixtures("sqlite_only")
+@pytest.mark.parametrize("damage", ["overlap = 'nonsense'", "misfire_grace_time = 'soon'", "anchor = '1 garbage'"])
+def test_the_reason_does_not_blame_the_trigger_for_other_damage(damage: str) -> None:
+    make_job()
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA ignore_check_constraints = on")
+        cursor.execute(f"UPDATE cronzimus_job SET {damage}")  # noqa: S608
+        cursor.execute("PRAGMA ignore_check_constraints = off")
+    claim()
+    assert Run.objects.get().reason.startswith("its row is invalid: ")
+
+
+@pytest.mark.usefixtures("sqlite_only")
 def test_a_job_with_a_damaged_instant_is_due() -> None:
     make_job()
     with connection.cursor() as cursor:

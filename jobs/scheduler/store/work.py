@@ -302,10 +302,15 @@ def _plan(job: DueJob, busy: Busy, now: datetime) -> Planned:
         # One damaged row must not stop the others.
         if not isinstance(error, CronzimusError):
             logger.exception("job %s cannot be planned", job.id, extra={"action": "job_broken", "job": job.id})
-        what = "arguments are" if isinstance(error, InvalidArguments) else "trigger is"
-        reason = f"its {what} invalid: {error}"
+        reason = f"its {_invalid_part(error)} invalid: {error}"
         failed = PlannedRun(scheduled_time=due_at, status=RunStatus.FAILED, reason=reason)
         return Planned(job, [], {}, Plan(runs=(failed,), next_run_time=None), reason)
+
+
+def _invalid_part(error: Exception) -> str:
+    if isinstance(error, InvalidArguments):
+        return "arguments are"
+    return "trigger is" if isinstance(error, CronzimusError) else "row is"
 
 
 def _arguments(job: DueJob) -> tuple[list[Any], dict[str, Any]]:
