@@ -38,7 +38,9 @@ class RunEvent(JobExecutionEvent):
 class Events:
     """Writes lines to the log, and tells listeners. A scheduler has it for its runs, and a worker for their ends."""
 
-    def __init__(self, tell: Callable[[JobSubmissionEvent | JobExecutionEvent], object], is_heard: Callable[[], bool]):
+    def __init__(
+        self, tell: Callable[[JobSubmissionEvent | JobExecutionEvent], object], is_heard: Callable[[], bool]
+    ) -> None:
         """Pass events to `tell`. They are made only while `is_heard`."""
         self._tell, self._is_heard = tell, is_heard
 
@@ -64,6 +66,8 @@ class Events:
             logger.warning(
                 "%s %s: %s", job_id, run.status, run.reason, extra={"action": f"run_{run.status}", "job": job_id}
             )
+            if not self._is_heard():
+                continue
             if run.status is RunStatus.SKIPPED:
                 self._tell(JobSubmissionEvent(EVENT_JOB_MAX_INSTANCES, job_id, "default", [run.scheduled_time]))
             else:

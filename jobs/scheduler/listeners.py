@@ -11,7 +11,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from apscheduler.events import EVENT_ALL
@@ -103,7 +103,8 @@ class ListenerThread(threading.Thread):
         if not self.is_alive():
             return
         self._ended.set()
-        self.put(None)
+        with suppress(queue.Full):  # then it has events to go on with
+            self._events.put_nowait(None)  # wakes a thread that waits
         self.join(DRAIN_SECONDS)
         if self.is_alive():
             message = "the listeners did not end within %d s"

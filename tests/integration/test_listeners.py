@@ -128,6 +128,26 @@ def test_a_slow_listener_does_not_delay_the_scheduler(
     go_on.set()
 
 
+def test_at_the_end_no_event_is_said_to_be_dropped_where_none_was(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(listeners, "MAX_WAITING", 1)
+    calls, free = threading.Event(), threading.Event()
+
+    def hold(event: Any) -> None:
+        calls.set()
+        free.wait(10)
+
+    thread = listeners.ListenerThread([hold])
+    thread.start()
+    thread.put(EVENT)
+    calls.wait(10)
+    thread.put(EVENT)  # the queue is full
+    threading.Timer(0.1, free.set).start()
+    thread.stop()
+    assert caplog.messages == []
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_listener_may_use_the_database_and_leave_a_transaction_open(scheduler: BlockingScheduler) -> None:
     counts: list[int] = []
