@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from itertools import islice
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from ...core.exceptions import CronzimusError
 from ...core.times import MICROSECOND
@@ -22,8 +22,7 @@ def advance(now: datetime) -> bool:
     has_more = False
     for pk in Backfill.objects.filter(state=RUNNING).order_by("pk").values_list("pk", flat=True):
         with transaction.atomic():
-            skip = connection.features.has_select_for_update_skip_locked
-            backfill = Backfill.objects.select_for_update(skip_locked=skip).filter(pk=pk, state=RUNNING).first()
+            backfill = Backfill.objects.select_for_update(skip_locked=True).filter(pk=pk, state=RUNNING).first()
             if backfill is not None:
                 has_more |= _advance(backfill, now)
     return has_more
@@ -33,7 +32,8 @@ def _advance(backfill: Backfill, now: datetime) -> bool:
     job = Job.objects.select_for_update().filter(pk=backfill.job_id).first()
     active = Run.objects.active().filter(backfill=backfill).count()
     if job is None:
-        return _end(backfill, CANCELLED, now)
+        _end(backfill, CANCELLED, now)
+        return False
     room = backfill.max_active - active
     if room <= 0:
         return False
@@ -41,9 +41,12 @@ def _advance(backfill: Backfill, now: datetime) -> bool:
         following = fire_times_of(job, _start(backfill), backfill.end)
         instants = list(islice(following, CHUNK))
     except (CronzimusError, TypeError):  # its job's trigger, or its own range, has been damaged
-        return _end(backfill, CANCELLED, now)
+        _end(backfill, CANCELLED, now)
+        return False
     if not instants:
-        return _end(backfill, DONE, now) if not active else False
+        if not active:
+            _end(backfill, DONE, now)
+        return False
     runs, looked_at = _choose(backfill, job, instants, room, now)
     Run.objects.bulk_create(runs)
     backfill.queued += len(runs)
@@ -73,7 +76,6 @@ def _choose(backfill: Backfill, job: Job, instants: list[datetime], room: int, n
     return runs, len(instants)
 
 
-def _end(backfill: Backfill, state: str, now: datetime) -> bool:
+def _end(backfill: Backfill, state: str, now: datetime) -> None:
     backfill.state, backfill.ended_at = state, now
     backfill.save(update_fields=["state", "ended_at"])
-    return False

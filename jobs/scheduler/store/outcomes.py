@@ -156,8 +156,7 @@ def _finished_row(outcome: Outcome) -> dict[str, object]:
         "finished_at": outcome.finished_at,
     }  # fmt: skip
     # Most runs have no other values, and a column that is left out costs nothing.
-    texts = zip(TEXTS, (outcome.reason, outcome.error, outcome.traceback, outcome.output), strict=True)
-    row |= {name: text for name, text in texts if text}
+    row |= {name: text for name in TEXTS if (text := getattr(outcome, name))}
     if outcome.output_omitted:
         row["output_omitted"] = outcome.output_omitted
     if outcome.output_marks:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
 from ...conf import conf
@@ -38,10 +38,8 @@ def _old(now: datetime) -> Iterator[QuerySet[Any]]:
 
 def _delete(rows: QuerySet[Any], limit: int) -> int:
     with transaction.atomic():
-        if connection.features.has_select_for_update_skip_locked:
-            # Rows that another scheduler is deleting are left to it.
-            rows = rows.select_for_update(skip_locked=True)
-        ids = list(rows.values_list("pk", flat=True)[:limit])
+        # Rows that another scheduler is deleting are left to it.
+        ids = list(rows.select_for_update(skip_locked=True).values_list("pk", flat=True)[:limit])
         if ids:
             rows.model._base_manager.filter(pk__in=ids).delete()
     return len(ids)

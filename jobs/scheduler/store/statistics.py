@@ -62,8 +62,7 @@ def _until(row: RollUp) -> int:
 def _locked(now: datetime) -> RollUp | None:
     """Return the locked row; None while another scheduler has it."""
     RollUp.objects.get_or_create(pk=1, defaults={"seen_at": now - BEHIND})
-    skip = connection.features.has_select_for_update_skip_locked
-    return RollUp.objects.select_for_update(skip_locked=skip).filter(pk=1).first()
+    return RollUp.objects.select_for_update(skip_locked=True).filter(pk=1).first()
 
 
 def _add_ended() -> None:
@@ -78,7 +77,7 @@ def _add_ended() -> None:
 
 
 def _forget(before: datetime) -> None:
-    """Delete the hours before an instant, and with the first ones of an hour the totals of jobs removed by then."""
+    """Delete the hours before an instant. If there were any, delete the totals of jobs that were removed before it."""
     SiteHour.objects.filter(hour__lt=before).delete()
     deleted, _ = RunHour.objects.filter(hour__lt=before).delete()
     if deleted:
