@@ -144,7 +144,7 @@ class InlineExecutor(RunExecutor):
         """Let the function know."""
         self.hooks.recorder.cancel(run_id, reason)
 
-    def shutdown(self, wait: Any = True) -> None:
+    def shutdown(self, wait: bool = True) -> None:
         """Do nothing: there are no threads."""
 
     def begin(self) -> None:
@@ -192,7 +192,7 @@ class InlineWorkers(RemoteExecutor):
         RunExecutor.start(self, scheduler, alias)
         self._beat()
 
-    def shutdown(self, wait: Any = True) -> None:
+    def shutdown(self, wait: bool = True) -> None:
         """Do nothing: there are no threads."""
 
     def lanes(self) -> Capacity:

@@ -126,7 +126,7 @@ def _work(now: datetime, newest: int) -> dict[str, Callable[[], Callable[[], Any
         "look for work": lambda: lambda: pending_work("bench"),
         f"claim {BATCH} fire times": lambda: claim,
         f"record {BATCH} outcomes": record,
-        "recovery, nothing to do": lambda: lambda: recovery.recover(now),
+        "recovery, nothing to do": lambda: lambda: recovery.recover(now, lambda: now),
         f"recovery of {BATCH} runs": lose,
         f"statistics of {statistics.MOST_RUNS:,} runs": count,
         "prune 1,000 runs": lambda: lambda: retention.prune_job(job, now),

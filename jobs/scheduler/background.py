@@ -20,6 +20,9 @@ from .store.statistics import roll_up
 logger = logging.getLogger("cronzimus.scheduler.background")
 
 IDLE_SECONDS = 1.0
+"""Time between two looks at which tasks are due."""
+ALERTS_SECONDS, BACKFILLS_SECONDS, INCIDENTS_SECONDS, STATISTICS_SECONDS = 2.0, 1.0, 15.0, 30.0
+"""Time between the end of a task and its next turn."""
 REPEAT_SECONDS = 60.0
 """Time after which the log repeats the reason for which a task waits."""
 
@@ -108,8 +111,8 @@ def background_tasks(clock: Clock) -> list[Task]:
         return False
 
     return [
-        Task("alerts", 2.0, deliver),
-        Task("backfills", 1.0, lambda: advance(clock.now())),
-        Task("incidents", 15.0, look),
-        Task("statistics", 30.0, lambda: roll_up(clock.now())),
+        Task("alerts", ALERTS_SECONDS, deliver),
+        Task("backfills", BACKFILLS_SECONDS, lambda: advance(clock.now())),
+        Task("incidents", INCIDENTS_SECONDS, look),
+        Task("statistics", STATISTICS_SECONDS, lambda: roll_up(clock.now())),
     ]

@@ -21,20 +21,20 @@ class Cooldown:
 
     def __init__(self) -> None:
         """Start without a pause."""
-        self._since: datetime | None = None
+        self._front_at: datetime | None = None
         self._until: dict[str, float] = {}
         self._earliest = 0.0
 
-    def ready(self, capacity: Capacity, since: datetime | None, now: datetime, at: float) -> Capacity:
+    def ready(self, capacity: Capacity, front_at: datetime | None, now: datetime, at: float) -> Capacity:
         """Return the part of `capacity` for which to look at `now`, which is the monotonic time `at`.
 
-        `since` is the instant of the oldest work, None for no work. A different job or run at the front means that
-        there is new work, which ends the pause.
+        `front_at` is the instant of the first work, which may lie ahead; None for no work. A different job or run at
+        the front means that there is new work, which ends the pause.
         """
-        if since != self._since:
-            self._since = since
+        if front_at != self._front_at:
+            self._front_at = front_at
             self._until.clear()
-        if since is None or since > now:
+        if front_at is None or front_at > now:
             return capacity.only(())
         return capacity.only(name for name, free in capacity.items() if free and at >= self._until.get(name, 0.0))
 
@@ -49,8 +49,11 @@ class Cooldown:
         self._until = {name: min(until, self._earliest) for name, until in self._until.items()}
 
     def wait(self, names: Collection[str], now: datetime, at: float) -> float:
-        """Return the seconds from `at`, which is `now`, until to look for one of `names`; 0 or less for now."""
-        if self._since is None or not names:
+        """Return the seconds until the next search for work for one of `names`; 0 or less means at once.
+
+        `at` is the monotonic time of `now`.
+        """
+        if self._front_at is None or not names:
             return inf
-        ahead = (self._since - now).total_seconds()
+        ahead = (self._front_at - now).total_seconds()
         return max(ahead, min(self._until.get(name, 0.0) for name in names) - at)

@@ -142,14 +142,12 @@ class Releases:
         for _ in runs:
             self._runs.popleft()
 
-    def give_back_orphans(self, scheduler_id: str, known: set[int], now: datetime) -> set[int]:
-        """Give back or give up the runs that this scheduler holds by the database, and does not know of.
+    def reconcile(self, scheduler_id: str, known: set[int], now: datetime) -> set[int]:
+        """Give back, or mark as lost, the runs that only the database has; return the ids of all that it has.
 
-        Return the ids of all that it holds by the database.
-
-        Those of a claim whose answer was lost with the connection have not started, so others may start them. Those
-        that run have ended before: after a restore, or a failover, the database has forgotten how.
-        `known` has the ids of the runs that the scheduler knows to be its own.
+        `known` has the ids of the runs that this scheduler knows to be its own. Of the others, those that are queued
+        were claimed, and the answer was lost with the connection: any scheduler may start them. Those that are running
+        have ended: after a restore, or a failover, the database has forgotten how.
         """
         known = known | {run.id for run in self._runs}
         held = admission.held_runs(scheduler_id)

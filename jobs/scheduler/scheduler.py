@@ -48,7 +48,7 @@ class Scheduler(BlockingScheduler):
         self._backoff = Backoff()
         self._draining = self._forced = False
         self._drain_until = inf
-        self._given_up = 0
+        self._lost_at_end = 0
         super().__init__(
             timezone=settings.TIME_ZONE,
             executors=self.tick.executors.by_name,
@@ -58,7 +58,10 @@ class Scheduler(BlockingScheduler):
     # --- its life ----------------------------------------------------------------------------------------------------
 
     def start(self, paused: bool = False) -> None:
-        """Run until `drain` or `force` ends it. Return when every outcome is stored, or given up."""
+        """Run until `drain` or `force` ends it. Return when every outcome is stored, or given up.
+
+        Raises `TooFewThreads` and `DatabaseReplaced`.
+        """
         with loop_connection():
             watcher = Watcher(self.wakeup)
             background = Background(self.clock, background_tasks(self.clock))
@@ -72,12 +75,15 @@ class Scheduler(BlockingScheduler):
                 watcher.stop()
 
     def run_once(self) -> None:
-        """Claim and run everything that is due now, and return when its outcomes are stored."""
+        """Claim and run everything that is due now, and return when its outcomes are stored.
+
+        Raises `TooFewThreads` and `DatabaseReplaced`.
+        """
         with loop_connection():
             self.open()
             horizon = self.clock.now()
             try:
-                while not self._drained() and self._work_left(horizon):
+                while not self._should_end() and self._work_left(horizon):
                     wait = self._process_jobs()
                     self._event.wait(wait if self._backoff.failures else min(wait, FLUSH_SECONDS))
                     self._event.clear()
@@ -92,7 +98,7 @@ class Scheduler(BlockingScheduler):
         """
         # The executors first: if they cannot start, no row of a dead scheduler is left.
         BaseScheduler.start(self, paused=paused)
-        while not self._joined() and not self._draining:
+        while not self._try_to_join() and not self._draining:
             self._event.clear()
 
     def drain(self) -> None:
@@ -109,7 +115,10 @@ class Scheduler(BlockingScheduler):
         """Stop as APScheduler's callers expect: `drain`, or `force` without `wait`."""
         if self.state == STATE_STOPPED:
             raise SchedulerNotRunningError
-        self.drain() if wait else self.force()
+        if wait:
+            self.drain()
+        else:
+            self.force()
 
     def wakeup(self) -> None:
         """Make the loop look at the database at once."""
@@ -117,21 +126,21 @@ class Scheduler(BlockingScheduler):
 
     @property
     def unfinished(self) -> int:
-        """The number of runs that were given up at the end, or are still running."""
-        return max(self._given_up, self.tick.executors.taken)
+        """The number of runs that were lost at the end, or are still running."""
+        return max(self._lost_at_end, self.tick.executors.taken)
 
     # --- the loop ----------------------------------------------------------------------------------------------------
 
     def _main_loop(self) -> None:
         look_at = 0.0
-        while self.state != STATE_STOPPED and not self._drained():
+        while self.state != STATE_STOPPED and not self._should_end():
             # While the database fails, starts and outcomes have to wait as well.
             due = look_at if self._backoff.failures else min(look_at, self.tick.write_at)
             self._event.wait(max(due - self.clock.monotonic(), 0.0))
             if self._backoff.failures and not self._draining and self.clock.monotonic() < due:
                 self._event.clear()  # woken before the end of its wait
                 continue
-            if self.tick.woken and not self.tick.wanted:
+            if self.tick.woken and not self.tick.starved:
                 time.sleep(max(0.0, self.tick.began_at + GAP_SECONDS - self.clock.monotonic()))
             self._event.clear()
             if self.tick.woken or self.clock.monotonic() >= due:
@@ -149,7 +158,7 @@ class Scheduler(BlockingScheduler):
         except DatabaseReplaced:
             raise
         except Exception as error:
-            self.tick.settle(error)
+            self.tick.clean_up_after(error)
             return self._backoff.failed(error)
         self._backoff.succeeded()
         return wait
@@ -157,7 +166,7 @@ class Scheduler(BlockingScheduler):
     def _may_claim(self) -> bool:
         return self.state == STATE_RUNNING and not self._draining
 
-    def _joined(self) -> bool:
+    def _try_to_join(self) -> bool:
         try:
             self.tick.join()
         except Error as error:
@@ -178,7 +187,8 @@ class Scheduler(BlockingScheduler):
             pending, now = pending_work(self.tick.lease.scheduler_id), self.clock.now()
             if self._draining or pending.paused:
                 return False
-            # A run that was claimed without a free slot has waited since its claim, and so since after the horizon.
+            # `now` and not `horizon`: a run that this call claimed without a free slot waits since its claim, which is
+            # later.
             is_left = pending.is_due(horizon) or pending.is_waiting(now)
             return is_left and has_work_in_reach(horizon, now, self.tick.executors.lanes())
         except Error:
@@ -186,7 +196,8 @@ class Scheduler(BlockingScheduler):
 
     # --- its end -----------------------------------------------------------------------------------------------------
 
-    def _drained(self) -> bool:
+    def _should_end(self) -> bool:
+        """Tell whether it was told to end, and has nothing left to wait for. Begins the drain with the first call."""
         if not self._draining or self._forced:
             return self._forced
         if self._drain_until == inf:
@@ -211,11 +222,11 @@ class Scheduler(BlockingScheduler):
     def _sign_off(self) -> None:
         how = "ended at once" if self._forced else f"stopped, and it did not end within {DRAIN_SECONDS:.0f} s"
         try:
-            self._given_up = self.tick.leave(f"its scheduler was {how}")
+            self._lost_at_end = self.tick.leave(f"its scheduler was {how}")
         except Exception as error:
             # Other schedulers see the lease end, and mark the runs that are left as lost.
             unsaved = self.tick.unsaved
-            self._given_up = max(self._given_up, unsaved)
+            self._lost_at_end = max(self._lost_at_end, unsaved)
             what = f"{unsaved} runs are lost when its lease ends" if unsaved else "nothing is lost"
             level = logging.ERROR if unsaved else logging.WARNING
             extra = {"action": "scheduler_sign_off_failed"}

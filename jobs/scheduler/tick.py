@@ -62,12 +62,14 @@ class Tick:
         """Prepare the ticks of a loop that waits on `bell`. They claim only while `may_claim` returns true."""
         self.recorder = Recorder(self._something_to_write)
         self.releases = Releases()
-        hooks = Hooks(clock, self.recorder, self._may_start, lambda run: self.lease.covers(run), self._running_low)
+        hooks = Hooks(
+            clock, self.recorder, self._start_or_release, lambda run: self.lease.covers(run), self._running_low
+        )
         self.executors = Executors(make_executors(hooks))
         self.lease = Lease(clock, self.executors.slots(Executor.THREAD), self.executors.slots(Executor.PROCESS))
         self.woken = False
         """Whether there is a reason to look at the database at once. Any thread may set it."""
-        self.wanted: frozenset[str] = frozenset()
+        self.starved: frozenset[str] = frozenset()
         """The executors for which there was more work than capacity."""
         self.began_at = 0.0
         """The monotonic time at which the last tick began, in seconds."""
@@ -77,7 +79,7 @@ class Tick:
         self._analysis = Analysis()
         self._due, self._waiting = Cooldown(), Cooldown()
         self._awaited: set[int] = set()
-        self._unsettled = False
+        self._may_hold_orphans = False
         # Monotonic times. The executors' threads write the first two as well, each with a single operation.
         self._flush_at = inf
         self._started_at: dict[str, float] = {}
@@ -99,10 +101,10 @@ class Tick:
             self._bell.set()
 
     def _running_low(self, executor: str) -> None:
-        if executor in self.wanted:
+        if executor in self.starved:
             self.wake_up()
 
-    def _may_start(self, run: HeldRun) -> bool:
+    def _start_or_release(self, run: HeldRun) -> bool:
         if self.lease.covers(run):
             self._started_at[run.executor] = self._clock.monotonic()
             return True
@@ -120,13 +122,13 @@ class Tick:
         self.lease.acquire()
         require_current_file()  # the first look at the file, to which later ones compare it
 
-    def settle(self, error: Exception) -> None:
+    def clean_up_after(self, error: Exception) -> None:
         """Clean up after a tick that raised `error`. Raises `DatabaseReplaced` if that was the cause."""
         require_current_file()
         connection.close()
         repair_after(error, self._clock.now())
-        self.wanted = frozenset()
-        self._unsettled = True
+        self.starved = frozenset()
+        self._may_hold_orphans = True
 
     def take_back(self) -> None:
         """Give back the runs that the executors have not started."""
@@ -137,7 +139,7 @@ class Tick:
 
         Return the number of lost runs.
         """
-        self._give_back_orphans()
+        self._reconcile()
         self.releases.give_back(self.lease.scheduler_id, self._clock.now())
         self._flush()
         lost = recovery.lose_own(self.lease.scheduler_id, reason, self._clock.now())
@@ -167,7 +169,7 @@ class Tick:
     def run(self) -> float:
         """Do one step; return the seconds until the next tick, if nothing wakes the loop.
 
-        Raises the errors of the database; call `settle` then.
+        Raises the errors of the database; call `clean_up_after` then.
         """
         reset_queries()  # with DEBUG, Django keeps the text of every statement until a request ends, and none does here
         self.began_at = monotonic = self._clock.monotonic()
@@ -189,7 +191,7 @@ class Tick:
             return self._rest(pending, monotonic)
         # With more work than capacity, the loop goes on as soon as there is capacity.
         more = pending.is_due(now) or pending.is_waiting(now)
-        self.wanted = frozenset(name for name, free in capacity.items() if more and not free)
+        self.starved = frozenset(name for name, free in capacity.items() if more and not free)
         if self.write_at <= monotonic:
             self._write(monotonic)
         return self._idle_seconds(now, [name for name, free in capacity.items() if free])
@@ -208,7 +210,7 @@ class Tick:
             self.lease.acquire()
         elif self.lease.drained and not was_drained:
             self.take_back()
-        self._give_back_orphans()
+        self._reconcile()
         now = self._clock.now()
         if monotonic - max(self._clock.jumped_at, self._late_at) > LEASE_SECONDS:
             # After a jump of the clock, or an outage, every living scheduler has had the time to renew its lease.
@@ -261,7 +263,7 @@ class Tick:
         self._events.born_finished(claimed.born_finished)
         runs += claimed.runs
         most = max([*due.values(), *waiting.values()])
-        self.wanted = frozenset(self.executors.by_name if max(len(runs), claimed.jobs) >= most else ())
+        self.starved = frozenset(self.executors.by_name if max(len(runs), claimed.jobs) >= most else ())
         if runs:
             began = self._clock.monotonic()
             self._started_at |= dict.fromkeys(self.executors.submit(runs), began)
@@ -318,17 +320,20 @@ class Tick:
             stalled = [name for name, at in self._started_at.items() if at < since]
             self.releases.add(self.executors.take_back(stalled))
         self.releases.give_back(self.lease.scheduler_id, self._clock.now())
-        if self._unsettled:
-            self._give_back_orphans()
-            self._unsettled = False
+        if self._may_hold_orphans:
+            self._reconcile()
+            self._may_hold_orphans = False
 
-    def _give_back_orphans(self) -> None:
-        """Give back runs of a claim whose answer was lost, give up those that only the database has, and end others."""
+    def _reconcile(self) -> None:
+        """Give back queued runs that only the database has, mark its running ones as lost, and cancel runs of others.
+
+        The latter are those that only this process has: somebody ended them in the database.
+        """
         known, holder = self.executors.held() | self.recorder.unwritten(), self.lease.scheduler_id
-        held = self.releases.give_back_orphans(holder, known, self._clock.now())
+        held = self.releases.reconcile(holder, known, self._clock.now())
         for run in (activity.run for activity in self.recorder.activities()):
-            if run.scheduler_id == holder and run.id not in held:  # somebody gave it up
-                self.executors.cancel(run.id, run.executor, recovery.GIVEN_UP)
+            if run.scheduler_id == holder and run.id not in held:
+                self.executors.cancel(run.id, run.executor, recovery.ENDED_BY_OTHERS)
 
     def _cancel_requested(self, now: datetime) -> None:
         """Cancel the runs that people asked to cancel: at once if not started, or else through the executor."""
@@ -346,8 +351,8 @@ class Tick:
     def _write(self, monotonic: float) -> None:
         if self._flush_at <= monotonic:
             self._flush()
+        # The same sum as in `write_at`: a difference rounds otherwise, and the loop would come back at once.
         if self.recorder.running and self._live_at + LIVE_SECONDS <= monotonic:
-            # The same sum as in `write_at`: a difference rounds otherwise, and the loop would come back at once.
             self._write_live(monotonic)
 
     def _flush(self) -> None:

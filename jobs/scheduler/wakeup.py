@@ -13,10 +13,12 @@ logger = logging.getLogger("cronzimus.scheduler.wakeup")
 
 RECONNECT_SECONDS = 1.0
 """Time until a lost connection is tried again. Meanwhile the loop looks at the database once a second."""
+STOP_SECONDS = 2.0
+"""Time that the thread has to end. It is a daemon: one that hangs does not keep the process alive."""
 
 
 class Bell:
-    """The event that the loop waits for: the interface of `threading.Event`, on a queue.
+    """The event that the loop waits for: like `threading.Event`, but `wait` clears it.
 
     `set` may be called from a signal handler: `SimpleQueue.put` is reentrant (Python's documentation of `queue`), an
     event's lock is not.
@@ -73,4 +75,4 @@ class Watcher(threading.Thread):
     def stop(self) -> None:
         """End the thread."""
         self._stopped.set()
-        self.join(timeout=2)
+        self.join(STOP_SECONDS)

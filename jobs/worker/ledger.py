@@ -276,7 +276,7 @@ class Ledger:
         """Give up runs that only the database has: they have ended before. End those that only this worker has."""
         held = runs_of(self.membership.worker_id)
         if given_up := self._own - held:  # by others, and perhaps started again elsewhere
-            self._give_up(recovery.GIVEN_UP, given_up)
+            self._give_up(recovery.ENDED_BY_OTHERS, given_up)
         # The answer to a start may have been lost: it is asked for again.
         forgotten = held - self._own - {one.dispatch.run_id for one in self._asked}
         if only := sorted(forgotten):

@@ -158,8 +158,8 @@ def test_the_pending_work_has_the_time_when_a_waiting_run_may_start() -> None:
 
 def test_the_pending_work_has_only_cancellations_of_the_schedulers_own_runs() -> None:
     make_run(status=RunStatus.RUNNING, scheduler_id="s1", cancel_requested_at=NOW)
-    assert pending_work("s1").cancellations
-    assert not pending_work("s2").cancellations
+    assert pending_work("s1").has_cancellations
+    assert not pending_work("s2").has_cancellations
 
 
 def test_the_pending_work_says_whether_all_jobs_are_paused() -> None:

@@ -229,8 +229,8 @@ def test_the_runs_of_a_dead_worker_are_lost_and_those_on_their_way_are_not() -> 
     run, one = dispatched()
     waiting, _ = dispatched(scheduled_time=after(1))
     dispatch.start_runs([one], "w1", NOW, FOREVER)
-    assert dispatch.recover_workers(after(14)) == 0
-    assert dispatch.recover_workers(after(15)) == 1
+    assert dispatch.recover_workers(after(14), lambda: after(14)) == 0
+    assert dispatch.recover_workers(after(15), lambda: after(15)) == 1
     run.refresh_from_db()
     waiting.refresh_from_db()
     assert (run.status, waiting.status) == ("lost", "queued")
@@ -241,7 +241,7 @@ def test_a_run_that_was_started_under_a_dead_lease_is_lost() -> None:
     make_worker("gone", stopped_at=NOW)
     run, one = dispatched()
     dispatch.start_runs([one], "gone", NOW, FOREVER)
-    assert dispatch.recover_workers(NOW) == 1
+    assert dispatch.recover_workers(NOW, lambda: NOW) == 1
     run.refresh_from_db()
     assert run.status == "lost"
 
@@ -252,7 +252,7 @@ def test_the_end_of_a_scheduler_loses_no_run_of_a_worker() -> None:
     dispatched()
     _, one = dispatched(scheduled_time=after(1))
     dispatch.start_runs([one], "w1", NOW, FOREVER)
-    assert recovery.recover(after(20)) == 0
+    assert recovery.recover(after(20), lambda: after(20)) == 0
 
 
 def test_a_scheduler_without_a_broker_loses_the_runs_of_dead_workers(make_loop: Any, clock: FakeClock) -> None:
@@ -276,7 +276,7 @@ def test_a_late_outcome_of_a_run_that_was_given_up_is_refused() -> None:
     make_worker(lease_until=NOW)
     run, one = dispatched()
     dispatch.start_runs([one], "w1", NOW, FOREVER)
-    dispatch.recover_workers(NOW)
+    dispatch.recover_workers(NOW, lambda: NOW)
     assert outcomes.write_outcomes([outcome(run.pk, executor="celery")], "w1", after(1)).outcomes == []
     run.refresh_from_db()
     assert run.status == "lost"

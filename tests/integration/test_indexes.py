@@ -164,7 +164,7 @@ class TestIndexes:
         as_the_loop_asks()
         make_worker("w1", lease_until=NOW)
         dispatches(worker="w1")
-        assert_reads(plan(lambda: dispatch.recover_workers(NOW)), "run_held", small=("worker", "U0"))
+        assert_reads(plan(lambda: dispatch.recover_workers(NOW, lambda: NOW)), "run_held", small=("worker", "U0"))
 
     def test_the_queues_without_a_worker_are_found_by_indexes(self, settings: Any) -> None:
         settings.CRONZIMUS = settings.CRONZIMUS | {"CELERY_BROKER_URL": "redis://host/0"}
@@ -272,7 +272,7 @@ class TestIndexes:
 
     def test_a_recovery_finds_dead_schedulers_by_their_lease_and_unheld_runs_among_the_active(self) -> None:
         as_the_loop_asks()
-        text = plan(lambda: recovery.recover(NOW))
+        text = plan(lambda: recovery.recover(NOW, lambda: NOW))
         assert_reads(text, "scheduler_lease", small=("scheduler",))
         assert_reads_one_of(text, "run_held", "run_active_of_job", small=("scheduler",))
 

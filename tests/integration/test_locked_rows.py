@@ -184,7 +184,7 @@ def test_a_locked_run_does_not_keep_a_worker_from_joining_again(ledger: Ledger, 
         ledger.step()
         assert (status_of(held), status_of(other)) == ("running", "lost")
         assert ledger.membership.held
-    assert dispatch.recover_workers(clock.now()) == 1
+    assert dispatch.recover_workers(clock.now(), clock.now) == 1
     assert status_of(held) == "lost"
 
 
@@ -256,7 +256,7 @@ def test_runs_are_given_back_except_for_a_locked_one() -> None:
     with locked(runs[0]):
         releases.give_back("s1", NOW)
         assert list(Run.objects.order_by("id").values_list("scheduler_id", flat=True)) == ["s1", None]
-    releases.give_back_orphans("s1", set(), NOW)
+    releases.reconcile("s1", set(), NOW)
     assert set(Run.objects.values_list("scheduler_id", flat=True)) == {None}
 
 
@@ -269,9 +269,9 @@ def test_the_runs_of_a_locked_job_are_recovered_when_it_is_free(what: str) -> No
         row = Incident.objects.create(job_id="a", kind="failure", opened_at=NOW, last_at=NOW, count=1)
     held, other = (make_run(name, status="running", scheduler_id="dead") for name in "ab")
     with locked(row):
-        assert recovery.recover(after(1)) == 1
+        assert recovery.recover(after(1), lambda: after(1)) == 1
         assert (status_of(held), status_of(other)) == ("running", "lost")
-    assert recovery.recover(after(5)) == 1
+    assert recovery.recover(after(5), lambda: after(5)) == 1
 
 
 # --- the publishing thread -------------------------------------------------------------------------------------------

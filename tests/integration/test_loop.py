@@ -286,7 +286,7 @@ def test_a_run_that_others_marked_as_lost_is_not_started(make_loop: MakeLoop, cl
     loop = make_loop()
     loop.tick.run()
     clock.advance(LEASE_SECONDS)
-    recovery.recover(clock.now())
+    recovery.recover(clock.now(), clock.now)
     Job.objects.update(next_run_time=None)
     settle(loop)
     assert calls == []

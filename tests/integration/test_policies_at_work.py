@@ -250,8 +250,8 @@ def test_a_run_that_a_person_asked_for_is_retried_too(make_loop: MakeLoop) -> No
 
 def recover(now: datetime) -> None:
     """Find dead schedulers and workers."""
-    recovery.recover(now)
-    dispatch.recover_workers(now)
+    recovery.recover(now, lambda: now)
+    dispatch.recover_workers(now, lambda: now)
 
 
 @HERE

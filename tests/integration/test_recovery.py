@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db
 def test_the_active_runs_of_a_dead_scheduler_are_lost(status: RunStatus) -> None:
     make_scheduler("dead", lease_until=NOW)
     run = make_run(status=status, scheduler_id="dead")
-    assert recovery.recover(after(0)) == 1
+    assert recovery.recover(after(0), lambda: after(0)) == 1
     run.refresh_from_db()
     assert (run.status, run.finished_at) == (RunStatus.LOST, NOW)
     assert run.reason == "its scheduler's lease ended at 2030-01-01 12:00:00 UTC without a heartbeat"
@@ -36,7 +36,7 @@ def test_the_active_runs_of_a_dead_scheduler_are_lost(status: RunStatus) -> None
 def test_a_scheduler_is_dead_although_its_lease_ends_in_the_far_future_after_the_clock_was_set_back() -> None:
     make_scheduler("dead", lease_until=after(3600))
     make_run(status=RunStatus.RUNNING, scheduler_id="dead")
-    assert recovery.recover(NOW) == 1
+    assert recovery.recover(NOW, lambda: NOW) == 1
 
 
 @pytest.mark.parametrize("stopped", [False, True], ids=["unknown", "stopped"])
@@ -44,7 +44,7 @@ def test_runs_that_a_scheduler_claimed_after_others_ended_its_lease_are_lost(sto
     if stopped:
         make_scheduler("gone", stopped_at=NOW)
     make_run(scheduler_id="gone")
-    assert recovery.recover(after(1)) == 1
+    assert recovery.recover(after(1), lambda: after(1)) == 1
     run = Run.objects.get()
     assert (run.status, run.reason) == (RunStatus.LOST, "its scheduler's lease had ended before")
 
@@ -52,7 +52,7 @@ def test_runs_that_a_scheduler_claimed_after_others_ended_its_lease_are_lost(sto
 def test_a_scheduler_within_its_lease_keeps_its_runs() -> None:
     make_scheduler("alive", lease_until=after(0.001))
     make_run(status=RunStatus.RUNNING, scheduler_id="alive")
-    assert recovery.recover(NOW) == 0
+    assert recovery.recover(NOW, lambda: NOW) == 0
     assert Run.objects.get().status == RunStatus.RUNNING
 
 
@@ -69,20 +69,20 @@ def test_the_runs_of_others_are_left_alone() -> None:
     make_scheduler("alive", lease_until=after(10))
     make_run("a", status=RunStatus.RUNNING, scheduler_id="alive")
     make_run("b")
-    assert recovery.recover(after(1)) == 0
+    assert recovery.recover(after(1), lambda: after(1)) == 0
     assert set(Run.objects.values_list("status", flat=True)) == {"running", "queued"}
 
 
 def test_runs_that_ended_stay_unchanged() -> None:
     make_scheduler("dead", lease_until=NOW)
     make_run(status=RunStatus.SUCCEEDED, scheduler_id="dead")
-    assert recovery.recover(after(1)) == 0
+    assert recovery.recover(after(1), lambda: after(1)) == 0
     assert Run.objects.get().status == RunStatus.SUCCEEDED
 
 
 def test_the_dead_scheduler_is_marked_as_stopped() -> None:
     make_scheduler("dead", lease_until=NOW, queued_runs=3, running_runs=2)
-    recovery.recover(after(1))
+    recovery.recover(after(1), lambda: after(1))
     dead = Scheduler.objects.get()
     assert (dead.stopped_at, dead.queued_runs, dead.running_runs) == (after(1), 0, 0)
 
@@ -90,8 +90,8 @@ def test_the_dead_scheduler_is_marked_as_stopped() -> None:
 def test_recovering_again_finds_nothing() -> None:
     make_scheduler("dead", lease_until=NOW)
     make_run(status=RunStatus.RUNNING, scheduler_id="dead")
-    assert recovery.recover(after(1)) == 1
-    assert recovery.recover(after(2)) == 0
+    assert recovery.recover(after(1), lambda: after(1)) == 1
+    assert recovery.recover(after(2), lambda: after(2)) == 0
     assert Run.objects.get().finished_at == after(1)
 
 
@@ -100,7 +100,7 @@ def test_a_lost_run_is_counted_as_a_failure_of_its_job() -> None:
     make_job(run_count=5, failure_count=1, last_status=RunStatus.SUCCEEDED)
     for number in range(2):
         make_run(status=RunStatus.RUNNING, scheduler_id="dead", scheduled_time=after(number))
-    recovery.recover(after(1))
+    recovery.recover(after(1), lambda: after(1))
     job = Job.objects.get()
     assert (job.run_count, job.failure_count, job.last_status, job.last_run_at) == (7, 3, RunStatus.LOST, after(1))
 
@@ -115,7 +115,7 @@ def test_the_lost_runs_of_many_jobs_take_as_many_statements_as_those_of_a_few(
             make_job(f"job-{count}-{number}")
             make_run(f"job-{count}-{number}", scheduler_id=f"dead-{count}", status=RunStatus.RUNNING)
         with statements() as found:
-            assert recovery.recover(NOW) == count
+            assert recovery.recover(NOW, lambda: NOW) == count
         taken.append(len(found))
     assert taken[0] == taken[1]
 
@@ -124,41 +124,41 @@ def test_a_lost_run_leaves_the_schedule_of_its_job_alone() -> None:
     make_scheduler("dead", lease_until=NOW)
     make_job()
     make_run(status=RunStatus.RUNNING, scheduler_id="dead")
-    recovery.recover(after(1))
+    recovery.recover(after(1), lambda: after(1))
     assert Job.objects.get().next_run_time == NOW
 
 
 def test_the_run_of_a_removed_job_is_lost_too() -> None:
     make_scheduler("dead", lease_until=NOW)
     make_run("removed", status=RunStatus.RUNNING, scheduler_id="dead")
-    assert recovery.recover(after(1)) == 1
+    assert recovery.recover(after(1), lambda: after(1)) == 1
 
 
 def test_several_dead_schedulers_are_recovered_at_once() -> None:
     for name in ("a", "b"):
         make_scheduler(name, lease_until=NOW)
         make_run(name, status=RunStatus.RUNNING, scheduler_id=name)
-    assert recovery.recover(after(1)) == 2
+    assert recovery.recover(after(1), lambda: after(1)) == 2
 
 
 @pytest.mark.parametrize("status", [RunStatus.QUEUED, RunStatus.RUNNING])
 def test_runs_of_a_scheduler_whose_lease_ended_before_are_lost_too(status: RunStatus) -> None:
     make_scheduler("gone", lease_until=NOW, stopped_at=after(1))
     make_run(status=status, scheduler_id="gone")
-    assert recovery.recover(after(2)) == 1
+    assert recovery.recover(after(2), lambda: after(2)) == 1
     run = Run.objects.get()
     assert (run.status, run.reason) == (RunStatus.LOST, "its scheduler's lease had ended before")
 
 
 def test_runs_of_a_scheduler_without_a_row_are_lost_too() -> None:
     make_run(status=RunStatus.RUNNING, scheduler_id="nobody")
-    assert recovery.recover(after(2)) == 1
+    assert recovery.recover(after(2), lambda: after(2)) == 1
 
 
 def test_lost_runs_and_dead_schedulers_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     make_scheduler("dead", lease_until=NOW)
     make_run(status=RunStatus.RUNNING, scheduler_id="dead")
-    recovery.recover(after(1))
+    recovery.recover(after(1), lambda: after(1))
     assert sorted(record.action for record in caplog.records) == ["run_lost", "scheduler_dead"]
 
 
@@ -166,7 +166,7 @@ def test_an_outcome_that_comes_after_the_recovery_changes_nothing() -> None:
     make_scheduler("dead", lease_until=NOW)
     make_job()
     run = make_run(status=RunStatus.RUNNING, scheduler_id="dead")
-    recovery.recover(after(1))
+    recovery.recover(after(1), lambda: after(1))
     recorder = Recorder(lambda ended: None)
     recorder.finished(outcome(run.id))
     assert flush(recorder, "dead") == []
@@ -183,8 +183,8 @@ def test_an_outcome_that_is_being_written_comes_first() -> None:
     recorder.finished(outcome(run.id))
     with transaction.atomic():
         flush(recorder, "dead")
-        assert in_thread(lambda: recovery.recover(after(1)))() == 0
-    assert recovery.recover(after(5)) == 0
+        assert in_thread(lambda: recovery.recover(after(1), lambda: after(1)))() == 0
+    assert recovery.recover(after(5), lambda: after(5)) == 0
     job = Job.objects.get()
     assert (Run.objects.get().status, job.run_count, job.failure_count) == (RunStatus.SUCCEEDED, 1, 0)
     assert job.last_status == RunStatus.SUCCEEDED
@@ -198,9 +198,9 @@ def test_a_run_that_is_being_written_is_left_until_the_next_time() -> None:
     with transaction.atomic():
         # A scheduler that writes many runs may have locked a later one first: each would wait for the other.
         Run.objects.filter(pk=second.pk).update(output="so far")
-        assert in_thread(lambda: recovery.recover(after(1)))() == 1
+        assert in_thread(lambda: recovery.recover(after(1), lambda: after(1)))() == 1
         Run.objects.filter(pk=first.pk).update(output="so far")
-    assert recovery.recover(after(5)) == 1
+    assert recovery.recover(after(5), lambda: after(5)) == 1
 
 
 @pytest.mark.django_db(transaction=True)
@@ -209,8 +209,8 @@ def test_two_recoveries_at_once_do_not_wait_for_each_other() -> None:
     make_scheduler("dead", lease_until=NOW)
     make_run(status=RunStatus.RUNNING, scheduler_id="dead")
     with transaction.atomic():
-        assert recovery.recover(after(1)) == 1
-        assert in_thread(lambda: recovery.recover(after(1)))() == 0
+        assert recovery.recover(after(1), lambda: after(1)) == 1
+        assert in_thread(lambda: recovery.recover(after(1), lambda: after(1)))() == 0
 
 
 @pytest.mark.django_db(transaction=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from apscheduler.executors.base import BaseExecutor
 
@@ -20,8 +20,8 @@ AHEAD_SECONDS = 0.1
 """Seconds of work that is claimed ahead, by the mean duration of the latest runs."""
 MAX_AHEAD = 500
 """Runs claimed ahead, at most."""
-WINDOW = 100
-"""Window of the moving average, in runs: of a larger batch only the last ones are measured."""
+MAX_MEASURED = 100
+"""Outcomes of one batch that are measured, at most: the last ones."""
 
 
 class Hooks(NamedTuple):
@@ -104,7 +104,7 @@ class RunExecutor(BaseExecutor):
         """End the running runs at once, if possible."""
 
     @abstractmethod
-    def shutdown(self, wait: Any = True) -> None:
+    def shutdown(self, wait: bool = True) -> None:
         """Start no more runs. With `wait`, return when the running ones have ended."""
 
 
@@ -169,7 +169,7 @@ class Executors:
     def measure(self, outcomes: Sequence[Outcome], at: float) -> None:
         """Add the durations of `outcomes`, which were written at the monotonic time `at`, to the means."""
         durations: dict[str, list[float]] = {name: [] for name in self.by_name}
-        for outcome in outcomes[-WINDOW:]:
+        for outcome in outcomes[-MAX_MEASURED:]:
             if outcome.started_at is not None:
                 durations[outcome.executor].append((outcome.finished_at - outcome.started_at).total_seconds())
         for name, mean in self._durations.items():
@@ -188,7 +188,10 @@ class Executors:
         return [run for name in chosen for run in self.by_name[name].take_back()]
 
     def cancel(self, run_id: int, name: str, reason: str) -> HeldRun | None:
-        """Cancel a run of the executor `name`: return it if it has not started, or else try to end it."""
+        """Cancel a run of the executor `name`: return it if it has not started, or else try to end it.
+
+        Raises `KeyError` if there is no such executor.
+        """
         unstarted = self.by_name[name].take_back_one(run_id)
         if unstarted is None:
             self.by_name[name].cancel(run_id, reason)

@@ -26,7 +26,7 @@ from .base import Hooks, RunExecutor
 
 logger = logging.getLogger("cronzimus.scheduler.executors.remote")
 
-LOOK_SECONDS = 2.0
+SURVEY_SECONDS = 2.0
 """Time between two searches for unpublished and lost messages, and for dead workers."""
 FORGET_SECONDS = 3600.0
 """Time between two deletions of the rows of workers that stopped long ago."""
@@ -113,7 +113,7 @@ class RemoteExecutor(RunExecutor):
     def cancel(self, run_id: int, reason: str) -> None:
         """Do nothing: the run's worker sees the request to cancel in the database."""
 
-    def shutdown(self, wait: Any = True) -> None:
+    def shutdown(self, wait: bool = True) -> None:
         self._stopped.set()
         self._bell.set()
         if self._thread.is_alive():
@@ -158,7 +158,7 @@ class RemoteExecutor(RunExecutor):
                 if self._is_time_to_look() and not self._stopped.is_set():
                     break
             if self._is_time_to_look():
-                self._look_at = self._clock.monotonic() + LOOK_SECONDS
+                self._look_at = self._clock.monotonic() + SURVEY_SECONDS
                 self._look()
                 if self._waits:
                     self._waits = False

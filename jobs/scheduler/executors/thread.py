@@ -98,7 +98,7 @@ class ThreadExecutor(RunExecutor):
         """Set the flag that the function may look at: a thread cannot be ended from outside."""
         self.hooks.recorder.cancel(run_id, reason)
 
-    def shutdown(self, wait: Any = True) -> None:
+    def shutdown(self, wait: bool = True) -> None:
         for _ in self._threads:
             self._queue.put(None)
         if wait:

@@ -1,1 +1,1 @@
-"""Every SQL statement of the scheduler's process."""
+"""The SQL of the loop: what a scheduler, or a Celery worker, asks the database again and again."""

@@ -13,7 +13,7 @@ from ...models.scheduler import CHANNEL
 from ..inotify import FileWatch, watch_file
 from .connection import own_connection
 
-LOOK_SECONDS = 0.025
+DATA_VERSION_SECONDS = 0.025
 """Time between two reads of SQLite's data version, if the system cannot watch the write-ahead log."""
 COMMIT_SECONDS = 0.01
 """Time from a write to the log to the read, in which the transaction is committed, and others join it."""
@@ -58,7 +58,7 @@ def _watch_sqlite(on_change: Callable[[], None], stopped: threading.Event) -> No
         with watch_file(f"{path}-wal") as log:
             changes = _changes(watcher.connection, on_change)
             next(changes)
-            while log is None and not stopped.wait(LOOK_SECONDS):
+            while log is None and not stopped.wait(DATA_VERSION_SECONDS):
                 next(changes)
             while log is not None and not stopped.is_set():
                 _wait_for_commit(log, changes)

@@ -253,9 +253,9 @@ def startable(wanted: Collection[Dispatch], worker_id: str) -> set[str]:
 
 
 def never_sent(dispatches: Collection[Dispatch]) -> list[Dispatch]:
-    """Return those of `dispatches` that no scheduler of this database has sent: their run is another one, or is none.
+    """Return the dispatches that this database never sent.
 
-    A run has its last delivery alone. One that was sent only once had no other.
+    A run's row keeps only its last dispatch id, so a run with several dispatches gets the benefit of the doubt.
     """
     rows = Run.objects.filter(pk__in={one.run_id for one in dispatches}).values_list("id", "dispatch_id", "dispatches")
     sent = {run_id: (dispatch_id, number or 0) for run_id, dispatch_id, number in rows}
@@ -269,7 +269,7 @@ def runs_of(worker_id: str) -> set[int]:
     return set(running.values_list("id", flat=True))
 
 
-def recover_workers(now: datetime, read_again: Callable[[], datetime] | None = None) -> int:
+def recover_workers(now: datetime, read_again: Callable[[], datetime]) -> int:
     """Mark the runs of workers whose lease is over at `now` as lost; return their number.
 
     `read_again` reads the clock again; see `lock_dead`.

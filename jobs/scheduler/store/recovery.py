@@ -23,10 +23,9 @@ logger = logging.getLogger("cronzimus.scheduler.store.recovery")
 KEEP_STOPPED = timedelta(days=7)
 """Time for which the row of a stopped scheduler is kept."""
 FORGOTTEN = "the database was restored or failed over after it ended"
-"""The reason for which runs are lost that their holder has ended, and the database still has as running."""
-
-GIVEN_UP = "others had ended it before"
-"""The reason for which the holder of a run ends it that the database has no longer as running. It is not stored."""
+"""Why a run is marked as lost that its holder has ended but the database still shows as running."""
+ENDED_BY_OTHERS = "others had ended it before"
+"""Why a holder ends a run that the database no longer shows as running. Not stored: the row has its own reason."""
 
 
 class Lost(NamedTuple):
@@ -37,7 +36,7 @@ class Lost(NamedTuple):
     status: RunStatus = RunStatus.LOST
 
 
-def recover(now: datetime, read_again: Callable[[], datetime] | None = None) -> int:
+def recover(now: datetime, read_again: Callable[[], datetime]) -> int:
     """Mark the runs of schedulers whose lease is over at `now` as lost; return their number.
 
     `read_again` reads the clock again; see `lock_dead`.
@@ -45,18 +44,18 @@ def recover(now: datetime, read_again: Callable[[], datetime] | None = None) -> 
     return _bury_dead(now, read_again) + _lose_unowned(now)
 
 
-def lock_dead(leases: LeaseQuerySet, now: datetime, read_again: Callable[[], datetime] | None) -> list[str]:
+def lock_dead(leases: LeaseQuerySet, now: datetime, read_again: Callable[[], datetime]) -> list[str]:
     """Lock the rows that are dead at `now` and that nobody else has locked; return their ids.
 
-    This process may have stood still since `now`. Others have renewed their leases meanwhile, and these would look
-    longer than any lease can be: whether they are is judged by the clock after the lock.
+    This process may have been frozen since `now`. Leases that others renewed meanwhile would then look too long to be
+    true, so their length is judged by a clock reading taken after the lock.
     """
     found = list(leases.dead(now).select_for_update(skip_locked=True).values_list("id", "lease_until"))
-    longest = (now if read_again is None else read_again()) + FARTHEST
+    longest = read_again() + FARTHEST
     return [lease_id for lease_id, until in found if until <= now or until > longest]
 
 
-def _bury_dead(now: datetime, read_again: Callable[[], datetime] | None) -> int:
+def _bury_dead(now: datetime, read_again: Callable[[], datetime]) -> int:
     with transaction.atomic():
         ids = lock_dead(Scheduler.objects.all(), now, read_again)
         if not ids:

@@ -26,11 +26,11 @@ LIMITED = Q(keep_runs__isnull=False) | Q(keep_days__isnull=False)
 """The condition for jobs that do not keep all of their runs."""
 # Each step is one look-up in the index `run_once`, from one job's runs to the next job's, because there are far more
 # runs than jobs.
-RUN_OWNERS_SQL = (
-    "WITH RECURSIVE owners(job_id) AS (SELECT min(job_id) FROM cronzimus_run WHERE job_id > %s UNION ALL "
-    "SELECT (SELECT min(job_id) FROM cronzimus_run WHERE cronzimus_run.job_id > owners.job_id) FROM owners "
-    "WHERE owners.job_id IS NOT NULL) "
-    "SELECT job_id, EXISTS (SELECT 1 FROM cronzimus_job WHERE id = job_id) FROM owners WHERE job_id IS NOT NULL "
+RUN_JOBS_SQL = (
+    "WITH RECURSIVE found(job_id) AS (SELECT min(job_id) FROM cronzimus_run WHERE job_id > %s UNION ALL "
+    "SELECT (SELECT min(job_id) FROM cronzimus_run WHERE cronzimus_run.job_id > found.job_id) FROM found "
+    "WHERE found.job_id IS NOT NULL) "
+    "SELECT job_id, EXISTS (SELECT 1 FROM cronzimus_job WHERE id = job_id) FROM found WHERE job_id IS NOT NULL "
     "LIMIT %s"
 )
 """The next job ids that runs have, and whether each job still exists."""
@@ -50,7 +50,7 @@ def removed_jobs(after: str, size: int) -> Page:
     if not _default_limits():
         return [], None
     with connection.cursor() as cursor:
-        cursor.execute(RUN_OWNERS_SQL, [after, size])
+        cursor.execute(RUN_JOBS_SQL, [after, size])
         rows = cursor.fetchall()
     return [job_id for job_id, exists in rows if not exists], rows[-1][0] if len(rows) == size else None
 
