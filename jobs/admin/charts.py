@@ -13,7 +13,7 @@ from math import sqrt
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from ..core.runs import DID_NOT_RUN, RunStatus
+from ..core.runs import DID_NOT_RUN, FAILURES, RunStatus
 from ..selectors.recent import SHOWN, Recent
 from ..selectors.statistics import Bucket
 
@@ -139,8 +139,6 @@ def share_bar(parts: Sequence[tuple[int, str]]) -> SafeString:
 
 SLOT, LINE, SMALLEST, GROWTH = 4, 16, 2, 13
 """The bars of a job's runs, in pixels: the width of one, the height of the line, and the bar's height by its length."""
-BELOW_THE_LINE = (RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.LOST)
-"""Runs that have a foot below the line."""
 RUN_CODES = {status.value: number for number, status in enumerate(RunStatus)}
 """The numbers of statuses in the data of bars; lists.js has their words in this order."""
 
@@ -165,7 +163,7 @@ def run_bars(runs: Sequence[Recent], now: datetime) -> SafeString:
             paths["f-hollow" if late else QUIET].append(f"M{x}.5 18.5h2v3h-2z" if late else f"M{x} 18h3v4h-3z")
             continue
         height = SMALLEST + round(GROWTH * sqrt(min(length / longest, 1.0))) if length else SMALLEST
-        foot = f"M{x} 18h3v4h-3z" if run.status in BELOW_THE_LINE else ""
+        foot = f"M{x} 18h3v4h-3z" if run.status in FAILURES else ""
         fill = STATUS_FILL.get(run.status, QUIET)  # type: ignore[call-overload]
         paths[fill].append(f"M{x} {LINE - height}h3v{height}h-3z{foot}")
     drawn = "".join(f'<path class="{fill}" d="{"".join(parts)}"/>' for fill, parts in paths.items())

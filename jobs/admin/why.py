@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
 from ..core.retries import attempts_allowed
-from ..core.runs import Executor, Overlap, RunStatus, RunTrigger
+from ..core.runs import FAILURES, Executor, Overlap, RunStatus, RunTrigger
 from ..models import Job, Run
 from ..models.run import duration as length
 from ..selectors import states
@@ -128,7 +128,7 @@ class _Words:
             earlier = self.found.runs[:-1]
             words = " and ".join(f"{run.attempt} {_was(run.status.replace('_', ' '))}" for run in earlier[-3:])
             yield f"Attempt{'' if len(earlier) == 1 else 's'} {words}."
-        if last.status in (RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.LOST) and self.job is not None:
+        if last.status in FAILURES and self.job is not None:
             allowed = attempts_allowed(self.job.retries)
             left = max(allowed - last.attempt, 0)
             number = "1 attempt" if allowed == 1 else f"{allowed} attempts"

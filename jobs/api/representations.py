@@ -25,14 +25,12 @@ from ..selectors.states import job_state, zone_of
 from ..selectors.waiting import WAITING_FIELDS, Waiting
 from ..selectors.warnings import Surroundings, job_warnings
 
-RUN_FIELDS = (
+RUN_COLUMNS = (
     "id", "job_id", "func", "status", "reason", "trigger", "actor", "scheduled_time", "queued_at", "started_at",
     "finished_at", "attempt", "fire_times", "scheduler_id", "executor", "version", "progress_done", "progress_total",
     "result", "error", "queue", "dispatches", "dispatched_at", "available_at", "dispatch_id",
 )  # fmt: skip
 """The columns of a run that the list reads; `run` takes their values in this order."""
-
-
 JOB_FIELDS = (
     "id", "name", "trigger", "next_run_time", "next_run_time_iso", "state", "paused", "paused_at", "paused_by",
     "paused_until", "pause_reason", "args", "kwargs", "func", "description", "owner", "tags",
@@ -40,7 +38,7 @@ JOB_FIELDS = (
     "last_run_at", "created_at", "updated_at", "version",
 )  # fmt: skip
 """The fields of a job, in their order."""
-RUN_COLUMNS = (
+RUN_FIELDS = (
     "id", "job_id", "func", "status", "reason", "trigger", "actor", "scheduled_time", "queued_at", "started_at",
     "finished_at", "attempt", "fire_times", "executor", "version", "result", "error", "duration", "scheduler",
     "progress", "worker", "queue", "dispatches", "dispatched_at", "waits_for",
@@ -96,8 +94,8 @@ def warnings(found: Iterable[JobWarning]) -> list[dict[str, str]]:
 
 
 def run(row: Sequence[Any], waiting: Waiting) -> dict[str, Any]:
-    """Return a run, from the values of `RUN_FIELDS`; `waiting` says what it waits for."""
-    shown = dict(zip(RUN_FIELDS, row, strict=True))
+    """Return a run, from the values of `RUN_COLUMNS`; `waiting` says what it waits for."""
+    shown = dict(zip(RUN_COLUMNS, row, strict=True))
     waits_for = waiting.of([shown[name] for name in WAITING_FIELDS])
     del shown["available_at"], shown["dispatch_id"]
     done, total = shown.pop("progress_done"), shown.pop("progress_total")

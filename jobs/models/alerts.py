@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -11,11 +10,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from ..core.alerts import AlertEvent, DeliveryState, IncidentKind, IncidentState
-from .fields import ActorField, StoredJSON
-
-
-def _choices(names: type[StrEnum]) -> list[tuple[str, str]]:
-    return [(name.value, name.value.replace("_", " ")) for name in names]
+from .fields import ActorField, StoredJSON, choices_of
 
 
 class IncidentQuerySet(models.QuerySet["Incident"]):
@@ -35,8 +30,8 @@ class Incident(models.Model):
     job = models.ForeignKey(
         "Job", models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="incidents"
     )
-    kind = models.CharField(max_length=16, choices=_choices(IncidentKind))
-    state = models.CharField(max_length=16, choices=_choices(IncidentState), default=IncidentState.OPEN)
+    kind = models.CharField(max_length=16, choices=choices_of(IncidentKind))
+    state = models.CharField(max_length=16, choices=choices_of(IncidentState), default=IncidentState.OPEN)
     opened_at = models.DateTimeField()
     first_run = models.BigIntegerField(null=True)
     last_run = models.BigIntegerField(null=True)
@@ -169,7 +164,7 @@ class Delivery(models.Model):
     rule = models.ForeignKey(AlertRule, models.SET_NULL, null=True)
     reason = models.CharField(max_length=16)
     payload = StoredJSON()
-    state = models.CharField(max_length=16, choices=_choices(DeliveryState), default=DeliveryState.PENDING)
+    state = models.CharField(max_length=16, choices=choices_of(DeliveryState), default=DeliveryState.PENDING)
     created_at = models.DateTimeField()
     next_attempt_at = models.DateTimeField(null=True)
     attempts = models.PositiveSmallIntegerField(default=0)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any
 
 from django.db import models
 
 from ..core.json import parse_stored
+
+
+def choices_of(names: type[StrEnum]) -> list[tuple[str, str]]:
+    """Return the members of an enum as the choices of a field."""
+    return [(name.value, name.value.replace("_", " ")) for name in names]
 
 
 class StoredJSON(models.JSONField):

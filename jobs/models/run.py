@@ -11,8 +11,8 @@ from enum import StrEnum
 from typing import Any
 
 from django.db import models
-from django.db.models import F, Q
-from django.db.models.functions import Coalesce
+from django.db.models import Case, F, Q, When
+from django.db.models.functions import Coalesce, Left
 from django.utils import timezone
 
 from ..core.runs import (
@@ -28,7 +28,7 @@ from ..core.runs import (
     RunTrigger,
 )
 from ..core.traces import MAX_LENGTH
-from .fields import ActorField, StoredJSON
+from .fields import ActorField, StoredJSON, choices_of
 
 
 class OneOf(models.Func):
@@ -62,10 +62,6 @@ NOT_UNSUCCESSFUL = tuple(status for status in RunStatus if status not in UNSUCCE
 """The statuses that have no entry in the index `run_unsuccessful`."""
 SCHEDULED = tuple(trigger for trigger in RunTrigger if trigger not in UNSCHEDULED)
 """The triggers that have no entry in the index `run_unscheduled`."""
-
-
-def _choices(names: type[StrEnum]) -> list[tuple[str, str]]:
-    return [(name.value, name.value.replace("_", " ")) for name in names]
 
 
 class RunQuerySet(models.QuerySet["Run"]):
@@ -139,9 +135,9 @@ class Run(models.Model):
     id = models.BigAutoField(primary_key=True)
     job = models.ForeignKey("Job", models.DO_NOTHING, db_constraint=False, db_index=False, related_name="runs")
     func = models.CharField("function", max_length=200)
-    status = models.CharField(max_length=16, choices=_choices(RunStatus))
+    status = models.CharField(max_length=16, choices=choices_of(RunStatus))
     reason = models.TextField(blank=True, default="")
-    trigger = models.CharField(max_length=16, choices=_choices(RunTrigger))
+    trigger = models.CharField(max_length=16, choices=choices_of(RunTrigger))
     actor = ActorField()
     attempt = models.PositiveSmallIntegerField(default=1)
     fire_times = models.PositiveBigIntegerField(default=1)
@@ -151,7 +147,7 @@ class Run(models.Model):
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     scheduler = models.ForeignKey("Scheduler", models.DO_NOTHING, null=True, db_constraint=False, db_index=False)
-    executor = models.CharField(max_length=20, default=Executor.THREAD, choices=_choices(Executor))
+    executor = models.CharField(max_length=20, default=Executor.THREAD, choices=choices_of(Executor))
     version = models.PositiveIntegerField(null=True, help_text="The version of the job's definition that it ran.")
     # Of runs that Celery workers run; null for all others. The one delivery that may start a run has `dispatch_id`.
     queue = models.CharField(max_length=64, null=True)  # noqa: DJ001 (most runs have none, which costs nothing)
@@ -268,3 +264,8 @@ class Run(models.Model):
 def duration(started_at: datetime | None, finished_at: datetime | None) -> timedelta | None:
     """Return the time from the start of a run to its end; None if one of them is missing."""
     return finished_at - started_at if started_at and finished_at else None
+
+
+def error_start(length: int) -> Left:
+    """Return the first `length` characters of a run's error, or else of its reason, as SQL."""
+    return Left(Case(When(error="", then=F("reason")), default=F("error")), length)

@@ -61,7 +61,7 @@ class Worker(models.Model):
         return self.lease_until is not None and self.lease_until > now  # None: damaged, on SQLite
 
     def is_draining(self, now: datetime) -> bool:
-        """Tell whether it is alive at `now`, and was told to stop. One of which no process starts names no queue."""
+        """Tell whether it is alive at `now`, and was told to stop. A worker without processes names no queues."""
         return self.is_alive(now) and not self.takes_runs(now) and bool(self.queues)
 
     def takes_runs(self, now: datetime) -> bool:

@@ -11,12 +11,12 @@ from hashlib import blake2b
 from itertools import pairwise
 from typing import Any
 
-from django.db.models import Case, Count, Exists, F, Max, Min, OuterRef, Q, QuerySet, When
-from django.db.models.functions import Left
+from django.db.models import Count, Exists, Max, Min, OuterRef, Q, QuerySet
 
 from ..core.alerts import fingerprint_of
 from ..core.runs import RunStatus, host_of
 from ..models import Job, Run
+from ..models.run import error_start
 from .recent import Recent, recent_runs
 
 WINDOWS = {
@@ -80,7 +80,7 @@ def failures(now: datetime, by: By = By.JOB_ERROR) -> list[Failures]:
     """Return the failures of the last seven days, the latest kind first. Three queries."""
     groups: dict[str, Failures] = {}
     for row in _rows(now, by):
-        common = _in_common(by, row["job_id"], row["line"], row.get("scheduler_id"))
+        common = _in_common(by, row["job_id"], row["error_start"], row.get("scheduler_id"))
         key = _key(*common)
         group = groups.setdefault(key, Failures(key, *common, row["first"], row["last"]))
         _add(group, row)
@@ -101,17 +101,17 @@ def to_retry(now: datetime, by: By, keys: Iterable[str], most: int) -> list[int]
     later = Run.objects.filter(
         job_id=OuterRef("job_id"), scheduled_time=OuterRef("scheduled_time"), attempt__gt=OuterRef("attempt")
     )
-    runs = _failed(now).filter(~Exists(later)).annotate(line=_LINE).order_by("-scheduled_time", "-id")
+    runs = _failed(now).filter(~Exists(later)).annotate(error_start=_ERROR_START).order_by("-scheduled_time", "-id")
     wanted, found = set(keys), []
-    for run_id, job_id, line, scheduler in runs.values_list("pk", "job_id", "line", "scheduler_id").iterator():
-        if _key(*_in_common(by, job_id, line, scheduler)) in wanted:
+    for run_id, job_id, error, scheduler in runs.values_list("pk", "job_id", "error_start", "scheduler_id").iterator():
+        if _key(*_in_common(by, job_id, error, scheduler)) in wanted:
             found.append(run_id)
             if len(found) >= most:
                 break
     return found
 
 
-_LINE = Left(Case(When(error="", then=F("reason")), default=F("error")), KIND_CHARACTERS)
+_ERROR_START = error_start(KIND_CHARACTERS)
 
 
 def _failed(now: datetime) -> QuerySet[Run]:
@@ -123,8 +123,8 @@ def _rows(now: datetime, by: By) -> Iterable[dict[str, Any]]:
         f"w{n}": Count("pk", filter=Q(scheduled_time__gte=now - span)) for n, span in enumerate(WINDOWS.values())
     }
     days = {f"d{n}": Count("pk", filter=Q(scheduled_time__gte=now - timedelta(days=n + 1))) for n in range(DAYS)}
-    names = ("job_id", "line", *(("scheduler_id",) if by is By.HOST else ()))
-    rows = _failed(now).annotate(line=_LINE).values(*names)
+    names = ("job_id", "error_start", *(("scheduler_id",) if by is By.HOST else ()))
+    rows = _failed(now).annotate(error_start=_ERROR_START).values(*names)
     spans = {"first": Min("scheduled_time"), "last": Max("scheduled_time"), "last_run": Max("pk")}
     return list(rows.annotate(**windows, **days, **spans).order_by("-last")[:MOST_KINDS])
 
@@ -139,11 +139,11 @@ def _add(group: Failures, row: dict[str, Any]) -> None:
     group.jobs.add(row["job_id"])
 
 
-def _in_common(by: By, job_id: str, line: str | None, scheduler_id: str | None) -> tuple[str, str, str]:
+def _in_common(by: By, job_id: str, error: str | None, scheduler_id: str | None) -> tuple[str, str, str]:
     """Return what all failures of a run's group share: the job, the first line of the error, and the host, or ""."""
     return (
         job_id if by in (By.JOB, By.JOB_ERROR) else "",
-        (line or "").strip().partition("\n")[0] if by in (By.ERROR, By.JOB_ERROR) else "",
+        (error or "").strip().partition("\n")[0] if by in (By.ERROR, By.JOB_ERROR) else "",
         host_of(scheduler_id) if by is By.HOST else "",
     )
 

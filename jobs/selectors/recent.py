@@ -12,7 +12,7 @@ from django.db import connection
 
 from ..core.runs import DID_NOT_RUN, FAILURES, UNSCHEDULED, RunStatus
 from ..core.statistics import percentile
-from .statistics import Why, why_not
+from .statistics import Cause, cause_of
 
 SHOWN = 40
 """Runs of a job that are shown as bars."""
@@ -167,17 +167,17 @@ class Gaps:
 
     number: int
     fire_times: int
-    why: Why
+    why: Cause
 
 
 def gaps(runs: Sequence[Recent]) -> Gaps | None:
     """Return the fire times among `runs` that did not run; None if all ran."""
-    reasons: Counter[Why] = Counter()
+    reasons: Counter[Cause] = Counter()
     fire_times: dict[datetime, int] = {}
     for run in runs:
         fire_times[run.at] = max(run.fire_times, fire_times.get(run.at, 0))
         if run.status in DID_NOT_RUN:
-            reasons[why_not(run.status, run.reason)] += run.fire_times
+            reasons[cause_of(run.status, run.reason)] += run.fire_times
     if not reasons:
         return None
     (why, _), *_ = reasons.most_common(1)

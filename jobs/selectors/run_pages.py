@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -95,6 +95,18 @@ def page_of(
         shown.reverse()
     places = [(row[fields.index(time)], row[fields.index("id")]) for row in shown]
     return _page(shown, [place for place in places if place[0] is not None], cursor, more=len(found) > limit)
+
+
+def all_rows(
+    source: QuerySet[Any], fields: Sequence[str], part: int, *, time: str = "scheduled_time"
+) -> Iterator[list[tuple[Any, ...]]]:
+    """Yield all rows of `source`, newest first, `part` at a time. The arguments are those of `page_of`."""
+    cursor: Cursor | None = None
+    while True:
+        page = page_of(source, fields, cursor, part, time=time)
+        yield page.rows
+        if (cursor := page.older) is None:
+            return
 
 
 def _page(

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 
 from ..core.exceptions import CronzimusError
-from ..core.runs import JobState
+from ..core.runs import FAILURES, JobState
 from ..definitions import validation
 from ..definitions.triggers import trigger_of
 from ..models import Job
@@ -33,6 +33,11 @@ def state_with(job: Job, now: datetime, problem: str) -> tuple[JobState, str]:
     if job.next_run_time is None:
         return JobState.COMPLETED, ""
     return JobState.PENDING if job.last_run_at is None else JobState.RUNNING, ""
+
+
+def is_failing(job: Job, state: JobState) -> bool:
+    """Tell whether a job in `state` is active, and its last run failed."""
+    return state in (JobState.PENDING, JobState.RUNNING) and job.last_status in FAILURES
 
 
 def short_form(job: Job) -> str:

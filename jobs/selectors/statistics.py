@@ -25,7 +25,7 @@ SAMPLE = 500
 """Runs from which the delays of starts are computed."""
 
 
-class Why(StrEnum):
+class Cause(StrEnum):
     """The reason for which a fire time did not run."""
 
     OVERLAP = "overlap"
@@ -42,10 +42,10 @@ class Why(StrEnum):
     """A person skipped it."""
 
 
-# The kinds are told apart by the beginning of the reason, as the planner and the services write it.
-_REASONS = (
-    (Why.OVERLAP, "run "), (Why.CROWDED, "more fire times "), (Why.PAUSED, "its job was paused"),
-    (Why.CHANGED, "its job was "), (Why.PERSON, "left out by "),
+# The causes are told apart by the beginning of the reason, as the planner and the services write it.
+_BEGINNINGS = (
+    (Cause.OVERLAP, "run "), (Cause.CROWDED, "more fire times "), (Cause.PAUSED, "its job was paused"),
+    (Cause.CHANGED, "its job was "), (Cause.PERSON, "left out by "),
 )  # fmt: skip
 
 
@@ -139,7 +139,7 @@ def start_delays(until: datetime) -> list[float]:
 class NotRun:
     """Fire times that did not run for one reason: their number, their jobs (most first), and the latest one."""
 
-    why: Why
+    why: Cause
     number: int
     jobs: tuple[tuple[str, int], ...]
     latest: datetime
@@ -150,13 +150,13 @@ def not_run(since: datetime, until: datetime, job_id: str | None = None) -> list
     runs = Run.objects.filter(scheduled_time__gte=since, scheduled_time__lt=until).did_not_run()
     if job_id is not None:
         runs = runs.filter(job_id=job_id)
-    rows = runs.annotate(why=WHY).values("why", "job_id").annotate(n=Sum("fire_times"), at=Max("scheduled_time"))
+    rows = runs.annotate(why=_CAUSE_SQL).values("why", "job_id").annotate(n=Sum("fire_times"), at=Max("scheduled_time"))
     by_reason: dict[str, list[Any]] = {}
     for row in rows.order_by("-n", "job_id"):
         by_reason.setdefault(row["why"], []).append(row)
     found = [
         NotRun(
-            why=Why(why),
+            why=Cause(why),
             number=sum(row["n"] for row in rows),
             jobs=tuple((row["job_id"], row["n"]) for row in rows),
             latest=max(row["at"] for row in rows),
@@ -166,20 +166,20 @@ def not_run(since: datetime, until: datetime, job_id: str | None = None) -> list
     return sorted(found, key=lambda one: -one.number)
 
 
-WHY = Case(
-    When(status=RunStatus.MISSED, then=Value(Why.LATE.value)),
-    *(When(reason__startswith=text, then=Value(why.value)) for why, text in _REASONS),
-    default=Value(Why.CHANGED.value),
+_CAUSE_SQL = Case(
+    When(status=RunStatus.MISSED, then=Value(Cause.LATE.value)),
+    *(When(reason__startswith=text, then=Value(cause.value)) for cause, text in _BEGINNINGS),
+    default=Value(Cause.CHANGED.value),
     output_field=CharField(),
 )
-"""The `Why` of a run, in SQL."""
+"""`cause_of` in SQL."""
 
 
-def why_not(status: str, reason: str) -> Why:
-    """Return the `Why` of a run with this status and reason."""
+def cause_of(status: str, reason: str) -> Cause:
+    """Return the cause of a missed or skipped run with this status and reason."""
     if status == RunStatus.MISSED:
-        return Why.LATE
-    return next((why for why, text in _REASONS if reason.startswith(text)), Why.CHANGED)
+        return Cause.LATE
+    return next((cause for cause, text in _BEGINNINGS if reason.startswith(text)), Cause.CHANGED)
 
 
 # Three parts: the hours of the statistics, the runs that they have not counted yet, and the runs that they passed by.

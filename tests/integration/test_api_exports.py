@@ -11,7 +11,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from jobs.api.representations import RUN_COLUMNS
+from jobs.api.representations import RUN_FIELDS
 from jobs.api.views import runs as views
 from tests.fakes import after, make_job, make_run, make_token
 
@@ -40,7 +40,7 @@ def test_runs_are_exported_as_csv(api: Api) -> None:
     assert response["Content-Type"] == "text/csv; charset=utf-8"
     assert response["Content-Disposition"] == 'attachment; filename="runs.csv"'
     (row,) = rows(api, "")
-    assert tuple(row) == RUN_COLUMNS
+    assert tuple(row) == RUN_FIELDS
     assert (row["id"], row["status"], row["scheduled_time"]) == ("7", "succeeded", "2030-01-01T12:00:00Z")
     assert (row["result"], row["duration"], row["scheduler"], row["progress"]) == ('{"a": [1, null]}', "1.5", "", "")
 

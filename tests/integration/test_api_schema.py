@@ -12,7 +12,7 @@ import pytest
 from drf_spectacular.validation import validate_schema
 from jsonschema import Draft202012Validator
 
-from jobs.api.representations import JOB_FIELDS, RUN_COLUMNS
+from jobs.api.representations import JOB_FIELDS, RUN_FIELDS
 from jobs.api.schema.components import POLICIES, SCHEMAS
 from jobs.api.schema.generator import ERRORS, description
 from jobs.api.schema.operations import OPERATIONS
@@ -120,7 +120,7 @@ def test_every_code_of_an_error_is_described() -> None:
 
 def test_the_fields_are_those_of_the_code() -> None:
     assert set(SCHEMAS["Job"]["properties"]) == set(JOB_FIELDS)
-    assert set(SCHEMAS["Run"]["properties"]) == {*RUN_COLUMNS, "traceback", "traceparent"}
+    assert set(SCHEMAS["Run"]["properties"]) == {*RUN_FIELDS, "traceback", "traceparent"}
     assert set(SCHEMAS["NewJob"]["properties"]) == set(validation.WRITABLE_FIELDS)
     assert set(SCHEMAS["JobPut"]["properties"]) == {*validation.WRITABLE_FIELDS, *validation.READ_ONLY_FIELDS}
     assert set(POLICIES) == set(policies.POLICIES)

@@ -13,7 +13,7 @@ from jobs.core.runs import Overlap, RunStatus
 from jobs.models import Run
 from jobs.scheduler.store.statistics import roll_up
 from jobs.selectors import counts, recent, statistics
-from jobs.selectors.statistics import HOUR, Why
+from jobs.selectors.statistics import HOUR, Cause
 from tests.fakes import NOW, after, make_job, make_run, make_scheduler, trigger
 
 DAY = 86_400
@@ -109,15 +109,15 @@ def test_delays_are_those_of_schedules_alone():
     assert statistics.start_delays(NOW) == []
 
 
-def reasons() -> dict[str, Why]:
-    """Return the reasons that the planner and the services write themselves, each with its `Why`."""
+def reasons() -> dict[str, Cause]:
+    """Return the reasons that the planner and the services write themselves, each with its `Cause`."""
     every = trigger(seconds=10, anchor=after(-100))
     alone = plan(every, NOW, Policy(), busy=Busy(held=(7,)), now=NOW)
     full = plan(every, NOW, Policy(overlap=Overlap.QUEUE, queue_limit=1), busy=Busy(held=(7,), waiting=(8,)), now=NOW)
     many = plan(every, after(-50), Policy(coalesce=False), busy=Busy(), now=NOW)
     late = plan(every, after(-50), Policy(misfire_grace_time=1), busy=Busy(), now=after(5))
     found = {run.reason: (run.status, why) for made, why in
-             ((alone, Why.OVERLAP), (full, Why.OVERLAP), (many, Why.CROWDED), (late, Why.LATE))
+             ((alone, Cause.OVERLAP), (full, Cause.OVERLAP), (many, Cause.CROWDED), (late, Cause.LATE))
              for run in made.runs if run.reason}  # fmt: skip
     return found
 
@@ -126,26 +126,26 @@ def test_every_reason_of_the_planner_is_known():
     found = reasons()
     assert len(found) == 4
     for reason, (status, why) in found.items():
-        assert statistics.why_not(status, reason) is why
+        assert statistics.cause_of(status, reason) is why
 
 
 @pytest.mark.parametrize(
     ("act", "why"),
     [
-        (lambda: services.pause_job("job", now=after(1)), Why.PAUSED),
-        (lambda: services.remove_job("job", now=after(1)), Why.CHANGED),
+        (lambda: services.pause_job("job", now=after(1)), Cause.PAUSED),
+        (lambda: services.remove_job("job", now=after(1)), Cause.CHANGED),
         (
             lambda: services.update_job("job", {"trigger": {"type": "interval", "seconds": 7}}, now=after(1)),
-            Why.CHANGED,
+            Cause.CHANGED,
         ),
-        (lambda: services.skip_next("job", now=after(1)), Why.PERSON),
+        (lambda: services.skip_next("job", now=after(1)), Cause.PERSON),
     ],
 )
 def test_every_reason_of_the_services_is_known(act, why):
     make_job()
     act()
     run = Run.objects.get()
-    assert statistics.why_not(run.status, run.reason) is why
+    assert statistics.cause_of(run.status, run.reason) is why
     assert [one.why for one in statistics.not_run(after(-60), after(60))] == [why]
 
 
@@ -155,9 +155,9 @@ def test_fire_times_that_did_not_run_are_counted_by_reason_and_job():
     make_run("a", status="missed", reason="seen 9.0 s late", fire_times=9, scheduled_time=after(2))
     make_run("a", status="skipped", reason="run 7 was active", scheduled_time=after(-DAY))
     late, overlap = statistics.not_run(after(-60), after(60))
-    assert (late.why, late.number, late.jobs, late.latest) == (Why.LATE, 9, (("a", 9),), after(2))
+    assert (late.why, late.number, late.jobs, late.latest) == (Cause.LATE, 9, (("a", 9),), after(2))
     assert (overlap.why, overlap.number, overlap.jobs, overlap.latest) == (
-        Why.OVERLAP,
+        Cause.OVERLAP,
         4,
         (("a", 3), ("b", 1)),
         after(1),

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from django.db.models.functions import Left
-
 from ...core.runs import FAILURES, JobState, RunStatus
 from ...models import Job, Run
+from ...models.run import error_start
 from ...selectors.job_history import Mark, fire_times
 from ...selectors.warnings import queue_warnings
 from .. import display
@@ -72,8 +71,8 @@ def _failing(marks: Sequence[Mark], times: Times) -> Iterator[Banner]:
             break
     if not streak:
         return
-    first = Run.objects.filter(pk=streak[0].id).annotate(e=Left("error", FIRST_LINE), r=Left("reason", FIRST_LINE))
-    text = next((error or reason for error, reason in first.values_list("e", "r")), "")
+    newest = Run.objects.filter(pk=streak[0].id).annotate(error_start=error_start(FIRST_LINE))
+    text = newest.values_list("error_start", flat=True).first() or ""
     since = times.short(streak[-1].at, seconds=False)
     number, text = len(streak), display.first_line(text, FIRST_LINE)
     headline = f"Failed at {since}." if number == 1 else f"Failed {number:,} times in a row since {since}."

@@ -7,10 +7,9 @@ from difflib import get_close_matches
 from typing import Any
 
 from django.contrib.admin.options import IncorrectLookupParameters
-from django.db.models import Case, Count, IntegerField, Q, QuerySet, Value, When, Window
+from django.db.models import Case, Count, IntegerField, QuerySet, Value, When, Window
 from django.http import HttpRequest, StreamingHttpResponse
 
-from ...core.runs import FAILURES, JobState
 from ...models import Job
 from ...selectors import counts, states
 from ...selectors.descriptions import DEFINITION, descriptions, words_of
@@ -34,9 +33,9 @@ TABS = (
 BAD = {"failing", "broken"}
 ALWAYS_SHOWN = {"", "active", "paused", "failing", "running", "never", "broken"}
 """Tabs that are shown even without jobs."""
-_FAILING = Q(state__in=(JobState.PENDING, JobState.RUNNING), last_status__in=FAILURES)
 TROUBLE = Case(
-    When(_FAILING | Q(state=JobState.BROKEN), then=Value(0)), default=Value(1), output_field=IntegerField()
+    When(counts.KINDS["failing"].condition | counts.KINDS["broken"].condition, then=Value(0)),
+    default=Value(1), output_field=IntegerField(),
 )  # fmt: skip
 """The key by which jobs in trouble come first; it needs jobs with their state."""
 TROUBLE_FIRST = "trouble first, then by next run"

@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
 from ...core.exceptions import CronzimusError
-from ...core.runs import FAILURES, JobState
+from ...core.runs import JobState
 from ...core.statistics import percentile
 from ...core.times import parse_instant
 from ...definitions.triggers import trigger_of
@@ -33,7 +33,7 @@ from ...selectors.job_history import (
     start_delays,
     usual,
 )
-from ...selectors.statistics import why_not
+from ...selectors.statistics import cause_of
 from ...selectors.why import explain
 from .. import charts, display
 from ..base import model_url
@@ -96,7 +96,7 @@ class _Page:
     def context(self) -> dict[str, Any]:
         job, now, admin = self.job, self.times.now, self.admin
         state, problem = states.job_state(job, now)
-        failing = state in (JobState.PENDING, JobState.RUNNING) and job.last_status in FAILURES
+        failing = states.is_failing(job, state)
         return {
             "job": job,
             "tags": job.tags if isinstance(job.tags, list) else [],
@@ -146,7 +146,7 @@ class _Page:
 
     def reason(self) -> str:
         """Return the most frequent reason why fire times of the range did not run, in words."""
-        reasons = Counter(why_not(mark.status, mark.reason) for mark in self.in_range if not drawn.ran(mark))
+        reasons = Counter(cause_of(mark.status, mark.reason) for mark in self.in_range if not drawn.ran(mark))
         return GAP_WORDS.get(reasons.most_common(1)[0][0], "") if reasons else ""
 
     def next_run(self, state: JobState) -> Figure:

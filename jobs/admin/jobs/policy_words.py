@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 
 from ...core.retries import Retries
 from ...core.runs import Overlap
+from ...core.times import MICROSECOND
 from ...core.triggers import Trigger
 from ..times import duration
 
@@ -67,12 +68,12 @@ def _late(policies: Mapping[str, Any], trigger: Trigger, now: datetime, apart: f
     if first is None or not (grace is None or isinstance(grace, int)):
         return
     end = first + OUTAGE
-    missed = trigger.count(first - timedelta(microseconds=1), end)
+    missed = trigger.count(first - MICROSECOND, end)
     if missed <= 1 and apart > OUTAGE.total_seconds():
         limit = "however late it is" if grace is None else f"up to {_short(grace)} late"
         yield Policy("misfire_grace_time", False, f"A fire time that was not seen in time still runs, {limit}.")
         return
-    late = trigger.count(end - timedelta(seconds=grace, microseconds=1), end) if grace is not None else missed
+    late = trigger.count(end - timedelta(seconds=grace) - MICROSECOND, end) if grace is not None else missed
     if policies.get("coalesce"):
         ran = min(late, 1)
         what = "one run starts for the last of them" if ran else "none of them runs"

@@ -15,22 +15,22 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from ...core.exceptions import CronzimusError
-from ...core.runs import DID_NOT_RUN, FAILURES, JobState, RunStatus
+from ...core.runs import DID_NOT_RUN, JobState, RunStatus
 from ...definitions.triggers import trigger_of
 from ...models import Job, Run
 from ...selectors import recent, states
 from ...selectors.backlog import is_overdue
 from ...selectors.descriptions import Described, descriptions, words_of
 from ...selectors.recent import Gaps, Recent
-from ...selectors.statistics import Why
+from ...selectors.statistics import Cause
 from .. import charts, display
 from ..base import model_url
 from ..times import NOTHING, Times, duration
 
 GAP_WORDS = {
-    Why.OVERLAP: "its run outlasts the interval",
-    Why.LATE: "seen too late, past its grace",
-    Why.CROWDED: "more were due at once than may run together",
+    Cause.OVERLAP: "its run outlasts the interval",
+    Cause.LATE: "seen too late, past its grace",
+    Cause.CROWDED: "more were due at once than may run together",
 }
 """The reasons for fire times that did not run. Decisions of people are left out: they know them."""
 TELLING = 0.1
@@ -151,7 +151,7 @@ class _Lists:
 
 def state_badge(job: Job, state: JobState) -> SafeString:
     """Return the badge of a job in `state`; an active job whose last run failed is "failing"."""
-    if state in (JobState.PENDING, JobState.RUNNING) and job.last_status in FAILURES:
+    if states.is_failing(job, state):
         return display.failing_badge()
     return display.job_badge(state)
 

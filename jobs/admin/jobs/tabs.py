@@ -9,7 +9,6 @@ from datetime import UTC, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db.models.functions import Left
 from django.http import HttpRequest
 from django.urls import NoReverseMatch
 from django.utils.html import format_html
@@ -24,6 +23,7 @@ from ...definitions import validation
 from ...definitions.triggers import trigger_of
 from ...models import AlertRule, Incident, Job, Run
 from ...models.run import duration as length
+from ...models.run import error_start
 from .. import display
 from ..base import model_url
 from ..times import Times, duration
@@ -98,9 +98,8 @@ def run_rows(job: Job, zone: ZoneInfo, times: Times) -> list[RunRow]:
     fields = ("id", "status", "scheduled_time", "trigger", "actor", "available_at", "queued_at", "started_at",
               "finished_at", "attempt", "scheduler_id")  # fmt: skip
     runs = Run.objects.filter(job_id=job.pk).order_by("-scheduled_time", "-attempt").only(*fields)
-    runs = runs.annotate(e=Left("error", FIRST_LINE), r=Left("reason", FIRST_LINE))
     most = attempts_allowed(job.retries)
-    return [_row(run, most, zone, times) for run in runs[:RUNS]]
+    return [_row(run, most, zone, times) for run in runs.annotate(error_start=error_start(FIRST_LINE))[:RUNS]]
 
 
 def _row(run: Any, most: int, zone: ZoneInfo, times: Times) -> RunRow:
@@ -110,7 +109,7 @@ def _row(run: Any, most: int, zone: ZoneInfo, times: Times) -> RunRow:
         trigger=f"{run.actor}, {run.trigger}" if run.actor else run.trigger,
         delay=duration(length(could_start, run.started_at)), took=duration(length(run.started_at, run.finished_at)),
         attempt=f"{run.attempt} of {max(most, run.attempt)}", host=host_of(run.scheduler_id) or "—",
-        text=display.first_line(run.e or run.r, FIRST_LINE),
+        text=display.first_line(run.error_start or "", FIRST_LINE),
     )  # fmt: skip
 
 

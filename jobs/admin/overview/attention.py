@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from django.db.models.functions import Left
 from django.utils.safestring import SafeString
 
 from ...core.alerts import IncidentKind, IncidentState
 from ...core.runs import JobState
 from ...models import Incident, Job, Run
+from ...models.run import error_start
 from ...selectors import counts, recent, states
 from .. import display
 from ..times import Times
@@ -95,8 +95,8 @@ def streak_words(streak: recent.Streak, since: str) -> str:
 
 def first_lines(run_ids: list[int]) -> dict[int, str]:
     """Return the first line of the error, or else of the reason, of each run, by its id."""
-    found = Run.objects.filter(pk__in=run_ids).annotate(e=Left("error", FIRST_LINE), r=Left("reason", FIRST_LINE))
-    return {pk: display.first_line(error or reason) for pk, error, reason in found.values_list("pk", "e", "r")}
+    found = Run.objects.filter(pk__in=run_ids).annotate(error_start=error_start(FIRST_LINE))
+    return {pk: display.first_line(error or "") for pk, error in found.values_list("pk", "error_start")}
 
 
 def _broken(times: Times) -> list[Trouble]:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from ...core.statistics import percentile
 from ...selectors import statistics
 from ...selectors.counts import RunCounts
-from ...selectors.statistics import Bucket, NotRun, Why
+from ...selectors.statistics import Bucket, Cause, NotRun
 from ..times import Times, duration
 
 DAY = timedelta(hours=24)
@@ -97,7 +97,7 @@ def _failed(found: Day, url: str) -> Figure:
 
 def _not_run(found: Day) -> Figure:
     change = found.missing - found.before.not_run
-    overlapped = sum(one.number for one in found.not_run if one.why is Why.OVERLAP)
+    overlapped = sum(one.number for one in found.not_run if one.why is Cause.OVERLAP)
     note = _difference(change) + (f" · {overlapped:,} overlapped" if overlapped else "")
     return Figure(
         name="Did not run", value=f"{found.missing:,}" if found.missing else "none",

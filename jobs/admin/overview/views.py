@@ -9,16 +9,16 @@ from zoneinfo import ZoneInfo
 
 from django.contrib.admin import AdminSite
 from django.db.models import Exists, OuterRef
-from django.db.models.functions import Left
 from django.http import HttpRequest, HttpResponse
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from ...core.runs import FAILURES, RunStatus, host_of
 from ...models import Incident, Job, Run, Scheduler
+from ...models.run import error_start
 from ...selectors import backlog, counts, recent, states, statistics
 from ...selectors.obstacles import problems
-from ...selectors.statistics import Bucket, NotRun, Why
+from ...selectors.statistics import Bucket, Cause, NotRun
 from .. import charts, display
 from ..base import model_url
 from ..pages import page
@@ -36,12 +36,12 @@ RANGES = {
 ROWS = 6
 """Rows of each list."""
 WHY_WORDS = {
-    Why.OVERLAP: ("Its last run was still going", "skip", charts.QUIET),
-    Why.LATE: ("Seen too late, past its grace", "missed", charts.LATE),
-    Why.CROWDED: ("More were due at once than may run together", "hourglass", "f-none"),
-    Why.PAUSED: ("Paused", "pause", "f-none"),
-    Why.CHANGED: ("Changed or removed while it was due", "swap", "f-none"),
-    Why.PERSON: ("Skipped by a person", "user", "f-none"),
+    Cause.OVERLAP: ("Its last run was still going", "skip", charts.QUIET),
+    Cause.LATE: ("Seen too late, past its grace", "missed", charts.LATE),
+    Cause.CROWDED: ("More were due at once than may run together", "hourglass", "f-none"),
+    Cause.PAUSED: ("Paused", "pause", "f-none"),
+    Cause.CHANGED: ("Changed or removed while it was due", "swap", "f-none"),
+    Cause.PERSON: ("Skipped by a person", "user", "f-none"),
 }
 """The reasons why fire times did not run: the words, the icon and the fill."""
 
@@ -291,9 +291,8 @@ def _failures(times: Times) -> list[Failure]:
     found: list[Any] = []
     for status in FAILURES:  # each read off the partial index in its order
         newest = Run.objects.of_status(status).without_tests().order_by("-scheduled_time", "-id")[:ROWS]
-        found += newest.only(*RUN_FIELDS).annotate(
-            e=Left("error", attention.FIRST_LINE), r=Left("reason", attention.FIRST_LINE), recovered=Exists(succeeded)
-        )
+        start = error_start(attention.FIRST_LINE)
+        found += newest.only(*RUN_FIELDS).annotate(error_start=start, recovered=Exists(succeeded))
     found.sort(key=lambda run: (run.scheduled_time, run.pk), reverse=True)
     retries = dict(Job.objects.filter(pk__in={run.job_id for run in found[:ROWS]}).values_list("pk", "retries"))
     return [_failure(run, retries.get(run.job_id), times) for run in found[:ROWS]]
@@ -302,6 +301,5 @@ def _failures(times: Times) -> list[Failure]:
 def _failure(run: Any, retries: Any, times: Times) -> Failure:
     most = max(retries.get("max", 0) + 1 if isinstance(retries, dict) else 1, run.attempt)
     attempt = f"{run.attempt} of {most}" + (", recovered" if run.recovered else "")
-    return Failure(
-        run, display.run_badge(run.status), display.first_line(run.e or run.r), attempt, times.ago(run.finished_at)
-    )
+    error = display.first_line(run.error_start or "")
+    return Failure(run, display.run_badge(run.status), error, attempt, times.ago(run.finished_at))

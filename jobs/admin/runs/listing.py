@@ -8,12 +8,11 @@ from typing import Any, ClassVar, cast
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.db import connection
 from django.db.models import QuerySet
-from django.db.models.functions import Left
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils.http import urlencode
 
 from ...models import Run
-from ...models.run import RunQuerySet
+from ...models.run import RunQuerySet, error_start
 from ...models.run import duration as length_of
 from ...selectors.run_pages import Cursor, Page, page_of, read_cursor
 from ...selectors.run_search import SUGGESTED, RunSearch, by_status, narrowed, parse_search, run_number, with_status
@@ -61,10 +60,10 @@ class RunChangeList(BaseChangeList):
             self.filter_params.pop(name, None)
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Run]:
-        """Return the runs with the beginnings of their errors and reasons."""
+        """Return the runs with the beginning of their errors."""
         runs: QuerySet[Run] = super().get_queryset(request, exclude_parameters)
         self.search = parse_search(self.query, request_now(request))
-        return runs.annotate(error_start=Left("error", FIRST_LINE), reason_start=Left("reason", FIRST_LINE))
+        return runs.annotate(error_start=error_start(FIRST_LINE))
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Run]) -> Any:
         """Return the only order with an index. Any other would read every run."""

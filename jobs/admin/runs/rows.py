@@ -26,7 +26,7 @@ from .open_logs import OpenLogs
 READ = (
     "id", "job_id", "status", "trigger", "actor", "scheduled_time", "started_at", "finished_at", "available_at",
     "cancel_requested_at", "attempt", "fire_times", "scheduler_id", "progress_done", "progress_total",
-    "error_start", "reason_start",
+    "error_start",
 )  # fmt: skip
 """The columns that the list reads: no long texts, except the beginning of the error."""
 
@@ -94,7 +94,7 @@ def _row(run: dict[str, Any], usual: Usual, times: Times, runs_url: str, jobs_ur
         took=times.elapsed(started) if going and started else duration(took),
         bar=_bar(took, usual), usually="" if usual.median is None else _usually(usual.median),
         attempt=run["attempt"], host=host_of(run["scheduler_id"]) or NOTHING,
-        error=display.first_line(run["error_start"] or run["reason_start"] or ""), active=run["status"] in ACTIVE,
+        error=display.first_line(run["error_start"] or ""), active=run["status"] in ACTIVE,
         log_urls=run["log_urls"], log=run["log"],
     )  # fmt: skip
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...core.audit import Action, Door
 from ...core.runs import JobState, RunStatus
-from ..representations import JOB_FIELDS, RUN_COLUMNS
+from ..representations import JOB_FIELDS, RUN_FIELDS
 from . import examples
 from .components import (
     COUNT,
@@ -72,7 +72,7 @@ READ_HEADERS: dict[str, Schema] = {
 """The headers of requests that read."""
 SWITCH = one_of(["1", "0", "true", "false"])
 FIELDS_OF_JOB = array(one_of(JOB_FIELDS), minItems=1)
-FIELDS_OF_RUN = array(one_of(RUN_COLUMNS), minItems=1)
+FIELDS_OF_RUN = array(one_of(RUN_FIELDS), minItems=1)
 LIST_QUERY: dict[str, Schema] = {
     "state": one_of(JobState), "q": TEXT, "tag": TEXT, "owner": TEXT, "full": SWITCH, "fields": FIELDS_OF_JOB,
     "limit": whole(1, 1000), "offset": whole(0, 10**9),
@@ -157,7 +157,7 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "RunViewSet.retrieve": Operation(
         name="showRun", group=RUNS,
-        query={"fields": array(one_of([*RUN_COLUMNS, "traceback", "traceparent"]), minItems=1)},
+        query={"fields": array(one_of([*RUN_FIELDS, "traceback", "traceparent"]), minItems=1)},
         answer={"anyOf": [ref("Run"), ref("SomeOfRun")]}, refusals=("INVALID_REQUEST", *FOUND_RUN),
         shows=examples.RUN,
     ),

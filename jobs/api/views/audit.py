@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from ...core.audit import Action, Door
 from ...core.exceptions import InvalidRequest
 from ...models import AuditEvent
-from ...selectors.run_pages import Cursor, page_of, read_cursor
+from ...selectors.run_pages import all_rows, page_of, read_cursor
 from .. import query
 from ..access import access_of
 from ..exports import EXPORTS, exported
@@ -70,16 +70,8 @@ def _filtered(request: Request, asked: dict[str, Any]) -> QuerySet[AuditEvent]:
 def _export(events: QuerySet[AuditEvent], asked: dict[str, Any]) -> HttpResponseBase:
     if wrong := {name: "is for pages; an export has all entries" for name in ("limit", "cursor") if asked[name]}:
         raise InvalidRequest(fields=wrong)
-
-    def parts() -> Iterator[list[dict[str, Any]]]:
-        cursor: Cursor | None = None
-        while True:
-            page = page_of(events, FIELDS, cursor, PART, time="at")
-            yield [_shown(row) for row in page.rows]
-            if (cursor := page.older) is None:
-                return
-
-    return exported("audit", asked["format"], parts(), FIELDS)
+    parts = ([_shown(row) for row in rows] for rows in all_rows(events, FIELDS, PART, time="at"))
+    return exported("audit", asked["format"], parts, FIELDS)
 
 
 def _shown(row: Sequence[Any]) -> dict[str, Any]:

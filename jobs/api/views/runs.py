@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -24,7 +23,7 @@ from ...core.runs import Executor, RunStatus
 from ...core.traces import traceparent_of
 from ...models import Run
 from ...models.run import RunQuerySet
-from ...selectors.run_pages import Cursor, page_of, read_cursor
+from ...selectors.run_pages import all_rows, page_of, read_cursor
 from ...selectors.waiting import Waiting
 from .. import query, representations
 from ..access import access_of
@@ -50,11 +49,11 @@ PAGE_PARAMETERS: dict[str, query.Reader] = {
     "limit": query.whole(1, MAX_LIMIT),
     "cursor": read_cursor,
     "status": query.one_of(RunStatus),
-    "fields": query.names_of(RUN_COLUMNS),
+    "fields": query.names_of(RUN_FIELDS),
     "format": query.one_of(("json", *EXPORTS)),
 }
 """The query parameters of each list of runs."""
-ONE_RUN = (*RUN_COLUMNS, "traceback", "traceparent")
+ONE_RUN = (*RUN_FIELDS, "traceback", "traceparent")
 """The fields of a single run."""
 
 
@@ -80,7 +79,7 @@ class RunViewSet(SchedulerView, ViewSet):
     def retrieve(self, request: Request, run_id: str) -> Response:
         """Show a run without its output, or the fields of it that the query names."""
         fields = query.query_of(request, {"fields": query.names_of(ONE_RUN)})["fields"]
-        *row, traceback, traceparent = _one(request, run_id, *RUN_FIELDS, "traceback", "traceparent")
+        *row, traceback, traceparent = _one(request, run_id, *RUN_COLUMNS, "traceback", "traceparent")
         shown = {**representations.run(row, Waiting(self.now)), "traceback": traceback, "traceparent": traceparent}
         return Response(picked(shown, fields))
 
@@ -116,7 +115,7 @@ class RunViewSet(SchedulerView, ViewSet):
         asked = query.query_of(request, {**PAGE_PARAMETERS, **period, **more})
         if asked["format"] in EXPORTS:
             return _export(_filtered(runs, asked), asked, self.now)
-        page = page_of(_filtered(runs, asked), RUN_FIELDS, asked["cursor"], asked["limit"] or DEFAULT_LIMIT)
+        page = page_of(_filtered(runs, asked), RUN_COLUMNS, asked["cursor"], asked["limit"] or DEFAULT_LIMIT)
         waiting = Waiting(self.now)
         return Response(
             {
@@ -142,17 +141,10 @@ def _export(runs: RunQuerySet, asked: dict[str, Any], now: datetime) -> HttpResp
     """Return all `runs` as a file, read in parts like pages."""
     if wrong := {name: "is for pages; an export has all runs" for name in ("limit", "cursor") if asked[name]}:
         raise InvalidRequest(fields=wrong)
-    fields, waiting = asked["fields"] or RUN_COLUMNS, Waiting(now)
-
-    def parts() -> Iterator[list[dict[str, Any]]]:
-        cursor: Cursor | None = None
-        while True:
-            page = page_of(runs, RUN_FIELDS, cursor, PART)
-            yield [picked(representations.run(row, waiting), fields) for row in page.rows]
-            if (cursor := page.older) is None:
-                return
-
-    return exported("runs", asked["format"], parts(), fields)
+    fields, waiting = asked["fields"] or RUN_FIELDS, Waiting(now)
+    parts = ([picked(representations.run(row, waiting), fields) for row in rows]
+             for rows in all_rows(runs, RUN_COLUMNS, PART))  # fmt: skip
+    return exported("runs", asked["format"], parts, fields)
 
 
 def _filtered(runs: RunQuerySet, asked: dict[str, Any]) -> RunQuerySet:
