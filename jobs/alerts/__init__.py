@@ -3,8 +3,8 @@
 from .incidents import (
     End,
     acknowledge,
-    failures_in_row,
     forgive,
+    jobs_to_pause,
     jobs_with_incidents,
     keep_quiet,
     locked_jobs,
@@ -16,8 +16,8 @@ from .incidents import (
 __all__ = [
     "End",
     "acknowledge",
-    "failures_in_row",
     "forgive",
+    "jobs_to_pause",
     "jobs_with_incidents",
     "keep_quiet",
     "locked_jobs",

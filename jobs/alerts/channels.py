@@ -22,6 +22,7 @@ from ..functions.http.guard import Guard
 from ..models import Channel, Delivery
 
 TIMEOUT_SECONDS = 10.0
+"""Time for an answer of a mail server or of a webhook."""
 SECRET_PREFIX = "whsec_"  # noqa: S105 (the prefix of the Standard Webhooks specification)
 
 

@@ -14,9 +14,11 @@ from . import outbox
 logger = logging.getLogger("cronzimus.alerts.delivery")
 
 BATCH = 10
+"""Messages that are taken at a time."""
 BATCH_SECONDS = 5.0
 """Time after which no further message of a batch is begun."""
-PING = timedelta(minutes=1)
+PING_EVERY = timedelta(minutes=1)
+"""Time between two pings of the dead man's switch."""
 PING_TIMEOUT_SECONDS = 10.0
 
 
@@ -90,7 +92,7 @@ class Deliverer:
         from ..functions.http.guard import Guard
         from . import channels
 
-        self._ping_at = self._clock.monotonic() + PING.total_seconds()
+        self._ping_at = self._clock.monotonic() + PING_EVERY.total_seconds()
         guard = Guard(allowed=conf.JOB_HTTP_ALLOWED_NETWORKS, timeout=PING_TIMEOUT_SECONDS, clock=self._clock)
         request = Request(method="GET", url=parse_target(conf.ALERT_PING_URL), headers={"user-agent": "Cronzimus"})
         try:

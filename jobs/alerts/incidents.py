@@ -26,7 +26,8 @@ EVENTS = {
 OWN_LIMITS = (IncidentKind.TOO_LONG, IncidentKind.DEADLINE)
 """The kinds for which each rule has a limit of its own: it notifies once that has passed."""
 LONGEST_ERROR = 500
-COUNTED = ("count", "last_run", "last_at", "error", "fingerprint", "notified")
+"""Characters of an error that an incident keeps."""
+CHANGING_FIELDS = ("count", "last_run", "last_at", "error", "fingerprint", "notified")
 """The fields of an open incident that change."""
 
 
@@ -58,9 +59,9 @@ class Condition:
 def observe(ends: Sequence[End], now: datetime) -> None:
     """Update the incidents with ended runs, in the transaction that records them.
 
-    A run that succeeds recovers the open incidents of its job. A cancelled run changes nothing. For more than one job,
-    the caller holds locks on the jobs' rows, so that two schedulers do not change the incidents of one job at once.
-    Test runs change nothing either.
+    A run that succeeds recovers the open incidents of its job. Cancelled runs and test runs change nothing. For more
+    than one job, the caller holds locks on the jobs' rows, so that two schedulers do not change the incidents of one
+    job at once.
     """
     ends = [end for end in ends if end.is_final and end.status is not RunStatus.CANCELLED and not is_test(end.job_id)]
     job_ids = sorted({end.job_id for end in ends})
@@ -106,8 +107,8 @@ def forgive(job_id: str) -> None:
     Incident.objects.open().filter(job_id=job_id, kind=IncidentKind.FAILURE).update(forgiven=F("count"))
 
 
-def failures_in_row(job_ids: Collection[str]) -> dict[str, int]:
-    """Return the jobs among `job_ids` that `pause_after` pauses now, with the number of failures in a row."""
+def jobs_to_pause(job_ids: Collection[str]) -> dict[str, int]:
+    """Return the jobs among `job_ids` that `pause_after` pauses now, each with its number of failures in a row."""
     streak = F("count") - F("forgiven")
     failing = Incident.objects.open().filter(job_id__in=job_ids, kind=IncidentKind.FAILURE)
     reached = failing.filter(job__paused=False, job__pause_after__isnull=False, job__pause_after__lte=streak)
@@ -120,7 +121,7 @@ def jobs_with_incidents() -> frozenset[str]:
 
 
 def retried(run_ids: Sequence[int]) -> set[int]:
-    """Return the runs among `run_ids` that another attempt follows: their streak goes on with that."""
+    """Return the runs among `run_ids` that have a next attempt: that one decides whether their streak goes on."""
     if not run_ids:
         return set()
     same = Run.objects.filter(job_id=OuterRef("job_id"), scheduled_time=OuterRef("scheduled_time"))
@@ -178,10 +179,10 @@ def acknowledge(incident_id: int, *, actor: str, now: datetime) -> Incident:
 
 
 def keep_quiet(rule: AlertRule, now: datetime) -> None:
-    """Let a rule that was just made or changed send no incident that is open already, as if it had sent it before.
+    """Keep a rule that was just saved from notifying of incidents that are open already, as if it had done so before.
 
-    It sends a later change of its error, and repeats it after a day. Call it in the transaction of the change. The
-    kinds with limits of the rules' own are left out: whether a limit has passed shows only when it is looked at.
+    It notifies when the error of one changes, and again after a day. Call it in the transaction that saves the rule.
+    The kinds for which each rule has a limit of its own are left out: `watch` finds out whether the limit has passed.
     """
     if not rule.enabled:
         return
@@ -206,9 +207,8 @@ def repeat(now: datetime) -> None:
     """
     with transaction.atomic():
         still_open = Incident.objects.filter(state=IncidentState.OPEN).order_by("pk")
-        locked = list(
-            still_open.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
-        )  # fmt: skip
+        skip_locked = connection.features.has_select_for_update_skip_locked
+        locked = list(still_open.select_for_update(skip_locked=skip_locked))
         rules, batch = _Rules([incident.job_id for incident in locked if incident.job_id]), _Batch(now)
         for incident in locked:
             concerned = rules.of(incident)
@@ -264,7 +264,7 @@ class _Batch:
         self._recovered.append((incident, rules))
 
     def settle(self, incident: Incident) -> None:
-        """Write everything now if something of the incident's job is to be written: that comes before what follows."""
+        """Write everything now if something of the incident's job waits to be written, so that the order is kept."""
         if incident.job_id in self._job_ids:
             self.write()
 
@@ -272,7 +272,7 @@ class _Batch:
         """Write everything."""
         known = [one for one in self._incidents if one.pk is not None]
         Incident.objects.bulk_create([one for one in self._incidents if one.pk is None])
-        Incident.objects.bulk_update(known, COUNTED)
+        Incident.objects.bulk_update(known, CHANGING_FIELDS)
         outbox.put(self._messages, self._now)
         if self._recovered:
             self._write_recoveries()
@@ -316,8 +316,8 @@ def _tell(incident: Incident, rules: Iterable[AlertRule], now: datetime, *, lost
         )  # fmt: skip
         if reason is not None:
             messages.append(outbox.Message(incident, rule, reason))
-            at, told = Notified.after(last, reason, incident.fingerprint, now)
-            notified[str(rule.pk)] = {"at": at.isoformat(), "fingerprints": told}
+            at, fingerprints = Notified.after(last, reason, incident.fingerprint, now)
+            notified[str(rule.pk)] = {"at": at.isoformat(), "fingerprints": fingerprints}
     if messages:
         incident.notified = notified
     return messages

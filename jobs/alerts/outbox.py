@@ -110,7 +110,7 @@ def hold(delivery: Delivery, *, now: datetime) -> bool:
 def give_back(deliveries: Sequence[Delivery], *, now: datetime) -> None:
     """Let deliveries that one call of `take` has returned, and that nobody has held since, be due at once."""
     if deliveries:
-        _held(deliveries).update(next_attempt_at=now)
+        _still_taken(deliveries).update(next_attempt_at=now)
 
 
 def postpone(channel_id: int, taken: Sequence[Delivery], *, now: datetime) -> None:
@@ -120,21 +120,19 @@ def postpone(channel_id: int, taken: Sequence[Delivery], *, now: datetime) -> No
     """
     again = next_attempt(1, now)
     if taken:
-        _held(taken).update(next_attempt_at=again)
+        _still_taken(taken).update(next_attempt_at=again)
     Delivery.objects.due(now).filter(channel_id=channel_id).update(next_attempt_at=again)
 
 
-def _held(deliveries: Sequence[Delivery]) -> QuerySet[Delivery]:
-    """Return those of one call of `take` that nobody has held since."""
+def _still_taken(deliveries: Sequence[Delivery]) -> QuerySet[Delivery]:
+    """Return the deliveries of one call of `take` that nobody has taken or held since."""
     ids, lease = [one.pk for one in deliveries], deliveries[0].next_attempt_at
     return Delivery.objects.filter(pk__in=ids, state=DeliveryState.PENDING, next_attempt_at=lease)
 
 
 def drop(delivery: Delivery, reason: str) -> None:
     """Record that a message is not delivered, and the reason."""
-    Delivery.objects.filter(pk=delivery.pk).update(
-        state=DeliveryState.DROPPED, next_attempt_at=None, response=reason
-    )  # fmt: skip
+    Delivery.objects.filter(pk=delivery.pk).update(state=DeliveryState.DROPPED, next_attempt_at=None, response=reason)
 
 
 def delivered(delivery: Delivery, response: str, seconds: float, *, now: datetime) -> None:

@@ -19,15 +19,18 @@ from ..models.lookups import IsAmong
 from .incidents import Condition, End, observe, raise_incident, repeat
 
 MEASURED_RUNS = 50
-SHARE = 0.95
+"""The last successful runs from which the usual duration of a job is computed."""
+USUAL_SHARE = 0.95
+"""The share of these runs that take no longer than usual."""
 MOST_RUNNING = 10_000
+"""Running runs that are watched, at most, the longest first."""
 DAY = timedelta(days=1)
 NEEDED = ("id", "tags", "trigger", "anchor", "max_runs", "claimed_count")
 """The columns of a job that tell whether a deadline is about it."""
 
 
 def watch(now: datetime) -> None:
-    """Raise the incidents of these conditions, and repeat the notifications of a day ago."""
+    """Raise the incidents of runs that take too long and of deadlines, and repeat the notifications of a day ago."""
     _recover_missed(now)
     rules = list(AlertRule.objects.filter(enabled=True).prefetch_related("channels"))
     too_long = [rule for rule in rules if rule.wants(AlertEvent.TOO_LONG)]
@@ -84,7 +87,7 @@ def _limit(rule: AlertRule, job_id: str) -> float | None:
     ended = Run.objects.filter(job_id=job_id, status=RunStatus.SUCCEEDED, started_at__isnull=False)
     newest = ended.order_by("-scheduled_time", "-attempt")[:MEASURED_RUNS]
     durations = [took.total_seconds() for took in newest.values_list(F("finished_at") - F("started_at"), flat=True)]
-    typical = percentile(sorted(durations), SHARE)
+    typical = percentile(sorted(durations), USUAL_SHARE)
     return None if typical is None else max(typical * rule.too_long_factor, 1.0)
 
 
@@ -96,7 +99,7 @@ def _watch_deadline(rule: AlertRule, now: datetime) -> None:
     error, day = f"no run succeeded by {deadline:%H:%M} ({deadline.tzinfo})", f"deadline {start:%Y-%m-%d}"
     known = Incident.objects.open().filter(kind=IncidentKind.DEADLINE, fingerprint=day)
     notified = {job_id for job_id, rules in known.values_list("job_id", "notified") if str(rule.pk) in rules}
-    # Most jobs say by themselves that they have succeeded today.
+    # The row of most jobs shows a success of today; only for the others their runs are read.
     unsure = Job.objects.exclude(last_status=RunStatus.SUCCEEDED, last_run_at__gte=start)
     done = Run.objects.filter(job_id=OuterRef("pk"), status=RunStatus.SUCCEEDED, finished_at__gte=start)
     missing = unsure.exclude(Exists(done.filter(scheduled_time__gte=start - DAY)))

@@ -58,7 +58,7 @@ def _tag(job_id: str, body: Mapping[str, Any], access: Access, now: datetime) ->
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
+class BulkAction:
     """An action on many jobs: the permission that it needs, and the function that does it to one job."""
 
     permission: str
@@ -68,11 +68,11 @@ class Action:
 
 
 ACTIONS = {
-    "pause": Action("pause_job", _pause),
-    "resume": Action("pause_job", _resume),
-    "run": Action("run_job", _run),
-    "delete": Action("delete_job", _delete),
-    "tag": Action("change_job", _tag, ("add", "remove")),
+    "pause": BulkAction("pause_job", _pause),
+    "resume": BulkAction("pause_job", _resume),
+    "run": BulkAction("run_job", _run),
+    "delete": BulkAction("delete_job", _delete),
+    "tag": BulkAction("change_job", _tag, ("add", "remove")),
 }
 """The actions by name."""
 
@@ -111,7 +111,7 @@ def change_each(body: Mapping[str, Any], access: Access, *, now: datetime) -> li
     return [{"id": job_id, **done[job_id]} for job_id in ids]
 
 
-def _change(job_id: str, action: Action, body: Mapping[str, Any], access: Access, now: datetime) -> Item:
+def _change(job_id: str, action: BulkAction, body: Mapping[str, Any], access: Access, now: datetime) -> Item:
     try:
         with transaction.atomic():
             access.require_job(job_id)
@@ -155,13 +155,13 @@ def _filter_problems(asked: object) -> dict[str, str]:
 
 
 def _tags_problems(body: Mapping[str, Any]) -> dict[str, str]:
-    wrong = {name: _problem(body[name]) for name in ("add", "remove") if name in body and _problem(body[name])}
+    wrong = {name: problem for name in ("add", "remove") if name in body and (problem := _list_problem(body[name]))}
     if not body.get("add") and not body.get("remove"):
         wrong.setdefault("add", "must name tags, or 'remove' must")
     return wrong
 
 
-def _problem(tags: Any) -> str:
+def _list_problem(tags: Any) -> str:
     if not isinstance(tags, list) or len(tags) > MAX_TAGS:
         return f"must be an array of at most {MAX_TAGS} tags"
     return next(filter(None, map(tag_problem, tags)), "")

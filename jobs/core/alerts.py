@@ -76,7 +76,7 @@ class DeliveryState(StrEnum):
 
 
 class Notified(NamedTuple):
-    """A rule's notifications of an incident: the time of the last one, and the errors of which it has told."""
+    """A rule's notifications of an incident: the time of the last one, and the errors that they were about."""
 
     at: datetime
     fingerprints: tuple[str, ...]
@@ -85,8 +85,8 @@ class Notified(NamedTuple):
     @classmethod
     def after(cls, last: Notified | None, reason: Reason, fingerprint: str, now: datetime) -> Notified:
         """Return the record after one more notification, whose previous record is `last`."""
-        told = last.fingerprints if last is not None and reason is Reason.CHANGED else ()
-        return cls(now, (*told, fingerprint))
+        known = last.fingerprints if last is not None and reason is Reason.CHANGED else ()
+        return cls(now, (*known, fingerprint))
 
 
 def reason_to_notify(

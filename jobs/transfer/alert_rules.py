@@ -28,6 +28,7 @@ from .changes import Change
 from .mail_rules import MAX_NAME, is_address
 
 EVENTS = tuple(event.value for event in AlertEvent)
+"""The events, in the order in which rules list them."""
 DEFAULTS: dict[str, Any] = {
     "enabled": True, "job": None, "tag": "", "events": [], "after": 1, "too_long_seconds": None,
     "too_long_factor": None, "deadline": None, "quiet_from": None, "quiet_until": None, "timezone": "",
@@ -35,7 +36,9 @@ DEFAULTS: dict[str, Any] = {
 }  # fmt: skip
 """The fields of a rule in a file, without its name, and their defaults."""
 TIMES = ("deadline", "quiet_from", "quiet_until")
+"""The fields that hold times of day."""
 MOST_FAILURES, MOST_SECONDS, MOST_TIMES = 32_767, 2**31 - 1, 1_000_000
+"""The largest values of `after`, `too_long_seconds` and `too_long_factor`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +193,7 @@ def _missing_objects(body: Mapping[str, Any], known: _Known, problems: Mapping[s
     return found
 
 
-def _text_problem(value: object) -> str:
+def _job_problem(value: object) -> str:
     return "" if value is None or (isinstance(value, str) and "\0" not in value) else "must be the id of a job"
 
 
@@ -227,7 +230,7 @@ def _optional(value: object, fits: bool, message: str) -> str:
 
 CHECKS: dict[str, Callable[[Any], str]] = {
     "enabled": lambda value: "" if isinstance(value, bool) else "must be true or false",
-    "job": _text_problem,
+    "job": _job_problem,
     "tag": lambda value: "" if value == "" else tag_problem(value),
     "events": _events_problem,
     "after": lambda value: "" if is_whole(value, 1, MOST_FAILURES) else f"must be a number from 1 to {MOST_FAILURES}",

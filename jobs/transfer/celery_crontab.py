@@ -9,12 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from ..core.triggers.grammar import MONTHS
+
 FIELDS = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
+"""Celery's fields."""
 OURS = {"minute": "minute", "hour": "hour", "day_of_month": "day", "month_of_year": "month",
         "day_of_week": "day_of_week"}  # fmt: skip
+"""The fields of a cron trigger, by Celery's."""
 RANGES = {"minute": (0, 59), "hour": (0, 23), "day_of_month": (1, 31), "month_of_year": (1, 12), "day_of_week": (0, 6)}
+"""The least and the greatest value of each field."""
 WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+"""The names of weekdays, from 0."""
 _TERM = re.compile(r"(?P<star>\*)(?:/(?P<every>\d+))?|(?P<first>\w+)(?:-(?P<last>\w+)(?:/(?P<step>\d+))?)?")
 
 
@@ -32,7 +37,7 @@ def by_fields(given: Mapping[str, str]) -> dict[str, str]:
         numbers = {number for term in text.split(",") for number in _numbers(name, term)}
         if numbers != set(range(low, high + 1)):
             fields[OURS[name]] = (
-                text if re.fullmatch(r"\*/\d+", text) and name != "day_of_week" else _show(name, numbers)
+                text if re.fullmatch(r"\*/\d+", text) and name != "day_of_week" else _written(name, numbers)
             )
     # A cron trigger reads a missing field below the finest given one as its minimum.
     if "minute" not in fields:
@@ -73,7 +78,7 @@ def _number(name: str, text: str) -> int:
     return number
 
 
-def _show(name: str, numbers: set[int]) -> str:
+def _written(name: str, numbers: set[int]) -> str:
     # Weekdays by name: Celery counts from Sunday, a cron trigger by fields from Monday.
     ordered = sorted(numbers)
     return ",".join(WEEKDAYS[number] if name == "day_of_week" else str(number) for number in ordered)

@@ -11,17 +11,15 @@ from typing import Any
 
 from ..core.secrets import looks_secret
 from ..core.triggers.crontab import parse_crontab
+from ..core.triggers.pattern import NICKNAMES
 from .mail_rules import is_address, mail_rule
 from .report import Entry, Ids, Import, without_empty
 
-ALIASES = {
-    "@yearly": "0 0 1 1 *", "@annually": "0 0 1 1 *", "@monthly": "0 0 1 * *", "@weekly": "0 0 * * 0",
-    "@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@hourly": "0 * * * *",
-}  # fmt: skip
 _ASSIGNMENT = re.compile(r"""\s*(?P<quote>["']?)(?P<name>[A-Za-z_]\w*)(?P=quote)\s*=\s*(?P<value>.*?)\s*""")
 _SCHEDULE = re.compile(r"\s*(?P<when>@\w+|(?:\S+\s+){4}\S+)\s+(?P<rest>\S.*)")
 _COMMAND = re.compile(r"(?P<line>(?:\\.|[^%\\]|\\$)*)(?:%(?P<input>.*))?")
 WRAPPERS = ("sudo", "nice", "ionice", "env", "exec", "time", "test", "nohup")
+"""Commands that start another one, which names the job."""
 USERS = ("root", "www-data", "nobody", "daemon", "postgres")
 """Users that lines of system crontabs often name, and that are no commands."""
 ELSEWHERE = (
@@ -109,7 +107,7 @@ class _Reader:
         if when.lower() == "@reboot":
             entry.problem = "@reboot has no fire time: let the service manager start it, for example a systemd unit"
             return
-        if when.startswith("@") and when.lower() not in ALIASES:
+        if when.startswith("@") and when.lower() not in NICKNAMES:
             entry.refuse(f"{when} is not a schedule of crontab(5)")
             return
         if self.system:
@@ -120,7 +118,7 @@ class _Reader:
             entry.notes.append(f"ran as {user}: it runs as the scheduler's user now")
         elif (first := command.split(maxsplit=1)[0]) in USERS and command.strip() != first:
             entry.notes.append(f"begins with {first!r}: if that is a user, read the file with --system")
-        entry.job = self._job(ALIASES.get(when.lower(), " ".join(when.split())), command.strip(), entry)
+        entry.job = self._job(NICKNAMES.get(when.lower(), " ".join(when.split())), command.strip(), entry)
 
     def _job(self, crontab: str, command: str, entry: Entry) -> dict[str, Any]:
         line, stdin = _split_input(command)

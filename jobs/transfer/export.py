@@ -12,6 +12,7 @@ from ..functions import registry
 from ..models import Job
 
 EMPTY: dict[str, Any] = {"description": "", "owner": "", "tags": [], "args": [], "kwargs": {}}
+"""The defaults of fields that are not policies."""
 
 
 def definition_of(job: Job) -> dict[str, Any]:

@@ -14,10 +14,13 @@ from typing import Any, NamedTuple
 from ..core.exceptions import InvalidRequest
 
 VERSION = 1
+"""The version of the form of files."""
 STANDARD_INPUT = "-"
 """The path that means the standard input."""
-MAX_BYTES = 10_000_000
+MAX_CHARACTERS = 10_000_000
+"""The length of a file, at most."""
 HEADER = "# Jobs of Cronzimus. `manage.py cronzimus diff -f FILE` shows what applying this file would change.\n"
+"""The first line of a YAML file."""
 
 
 class Content(NamedTuple):
@@ -36,8 +39,8 @@ def load(text: str, *, name: str = "the file") -> Content:
 
     Raises `InvalidRequest` if it has another form. The jobs themselves are left to the validator.
     """
-    if len(text) > MAX_BYTES:
-        raise InvalidRequest(f"{name} is too large: at most {MAX_BYTES // 1_000_000} MB are read")
+    if len(text) > MAX_CHARACTERS:
+        raise InvalidRequest(f"{name} is too large: at most {MAX_CHARACTERS // 1_000_000} MB are read")
     content = _parse(text, name)
     if not isinstance(content, Mapping):
         raise InvalidRequest(f"{name} must be an object with the keys 'version' and 'jobs'")

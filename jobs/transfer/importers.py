@@ -27,9 +27,11 @@ TABLES = {
     "crontabschedule": "django_celery_beat_crontabschedule", "clockedschedule": "django_celery_beat_clockedschedule",
     "solarschedule": "django_celery_beat_solarschedule",
 }  # fmt: skip
+"""The tables of django-celery-beat, by the names of their models."""
 LATER = ("func", "args", "kwargs")
 """The fields that may be wrong only because a function or a setting is still missing."""
 RELATIONS = ("interval", "crontab", "clocked", "solar")
+"""The foreign keys of a periodic task: it has one schedule."""
 
 
 def read(kind: str, source: str | None, *, now: datetime, system: bool = False) -> Import:

@@ -11,9 +11,12 @@ from django.core.validators import validate_email
 
 from ..core.alerts import AlertEvent
 
-USUAL_EVENTS = [AlertEvent.FAILURE.value, AlertEvent.RECOVERY.value]
+EVENTS = [AlertEvent.FAILURE.value, AlertEvent.RECOVERY.value]
+"""The events of which these rules send mail."""
 MAX_NAME = 100
+"""Characters of the name of a rule."""
 MAX_TAG = 50
+"""Characters of a tag."""
 
 
 def is_address(text: str) -> bool:
@@ -29,4 +32,4 @@ def mail_rule(addresses: Sequence[str]) -> dict[str, Any]:
     """Return the body of a rule that mails failures to `addresses`, with a tag for its jobs."""
     listed = ", ".join(addresses)
     tag = re.sub(r"[^\w.-]+", "-", f"mail-{'-'.join(addresses)}")[:MAX_TAG]
-    return {"name": f"Mail to {listed}"[:MAX_NAME], "tag": tag, "events": USUAL_EVENTS, "email": listed}
+    return {"name": f"Mail to {listed}"[:MAX_NAME], "tag": tag, "events": EVENTS, "email": listed}

@@ -84,7 +84,7 @@ def apply(
 
 def _compare(body: Mapping[str, Any], job: Job | None, index: int, now: datetime) -> Change:
     try:
-        given = body if job is None else _completed(body, job)
+        given = body if job is None else _with_defaults(body, job)
         cleaned = validation.clean_job(given, now=now, job=job, allow_past=True)
     except CronzimusError as error:
         return Change(kind="invalid", id=_label(body, index), problems=error.fields or {"job": str(error)})
@@ -109,7 +109,7 @@ def _apply(body: Mapping[str, Any], change: Change, now: datetime) -> None:
     services.update_job(change.id, named, now=now, allow_past=True)
 
 
-def _completed(body: Mapping[str, Any], job: Job) -> dict[str, Any]:
+def _with_defaults(body: Mapping[str, Any], job: Job) -> dict[str, Any]:
     """Return `body` with the default of each field that it leaves out."""
     defaults = {**EMPTY, **default_policies()}
     with suppress(InvalidFunction):  # the validator refuses it

@@ -10,8 +10,6 @@ import yaml
 
 MAX_VALUES = 1_000_000
 """Values that a file may have once its aliases are expanded."""
-
-
 INTEGER = "tag:yaml.org,2002:int"
 PATTERNS = {"tag:yaml.org,2002:timestamp": None, INTEGER: re.compile(r"[-+]?(?:0|[1-9][0-9]*)\Z")}
 """Patterns of the values that YAML 1.1 would read otherwise (010 as 8, 1:30 as 90); None for texts."""

@@ -23,8 +23,11 @@ from ..representations import utc
 from .base import SchedulerView
 
 FIELDS = ("from", "to", "only", "max_active", "dry_run")
+"""The fields of the body that starts a backfill."""
 ONLY = {"missing": True, "all": False}
-MOST = 100
+"""The values of `only`, and whether each leaves out fire times that have run."""
+MAX_LISTED = 100
+"""Backfills of a job that are listed."""
 
 
 class JobBackfillView(SchedulerView):
@@ -36,7 +39,7 @@ class JobBackfillView(SchedulerView):
         """List the newest backfills of a job."""
         access_of(request).require_job(job_id)
         services.get_job(job_id)
-        return Response(_shown(Backfill.objects.filter(job_id=job_id)[:MOST]))
+        return Response(_shown(Backfill.objects.filter(job_id=job_id)[:MAX_LISTED]))
 
     def post(self, request: Request, job_id: str) -> Response:
         """Start a backfill, or with `dry_run` show its plan."""
@@ -52,9 +55,7 @@ class JobBackfillView(SchedulerView):
                              "left_out": plan.left_out, "fire_times": times})  # fmt: skip
 
         def start() -> dict[str, Any]:
-            backfill = services.start_backfill(
-                job_id, max_active=max_active, now=self.now, **given
-            )  # fmt: skip
+            backfill = services.start_backfill(job_id, max_active=max_active, now=self.now, **given)
             return {"id": job_id, "status": "started", "backfill_id": backfill.pk, "runs": backfill.fire_times}
 
         return answer_once(request, body, self.now, start)

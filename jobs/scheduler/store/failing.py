@@ -29,7 +29,7 @@ def pause_failing(ends: Iterable[End], now: datetime) -> None:
     failure pauses it.
     """
     failed = {end.job_id for end in ends if end.is_final and end.status in FAILURES}
-    streaks = alerts.failures_in_row(failed) if failed else {}
+    streaks = alerts.jobs_to_pause(failed) if failed else {}
     if not streaks:
         return
     for job in Job.objects.select_for_update(skip_locked=True).filter(pk__in=streaks, paused=False).order_by("pk"):
