@@ -112,6 +112,12 @@ def signal_itself(number: int, context: RunContext, marks: str) -> None:
     os.kill(os.getpid(), number)
 
 
+@register("tests:make_up_an_end")
+def make_up_an_end(end: str) -> None:
+    """Write an end of its own to the descriptor on which its process answers."""
+    os.write(int(sys.argv[2]), f'{{"end": {end}}}\n'.encode())
+
+
 @register("tests:report_beside")
 def report_beside(context: RunContext, result: str) -> str:
     """Have another process report progress for a second, and return `result` meanwhile."""

@@ -16,12 +16,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from ..core.held import HeldRun, Outcome
+from ..core.held import CallEnd, HeldRun, Outcome
+from ..core.runs import RunStatus
 
 MORE, LAST = b"+", b"."
 """The beginning of a part of a long line that others follow, and of its last part."""
 END_FIELDS = ("status", "result", "error", "traceback")
-"""The fields of an outcome that the child knows; its parent has the others."""
+"""The fields of a `CallEnd` that the child sends."""
 
 
 def encode_run(run: HeldRun, hidden: Sequence[str] = (), mark: str = "") -> bytes:
@@ -41,6 +42,14 @@ def decode_run(line: str) -> tuple[HeldRun, list[str], str]:
 def encode_end(outcome: Outcome, *, is_last: bool = False) -> bytes:
     """Return the line with the end of a run. After the last one, the child takes no more."""
     return encode(end={name: getattr(outcome, name) for name in END_FIELDS}, last=is_last)
+
+
+def decode_end(fields: Any) -> CallEnd:
+    """Return the end of a run in a message. Raises `ValueError` for one that a function has made up."""
+    texts: dict[str, Any] = {name: fields.get(name) for name in END_FIELDS} if isinstance(fields, dict) else {}
+    if texts.get("status") not in set(RunStatus) or not all(isinstance(text, str) for text in texts.values()):
+        raise ValueError("the end that its process reported is malformed")
+    return CallEnd(**texts | {"status": RunStatus(texts["status"])})
 
 
 def parts_of(line: bytes) -> list[bytes]:

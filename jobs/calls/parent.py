@@ -16,7 +16,7 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from ..core.held import HeldRun
+from ..core.held import CallEnd, HeldRun
 from ..core.runs import RunStatus
 from ..functions.process_groups import end_group, signal_group
 from . import messages
@@ -117,8 +117,8 @@ class ChildProcess:
             self.kill(output)
             raise TimeoutError(f"it was not ready within {START_SECONDS:.0f} s") from None
 
-    def call(self, run: HeldRun, activity: Activity) -> dict[str, Any]:
-        """Let the process call the function of `run`, and return the status, result, error and traceback.
+    def call(self, run: HeldRun, activity: Activity) -> CallEnd:
+        """Let the process call the function of `run`, and return how it ended.
 
         Output and progress go to `activity` meanwhile. References to secrets are resolved here, so that the same values
         are sent and masked. Raises `UnknownSecret`; `ChildDied` if the process ended, `NotCalled` if it did so before
@@ -139,7 +139,7 @@ class ChildProcess:
             activity.context.progress_made = (made[0], made[1])
 
         try:
-            ended: dict[str, Any] = self._await("end", activity.output, progress, deadline)
+            end = messages.decode_end(self._await("end", activity.output, progress, deadline))
         except TimeoutError:
             self.kill(activity.output)
             raise Stopped(RunStatus.TIMED_OUT, f"it took longer than its timeout of {run.timeout} s") from None
@@ -149,7 +149,7 @@ class ChildProcess:
                 raise
             raise NotCalled from None
         self._write(self._splitter.end(), activity.output)
-        return ended
+        return end
 
     def stop(self, run_id: int, status: RunStatus, reason: str) -> None:
         """End the run `run_id`, whose call goes on or is about to begin. Called from another thread than `call`."""

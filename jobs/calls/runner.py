@@ -13,7 +13,7 @@ from typing import Any
 
 from ..core.clock import Clock
 from ..core.exceptions import InvalidArguments
-from ..core.held import Called, HeldRun, Outcome
+from ..core.held import Called, CallEnd, HeldRun, Outcome
 from ..core.json import MAX_STORED_DEPTH, is_deeper
 from ..core.runs import Executor, RunStatus, job_behind
 from ..core.secrets import names_in
@@ -61,14 +61,13 @@ class Activity:
         self.reason = reason
         self.context.request_cancel()
 
-    def outcome(self, finished_at: datetime, *, status: RunStatus, **ended: Any) -> Outcome:
-        """Return its outcome. `ended` has further fields of `Outcome`, such as the reason, the result and the error."""
+    def outcome(self, finished_at: datetime, end: CallEnd) -> Outcome:
+        """Return its outcome, and take no more output."""
         output = self.output.end()
         return Outcome(
             run_id=self.run.id,
             job_id=self.run.job_id,
             executor=self.run.executor,
-            status=RunStatus(status),
             started_at=self.started_at,
             finished_at=max(finished_at, self.started_at),  # the machine's clock may have been set back meanwhile
             scheduled_time=self.run.scheduled_time,
@@ -76,7 +75,7 @@ class Activity:
             output_omitted=output.omitted,
             output_marks=self.output.marks(),
             progress=self.context.progress_made,
-            **ended,
+            **end._asdict(),
         )
 
 
@@ -103,19 +102,19 @@ def execute(
             called, hidden = resolve(run) if hidden is None else (run, hidden)
             output.hide(hidden)
             value = _call(called, activity.context, check=bool(hidden))
-            ended = _ended(value, output, keep_called)
+            end = _succeeded(value, output, keep_called)
         except BaseException as error:
             look_again()
-            ended = _failed(error, output, keep_called)
+            end = _failed(error, output, keep_called)
         if os.getpid() != process:
             # The function forked, and this is the child: it must neither answer nor take other runs.
             os._exit(0)
-        if tidy_connections(before) and ended["status"] is RunStatus.SUCCEEDED:
+        if tidy_connections(before) and end.status is RunStatus.SUCCEEDED:
             left_open = RuntimeError("the function left a transaction open: it was rolled back")
-            ended = _failed(left_open, output, keep_called)
+            end = _failed(left_open, output, keep_called)
         if activity.context.noticed_cancel:
-            ended |= {"status": RunStatus.CANCELLED, "reason": activity.reason}
-        return activity.outcome(clock.now(), **ended)
+            end = end._replace(status=RunStatus.CANCELLED, reason=activity.reason)
+        return activity.outcome(clock.now(), end)
 
 
 def resolve(run: HeldRun) -> tuple[HeldRun, list[str]]:
@@ -147,18 +146,18 @@ def _called(run: HeldRun, context: RunContext, check: bool) -> Any:
     return coroutines.run(result, context) if isinstance(result, CoroutineType) else result
 
 
-def _ended(value: Any, output: Output, keep_called: bool) -> dict[str, Any]:
-    ended: dict[str, Any] = {"status": RunStatus.SUCCEEDED, "result": _as_json(value, output)}
-    return ended | {"called": Called(value, None)} if keep_called else ended
+def _succeeded(value: Any, output: Output, keep_called: bool) -> CallEnd:
+    called = Called(value, None) if keep_called else None
+    return CallEnd(RunStatus.SUCCEEDED, result=_as_json(value, output), called=called)
 
 
-def _failed(error: BaseException, output: Output, keep_called: bool) -> dict[str, Any]:
-    ended = {
-        "status": RunStatus.FAILED,
-        "error": output.masked(_described(error))[:MAX_ERROR],
-        "traceback": output.masked(_traceback(error))[-MAX_TRACEBACK:],
-    }
-    return ended | {"called": Called(None, error)} if keep_called else ended
+def _failed(error: BaseException, output: Output, keep_called: bool) -> CallEnd:
+    return CallEnd(
+        RunStatus.FAILED,
+        error=output.masked(_described(error))[:MAX_ERROR],
+        traceback=output.masked(_traceback(error))[-MAX_TRACEBACK:],
+        called=Called(None, error) if keep_called else None,
+    )
 
 
 def _as_json(result: Any, output: Output) -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
 
-from ..core.held import HeldRun
+from ..core.held import CallEnd, HeldRun
 from ..core.runs import RunStatus
 from ..functions.secrets import UnknownSecret
 from .output import Output
@@ -16,7 +15,7 @@ from .runner import Activity
 RUNS_PER_PROCESS = 1000
 """Runs after which a child is replaced, so that leaks of functions do not add up."""
 TRIES = 3
-"""Processes that a run gets, at most: as long as each ends before it calls the function."""
+"""Starts of a process in a row, and calls of a run, at most, while each process ends before it calls the function."""
 TOO_LATE = "its lease ended before its function was called"
 """The reason for which a run is lost that may not be called any more."""
 
@@ -33,30 +32,36 @@ class Slot:
         self._start_process = start_process
         self._process: ChildProcess | None = None
         self._calling: ChildProcess | None = None
+        self._problem: Exception | None = None
         self._run_id = 0
         self._stopped: Stopped | None = None
         # Held while a process is stopped, and while its run is removed, so that no other run is stopped.
         self._lock = threading.Lock()
 
-    def get_ready(self, output: Output) -> Exception | None:
-        """Wait for a process that has loaded Django, with its output in `output`; return the error if there is none."""
-        problem: Exception | None = None
-        for _ in range(TRIES):
-            try:
-                self._replace_ended()
-                if self._process is None:
-                    self._process = self._start_process()
-                    self._process.get_ready(output)
-                return None
-            except NotCalled as error:
-                problem = error
-            except Exception as error:
-                return error
-        return problem
+    def get_ready(self, output: Output) -> bool:
+        """Wait for a process that has loaded Django, with its output in `output`; return whether there is one.
 
-    def why_not_ready(self, problem: Exception, output: Output) -> str:
-        """Return in words why there is no process, after `get_ready`, and end what is left of it."""
-        reason = str(problem) or repr(problem)
+        If not, `call` fails the next run, unless `discard_process` is called.
+        """
+        for _ in range(TRIES):
+            self._problem = self._start(output)
+            if not isinstance(self._problem, NotCalled):
+                break
+        return self._problem is None
+
+    def _start(self, output: Output) -> Exception | None:
+        try:
+            self._replace_ended()
+            if self._process is None:
+                self._process = self._start_process()
+                self._process.get_ready(output)
+        except Exception as error:
+            return error
+        return None
+
+    def discard_process(self, output: Output) -> str:
+        """End what is left of a process that did not get ready; return in words why it did not."""
+        problem, reason = self._problem, str(self._problem) or repr(self._problem)
         if isinstance(problem, NotCalled) and self._process is not None:
             self._process.kill(output)
             reason = self._process.how_it_ended()
@@ -72,35 +77,33 @@ class Slot:
         with self._lock:
             self._run_id, self._stopped = run_id, None
 
-    def call(
-        self, run: HeldRun, activity: Activity, problem: Exception | None, may_call: Callable[[], bool]
-    ) -> dict[str, Any]:
-        """Call the function of the run that it took; return its end, as fields of an `Outcome`. Never raises.
+    def call(self, run: HeldRun, activity: Activity, may_call: Callable[[], bool]) -> CallEnd:
+        """Call the function of the run that it took, and return how it ended. Never raises.
 
-        `problem` is the error of `get_ready`, with which the run fails; None if a process is ready. Where `may_call` is
-        false right before a call, the run is lost instead: the start of a process takes a while.
+        The run fails if no process got ready. Where `may_call` is false right before a call, the run is lost instead:
+        the start of a process takes a while.
         """
-        ended: dict[str, Any]
+        process_is_kept = False
         try:
-            ended = self._call(run, activity, problem, may_call)
+            end = self._call(run, activity, may_call)
+            process_is_kept = True
         except UnknownSecret as error:
-            ended = {"status": RunStatus.FAILED, "error": str(error), "traceback": ""}
+            end = CallEnd(RunStatus.FAILED, error=str(error))
+            process_is_kept = True
         except Stopped as stopped:
-            ended = {"status": stopped.status, "reason": stopped.reason}
+            end = CallEnd(stopped.status, stopped.reason)
         except ChildDied as death:
-            ended = self._died(activity, death)
+            end = self._died(activity, death)
         except Exception as error:
-            ended = {"status": RunStatus.FAILED, "error": f"no process could run it: {error}"}
-        if "traceback" not in ended or (self._process and self._process.runs >= RUNS_PER_PROCESS):
-            self.replace()  # it ended, or has had many runs
-        return ended
+            end = CallEnd(RunStatus.FAILED, error=f"no process could run it: {error}")
+        if not process_is_kept or (self._process and self._process.runs >= RUNS_PER_PROCESS):
+            self.replace()
+        return end
 
-    def _call(
-        self, run: HeldRun, activity: Activity, problem: Exception | None, may_call: Callable[[], bool]
-    ) -> dict[str, Any]:
+    def _call(self, run: HeldRun, activity: Activity, may_call: Callable[[], bool]) -> CallEnd:
         for left in reversed(range(TRIES)):
-            if problem is not None or self._process is None:
-                raise problem or RuntimeError("there is no process")
+            if self._problem is not None or self._process is None:
+                raise self._problem or RuntimeError("there is no process")
             if not may_call():
                 raise Stopped(RunStatus.LOST, TOO_LATE)
             with self._lock:
@@ -116,16 +119,16 @@ class Slot:
                 with self._lock:
                     self._calling = None
             self.replace()
-            problem = self.get_ready(activity.output)
+            self.get_ready(activity.output)
         raise AssertionError("the last try returns or raises")
 
-    def _died(self, activity: Activity, death: ChildDied) -> dict[str, Any]:
+    def _died(self, activity: Activity, death: ChildDied) -> CallEnd:
         assert self._process is not None  # noqa: S101 (it has died)
         self._process.kill(activity.output)
         if self._stopped is not None:  # at once
-            return {"status": self._stopped.status, "reason": self._stopped.reason}
+            return CallEnd(self._stopped.status, self._stopped.reason)
         before = " before it called the function" if isinstance(death, NotCalled) else ""
-        return {"status": RunStatus.FAILED, "error": f"{self._process.how_it_ended()}{before}"}
+        return CallEnd(RunStatus.FAILED, error=f"{self._process.how_it_ended()}{before}")
 
     def stop(self, run_id: int, status: RunStatus, reason: str, *, at_once: bool = False) -> None:
         """End the run `run_id` if it is here. With `at_once` its function cannot tidy up."""
@@ -137,13 +140,6 @@ class Slot:
                 self._calling.stop(run_id, status, reason)
                 if at_once:
                     self._calling.end_at_once()
-
-    def end_at_once(self) -> None:
-        """End the process that is running a function, at once, because its scheduler ends."""
-        with self._lock:
-            self._stopped = Stopped(RunStatus.LOST, "its scheduler was ended at once")  # no other process may call it
-            if self._calling is not None:
-                self._calling.end_at_once()
 
     def replace(self) -> None:
         """End the process; the next run starts another."""

@@ -65,6 +65,17 @@ class Called(NamedTuple):
     error: BaseException | None
 
 
+class CallEnd(NamedTuple):
+    """How the call of a run's function ended. The fields are those of `Outcome`."""
+
+    status: RunStatus
+    reason: str = ""
+    result: str = ""
+    error: str = ""
+    traceback: str = ""
+    called: Called | None = None
+
+
 class Outcome(NamedTuple):
     """The end of a run. `result` is JSON, "" for none; the texts can be stored as they are.
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from queue import SimpleQueue
-from typing import Any
 
 from ..calls.launch import Launcher
 from ..calls.output import Output
@@ -16,7 +15,7 @@ from ..calls.parent import GRACE_SECONDS, ChildProcess
 from ..calls.runner import Activity
 from ..calls.slot import Slot
 from ..core.exceptions import InvalidFunction
-from ..core.held import HeldRun
+from ..core.held import CallEnd, HeldRun
 from ..core.runs import RunStatus
 from ..functions import registry
 from ..scheduler.events import Events
@@ -234,9 +233,8 @@ class Slots:
     def _offer(self, slot: Slot) -> str:
         """Start a process in the slot unless it has one, and count the slot as free; return "", or why it is not."""
         output = Output()
-        problem = slot.get_ready(output)
-        if problem is not None:
-            reason, said = slot.why_not_ready(problem, output), output.stored().text.rstrip()
+        if not slot.get_ready(output):
+            reason, said = slot.discard_process(output), output.stored().text.rstrip()
             # The last line of a traceback is the error; the log cuts long values.
             return f"{reason}: {said.splitlines()[-1]}\n{said}" if said else reason
         with self._changed:
@@ -253,9 +251,8 @@ class Slots:
 
     def _run(self, slot: Slot, dispatch: Dispatch) -> None:
         output = Output()
-        problem = slot.get_ready(output)  # its process may have ended since
-        if problem is not None:
-            reason, extra = slot.why_not_ready(problem, output), {"action": "run_sent_back", "run": dispatch.run_id}
+        if not slot.get_ready(output):  # its process may have ended since
+            reason, extra = slot.discard_process(output), {"action": "run_sent_back", "run": dispatch.run_id}
             logger.warning(
                 "run %d goes back to its queue: no process is ready: %s", dispatch.run_id, reason, extra=extra
             )
@@ -269,21 +266,22 @@ class Slots:
         activity = Activity(run, self._clock.now(), output)
         self.ledger.recorder.resumed(activity)
         try:
-            ended = self._call(slot, run, activity)
+            outcome = activity.outcome(self._clock.now(), self._call(slot, run, activity))
         except Exception as error:
-            ended = {"status": RunStatus.FAILED, "error": f"its worker could not run it: {error}"}
-        self.ledger.recorder.finished(activity.outcome(self._clock.now(), **ended))
+            end = CallEnd(RunStatus.FAILED, error=f"its worker could not run it: {error}")
+            outcome = activity.outcome(self._clock.now(), end)
+        self.ledger.recorder.finished(outcome)
 
-    def _call(self, slot: Slot, run: HeldRun, activity: Activity) -> dict[str, Any]:
+    def _call(self, slot: Slot, run: HeldRun, activity: Activity) -> CallEnd:
         try:
             registry.lookup(run.func)
         except InvalidFunction:
-            return {"status": RunStatus.FAILED, "error": f"worker {self._name} does not have {run.func}"}
+            return CallEnd(RunStatus.FAILED, error=f"worker {self._name} does not have {run.func}")
         slot.take(run.id)
         with self._lock:
             self._busy[run.id] = slot
         try:
-            return slot.call(run, activity, None, partial(self.ledger.may_call, run))
+            return slot.call(run, activity, partial(self.ledger.may_call, run))
         finally:
             with self._lock:
                 self._busy.pop(run.id, None)

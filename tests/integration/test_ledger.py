@@ -12,7 +12,8 @@ from django.db import OperationalError, connection
 
 from jobs.calls.output import Output
 from jobs.calls.runner import Activity
-from jobs.core.held import Outcome
+from jobs.core.held import CallEnd, Outcome
+from jobs.core.runs import RunStatus
 from jobs.models import Incident, Job, Run, Worker
 from jobs.scheduler.store import dispatch
 from jobs.scheduler.store.connection import DatabaseReplaced
@@ -89,9 +90,9 @@ def started(ledger: Ledger, clock: FakeClock, **fields: Any) -> tuple[Run, Activ
     return run, activity
 
 
-def finish(ledger: Ledger, clock: FakeClock, activity: Activity, **ended: Any) -> None:
+def finish(ledger: Ledger, clock: FakeClock, activity: Activity, status: str = "succeeded", **ended: Any) -> None:
     """End a run as a slot does, and let the time pass for which outcomes wait."""
-    ledger.recorder.finished(activity.outcome(clock.now(), **{"status": "succeeded"} | ended))
+    ledger.recorder.finished(activity.outcome(clock.now(), CallEnd(RunStatus(status), **ended)))
     ledger.step()
     clock.advance(WRITE_SECONDS)
 
@@ -170,7 +171,7 @@ def test_many_short_runs_in_a_second_are_sent_ahead_and_few_are_not(ledger: Ledg
             clock.advance(0.01)
             _, activity = started(ledger, clock, scheduled_time=clock.now())
             clock.advance(0.01)
-            ledger.recorder.finished(activity.outcome(clock.now(), status="succeeded"))
+            ledger.recorder.finished(activity.outcome(clock.now(), CallEnd(RunStatus.SUCCEEDED)))
         ledger.step()
         clock.advance(0.6)
         ledger.step()  # writes the ends
@@ -235,7 +236,7 @@ def test_others_hear_of_an_outcome_once_it_is_written(ledger: Ledger, clock: Fak
     _, activity = started(ledger, clock)
     given_up, other = started(ledger, clock, scheduled_time=after(1))
     Run.objects.filter(pk=given_up.pk).update(status="lost", finished_at=NOW)
-    ledger.recorder.finished(other.outcome(clock.now(), status="succeeded"))
+    ledger.recorder.finished(other.outcome(clock.now(), CallEnd(RunStatus.SUCCEEDED)))
     finish(ledger, clock, activity, status="failed", error="ValueError: no")
     assert told.outcomes == []
     ledger.step()
@@ -246,11 +247,11 @@ def test_others_hear_of_an_outcome_once_it_is_written(ledger: Ledger, clock: Fak
 
 def test_outcomes_wait_for_others_while_runs_start(ledger: Ledger, clock: FakeClock) -> None:
     _, activity = started(ledger, clock)
-    ledger.recorder.finished(activity.outcome(clock.now(), status="succeeded"))
+    ledger.recorder.finished(activity.outcome(clock.now(), CallEnd(RunStatus.SUCCEEDED)))
     ledger.step()
     clock.advance(WRITE_SECONDS / 2)
     _, activity = started(ledger, clock, scheduled_time=after(1))
-    ledger.recorder.finished(activity.outcome(clock.now(), status="succeeded"))
+    ledger.recorder.finished(activity.outcome(clock.now(), CallEnd(RunStatus.SUCCEEDED)))
     assert Run.objects.filter(status="running").count() == 2
     assert ledger._wait_seconds() == pytest.approx(WRITE_SECONDS / 2)
     clock.advance(WRITE_SECONDS / 2)
@@ -343,7 +344,7 @@ def test_an_outcome_under_an_old_lease_is_written_unless_the_run_was_given_up(le
     gone, late = started(ledger, clock, scheduled_time=after(1))
     Run.objects.filter(pk=gone.pk).update(status="lost", finished_at=NOW)
     for one in (activity, late):
-        ledger.recorder.finished(one.outcome(after(1), status="succeeded"))
+        ledger.recorder.finished(one.outcome(after(1), CallEnd(RunStatus.SUCCEEDED)))
     clock.advance(15)
     ledger._step_safely()
     run.refresh_from_db()

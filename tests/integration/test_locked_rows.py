@@ -11,6 +11,8 @@ from django.db import connection, models
 from jobs.calls.output import Output
 from jobs.calls.runner import Activity
 from jobs.core.dispatches import COUNTS_AS_LOST_AFTER
+from jobs.core.held import CallEnd
+from jobs.core.runs import RunStatus
 from jobs.models import Incident, Job, Run, Worker
 from jobs.scheduler import batches
 from jobs.scheduler.lease import Releases
@@ -102,7 +104,7 @@ def test_a_locked_run_that_is_cancelled_meanwhile_does_not_start(ledger: Ledger)
 def test_a_locked_run_keeps_its_outcome_until_it_is_free(ledger: Ledger, clock: FakeClock) -> None:
     runs = [started(ledger, clock, scheduled_time=after(number)) for number in range(2)]
     for _, activity in runs:
-        ledger.recorder.finished(activity.outcome(clock.now(), status="succeeded"))
+        ledger.recorder.finished(activity.outcome(clock.now(), CallEnd(RunStatus.SUCCEEDED)))
     clock.advance(0.1)
     with locked(runs[0][0]):
         ledger.step()
@@ -140,7 +142,7 @@ def test_a_locked_job_keeps_back_the_outcomes_of_its_own_runs(ledger: Ledger, cl
     if what == "incident":
         row = Incident.objects.create(job_id="a", kind="failure", opened_at=NOW, last_at=NOW, count=1)
     for _, activity in runs:
-        ledger.recorder.finished(activity.outcome(clock.now(), status="failed"))
+        ledger.recorder.finished(activity.outcome(clock.now(), CallEnd(RunStatus.FAILED)))
     with locked(row):
         ledger.step()
         clock.advance(0.1)
@@ -163,7 +165,7 @@ def test_the_outcome_of_a_locked_job_is_tried_again_while_other_runs_end_all_the
 ) -> None:
     job, _ = make_job("a"), make_job("b")
     held, activity = started(ledger, clock, job_id="a")
-    ledger.recorder.finished(activity.outcome(clock.now(), status="succeeded"))
+    ledger.recorder.finished(activity.outcome(clock.now(), CallEnd(RunStatus.SUCCEEDED)))
     with locked(job):
         ledger.step()
         clock.advance(0.1)
@@ -192,7 +194,7 @@ def test_a_worker_that_ends_waits_for_a_locked_run_and_not_for_ever(
     ledger: Ledger, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (held, activity), (other, _) = (started(ledger, clock, scheduled_time=after(number)) for number in range(2))
-    ledger.recorder.finished(activity.outcome(clock.now(), status="succeeded"))
+    ledger.recorder.finished(activity.outcome(clock.now(), CallEnd(RunStatus.SUCCEEDED)))
     ledger._close_by = clock.monotonic() + 1.0
     monkeypatch.setattr(ledger, "_pause", lambda: clock.advance(0.2))
     with locked(held):

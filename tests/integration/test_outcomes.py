@@ -12,6 +12,7 @@ from django.db import OperationalError, connection
 from jobs.calls import runner
 from jobs.calls.output import Output
 from jobs.calls.runner import Activity
+from jobs.core.held import CallEnd
 from jobs.core.output import HEAD, LIMIT, TAIL, mark
 from jobs.core.runs import RunStatus
 from jobs.models import Job, Run
@@ -300,7 +301,7 @@ def test_the_head_and_the_tail_of_a_long_output_are_shown_while_it_grows(recorde
         assert (run.output, run.output_omitted or 0) == going.output.stored()
         assert run.output_marks == going.output.marks()
     assert run.output == "a" * HEAD + mark(run.output_omitted) + "f" * TAIL
-    recorder.finished(going.outcome(NOW, status=RunStatus.SUCCEEDED))
+    recorder.finished(going.outcome(NOW, CallEnd(RunStatus.SUCCEEDED)))
     flush(recorder)
     run = Run.objects.get()
     assert (run.output, run.output_omitted) == going.output.stored()
@@ -313,7 +314,7 @@ def test_a_short_output_has_nothing_left_out(recorder: Recorder) -> None:
     going.output.write("a" * LIMIT)
     flush_live(recorder)
     assert Run.objects.get().output_omitted is None
-    recorder.finished(going.outcome(NOW, status=RunStatus.SUCCEEDED))
+    recorder.finished(going.outcome(NOW, CallEnd(RunStatus.SUCCEEDED)))
     flush(recorder)
     assert Run.objects.get().output_omitted is None
 

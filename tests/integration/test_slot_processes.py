@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ from jobs.calls.output import Output
 from jobs.calls.parent import ChildProcess
 from jobs.calls.runner import Activity
 from jobs.calls.slot import TOO_LATE, TRIES, Slot
+from jobs.core.held import CallEnd
 from jobs.core.runs import RunStatus
 from tests.fakes import NOW, held_run
 
-Ran = Callable[..., dict[str, Any]]
+Ran = Callable[..., CallEnd]
 
 
 class Processes:
@@ -63,13 +65,13 @@ def ran(slot: Slot) -> Ran:
 
     def run(
         func: str, *args: Any, before: Callable[[], object] = lambda: None, may_call: Any = lambda: True, **kwargs: Any
-    ) -> Any:
+    ) -> CallEnd:
         output = Output()
-        problem = slot.get_ready(output)
+        slot.get_ready(output)
         slot.take(7)
         before()
         called = held_run(7)._replace(func=func, args=list(args), kwargs=kwargs)
-        return slot.call(called, Activity(called, NOW, output), problem, may_call)
+        return slot.call(called, Activity(called, NOW, output), may_call)
 
     return run
 
@@ -78,8 +80,8 @@ def test_the_run_after_one_whose_process_was_told_to_end_gets_another_process(
     ran: Ran, processes: Processes, tmp_path: Path
 ) -> None:
     ended = ran("tests:signal_itself", signal.SIGTERM, marks=str(tmp_path / "marks"))
-    assert (ended["status"], ended["error"]) == ("failed", "SystemExit: 143")
-    assert ran("tests:echo", "called")["result"] == '"called"'
+    assert (ended.status, ended.error) == ("failed", "SystemExit: 143")
+    assert ran("tests:echo", "called").result == '"called"'
     assert len(processes.started) == 2
 
 
@@ -88,13 +90,13 @@ def test_a_process_that_is_told_to_end_before_it_calls_the_function_is_replaced(
     ran: Ran, processes: Processes, number: int
 ) -> None:
     ended = ran("tests:echo", "called", before=lambda: processes.end_last(number))
-    assert ended["result"] == '"called"'
+    assert ended.result == '"called"'
     assert len(processes.started) == 2
 
 
 def test_a_function_that_was_called_is_not_called_again(ran: Ran, processes: Processes, tmp_path: Path) -> None:
     ended = ran("tests:signal_itself", signal.SIGKILL, marks=str(tmp_path / "marks"))
-    assert ended == {"status": "failed", "error": "the process was ended by SIGKILL"}
+    assert ended == CallEnd(RunStatus.FAILED, error="the process was ended by SIGKILL")
     assert len((tmp_path / "marks").read_text().splitlines()) == 1
     assert len(processes.started) == 1
 
@@ -102,14 +104,14 @@ def test_a_function_that_was_called_is_not_called_again(ran: Ran, processes: Pro
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_process_that_is_ended_while_it_starts_is_replaced(ran: Ran, processes: Processes, number: int) -> None:
     processes.doomed, processes.number = 1, number
-    assert ran("tests:echo", "called")["result"] == '"called"'
+    assert ran("tests:echo", "called").result == '"called"'
     assert len(processes.started) == 2
 
 
 def test_a_run_fails_if_no_process_lives_long_enough(ran: Ran, processes: Processes) -> None:
     processes.doomed = 100
     ended = ran("tests:echo", "called")
-    assert ended == {"status": "failed", "error": "the process was ended by SIGKILL before it called the function"}
+    assert ended == CallEnd(RunStatus.FAILED, error="the process was ended by SIGKILL before it called the function")
     assert len(processes.started) == TRIES
 
 
@@ -118,17 +120,24 @@ def test_a_process_that_is_not_ready_in_time_fails_the_run_and_is_not_tried_agai
 ) -> None:
     monkeypatch.setattr(parent, "START_SECONDS", 0.01)
     ended = ran("tests:echo", "called")
-    assert ended == {"status": "failed", "error": "no process could run it: it was not ready within 0 s"}
+    assert ended == CallEnd(RunStatus.FAILED, error="no process could run it: it was not ready within 0 s")
     assert len(processes.started) == 1
     monkeypatch.undo()
-    assert ran("tests:echo", "called")["result"] == '"called"'
+    assert ran("tests:echo", "called").result == '"called"'
 
 
 def test_a_long_result_is_not_cut_by_what_another_process_of_the_function_reports(ran: Ran) -> None:
     result = "ö" * 30_000  # 180,000 bytes on its way, and a pipe holds 65,536
     for _ in range(3):
         ended = ran("tests:report_beside", result)
-        assert (ended["status"], ended.get("result")) == ("succeeded", f'"{result}"')
+        assert (ended.status, ended.result) == ("succeeded", f'"{result}"')
+
+
+@pytest.mark.parametrize("end", ['{"status": "x"}', '{"status": "succeeded", "result": 1}', "7"])
+def test_a_run_whose_function_makes_up_an_end_fails(ran: Ran, end: str) -> None:
+    error = "no process could run it: the end that its process reported is malformed"
+    assert ran("tests:make_up_an_end", end) == CallEnd(RunStatus.FAILED, error=error)
+    assert ran("tests:echo", "called").result == '"called"'
 
 
 @pytest.mark.parametrize("system", ["linux", "others"])
@@ -149,7 +158,7 @@ def test_a_run_is_not_called_by_another_process_after_its_lease(ran: Ran, proces
     answers = iter([True, False])
     end = lambda: processes.end_last(signal.SIGKILL)  # noqa: E731
     ended = ran("tests:echo", "called", before=end, may_call=lambda: next(answers))
-    assert ended == {"status": "lost", "reason": TOO_LATE}
+    assert ended == CallEnd(RunStatus.LOST, reason=TOO_LATE)
 
 
 def test_a_run_that_was_stopped_is_not_called_by_another_process(ran: Ran, slot: Slot, processes: Processes) -> None:
@@ -159,10 +168,10 @@ def test_a_run_that_was_stopped_is_not_called_by_another_process(ran: Ran, slot:
         return True
 
     ended = ran("tests:echo", "called", before=lambda: processes.end_last(signal.SIGKILL), may_call=stop)
-    assert ended == {"status": "cancelled", "reason": "cancelled by anna"}
+    assert ended == CallEnd(RunStatus.CANCELLED, reason="cancelled by anna")
 
 
 def test_the_end_of_a_scheduler_starts_no_other_process(ran: Ran, slot: Slot, processes: Processes) -> None:
-    ended = ran("tests:echo", "called", before=slot.end_at_once)
-    assert ended["status"] == "lost"
+    end = partial(slot.stop, 7, RunStatus.LOST, "its scheduler was ended at once", at_once=True)
+    assert ran("tests:echo", "called", before=end).status == "lost"
     assert len(processes.started) == 1

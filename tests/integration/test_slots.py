@@ -16,7 +16,7 @@ from jobs.calls.output import Output
 from jobs.calls.parent import ChildProcess, Stopped
 from jobs.calls.runner import Activity
 from jobs.calls.slot import TRIES, Slot
-from jobs.core.held import HeldRun, Outcome
+from jobs.core.held import CallEnd, HeldRun, Outcome
 from jobs.core.runs import RunStatus
 from jobs.scheduler.recorder import Recorder
 from jobs.scheduler.store.dispatch import Dispatch
@@ -86,7 +86,7 @@ class Process:
     def get_ready(self, output: Any) -> None:
         """Be ready."""
 
-    def call(self, run: HeldRun, activity: Any) -> dict[str, Any]:
+    def call(self, run: HeldRun, activity: Any) -> CallEnd:
         """Take until the end."""
         Process.calls.release()
         self._end.wait(20)
@@ -320,7 +320,7 @@ def test_the_ends_of_runs_are_logged_and_reported_to_the_listeners_as_a_schedule
 
 def test_a_run_that_is_stopped_while_its_call_begins_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     slot, output = Slot(lambda: ChildProcess(Launcher.of_this_process())), Output()
-    problem = slot.get_ready(output)
+    slot.get_ready(output)
     run = held_run(7)._replace(func="tests:wait", args=[30], kwargs={})
     resolve = parent.resolve
 
@@ -330,6 +330,6 @@ def test_a_run_that_is_stopped_while_its_call_begins_is_stopped(monkeypatch: pyt
 
     monkeypatch.setattr(parent, "resolve", stop_and_resolve)
     slot.take(7)
-    ended = slot.call(run, Activity(run, NOW, output), problem, lambda: True)
+    ended = slot.call(run, Activity(run, NOW, output), lambda: True)
     slot.replace()
-    assert ended == {"status": "cancelled", "reason": "cancelled by anna"}
+    assert ended == CallEnd(RunStatus.CANCELLED, "cancelled by anna")

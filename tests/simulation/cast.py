@@ -13,7 +13,7 @@ from jobs import RunContext, register
 from jobs.calls.output import Output
 from jobs.calls.parent import GRACE_SECONDS, ChildDied, NotCalled, Stopped
 from jobs.calls.runner import Activity
-from jobs.core.held import HeldRun
+from jobs.core.held import CallEnd, HeldRun
 from jobs.core.runs import Executor, RunStatus
 from jobs.scheduler.executors import Hooks, RunExecutor
 from jobs.scheduler.executors.process import ProcessExecutor
@@ -112,7 +112,7 @@ class Child:
         """Take a moment."""
         sleep(0.2)
 
-    def call(self, run: HeldRun, activity: Activity) -> dict[str, Any]:
+    def call(self, run: HeldRun, activity: Activity) -> CallEnd:
         if not self.takes_runs:
             raise NotCalled
         self.runs += 1
@@ -138,9 +138,9 @@ class Child:
         job = stage.jobs[run.job_id]
         _act(stage, job, run, lambda: self._is_told and not job.stubborn)
         if job.fails:
-            answers.put({"status": RunStatus.FAILED, "error": "it went wrong", "traceback": ""})
+            answers.put(CallEnd(RunStatus.FAILED, error="it went wrong"))
         else:
-            answers.put({"status": RunStatus.SUCCEEDED, "result": "", "error": "", "traceback": ""})
+            answers.put(CallEnd(RunStatus.SUCCEEDED))
 
     def stop(self, run_id: int, status: RunStatus, reason: str) -> None:
         self._answers.put(Stopped(status, reason))

@@ -12,6 +12,7 @@ import pytest
 
 from jobs.calls.launch import Launcher
 from jobs.calls.parent import ChildProcess, is_readable
+from jobs.core.held import CallEnd
 from jobs.core.runs import RunStatus
 from jobs.scheduler.executors.process import ProcessExecutor
 from jobs.scheduler.recorder import Recorder
@@ -33,10 +34,10 @@ class SlowWorker:
         """Take long."""
         self.lease_held = False
 
-    def call(self, run: Any, activity: Any) -> dict[str, Any]:
+    def call(self, run: Any, activity: Any) -> CallEnd:
         """Remember the call."""
         self.called.append(run.id)
-        return {"status": RunStatus.SUCCEEDED, "traceback": ""}
+        return CallEnd(RunStatus.SUCCEEDED)
 
 
 def test_a_run_whose_lease_ran_out_while_its_process_was_starting_is_not_started() -> None:

@@ -42,18 +42,18 @@ class ProcessExecutor(ThreadExecutor):
 
     def abandon(self) -> None:
         """End all children that are running a function, at once."""
-        for slot in self._busy.copy().values():
-            slot.end_at_once()
+        for run_id, slot in self._busy.copy().items():
+            slot.stop(run_id, RunStatus.LOST, "its scheduler was ended at once", at_once=True)
 
     def _run(self, run: HeldRun) -> None:
         clock, recorder, may_start, may_call, _ = self.hooks
         if not may_start(run):
             return
         output, slot = Output(), self._slot()
-        problem = slot.get_ready(output)
+        is_ready = slot.get_ready(output)
         # A process takes a while to start, and the lease may have ended meanwhile.
         if not may_start(run):
-            if problem is not None:
+            if not is_ready:
                 slot.replace()
             return
         activity = Activity(run, clock.now(), output)
@@ -61,10 +61,10 @@ class ProcessExecutor(ThreadExecutor):
         slot.take(run.id)
         self._busy[run.id] = slot
         try:
-            ended = slot.call(run, activity, problem, partial(may_call, run))
+            end = slot.call(run, activity, partial(may_call, run))
         finally:
             self._busy.pop(run.id, None)
-        recorder.finished(activity.outcome(clock.now(), **ended))
+        recorder.finished(activity.outcome(clock.now(), end))
 
     def _slot(self) -> Slot:
         """Return this thread's slot."""
