@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from enum import StrEnum
 
 
@@ -130,6 +131,11 @@ def lane_of(executor: str, queue: str | None) -> str:
 
 _HOLDER = r"-[0-9]+-[0-9a-f]+"
 """The end of the id of a scheduler or worker: the number of its process, and a random part."""
+
+
+def new_holder(hostname: str, pid: int) -> str:
+    """Return a new id for a scheduler or a worker: its host, the number of its process, and a random part."""
+    return f"{hostname}-{pid}-{secrets.token_hex(4)}"
 
 
 def host_of(holder: str | None) -> str:

@@ -13,9 +13,9 @@ from apscheduler.schedulers.blocking import BlockingScheduler
 from django.conf import settings
 from django.db import Error, connection
 
-from ..core.retries import growing_wait
 from ..db.errors import is_unavailable
 from .background import Background, background_tasks
+from .backoff import Backoff
 from .events import Events
 from .executors import ExecutorFactory
 from .jobstore import JobStore
@@ -45,7 +45,7 @@ class Scheduler(BlockingScheduler):
         self._event = Bell()
         events = Events(self._dispatch_event, lambda: bool(self._listeners))
         self.tick = Tick(self.clock, make_executors, events, self._event, self._may_claim)
-        self._backoff = Backoff()
+        self._backoff = Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
         self._draining = self._forced = False
         self._drain_until = inf
         self._lost_at_end = 0
@@ -159,9 +159,22 @@ class Scheduler(BlockingScheduler):
             raise
         except Exception as error:
             self.tick.clean_up_after(error)
-            return self._backoff.failed(error)
-        self._backoff.succeeded()
+            return self._wait_after(error)
+        self._note_success()
         return wait
+
+    def _wait_after(self, error: Exception) -> float:
+        """Note a tick that failed; return the seconds until the next one."""
+        wait = self._backoff.failed(self.clock.monotonic())
+        is_first = self._backoff.failures == 1
+        level, extra = logging.ERROR if is_first else logging.WARNING, {"action": "tick_failed"}
+        logger.log(level, "%s; trying again in %.1f s", error, wait, exc_info=is_first, extra=extra)
+        return wait
+
+    def _note_success(self) -> None:
+        failures = self._backoff.failures
+        if self._backoff.succeeded():
+            logger.info("recovered after %d failures", failures, extra={"action": "tick_recovered"})
 
     def _may_claim(self) -> bool:
         return self.state == STATE_RUNNING and not self._draining
@@ -173,9 +186,9 @@ class Scheduler(BlockingScheduler):
             connection.close()
             if not is_unavailable(error):
                 raise
-            self._event.wait(self._backoff.failed(error))
+            self._event.wait(self._wait_after(error))
             return False
-        self._backoff.succeeded()
+        self._note_success()
         extra = {"action": "scheduler_ready"}
         logger.info("ready; its id is %s", self.tick.lease.scheduler_id, extra=extra)
         return True
@@ -231,26 +244,3 @@ class Scheduler(BlockingScheduler):
             level = logging.ERROR if unsaved else logging.WARNING
             extra = {"action": "scheduler_sign_off_failed"}
             logger.log(level, "could not sign off: %s; %s", error, what, exc_info=bool(unsaved), extra=extra)
-
-
-class Backoff:
-    """Counts the ticks that failed in a row, and gives the wait after each."""
-
-    def __init__(self) -> None:
-        """Start without failures."""
-        self.failures = 0
-
-    def failed(self, error: Exception) -> float:
-        """Note a tick that raised `error`; return the seconds until the next one."""
-        self.failures += 1
-        wait = growing_wait(self.failures, FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
-        level = logging.WARNING if self.failures > 1 else logging.ERROR
-        extra = {"action": "tick_failed"}
-        logger.log(level, "%s; trying again in %.1f s", error, wait, exc_info=self.failures == 1, extra=extra)
-        return wait
-
-    def succeeded(self) -> None:
-        """Note a tick that did not fail."""
-        if self.failures:
-            logger.info("recovered after %d failures", self.failures, extra={"action": "tick_recovered"})
-            self.failures = 0

@@ -17,10 +17,12 @@ from .cooldown import Cooldown
 from .events import Events
 from .executors import ExecutorFactory, Executors, Hooks
 from .incidents import IncidentWatch
-from .lease import LEASE_SECONDS, Lease, Releases
+from .lease import Lease
+from .lease_time import LEASE_SECONDS
 from .memory import resident_memory
 from .pruner import Pruner
 from .recorder import Recorder
+from .releases import Releases
 from .store import admission, claims, dispatch, recovery
 from .store.analysis import Analysis
 from .store.clock import DatabaseClock

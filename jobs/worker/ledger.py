@@ -16,9 +16,9 @@ from django.db import connection, reset_queries
 
 from ..core.durations import MeanDuration, RecentEnds
 from ..core.held import HeldRun, Outcome
-from ..core.retries import growing_wait
 from ..db.errors import one_line
 from ..models import announce
+from ..scheduler.backoff import Backoff
 from ..scheduler.batches import Batches
 from ..scheduler.incidents import IncidentWatch
 from ..scheduler.recorder import Recorder
@@ -103,9 +103,9 @@ class Ledger:
         self._incidents, self._durations, self._ends = IncidentWatch(), MeanDuration(), RecentEnds()
         self._strangers = Strangers(clock, membership.queues)
         self._batches = Batches(clock, self.recorder, self._incidents)
-        self._failures = 0
+        self._backoff = Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
         self._has_ended = False
-        self._show_at = self._retry_at = 0.0
+        self._show_at = 0.0
         self._write_at = self._ask_at = inf
         self._lock_seconds = FIRST_LOCK_SECONDS
         self._close_by = inf
@@ -185,8 +185,8 @@ class Ledger:
         self._lose_all()
 
     def _wait_seconds(self) -> float:
-        if self._failures:
-            due = self._retry_at
+        if self._backoff.failures:
+            due = self._backoff.retry_at
         else:
             due = min(self.membership.due, self._write_at, self._ask_at, self._show_at if self._own else inf)
         return max(0.0, due - self.clock.monotonic())
@@ -195,23 +195,20 @@ class Ledger:
         """Take a step; after errors of the database, wait longer and longer. Raises `DatabaseReplaced`."""
         if self.membership.worker_id and not self.membership.held:
             self._lose_all()
-        if self._failures and self.clock.monotonic() < self._retry_at:
+        if self.clock.monotonic() < self._backoff.retry_at:
             return
         try:
             self.step()
         except Exception as error:
-            self._failures += 1
+            self._backoff.failed(self.clock.monotonic())
             require_current_file()
             connection.close()
-            level = logging.ERROR if self._failures == 1 else logging.DEBUG
+            level = logging.ERROR if self._backoff.failures == 1 else logging.DEBUG
             message = "the worker waits for the database: %s"
             logger.log(level, message, one_line(error), extra={"action": "worker_step_failed"})
-            wait = growing_wait(self._failures, FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
-            self._retry_at = self.clock.monotonic() + wait
         else:
-            if self._failures:
+            if self._backoff.succeeded():
                 logger.info("the worker goes on", extra={"action": "worker_step_recovered"})
-            self._failures = 0
 
     def _watch(self) -> None:
         """End all runs when the lease is over: the ledger's own thread may be waiting for a silent database then."""

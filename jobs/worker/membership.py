@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import socket
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -13,11 +12,12 @@ from ..conf import conf
 from ..core import log_context
 from ..core.brokers import broker_name
 from ..core.clock import Clock
+from ..core.runs import new_holder
 from ..models import Worker
-from ..scheduler.lease import HEARTBEAT_SECONDS, LEASE_SECONDS
+from ..scheduler.lease_time import LEASE_SECONDS, LeaseTime
 
 
-class Membership:
+class Membership(LeaseTime):
     """The right of this process to run the runs that it has started.
 
     An ended lease stays ended, because others may have given its runs up. The worker joins again under a new id.
@@ -25,20 +25,13 @@ class Membership:
 
     def __init__(self, clock: Clock, name: str, queues: Sequence[str], slots: int) -> None:
         """Prepare the lease of the worker `name` with so many slots for these queues; `join` takes it."""
+        super().__init__(clock)
         self.worker_id = ""
         self.name, self.queues = name, list(queues)
         self.ready, self.is_draining = slots, False
         """The number of slots with a process, and whether the worker was told to stop."""
-        self._clock = clock
-        self.until = self.beat_at = self.due = 0.0
-        """`beat_at` and `due` are the monotonic times of the last heartbeat and of the next one, in seconds."""
         self.ahead = 0
         """The number of runs ahead that the row asks for."""
-
-    @property
-    def held(self) -> bool:
-        """Whether the lease has not ended, by this process's own monotonic clock."""
-        return self._clock.monotonic() < self.until
 
     @property
     def lease_until(self) -> datetime:
@@ -59,7 +52,7 @@ class Membership:
         """Write a row, with a new id, and hold the lease."""
         beat, now = self._clock.monotonic(), self._clock.now()
         hostname = socket.gethostname()[:100]
-        worker_id = f"{hostname}-{os.getpid()}-{secrets.token_hex(8)}"
+        worker_id = new_holder(hostname, os.getpid())
         Worker.objects.create(
             id=worker_id, name=self.name[:150], hostname=hostname, pid=os.getpid(), version=__version__,
             broker=broker_name(conf.CELERY_BROKER_URL), queues=self.served, slots=self.slots,
@@ -92,7 +85,3 @@ class Membership:
         Worker.objects.filter(pk=self.worker_id, stopped_at__isnull=True).update(
             stopped_at=self._clock.now(), running_runs=0, slots=0
         )
-
-    def _extend(self, beat: float) -> None:
-        # From before the write, so that the lease ends here no later than in the eyes of others.
-        self.until, self.beat_at, self.due = beat + LEASE_SECONDS, beat, beat + HEARTBEAT_SECONDS

@@ -12,7 +12,8 @@ from django.db import OperationalError
 from jobs import __version__, services
 from jobs.core.runs import host_of
 from jobs.models import Scheduler
-from jobs.scheduler.lease import HEARTBEAT_SECONDS, LEASE_SECONDS, Lease
+from jobs.scheduler.lease import Lease
+from jobs.scheduler.lease_time import HEARTBEAT_SECONDS, LEASE_SECONDS
 from tests.fakes import NOW, FakeClock, after, by
 
 from .conftest import failing_database

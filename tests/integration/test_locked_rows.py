@@ -15,7 +15,7 @@ from jobs.core.held import CallEnd
 from jobs.core.runs import RunStatus
 from jobs.models import Incident, Job, Run, Worker
 from jobs.scheduler import batches
-from jobs.scheduler.lease import Releases
+from jobs.scheduler.releases import Releases
 from jobs.scheduler.scheduler import Scheduler
 from jobs.scheduler.store import dispatch, recovery
 from jobs.worker.ledger import Ledger

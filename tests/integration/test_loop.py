@@ -17,7 +17,7 @@ from jobs.core.runs import RunStatus
 from jobs.models import Job, Run, Scheduler
 from jobs.scheduler.events import Events
 from jobs.scheduler.executors import local_executors
-from jobs.scheduler.lease import HEARTBEAT_SECONDS, LEASE_SECONDS
+from jobs.scheduler.lease_time import HEARTBEAT_SECONDS, LEASE_SECONDS
 from jobs.scheduler.scheduler import Scheduler as Loop
 from jobs.scheduler.store import claims, recovery
 from jobs.scheduler.tick import POLL_SECONDS

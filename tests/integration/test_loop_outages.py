@@ -9,7 +9,7 @@ from django.db import InternalError, OperationalError
 from psycopg.errors import ReadOnlySqlTransaction
 
 from jobs.models import Run, Scheduler
-from jobs.scheduler.lease import HEARTBEAT_SECONDS
+from jobs.scheduler.lease_time import HEARTBEAT_SECONDS
 from jobs.scheduler.scheduler import DRAIN_SECONDS
 from jobs.scheduler.scheduler import Scheduler as Loop
 from jobs.scheduler.store import admission, claims, recovery

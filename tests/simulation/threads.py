@@ -218,8 +218,7 @@ def in_the_world() -> Iterator[None]:
     ids = SimpleNamespace(token_hex=lambda size: f"{World.current.number():0{size * 2}x}")
     uuid = {"uuid4": lambda: UUID(int=World.current.number())}
     places: dict[str, dict[str, Any]] = PLACES | {
-        "jobs.scheduler.lease": {"secrets": ids},
-        "jobs.worker.membership": {"secrets": ids},
+        "jobs.core.runs": {"secrets": ids},
         "jobs.core.dispatches": uuid,
     }
     patches: list[Any] = [mock.patch.multiple(module, **names) for module, names in places.items()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from math import inf
@@ -15,9 +15,9 @@ from django.db import Error, connection
 
 from ...core.capacity import Capacity
 from ...core.held import HeldRun
-from ...core.retries import growing_wait
 from ...db.errors import one_line
-from ..lease import LEASE_SECONDS
+from ..backoff import Backoff
+from ..lease_time import LEASE_SECONDS
 from ..store import dispatch
 from ..store.connection import loop_connection
 from ..store.dispatch import Dispatch
@@ -77,8 +77,7 @@ class RemoteExecutor(RunExecutor):
         self._seen: set[str] = set()
         self._bell, self._stopped = threading.Event(), threading.Event()
         # By queue, because a broker may refuse one of them and take messages for the others.
-        self._failures: Counter[str] = Counter()
-        self._retry_at: dict[str, float] = {}
+        self._backoffs: dict[str, Backoff] = {}
         self._look_at = self._forget_at = -inf
         self._waits = False
         self._outage_at = self._clock.monotonic()
@@ -141,7 +140,7 @@ class RemoteExecutor(RunExecutor):
 
     def _wait_seconds(self) -> float:
         queues = {one.queue for one in self._pending.values()}
-        due = min([self._look_at, *(self._retry_at.get(queue, -inf) for queue in queues)])
+        due = min([self._look_at, *(self._retry_at(queue) for queue in queues)])
         return max(0.0, due - self._clock.monotonic())
 
     def step(self) -> None:
@@ -178,7 +177,7 @@ class RemoteExecutor(RunExecutor):
     def _ready(self) -> list[Dispatch]:
         """Return the next messages to publish, without those whose queue is tried again later."""
         at = self._clock.monotonic()
-        ready = (one for one in self._pending.values() if self._retry_at.get(one.queue, -inf) <= at)
+        ready = (one for one in self._pending.values() if self._retry_at(one.queue) <= at)
         return list(islice(ready, AT_ONCE))
 
     def _publish(self, dispatches: Sequence[Dispatch]) -> None:
@@ -193,20 +192,22 @@ class RemoteExecutor(RunExecutor):
             # If this fails, they are published once more, which does no harm.
             dispatch.mark_published(sent, self._clock.now())
 
+    def _retry_at(self, queue: str) -> float:
+        return self._backoffs[queue].retry_at if queue in self._backoffs else -inf
+
     def _try_later(self, errors: Mapping[str, Exception]) -> None:
         for queue, error in errors.items():
-            self._failures[queue] += 1
-            wait = growing_wait(self._failures[queue], FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
-            self._retry_at[queue] = self._clock.monotonic() + wait
+            backoff = self._backoffs.setdefault(queue, Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS))
+            backoff.failed(self._clock.monotonic())
             waiting = sum(one.queue == queue for one in self._pending.values())
-            level = logging.WARNING if self._failures[queue] == 1 else logging.DEBUG
+            level = logging.WARNING if backoff.failures == 1 else logging.DEBUG
             runs = "1 run waits" if waiting == 1 else f"{waiting} runs wait"
             message, extra = "the broker takes no messages for %s: %s: %s; %s for it", {"action": "broker_unreachable"}
             logger.log(level, message, queue, type(error).__name__, error, runs, extra=extra)
 
     def _go_on(self, queues: set[str]) -> None:
-        for queue in queues & self._retry_at.keys():
-            del self._failures[queue], self._retry_at[queue]
+        for queue in queues & self._backoffs.keys():
+            del self._backoffs[queue]
             logger.info("the broker takes messages for %s again", queue, extra={"action": "broker_reached"})
 
     def _look(self) -> None:
