@@ -16,6 +16,7 @@ FORWARDED = (
 )  # fmt: skip
 """The signals that are passed on to the scheduler."""
 WAITED = {*FORWARDED, signal.SIGCHLD}
+"""The signals for which process 1 waits."""
 
 
 def leave_process_1() -> None:

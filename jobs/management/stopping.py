@@ -15,7 +15,7 @@ from ..calls.signals import handling
 
 logger = logging.getLogger("cronzimus.runscheduler")
 
-SAME_WISH_SECONDS = 1.0
+PASSED_ON_SECONDS = 1.0
 """Time within which a SIGTERM after a Ctrl-C counts as the same signal, passed on."""
 TERMINAL_SECONDS = 1.0
 """Time after a SIGHUP within which a terminal may close."""
@@ -84,7 +84,7 @@ class Signals:
         # Ctrl-C, and the end of the terminal, reach the whole group, and our parent may pass it on as a SIGTERM.
         (before, at), (last, last_at) = self._seen[-2:]
         passed_on = before in (signal.SIGINT, signal.SIGHUP) and last == signal.SIGTERM
-        return passed_on and last_at - at < SAME_WISH_SECONDS
+        return passed_on and last_at - at < PASSED_ON_SECONDS
 
 
 def reopen_log_files() -> None:

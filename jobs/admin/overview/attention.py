@@ -73,6 +73,7 @@ def _handled(incident: Incident | None, times: Times) -> dict[str, Any]:
 
 
 NEEDED = ("id", "trigger", "anchor", "last_run_at", "last_status")
+"""The columns of a failing job that are read."""
 
 
 def _failing_one(job: Job, streak: recent.Streak | None, errors: dict[int, str], times: Times) -> Trouble:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.contrib.admin import AdminSite
 from django.db.models import Exists, OuterRef
@@ -35,7 +34,7 @@ RANGES = {
 """The ranges of the chart: a label, the length of a bar, and the number of bars."""
 ROWS = 6
 """Rows of each list."""
-WHY_WORDS = {
+CAUSE_LOOKS = {
     Cause.OVERLAP: ("Its last run was still going", "skip", charts.QUIET),
     Cause.LATE: ("Seen too late, past its grace", "missed", charts.LATE),
     Cause.CROWDED: ("More were due at once than may run together", "hourglass", "f-none"),
@@ -43,7 +42,7 @@ WHY_WORDS = {
     Cause.CHANGED: ("Changed or removed while it was due", "swap", "f-none"),
     Cause.PERSON: ("Skipped by a person", "user", "f-none"),
 }
-"""The reasons why fire times did not run: the words, the icon and the fill."""
+"""The causes for which fire times did not run: the words, the icon and the fill."""
 
 
 def overview(site: AdminSite, request: HttpRequest) -> HttpResponse:
@@ -71,10 +70,10 @@ def overview(site: AdminSite, request: HttpRequest) -> HttpResponse:
         "failed": f"{found.now.failed:,}" if found.now.failed else "",
         "running": _running(times),
         "running_count": f"{runs.running:,}",
-        "not_run": [_not_run(one, times) for one in found.not_run],
+        "not_run": [_not_run_row(one, times) for one in found.not_run],
         "not_run_count": f"{found.missing:,}",
         "fire_times": f"{found.fire_times:,}",
-        "share": charts.share_bar([(one.number, WHY_WORDS[one.why][2]) for one in found.not_run]),
+        "share": charts.share_bar([(one.number, CAUSE_LOOKS[one.why][2]) for one in found.not_run]),
         "coming": _coming(times),
         "urls": urls,
         "scheduler_alive": bool(alive),
@@ -189,7 +188,7 @@ def _axis(shown: list[Bucket], times: Times) -> list[tuple[float, str]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Going:
+class RunningRow:
     """A running run: its elapsed time, and its usual time."""
 
     run: Run
@@ -200,18 +199,19 @@ class Going:
     late: bool
 
 
-def _running(times: Times) -> list[Going]:
+def _running(times: Times) -> list[RunningRow]:
     # The partial index of active runs finds them; they are few, and sorted afterwards.
     ids = Run.objects.active().filter(status=RunStatus.RUNNING).values("pk")
     going = list(Run.objects.filter(pk__in=ids).only(*RUN_FIELDS).order_by("started_at")[:ROWS])
     found = recent.recent_runs(list({run.job_id for run in going}))
-    return [_going(run, recent.usual(found[run.job_id]), times) for run in going]
+    return [_running_row(run, recent.usual(found[run.job_id]), times) for run in going]
 
 
 RUN_FIELDS = ("id", "job_id", "status", "scheduled_time", "started_at", "finished_at", "scheduler_id", "attempt")
+"""The columns of a run that the lists read."""
 
 
-def _going(run: Run, usual: recent.Usual, times: Times) -> Going:
+def _running_row(run: Run, usual: recent.Usual, times: Times) -> RunningRow:
     since = run.started_at or run.queued_at
     took = (times.now - since).total_seconds()
     late = usual.p95 is not None and took > usual.p95
@@ -219,11 +219,11 @@ def _going(run: Run, usual: recent.Usual, times: Times) -> Going:
         f"usually {duration(timedelta(seconds=usual.median))}" if usual.median is not None else "it never ran before"
     )
     bar = charts.elapsed_bar(took / usual.median if usual.median else None, late=late)
-    return Going(run, host_of(run.scheduler_id), times.elapsed(since), words, bar, late)
+    return RunningRow(run, host_of(run.scheduler_id), times.elapsed(since), words, bar, late)
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
+class NotRunRow:
     """Fire times that did not run for one reason, in words, and the job with most of them."""
 
     words: str
@@ -233,22 +233,18 @@ class Missing:
     note: str
 
 
-def _not_run(one: NotRun, times: Times) -> Missing:
-    words, icon, _ = WHY_WORDS[one.why]
+def _not_run_row(one: NotRun, times: Times) -> NotRunRow:
+    words, icon, _ = CAUSE_LOOKS[one.why]
     job_id, number = one.jobs[0]
-    others = (
-        f" and {len(one.jobs) - 1} more jobs"
-        if len(one.jobs) > 2
-        else " and one more job"
-        if len(one.jobs) == 2
-        else ""
-    )
-    note = others or (f", {times.short(one.latest, seconds=False)}" if number <= 2 else "")
-    return Missing(words, icon, one.number, job_id, note)
+    if len(one.jobs) > 1:
+        note = " and one more job" if len(one.jobs) == 2 else f" and {len(one.jobs) - 1} more jobs"
+    else:
+        note = f", {times.short(one.latest, seconds=False)}" if number <= 2 else ""
+    return NotRunRow(words, icon, one.number, job_id, note)
 
 
 @dataclass(frozen=True, slots=True)
-class Coming:
+class ComingRow:
     """A fire time to come."""
 
     job_id: str
@@ -257,24 +253,20 @@ class Coming:
     late: bool
 
 
-def _coming(times: Times) -> list[Coming]:
+def _coming(times: Times) -> list[ComingRow]:
     jobs = Job.objects.filter(next_run_time__isnull=False).order_by("next_run_time").only(
         "id", "trigger", "anchor", "next_run_time"
     )[:ROWS]  # fmt: skip
-    return [_to_come(job, job.next_run_time, times) for job in jobs if job.next_run_time is not None]
+    return [_coming_row(job, job.next_run_time, times) for job in jobs if job.next_run_time is not None]
 
 
-def _to_come(job: Job, at: datetime, times: Times) -> Coming:
-    zone = _zone(job)
-    return Coming(job.pk, times.ago(at, zone), times.at(at, zone), backlog.is_overdue(at, times.now))
-
-
-def _zone(job: Job) -> ZoneInfo:
-    return states.zone_of(job)
+def _coming_row(job: Job, at: datetime, times: Times) -> ComingRow:
+    zone = states.zone_of(job)
+    return ComingRow(job.pk, times.ago(at, zone), times.at(at, zone), backlog.is_overdue(at, times.now))
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class FailureRow:
     """A run that failed."""
 
     run: Run
@@ -284,7 +276,7 @@ class Failure:
     finished: SafeString | str
 
 
-def _failures(times: Times) -> list[Failure]:
+def _failures(times: Times) -> list[FailureRow]:
     succeeded = Run.objects.filter(
         job_id=OuterRef("job_id"), scheduled_time=OuterRef("scheduled_time"), status=RunStatus.SUCCEEDED
     )
@@ -295,11 +287,11 @@ def _failures(times: Times) -> list[Failure]:
         found += newest.only(*RUN_FIELDS).annotate(error_start=start, recovered=Exists(succeeded))
     found.sort(key=lambda run: (run.scheduled_time, run.pk), reverse=True)
     retries = dict(Job.objects.filter(pk__in={run.job_id for run in found[:ROWS]}).values_list("pk", "retries"))
-    return [_failure(run, retries.get(run.job_id), times) for run in found[:ROWS]]
+    return [_failure_row(run, retries.get(run.job_id), times) for run in found[:ROWS]]
 
 
-def _failure(run: Any, retries: Any, times: Times) -> Failure:
+def _failure_row(run: Any, retries: Any, times: Times) -> FailureRow:
     most = max(retries.get("max", 0) + 1 if isinstance(retries, dict) else 1, run.attempt)
     attempt = f"{run.attempt} of {most}" + (", recovered" if run.recovered else "")
     error = display.first_line(run.error_start or "")
-    return Failure(run, display.run_badge(run.status), error, attempt, times.ago(run.finished_at))
+    return FailureRow(run, display.run_badge(run.status), error, attempt, times.ago(run.finished_at))

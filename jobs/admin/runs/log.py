@@ -12,7 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from ...core.output import HEAD, StoredOutput, mark, read_from
+from ...core.output import HEAD, StoredOutput, mark, position, read_from
 from ...core.output_marks import Mark, decoded, mark_at
 from ...core.runs import ACTIVE, RunStatus
 from ...models import Run
@@ -85,7 +85,7 @@ def log_of(run: Run, times: Times) -> Log:
     ended = run.status not in ACTIVE
     part = _part(output.text[start:], lines, first=before + 1, offset=output.size, ended=ended)
     return Log(
-        part=part, first=_logical(output, start), before=before, count=before + part.count, size=size(output.size),
+        part=part, first=_offset_of(output, start), before=before, count=before + part.count, size=size(output.size),
         has_times=not ended or bool(lines.marks),
         omitted=output.omitted, ended=ended, note="" if part.count else _note(run),
     )  # fmt: skip
@@ -127,7 +127,7 @@ def fragment(request: HttpRequest, object_id: str) -> HttpResponse:
     until = request.GET.get("until")
     if until is not None:
         end = _number(until)
-        part = _part(output.text[: _index(output, end)], lines, first=1, offset=end, ended=True)
+        part = _part(output.text[: _index_of(output, end)], lines, first=1, offset=end, ended=True)
     else:
         text, size_now = _since(output, _number(request.GET.get("offset")))
         first = max(_number(request.GET.get("line")), 1)
@@ -193,23 +193,22 @@ def _start(text: str, lines: int = LINES, characters: int = CHARACTERS) -> int:
     return start if surplus <= 0 else len(text) - len("\n".join(shown.split("\n")[surplus:]))
 
 
-def _logical(output: StoredOutput, index: int) -> int:
+def _offset_of(output: StoredOutput, index: int) -> int:
     """Return the offset of the character at `index` of the kept output."""
     if not output.omitted or index <= HEAD:
         return index
     return max(index - len(mark(output.omitted)), HEAD) + output.omitted
 
 
-def _index(output: StoredOutput, offset: int) -> int:
-    """Return the index in the kept output of the character `offset`: the inverse of `_logical`."""
+def _index_of(output: StoredOutput, offset: int) -> int:
+    """Return the index in the kept output of the character `offset`: the opposite of `_offset_of`."""
     if not output.omitted or offset <= HEAD:
         return offset
     return max(offset - output.omitted, HEAD) + len(mark(output.omitted))
 
 
 def _since(output: StoredOutput, offset: int) -> tuple[str, int]:
-    position = offset if offset <= HEAD else max(HEAD, offset - output.omitted)
-    return read_from(offset, output.text[position:], output.omitted)
+    return read_from(offset, output.text[position(offset, output.omitted) :], output.omitted)
 
 
 def _part(text: str, written: Lines, *, first: int, offset: int, ended: bool) -> Part:

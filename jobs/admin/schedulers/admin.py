@@ -249,11 +249,11 @@ def figures(running: list[Scheduler], fleet: Fleet) -> list[tuple[str, str, str]
     ]  # fmt: skip
 
 
-def _in_words(queue: backlog.Backlog) -> tuple[str, str]:
-    if not queue.number:
+def _in_words(found: backlog.Backlog) -> tuple[str, str]:
+    if not found.number:
         return "none", ""
-    more = " or more" if queue.number == backlog.MAX_COUNTED else ""
-    return f"{queue.number:,}{more}", f"the oldest for {duration(timedelta(seconds=queue.oldest))}"
+    more = " or more" if found.number == backlog.MAX_COUNTED else ""
+    return f"{found.number:,}{more}", f"the oldest for {duration(timedelta(seconds=found.oldest))}"
 
 
 def may_pause_all(request: HttpRequest) -> bool:

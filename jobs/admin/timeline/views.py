@@ -34,7 +34,7 @@ RANGES: dict[str, tuple[str, timedelta, timedelta]] = {
 SLOTS = {"7d": 6 * HOUR}
 """The length of a column if there are too many runs; an hour for the other ranges."""
 AHEAD = 6
-"""The reciprocal of the share of a range that lies ahead of now."""
+"""A range is so many times as long as its part that lies ahead of now."""
 LANES = 40
 """Lanes of a page."""
 LINKED = 300

@@ -21,11 +21,13 @@ from .base import DIFFERENT, Subcommand, now
 from .output import Output
 
 LONGEST_VALUE = 60
+"""Characters of a value that are shown."""
 TO_DO = {
     "create": "to create", "change": "to change", "pause": "to pause", "unchanged": "unchanged", "invalid": "invalid",
 }  # fmt: skip
+"""The words for the kinds of changes before a file is applied."""
 DONE = TO_DO | {"create": "created", "change": "changed", "pause": "paused"}
-"""The past participles of the kinds of changes, for messages."""
+"""The words for them afterwards."""
 
 
 def _export(options: dict[str, Any], out: Output) -> int:

@@ -23,9 +23,13 @@ from .base import Subcommand, json_array, json_object, now, positive
 from .output import Output
 
 COLUMNS = ("id", "state", "schedule", "next_run_time", "last_status", "last_run_at")
+"""The columns of the list of jobs."""
 DROPPED = ("last_run_at", "last_status", "schedule")
-WAIT_SECONDS = 0.2
+"""The columns that a narrow terminal leaves out, the first one first."""
+POLL_SECONDS = 0.2
+"""Time between two looks at a run whose end is awaited."""
 FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+"""Instants before and after all fire times."""
 
 
 def _list(options: dict[str, Any], out: Output) -> int:
@@ -72,7 +76,7 @@ def _run(options: dict[str, Any], out: Output) -> int:
     if not Scheduler.objects.alive(now()).exists():
         out.note("No scheduler is alive: the run waits until one is started.")
     while run.status not in FINISHED:
-        time.sleep(WAIT_SECONDS)
+        time.sleep(POLL_SECONDS)
         run.refresh_from_db()
     if out.as_json:
         out.json({"id": options["id"], "run_id": run.pk, "status": run.status, "result": run.result})

@@ -16,8 +16,11 @@ from .base import Subcommand, positive
 from .output import Output
 
 COLUMNS = ("id", "job", "status", "scheduled_time", "seconds", "attempt", "reason")
+"""The columns of the list of runs."""
 DROPPED = ("attempt", "seconds", "reason")
+"""The columns that a narrow terminal leaves out, the first one first."""
 POLL_SECONDS = 0.5
+"""Time between two looks at an output that is followed."""
 
 
 def _list(options: dict[str, Any], out: Output) -> int:
