@@ -226,6 +226,12 @@ def test_recent_failures_name_the_attempt_and_whether_it_recovered(admin):
     assert "sync run 1 stopped after 30 s timed out 1 of 3, recovered 1 h ago" in page
 
 
+def test_a_job_with_damaged_retries_does_not_break_the_overview(admin):
+    well(retries={"max": {"a": 1}})
+    make_run("well", scheduled_time=after(-60), status="failed", error="boom")
+    assert "1 of 1" in text(admin.read(OVERVIEW))
+
+
 @pytest.mark.parametrize("range_", ["24h", "7d", "30d", "nonsense", "\0"])
 def test_the_chart_has_ranges_and_a_table_beside_it(admin, range_):
     well()

@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
+from ...core.retries import attempts_allowed
 from ...core.runs import FAILURES, RunStatus, host_of
 from ...models import Incident, Job, Run, Scheduler
 from ...models.run import error_start
@@ -291,7 +292,7 @@ def _failures(times: Times) -> list[FailureRow]:
 
 
 def _failure_row(run: Any, retries: Any, times: Times) -> FailureRow:
-    most = max(retries.get("max", 0) + 1 if isinstance(retries, dict) else 1, run.attempt)
+    most = max(attempts_allowed(retries), run.attempt)
     attempt = f"{run.attempt} of {most}" + (", recovered" if run.recovered else "")
     error = display.first_line(run.error_start or "")
     return FailureRow(run, display.run_badge(run.status), error, attempt, times.ago(run.finished_at))
