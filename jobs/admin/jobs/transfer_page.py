@@ -55,6 +55,7 @@ OUTCOMES = {"mapped": ("succeeded", "check"), "left out": ("missed", "skip"), "i
             "noted": ("skipped", "info")}  # fmt: skip
 """By the outcome for an entry of another scheduler: the class that gives its colour, and the icon."""
 DONE = {"create": "created", "change": "changed", "pause": "paused", "unchanged": "unchanged"}
+"""By the kind of a change: the word once it is made."""
 ALERT_PERMISSIONS = ("add_alertrule", "change_alertrule", "add_channel", "change_channel")
 """The permissions that a file with alert rules needs."""
 

@@ -29,7 +29,7 @@ from ..request_time import request_now
 from ..row_action_views import RowActionAdmin
 from ..times import Times
 
-AT_ONCE = 25
+PER_PAGE = 25
 """Versions on a page: a definition may have some hundred kilobytes."""
 
 
@@ -60,12 +60,12 @@ def versions_page(admin: RowActionAdmin, request: HttpRequest, object_id: str) -
     chosen = [_chosen(request.GET.get(name), numbers, default) for name, default in zip(
         ("from", "to"), (numbers[min(1, len(numbers) - 1)], numbers[0]), strict=True)]  # fmt: skip
     # The last row shows what has changed since the version before it.
-    found = versions_of(job_id, {*numbers[first : first + AT_ONCE + 1], *chosen})
+    found = versions_of(job_id, {*numbers[first : first + PER_PAGE + 1], *chosen})
     older, newer = (found[number].definition if number in found else {} for number in sorted(chosen))
     return page(
         admin.admin_site, request, "cronzimus/jobs/versions.html",
         title=f"Versions of {job_id}", opts=admin.opts, job=job, job_id=job_id,
-        rows=list(_rows(found, numbers[first : first + AT_ONCE + 1], job, request, hides)), numbers=numbers,
+        rows=list(_rows(found, numbers[first : first + PER_PAGE + 1], job, request, hides)), numbers=numbers,
         pager=_pager(request, numbers, first), before=request.GET.get("before") if first else "",
         older=min(chosen), newer=max(chosen), difference=_shown(older, newer, hides),
         may_revert=admin.may(request, "change") and (job is not None or admin.may(request, "add")),
@@ -82,8 +82,8 @@ def _first(before: str | None, numbers: list[int]) -> int:
 
 
 def _pager(request: HttpRequest, numbers: list[int], first: int) -> Pager:
-    last = min(first + AT_ONCE, len(numbers))
-    if len(numbers) <= AT_ONCE:
+    last = min(first + PER_PAGE, len(numbers))
+    if len(numbers) <= PER_PAGE:
         return Pager("")
     query = request.GET.copy()
 
@@ -93,7 +93,7 @@ def _pager(request: HttpRequest, numbers: list[int], first: int) -> Pager:
 
     return Pager(
         f"{first + 1:,}–{last:,} of {len(numbers):,} versions, newest first",
-        url(max(first - AT_ONCE, 0)) if first else "", url(last) if last < len(numbers) else "",
+        url(max(first - PER_PAGE, 0)) if first else "", url(last) if last < len(numbers) else "",
     )  # fmt: skip
 
 
@@ -123,7 +123,7 @@ def _rows(
 ) -> Iterable[Row]:
     times = Times.of(request)
     versions = [found[number] for number in numbers if number in found]
-    for version, older in zip_longest(versions[:AT_ONCE], versions[1:]):
+    for version, older in zip_longest(versions[:PER_PAGE], versions[1:]):
         what = Action(version.action).words if version.action in list(Action) else version.action
         yield Row(
             version=version, at=times.at(version.at),

@@ -56,7 +56,7 @@ class Lane:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counted:
+class LaneCounts:
     """The numbers of runs of a lane that is drawn by the hour."""
 
     name: str
@@ -82,15 +82,15 @@ class _Timeline:
         self.by = "host" if request.GET.get("by") == "host" else "job"
         self.words = request.GET.get("q", "").replace("\0", "").strip()[:100]
         self.status = request.GET.get("status", "")
-        self.counted: list[Counted] = []
+        self.counted: list[LaneCounts] = []
         self.filters = filters_of(self.words, self.status, self.times.now)
         _, self.length, step = RANGES[str(self.range)]
-        until = self._until(step)
+        until = self._until()
         self.axis = Axis(until - self.length, until, self.times.now, self._grid(until - self.length, until, step))
         number = request.GET.get("page", "1")
         self.page = int(number[:4]) if number.isascii() and number.isdigit() and int(number[:4]) else 1
 
-    def _until(self, step: timedelta) -> datetime:
+    def _until(self) -> datetime:
         """Return the end of the period: the one that the address names, or a little ahead of now."""
         asked = self.request.GET.get("until", "")
         try:
@@ -254,12 +254,12 @@ class _Timeline:
         lanes = [self._lane(host, own, url) for host, own in sorted(hosts.items())]
         return lanes, bars, False, f"{note} on {len(lanes)} host{'' if len(lanes) == 1 else 's'}"
 
-    def _counts(self, lane: Lane, hours: Iterable[Hour]) -> Counted:
+    def _counts(self, lane: Lane, hours: Iterable[Hour]) -> LaneCounts:
         counts: Counter[str] = Counter()
         for hour in hours:
             if hour.job_id == lane.name:
                 counts[hour.status] += hour.number
-        return Counted(
+        return LaneCounts(
             name=lane.name, url=lane.url, runs=f"{counts.total():,}", succeeded=f"{counts[RunStatus.SUCCEEDED]:,}",
             failed=f"{sum(counts[status] for status in FAILURES):,}",
             not_run=f"{sum(counts[status] for status in DID_NOT_RUN):,}",
@@ -287,7 +287,7 @@ class _Timeline:
         )
 
 
-_NO_LENGTH = (RunStatus.MISSED, RunStatus.SKIPPED, RunStatus.QUEUED)
+_NO_LENGTH = (*DID_NOT_RUN, RunStatus.QUEUED)
 
 
 def _typical(bars: Sequence[Bar]) -> timedelta:
