@@ -100,13 +100,16 @@ class Pruner:
 
     def _prune_job(self, job: Job, now: datetime, limit: int) -> int:
         try:
-            return prune_job(job, now, limit, vars(job).get("oldest"), self._pruned_until)
+            pruned = prune_job(job, now, limit, vars(job).get("oldest"), self._pruned_until.get(job.pk))
         except Error:
             raise
         except Exception:
             # One damaged row must not stop the others.
             logger.exception("job %s cannot be pruned", job.pk, extra={"action": "prune_failed", "job": job.pk})
             return 0
+        if pruned.reached is not None:
+            self._pruned_until[job.pk] = pruned.reached
+        return pruned.deleted
 
     def _adapt(self, pruned: int, spent: float) -> None:
         if spent > SLICE_SECONDS and pruned:

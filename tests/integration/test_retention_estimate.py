@@ -28,7 +28,7 @@ def test_it_is_what_the_pruner_deletes(limits: dict[str, int]) -> None:
         make_run(scheduled_time=after(-DAY * number - 1), status="failed" if number % 3 else "succeeded")
     asked: dict[str, Any] = {"keep_runs": None, "keep_days": None, "keep_failed_days": None, **limits}
     freed = freed_runs("job", NOW, **asked)
-    assert freed == prune_job(job, NOW)
+    assert freed == prune_job(job, NOW).deleted
     assert Run.objects.count() == 10 - freed
 
 

@@ -159,7 +159,7 @@ def test_old_runs_are_pruned(partitions: None) -> None:
     job = make_job(keep_days=1)
     make_run(scheduled_time=NOW - 2 * DAY, status=RunStatus.SUCCEEDED)
     make_run(status=RunStatus.SUCCEEDED)
-    assert retention.prune_job(job, NOW) == 1
+    assert retention.prune_job(job, NOW).deleted == 1
     assert places() == ["cronzimus_run_20300101t0000"]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 from django.db.models import OuterRef, Q, QuerySet, Subquery
@@ -27,13 +27,21 @@ LIMITED = Q(keep_runs__isnull=False) | Q(keep_days__isnull=False)
 # Each step is one look-up in the index `run_once`, from one job's runs to the next job's, because there are far more
 # runs than jobs.
 RUN_JOBS_SQL = (
-    "WITH RECURSIVE found(job_id) AS (SELECT min(job_id) FROM cronzimus_run WHERE job_id > %s UNION ALL "
-    "SELECT (SELECT min(job_id) FROM cronzimus_run WHERE cronzimus_run.job_id > found.job_id) FROM found "
-    "WHERE found.job_id IS NOT NULL) "
-    "SELECT job_id, EXISTS (SELECT 1 FROM cronzimus_job WHERE id = job_id) FROM found WHERE job_id IS NOT NULL "
+    "WITH RECURSIVE run_jobs(job_id) AS (SELECT min(job_id) FROM cronzimus_run WHERE job_id > %s UNION ALL "
+    "SELECT (SELECT min(job_id) FROM cronzimus_run WHERE cronzimus_run.job_id > run_jobs.job_id) FROM run_jobs "
+    "WHERE run_jobs.job_id IS NOT NULL) "
+    "SELECT job_id, EXISTS (SELECT 1 FROM cronzimus_job WHERE id = job_id) FROM run_jobs WHERE job_id IS NOT NULL "
     "LIMIT %s"
 )
 """The next job ids that runs have, and whether each job still exists."""
+
+
+class Pruned(NamedTuple):
+    """The number of deleted runs; and the time before which only kept failures are left, None if that is not known."""
+
+    deleted: int
+    reached: datetime | None = None
+
 
 Page = tuple[list[str], str | None]
 """The ids found on one page, and the last id that was read (None after the last page)."""
@@ -79,25 +87,26 @@ def prune_job(
     now: datetime,
     limit: int = MAX_BATCH,
     oldest: datetime | None = None,
-    pruned_until: dict[str, datetime] | None = None,
-) -> int:
-    """Delete up to `limit` of the runs that `job` does not keep at `now`, oldest first; return the number deleted.
+    pruned_until: datetime | None = None,
+) -> Pruned:
+    """Delete up to `limit` of the runs that `job` does not keep at `now`, oldest first.
 
     Active runs stay. If `keep_failed_days` is set beside another limit, it alone decides about failed runs.
     `oldest` is the scheduled time of the job's oldest run, if the caller knows it; usually this saves all queries.
-    `pruned_until` maps job ids to the time before which only kept failures are left. It is updated here, so that
-    these failures are not read with every call. The age of a backfill's run counts from when it was queued: its fire
+    `pruned_until` is what an earlier call has `reached`, so that the failures before are not read with every call. The
+    age of a backfill's run counts from when it was queued: its fire
     time may be older than all that the job keeps.
     """
     cutoff = max((found for found in (_age_cutoff(job.keep_days, now), _count_cutoff(job)) if found), default=None)
     if cutoff is None:
-        return 0
+        return Pruned(0)
     failed_cutoff = cutoff if job.keep_failed_days is None else now - timedelta(days=job.keep_failed_days)
     if oldest is not None and oldest >= max(cutoff, failed_cutoff):
-        return 0
+        return Pruned(0)
     # By all columns of `run_once`: if ordered by time alone, PostgreSQL may read the runs of all jobs from
     # `run_newest`.
-    runs = Run.objects.filter(_not_backfilled_since(_age_cutoff(job.keep_days or BACKFILL_DAYS, now)), job_id=job.pk)
+    backfills_cutoff = now - timedelta(days=job.keep_days or BACKFILL_DAYS)
+    runs = Run.objects.filter(_not_backfilled_since(backfills_cutoff), job_id=job.pk)
     runs = runs.order_by("scheduled_time", "attempt")
     deleted = _delete(runs.filter(scheduled_time__lt=min(cutoff, failed_cutoff), status__in=FINISHED), limit)
     if cutoff < failed_cutoff:
@@ -105,15 +114,14 @@ def prune_job(
         failures = failures.filter(scheduled_time__gte=cutoff, scheduled_time__lt=failed_cutoff)
         deleted += _delete(failures, limit - deleted)
     elif cutoff > failed_cutoff:
-        start = max(failed_cutoff, pruned_until.get(job.pk, failed_cutoff)) if pruned_until else failed_cutoff
+        start = max(failed_cutoff, pruned_until or failed_cutoff)
         others = runs.filter(scheduled_time__gte=start, scheduled_time__lt=cutoff, status__in=OTHERS)
         deleted += _delete(others, limit - deleted)
-        if pruned_until is not None and deleted < limit:
-            pruned_until[job.pk] = cutoff
-    return deleted
+        return Pruned(deleted, cutoff if deleted < limit else None)
+    return Pruned(deleted)
 
 
-def _not_backfilled_since(instant: datetime | None) -> Q:
+def _not_backfilled_since(instant: datetime) -> Q:
     return Q(backfill__isnull=True) | Q(queued_at__lt=instant)
 
 
