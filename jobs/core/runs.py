@@ -129,6 +129,16 @@ def lane_of(executor: str, queue: str | None) -> str:
     return f"{REMOTE}{queue}" if executor == Executor.CELERY else executor
 
 
+def is_remote(lane: str) -> bool:
+    """Tell whether a lane leads to workers."""
+    return lane.startswith(REMOTE)
+
+
+def queue_of_lane(lane: str) -> str:
+    """Return the queue of a lane that leads to workers."""
+    return lane.removeprefix(REMOTE)
+
+
 _HOLDER = r"-[0-9]+-[0-9a-f]+"
 """The end of the id of a scheduler or worker: the number of its process, and a random part."""
 

@@ -37,11 +37,8 @@ def policy_problems(policies: Mapping[str, Any]) -> dict[str, str]:
 
 
 def executor_of(job: Any) -> str:
-    """Return the executor of a job's runs. A job with a timeout needs one that can be stopped: a process or a worker.
-
-    The row of a due job has the lane in place of the executor, and the lane is returned.
-    """
-    is_local = job.timeout is not None and not str(job.executor).startswith(Executor.CELERY)
+    """Return the executor of a job's runs. With a timeout it must be one that can be stopped: a process or a worker."""
+    is_local = job.timeout is not None and job.executor != Executor.CELERY
     return Executor.PROCESS if is_local else str(job.executor)
 
 

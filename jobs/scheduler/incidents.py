@@ -12,7 +12,7 @@ from ..alerts import End
 from ..core.held import Outcome
 from ..core.planning import PlannedRun
 from ..core.runs import RunStatus
-from .store.failing import pause_failing
+from .store.failing import observe_ends
 
 
 class IncidentWatch:
@@ -33,18 +33,14 @@ class IncidentWatch:
 
     def ended(self, outcomes: Sequence[Outcome], now: datetime) -> None:
         """Observe outcomes that are being written."""
-        concerned = [one for one in outcomes if one.status is not RunStatus.SUCCEEDED or one.job_id in self._open]
+        concerned = [
+            outcome for outcome in outcomes
+            if outcome.status is not RunStatus.SUCCEEDED or outcome.job_id in self._open
+        ]  # fmt: skip
         if concerned:
-            retried = alerts.retried([one.run_id for one in concerned if one.status is not RunStatus.SUCCEEDED])
-            ends = [
-                End(one.job_id, one.run_id, one.status, one.error or one.reason, one.finished_at,
-                    is_final=one.run_id not in retried)
-                for one in concerned
-            ]  # fmt: skip
-            alerts.observe(ends, now)
-            pause_failing(ends, now)
+            observe_ends(concerned, now)
             # Those of other processes show with the next `refresh`.
-            self._open |= {one.job_id for one in ends if one.status is not RunStatus.SUCCEEDED}
+            self._open |= {outcome.job_id for outcome in concerned if outcome.status is not RunStatus.SUCCEEDED}
 
     def born_finished(self, runs: Sequence[tuple[str, PlannedRun]], now: datetime) -> None:
         """Observe fire times that do not run, in the transaction that records them.

@@ -29,15 +29,15 @@ class Releases:
         """Add runs to be given back."""
         self._runs.extend(runs)
 
-    def give_back(self, scheduler_id: str, now: datetime) -> None:
+    def give_back(self, holder: str, now: datetime) -> None:
         """Give the runs back. If the database raises an error, it is raised, and the runs are kept."""
         runs = list(self._runs)
         if runs:
-            admission.give_back(scheduler_id, [run.id for run in runs], now)
+            admission.give_back(holder, [run.id for run in runs], now)
         for _ in runs:
             self._runs.popleft()
 
-    def reconcile(self, scheduler_id: str, known: set[int], now: datetime) -> set[int]:
+    def reconcile(self, holder: str, known: set[int], now: datetime) -> set[int]:
         """Give back, or mark as lost, the runs that only the database has; return the ids of all that it has.
 
         `known` has the ids of the runs that this scheduler knows to be its own. Of the others, those that are queued
@@ -45,9 +45,9 @@ class Releases:
         have ended: after a restore, or a failover, the database has forgotten how.
         """
         known = known | {run.id for run in self._runs}
-        held = admission.held_runs(scheduler_id)
+        held = admission.held_runs(holder)
         orphans = held.keys() - known
-        admission.give_back(scheduler_id, [run_id for run_id in orphans if held[run_id] == RunStatus.QUEUED], now)
+        admission.give_back(holder, [run_id for run_id in orphans if held[run_id] == RunStatus.QUEUED], now)
         if ended := [run_id for run_id in orphans if held[run_id] == RunStatus.RUNNING]:
-            recovery.lose([scheduler_id], recovery.FORGOTTEN, now, only=ended, skip_locked=True)
+            recovery.lose([holder], recovery.FORGOTTEN, now, only=ended, skip_locked=True)
         return set(held)

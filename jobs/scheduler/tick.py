@@ -180,7 +180,7 @@ class Tick:
         self._pruner.work()
         self._give_back()
         pending, now = pending_work(self.lease.scheduler_id), self._clock.now()
-        if pending.cancellations:
+        if pending.has_cancellations:
             self._cancel_requested(now)
         capacity = self._capacity(pending, monotonic, now)
         self._claim_replacements(capacity, pending, now)
@@ -297,7 +297,7 @@ class Tick:
     def _claim_replacements(self, capacity: Capacity, pending: PendingWork, now: datetime) -> None:
         """Claim due jobs that replace their own runs although an executor is full: such a run may fill it.
 
-        The new runs wait without an owner, for the first scheduler with a free slot, most likely this one.
+        The new runs wait without a holder, for the first scheduler with a free slot, most likely this one.
         """
         monotonic = self._clock.monotonic()
         is_full = bool(capacity) and not all(capacity.values())
@@ -305,7 +305,7 @@ class Tick:
             return
         self._replaced_at = monotonic
         with transaction.atomic():
-            claimed = claims.claim_due(self.lease.scheduler_id, {}, now, by_priority=pending.is_prioritised(now))
+            claimed = claims.claim_replacing(self.lease.scheduler_id, now, by_priority=pending.is_prioritised(now))
             self._incidents.born_finished(claimed.born_finished, now)
         self._events.born_finished(claimed.born_finished)
 

@@ -12,14 +12,14 @@ from django.db.models import Count, Q
 
 from ...core.capacity import Capacity
 from ...core.held import HeldRun
-from ...core.runs import REMOTE, Executor, RunStatus
+from ...core.runs import Executor, RunStatus, is_remote
 from ...models import Job, Run
 from . import bulk
 from .dispatch import take_for_workers
-from .held import ACTIVE_SQL, HELD_COLUMNS, held_run
+from .held import ACTIVE_SQL, HELD_COLUMNS, held_run, lane_sql
 
-REMOTE_LANE_SQL = f"CASE WHEN r.executor = '{Executor.CELERY}' THEN '{REMOTE}' || r.queue ELSE r.executor END"
-"""The lane of a run in SQL, if some lanes are queues of workers."""
+LANE_SQL = lane_sql("r")
+"""The lane of a run."""
 
 
 class Candidate(NamedTuple):
@@ -33,7 +33,7 @@ class Candidate(NamedTuple):
     group_limit: int | None
 
 
-def admit(scheduler_id: str, capacity: Mapping[str, int], now: datetime) -> list[HeldRun]:
+def admit(holder: str, capacity: Mapping[str, int], now: datetime) -> list[HeldRun]:
     """Take waiting runs that may start at `now`, up to the `capacity` of each lane.
 
     Over all schedulers, no job gets more than `max_instances` active runs, and no group more than its limit: the
@@ -46,9 +46,9 @@ def admit(scheduler_id: str, capacity: Mapping[str, int], now: datetime) -> list
         waiting = _lockable(waiting)
         chosen = choose(waiting, capacity, by_job=_held_by_job(waiting), by_group=_held_by_group(waiting))
         lanes = {run.id: run.lane for run in waiting}
-        remote = [run_id for run_id in chosen if lanes[run_id].startswith(REMOTE)]
+        remote = [run_id for run_id in chosen if is_remote(lanes[run_id])]
         local = [run_id for run_id in chosen if run_id not in set(remote)] if remote else chosen
-        return _take(scheduler_id, local) + take_for_workers(remote, now)
+        return _take(holder, local) + take_for_workers(remote, now)
 
 
 def choose(
@@ -72,26 +72,26 @@ def choose(
     return chosen
 
 
-def awaited_runs(scheduler_id: str) -> set[int]:
-    """Return the ids of the runs of `scheduler_id` for whose end runs of their job or group may wait."""
+def awaited_runs(holder: str) -> set[int]:
+    """Return the ids of the runs of `holder` for whose end runs of their job or group may wait."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT a.id FROM cronzimus_run a WHERE a.scheduler_id = %s AND a.status IN ({ACTIVE_SQL}) "  # noqa: S608
             "AND (NOT (a.concurrency_group = '') OR EXISTS (SELECT 1 FROM cronzimus_run w WHERE w.job_id = a.job_id "
             f"AND w.status IN ({ACTIVE_SQL}) AND w.scheduler_id IS NULL))",
-            [scheduler_id],
+            [holder],
         )
         return {run_id for (run_id,) in cursor.fetchall()}
 
 
-def give_back(scheduler_id: str, run_ids: Sequence[int], now: datetime) -> None:
-    """Let any scheduler take runs that `scheduler_id` holds and did not start; end those with a request to cancel.
+def give_back(holder: str, run_ids: Sequence[int], now: datetime) -> None:
+    """Let any scheduler take runs that `holder` holds and did not start; end those with a request to cancel.
 
     Runs that somebody else has locked are left as they are. They are found with a later heartbeat.
     """
     if not run_ids:  # as with nearly every heartbeat: on SQLite a transaction takes the only lock
         return
-    held = Run.objects.filter(scheduler_id=scheduler_id, status=RunStatus.QUEUED)
+    held = Run.objects.filter(scheduler_id=holder, status=RunStatus.QUEUED)
     with transaction.atomic():
         runs = held.filter(id__in=run_ids)
         if connection.features.has_select_for_update_skip_locked:
@@ -101,17 +101,18 @@ def give_back(scheduler_id: str, run_ids: Sequence[int], now: datetime) -> None:
         runs.filter(cancel_requested_at__isnull=False).update(status=RunStatus.CANCELLED, finished_at=now)
 
 
-def held_runs(scheduler_id: str) -> dict[int, str]:
-    """Return the statuses of the active runs that `scheduler_id` holds, by id. Runs on workers are not among them."""
+def held_runs(holder: str) -> dict[int, str]:
+    """Return the statuses of the active runs that `holder` holds, by id. Runs on workers are not among them."""
     held = Run.objects.active().filter(~Q(executor=Executor.CELERY) | Q(status=RunStatus.QUEUED))
-    return dict(held.filter(scheduler_id=scheduler_id).values_list("id", "status"))
+    return dict(held.filter(scheduler_id=holder).values_list("id", "status"))
 
 
 def _candidates(capacity: Mapping[str, int], now: datetime) -> list[Candidate]:
     lanes = [lane for lane, free in capacity.items() if free > 0]
-    lane = REMOTE_LANE_SQL if any(lane.startswith(REMOTE) for lane in lanes) else "r.executor"
+    has_remote = any(is_remote(lane) for lane in lanes)
+    lane = LANE_SQL if has_remote else "r.executor"
     in_lanes = f"{lane} IN ({', '.join(['%s'] * len(lanes))})"
-    if lane is REMOTE_LANE_SQL:
+    if has_remote:
         # PostgreSQL takes a comparison of an expression for rare, and would sort all waiting runs.
         in_lanes = f"COALESCE({in_lanes}, false)"
     lock = "FOR UPDATE OF r SKIP LOCKED" if connection.vendor == "postgresql" else ""
@@ -172,16 +173,16 @@ def _held_by_group(waiting: Sequence[Candidate]) -> dict[str, int]:
     return dict(held.values_list("concurrency_group").annotate(held=Count("id")).order_by())
 
 
-def _take(scheduler_id: str, run_ids: Sequence[int]) -> list[HeldRun]:
+def _take(holder: str, run_ids: Sequence[int]) -> list[HeldRun]:
     if not run_ids:
         return []
     source, data = bulk.rows_as_table({"id": "number"}, [{"id": run_id} for run_id in run_ids])
-    columns = ", ".join(f"cronzimus_run.{name}" for name in HELD_COLUMNS.split(", "))
+    columns = bulk.qualified("cronzimus_run", HELD_COLUMNS)
     order = {run_id: place for place, run_id in enumerate(run_ids)}
     with connection.cursor() as cursor:
         cursor.execute(
             f"UPDATE cronzimus_run SET scheduler_id = %s FROM {source} WHERE cronzimus_run.id = v.id "  # noqa: S608
             f"AND cronzimus_run.status = 'queued' AND scheduler_id IS NULL RETURNING {columns}",
-            [scheduler_id, data],
+            [holder, data],
         )
-        return sorted((held_run(row, scheduler_id) for row in cursor.fetchall()), key=lambda run: order[run.id])
+        return sorted((held_run(row, holder) for row in cursor.fetchall()), key=lambda run: order[run.id])

@@ -14,6 +14,8 @@ from ...core.json import parse_stored
 
 POSTGRESQL_TYPES = {"text": "text", "number": "bigint", "time": "timestamptz", "json": "jsonb"}
 """PostgreSQL's types, by the kind of a column."""
+INSTANT_SQL = {"postgresql": "%s::timestamptz", "sqlite": "%s"}
+"""A parameter of `instant`, by database: PostgreSQL has to be told its type."""
 
 
 def rows_as_table(columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> tuple[str, str]:
@@ -29,6 +31,11 @@ def rows_as_table(columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]])
     if connection.vendor == "postgresql":
         return _recordset(tuple(columns.items())), data
     return _each(tuple(columns.items()), frozenset().union(*listed)), data
+
+
+def qualified(table: str, columns: Iterable[str]) -> str:
+    """Return SQL for the columns of a table."""
+    return ", ".join(f"{table}.{name}" for name in columns)
 
 
 def unlocked_runs(source: str, condition: str) -> str:

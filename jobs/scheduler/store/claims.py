@@ -15,12 +15,11 @@ from ...core.capacity import Capacity
 from ...core.dispatches import new_dispatch_id
 from ...core.held import HeldRun
 from ...core.planning import PlannedRun
-from ...core.runs import DISPATCHED, REMOTE, Executor, RunStatus, RunTrigger
-from ...definitions.policies import executor_of
+from ...core.runs import DISPATCHED, Executor, RunStatus, RunTrigger, is_remote, queue_of_lane
 from ...definitions.triggers import trigger_from
 from ...models import Job, Run
 from . import bulk
-from .work import Planned, plan_due_jobs
+from .work import Planned, lane_of_due, plan_due_jobs, plan_replacing_jobs
 
 # The columns of the tables that the statements below get as one parameter each.
 INSERTED = {
@@ -44,26 +43,39 @@ class Claimed:
     born_finished: Sequence[tuple[str, PlannedRun]] = ()
 
 
-def claim_due(scheduler_id: str, capacity: Mapping[str, int], now: datetime, *, by_priority: bool = True) -> Claimed:
-    """Claim fire times that are due at `now` for the scheduler `scheduler_id`.
+def claim_due(holder: str, capacity: Mapping[str, int], now: datetime, *, by_priority: bool = True) -> Claimed:
+    """Claim fire times that are due at `now` for the scheduler `holder`.
 
     `capacity` is the number of runs that each lane (an executor, or a queue of workers) may be given; at most as many
-    jobs as the largest of them are claimed. Without any capacity, only jobs that replace a held run of theirs are
-    claimed, because that run may take up the capacity. Without `by_priority`, jobs are claimed in the order in which
-    they fell due.
+    jobs as the largest of them are claimed. Without `by_priority`, they are claimed in the order in which they fell
+    due.
 
     The jobs are moved on and their runs written in one transaction, so that a fire time is claimed once even if a
-    process dies. Runs that have to wait, for their turn or for an executor, are written without an owner, for any
+    process dies. Runs that have to wait, for their turn or for an executor, are written without a holder, for any
     scheduler to take. Runs for workers belong to no scheduler either; see `dispatch`. A job whose row is damaged is
     taken off its schedule, and gets a failed run with the reason.
     """
     with transaction.atomic(savepoint=False):
-        planned = _replace(plan_due_jobs(capacity, now, by_priority=by_priority), now)
-        if not planned:
-            return Claimed()
-        held, planned = _insert(planned, scheduler_id, Capacity(capacity), now)
-        _move_on(planned)
-        _count_failed(planned, now)
+        planned = plan_due_jobs(capacity, now, by_priority=by_priority)
+        return _claim(planned, holder, Capacity(capacity), now)
+
+
+def claim_replacing(holder: str, now: datetime, *, by_priority: bool = True) -> Claimed:
+    """Claim the fire times of due jobs that replace a held run of theirs, although no lane has capacity.
+
+    That run may take the capacity up. The new ones wait without a holder, as those of `claim_due` that have to wait.
+    """
+    with transaction.atomic(savepoint=False):
+        return _claim(plan_replacing_jobs(now, by_priority=by_priority), holder, Capacity({}), now)
+
+
+def _claim(found: Sequence[Planned], holder: str, capacity: Capacity, now: datetime) -> Claimed:
+    planned = _replace(found, now)
+    if not planned:
+        return Claimed()
+    held, planned = _insert(planned, holder, capacity, now)
+    _move_on(planned)
+    _count_failed(planned, now)
     born_finished = [
         (found.job.id, run) for found in planned for run in found.plan.runs if run.status is not RunStatus.QUEUED
     ]
@@ -123,7 +135,7 @@ def _count_failed(planned: Sequence[Planned], now: datetime) -> None:
 
 
 def _insert(
-    planned: Sequence[Planned], scheduler_id: str, left: Capacity, now: datetime
+    planned: Sequence[Planned], holder: str, left: Capacity, now: datetime
 ) -> tuple[list[HeldRun], Sequence[Planned]]:
     """Insert the planned runs; return the runs that may start now, and the plans without runs that existed already.
 
@@ -132,8 +144,8 @@ def _insert(
     rows, startable = [], []
     has_remote = False
     for found in planned:
-        lane = executor_of(found.job)
-        has_remote |= lane.startswith(REMOTE)
+        lane = lane_of_due(found.job)
+        has_remote |= is_remote(lane)
         for run in found.plan.runs:
             waits = False
             if run.status is RunStatus.QUEUED:
@@ -147,13 +159,13 @@ def _insert(
     with connection.cursor() as cursor:
         at = bulk.instant(now)
         sql = _insert_sql(connection.vendor, source, has_remote)
-        cursor.execute(sql, [RunTrigger.SCHEDULE, at, at, scheduler_id, data])
+        cursor.execute(sql, [RunTrigger.SCHEDULE, at, at, holder, data])
         ids = {(job_id, bulk.from_time(at)): run_id for run_id, job_id, at in cursor.fetchall()}
     held = [
         HeldRun(
             id=run_id, job_id=found.job.id, func=found.job.func, args=found.args, kwargs=found.kwargs,
             scheduled_time=run.scheduled_time, attempt=1, executor=row["executor"], timeout=found.job.timeout,
-            scheduler_id=scheduler_id, queue=row.get("queue", ""), dispatch_id=row.get("dispatch_id", ""),
+            scheduler_id=holder, queue=row.get("queue", ""), dispatch_id=row.get("dispatch_id", ""),
         )
         for found, run, row in startable
         if (run_id := ids.get((found.job.id, run.scheduled_time))) is not None
@@ -185,8 +197,8 @@ def _row(found: Planned, run: PlannedRun, lane: str, now: datetime, *, waits: bo
         row["fire_times"] = run.fire_times
     if run.status is not RunStatus.QUEUED:
         row |= {"status": run.status, "reason": run.reason, "error": found.error}
-    if lane.startswith(REMOTE):
-        row |= {"executor": Executor.CELERY, "queue": lane.removeprefix(REMOTE)}
+    if is_remote(lane):
+        row |= {"executor": Executor.CELERY, "queue": queue_of_lane(lane)}
         if run.status is RunStatus.QUEUED and not waits:
             row["dispatch_id"] = new_dispatch_id(now)
     return row
@@ -200,7 +212,7 @@ def _insert_sql(vendor: str, source: str, has_remote: bool) -> str:
         columns = ", queue, dispatch_id, dispatches"
         values = ", v.queue, v.dispatch_id, CASE WHEN v.dispatch_id IS NOT NULL THEN 1 END"
         holder = f"CASE WHEN v.dispatch_id IS NULL THEN %s ELSE '{DISPATCHED}' END"
-    at = "%s::timestamptz" if vendor == "postgresql" else "%s"
+    at = bulk.INSTANT_SQL[vendor]
     # As text on SQLite: `from_time` reads it in a quarter of the time that the converter of instants takes.
     fire_time = bulk.as_text("scheduled_time") if vendor == "sqlite" else "scheduled_time"
     # Function and arguments are copied from the job's row, which is locked; damaged arguments are not copied.

@@ -36,6 +36,8 @@ MAX_DISPATCHES = 32_767
 """The largest number that the column `dispatches` holds. A run that is sent more often keeps it."""
 DISPATCH_COLUMNS = ("id", "queue", "dispatch_id", "traceparent")
 ONE_MORE = Least(F("dispatches"), MAX_DISPATCHES - 1) + 1
+DISPATCHED_COLUMNS_SQL = bulk.qualified("cronzimus_run", (*HELD_COLUMNS, "queue", "dispatch_id"))
+"""The columns of a run that `_held` reads."""
 THIS_DISPATCH_SQL = "cronzimus_run.dispatch_id = v.dispatch_id"
 
 
@@ -108,7 +110,7 @@ def take_for_workers(run_ids: Sequence[int], now: datetime) -> list[HeldRun]:
         cursor.execute(
             f"UPDATE cronzimus_run SET scheduler_id = '{DISPATCHED}', dispatch_id = v.dispatch_id, dispatches = 1, "  # noqa: S608
             f"dispatched_at = NULL FROM {source} WHERE cronzimus_run.id = v.id AND cronzimus_run.status = 'queued' "
-            f"AND scheduler_id IS NULL RETURNING {_qualified(HELD_COLUMNS)}, {_qualified('queue, dispatch_id')}",
+            f"AND scheduler_id IS NULL RETURNING {DISPATCHED_COLUMNS_SQL}",
             [data],
         )
         taken = {run.id: run for run in (_held(row) for row in cursor.fetchall())}
@@ -146,13 +148,12 @@ def mark_published(dispatches: Iterable[Dispatch], now: datetime) -> None:
     unpublished = f"{THIS_DISPATCH_SQL} AND cronzimus_run.status = 'queued' AND dispatched_at IS NULL"
     chosen = bulk.unlocked_runs(source, unpublished)
     is_postgresql = connection.vendor == "postgresql"
-    at = "%s::timestamptz" if is_postgresql else "%s"
     with transaction.atomic(), connection.cursor() as cursor:
         if is_postgresql:
             # The next messages need not wait for the disk: if this is lost, these are sent once more.
             cursor.execute("SET LOCAL synchronous_commit TO off")
         cursor.execute(
-            f"UPDATE cronzimus_run SET dispatched_at = {at} {chosen}",  # noqa: S608
+            f"UPDATE cronzimus_run SET dispatched_at = {bulk.INSTANT_SQL[connection.vendor]} {chosen}",  # noqa: S608
             [bulk.instant(now), data],
         )
 
@@ -219,7 +220,7 @@ def start_runs(wanted: Collection[Dispatch], worker_id: str, now: datetime, unti
     locked does not start now, and keeps no other from its start; `startable` tells which.
     """
     source, data = _as_table(wanted)
-    at = "%s::timestamptz" if connection.vendor == "postgresql" else "%s"
+    at = bulk.INSTANT_SQL[connection.vendor]
     # Read when the statement is executed, on SQLite with its lock.
     is_in_time = f"clock_timestamp() < {at}" if connection.vendor == "postgresql" else "julianday() < julianday(%s)"
     chosen = bulk.unlocked_runs(
@@ -232,7 +233,7 @@ def start_runs(wanted: Collection[Dispatch], worker_id: str, now: datetime, unti
         cursor.execute(
             f"UPDATE cronzimus_run SET status = 'running', scheduler_id = %s, started_at = {at}, "  # noqa: S608
             f"dispatched_at = COALESCE(dispatched_at, {at}) {chosen} "
-            f"RETURNING {_qualified(HELD_COLUMNS)}, {_qualified('queue, dispatch_id')}",
+            f"RETURNING {DISPATCHED_COLUMNS_SQL}",
             [worker_id, bulk.instant(now), bulk.instant(now), data, bulk.instant(until), worker_id],
         )
         return [_held(row, worker_id) for row in cursor.fetchall()]
@@ -338,7 +339,3 @@ def _held(row: Sequence[Any], holder: str = DISPATCHED) -> HeldRun:
 def _as_table(dispatches: Iterable[Dispatch]) -> tuple[str, str]:
     rows = [{"id": one.run_id, "dispatch_id": one.dispatch_id} for one in dispatches]
     return bulk.rows_as_table({"id": "number", "dispatch_id": "text"}, rows)
-
-
-def _qualified(columns: str) -> str:
-    return ", ".join(f"cronzimus_run.{name}" for name in columns.split(", "))

@@ -1,15 +1,16 @@
-"""Pause jobs that have failed `pause_after` times in a row."""
+"""The consequences of the ends of runs: incidents, and the pause of jobs that fail `pause_after` times in a row."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Protocol
 
 from ... import alerts
 from ...alerts import End
 from ...core.audit import Action, Door, Origin, acting
-from ...core.runs import FAILURES
+from ...core.runs import FAILURES, RunStatus
 from ...definitions.skipped import save_skipped, skip_due
 from ...models import Job, announce
 from ...models.job import PAUSE_FIELDS
@@ -20,6 +21,49 @@ logger = logging.getLogger("cronzimus.scheduler.store.failing")
 
 SCHEDULER = Origin(actor="scheduler", door=Door.SCHEDULER)
 """Who pauses a job that keeps failing, as records name it."""
+
+
+class Ended(Protocol):
+    """The end of a run, as incidents see it."""
+
+    @property
+    def job_id(self) -> str:
+        """The id of its job."""
+
+    @property
+    def run_id(self) -> int:
+        """Its id."""
+
+    @property
+    def status(self) -> RunStatus:
+        """How it ended."""
+
+    @property
+    def error(self) -> str:
+        """The error of its function, "" for none."""
+
+    @property
+    def reason(self) -> str:
+        """Why it ended, where that is not the error."""
+
+    @property
+    def finished_at(self) -> datetime:
+        """When it ended."""
+
+
+def observe_ends(ended: Sequence[Ended], now: datetime) -> None:
+    """Let incidents observe the ends of runs in the transaction that records them, and pause jobs that keep failing.
+
+    Call it after the retries of these runs are queued: a run that is tried again is no final failure.
+    """
+    retried = alerts.retried([run.run_id for run in ended if run.status is not RunStatus.SUCCEEDED])
+    ends = [
+        End(run.job_id, run.run_id, run.status, run.error or run.reason, run.finished_at,
+            is_final=run.run_id not in retried)
+        for run in ended
+    ]  # fmt: skip
+    alerts.observe(ends, now)
+    pause_failing(ends, now)
 
 
 def pause_failing(ends: Iterable[End], now: datetime) -> None:

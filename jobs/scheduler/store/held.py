@@ -6,14 +6,23 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...core.held import HeldRun
-from ...core.runs import ACTIVE
+from ...core.runs import ACTIVE, REMOTE, Executor
 from . import bulk
 
-HELD_COLUMNS = "id, job_id, func, args, kwargs, scheduled_time, attempt, executor, timeout, traceparent"
+HELD_COLUMNS = (
+    "id", "job_id", "func", "args", "kwargs", "scheduled_time", "attempt", "executor", "timeout", "traceparent",
+)  # fmt: skip
 """The columns of a run that `held_run` reads."""
 
 ACTIVE_SQL = ", ".join(f"'{status}'" for status in ACTIVE)
 """The statuses of active runs as SQL: a partial index is used only if the statement's own text names them."""
+
+
+def lane_sql(table: str) -> str:
+    """Return SQL for the lane of a job or a run of `table`: the rule of `lane_of`."""
+    return (
+        f"CASE WHEN {table}.executor = '{Executor.CELERY}' THEN '{REMOTE}' || {table}.queue ELSE {table}.executor END"
+    )
 
 
 def held_run(row: Sequence[Any], holder: str) -> HeldRun:

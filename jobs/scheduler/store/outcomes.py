@@ -22,19 +22,19 @@ from .held import ACTIVE_SQL
 logger = logging.getLogger("cronzimus.scheduler.store.outcomes")
 
 # The columns of the tables that the statements below get as one parameter each.
-STARTED = {"id": "number", "started_at": "time"}
-FINISHED = {
+START_COLUMNS = {"id": "number", "started_at": "time"}
+FINISH_COLUMNS = {
     "id": "number", "status": "text", "reason": "text", "started_at": "time", "finished_at": "time", "result": "json",
     "error": "text", "traceback": "text", "output": "text", "output_omitted": "number", "output_marks": "text",
     "progress_done": "number", "progress_total": "number",
 }  # fmt: skip
-ENDED = {"id": "number", "status": "text", "finished_at": "time"}
-LIVE = {
+END_COLUMNS = {"id": "number", "status": "text", "finished_at": "time"}
+LIVE_COLUMNS = {
     "id": "number", "kept": "number", "text": "text", "output_omitted": "number", "output_marks": "text",
     "progress_done": "number", "progress_total": "number",
 }  # fmt: skip
-COUNTED = {"id": "text", "runs": "number", "failures": "number", "status": "text", "at": "time"}
-RETRIES = {"id": "number", "available_at": "time"}
+COUNT_COLUMNS = {"id": "text", "runs": "number", "failures": "number", "status": "text", "at": "time"}
+RETRY_COLUMNS = {"id": "number", "available_at": "time"}
 
 TEXTS = ("reason", "error", "traceback", "output")
 """The texts of an outcome."""
@@ -53,9 +53,9 @@ FINISHED_SQL = (
     "output_omitted = v.output_omitted, output_marks = v.output_marks, " + PROGRESS_SQL
 )
 COPIED = (
-    "job_id, func, args, kwargs, scheduled_time, executor, queue, version, timeout, priority, concurrency_group, "
-    "backfill_id, traceparent"
-)
+    "job_id", "func", "args", "kwargs", "scheduled_time", "executor", "queue", "version", "timeout", "priority",
+    "concurrency_group", "backfill_id", "traceparent",
+)  # fmt: skip
 """The columns that an attempt copies from the one before."""
 
 
@@ -82,17 +82,17 @@ class Written(NamedTuple):
     locked: set[int]
 
 
-def write_starts(starts: Sequence[Start], scheduler_id: str) -> set[int]:
-    """Write the starts of runs that `scheduler_id` still holds; return the ids of those that others have locked."""
+def write_starts(starts: Sequence[Start], holder: str) -> set[int]:
+    """Write the starts of runs that `holder` still holds; return the ids of those that others have locked."""
     if not starts:
         return set()
     rows = [{"id": start.run_id, "started_at": start.started_at} for start in starts]
-    found = _update(STARTED, rows, "status = 'running', started_at = v.started_at", scheduler_id)
-    return _still_held({start.run_id for start in starts} - found, scheduler_id)
+    found = _update(START_COLUMNS, rows, "status = 'running', started_at = v.started_at", holder)
+    return _still_held({start.run_id for start in starts} - found, holder)
 
 
-def write_live(updates: Sequence[LiveUpdate], scheduler_id: str) -> set[int]:
-    """Write the output and the progress of running runs that `scheduler_id` still holds.
+def write_live(updates: Sequence[LiveUpdate], holder: str) -> set[int]:
+    """Write the output and the progress of running runs that `holder` still holds.
 
     Return the ids of the runs that others have locked.
     """
@@ -106,32 +106,30 @@ def write_live(updates: Sequence[LiveUpdate], scheduler_id: str) -> set[int]:
         }
         for update in updates
     ]  # fmt: skip
-    found = _update(LIVE, rows, LIVE_SQL, scheduler_id)
-    return _still_held({update.run_id for update in updates} - found, scheduler_id)
+    found = _update(LIVE_COLUMNS, rows, LIVE_SQL, holder)
+    return _still_held({update.run_id for update in updates} - found, holder)
 
 
-def write_outcomes(outcomes: Sequence[Outcome], scheduler_id: str, now: datetime) -> Written:
+def write_outcomes(outcomes: Sequence[Outcome], holder: str, now: datetime) -> Written:
     """Write the outcomes of runs, count them for their jobs, and queue retries; return the outcomes that are stored.
 
-    These are the outcomes of runs that `scheduler_id` still held, and outcomes written earlier whose answer was lost.
+    These are the outcomes of runs that `holder` still held, and outcomes written earlier whose answer was lost.
     A run that was given up as lost stays lost. Runs whose rows somebody else has locked stay as they are.
     """
     if not outcomes:
         return Written([], set())
-    found = _update(FINISHED, [_finished_row(outcome) for outcome in outcomes], FINISHED_SQL, scheduler_id)
+    found = _update(FINISH_COLUMNS, [_finished_row(outcome) for outcome in outcomes], FINISHED_SQL, holder)
     written = [outcome for outcome in outcomes if outcome.run_id in found]
     count_ended(written)
     rest = [outcome for outcome in outcomes if outcome.run_id not in found]
-    locked = _still_held({outcome.run_id for outcome in rest}, scheduler_id)
+    locked = _still_held({outcome.run_id for outcome in rest}, holder)
     written += _written_before([outcome for outcome in rest if outcome.run_id not in locked])
     queue_retries([outcome.run_id for outcome in written if outcome.status in FAILURES], now)
     return Written(written, locked)
 
 
-def _update(
-    columns: dict[str, str], rows: Iterable[Mapping[str, object]], assigned: str, scheduler_id: str
-) -> set[int]:
-    """Update the runs of `rows` that `scheduler_id` still holds and nobody else has locked; return their ids."""
+def _update(columns: dict[str, str], rows: Iterable[Mapping[str, object]], assigned: str, holder: str) -> set[int]:
+    """Update the runs of `rows` that `holder` still holds and nobody else has locked; return their ids."""
     source, data = bulk.rows_as_table(columns, rows)
     # The empty text keeps the planners off the index `run_held`. The primary key finds each row at once; walking
     # through all held runs for each row of `v` makes the work grow with the square of the batch.
@@ -139,14 +137,14 @@ def _update(
     with connection.cursor() as cursor:
         cursor.execute(
             f"UPDATE cronzimus_run SET {assigned} {chosen} RETURNING cronzimus_run.id",  # noqa: S608
-            [data, scheduler_id],
+            [data, holder],
         )
         return {run_id for (run_id,) in cursor.fetchall()}
 
 
-def _still_held(run_ids: Collection[int], scheduler_id: str) -> set[int]:
-    """Return the runs among `run_ids` that `scheduler_id` holds: they could not be written, so others lock them."""
-    held = Run.objects.active().filter(pk__in=run_ids, scheduler_id=scheduler_id) if run_ids else Run.objects.none()
+def _still_held(run_ids: Collection[int], holder: str) -> set[int]:
+    """Return the runs among `run_ids` that `holder` holds: they could not be written, so others lock them."""
+    held = Run.objects.active().filter(pk__in=run_ids, scheduler_id=holder) if run_ids else Run.objects.none()
     return set(held.values_list("pk", flat=True))
 
 
@@ -185,7 +183,7 @@ def count_ended(outcomes: Sequence[Ended]) -> None:
         }
         for job_id, outcome in last.items()
     ]  # fmt: skip
-    source, data = bulk.rows_as_table(COUNTED, rows)
+    source, data = bulk.rows_as_table(COUNT_COLUMNS, rows)
     # Two schedulers may count the same jobs. Both lock them in the order of their ids, which avoids deadlocks.
     lock = 'ORDER BY j.id COLLATE "C" FOR NO KEY UPDATE OF j' if connection.vendor == "postgresql" else ""
     with connection.cursor() as cursor:
@@ -210,7 +208,7 @@ def _written_before(outcomes: Sequence[Outcome]) -> list[Outcome]:
 
 def _on_record(outcomes: Sequence[Outcome]) -> set[int]:
     rows = [{"id": ended.run_id, "status": ended.status, "finished_at": ended.finished_at} for ended in outcomes]
-    source, data = bulk.rows_as_table(ENDED, rows)
+    source, data = bulk.rows_as_table(END_COLUMNS, rows)
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT r.id FROM {source} JOIN cronzimus_run r ON r.id = v.id "  # noqa: S608
@@ -236,7 +234,7 @@ def queue_retries(run_ids: Sequence[int], now: datetime) -> None:
         if delay is not None:
             rows.append({"id": run_id, "available_at": now + delay})
     if rows:
-        source, data = bulk.rows_as_table(RETRIES, rows)
+        source, data = bulk.rows_as_table(RETRY_COLUMNS, rows)
         with connection.cursor() as cursor:
             cursor.execute(_retries_sql(connection.vendor, source), [RunTrigger.RETRY, bulk.instant(now), data])
 
@@ -252,11 +250,10 @@ def _retry_delay(definition: Any, attempt: int, run_id: int) -> timedelta | None
 
 @cache
 def _retries_sql(vendor: str, source: str) -> str:
-    at = "%s::timestamptz" if vendor == "postgresql" else "%s"
-    copied = ", ".join(f"r.{name}" for name in COPIED.split(", "))
+    at, copied = bulk.INSTANT_SQL[vendor], bulk.qualified("r", COPIED)
     return (
-        f"INSERT INTO cronzimus_run ({COPIED}, status, reason, trigger, actor, attempt, fire_times, queued_at, "  # noqa: S608
-        "available_at, error, traceback, output) "
+        f"INSERT INTO cronzimus_run ({', '.join(COPIED)}, status, reason, trigger, actor, attempt, fire_times, "  # noqa: S608
+        "queued_at, available_at, error, traceback, output) "
         f"SELECT {copied}, 'queued', '', %s, '', r.attempt + 1, r.fire_times, {at}, v.available_at, '', '', '' "
         f"FROM {source} JOIN cronzimus_run r ON r.id = v.id WHERE true "
         "ON CONFLICT (job_id, scheduled_time, attempt) DO NOTHING"

@@ -15,7 +15,7 @@ from ...core.runs import Executor, RunStatus
 from ...db.errors import is_locked
 from ...models import Job, Run, Scheduler
 from ...models.scheduler import FARTHEST, LeaseQuerySet
-from .failing import pause_failing
+from .failing import observe_ends
 from .outcomes import count_ended, queue_retries
 
 logger = logging.getLogger("cronzimus.scheduler.store.recovery")
@@ -31,9 +31,12 @@ ENDED_BY_OTHERS = "others had ended it before"
 class Lost(NamedTuple):
     """The end of a run that was lost."""
 
+    run_id: int
     job_id: str
+    reason: str
     finished_at: datetime
     status: RunStatus = RunStatus.LOST
+    error: str = ""
 
 
 def recover(now: datetime, read_again: Callable[[], datetime]) -> int:
@@ -71,28 +74,28 @@ def _bury_dead(now: datetime, read_again: Callable[[], datetime]) -> int:
 
 def _lose_unowned(now: datetime) -> int:
     # A scheduler that froze in the middle of a claim commits it when it wakes, under a lease that others ended.
-    owners = Scheduler.objects.filter(stopped_at__isnull=True).values("id")
-    # `dispatch` recovers the runs that workers hold, or that are on their way to one.
+    living = Scheduler.objects.filter(stopped_at__isnull=True).values("id")
+    # `dispatch` recovers the runs that workers hold; those on their way to one are held by nobody.
     unowned = Run.objects.active().filter(~Q(executor=Executor.CELERY), scheduler_id__isnull=False)
-    unowned = unowned.exclude(scheduler_id__in=owners)
+    unowned = unowned.exclude(scheduler_id__in=living)
     ids = list(unowned.order_by().values_list("scheduler_id", flat=True).distinct())
     return lose(ids, "its scheduler's lease had ended before", now, skip_locked=True) if ids else 0
 
 
 @transaction.atomic
 def lose(
-    scheduler_ids: Sequence[str],
+    holders: Sequence[str],
     reason: str,
     now: datetime,
     *,
     skip_locked: bool = False,
     only: Sequence[int] | None = None,
 ) -> int:
-    """Mark the active runs that `scheduler_ids` hold, or `only` these of them, as lost for `reason`; return how many.
+    """Mark the active runs that `holders` hold, or `only` these of them, as lost for `reason`; return how many.
 
     With `skip_locked`, runs are left as they are while somebody else is writing them, their job or its incidents.
     """
-    held = Run.objects.active().filter(scheduler_id__in=scheduler_ids)
+    held = Run.objects.active().filter(scheduler_id__in=holders)
     if only is not None:
         held = held.filter(id__in=only)
     # Locked, so that an outcome that is being written comes first, and its run is not counted twice. Schedulers must
@@ -101,31 +104,28 @@ def lose(
     if skip_locked:
         locked_jobs = _locked_jobs({job_id for _, job_id in lost})
         lost = [(run_id, job_id) for run_id, job_id in lost if job_id not in locked_jobs]
-    ids = [run_id for run_id, _ in lost]
+    ids, ended = [run_id for run_id, _ in lost], [Lost(run_id, job_id, reason, now) for run_id, job_id in lost]
     Run.objects.filter(id__in=ids).update(status=RunStatus.LOST, reason=reason, finished_at=now)
     queue_retries(ids, now)
     # The jobs before the incidents, and by id, in the same order as the outcomes: this avoids deadlocks.
-    count_ended([Lost(job_id, now) for _, job_id in lost])
-    retried = alerts.retried(ids)
-    ends = [alerts.End(job_id, run_id, RunStatus.LOST, reason, now, run_id not in retried) for run_id, job_id in lost]
-    alerts.observe(ends, now)
-    pause_failing(ends, now)
+    count_ended(ended)
+    observe_ends(ended, now)
     for run_id, job_id in lost:
         logger.warning("run %s of job %s is lost", run_id, job_id, extra={"action": "run_lost", "run": run_id})
     return len(lost)
 
 
-def lose_own(scheduler_id: str, reason: str, now: datetime) -> int:
+def lose_own(holder: str, reason: str, now: datetime) -> int:
     """Mark the active runs of a scheduler or worker that signs off as lost for `reason`; return how many.
 
     Runs that stay locked are left for others, who find them when they are free.
     """
     try:
-        return lose([scheduler_id], reason, now)
+        return lose([holder], reason, now)
     except OperationalError as error:
         if not is_locked(error):
             raise
-        return lose([scheduler_id], reason, now, skip_locked=True)
+        return lose([holder], reason, now, skip_locked=True)
 
 
 def _locked_jobs(job_ids: Collection[str]) -> set[str]:

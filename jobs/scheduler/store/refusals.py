@@ -32,7 +32,7 @@ MAX_LOCKED = 25
 Observer: TypeAlias = Callable[[list[Outcome], datetime], None]
 
 
-def write_each_outcome(outcomes: Sequence[Outcome], scheduler_id: str, now: datetime, observe: Observer) -> Written:
+def write_each_outcome(outcomes: Sequence[Outcome], holder: str, now: datetime, observe: Observer) -> Written:
     """Write each outcome in a transaction of its own, and call `observe` with it there.
 
     An outcome that the database refuses is written as failed, with the reason. One whose job others have locked is
@@ -44,7 +44,7 @@ def write_each_outcome(outcomes: Sequence[Outcome], scheduler_id: str, now: date
             locked.add(outcome.run_id)
             continue
         try:
-            written = _write_alone(outcome, scheduler_id, now, observe)
+            written = _write_alone(outcome, holder, now, observe)
         except OperationalError as error:
             if not is_locked(error):
                 raise
@@ -56,26 +56,26 @@ def write_each_outcome(outcomes: Sequence[Outcome], scheduler_id: str, now: date
     return Written(stored, locked)
 
 
-def _write_alone(outcome: Outcome, scheduler_id: str, now: datetime, observe: Observer) -> Written:
+def _write_alone(outcome: Outcome, holder: str, now: datetime, observe: Observer) -> Written:
     for candidate in _candidates(outcome):
         try:
             with transaction.atomic():
                 _wait_for_locks_no_longer_than(LOCK_MILLISECONDS)
-                written = write_outcomes([candidate], scheduler_id, now)
+                written = write_outcomes([candidate], holder, now)
                 observe(written.outcomes, now)
         except REFUSALS as error:
             message = "the database refused how run %s ended: %s"
             logger.error(message, outcome.run_id, _ascii(str(error)), extra={"action": "outcome_refused"})
         else:
             return written
-    return _write_the_row_alone(outcome, scheduler_id)
+    return _write_the_row_alone(outcome, holder)
 
 
-def _write_the_row_alone(outcome: Outcome, scheduler_id: str) -> Written:
+def _write_the_row_alone(outcome: Outcome, holder: str) -> Written:
     """Mark the run as lost, and count nothing: its job, its incident or its next attempt may be what is refused."""
     message = "the database refuses whatever is to be stored of the end of run %s: its outcome, %s, is lost"
     extra = {"action": "outcome_lost", "run": outcome.run_id}
-    held = Run.objects.active().filter(pk=outcome.run_id, scheduler_id=scheduler_id)
+    held = Run.objects.active().filter(pk=outcome.run_id, scheduler_id=holder)
     reason = f"the database refused to store its outcome, which was {outcome.status}"
     try:
         with transaction.atomic():
@@ -107,25 +107,25 @@ def _candidates(outcome: Outcome) -> Iterator[Outcome]:
     )
 
 
-def write_all_live(updates: Sequence[LiveUpdate], scheduler_id: str) -> list[LiveUpdate]:
+def write_all_live(updates: Sequence[LiveUpdate], holder: str) -> list[LiveUpdate]:
     """Write live updates together, or each alone if the database refuses one; return those that are written.
 
     The others are of runs that somebody else has locked.
     """
     try:
-        locked = write_live(updates, scheduler_id)
+        locked = write_live(updates, holder)
     except REFUSALS:
-        locked = _write_each_live(updates, scheduler_id)
+        locked = _write_each_live(updates, holder)
     return [update for update in updates if update.run_id not in locked]
 
 
-def _write_each_live(updates: Sequence[LiveUpdate], scheduler_id: str) -> set[int]:
+def _write_each_live(updates: Sequence[LiveUpdate], holder: str) -> set[int]:
     """Write each live update alone; if the database refuses its text, in ASCII, and at last without it."""
     locked = set[int]()
     for update in updates:
         for text in (update.text, _question_marks(update.text), ""):
             try:
-                locked |= write_live([update._replace(text=text)], scheduler_id)
+                locked |= write_live([update._replace(text=text)], holder)
             except REFUSALS as error:
                 logger.debug("run %s: %s", update.run_id, error, extra={"action": "output_refused"})
             else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, lru_cache
@@ -17,21 +17,20 @@ from ...core.capacity import Capacity
 from ...core.exceptions import CronzimusError, InvalidArguments
 from ...core.json import unstorable
 from ...core.planning import IDLE, Busy, Plan, PlannedRun, Policy, plan
-from ...core.runs import REMOTE, Executor, Overlap, RunStatus
-from ...definitions.policies import executor_of
+from ...core.runs import Executor, Overlap, RunStatus, is_remote, queue_of_lane
 from ...definitions.triggers import trigger_from
 from ...models import Job, Run
 from . import bulk
-from .held import ACTIVE_SQL
+from .held import ACTIVE_SQL, lane_sql
 
 logger = logging.getLogger("cronzimus.scheduler.store.work")
 
-LANE_SQL = f"CASE WHEN executor = '{Executor.CELERY}' THEN '{REMOTE}' || queue ELSE executor END"
-"""The lane of a job, the rule of `lane_of` in SQL."""
+LANE_SQL = lane_sql("cronzimus_job")
+"""The lane of a job."""
 LOCAL_SQL = f"NOT (executor = '{Executor.CELERY}')"
 """The condition for jobs of this machine's executors."""
 EXECUTOR_SQL = f"CASE WHEN timeout IS NOT NULL THEN '{Executor.PROCESS}' ELSE executor END"
-"""The executor of such a job's runs, the rule of `executor_of` in SQL."""
+"""The executor of such a job's runs, the rule of `definitions.policies.executor_of` in SQL."""
 LOCAL = {Executor.THREAD, Executor.PROCESS}
 REPLACING_SQL = (
     "(overlap = 'replace' AND EXISTS (SELECT 1 FROM cronzimus_run a WHERE a.job_id = cronzimus_job.id "  # noqa: S608
@@ -47,14 +46,14 @@ class PendingWork:
     """The work to do, now or later.
 
     `due_at` is the next fire time of all jobs, `prioritised_at` that of the jobs with a priority, and `waiting_at` the
-    instant at which the next waiting run may start; None for none. `cancellations` tells whether a run of this
+    instant at which the next waiting run may start; None for none. `has_cancellations` tells whether a run of this
     scheduler is to be cancelled, and `paused` whether all jobs are paused. `others` is the number of other schedulers.
     """
 
     due_at: datetime | None
     prioritised_at: datetime | None
     waiting_at: datetime | None
-    cancellations: bool
+    has_cancellations: bool
     paused: bool
     others: int
 
@@ -91,10 +90,7 @@ index (`job_due`). If they were sorted together, every claim would read all due 
 
 
 class DueJob(NamedTuple):
-    """The row of a due job from raw SQL: JSON as text, and on SQLite instants as text too.
-
-    `executor` has the job's lane.
-    """
+    """The row of a due job from raw SQL: JSON as text, and on SQLite instants as text too."""
 
     id: str
     func: str
@@ -103,7 +99,7 @@ class DueJob(NamedTuple):
     trigger: str
     anchor: Any
     next_run_time: Any
-    executor: str
+    lane: str
     misfire_grace_time: int | None
     coalesce: bool
     max_instances: int
@@ -113,6 +109,11 @@ class DueJob(NamedTuple):
     concurrency_group: str
     max_runs: int | None
     claimed_count: int
+
+
+def lane_of_due(job: DueJob) -> str:
+    """Return the lane of the job's runs. A job with a timeout needs a process, or a worker; see `EXECUTOR_SQL`."""
+    return job.lane if job.timeout is None or is_remote(job.lane) else Executor.PROCESS
 
 
 class Planned(NamedTuple):
@@ -125,21 +126,21 @@ class Planned(NamedTuple):
     error: str = ""
 
 
-def pending_work(scheduler_id: str) -> PendingWork:
-    """Return the work for `scheduler_id`, in one statement of a few index look-ups."""
+def pending_work(holder: str) -> PendingWork:
+    """Return the work for `holder`, in one statement of a few index look-ups."""
     with connection.cursor() as cursor:
-        cursor.execute(_pending_sql(connection.vendor), [scheduler_id, scheduler_id])
-        *instants, cancellations, paused, others = cursor.fetchone()
+        cursor.execute(_pending_sql(connection.vendor), [holder, holder])
+        *instants, has_cancellations, paused, others = cursor.fetchone()
     due_at, prioritised_at, waiting_at = (_instant(at) for at in instants)
     return PendingWork(
         due_at=due_at, prioritised_at=prioritised_at, waiting_at=waiting_at,
-        cancellations=bool(cancellations), paused=bool(paused), others=others,
+        has_cancellations=bool(has_cancellations), paused=bool(paused), others=others,
     )  # fmt: skip
 
 
-def cancel_requests(scheduler_id: str) -> list[tuple[int, str, str]]:
-    """Return id, executor and reason of the active runs of `scheduler_id` that are to be cancelled."""
-    requested = Run.objects.active().filter(scheduler_id=scheduler_id, cancel_requested_at__isnull=False)
+def cancel_requests(holder: str) -> list[tuple[int, str, str]]:
+    """Return id, executor and reason of the active runs of `holder` that are to be cancelled."""
+    requested = Run.objects.active().filter(scheduler_id=holder, cancel_requested_at__isnull=False)
     return list(requested.values_list("id", "executor", "reason"))
 
 
@@ -148,7 +149,7 @@ def has_work_in_reach(horizon: datetime, now: datetime, lanes: Collection[str]) 
 
     Jobs and runs of other lanes wait for a worker.
     """
-    in_reach = ~Q(executor=Executor.CELERY) | Q(queue__in=[lane.removeprefix(REMOTE) for lane in lanes])
+    in_reach = ~Q(executor=Executor.CELERY) | Q(queue__in=[queue_of_lane(lane) for lane in lanes])
     may_start = Q(available_at__isnull=True) | Q(available_at__lte=now)
     return (
         Job.objects.due(horizon).filter(in_reach).exists() or Run.objects.waiting().filter(in_reach, may_start).exists()
@@ -156,11 +157,25 @@ def has_work_in_reach(horizon: datetime, now: datetime, lanes: Collection[str]) 
 
 
 def plan_due_jobs(capacity: Mapping[str, int], now: datetime, *, by_priority: bool) -> list[Planned]:
-    """Lock the jobs to claim at `now`, which `claims.claim_due` describes, and plan each of them.
+    """Lock the jobs that are due at `now` and fit into `capacity`, and plan each of them; see `claims.claim_due`.
 
-    Their rows stay locked until the transaction ends.
+    Their rows stay locked until the transaction ends. Without any capacity there are none.
     """
-    jobs = _due_jobs(capacity, now, by_priority=by_priority)
+    lanes = sorted(lane for lane, free in capacity.items() if free)
+    if not lanes:
+        return []
+    local, remote = tuple(lane for lane in lanes if not is_remote(lane)), [lane for lane in lanes if is_remote(lane)]
+    fitting = _fitting_sql(local, len(remote))
+    jobs = _due_jobs(fitting, remote, max(capacity.values()), now, by_priority=by_priority)
+    return _planned(_within_capacity(jobs, capacity), now)
+
+
+def plan_replacing_jobs(now: datetime, *, by_priority: bool) -> list[Planned]:
+    """Lock up to `MAX_REPLACING` jobs that are due at `now` and replace a held run of theirs, and plan each of them."""
+    return _planned(_due_jobs(REPLACING_SQL, (), MAX_REPLACING, now, by_priority=by_priority), now)
+
+
+def _planned(jobs: Sequence[DueJob], now: datetime) -> list[Planned]:
     if not jobs:
         return []
     busy = _busy([job.id for job in jobs], now)
@@ -193,34 +208,23 @@ def _instant(value: object) -> datetime | None:
         return datetime.min.replace(tzinfo=UTC)
 
 
-def _due_jobs(capacity: Mapping[str, int], now: datetime, *, by_priority: bool) -> list[DueJob]:
+def _due_jobs(condition: str, params: Sequence[str], limit: int, now: datetime, *, by_priority: bool) -> list[DueJob]:
+    """Lock and return up to `limit` due jobs for which `condition` holds, a piece of SQL with its `params`."""
     jobs: list[DueJob] = []
-    wanted = max(capacity.values(), default=0) or MAX_REPLACING
-    executors, remote = _split(name for name, runs in capacity.items() if runs)
     with connection.cursor() as cursor:
         for rank in RANKS if by_priority else (ALL,):
-            if len(jobs) < wanted:
-                sql = _due_sql(connection.vendor, rank, executors)
-                cursor.execute(sql, [bulk.instant(now), *remote, wanted - len(jobs)])
+            if len(jobs) < limit:
+                sql = _due_sql(connection.vendor, rank, condition)
+                cursor.execute(sql, [bulk.instant(now), *params, limit - len(jobs)])
                 jobs += [DueJob._make(row) for row in cursor.fetchall()]
-    return _within_capacity(jobs, capacity) if any(capacity.values()) else jobs
-
-
-def _split(lanes: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the names of this machine's executors, with one empty name for each queue, and the lanes of the queues.
-
-    So the statement's text depends on the number of queues, and not on their names.
-    """
-    names = sorted(lanes)
-    remote = tuple(name for name in names if name.startswith(REMOTE))
-    return (*(name for name in names if name not in remote), *("" for _ in remote)), remote
+    return jobs
 
 
 def _within_capacity(jobs: Sequence[DueJob], capacity: Mapping[str, int]) -> list[DueJob]:
     """Return the jobs that fit into the executors; the others stay due, for a scheduler that has capacity."""
     left, kept = Capacity(capacity), []
     for job in jobs:
-        lane = executor_of(job)
+        lane = lane_of_due(job)
         if left.get(lane, 1) > 0:
             kept.append(job)
             left.take(lane)
@@ -228,35 +232,36 @@ def _within_capacity(jobs: Sequence[DueJob], capacity: Mapping[str, int]) -> lis
 
 
 @cache
-def _due_sql(vendor: str, rank: Rank, executors: tuple[str, ...]) -> str:
+def _due_sql(vendor: str, rank: Rank, condition: str) -> str:
     # As text on SQLite, so that a damaged instant fails its own job, and not the whole statement.
-    read = {"executor": LANE_SQL}
+    read = {"lane": f"{LANE_SQL} AS lane"}
     if vendor == "sqlite":
         read |= {name: bulk.as_text(name) for name in ("anchor", "next_run_time")}
     columns = ", ".join(read.get(name, f'"{name}"') for name in DueJob._fields)
     # Schedulers do not wait for each other: each takes jobs that no other is taking.
     lock = "FOR UPDATE SKIP LOCKED" if vendor == "postgresql" else ""
     return (
-        f"SELECT {columns} FROM cronzimus_job WHERE next_run_time <= %s {_fitting(executors)} {rank.condition} "  # noqa: S608
+        f"SELECT {columns} FROM cronzimus_job WHERE next_run_time <= %s AND {condition} {rank.condition} "  # noqa: S608
         f"ORDER BY {rank.order} LIMIT %s {lock}"
     )
 
 
-def _fitting(executors: tuple[str, ...]) -> str:
-    """Return the condition for jobs of `executors`, which have capacity; without any, for jobs that replace a run.
+@cache
+def _fitting_sql(local: tuple[str, ...], queues: int) -> str:
+    """Return the condition for jobs of these executors of this machine, and of so many queues, whose lanes it gets.
 
     PostgreSQL takes a comparison of an expression for rare, and would sort all due jobs. It expects COALESCE to be true
     for half of them.
     """
-    if not executors:
-        return f"AND {REPLACING_SQL}"
-    if set(executors) == LOCAL:
-        return f"AND {LOCAL_SQL}"
-    local = f"{LOCAL_SQL} AND {EXECUTOR_SQL} IN ({', '.join(repr(str(name)) for name in executors if name)})"
-    remote = f"{LANE_SQL} IN ({', '.join('%s' for name in executors if not name)})"
-    if all(executors):
-        return f"AND COALESCE({local}, false)"
-    return f"AND COALESCE({local} OR {remote}, false)" if any(executors) else f"AND COALESCE({remote}, false)"
+    if set(local) == LOCAL and not queues:
+        return LOCAL_SQL
+    conditions = []
+    if local:
+        names = ", ".join(f"'{name}'" for name in local)
+        conditions.append(f"{LOCAL_SQL} AND {EXECUTOR_SQL} IN ({names})")
+    if queues:
+        conditions.append(f"{LANE_SQL} IN ({', '.join(['%s'] * queues)})")
+    return f"COALESCE({' OR '.join(conditions)}, false)"
 
 
 def _busy(job_ids: Sequence[str], now: datetime) -> dict[str, Busy]:
@@ -269,8 +274,8 @@ def _busy(job_ids: Sequence[str], now: datetime) -> dict[str, Busy]:
             f"JOIN cronzimus_run r ON r.job_id = v.id AND r.status IN ({ACTIVE_SQL}) ORDER BY r.id",
             [bulk.instant(now), data],
         )
-        for job_id, run_id, owner, is_later in cursor.fetchall():
-            found[job_id]["held" if owner else "later" if is_later else "waiting"].append(run_id)
+        for job_id, run_id, holder, is_later in cursor.fetchall():
+            found[job_id]["held" if holder else "later" if is_later else "waiting"].append(run_id)
     return {job_id: Busy(**runs) for job_id, runs in found.items()}
 
 
