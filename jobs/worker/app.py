@@ -58,7 +58,8 @@ REFUSED_OPTIONS = {
     "task_events": "The database of Cronzimus has the runs: there are no events of tasks",
     "purge": "The runs whose messages it removes would wait for a minute",
 }
-"""Options of `celery worker` that do nothing here, or harm, with the reason. Who gives one expects something of it."""
+"""Options of `celery worker` that this worker refuses, each with the reason. To ignore one would mislead the person who
+gave it."""
 
 app = make_app(conf.CELERY_BROKER_URL)
 app.conf.update(worker_consumer=CONSUMER)
@@ -94,6 +95,7 @@ class SlotsStep(bootsteps.StartStopStep):
         super().__init__(worker, **options)
         _import_from_current_folder()
         self._listeners: list[Listener] = []
+        _strip_queue_names()
         problems = [*_problems(worker), *_queue_problems(), *(error.msg for error in checks.errors())]
         try:
             self._listeners = listeners.load(conf.LISTENERS)
@@ -109,8 +111,9 @@ class SlotsStep(bootsteps.StartStopStep):
         """Return the slots."""
         use_own_connections()
         queues = sorted(worker.app.amqp.queues.consume_from)
-        worker.cronzimus_slots = Slots(worker.hostname, queues, worker.concurrency, self._listeners)
-        worker.cronzimus_slots.on_failure = _stop_with_failure
+        worker.cronzimus_slots = Slots(
+            worker.hostname, queues, worker.concurrency, self._listeners, on_failure=_stop_with_failure
+        )
         return worker.cronzimus_slots
 
     def start(self, worker: Any) -> None:
@@ -138,7 +141,8 @@ app.steps["worker"].add(SlotsStep)
 
 
 def _import_from_current_folder() -> None:
-    # Celery does so only while it looks for its application. Functions, and the processes that call them, go on.
+    # Celery keeps the current folder on sys.path only until it has found its application. Functions are imported later,
+    # also by the child processes.
     folder = os.getcwd()
     if folder not in (os.path.abspath(entry) for entry in sys.path):
         sys.path.append(folder)
@@ -164,14 +168,16 @@ def _problems(worker: Any) -> list[str]:
     return problems
 
 
-def _queue_problems() -> list[str]:
-    """Take the blanks off the names of the queues, and return what is wrong with them: no job has such a queue."""
+def _strip_queue_names() -> None:
+    """Take the blanks off the names of the queues, as in `-Q "reports, mail"`."""
     queues = app.amqp.queues
-    names = [name.strip() for name in queues.consume_from]
-    found = [f"The queue {name[:70]!r} {problem}." for name in names if (problem := queue_problem(name))]
-    if not found:
-        queues.select(names)
-    return found
+    queues.select([name.strip() for name in queues.consume_from])
+
+
+def _queue_problems() -> list[str]:
+    """Return what is wrong with the names of the queues: no job has such a queue."""
+    names = app.amqp.queues.consume_from
+    return [f"The queue {name[:70]!r} {problem}." for name in names if (problem := queue_problem(name))]
 
 
 def _stop_with_failure() -> None:

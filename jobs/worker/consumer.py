@@ -12,8 +12,8 @@ from typing import Any
 from ..scheduler.broker import read_message
 from ..scheduler.store.dispatch import Dispatch
 from .guard import drop, guard_rabbitmq, guard_redis
-from .reconnecting import ReconnectingConsumer
-from .refused_queues import LOOK_SECONDS, RefusedQueues
+from .reconnecting import ReconnectingConsumer, pause
+from .refused_queues import QUEUE_RECHECK_SECONDS, RefusedQueues
 from .slots import Slots
 
 logger = logging.getLogger("cronzimus.worker")
@@ -68,9 +68,11 @@ class GatedConsumer(ReconnectingConsumer):
                 connection.collect()
                 raise
             if self._refused:
-                self.hub.call_repeatedly(LOOK_SECONDS, self._refused.look_again)  # Celery ends it with the connection
+                self.hub.call_repeatedly(
+                    QUEUE_RECHECK_SECONDS, self._refused.look_again
+                )  # Celery ends it with the connection
             elif self._is_refused:
-                time.sleep(REST_SECONDS)
+                pause(time.monotonic() + REST_SECONDS)
             self._is_refused = False
         return connection
 

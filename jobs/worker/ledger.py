@@ -10,7 +10,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from math import inf
-from queue import SimpleQueue
 
 from django.db import connection, reset_queries
 
@@ -25,11 +24,11 @@ from ..scheduler.recorder import Recorder
 from ..scheduler.store import recovery
 from ..scheduler.store.clock import DatabaseClock
 from ..scheduler.store.connection import DatabaseReplaced, loop_connection, require_current_file
-from ..scheduler.store.dispatch import Dispatch, runs_of, send_again, start_runs, startable
+from ..scheduler.store.dispatch import Dispatch, runs_of, send_again
 from ..scheduler.store.refusals import write_all_live
 from ..scheduler.store.work import cancel_requests
 from .membership import Membership
-from .strangers import Strangers
+from .starts import StartQueue
 
 logger = logging.getLogger("cronzimus.worker")
 
@@ -45,10 +44,7 @@ AHEAD_OF_ONE = 8
 """Runs that it wants there, at most, for each run that has ended in the last second. A worker whose runs are few needs
 none ahead: the next ones may be long, and would wait behind each other where neither priorities nor a pause reach them.
 Those of the first moment of a burst are enough for the rest of it."""
-FIRST_LOCK_SECONDS, LOCK_SECONDS = 0.002, 0.2
-"""Time until a start is tried again whose run somebody else has locked: at first, and at most. A scheduler locks a run
-for a moment when it notes that its message is sent, just as the message arrives."""
-SETTLE_SECONDS = 0.5
+MIN_BEAT_SECONDS = 0.5
 """Seconds from one heartbeat to an early one, which is due when the worker wants far more or far fewer runs there."""
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.2, 2.0
 """Time until a database that fails is tried again: after the first failure, and at most."""
@@ -60,20 +56,11 @@ LEASE_OVER = "its worker could not renew its lease"
 """The reason for which a worker's runs are lost if it cannot reach the database in time."""
 
 
-class Wanted:
-    """A run that a slot wants to start; the slot waits for the answer."""
-
-    def __init__(self, dispatch: Dispatch) -> None:
-        """Ask for the run of `dispatch`."""
-        self.dispatch = dispatch
-        self.answer: SimpleQueue[HeldRun | None] = SimpleQueue()
-
-
 class Ledger:
     """Writes the starts and ends of the slots' runs, and passes requests to cancel on to the slots.
 
     While the database is away, everything is kept, and written when it is back. If the worker's lease ends meanwhile,
-    every run is given up, because others may have done so, and the worker joins again under a new id.
+    every run is killed, because others may have given it up, and the worker joins again under a new id.
     """
 
     def __init__(
@@ -82,43 +69,39 @@ class Ledger:
         membership: Membership,
         *,
         cancel: Callable[[int, str], None],
-        give_up: Callable[[str, Collection[int] | None], None],
+        kill_runs: Callable[[str, Collection[int] | None], None],
         fail: Callable[[], None],
         ended: Callable[[Outcome], None],
     ) -> None:
         """Write for the worker of `membership`.
 
-        `cancel` ends a run for a reason; `give_up` ends all runs, or only some, at once, as lost for a reason; `fail`
-        ends the worker, which can do nothing without its ledger; `ended` gets each outcome once it is written.
+        `cancel` ends a run for a reason; `kill_runs` ends all runs, or only some, at once, as lost for a reason;
+        `fail` ends the worker, which can do nothing without its ledger; `ended` gets each outcome once it is written.
         """
         self.clock, self.membership = clock, membership
         self.recorder = Recorder(lambda ended: self._bell.set())
-        self._cancel, self._give_up, self._fail, self._on_ended = cancel, give_up, fail, ended
+        self._cancel, self._kill_runs, self._fail, self._on_ended = cancel, kill_runs, fail, ended
         self._bell, self._joined, self._closing = threading.Event(), threading.Event(), threading.Event()
-        self._wanted: SimpleQueue[Wanted] = SimpleQueue()
-        self._asked: list[Wanted] = []
+        self._starts = StartQueue(clock, membership)
         self._sent_back: deque[Dispatch] = deque()
         self._own: set[int] = set()
         """The runs that it has started and whose end is not written."""
         self._incidents, self._durations, self._ends = IncidentWatch(), MeanDuration(), RecentEnds()
-        self._strangers = Strangers(clock, membership.queues)
         self._batches = Batches(clock, self.recorder, self._incidents)
         self._backoff = Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
         self._has_ended = False
         self._show_at = 0.0
-        self._write_at = self._ask_at = inf
-        self._lock_seconds = FIRST_LOCK_SECONDS
-        self._close_by = inf
+        self._write_at = self._close_by = inf
         self._reason = ""
         self._thread = threading.Thread(target=self._work, name="ledger", daemon=True)
-        self._guard = threading.Thread(target=self._watch, name="guard", daemon=True)
+        self._lease_thread = threading.Thread(target=self._watch, name="lease-watch", daemon=True)
 
     # --- for other threads -------------------------------------------------------------------------------------------
 
     def start(self, is_told_to_stop: Callable[[], bool]) -> None:
         """Start the thread, and return once the worker has a lease, or `is_told_to_stop`."""
         self._thread.start()
-        self._guard.start()
+        self._lease_thread.start()
         while not self._joined.wait(0.5) and not is_told_to_stop():
             pass
 
@@ -127,11 +110,10 @@ class Ledger:
 
         The start is written when this returns.
         """
-        wanted = Wanted(dispatch)
-        self._wanted.put(wanted)
+        request = self._starts.put(dispatch)
         self._bell.set()
-        # Looked at after the question was put, so that it is answered if the thread ends between the two.
-        return None if self._has_ended else wanted.answer.get()
+        # Looked at after the request was put, so that it is answered if the thread ends between the two.
+        return None if self._has_ended else request.answer.get()
 
     def may_call(self, run: HeldRun) -> bool:
         """Tell whether the function of `run` may be called: the lease under which it was started is still held.
@@ -149,17 +131,21 @@ class Ledger:
 
     def serve(self, queues: Sequence[str]) -> None:
         """Announce with the next step that this worker serves `queues`."""
-        self.membership.queues, self.membership.due = list(queues), 0.0
-        self._bell.set()
+        self.membership.queues = list(queues)
+        self._beat_soon()
 
     def drain(self) -> None:
         """Announce with the next step that this worker takes no more runs."""
-        self.membership.is_draining, self.membership.due = True, 0.0
-        self._bell.set()
+        self.membership.is_draining = True
+        self._beat_soon()
 
-    def announce(self, slots: int) -> None:
+    def set_ready(self, slots: int) -> None:
         """Announce with the next step that so many slots have a process. A worker that drains still takes no runs."""
-        self.membership.ready, self.membership.due = slots, 0.0
+        self.membership.ready = slots
+        self._beat_soon()
+
+    def _beat_soon(self) -> None:
+        self.membership.due = 0.0
         self._bell.set()
 
     def send_back(self, dispatch: Dispatch) -> None:
@@ -182,19 +168,19 @@ class Ledger:
             logger.critical("the worker ends: %s", error, exc_info=not is_known, extra={"action": "worker_failed"})
             self._fail()
         self._has_ended = True
-        self._lose_all()
+        self._kill_all()
 
     def _wait_seconds(self) -> float:
         if self._backoff.failures:
             due = self._backoff.retry_at
         else:
-            due = min(self.membership.due, self._write_at, self._ask_at, self._show_at if self._own else inf)
+            due = min(self.membership.due, self._write_at, self._starts.due, self._show_at if self._own else inf)
         return max(0.0, due - self.clock.monotonic())
 
     def _step_safely(self) -> None:
         """Take a step; after errors of the database, wait longer and longer. Raises `DatabaseReplaced`."""
         if self.membership.worker_id and not self.membership.held:
-            self._lose_all()
+            self._kill_all()
         if self.clock.monotonic() < self._backoff.retry_at:
             return
         try:
@@ -221,13 +207,13 @@ class Ledger:
                 told, since = worker_id, self.clock.monotonic() - self.membership.beat_at
                 message = "the lease of %s is over: its last heartbeat was %.0f s ago; all its runs are ended"
                 logger.error(message, worker_id, since, extra={"action": "worker_lease_over"})
-            self._give_up(LEASE_OVER, None)
+            self._kill_runs(LEASE_OVER, None)
 
     def _watch_seconds(self) -> float:
         return self.membership.until - self.clock.monotonic() if self.membership.held else SHOW_SECONDS
 
     def step(self) -> None:
-        """Join, or write a heartbeat if one is due; start the wanted runs; write outcomes and live output.
+        """Join, or write a heartbeat if one is due; start the requested runs; write outcomes and live output.
 
         Raises the errors of the database; then nothing is forgotten.
         """
@@ -236,7 +222,7 @@ class Ledger:
             self._rejoin()
         elif self.clock.monotonic() >= self.membership.due or self._wants_another_number():
             self._beat()
-        self._start_wanted()
+        self._starts.start(self._own)
         self._send_back()
         if self.recorder.has_new or (self.recorder.dirty and self._write_at == inf):
             self._write_at = min(self._write_at, self.clock.monotonic() + WRITE_SECONDS)
@@ -264,19 +250,17 @@ class Ledger:
         require_current_file()
         self.clock.synchronise()
         if not self.membership.renew(running=self.recorder.running, ahead=self._ahead()):
-            self._lose_all()
+            self._kill_all()
             self._rejoin()
         self._compare_with_database()
         self._incidents.refresh(self.clock.now())
 
     def _compare_with_database(self) -> None:
-        """Give up runs that only the database has: they have ended before. End those that only this worker has."""
+        """Mark runs that only the database has as lost: they ended here before. Kill runs that only this worker has."""
         held = runs_of(self.membership.worker_id)
-        if given_up := self._own - held:  # by others, and perhaps started again elsewhere
-            self._give_up(recovery.ENDED_BY_OTHERS, given_up)
-        # The answer to a start may have been lost: it is asked for again.
-        forgotten = held - self._own - {one.dispatch.run_id for one in self._asked}
-        if only := sorted(forgotten):
+        if only_here := self._own - held:  # others have given them up, and perhaps started them again elsewhere
+            self._kill_runs(recovery.ENDED_BY_OTHERS, only_here)
+        if only := sorted(held - self._own - self._starts.pending_runs):
             recovery.lose(
                 [self.membership.worker_id], recovery.FORGOTTEN, self.clock.now(), only=only, skip_locked=True
             )
@@ -288,38 +272,10 @@ class Ledger:
 
     def _wants_another_number(self) -> bool:
         """Tell whether the schedulers' number of runs ahead is far off, and may be corrected before the next beat."""
-        if self.clock.monotonic() < self.membership.beat_at + SETTLE_SECONDS:
+        if self.clock.monotonic() < self.membership.beat_at + MIN_BEAT_SECONDS:
             return False
         known, wanted, slots = self.membership.ahead, self._ahead(), self.membership.slots
         return not known // 2 - slots <= wanted <= 2 * known + slots
-
-    def _start_wanted(self) -> None:
-        while not self._wanted.empty():
-            self._asked.append(self._wanted.get())
-        if not self._asked:
-            return
-        # A message that comes twice must not start its run again. Another site's may name a run of the same number.
-        first: dict[str, Wanted] = {}
-        for wanted in self._asked:
-            if wanted.dispatch.run_id not in self._own:
-                first.setdefault(wanted.dispatch.dispatch_id, wanted)
-        holder, until = self.membership.worker_id, self.membership.lease_until
-        runs = start_runs([one.dispatch for one in first.values()], holder, self.clock.now(), until)
-        # If the lease ended meanwhile, others may have given the runs up.
-        started = {run.dispatch_id: run for run in runs} if self.membership.held else {}
-        rest = [one.dispatch for key, one in first.items() if key not in started]
-        locked = startable(rest, holder)
-        self._own |= {run.id for run in started.values()}
-        asked, self._asked = self._asked, [first[key] for key in locked]
-        self._ask_at = self.clock.monotonic() + self._lock_seconds if locked else inf
-        self._lock_seconds = min(2 * self._lock_seconds, LOCK_SECONDS) if locked else FIRST_LOCK_SECONDS
-        for wanted in asked:
-            key = wanted.dispatch.dispatch_id
-            if first.get(key) is not wanted:
-                wanted.answer.put(None)
-            elif key not in locked:
-                wanted.answer.put(started.get(key))
-        self._strangers.look([one for one in rest if one.dispatch_id not in locked])
 
     def _send_back(self) -> None:
         while self._sent_back:
@@ -350,44 +306,32 @@ class Ledger:
 
     # --- the end of a lease ------------------------------------------------------------------------------------------
 
-    def _lose_all(self) -> None:
-        self._give_up(LEASE_OVER, None)
-        while not self._wanted.empty():
-            self._asked.append(self._wanted.get())
-        for wanted in self._asked:
-            wanted.answer.put(None)
-        self._asked, self._ask_at = [], inf
+    def _kill_all(self) -> None:
+        self._kill_runs(LEASE_OVER, None)
+        self._starts.refuse_all()
 
     def _sign_off(self, reason: str) -> None:
         recovery.lose_own(self.membership.worker_id, reason, self.clock.now())
         self.membership.leave()
         self._own.clear()
 
-    def _has_time(self) -> bool:
-        """Wait until the last writes are tried again; return whether there is time for that."""
-        has_time = self.clock.monotonic() < self._close_by
-        if has_time:
-            self._pause()
-        return has_time
-
-    @staticmethod
-    def _pause() -> None:
-        threading.Event().wait(FIRST_RETRY_SECONDS)
-
     def _leave(self) -> None:
+        """Write what is left and sign off, again and again until that succeeds or the time is over."""
         while True:
+            is_last_try = self.clock.monotonic() >= self._close_by
             try:
                 self._send_back()
-                if self.membership.worker_id:
-                    if self.recorder.dirty:
-                        self._write(self.membership.worker_id)
-                    if self.recorder.dirty and self._has_time():  # something is locked
-                        continue
+                if not self.membership.worker_id:
+                    return
+                if self.recorder.dirty:
+                    self._write(self.membership.worker_id)
+                if is_last_try or not self.recorder.dirty:  # what is still dirty, somebody has locked
                     self._sign_off(self._reason)
+                    return
             except Exception as error:
                 connection.close()
-                if self._has_time():
-                    continue
-                message = "the worker could not sign off: %s; what is left is lost when its lease ends"
-                logger.error(message, one_line(error), extra={"action": "worker_sign_off_failed"})
-            return
+                if is_last_try:
+                    message = "the worker could not sign off: %s; what is left is lost when its lease ends"
+                    logger.error(message, one_line(error), extra={"action": "worker_sign_off_failed"})
+                    return
+            threading.Event().wait(FIRST_RETRY_SECONDS)  # not time.sleep: the simulation replaces `threading`

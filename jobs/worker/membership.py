@@ -45,7 +45,10 @@ class Membership(LeaseTime):
 
     @property
     def served(self) -> list[str]:
-        """The queues that the row names: none if no process starts, and all while the worker stops to be restarted."""
+        """The queues that the row names.
+
+        None while no process starts. All while the worker drains: it may be restarted for them.
+        """
         return self.queues if self.ready or self.is_draining else []
 
     def join(self) -> None:

@@ -16,8 +16,8 @@ logger = logging.getLogger("cronzimus.worker")
 
 RETRY_SECONDS = 2.0
 """Time between two attempts to connect. Celery's own pause grows up to 30 s, in which no run would start."""
-LOOK_SECONDS = 0.5
-"""Time between two looks, in such a pause, whether the worker is told to stop."""
+STOP_CHECK_SECONDS = 0.5
+"""Time between two checks, in such a pause, whether the worker is told to stop."""
 
 # Celery says so of each lost connection, and here the outage is logged, once.
 logging.getLogger(Consumer.__module__).addFilter(lambda record: CONNECTION_RETRY not in (record.args or ()))
@@ -39,14 +39,14 @@ class ReconnectingConsumer(Consumer):
 
     def ensure_connected(self, conn: Any) -> Any:
         """Return the connection `conn` once it is connected."""
-        _pause(self._connected_at + RETRY_SECONDS)  # the last one may have broken at once
+        pause(self._connected_at + RETRY_SECONDS)  # the last one may have broken at once
         errors = (OSError, *conn.connection_errors, *conn.channel_errors)
         while True:
             try:
                 conn.ensure_connection(max_retries=0, reraise_as_library_errors=False)
             except errors as error:
                 self._fail(conn, error)
-                _pause(time.monotonic() + RETRY_SECONDS)
+                pause(time.monotonic() + RETRY_SECONDS)
             else:
                 self._connected_at, self._is_ready = time.monotonic(), False
                 self.first_connection_attempt = False
@@ -91,11 +91,11 @@ def _reason(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _pause(until: float) -> None:
-    """Wait; raise the exception with which a worker ends if it is told to stop."""
+def pause(until: float) -> None:
+    """Wait until the monotonic time `until`; raise the exception with which a worker ends if it is told to stop."""
     while True:
         maybe_shutdown()
         left = until - time.monotonic()
         if left <= 0:
             return
-        time.sleep(min(left, LOOK_SECONDS))
+        time.sleep(min(left, STOP_CHECK_SECONDS))

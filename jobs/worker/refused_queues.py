@@ -8,8 +8,8 @@ from typing import Any
 
 logger = logging.getLogger("cronzimus.worker")
 
-LOOK_SECONDS = 5.0
-"""Time between two looks whether the broker takes a refused queue again."""
+QUEUE_RECHECK_SECONDS = 5.0
+"""Time between two checks whether the broker takes a refused queue again."""
 
 
 class RefusedQueues:
@@ -37,7 +37,7 @@ class RefusedQueues:
                 "queue %s is not served, because the broker refuses it: %s. If something else has this name on the "
                 "broker, remove it, or give the jobs another queue. It is tried again every %d s"
             )
-            logger.error(message, name, refused[name], LOOK_SECONDS, extra={"action": "queue_refused"})
+            logger.error(message, name, refused[name], QUEUE_RECHECK_SECONDS, extra={"action": "queue_refused"})
         for name in self._refused.keys() - refused.keys():
             logger.info("queue %s is served again", name, extra={"action": "queue_served"})
         self._refused = refused
@@ -51,10 +51,11 @@ class RefusedQueues:
 
         It has a connection of its own, because the consumer's may lead to a server that is not the main one any more.
         """
+        connection = self._app.connection_for_read()
         try:
-            with self._app.connection_for_read() as connection:
+            with connection:
                 found = self._find(connection)
-        except (OSError, *self._app.connection_for_read().connection_errors):
+        except (OSError, *connection.connection_errors):
             return  # the consumer finds out by itself
         if self._refused.keys() - found.keys():
             raise ConnectionResetError("a queue can be served again")

@@ -29,8 +29,10 @@ logger = logging.getLogger("cronzimus.worker")
 
 DRAIN_SECONDS = 30.0
 """Time that running runs have to end once the worker was told to stop."""
-LOOK_SECONDS = 0.1
+IDLE_CHECK_SECONDS = 0.1
 """Time between two checks whether they have ended."""
+END_AT_ONCE_SECONDS = 2.0
+"""Time that runs and threads have to end when the worker ends at once."""
 FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS = 1.0, 30.0
 """Time until a process that did not start is tried again: after the first failure, and at most."""
 PROCESS_FAILED = {"action": "process_failed"}
@@ -52,10 +54,12 @@ class Slots:
         count: int,
         listeners: Sequence[Listener] = (),
         start_process: Callable[[], ChildProcess] | None = None,
+        on_failure: Callable[[], None] = lambda: None,
     ) -> None:
         """Prepare `count` slots for runs of `queues`; `name` is the name of this worker for people.
 
-        `listeners` are called with the ends of its runs.
+        `listeners` are called with the ends of its runs, and `on_failure` by the ledger's thread when it cannot go on,
+        so that the worker has to end.
         """
         clock = DatabaseClock()
         self._listeners = ListenerThread(listeners)
@@ -64,21 +68,19 @@ class Slots:
             clock,
             Membership(clock, name, queues, count),
             cancel=self._cancel,
-            give_up=self.give_up,
-            fail=lambda: self.on_failure(),
+            kill_runs=self.kill_runs,
+            fail=on_failure,
             ended=events.finished,
         )
         self.on_free: Callable[[], None] = lambda: None
         """Called by a slot's thread when the slot is free again."""
-        self.on_failure: Callable[[], None] = lambda: None
-        """Called by the ledger's thread when it cannot go on, so that the worker has to end."""
         self._clock, self._name, self._count = clock, name, count
         self._start_process = start_process or partial(ChildProcess, Launcher.of_this_process())
         self._queue: SimpleQueue[Dispatch | None] = SimpleQueue()
-        self._free = self._busy_slots = self._broken = 0
+        self._free = self._busy_count = self._broken = 0
         self._changed = threading.Condition()
         self._cold, self._are_warm = count, threading.Event()
-        self._busy: dict[int, Slot] = {}
+        self._slot_of_run: dict[int, Slot] = {}
         self._is_draining, self._has_ended = threading.Event(), threading.Event()
         # Held while all runs are ended, and while one comes or goes.
         self._lock = threading.Lock()
@@ -94,7 +96,7 @@ class Slots:
         for thread in self._threads:
             thread.start()
         self._listeners.start()
-        while not self._are_warm.wait(LOOK_SECONDS) and not is_told_to_stop():
+        while not self._are_warm.wait(IDLE_CHECK_SECONDS) and not is_told_to_stop():
             pass
         self.ledger.start(is_told_to_stop)
 
@@ -108,7 +110,7 @@ class Slots:
             if not self.free:
                 return False
             self._free -= 1
-            self._busy_slots += 1
+            self._busy_count += 1
         self._queue.put(dispatch)
         return True
 
@@ -125,31 +127,31 @@ class Slots:
         self._take_no_more()
         self.ledger.drain()
         extra = {"action": "worker_draining"}
-        logger.info("draining %d runs, for at most %d s", self._busy_slots, DRAIN_SECONDS, extra=extra)
-        if not self._all_idle(DRAIN_SECONDS, is_urgent):
+        logger.info("draining %d runs, for at most %d s", self._busy_count, DRAIN_SECONDS, extra=extra)
+        if not self._wait_until_idle(DRAIN_SECONDS, is_urgent):
             if is_urgent():
                 self.end_at_once()
                 return
-            self._stop(f"its worker was stopped, and it did not end within {DRAIN_SECONDS:.0f} s")
-            self._all_idle(GRACE_SECONDS + 2.0, lambda: False)
-        self._end("its worker was stopped")
+            self._lose_runs(f"its worker was stopped, and it did not end within {DRAIN_SECONDS:.0f} s")
+            self._wait_until_idle(GRACE_SECONDS + END_AT_ONCE_SECONDS, lambda: False)
+        self._sign_off("its worker was stopped")
 
     def end_at_once(self) -> None:
         """End all runs as lost, without a chance for their functions to tidy up, and sign off."""
         self._take_no_more()
-        self._stop("its worker was ended at once", at_once=True)
-        self._all_idle(2.0, lambda: False)
-        self._end("its worker was ended at once")
+        self._lose_runs("its worker was ended at once", at_once=True)
+        self._wait_until_idle(END_AT_ONCE_SECONDS, lambda: False)
+        self._sign_off("its worker was ended at once")
 
     def _take_no_more(self) -> None:
         with self._changed:
             self._is_draining.set()
 
-    def give_up(self, reason: str, only: Collection[int] | None = None) -> None:
+    def kill_runs(self, reason: str, only: Collection[int] | None = None) -> None:
         """End all runs, or `only` these, at once, as lost for `reason`."""
-        self._stop(reason, at_once=True, only=only)
+        self._lose_runs(reason, at_once=True, only=only)
 
-    def _end(self, reason: str) -> None:
+    def _sign_off(self, reason: str) -> None:
         if self._has_ended.is_set():
             return
         self._has_ended.set()
@@ -157,27 +159,27 @@ class Slots:
         for _ in self._threads:
             self._queue.put(None)
         for thread in self._threads:
-            thread.join(2.0)
+            thread.join(END_AT_ONCE_SECONDS)
         self._listeners.stop()
         logger.info("stopped", extra={"action": "worker_stopped"})
 
-    def _all_idle(self, seconds: float, is_urgent: Callable[[], bool]) -> bool:
+    def _wait_until_idle(self, seconds: float, is_urgent: Callable[[], bool]) -> bool:
         """Wait until no slot has a run, for at most so many seconds; return whether that came about."""
         deadline = time.monotonic() + seconds
         with self._changed:
-            while self._busy_slots and time.monotonic() < deadline and not is_urgent():
-                self._changed.wait(LOOK_SECONDS)
-            return not self._busy_slots
+            while self._busy_count and time.monotonic() < deadline and not is_urgent():
+                self._changed.wait(IDLE_CHECK_SECONDS)
+            return not self._busy_count
 
     def _cancel(self, run_id: int, reason: str) -> None:
-        slot = self._busy.get(run_id)
+        slot = self._slot_of_run.get(run_id)
         if slot is not None:
             slot.stop(run_id, RunStatus.CANCELLED, reason)
 
-    def _stop(self, reason: str, *, at_once: bool = False, only: Collection[int] | None = None) -> None:
+    def _lose_runs(self, reason: str, *, at_once: bool = False, only: Collection[int] | None = None) -> None:
         """End all runs, or `only` these, as lost."""
         with self._lock:
-            for run_id, slot in self._busy.items():
+            for run_id, slot in self._slot_of_run.items():
                 if only is None or run_id in only:
                     slot.stop(run_id, RunStatus.LOST, reason, at_once=at_once)
 
@@ -201,7 +203,7 @@ class Slots:
                 logger.exception("run %d could not be executed", dispatch.run_id, extra=extra)
             finally:
                 with self._changed:
-                    self._busy_slots -= 1
+                    self._busy_count -= 1
                     self._changed.notify_all()
             if self._is_draining.is_set():
                 break  # another process would be started in vain
@@ -246,7 +248,7 @@ class Slots:
         """Count a slot among those without a process, or no more; announce the others, and return the number."""
         with self._lock:
             self._broken += change
-            self.ledger.announce(self._count - self._broken)
+            self.ledger.set_ready(self._count - self._broken)
             return self._broken
 
     def _run(self, slot: Slot, dispatch: Dispatch) -> None:
@@ -279,9 +281,9 @@ class Slots:
             return CallEnd(RunStatus.FAILED, error=f"worker {self._name} does not have {run.func}")
         slot.take(run.id)
         with self._lock:
-            self._busy[run.id] = slot
+            self._slot_of_run[run.id] = slot
         try:
             return slot.call(run, activity, partial(self.ledger.may_call, run))
         finally:
             with self._lock:
-                self._busy.pop(run.id, None)
+                self._slot_of_run.pop(run.id, None)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.worker.refused_queues import LOOK_SECONDS
+from jobs.worker.refused_queues import QUEUE_RECHECK_SECONDS
 from tests.conftest import CI
 
 from .brokers import Broker, Proxy, proxy
@@ -291,7 +291,7 @@ def test_a_queue_that_the_broker_refuses_is_left_out_until_it_is_mended(fleet: W
         for number in range(3):
             fleet.add(fleet.once(f"other-{number}", "tests:wait", 0))
             fleet.until_status(f"other-{number}", "succeeded")
-        let_pass(LOOK_SECONDS + 1)
+        let_pass(QUEUE_RECHECK_SECONDS + 1)
         assert worker.alive
         assert worker.log.read_text().count("is not served") == 1
         assert fleet.run("refused") == {}

@@ -21,8 +21,9 @@ from jobs.scheduler.store.dispatch import Dispatch, start_runs
 from jobs.scheduler.store.recovery import FORGOTTEN
 from jobs.selectors.workers import Fleet
 from jobs.worker import ledger as module
-from jobs.worker.ledger import AHEAD_OF_ONE, LEASE_OVER, SHOW_SECONDS, WRITE_SECONDS, Ledger, Wanted
+from jobs.worker.ledger import AHEAD_OF_ONE, LEASE_OVER, SHOW_SECONDS, WRITE_SECONDS, Ledger
 from jobs.worker.membership import Membership
+from jobs.worker.starts import StartRequest
 from tests.fakes import NOW, FakeClock, after, make_job
 
 from .conftest import failing_database
@@ -64,18 +65,16 @@ def ledger(clock: FakeClock, told: Told) -> Ledger:
     """A ledger that has joined."""
     made = Ledger(
         clock, Membership(clock, "w@host", ["reports"], 2),  # type: ignore[arg-type]
-        cancel=lambda run_id, reason: told.cancelled.append((run_id, reason)), give_up=told.give_up,
+        cancel=lambda run_id, reason: told.cancelled.append((run_id, reason)), kill_runs=told.give_up,
         fail=told.fail, ended=told.outcomes.append,
     )  # fmt: skip
     made.step()
     return made
 
 
-def wanted(ledger: Ledger, dispatch: Dispatch) -> Wanted:
+def wanted(ledger: Ledger, dispatch: Dispatch) -> StartRequest:
     """Ask as a slot does, without waiting."""
-    asked = Wanted(dispatch)
-    ledger._wanted.put(asked)
-    return asked
+    return ledger._starts.put(dispatch)
 
 
 def started(ledger: Ledger, clock: FakeClock, **fields: Any) -> tuple[Run, Activity]:
@@ -396,7 +395,7 @@ def test_a_run_whose_start_is_asked_for_again_is_not_one_of_them(ledger: Ledger,
     run, one = dispatched()
     start_runs([one], ledger.membership.worker_id, NOW, after(15))  # and the answer was lost
     asked = wanted(ledger, one)
-    ledger._asked.append(ledger._wanted.get())
+    ledger._starts._take_requests()
     clock.advance(5)
     ledger.step()
     run.refresh_from_db()
@@ -453,11 +452,11 @@ def test_a_run_that_was_cancelled_or_sent_again_before_it_is_sent_back_is_left_a
 
 def test_a_worker_announces_how_many_of_its_slots_have_a_process(ledger: Ledger) -> None:
     for slots in (0, 1):
-        ledger.announce(slots)
+        ledger.set_ready(slots)
         ledger.step()
         assert Worker.objects.get().slots == slots
     ledger.drain()
-    ledger.announce(2)
+    ledger.set_ready(2)
     ledger.step()
     assert Worker.objects.get().slots == 0
 
@@ -467,16 +466,16 @@ def test_a_worker_without_a_process_serves_no_queue_and_one_that_drains_may_rest
 ) -> None:
     settings.CRONZIMUS = settings.CRONZIMUS | {"CELERY_BROKER_URL": "redis://localhost"}
     make_job(executor="celery", queue="reports", next_run_time=NOW)
-    ledger.announce(0)
+    ledger.set_ready(0)
     ledger.step()
     assert Fleet(NOW).unserved == ["reports"]
     ledger.membership.join()
     assert Worker.objects.filter(queues=["reports"]).count() == 0
-    ledger.announce(2)
+    ledger.set_ready(2)
     ledger.step()
     assert Fleet(NOW).unserved == []
     ledger.drain()
-    ledger.announce(2)
+    ledger.set_ready(2)
     ledger.step()
     assert (Fleet(NOW).unserved, ledger.membership.slots) == ([], 0)
 

@@ -37,7 +37,7 @@ class FakeLedger:
         self.announced: list[int] = []
         self.sent_back: list[Dispatch] = []
 
-    def announce(self, slots: int) -> None:
+    def set_ready(self, slots: int) -> None:
         """Note it."""
         self.announced.append(slots)
 
@@ -122,7 +122,7 @@ def process() -> Process:
 def slots(ledger: FakeLedger, process: Process, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slots]:
     """One slot, whose shutdown takes no time."""
     monkeypatch.setattr(module, "DRAIN_SECONDS", 0.2)
-    monkeypatch.setattr(module, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(module, "IDLE_CHECK_SECONDS", 0.02)
     made = Slots("reports@host", ["reports"], 1, start_process=lambda: process)  # type: ignore[arg-type, return-value]
     made.ledger = ledger  # type: ignore[assignment]
     yield made
@@ -134,7 +134,7 @@ def busy(slots: Slots) -> None:
     slots.start(lambda: False)
     assert slots.offer(Dispatch(7, "reports", "0" * 32))
     assert Process.calls.acquire(timeout=10)
-    until(lambda: slots._busy, 5)
+    until(lambda: slots._slot_of_run, 5)
 
 
 def test_a_run_that_outlasts_its_grace_is_stopped_and_lost(slots: Slots, ledger: FakeLedger, process: Process) -> None:
@@ -191,9 +191,9 @@ def test_a_run_that_others_gave_up_is_killed_and_the_others_are_not(
 ) -> None:
     process.ignores = True
     busy(slots)
-    slots.give_up("others gave it up", {8})
+    slots.kill_runs("others gave it up", {8})
     assert not process.killed
-    slots.give_up("others gave it up", {7})
+    slots.kill_runs("others gave it up", {7})
     assert process.killed
     (ended,) = until(lambda: ledger.ended, 10)
     assert (ended.run_id, ended.status) == (7, "lost")
@@ -281,7 +281,7 @@ def test_a_slot_is_free_when_its_next_process_is_ready(
     ready = threading.Event()
     busy(slots)
     monkeypatch.setattr(process, "get_ready", lambda output: ready.wait(10))
-    slots.give_up("others gave it up", {7})  # its process is replaced
+    slots.kill_runs("others gave it up", {7})  # its process is replaced
     until(lambda: ledger.ended, 10)
     assert not slots.free
     ready.set()

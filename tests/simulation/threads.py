@@ -205,7 +205,8 @@ PLACES: dict[str, dict[str, Any]] = {
     "jobs.scheduler.executors.process": {"threading": THREADING},
     "jobs.scheduler.executors.remote": {"threading": THREADING},
     "jobs.scheduler.store.clock": {"time": TIME},
-    "jobs.worker.ledger": {"threading": THREADING, "SimpleQueue": SimpleQueue},
+    "jobs.worker.ledger": {"threading": THREADING},
+    "jobs.worker.starts": {"SimpleQueue": SimpleQueue},
     "jobs.calls.slot": {"threading": THREADING},
     "jobs.worker.slots": {"threading": THREADING, "SimpleQueue": SimpleQueue, "time": TIME},
 }

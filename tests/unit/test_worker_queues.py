@@ -15,6 +15,7 @@ def serve(option: str, monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], Any]
     app = make_app("redis://host/0")
     monkeypatch.setattr(worker_app, "app", app)
     app.amqp.queues.select(option.split(","))  # as Celery does
+    worker_app._strip_queue_names()
     return worker_app._queue_problems(), sorted(app.amqp.queues.consume_from)
 
 

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from jobs.models import Run
 from jobs.scheduler.store.dispatch import Dispatch, never_sent
-from jobs.worker.strangers import REPEAT_SECONDS, Strangers
+from jobs.worker.foreign_messages import REPEAT_SECONDS, ForeignMessages
 from tests.fakes import NOW, FakeClock, after, make_run
 
 from .test_dispatch import dispatched
@@ -44,10 +44,10 @@ def test_the_messages_of_another_site_are_not_known_though_it_has_runs_of_the_sa
 
 
 def test_a_stranger_is_warned_of_once_a_minute(clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
-    strangers = Strangers(clock, ["reports", "mail"])
+    foreign = ForeignMessages(clock, ["reports", "mail"])
     for seconds in (0, 1, REPEAT_SECONDS):
         clock.advance(seconds)
-        strangers.look([other(7)])
+        foreign.warn([other(7)])
     assert [record.__dict__["action"] for record in caplog.records] == ["message_of_another_site"] * 2
     assert "for run 7 " in caplog.messages[0]
     assert "(reports, mail)" in caplog.messages[0]
@@ -55,5 +55,5 @@ def test_a_stranger_is_warned_of_once_a_minute(clock: FakeClock, caplog: pytest.
 
 def test_nothing_is_looked_at_if_every_run_has_started(clock: FakeClock) -> None:
     with CaptureQueriesContext(connection) as queries:
-        Strangers(clock, []).look([])
+        ForeignMessages(clock, []).warn([])
     assert len(queries) == 0

@@ -15,20 +15,20 @@ REPEAT_SECONDS = 60.0
 """Time between two warnings."""
 
 
-class Strangers:
-    """Looks at messages that started nothing. Most are those of runs that have started already, and are in order."""
+class ForeignMessages:
+    """Looks for other sites' messages among those that started nothing: most of these are of runs that have started."""
 
     def __init__(self, clock: Clock, queues: Sequence[str]) -> None:
         """Look at messages of `queues`."""
         self._clock, self._queues = clock, queues
-        self._look_at = -inf
+        self._next_at = -inf
 
-    def look(self, dispatches: Sequence[Dispatch]) -> None:
+    def warn(self, dispatches: Sequence[Dispatch]) -> None:
         """Warn if this database knows nothing of a message. Raises the errors of the database."""
-        if not dispatches or self._clock.monotonic() < self._look_at:
+        if not dispatches or self._clock.monotonic() < self._next_at:
             return
         if found := never_sent(dispatches):
-            self._look_at = self._clock.monotonic() + REPEAT_SECONDS
+            self._next_at = self._clock.monotonic() + REPEAT_SECONDS
             message = (
                 "dropped a message for run %d that this database has not sent: another site uses a queue of this "
                 "worker (%s) on the same broker, or the run was deleted. Give each site a virtual host of RabbitMQ, or "
