@@ -159,7 +159,7 @@ class InlineExecutor(RunExecutor):
 
     def work(self, runs: int | None = None) -> int:
         """Run the queued runs, at most `runs`; return their number."""
-        clock, recorder, may_start, *_ = self.hooks
+        clock, recorder, may_start = self.hooks.clock, self.hooks.recorder, self.hooks.may_start
         count = len(self._queue) if runs is None else min(runs, len(self._queue))
         for _ in range(count):
             run = self._queue.popleft()

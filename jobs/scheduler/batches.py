@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from math import inf
+from typing import NamedTuple
 
 from django.db import OperationalError, transaction
 
@@ -21,6 +22,13 @@ RETRY_SECONDS = 0.5
 """Time until outcomes are tried again whose run or job somebody else has locked."""
 
 
+class Stored(NamedTuple):
+    """The outcomes that are stored; and the runs that need no more writing, because others had ended some before."""
+
+    outcomes: list[Outcome]
+    ended: set[int]
+
+
 class Batches:
     """Writes the starts and outcomes that a recorder keeps, for a scheduler or for a Celery worker.
 
@@ -32,46 +40,51 @@ class Batches:
         """Write what `recorder` keeps, and let `incidents` observe it."""
         self.retry_at = inf
         """The monotonic time in seconds at which to try locked outcomes again; infinite if there are none."""
-        self.ended: set[int] = set()
-        """The runs whose outcomes the last call has written, or dropped because others had given the runs up."""
         self._clock, self._recorder, self._incidents = clock, recorder, incidents
         self._locked_jobs: set[str] = set()
 
     @contextmanager
-    def writing(self, holder: str, now: datetime) -> Iterator[list[Outcome]]:
-        """Open a transaction, write the starts and outcomes of the runs of `holder`, and give the stored outcomes.
+    def writing(self, holder: str, now: datetime) -> Iterator[Stored]:
+        """Open a transaction, write the starts and outcomes of the runs of `holder`, and give what is stored.
 
         Raises the errors of the database; the whole transaction is then undone, and nothing is forgotten. Outcomes that
         the database refuses are written before, each alone, and so are those whose job was locked.
         """
         batch, is_time = self._recorder.batch(), self._clock.monotonic() >= self.retry_at
-        later = [one for one in batch.outcomes if one.job_id in self._locked_jobs]
-        soon = [one for one in batch.outcomes if one.job_id not in self._locked_jobs] if later else batch.outcomes
-        before = self._write_later(later, holder, now, is_time=is_time)
+        of_locked_jobs, others = self._parted(batch.outcomes)
+        retried = self._write_of_locked_jobs(of_locked_jobs, holder, now, is_time=is_time)
         with transaction.atomic():
-            written = self._write_together(Batch(batch.starts, soon), holder, now)
+            written = self._write_together(Batch(batch.starts, others), holder, now)
             if written is None:
                 transaction.set_rollback(True)
             else:
-                yield [*before.outcomes, *written.outcomes]
+                yield _stored(batch, retried, written)
         if written is None:
-            written = self._write_apart(Batch(batch.starts, soon), holder, now)
+            written = self._write_apart(Batch(batch.starts, others), holder, now)
             with transaction.atomic():
-                yield [*before.outcomes, *written.outcomes]
-        locked = before.locked | written.locked
+                yield _stored(batch, retried, written)
+        locked = retried.locked | written.locked
         if not locked:
             self.retry_at = inf
         elif is_time or self.retry_at == inf:  # else it is still to come: a write of others must not put it off
             self.retry_at = self._clock.monotonic() + RETRY_SECONDS
-        self.ended = {one.run_id for one in batch.outcomes} - locked
         self._recorder.forget(batch, locked)
 
-    def _write_later(self, later: Sequence[Outcome], holder: str, now: datetime, *, is_time: bool) -> Written:
+    def _parted(self, outcomes: Sequence[Outcome]) -> tuple[Sequence[Outcome], Sequence[Outcome]]:
+        """Return the outcomes of the jobs that were locked, and the others."""
+        if not self._locked_jobs:
+            return (), outcomes
+        of_locked_jobs = [outcome for outcome in outcomes if outcome.job_id in self._locked_jobs]
+        return of_locked_jobs, [outcome for outcome in outcomes if outcome.job_id not in self._locked_jobs]
+
+    def _write_of_locked_jobs(
+        self, outcomes: Sequence[Outcome], holder: str, now: datetime, *, is_time: bool
+    ) -> Written:
         """Write outcomes of jobs that were locked, if it is time."""
-        if later and not is_time:
-            return Written([], {one.run_id for one in later})
-        written = write_each_outcome(later, holder, now, self._incidents.ended)
-        self._locked_jobs = _jobs(later, written.locked)
+        if outcomes and not is_time:
+            return Written([], {outcome.run_id for outcome in outcomes})
+        written = write_each_outcome(outcomes, holder, now, self._incidents.ended)
+        self._locked_jobs = _jobs(outcomes, written.locked)
         return written
 
     def _write_together(self, batch: Batch, holder: str, now: datetime) -> Written | None:
@@ -95,5 +108,10 @@ class Batches:
         return Written(written.outcomes, written.locked | locked)
 
 
+def _stored(batch: Batch, retried: Written, written: Written) -> Stored:
+    ended = {outcome.run_id for outcome in batch.outcomes} - retried.locked - written.locked
+    return Stored([*retried.outcomes, *written.outcomes], ended)
+
+
 def _jobs(outcomes: Sequence[Outcome], run_ids: set[int]) -> set[str]:
-    return {one.job_id for one in outcomes if one.run_id in run_ids}
+    return {outcome.job_id for outcome in outcomes if outcome.run_id in run_ids}

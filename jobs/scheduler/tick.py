@@ -65,8 +65,9 @@ class Tick:
         self.recorder = Recorder(self._something_to_write)
         self.releases = Releases()
         hooks = Hooks(
-            clock, self.recorder, self._start_or_release, lambda run: self.lease.covers(run), self._running_low
-        )
+            clock=clock, recorder=self.recorder, may_start=self._start_or_release,
+            may_call=lambda run: self.lease.covers(run), on_low=self._running_low,
+        )  # fmt: skip
         self.executors = Executors(make_executors(hooks))
         self.lease = Lease(clock, self.executors.slots(Executor.THREAD), self.executors.slots(Executor.PROCESS))
         self.woken = False
@@ -255,13 +256,13 @@ class Tick:
 
         Outcomes are written first, in the same transaction: a job whose run has just ended may have the next one.
         """
-        with self._batches.writing(self.lease.scheduler_id, now) as written:
-            if written:
+        with self._batches.writing(self.lease.scheduler_id, now) as stored:
+            if stored.outcomes:
                 self._shorten_cooldowns()
             runs = self._admit(waiting, now)
             claimed = self._claim_due(due, runs, pending, now)
             self._incidents.born_finished(claimed.born_finished, now)
-        self._written(written)
+        self._written(stored.outcomes)
         self._events.born_finished(claimed.born_finished)
         runs += claimed.runs
         most = max([*due.values(), *waiting.values()])
@@ -358,14 +359,14 @@ class Tick:
             self._write_live(monotonic)
 
     def _flush(self) -> None:
-        with self._batches.writing(self.lease.scheduler_id, self._clock.now()) as written:
+        with self._batches.writing(self.lease.scheduler_id, self._clock.now()) as stored:
             pass
-        self._written(written)
+        self._written(stored.outcomes)
 
-    def _written(self, written: Sequence[Outcome]) -> None:
+    def _written(self, outcomes: Sequence[Outcome]) -> None:
         self._flush_at = inf if self.recorder.has_new else self._batches.retry_at
-        self.executors.measure(written, self._clock.monotonic())
-        for outcome in written:
+        self.executors.measure(outcomes, self._clock.monotonic())
+        for outcome in outcomes:
             self._events.finished(outcome)
 
     def _write_live(self, monotonic: float) -> None:

@@ -283,12 +283,12 @@ class Ledger:
             self._sent_back.popleft()
 
     def _write(self, worker_id: str) -> None:
-        with self._batches.writing(worker_id, self.clock.now()) as written:
+        with self._batches.writing(worker_id, self.clock.now()) as stored:
             announce()  # the schedulers may send more
         self._write_at = self._batches.retry_at
-        self._own -= self._batches.ended
-        self._measure(written)
-        for outcome in written:
+        self._own -= stored.ended
+        self._measure(stored.outcomes)
+        for outcome in stored.outcomes:
             self._on_ended(outcome)
 
     def _measure(self, written: Sequence[Outcome]) -> None:

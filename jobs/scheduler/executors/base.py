@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
 
 from apscheduler.executors.base import BaseExecutor
 
@@ -24,7 +24,8 @@ MAX_MEASURED = 100
 """Outcomes of one batch that are measured, at most: the last ones."""
 
 
-class Hooks(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hooks:
     """The callbacks that an executor gets from its scheduler, for use by any thread.
 
     The executor calls `may_start` before it starts a run; if that is false, the scheduler gives the run back. If some

@@ -46,25 +46,25 @@ class ProcessExecutor(ThreadExecutor):
             slot.stop(run_id, RunStatus.LOST, "its scheduler was ended at once", at_once=True)
 
     def _run(self, run: HeldRun) -> None:
-        clock, recorder, may_start, may_call, _ = self.hooks
-        if not may_start(run):
+        hooks = self.hooks
+        if not hooks.may_start(run):
             return
         output, slot = Output(), self._slot()
         is_ready = slot.get_ready(output)
         # A process takes a while to start, and the lease may have ended meanwhile.
-        if not may_start(run):
+        if not hooks.may_start(run):
             if not is_ready:
                 slot.replace()
             return
-        activity = Activity(run, clock.now(), output)
-        recorder.started(activity)
+        activity = Activity(run, hooks.clock.now(), output)
+        hooks.recorder.started(activity)
         slot.take(run.id)
         self._busy[run.id] = slot
         try:
-            end = slot.call(run, activity, partial(may_call, run))
+            end = slot.call(run, activity, partial(hooks.may_call, run))
         finally:
             self._busy.pop(run.id, None)
-        recorder.finished(activity.outcome(clock.now(), end))
+        hooks.recorder.finished(activity.outcome(hooks.clock.now(), end))
 
     def _slot(self) -> Slot:
         """Return this thread's slot."""

@@ -134,9 +134,10 @@ class ThreadExecutor(RunExecutor):
             logger.exception("run %d could not be executed", run.id, extra={"action": "executor_failed"})
 
     def _run(self, run: HeldRun) -> None:
-        clock, recorder, may_start, *_ = self.hooks
-        if may_start(run):
-            recorder.finished(execute(run, clock, recorder.started, keep_called=self.has_listeners))
+        hooks = self.hooks
+        if hooks.may_start(run):
+            started = hooks.recorder.started
+            hooks.recorder.finished(execute(run, hooks.clock, started, keep_called=self.has_listeners))
 
     def _tidy_thread(self) -> None:
         """Free the resources of this thread, when it ends."""
