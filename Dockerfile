@@ -22,5 +22,5 @@ USER 10001:10001
 EXPOSE 5000
 # http.client, and not urllib: that would ask the proxy which http_proxy names.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s CMD ["python", "-c", "from http.client import HTTPConnection as C; c = C('127.0.0.1', 5000, timeout=4); c.request('GET', '/api/health/live'); raise SystemExit(c.getresponse().status != 200)"]
-# gunicorn and runscheduler both reap what ends and pass signals on, as process 1 has to.
+# gunicorn, runscheduler and the worker reap what ends and pass signals on, as process 1 has to.
 CMD ["gunicorn", "--bind", "0.0.0.0:5000", "--workers", "2", "--threads", "4", "cronzimus_site.wsgi"]

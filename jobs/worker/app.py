@@ -31,6 +31,7 @@ if not apps.ready:
 
 from .. import checks
 from ..calls.console import log_from, log_to_console, log_to_file
+from ..calls.init_process import leave_process_1
 from ..conf import conf
 from ..core.queues import queue_problem
 from ..db import readiness
@@ -69,6 +70,11 @@ app.conf.update(worker_consumer=CONSUMER)
 def run(**message: Any) -> None:
     """Register the task's name with Celery. It is never called: the consumer hands its messages to the slots."""
     raise NotImplementedError("run it with a worker of this application")
+
+
+@signals.celeryd_init.connect
+def _leave_process_1(**kwargs: Any) -> None:
+    leave_process_1()  # before the worker has threads and connections
 
 
 @signals.setup_logging.connect

@@ -1,4 +1,4 @@
-"""A scheduler that is process 1 of a container: it reaps children, obeys signals, and keeps timeouts."""
+"""A scheduler or worker that is process 1 of a container: it reaps children, obeys signals, and keeps timeouts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ import pytest
 from tests.conftest import skip_or_fail
 from tests.waiting import let_pass, until
 
-from .support import Process, Site
+from .support import Process, Site, instant
+from .worker_site import WorkerSite
 
 UNSHARE = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
 
@@ -45,16 +47,44 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def test_process_1_reaps_and_timeouts_take_no_longer(container: Process, sqlite_site: Site) -> None:
-    def timed_out() -> list[tuple[int]]:
-        seconds = "strftime('%s', finished_at) - strftime('%s', started_at)"
-        return sqlite_site.query(f"SELECT {seconds} FROM cronzimus_run WHERE status = 'timed_out'")  # noqa: S608
+def seconds_of_timeouts(site: Site) -> list[int]:
+    """Return how long the runs took that timed out."""
+    rows = site.query("SELECT started_at, finished_at FROM cronzimus_run WHERE status = 'timed_out'")
+    return [round((instant(ended) - instant(began)).total_seconds()) for began, ended in rows]
 
-    until(lambda: len(timed_out()) >= 2, 40, "two timeouts")
+
+def assert_reaps(container: Process, site: Site) -> None:
+    """Wait for two timeouts; check that they took no longer, and that process 1 has no zombies."""
+    until(lambda: len(seconds_of_timeouts(site)) >= 2, 40, "two timeouts")
     (process_1,) = children(container.pid)
     assert "init_process" in Path(f"/proc/{process_1}/cmdline").read_text()
     until(lambda: not [pid for pid in children(process_1) if is_zombie(pid)], 5, "the end of the zombies")
-    assert max(seconds for (seconds,) in timed_out()) <= 4  # its timeout is 1 s; SIGKILL would come after 6 s
+    assert max(seconds_of_timeouts(site)) <= 4  # its timeout is 1 s; SIGKILL would come after 6 s
+
+
+def test_process_1_reaps_and_timeouts_take_no_longer(container: Process, sqlite_site: Site) -> None:
+    assert_reaps(container, sqlite_site)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("broker_name", ["redis"], indirect=True)
+def test_a_worker_as_process_1_does_so_too_and_stops_when_it_is_told_to(
+    make_fleet: Callable[..., WorkerSite],
+) -> None:
+    fleet = make_fleet("sqlite")
+    rule = {"trigger": "interval", "seconds": 1, "executor": "celery", "queue": fleet.broker.queue}
+    fleet.add({"id": f"{fleet.prefix}orphan", "func": "tests:orphan", "timeout": 1, **rule})
+    fleet.may_be("timed_out", "orphan")
+    fleet.site.scheduler()
+    celery = str(Path(sys.executable).with_name("celery"))
+    command = [*UNSHARE, celery, "-A", "cronzimus_site", "worker", "-Q", fleet.broker.queue, "-c", "1", "-l", "INFO"]
+    container = Process(command, fleet.site.environment, fleet.site.folder / "log")
+    fleet.site.processes.append(container)
+    assert_reaps(fleet.until_ready(container), fleet.site)
+    (process_1,) = children(container.pid)
+    subprocess.run(["kill", "-TERM", str(process_1)], check=True)
+    assert container.wait(40) == 0
+    fleet.worker()  # for the runs that are left
 
 
 def is_zombie(pid: int) -> bool:

@@ -187,11 +187,9 @@ def test_what_executes_runs_is_given_time_to_stop(name: str, seconds: int) -> No
     assert f"TimeoutStopSec={seconds}" in (ROOT / f"deploy/systemd/cronzimus-{name}@.service").read_text()
 
 
-def test_workers_are_started_where_they_are_asked_for_alone_and_are_not_process_1() -> None:
+def test_workers_are_started_where_they_are_asked_for_alone() -> None:
     services = COMPOSE["services"]
     assert {name for name, service in services.items() if "profiles" in service} == {"redis", "worker"}
-    assert services["worker"]["init"] is True
-    assert "shareProcessNamespace: true" in (CHART / "templates/worker.yaml").read_text()
     assert VALUES["worker"]["replicas"] == 0
 
 

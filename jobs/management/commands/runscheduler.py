@@ -16,13 +16,13 @@ from django.db import connection
 
 from ... import __version__
 from ...calls.console import log_to_console
+from ...calls.init_process import leave_process_1
 from ...calls.output import capturing, open_missing_descriptors
 from ...conf import conf
 from ...core.zone_data import used_data
 from ...db.connections import use_own_connections
 from ...models import Job
 from .. import startup
-from ..init_process import leave_process_1
 from ..stopping import Signals, ToldToStop
 
 logger = logging.getLogger("cronzimus.runscheduler")

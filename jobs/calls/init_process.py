@@ -1,8 +1,8 @@
-"""Be process 1 of a container: reap ended processes, pass signals on to the scheduler, and end with it.
+"""Be process 1 of a container: reap ended processes, pass signals on to a scheduler or worker, and end with it.
 
 The kernel makes process 1 the parent of each process whose own parent has ended. If it does not wait for them, they
-stay as zombies. A scheduler cannot do that itself: to wait for any child would take the exit statuses of functions'
-processes from the functions. So the scheduler runs as a child of this small program.
+stay as zombies. A scheduler or worker cannot do that itself: to wait for any child would take the exit statuses of
+functions' processes from the functions. So it runs as a child of this small program.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 FORWARDED = (
     signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2,
 )  # fmt: skip
-"""The signals that are passed on to the scheduler."""
+"""The signals that are passed on."""
 WAITED = {*FORWARDED, signal.SIGCHLD}
 """The signals for which process 1 waits."""
 
@@ -31,7 +31,7 @@ def leave_process_1() -> None:
     child = os.fork()
     if child:
         try:
-            # A small process instead of a copy of the scheduler. -I -S: it needs the standard library alone.
+            # A small process instead of a copy of this one. -I -S: it needs the standard library alone.
             os.execv(sys.executable, [sys.executable, "-I", "-S", __file__, str(child)])  # noqa: S606 (this program)
         except OSError:
             os._exit(supervise(child))
