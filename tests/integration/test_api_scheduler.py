@@ -116,7 +116,7 @@ def test_the_number_of_queries_does_not_grow(api: Api, statements: Any) -> None:
         make_run(f"j{number}")
     with statements() as found:
         api.get("/scheduler")
-    assert len(found) == 4
+    assert len(found) == 5
 
 
 def test_a_pause_of_all_may_be_repeated_and_keeps_who_was_first(api: Api, clock: FakeClock) -> None:
