@@ -10,6 +10,13 @@ from ..core.capacity import Capacity
 
 COOLDOWN_SECONDS = 0.1
 """Time until the loop looks for work again, unless a run ends before."""
+MAX_REST_SECONDS = 10.0
+"""Time until something slow is repeated, at most: the process may only have stood still meanwhile."""
+
+
+def rest_after(seconds: float) -> float:
+    """Return the seconds until something that took so many `seconds` is repeated: it may take a tenth of the time."""
+    return min(9 * seconds, MAX_REST_SECONDS)
 
 
 class Cooldown:
@@ -40,8 +47,7 @@ class Cooldown:
 
     def missed(self, names: Iterable[str], began: float, ended: float) -> None:
         """Note that a look between two monotonic times found nothing for the executors `names`."""
-        # A slow look is repeated less often: it may take a tenth of the loop's time.
-        self._earliest = ended + 9 * (ended - began)
+        self._earliest = ended + rest_after(ended - began)
         self._until |= dict.fromkeys(names, max(ended + COOLDOWN_SECONDS, self._earliest))
 
     def shorten(self) -> None:

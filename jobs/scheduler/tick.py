@@ -13,7 +13,7 @@ from ..core.capacity import Capacity
 from ..core.held import HeldRun, Outcome
 from ..core.runs import Executor, RunStatus
 from .batches import Batches
-from .cooldown import Cooldown
+from .cooldown import Cooldown, rest_after
 from .events import Events
 from .executors import ExecutorFactory, Executors, Hooks
 from .incidents import IncidentWatch
@@ -373,5 +373,4 @@ class Tick:
         began = self._clock.monotonic()
         updates = self.recorder.live_updates()
         self.recorder.shown(write_all_live(updates, self.lease.scheduler_id))
-        # A slow write is repeated less often: it may take a tenth of the loop's time.
-        self._live_at = monotonic + 9 * (self._clock.monotonic() - began)
+        self._live_at = monotonic + rest_after(self._clock.monotonic() - began)

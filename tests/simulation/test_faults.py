@@ -356,3 +356,14 @@ def test_a_scheduler_whose_next_write_is_due_to_the_last_bit_does_not_go_round(b
         history.go_on(seconds)
     history.stop(SCHEDULER)
     assert history.verdict() == []
+
+
+def test_a_scheduler_that_stood_still_while_it_looked_for_waiting_runs_takes_them_soon(begin: Begin) -> None:
+    history = begin(replace(REMOTE, interval=6, seconds=0.0, overlap="queue"), schedulers=1, workers=1)
+    history.go_on(11.9)
+    strike_at(history, WORKER, "a message", "crash")
+    history.go_on(6.2)
+    strike_at(history, SCHEDULER, "before SELECT r.id, r.job_id, CASE", "pause", 30.0)
+    history.go_on(3.0)
+    assert statuses() == ["succeeded", "queued", "queued"]
+    assert history.verdict() == []

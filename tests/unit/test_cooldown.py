@@ -8,7 +8,7 @@ from math import inf
 import pytest
 
 from jobs.core.capacity import Capacity
-from jobs.scheduler.cooldown import COOLDOWN_SECONDS, Cooldown
+from jobs.scheduler.cooldown import COOLDOWN_SECONDS, MAX_REST_SECONDS, Cooldown
 from tests.fakes import NOW, after
 
 CAPACITY = Capacity({"thread": 3, "process": 1})
@@ -38,6 +38,12 @@ def test_a_slow_look_takes_at_most_a_tenth_of_the_time(cooldown: Cooldown) -> No
     cooldown.missed(["thread"], 101, 102)
     assert "thread" not in ready(cooldown, 110.9)
     assert "thread" in ready(cooldown, 111)
+
+
+def test_a_look_in_which_the_process_stood_still_is_repeated_soon(cooldown: Cooldown) -> None:
+    cooldown.missed(["thread"], 101, 201)
+    assert "thread" not in ready(cooldown, 201 + MAX_REST_SECONDS - 0.1)
+    assert "thread" in ready(cooldown, 201 + MAX_REST_SECONDS)
 
 
 def test_missed_work_is_looked_for_sooner_when_a_run_has_ended(cooldown: Cooldown) -> None:
