@@ -1,7 +1,7 @@
-"""The note of a child process that it calls a function now. Its parent reads it, whatever becomes of the process.
+"""Shared memory in which a child notes the run whose function it calls.
 
-It lies in memory that both share: a message would wake the parent once more for each run, and would get lost if a
-thread that was left behind has closed the descriptor.
+Its parent can read it after the child has died. A message would wake the parent once more for each run, and would get
+lost if a thread that was left behind has closed the descriptor.
 """
 
 from __future__ import annotations

@@ -34,12 +34,12 @@ def main(requests: str, replies: str, note: str, *python_path: str) -> None:
     handle(signal.SIGTERM, _exit_on_signal)
     _restore_python_path(python_path)
     _load_django()
-    called = CallNote(int(note))
+    call_note = CallNote(int(note))
     os.close(int(note))
-    _serve(int(requests), int(replies), called)
+    _serve(int(requests), int(replies), call_note)
 
 
-def _serve(requests: int, replies: int, called: CallNote) -> None:
+def _serve(requests: int, replies: int, note: CallNote) -> None:
     # Imported here: these modules need Django to be set up.
     from ..core.clock import SystemClock
     from . import messages
@@ -51,7 +51,7 @@ def _serve(requests: int, replies: int, called: CallNote) -> None:
             os.write(replies, part)
 
     def begin(activity: Activity) -> None:
-        called.write(activity.run.id)  # whatever ends this process from now on, no other one may call the function
+        note.write(activity.run.id)  # whatever ends this process from now on, no other one may call the function
 
         def send(done: int, total: int | None) -> None:
             if not activity.output.ended:  # or it is of a thread that was left behind, and not of the current run
@@ -64,9 +64,9 @@ def _serve(requests: int, replies: int, called: CallNote) -> None:
     with os.fdopen(requests) as lines, threads_carry_output():
         reply(messages.encode(ready=True))
         for line in lines:
-            run, hidden, mark = messages.decode_run(line)
-            surroundings.restore(mark)
-            outcome = execute(run, SystemClock(), begin, hidden=hidden)
+            run, secrets, boundary = messages.decode_run(line)
+            surroundings.restore(boundary)
+            outcome = execute(run, SystemClock(), begin, secrets=secrets)
             _flush_streams()
             reply(messages.encode_end(outcome, is_last=bool(_signals_received)))
             if _signals_received:
@@ -87,10 +87,10 @@ class Surroundings:
         self._blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         self._streams: list[TextIO] = []
 
-    def restore(self, mark: str) -> None:
+    def restore(self, boundary: str) -> None:
         """Restore signals, folder, umask, environment and the standard streams, with the log handlers on them.
 
-        What is written to standard error gets `mark` (`streams`); the log does not.
+        What is written to standard error gets `boundary` (`streams`); the log does not.
         """
         self._restore_signals()
         os.chdir(self._folder)
@@ -98,7 +98,7 @@ class Surroundings:
         if os.environ != self._environment:
             os.environ.clear()
             os.environ.update(self._environment)
-        self._restore_streams(mark)
+        self._restore_streams(boundary)
 
     def _restore_signals(self) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -107,15 +107,16 @@ class Surroundings:
                 signal.signal(number, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, self._blocked)
 
-    def _restore_streams(self, mark: str) -> None:
+    def _restore_streams(self, boundary: str) -> None:
         for descriptor, kept in ((0, self._input), (1, self._output), (2, self._output)):
             os.dup2(kept, descriptor)
         found = [getattr(sys, name, None) for name in ("stdout", "stderr")]
         if self._streams != found or any(stream.closed for stream in self._streams):
             out, log = (
-                TextStream(cast("IO[bytes]", os.fdopen(fd, "wb", closefd=False)), self._output, mark) for fd in (1, 2)
+                TextStream(cast("IO[bytes]", os.fdopen(fd, "wb", closefd=False)), self._output, boundary)
+                for fd in (1, 2)
             )
-            errors = TextStream(io.BufferedWriter(MarkedErrors(mark)), self._output, mark)
+            errors = TextStream(io.BufferedWriter(MarkedErrors(boundary)), self._output, boundary)
             self._streams = [out, errors]
             sys.stdout, sys.stderr = self._streams
             for handler in logging.getLogger().handlers:
@@ -151,12 +152,12 @@ def _load_django() -> None:
     django.setup()
 
     from ..db.connections import use_own_connections
-    from .console import log_to_console
+    from .console import RUN_LINE, log_to_console
 
     use_own_connections()
     log_to_console()
     for handler in logging.getLogger().handlers:
-        handler.setFormatter(logging.Formatter("{levelname} {name}: {message}", style="{"))
+        handler.setFormatter(logging.Formatter(RUN_LINE, style="{"))
 
 
 if __name__ == "__main__":

@@ -11,30 +11,30 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 
-class _Thread(threading.local):
+class _ThreadState(threading.local):
     """Whether this thread is known to have no connection."""
 
-    unconnected = False
+    has_no_connection = False
 
 
-_thread = _Thread()
+_thread = _ThreadState()
 
 
-def look_again(**_: Any) -> None:
+def recheck_connections(**_: Any) -> None:
     """Look for this thread's connections at the next call: it may have made one (a receiver of Django's signal).
 
     The signal is not sent for a connection that broke while it was made.
     """
-    _thread.unconnected = False
+    _thread.has_no_connection = False
 
 
-connection_created.connect(look_again, dispatch_uid="cronzimus.calls.connections")
+connection_created.connect(recheck_connections, dispatch_uid="cronzimus.calls.connections")
 
 
 def prepare_connections() -> set[str]:
-    """Return the aliases of this thread's open transactions. The threads of a scheduler have none.
+    """Close this thread's broken and old connections, unless it has a transaction open. Return the aliases with one.
 
-    If there are none, broken and old connections are closed, so that this call gets new ones.
+    The threads of a scheduler have none.
     """
     opened = _opened()
     before = _in_transactions(opened)
@@ -56,10 +56,10 @@ def tidy_connections(before: set[str]) -> bool:
 
 def _opened() -> Sequence[BaseDatabaseWrapper]:
     # A look costs some ten microseconds, a good part of a short run, and is left out until this thread connects.
-    if _thread.unconnected:
+    if _thread.has_no_connection:
         return []
     opened = connections.all(initialized_only=True)
-    _thread.unconnected = not any(connection.connection or connection.in_atomic_block for connection in opened)
+    _thread.has_no_connection = not any(connection.connection or connection.in_atomic_block for connection in opened)
     return opened
 
 

@@ -10,6 +10,8 @@ OWN = ("cronzimus", "job")
 """The loggers of the scheduler, and of runs (`RunContext.logger`)."""
 LINE = "{asctime} {levelname} {name}: {message}"
 """The format of a line."""
+RUN_LINE = "{levelname} {name}: {message}"
+"""The format of a line in the output of a run, which has the times itself."""
 
 
 def log_to_console() -> None:
@@ -35,18 +37,21 @@ def log_from(level: int) -> None:
 
 
 def log_to_file(path: str) -> None:
-    """Make all loggers write to a file what they write to the console, or everything if they do not. Raises `OSError`.
+    """Redirect the console handlers of all loggers to a file. Raises `OSError`.
 
-    The file may be moved away: a line goes to the one that has the name.
+    Without a console handler, add a file handler to the root logger. The file may be moved away: a line goes to the one
+    that has the name.
     """
     is_used = False
     for logger in [logging.getLogger(name) for name in ("", *OWN)]:
-        for console in [one for one in logger.handlers if getattr(one, "stream", None) in (sys.stdout, sys.stderr)]:
+        for console in [
+            handler for handler in logger.handlers if getattr(handler, "stream", None) in (sys.stdout, sys.stderr)
+        ]:
             file = WatchedFileHandler(path, encoding="utf-8")
             file.setFormatter(console.formatter)
             file.setLevel(console.level)
-            for one in console.filters:
-                file.addFilter(one)
+            for condition in console.filters:
+                file.addFilter(condition)
             logger.removeHandler(console)
             logger.addHandler(file)
             is_used = True

@@ -35,7 +35,7 @@ async def _main(coroutine: Coroutine[Any, Any, Any], context: RunContext) -> Any
             with _cancelled_with(context):
                 result = await coroutine
         except GeneratorExit:
-            raise
+            raise  # to await something while the coroutine is closed is an error
         except BaseException as raised:
             error = raised
         # Not while an exception is being handled: asgiref would add its frames to the traceback.

@@ -61,7 +61,7 @@ class Launcher:
             environment["DJANGO_SETTINGS_MODULE"] = settings.SETTINGS_MODULE
         return cls(folder=folder, environment=environment, python_path=python_path)
 
-    def start(self, requests: int, replies: int, output: int, note: int) -> tuple[subprocess.Popen[bytes], Watchdog]:
+    def start(self, *, requests: int, replies: int, output: int, note: int) -> tuple[subprocess.Popen[bytes], Watchdog]:
         """Start a child, and the watchdog that ends it with this process: both, or neither.
 
         The child reads requests from the descriptor `requests` and writes to `replies`; the output of functions goes

@@ -25,18 +25,18 @@ END_FIELDS = ("status", "result", "error", "traceback")
 """The fields of a `CallEnd` that the child sends."""
 
 
-def encode_run(run: HeldRun, hidden: Sequence[str] = (), mark: str = "") -> bytes:
-    """Return the line for `run`, whose arguments have the secrets `hidden`; `streams` marks its errors with `mark`."""
-    more = {"scheduled_time": run.scheduled_time.isoformat(), "hidden": list(hidden), "mark": mark}
+def encode_run(run: HeldRun, secrets: Sequence[str], boundary: str) -> bytes:
+    """Return the line for `run`, whose arguments have the `secrets`; `streams` puts its errors between `boundary`."""
+    more = {"scheduled_time": run.scheduled_time.isoformat(), "secrets": list(secrets), "boundary": boundary}
     return encode(**run._asdict() | more)
 
 
 def decode_run(line: str) -> tuple[HeldRun, list[str], str]:
-    """Return the run of a line, the secrets among its arguments, and the mark of its errors."""
+    """Return the run of a line, the secrets among its arguments, and the boundary of its errors."""
     fields = json.loads(line)
-    hidden: list[str] = fields.pop("hidden")
-    mark: str = fields.pop("mark")
-    return HeldRun(**fields | {"scheduled_time": datetime.fromisoformat(fields["scheduled_time"])}), hidden, mark
+    secrets: list[str] = fields.pop("secrets")
+    boundary: str = fields.pop("boundary")
+    return HeldRun(**fields | {"scheduled_time": datetime.fromisoformat(fields["scheduled_time"])}), secrets, boundary
 
 
 def encode_end(outcome: Outcome, *, is_last: bool = False) -> bytes:

@@ -18,10 +18,11 @@ from contextvars import ContextVar
 from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
 from ..core import log_context
-from ..core.output import HEAD, LIMIT, TAIL, StoredOutput, mark
+from ..core.output import HEAD, LIMIT, TAIL, StoredOutput, gap_line
 from ..core.output_marks import Mark, Marks
 from ..core.secrets import Masker
 from .carrying import threads_carry
+from .console import RUN_LINE
 
 if TYPE_CHECKING:
     from ..core.held import HeldRun
@@ -130,7 +131,7 @@ class Output:
                 return StoredOutput("")
             self._cut_tail()
             head, tail, omitted = "".join(self._head), self._tail[0], self._size - self._head_size - self._tail_size
-        return StoredOutput(storable(head + (mark(omitted) if omitted else "") + tail), omitted)
+        return StoredOutput(storable(head + (gap_line(omitted) if omitted else "") + tail), omitted)
 
     def marks(self) -> str:
         """Return when its parts were written, and on which stream, as `core.output_marks` encodes it."""
@@ -242,7 +243,7 @@ class _OutputHandler(logging.Handler):
                 self.handleError(record)
 
 
-class _Guard:
+class _StreamRestorer:
     """Restores the standard streams and the log handler that a function has replaced and not restored.
 
     A function may replace them for a while (`contextlib.redirect_stdout`), and all threads see that. So they are
@@ -275,16 +276,16 @@ class _Guard:
                 self._suspects = None
 
 
-_guard: _Guard | None = None
+_restorer: _StreamRestorer | None = None
 
 
 @contextmanager
-def capturing() -> Iterator[None]:
+def capture_installed() -> Iterator[None]:
     """Make `captured` work within the context: wrap the standard streams, the root logger and new threads."""
-    global _guard
+    global _restorer
     streams = sys.stdout, sys.stderr
     handler = _OutputHandler()
-    handler.setFormatter(logging.Formatter("{levelname} {name}: {message}", style="{"))
+    handler.setFormatter(logging.Formatter(RUN_LINE, style="{"))
     root = logging.getLogger()
     root.addHandler(handler)
     context = log_context.asking(_run_of_line)
@@ -292,11 +293,11 @@ def capturing() -> Iterator[None]:
         # A stream is None if the process was started without it.
         ours = _Stream(streams[0] or nowhere), _Stream(streams[1] or nowhere, is_error=True)
         sys.stdout, sys.stderr = ours
-        _guard = _Guard(ours, handler)
+        _restorer = _StreamRestorer(ours, handler)
         try:
             yield
         finally:
-            _guard = None
+            _restorer = None
             sys.stdout, sys.stderr = streams
             root.removeHandler(handler)
 
@@ -310,16 +311,16 @@ def _run_of_line() -> dict[str, object]:
 @contextmanager
 def captured(run: HeldRun | None = None) -> Iterator[Output]:
     """Capture the output and the log of this thread, and of threads that it starts, in the `Output` that is given."""
-    output, guard = Output(run), _guard
+    output, restorer = Output(run), _restorer
     token = _current.set(output)
-    if guard is not None:
-        guard.began(output)
+    if restorer is not None:
+        restorer.began(output)
     try:
         yield output
     finally:
         _current.reset(token)
-        if guard is not None:
-            guard.ended(output)
+        if restorer is not None:
+            restorer.ended(output)
 
 
 @contextmanager

@@ -23,8 +23,8 @@ from . import messages
 from .call_note import CallNote, open_memory
 from .launch import Launcher
 from .output import Output
-from .runner import Activity, resolve
-from .streams import Splitter, new_mark
+from .runner import Activity, with_secrets
+from .streams import Splitter, new_boundary
 
 START_SECONDS = 60.0
 """Time that a child may take to load Django."""
@@ -66,7 +66,10 @@ class ChildProcess:
     def __init__(self, launcher: Launcher) -> None:
         """Start the process. Raises `OSError`."""
         pipes = _pipes(4)
-        (requests, self._requests), (self._replies, replies), (self._output, output), (self._bell, self._ring) = pipes
+        requests, self._requests = pipes[0]
+        self._replies, replies = pipes[1]
+        self._output, output = pipes[2]
+        self._stop_read, self._stop_write = pipes[3]
         # Neither may block. A process that a function left behind may hold the other end of the output open, and a
         # thread that it left behind may keep the child from reading a request that does not fit into the pipe.
         os.set_blocking(self._output, False)
@@ -74,8 +77,8 @@ class ChildProcess:
         theirs = [requests, replies, output]
         try:
             theirs.append(note := open_memory())
-            self._called = CallNote(note)
-            self._process, self._watchdog = launcher.start(*theirs)
+            self._note = CallNote(note)
+            self._process, self._watchdog = launcher.start(requests=requests, replies=replies, output=output, note=note)
         except OSError:
             os.close(self._requests)
             self._close_pipes()
@@ -90,12 +93,12 @@ class ChildProcess:
         self._stop: tuple[int, Stopped] | None = None
         self._unsent = b""
         self._lines = messages.Lines()
-        self._mark = new_mark()
-        self._splitter = Splitter(self._mark, _log)
+        self._boundary = new_boundary()
+        self._splitter = Splitter(self._boundary, _log)
         self._watched = select.poll()
         # poll(2) looks at them in this order: when it reports the end, it has reported the output before it.
         deaths = [] if self._death is None else [self._death]
-        for descriptor in (self._replies, self._output, self._bell, *deaths):
+        for descriptor in (self._replies, self._output, self._stop_read, *deaths):
             self._watched.register(descriptor, select.POLLIN)
 
     @property
@@ -125,13 +128,13 @@ class ChildProcess:
         the call; and `Stopped` if the run took longer than its timeout or `stop` was called: then, too, the process has
         ended.
         """
-        called, hidden = resolve(run)
-        activity.output.hide(hidden)
+        resolved, secrets = with_secrets(run)
+        activity.output.hide(secrets)
         self._drain()
         self.runs += 1
         self._run_id = run.id
-        self._called.write(0)
-        self._unsent = messages.encode_run(called, hidden, self._mark)
+        self._note.write(0)
+        self._unsent = messages.encode_run(resolved, secrets, self._boundary)
         self._watched.register(self._requests, select.POLLOUT)
         deadline = None if run.timeout is None else time.monotonic() + run.timeout
 
@@ -145,7 +148,7 @@ class ChildProcess:
             raise Stopped(RunStatus.TIMED_OUT, f"it took longer than its timeout of {run.timeout} s") from None
         except ChildDied:
             self._is_ending = True
-            if self._called.run_id == run.id:
+            if self._note.run_id == run.id:
                 raise
             raise NotCalled from None
         self._write(self._splitter.end(), activity.output)
@@ -154,7 +157,7 @@ class ChildProcess:
     def stop(self, run_id: int, status: RunStatus, reason: str) -> None:
         """End the run `run_id`, whose call goes on or is about to begin. Called from another thread than `call`."""
         self._stop = run_id, Stopped(status, reason)
-        os.write(self._ring, b"!")
+        os.write(self._stop_write, b"!")
 
     def kill(self, output: Output | None = None) -> None:
         """End the process and all that it started: SIGTERM, then SIGKILL for processes left after `GRACE_SECONDS`.
@@ -189,12 +192,12 @@ class ChildProcess:
         self.kill()
         self._watchdog.dismiss()
         self._close_pipes()
-        self._called.close()
+        self._note.close()
         if self._death is not None:
             os.close(self._death)
 
     def _close_pipes(self) -> None:
-        for descriptor in (self._replies, self._output, self._bell, self._ring):
+        for descriptor in (self._replies, self._output, self._stop_read, self._stop_write):
             os.close(descriptor)
 
     def how_it_ended(self) -> str:
@@ -215,8 +218,8 @@ class ChildProcess:
                 raise TimeoutError
             milliseconds = None if wait is None else min(wait, LONGEST_POLL_SECONDS) * 1000
             ready = {descriptor for descriptor, _ in self._watched.poll(milliseconds)}
-            if self._bell in ready:
-                os.read(self._bell, CHUNK_BYTES)
+            if self._stop_read in ready:
+                os.read(self._stop_read, CHUNK_BYTES)
                 if self._stop is not None and self._stop[0] == self._run_id:  # or it was meant for the run before
                     self.kill(output)
                     raise self._stop[1]
@@ -294,7 +297,7 @@ def _pipes(number: int) -> list[tuple[int, int]]:
 
 
 def _log(text: str) -> None:
-    """Write output that belongs to no run where the scheduler's own output goes, as that of a thread's."""
+    """Write output that belongs to no run to this process's standard output."""
     with suppress(Exception):  # nobody may be there to read it
         sys.stdout.write(text)
         sys.stdout.flush()

@@ -17,10 +17,11 @@ from ..core.held import Called, CallEnd, HeldRun, Outcome
 from ..core.json import MAX_STORED_DEPTH, is_deeper
 from ..core.runs import Executor, RunStatus, job_behind
 from ..core.secrets import names_in
-from ..functions import registry, secrets
+from ..functions import registry
 from ..functions.context import Database, RunContext
+from ..functions.secrets import resolve
 from . import coroutines, spans
-from .connections import look_again, prepare_connections, tidy_connections
+from .connections import prepare_connections, recheck_connections, tidy_connections
 from .output import Output, captured, storable
 
 MAX_RESULT = 64 * 1024
@@ -85,11 +86,11 @@ def execute(
     started: Callable[[Activity], None],
     *,
     keep_called: bool = False,
-    hidden: Sequence[str] | None = None,
+    secrets: Sequence[str] | None = None,
 ) -> Outcome:
     """Call `started`, then the function of `run`, both in this thread, and return the outcome.
 
-    With `keep_called` the outcome has the object that the function returned or raised. `hidden` has the secrets among
+    With `keep_called` the outcome has the object that the function returned or raised. `secrets` has those among
     the arguments; with None, references to secrets are resolved here. Never raises: any exception of the function,
     even `SystemExit`, becomes the outcome.
     """
@@ -99,12 +100,12 @@ def execute(
         before = prepare_connections()
         process = os.getpid()
         try:
-            called, hidden = resolve(run) if hidden is None else (run, hidden)
-            output.hide(hidden)
-            value = _call(called, activity.context, check=bool(hidden))
+            resolved, secrets = with_secrets(run) if secrets is None else (run, secrets)
+            output.hide(secrets)
+            value = _call_in_span(resolved, activity.context, check=bool(secrets))
             end = _succeeded(value, output, keep_called)
         except BaseException as error:
-            look_again()
+            recheck_connections()
             end = _failed(error, output, keep_called)
         if os.getpid() != process:
             # The function forked, and this is the child: it must neither answer nor take other runs.
@@ -117,24 +118,24 @@ def execute(
         return activity.outcome(clock.now(), end)
 
 
-def resolve(run: HeldRun) -> tuple[HeldRun, list[str]]:
+def with_secrets(run: HeldRun) -> tuple[HeldRun, list[str]]:
     """Return `run` with its references to secrets resolved, and the secrets. Raises `UnknownSecret`."""
     if not (run.args or run.kwargs) or not names_in(run.args, run.kwargs):
         return run, []
-    args, kwargs, values = secrets.resolve(run.args, run.kwargs)
+    args, kwargs, values = resolve(run.args, run.kwargs)
     return run._replace(args=args, kwargs=kwargs), values
 
 
-def _call(run: HeldRun, context: RunContext, *, check: bool) -> Any:
+def _call_in_span(run: HeldRun, context: RunContext, *, check: bool) -> Any:
     if not isinstance(run.args, list) or not isinstance(run.kwargs, dict):
         raise InvalidArguments("the stored arguments are damaged: args must be an array, and kwargs an object")
     if spans.tracer() is None:
-        return _called(run, context, check)
+        return _call_function(run, context, check)
     with spans.span_of(run, context):
-        return _called(run, context, check)
+        return _call_function(run, context, check)
 
 
-def _called(run: HeldRun, context: RunContext, check: bool) -> Any:
+def _call_function(run: HeldRun, context: RunContext, check: bool) -> Any:
     """Call the function. With `check`, call its own check before, which had to wait for the values of secrets."""
     if context.traceparent is not None and context.executor != Executor.THREAD:
         os.environ["TRACEPARENT"] = context.traceparent  # for programs that it starts; restored before the next run

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from jobs.core.output import HEAD, mark
+from jobs.core.output import HEAD, gap_line
 from jobs.core.runs import RunStatus
 from jobs.models import Run
 from tests.fakes import NOW, after, make_job, make_run, make_scheduler
@@ -128,7 +128,7 @@ def test_the_lines_of_a_log_have_their_times_and_standard_error_is_marked(admin)
 
 def test_lines_after_a_gap_have_their_own_times(admin):
     page = read(
-        admin, status="succeeded", started_at=NOW, output="a\n" + "x" * (HEAD - 2) + mark(5000) + "b\nc\n",
+        admin, status="succeeded", started_at=NOW, output="a\n" + "x" * (HEAD - 2) + gap_line(5000) + "b\nc\n",
         output_omitted=5000, output_marks=f"[[0,0,0],[2,1,1],[{HEAD},2,0],[{HEAD + 5002},4,1]]",
     )  # fmt: skip
     assert "<time>12:00:00.002</time><span>b</span>" in page
@@ -169,7 +169,7 @@ def test_a_long_log_shows_its_end_and_the_earlier_lines_when_asked(admin):
 
 def test_what_is_left_out_of_a_log_is_said(admin):
     tail = "the end\n"
-    make_run(id=7, status="succeeded", output="x" * (HEAD - 1) + "\n" + mark(5000) + tail, output_omitted=5000)
+    make_run(id=7, status="succeeded", output="x" * (HEAD - 1) + "\n" + gap_line(5000) + tail, output_omitted=5000)
     page = admin.read(f"{RUNS}7/change/")
     assert "5000 characters of the middle are left out" in text(page)
     assert '<li class="gap" data-n="…"><span>[5,000 characters left out]</span></li>' in page

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from jobs.calls.output import Output
-from jobs.core.output import HEAD, LIMIT, TAIL, mark
+from jobs.core.output import HEAD, LIMIT, TAIL, gap_line
 from jobs.core.runs import RunStatus
 from jobs.models import Run
 from tests.fakes import NOW, after, make_job, make_run, make_token
@@ -214,7 +214,7 @@ def test_a_long_output_is_followed_by_offsets_that_stay_right(api: Api) -> None:
         read += body["output"]
         offset = body["next_offset"]
     shown = "a" * HEAD + "b" * 10 + "c" * TAIL
-    assert read == shown + mark(LIMIT - TAIL) + "ü" * TAIL + "end"
+    assert read == shown + gap_line(LIMIT - TAIL) + "ü" * TAIL + "end"
     assert api.get(f"/scheduler/runs/{run.id}/log?offset=2147483646")["next_offset"] == 2147483646
     assert api.get(f"/scheduler/runs/{run.id}/log")["output"] == run.output
 

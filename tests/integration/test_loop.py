@@ -243,7 +243,7 @@ def test_a_run_that_others_gave_up_is_told_to_end(
         loop.tick.run()
         told.extend(activity.context.cancelled for activity in loop.tick.recorder.activities())
 
-    monkeypatch.setattr(runner, "_call", call)
+    monkeypatch.setattr(runner, "_call_in_span", call)
     executor(loop).work()
     settle(loop)
     assert told == [True]
@@ -263,7 +263,7 @@ def test_a_run_that_it_knows_is_not_given_up(
             loop.tick.run()
         assert statuses() == ["running"]
 
-    monkeypatch.setattr(runner, "_call", call)
+    monkeypatch.setattr(runner, "_call_in_span", call)
     executor(loop).work()
     clock.advance(HEARTBEAT_SECONDS)  # its outcome is not written yet
     loop.tick.run()

@@ -13,7 +13,7 @@ from jobs.calls import runner
 from jobs.calls.output import Output
 from jobs.calls.runner import Activity
 from jobs.core.held import CallEnd
-from jobs.core.output import HEAD, LIMIT, TAIL, mark
+from jobs.core.output import HEAD, LIMIT, TAIL, gap_line
 from jobs.core.runs import RunStatus
 from jobs.models import Job, Run
 from jobs.scheduler.recorder import Recorder
@@ -300,7 +300,7 @@ def test_the_head_and_the_tail_of_a_long_output_are_shown_while_it_grows(recorde
         run = Run.objects.get()
         assert (run.output, run.output_omitted or 0) == going.output.stored()
         assert run.output_marks == going.output.marks()
-    assert run.output == "a" * HEAD + mark(run.output_omitted) + "f" * TAIL
+    assert run.output == "a" * HEAD + gap_line(run.output_omitted) + "f" * TAIL
     recorder.finished(going.outcome(NOW, CallEnd(RunStatus.SUCCEEDED)))
     flush(recorder)
     run = Run.objects.get()

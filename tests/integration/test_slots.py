@@ -322,13 +322,13 @@ def test_a_run_that_is_stopped_while_its_call_begins_is_stopped(monkeypatch: pyt
     slot, output = Slot(lambda: ChildProcess(Launcher.of_this_process())), Output()
     slot.get_ready(output)
     run = held_run(7)._replace(func="tests:wait", args=[30], kwargs={})
-    resolve = parent.resolve
+    with_secrets = parent.with_secrets
 
     def stop_and_resolve(run: HeldRun) -> Any:
         slot.stop(7, RunStatus.CANCELLED, "cancelled by anna")
-        return resolve(run)
+        return with_secrets(run)
 
-    monkeypatch.setattr(parent, "resolve", stop_and_resolve)
+    monkeypatch.setattr(parent, "with_secrets", stop_and_resolve)
     slot.take(7)
     ended = slot.call(run, Activity(run, NOW, output), lambda: True)
     slot.replace()

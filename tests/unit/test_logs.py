@@ -15,7 +15,7 @@ import pytest
 from django.core.exceptions import PermissionDenied
 
 from cronzimus_site.logs import MAX_CHARACTERS, RequestFields, ShortRefusals, ShortValues, formatter
-from jobs.calls.output import captured, capturing
+from jobs.calls.output import capture_installed, captured
 from jobs.core import log_context
 from jobs.core.log_context import AddContext
 from tests.fakes import held_run
@@ -138,14 +138,14 @@ def test_the_object_of_a_request_is_left_out(logger: logging.Logger) -> None:
 
 
 def test_what_a_function_logs_has_its_run_and_job(logger: logging.Logger) -> None:
-    with capturing(), captured(held_run(7, job_id="report")):
+    with capture_installed(), captured(held_run(7, job_id="report")):
         logger.warning("x")
     (found,) = lines(logger)
     assert (found["run"], found["job"]) == (7, "report")
 
 
 def test_what_a_thread_of_a_function_logs_has_its_run(logger: logging.Logger) -> None:
-    with capturing(), captured(held_run(7)):
+    with capture_installed(), captured(held_run(7)):
         thread = threading.Thread(target=logger.warning, args=["x"])
         thread.start()
         thread.join()
@@ -154,7 +154,7 @@ def test_what_a_thread_of_a_function_logs_has_its_run(logger: logging.Logger) ->
 
 
 def test_between_runs_lines_have_no_run(logger: logging.Logger) -> None:
-    with capturing():
+    with capture_installed():
         with captured(held_run(7)):
             pass
         logger.warning("x")
@@ -171,7 +171,7 @@ def test_the_scheduler_is_in_all_lines_of_its_process(logger: logging.Logger, mo
 
 
 def test_what_a_line_says_of_itself_stays(logger: logging.Logger) -> None:
-    with capturing(), captured(held_run(7)):
+    with capture_installed(), captured(held_run(7)):
         logger.warning("x", extra={"run": 8})
     (found,) = lines(logger)
     assert found["run"] == 8

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.calls.output import Output, captured, capturing, storable
-from jobs.core.output import HEAD, LIMIT, TAIL, mark, position, read_from
+from jobs.calls.output import Output, capture_installed, captured, storable
+from jobs.core.output import HEAD, LIMIT, TAIL, gap_line, position, read_from
 
 logger = logging.getLogger("job.test")
 
@@ -26,7 +26,7 @@ logger = logging.getLogger("job.test")
 @contextmanager
 def of_a_run() -> Iterator[Output]:
     """Capture as a scheduler does (not in a fixture: pytest changes the streams between set-up and test)."""
-    with capturing(), captured() as output:
+    with capture_installed(), captured() as output:
         yield output
 
 
@@ -75,7 +75,7 @@ def test_a_log_call_with_wrong_arguments_does_not_end_the_run() -> None:
 
 def test_what_threads_print_that_no_run_started_is_not_kept(capsys: pytest.CaptureFixture[str]) -> None:
     go_on = threading.Event()
-    with capturing():
+    with capture_installed():
         other = threading.Thread(target=lambda: go_on.wait(10) and print("from elsewhere"))
         other.start()
         with captured() as output:
@@ -137,7 +137,7 @@ def test_what_a_pool_of_threads_prints_is_kept(pool_of: Any) -> None:
 
 
 def test_a_thread_pool_that_outlives_a_run_prints_for_the_run_that_uses_it() -> None:
-    with ThreadPoolExecutor(1) as pool, capturing():
+    with ThreadPoolExecutor(1) as pool, capture_installed():
         outputs = []
         for number in range(2):
             with captured() as output:
@@ -155,7 +155,7 @@ def test_what_a_thread_prints_after_its_run_has_ended_goes_to_the_log(capsys: py
         go_on.wait(10)
         print("after")
 
-    with capturing():
+    with capture_installed():
         with captured() as output:
             thread = threading.Thread(target=work)
             thread.start()
@@ -169,14 +169,14 @@ def test_what_a_thread_prints_after_its_run_has_ended_goes_to_the_log(capsys: py
 
 def test_threads_are_as_they_were_after_the_scheduler() -> None:
     before = threading.Thread.start, ThreadPoolExecutor.submit
-    with capturing():
+    with capture_installed():
         assert before != (threading.Thread.start, ThreadPoolExecutor.submit)
     assert before == (threading.Thread.start, ThreadPoolExecutor.submit)
 
 
 def test_what_others_made_of_threads_meanwhile_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threading.Thread, "start", threading.Thread.start)  # restored in the end
-    with capturing():
+    with capture_installed():
         ours = threading.Thread.start
 
         def theirs(thread: threading.Thread) -> None:
@@ -194,7 +194,7 @@ def test_what_others_made_of_threads_meanwhile_stays(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("name", ["stdout", "stderr"])
 def test_streams_that_a_function_replaced_are_put_back_when_its_run_has_ended(name: str) -> None:
-    with capturing():
+    with capture_installed():
         with captured():
             setattr(sys, name, io.StringIO())
         with captured() as output:
@@ -204,7 +204,7 @@ def test_streams_that_a_function_replaced_are_put_back_when_its_run_has_ended(na
 
 def test_streams_are_not_put_back_while_a_run_may_still_need_its_own() -> None:
     own = io.StringIO()
-    with capturing():
+    with capture_installed():
         with captured():
             with captured():
                 sys.stdout = own  # from this run or from the one around it, which cannot be known
@@ -219,7 +219,7 @@ def test_streams_are_not_put_back_while_a_run_may_still_need_its_own() -> None:
 def test_a_log_handler_that_a_function_removed_is_put_back() -> None:
     root = logging.getLogger()
     handlers = root.handlers[:]
-    with capturing():
+    with capture_installed():
         try:
             with captured():
                 root.handlers = []
@@ -234,7 +234,7 @@ def test_a_log_handler_that_a_function_removed_is_put_back() -> None:
 @pytest.mark.parametrize("name", ["stdout", "stderr"])
 def test_a_run_may_print_where_the_process_has_no_standard_streams(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(sys, name, None)
-    with capturing():
+    with capture_installed():
         with captured() as output:
             print("one", file=getattr(sys, name), flush=True)
         print("outside", file=getattr(sys, name), flush=True)
@@ -271,7 +271,7 @@ def test_the_outputs_of_many_threads_do_not_mix() -> None:
         outputs[number] = output.stored().text
 
     threads = [threading.Thread(target=run, args=(number,)) for number in range(8)]
-    with capturing():
+    with capture_installed():
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -297,7 +297,7 @@ def test_output_within_output_is_kept_once() -> None:
 
 def test_the_streams_and_the_root_logger_are_restored() -> None:
     streams, handlers = (sys.stdout, sys.stderr), list(logging.getLogger().handlers)
-    with capturing():
+    with capture_installed():
         assert sys.stdout is not streams[0]
     assert (sys.stdout, sys.stderr) == streams
     assert logging.getLogger().handlers == handlers
@@ -305,7 +305,7 @@ def test_the_streams_and_the_root_logger_are_restored() -> None:
 
 def test_the_streams_are_restored_after_an_error() -> None:
     streams = sys.stdout, sys.stderr
-    with pytest.raises(RuntimeError), capturing():
+    with pytest.raises(RuntimeError), capture_installed():
         raise RuntimeError
     assert (sys.stdout, sys.stderr) == streams
 
@@ -328,7 +328,7 @@ def test_of_longer_output_the_head_and_the_tail_are_kept_with_a_mark_between() -
     assert omitted == 60_000 * len("line 00000\n") - HEAD - TAIL
     assert text.startswith("line 00000\nline 00001\n")
     assert text.endswith("line 59998\nline 59999\n")
-    assert text[HEAD:].startswith(mark(omitted))
+    assert text[HEAD:].startswith(gap_line(omitted))
     assert len(text) <= LIMIT
 
 
@@ -340,7 +340,7 @@ def test_output_of_any_pieces_is_cut_alike(sizes: list[int]) -> None:
         output.write(piece)
         whole += piece
     omitted = len(whole) - HEAD - TAIL
-    assert output.stored() == (whole[:HEAD] + mark(omitted) + whole[-TAIL:], omitted)
+    assert output.stored() == (whole[:HEAD] + gap_line(omitted) + whole[-TAIL:], omitted)
     assert output.stored().size == output.size == len(whole)
 
 
@@ -393,7 +393,7 @@ def test_a_stored_output_is_read_from_any_offset() -> None:
         got, after = read_from(offset, text[position(offset, omitted) :], omitted)
         assert after == len(written)
         left_out = max(0, HEAD + omitted - max(offset, HEAD))
-        gap = mark(left_out) if left_out else ""
+        gap = gap_line(left_out) if left_out else ""
         assert got == written[offset:HEAD] + gap + written[max(offset, HEAD + omitted) :]
     assert read_from(10**6, text[position(10**6, omitted) :], omitted) == ("", 10**6)
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.calls.output import Output, captured, capturing
-from jobs.calls.streams import LATE, OFF, ON, MarkedErrors, Splitter, new_mark
+from jobs.calls.output import Output, capture_installed, captured
+from jobs.calls.streams import LATE, OFF, ON, MarkedErrors, Splitter, new_boundary
 from jobs.core.output_marks import MOST, Mark, Marks, decoded, mark_at
 
 
@@ -72,7 +72,7 @@ def streams(output: Output) -> list[tuple[int, bool]]:
 
 
 def test_what_a_thread_writes_to_standard_error_is_marked() -> None:
-    with capturing(), captured() as output:
+    with capture_installed(), captured() as output:
         print("one")
         print("two", file=sys.stderr)
         print("three")
@@ -81,7 +81,7 @@ def test_what_a_thread_writes_to_standard_error_is_marked() -> None:
 
 
 def test_the_log_is_not_standard_error() -> None:
-    with capturing(), captured() as output:
+    with capture_installed(), captured() as output:
         logging.getLogger("job.test").warning("late")
     assert not any(is_error for _, is_error in streams(output))
 
@@ -115,7 +115,7 @@ def joined(texts: Iterator[tuple[str, bool]]) -> list[tuple[str, bool]]:
     st.lists(st.integers(0, 200)),
 )
 def test_marks_are_taken_out_wherever_the_bytes_are_cut(texts: list[tuple[str, bytes]], cuts: list[int]) -> None:
-    mark = new_mark()
+    mark = new_boundary()
     late: list[str] = []
     splitter = Splitter(mark, late.append)
     sent = b"".join(

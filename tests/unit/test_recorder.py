@@ -9,7 +9,7 @@ import pytest
 from jobs.calls.output import Output
 from jobs.calls.runner import Activity
 from jobs.core.held import Start
-from jobs.core.output import HEAD, LIMIT, TAIL, mark
+from jobs.core.output import HEAD, LIMIT, TAIL, gap_line
 from jobs.scheduler import recorder as module
 from jobs.scheduler.recorder import Recorder
 from tests.fakes import NOW, after, held_run, outcome
@@ -114,7 +114,7 @@ def test_a_live_update_of_a_long_output_replaces_its_tail(recorder: Recorder) ->
     running.output.write("b" * 1000)
     (update,) = recorder.live_updates()
     assert (update.kept, update.size, update.omitted) == (HEAD, LIMIT + 1000, LIMIT + 1000 - HEAD - TAIL)
-    assert update.text == mark(update.omitted) + "a" * (TAIL - 1000) + "b" * 1000
+    assert update.text == gap_line(update.omitted) + "a" * (TAIL - 1000) + "b" * 1000
     recorder.shown([update])
     running.context.progress(1, 2)
     (update,) = recorder.live_updates()

@@ -14,7 +14,7 @@ import pytest
 from pytest_django import Settings
 
 from jobs.calls import messages, runner
-from jobs.calls.output import Output, capturing
+from jobs.calls.output import Output, capture_installed
 from jobs.core.held import Outcome
 from jobs.core.runs import RunStatus
 from jobs.functions import registry
@@ -32,7 +32,7 @@ def ran(monkeypatch: pytest.MonkeyPatch, settings: Settings, tmp_path: Path, clo
 
     def run(call: Callable[..., Any], check: Any = None, name: str = "crm") -> Outcome:
         monkeypatch.setitem(registry._functions, "tests:it", registry.Function("tests:it", call, check))
-        with capturing():
+        with capture_installed():
             held = held_run(func="tests:it", args=[{"$secret": name}])
             return runner.execute(held, clock, lambda activity: None)
 
@@ -112,7 +112,7 @@ def test_a_thread_that_outlives_its_run_writes_no_secret(ran: Ran, capsys: pytes
         threads.append(threading.Thread(target=lambda: (go.wait(10), print(value))))
         threads[0].start()
 
-    with capturing():
+    with capture_installed():
         ran(leave)
         go.set()
         threads[0].join()
@@ -120,7 +120,7 @@ def test_a_thread_that_outlives_its_run_writes_no_secret(ran: Ran, capsys: pytes
 
 
 def test_a_worker_gets_the_values_and_what_to_mask(ran: Ran) -> None:
-    run, hidden = runner.resolve(held_run(kwargs={"a": [{"$secret": "crm"}]}))
+    run, hidden = runner.with_secrets(held_run(kwargs={"a": [{"$secret": "crm"}]}))
     assert messages.decode_run(messages.encode_run(run, hidden, "mark").decode()) == (run, [VALUE], "mark")
     assert run.kwargs == {"a": [VALUE]}
 
@@ -128,8 +128,8 @@ def test_a_worker_gets_the_values_and_what_to_mask(ran: Ran) -> None:
 def test_a_run_without_secrets_stays_as_it_is() -> None:
     for fields in ({}, {"args": [1, {"a": 2}]}, {"args": "damaged", "kwargs": "damaged"}):
         run = held_run(**fields)
-        assert runner.resolve(run) == (run, [])
-        assert runner.resolve(run)[0] is run
+        assert runner.with_secrets(run) == (run, [])
+        assert runner.with_secrets(run)[0] is run
 
 
 def test_the_size_of_an_output_counts_what_is_kept() -> None:

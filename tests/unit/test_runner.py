@@ -13,7 +13,7 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from jobs.calls import runner
-from jobs.calls.output import capturing
+from jobs.calls.output import capture_installed
 from jobs.calls.runner import MAX_ERROR, MAX_RESULT, MAX_TRACEBACK, Activity
 from jobs.core.held import Outcome
 from jobs.core.json import MAX_STORED_DEPTH
@@ -32,7 +32,7 @@ def ran(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> Ran:
 
     def run(call: Callable[..., Any], *args: Any, **fields: Any) -> Outcome:
         monkeypatch.setitem(registry._functions, "tests:it", registry.Function("tests:it", call))
-        with capturing():
+        with capture_installed():
             return runner.execute(held_run(func="tests:it", **{"args": list(args), **fields}), clock, lambda _: None)
 
     return run
@@ -307,7 +307,7 @@ def test_the_start_is_told_before_the_function_is_called(clock: FakeClock) -> No
     def started(activity: Activity) -> None:
         events.append(f"run {activity.run.id} started")
 
-    with capturing():
+    with capture_installed():
         outcome = runner.execute(held_run(7, args=["done"]), clock, started)
     events.append(outcome.result)
     assert events == ["run 7 started", '"done"']

@@ -51,7 +51,7 @@ def test_any_other_header_is_ignored(header: str | None) -> None:
 
 
 def test_a_worker_process_gets_the_traceparent_with_the_run() -> None:
-    line = messages.encode_run(held_run(traceparent=HEADER)).decode()
+    line = messages.encode_run(held_run(traceparent=HEADER), [], "").decode()
     run, *_ = messages.decode_run(line)
     assert run.traceparent == HEADER
 

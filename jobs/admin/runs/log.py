@@ -12,7 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from ...core.output import HEAD, StoredOutput, mark, position, read_from
+from ...core.output import HEAD, StoredOutput, gap_line, position, read_from
 from ...core.output_marks import Mark, decoded, mark_at
 from ...core.runs import ACTIVE, RunStatus
 from ...models import Run
@@ -197,14 +197,14 @@ def _offset_of(output: StoredOutput, index: int) -> int:
     """Return the offset of the character at `index` of the kept output."""
     if not output.omitted or index <= HEAD:
         return index
-    return max(index - len(mark(output.omitted)), HEAD) + output.omitted
+    return max(index - len(gap_line(output.omitted)), HEAD) + output.omitted
 
 
 def _index_of(output: StoredOutput, offset: int) -> int:
     """Return the index in the kept output of the character `offset`: the opposite of `_offset_of`."""
     if not output.omitted or offset <= HEAD:
         return offset
-    return max(offset - output.omitted, HEAD) + len(mark(output.omitted))
+    return max(offset - output.omitted, HEAD) + len(gap_line(output.omitted))
 
 
 def _since(output: StoredOutput, offset: int) -> tuple[str, int]:

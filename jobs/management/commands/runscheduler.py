@@ -17,7 +17,7 @@ from django.db import connection
 from ... import __version__
 from ...calls.console import log_to_console
 from ...calls.init_process import leave_process_1
-from ...calls.output import capturing, open_missing_descriptors
+from ...calls.output import capture_installed, open_missing_descriptors
 from ...conf import conf
 from ...core.zone_data import used_data
 from ...db.connections import use_own_connections
@@ -96,7 +96,7 @@ def _run(signals: Signals, once: bool, threads: int, processes: int) -> int:
     gc.collect()  # frees the memory that loading needed and runs do not
     gc.freeze()  # objects that are loaded by now stay, so the collector need not look at them again
     try:
-        with capturing(), listening(scheduler, listeners):
+        with capture_installed(), listening(scheduler, listeners):
             scheduler.run_once() if once else scheduler.start()
     except (DatabaseReplaced, TooFewThreads) as error:
         raise CommandError(str(error)) from error
