@@ -219,7 +219,7 @@ class Tick:
             # After a jump of the clock, or an outage, every living scheduler has had the time to renew its lease.
             recovery.recover(now, self._clock.now)
             if not self.executors.reach_workers and dispatch.survey(now).dead:
-                dispatch.recover_workers(now, self._clock.now)
+                recovery.recover_workers(now, self._clock.now)
         recovery.forget_stopped(now)
         self._incidents.refresh(now)
         self._inspector.work(now)

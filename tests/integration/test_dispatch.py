@@ -229,8 +229,8 @@ def test_the_runs_of_a_dead_worker_are_lost_and_those_on_their_way_are_not() -> 
     run, one = dispatched()
     waiting, _ = dispatched(scheduled_time=after(1))
     dispatch.start_runs([one], "w1", NOW, FOREVER)
-    assert dispatch.recover_workers(after(14), lambda: after(14)) == 0
-    assert dispatch.recover_workers(after(15), lambda: after(15)) == 1
+    assert recovery.recover_workers(after(14), lambda: after(14)) == 0
+    assert recovery.recover_workers(after(15), lambda: after(15)) == 1
     run.refresh_from_db()
     waiting.refresh_from_db()
     assert (run.status, waiting.status) == ("lost", "queued")
@@ -241,7 +241,7 @@ def test_a_run_that_was_started_under_a_dead_lease_is_lost() -> None:
     make_worker("gone", stopped_at=NOW)
     run, one = dispatched()
     dispatch.start_runs([one], "gone", NOW, FOREVER)
-    assert dispatch.recover_workers(NOW, lambda: NOW) == 1
+    assert recovery.recover_workers(NOW, lambda: NOW) == 1
     run.refresh_from_db()
     assert run.status == "lost"
 
@@ -276,7 +276,7 @@ def test_a_late_outcome_of_a_run_that_was_given_up_is_refused() -> None:
     make_worker(lease_until=NOW)
     run, one = dispatched()
     dispatch.start_runs([one], "w1", NOW, FOREVER)
-    dispatch.recover_workers(NOW, lambda: NOW)
+    recovery.recover_workers(NOW, lambda: NOW)
     assert outcomes.write_outcomes([outcome(run.pk, executor="celery")], "w1", after(1)).outcomes == []
     run.refresh_from_db()
     assert run.status == "lost"
@@ -304,7 +304,7 @@ def test_a_publisher_that_sees_that_the_clock_was_set_gives_no_living_worker_up(
 
 def test_a_publisher_that_stood_still_takes_no_lease_that_was_renewed_meanwhile_for_one_that_is_too_long() -> None:
     make_worker(lease_until=after(40))
-    assert dispatch.recover_workers(NOW, lambda: after(26)) == 0
+    assert recovery.recover_workers(NOW, lambda: after(26)) == 0
     assert Worker.objects.get().stopped_at is None
 
 

@@ -164,7 +164,7 @@ class TestIndexes:
         as_the_loop_asks()
         make_worker("w1", lease_until=NOW)
         dispatches(worker="w1")
-        assert_reads(plan(lambda: dispatch.recover_workers(NOW, lambda: NOW)), "run_held", small=("worker", "U0"))
+        assert_reads(plan(lambda: recovery.recover_workers(NOW, lambda: NOW)), "run_held", small=("worker", "U0"))
 
     def test_the_queues_without_a_worker_are_found_by_indexes(self, settings: Any) -> None:
         settings.CRONZIMUS = settings.CRONZIMUS | {"CELERY_BROKER_URL": "redis://host/0"}

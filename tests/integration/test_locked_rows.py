@@ -186,7 +186,7 @@ def test_a_locked_run_does_not_keep_a_worker_from_joining_again(ledger: Ledger, 
         ledger.step()
         assert (status_of(held), status_of(other)) == ("running", "lost")
         assert ledger.membership.held
-    assert dispatch.recover_workers(clock.now(), clock.now) == 1
+    assert recovery.recover_workers(clock.now(), clock.now) == 1
     assert status_of(held) == "lost"
 
 

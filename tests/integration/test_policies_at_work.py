@@ -18,7 +18,7 @@ from jobs.core.runs import DISPATCHED, RunStatus, RunTrigger
 from jobs.models import Incident, Job, Run
 from jobs.scheduler.executors import local_executors
 from jobs.scheduler.scheduler import Scheduler as Loop
-from jobs.scheduler.store import claims, dispatch, recovery
+from jobs.scheduler.store import claims, recovery
 from tests import job_functions
 from tests.fakes import (
     NOW,
@@ -251,7 +251,7 @@ def test_a_run_that_a_person_asked_for_is_retried_too(make_loop: MakeLoop) -> No
 def recover(now: datetime) -> None:
     """Find dead schedulers and workers."""
     recovery.recover(now, lambda: now)
-    dispatch.recover_workers(now, lambda: now)
+    recovery.recover_workers(now, lambda: now)
 
 
 @HERE

@@ -68,15 +68,15 @@ class CeleryTransport:
             reason = cause if isinstance(cause, Exception) else error
             refusals = (MessageRefused, *(() if self._connection is None else self._connection.channel_errors))
             self.close()
-            if isinstance(reason, refusals) and len({one.queue for one in dispatches}) > 1:
+            if isinstance(reason, refusals) and len({dispatch.queue for dispatch in dispatches}) > 1:
                 return self._publish_by_queue(dispatches)
-            return dict.fromkeys((one.dispatch_id for one in dispatches), reason)
+            return dict.fromkeys((dispatch.dispatch_id for dispatch in dispatches), reason)
         return {}
 
     def _publish_by_queue(self, dispatches: Sequence[Dispatch]) -> Mapping[str, Exception]:
         errors: dict[str, Exception] = {}
-        for queue in sorted({one.queue for one in dispatches}):
-            errors |= self.publish([one for one in dispatches if one.queue == queue])
+        for queue in sorted({dispatch.queue for dispatch in dispatches}):
+            errors |= self.publish([dispatch for dispatch in dispatches if dispatch.queue == queue])
         return errors
 
     def close(self) -> None:
@@ -105,10 +105,11 @@ class CeleryTransport:
         if self._confirmations is not None:
             self._confirmations.expect(len(dispatches))
         with self._producer.batch():
-            for one in dispatches:
+            for dispatch in dispatches:
                 self._app.send_task(
-                    TASK, kwargs=message_of(one.run_id, one.dispatch_id), queue=one.queue, task_id=one.dispatch_id,
-                    headers={"traceparent": one.traceparent} if one.traceparent else None,
+                    TASK, kwargs=message_of(dispatch.run_id, dispatch.dispatch_id),
+                    queue=dispatch.queue, task_id=dispatch.dispatch_id,
+                    headers={"traceparent": dispatch.traceparent} if dispatch.traceparent else None,
                     producer=self._producer, retry=False, ignore_result=True, mandatory=True, timeout=TIMEOUT_SECONDS,
                     argsrepr="", kwargsrepr="",  # how Celery would print them: a third of the CPU of a message
                 )  # fmt: skip
@@ -144,7 +145,7 @@ class Confirmations:
                 raise MessageRefused("it refused a message")
 
     def _on_ack(self, tag: int, multiple: bool) -> None:
-        self._missing -= {one for one in self._missing if one <= tag} if multiple else {tag}
+        self._missing -= {number for number in self._missing if number <= tag} if multiple else {tag}
 
     def _on_nack(self, tag: int, multiple: bool) -> None:
         self._is_refused = True

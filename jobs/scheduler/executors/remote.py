@@ -18,7 +18,7 @@ from ...core.held import HeldRun
 from ...db.errors import one_line
 from ..backoff import Backoff
 from ..lease_time import LEASE_SECONDS
-from ..store import dispatch
+from ..store import dispatch, recovery
 from ..store.connection import loop_connection
 from ..store.dispatch import Dispatch
 from ..threads import start_all
@@ -139,7 +139,7 @@ class RemoteExecutor(RunExecutor):
             logger.warning(message, type(error).__name__, " ".join(str(error).split()), extra=extra)
 
     def _wait_seconds(self) -> float:
-        queues = {one.queue for one in self._pending.values()}
+        queues = {delivery.queue for delivery in self._pending.values()}
         due = min([self._look_at, *(self._retry_at(queue) for queue in queues)])
         return max(0.0, due - self._clock.monotonic())
 
@@ -149,8 +149,8 @@ class RemoteExecutor(RunExecutor):
         A broker that is silent, or refuses one queue after the other, does not put the look off.
         """
         for _ in range(len(self._handed)):
-            one = self._handed.popleft()
-            self._pending[one.dispatch_id] = one
+            delivery = self._handed.popleft()
+            self._pending[delivery.dispatch_id] = delivery
         try:
             while batch := self._ready():
                 self._publish(batch)
@@ -177,17 +177,19 @@ class RemoteExecutor(RunExecutor):
     def _ready(self) -> list[Dispatch]:
         """Return the next messages to publish, without those whose queue is tried again later."""
         at = self._clock.monotonic()
-        ready = (one for one in self._pending.values() if self._retry_at(one.queue) <= at)
+        ready = (delivery for delivery in self._pending.values() if self._retry_at(delivery.queue) <= at)
         return list(islice(ready, AT_ONCE))
 
     def _publish(self, dispatches: Sequence[Dispatch]) -> None:
         failed = self._transport.publish(dispatches)
-        sent = [one for one in dispatches if one.dispatch_id not in failed]
-        for one in sent:
-            del self._pending[one.dispatch_id]
-        errors = {one.queue: failed[one.dispatch_id] for one in dispatches if one.dispatch_id in failed}
+        sent = [delivery for delivery in dispatches if delivery.dispatch_id not in failed]
+        for delivery in sent:
+            del self._pending[delivery.dispatch_id]
+        errors = {
+            delivery.queue: failed[delivery.dispatch_id] for delivery in dispatches if delivery.dispatch_id in failed
+        }
         self._try_later(errors)
-        self._go_on({one.queue for one in sent} - errors.keys())
+        self._go_on({delivery.queue for delivery in sent} - errors.keys())
         if sent:
             # If this fails, they are published once more, which does no harm.
             dispatch.mark_published(sent, self._clock.now())
@@ -199,7 +201,7 @@ class RemoteExecutor(RunExecutor):
         for queue, error in errors.items():
             backoff = self._backoffs.setdefault(queue, Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS))
             backoff.failed(self._clock.monotonic())
-            waiting = sum(one.queue == queue for one in self._pending.values())
+            waiting = sum(delivery.queue == queue for delivery in self._pending.values())
             level = logging.WARNING if backoff.failures == 1 else logging.DEBUG
             runs = "1 run waits" if waiting == 1 else f"{waiting} runs wait"
             message, extra = "the broker takes no messages for %s: %s: %s; %s for it", {"action": "broker_unreachable"}
@@ -218,19 +220,19 @@ class RemoteExecutor(RunExecutor):
         found = dispatch.survey(now)
         if found.dead and monotonic - max(self._outage_at, self._clock.jumped_at) > LEASE_SECONDS:
             # After an outage, or a jump, every living worker has had the time to renew its lease.
-            dispatch.recover_workers(now, self._clock.now)
+            recovery.recover_workers(now, self._clock.now)
         if monotonic >= self._forget_at:
             self._forget_at = monotonic + FORGET_SECONDS
-            dispatch.forget_stopped_workers(now)
+            recovery.forget_stopped_workers(now)
         if not found.on_their_way:
             self._seen, self._pending = set(), {}
             return
-        left = {one.dispatch_id: one for one in dispatch.unpublished()}
+        left = {delivery.dispatch_id: delivery for delivery in dispatch.unpublished()}
         # While the broker is away, runs are cancelled, or others publish them: they need no message any more.
-        self._pending = {key: one for key, one in self._pending.items() if key in left}
+        self._pending = {key: delivery for key, delivery in self._pending.items() if key in left}
         # The scheduler that claimed a run publishes it within moments: a run that is seen twice was left behind.
-        self._pending |= {key: one for key, one in left.items() if key in self._seen}
+        self._pending |= {key: delivery for key, delivery in left.items() if key in self._seen}
         self._seen = set(left)
-        self._pending |= {one.dispatch_id: one for one in dispatch.dispatch_again(now)}
+        self._pending |= {delivery.dispatch_id: delivery for delivery in dispatch.dispatch_again(now)}
         if self._pending:
             self._bell.set()

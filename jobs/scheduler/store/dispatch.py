@@ -1,4 +1,4 @@
-"""Runs on workers: how many their queues may be given, their way there, their start, and what dead workers held.
+"""Runs on workers: how many their queues may be given, their way there, and their start.
 
 A run that is dispatched is held by nobody (`DISPATCHED`): its row is the outbox. Whoever finds it unpublished publishes
 it. It has the id of the one delivery that may start it, so that a message that comes twice starts nothing twice. With
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -22,11 +22,10 @@ from ...core.dispatches import COUNTS_AS_LOST_AFTER, LONGEST_PATIENCE, counts_as
 from ...core.held import HeldRun
 from ...core.json import parse_stored
 from ...core.runs import DISPATCHED, Executor, RunStatus, lane_of
-from ...models import Run, Worker
+from ...models import Run
 from ...models.scheduler import FARTHEST
 from . import bulk
 from .held import ACTIVE_SQL, HELD_COLUMNS, held_run
-from .recovery import KEEP_STOPPED, lock_dead, lose
 
 logger = logging.getLogger("cronzimus.scheduler.store.dispatch")
 
@@ -248,9 +247,9 @@ def startable(wanted: Collection[Dispatch], worker_id: str) -> set[str]:
         return set()
     may_start = Q(status=RunStatus.QUEUED, cancel_requested_at=None)
     has_started = Q(status=RunStatus.RUNNING, scheduler_id=worker_id)
-    found = Run.objects.filter(may_start | has_started, pk__in=[one.run_id for one in wanted])
+    found = Run.objects.filter(may_start | has_started, pk__in=[dispatch.run_id for dispatch in wanted])
     ids = set(found.values_list("id", "dispatch_id"))
-    return {one.dispatch_id for one in wanted if (one.run_id, one.dispatch_id) in ids}
+    return {dispatch.dispatch_id for dispatch in wanted if (dispatch.run_id, dispatch.dispatch_id) in ids}
 
 
 def never_sent(dispatches: Collection[Dispatch]) -> list[Dispatch]:
@@ -258,40 +257,17 @@ def never_sent(dispatches: Collection[Dispatch]) -> list[Dispatch]:
 
     A run's row keeps only its last dispatch id, so a run with several dispatches gets the benefit of the doubt.
     """
-    rows = Run.objects.filter(pk__in={one.run_id for one in dispatches}).values_list("id", "dispatch_id", "dispatches")
+    runs = Run.objects.filter(pk__in={dispatch.run_id for dispatch in dispatches})
+    rows = runs.values_list("id", "dispatch_id", "dispatches")
     sent = {run_id: (dispatch_id, number or 0) for run_id, dispatch_id, number in rows}
-    found = ((one, *sent.get(one.run_id, ("", 0))) for one in dispatches)
-    return [one for one, dispatch_id, number in found if one.dispatch_id != dispatch_id and number < 2]
+    found = ((dispatch, *sent.get(dispatch.run_id, ("", 0))) for dispatch in dispatches)
+    return [dispatch for dispatch, dispatch_id, number in found if dispatch.dispatch_id != dispatch_id and number < 2]
 
 
 def runs_of(worker_id: str) -> set[int]:
     """Return the ids of the runs that are running on the worker `worker_id` (index `run_held`)."""
     running = Run.objects.active().filter(scheduler_id=worker_id, status=RunStatus.RUNNING)
     return set(running.values_list("id", flat=True))
-
-
-def recover_workers(now: datetime, read_again: Callable[[], datetime]) -> int:
-    """Mark the runs of workers whose lease is over at `now` as lost; return their number.
-
-    `read_again` reads the clock again; see `lock_dead`.
-    """
-    with transaction.atomic():
-        dead = lock_dead(Worker.objects.all(), now, read_again)
-        reason = f"its worker's lease ended at {now:%Y-%m-%d %H:%M:%S} UTC without a heartbeat"
-        lost = lose(dead, reason, now, skip_locked=True) if dead else 0
-        Worker.objects.filter(id__in=dead).update(stopped_at=now, running_runs=0, slots=0)
-    for worker_id in dead:
-        logger.warning("worker %s is dead", worker_id, extra={"action": "worker_dead"})
-    # A worker that froze while it started a run commits that when it wakes, under a lease that others ended.
-    living = Worker.objects.filter(stopped_at__isnull=True).values("id")
-    started = Run.objects.active().filter(executor=Executor.CELERY, status=RunStatus.RUNNING)
-    ids = list(started.exclude(scheduler_id__in=living).order_by().values_list("scheduler_id", flat=True).distinct())
-    return lost + (lose(ids, "its worker's lease had ended before", now, skip_locked=True) if ids else 0)
-
-
-def forget_stopped_workers(now: datetime) -> None:
-    """Delete the rows of workers that stopped long ago. Their runs keep the worker's id."""
-    Worker.objects.filter(stopped_at__lt=now - KEEP_STOPPED).delete()
 
 
 # For each claim there are two of these: as raw SQL they cost half.
@@ -337,5 +313,5 @@ def _held(row: Sequence[Any], holder: str = DISPATCHED) -> HeldRun:
 
 
 def _as_table(dispatches: Iterable[Dispatch]) -> tuple[str, str]:
-    rows = [{"id": one.run_id, "dispatch_id": one.dispatch_id} for one in dispatches]
+    rows = [{"id": dispatch.run_id, "dispatch_id": dispatch.dispatch_id} for dispatch in dispatches]
     return bulk.rows_as_table({"id": "number", "dispatch_id": "text"}, rows)

@@ -1,4 +1,4 @@
-"""Mark the runs of dead schedulers as lost, so that no run stays `running` for ever."""
+"""Mark the runs of dead schedulers and workers as lost, so that no run stays `running` for ever."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django.db.models import Q
 from ... import alerts
 from ...core.runs import Executor, RunStatus
 from ...db.errors import is_locked
-from ...models import Job, Run, Scheduler
+from ...models import Job, Run, Scheduler, Worker
 from ...models.scheduler import FARTHEST, LeaseQuerySet
 from .failing import observe_ends
 from .outcomes import count_ended, queue_retries
@@ -21,7 +21,7 @@ from .outcomes import count_ended, queue_retries
 logger = logging.getLogger("cronzimus.scheduler.store.recovery")
 
 KEEP_STOPPED = timedelta(days=7)
-"""Time for which the row of a stopped scheduler is kept."""
+"""Time for which the row of a stopped scheduler or worker is kept."""
 FORGOTTEN = "the database was restored or failed over after it ended"
 """Why a run is marked as lost that its holder has ended but the database still shows as running."""
 ENDED_BY_OTHERS = "others had ended it before"
@@ -45,6 +45,25 @@ def recover(now: datetime, read_again: Callable[[], datetime]) -> int:
     `read_again` reads the clock again; see `lock_dead`.
     """
     return _bury_dead(now, read_again) + _lose_unowned(now)
+
+
+def recover_workers(now: datetime, read_again: Callable[[], datetime]) -> int:
+    """Mark the runs of workers whose lease is over at `now` as lost; return their number.
+
+    `read_again` reads the clock again; see `lock_dead`.
+    """
+    with transaction.atomic():
+        dead = lock_dead(Worker.objects.all(), now, read_again)
+        reason = f"its worker's lease ended at {now:%Y-%m-%d %H:%M:%S} UTC without a heartbeat"
+        lost = lose(dead, reason, now, skip_locked=True) if dead else 0
+        Worker.objects.filter(id__in=dead).update(stopped_at=now, running_runs=0, slots=0)
+    for worker_id in dead:
+        logger.warning("worker %s is dead", worker_id, extra={"action": "worker_dead"})
+    # A worker that froze while it started a run commits that when it wakes, under a lease that others ended.
+    living = Worker.objects.filter(stopped_at__isnull=True).values("id")
+    started = Run.objects.active().filter(executor=Executor.CELERY, status=RunStatus.RUNNING)
+    ids = list(started.exclude(scheduler_id__in=living).order_by().values_list("scheduler_id", flat=True).distinct())
+    return lost + (lose(ids, "its worker's lease had ended before", now, skip_locked=True) if ids else 0)
 
 
 def lock_dead(leases: LeaseQuerySet, now: datetime, read_again: Callable[[], datetime]) -> list[str]:
@@ -75,7 +94,7 @@ def _bury_dead(now: datetime, read_again: Callable[[], datetime]) -> int:
 def _lose_unowned(now: datetime) -> int:
     # A scheduler that froze in the middle of a claim commits it when it wakes, under a lease that others ended.
     living = Scheduler.objects.filter(stopped_at__isnull=True).values("id")
-    # `dispatch` recovers the runs that workers hold; those on their way to one are held by nobody.
+    # `recover_workers` finds the runs that workers hold; those on their way to one are held by nobody.
     unowned = Run.objects.active().filter(~Q(executor=Executor.CELERY), scheduler_id__isnull=False)
     unowned = unowned.exclude(scheduler_id__in=living)
     ids = list(unowned.order_by().values_list("scheduler_id", flat=True).distinct())
@@ -140,3 +159,8 @@ def _locked_jobs(job_ids: Collection[str]) -> set[str]:
 def forget_stopped(now: datetime) -> None:
     """Delete the rows of schedulers that stopped long ago. Their runs keep the scheduler's id."""
     Scheduler.objects.filter(stopped_at__lt=now - KEEP_STOPPED).delete()
+
+
+def forget_stopped_workers(now: datetime) -> None:
+    """Delete the rows of workers that stopped long ago. Their runs keep the worker's id."""
+    Worker.objects.filter(stopped_at__lt=now - KEEP_STOPPED).delete()
