@@ -268,7 +268,8 @@ class Slots:
         activity = Activity(run, self._clock.now(), output)
         self.ledger.recorder.resumed(activity)
         try:
-            outcome = activity.outcome(self._clock.now(), self._call(slot, run, activity))
+            end = self._call(slot, run, activity)
+            outcome = activity.outcome(self._clock.now(), end)
         except Exception as error:
             end = CallEnd(RunStatus.FAILED, error=f"its worker could not run it: {error}")
             outcome = activity.outcome(self._clock.now(), end)

@@ -137,6 +137,15 @@ def busy(slots: Slots) -> None:
     until(lambda: slots._slot_of_run, 5)
 
 
+def test_a_run_ends_when_its_call_has_ended(slots: Slots, ledger: FakeLedger) -> None:
+    busy(slots)
+    before = slots._clock.now()
+    slots.stop(lambda: False)
+    (ended,) = ledger.ended
+    assert ended.started_at is not None
+    assert ended.started_at <= before < ended.finished_at
+
+
 def test_a_run_that_outlasts_its_grace_is_stopped_and_lost(slots: Slots, ledger: FakeLedger, process: Process) -> None:
     busy(slots)
     slots.stop(lambda: False)

@@ -18,6 +18,8 @@ from .plans import JobPlan, jobs_with_room
 COUNTED = {"succeeded", "failed", "timed_out", "lost"}
 """Statuses that count as a run of the job."""
 UNSUCCESSFUL = {"failed", "timed_out", "lost"}
+ENDED_BY_CALL = {"succeeded", "failed", "timed_out"}
+"""Statuses of runs whose row is written once their call has ended."""
 WINDOW = timedelta(seconds=8)
 """The longest delay of a run where all is well: the polls of two loops, and a run before it."""
 LONGEST = timedelta(seconds=100)
@@ -45,7 +47,7 @@ class Evidence:
         it had started went on.
         """
         self.jobs, self.noted = jobs, noted
-        self._stood_still = stood_still
+        self._clock_went_back, self._stood_still = clock_went_back, stood_still
         self._just_called = {call.key for call in noted if call.began > ended_at - WRITTEN_SECONDS}
         self.runs = list(Run.objects.order_by("id"))
         self.rows = [_row(run) for run in self.runs]
@@ -61,6 +63,7 @@ class Evidence:
         yield from self._stuck(until)
         yield from self._not_retried()
         yield from self._retried_too_often()
+        yield from self._ended_before_its_call()
         yield from self._together()
         yield from self._miscounted()
         yield from self._lost_unstarted()
@@ -128,6 +131,16 @@ class Evidence:
                 yield f"{job_id} {at}: attempt {attempt} follows one that is {before}"
             if attempt > self.jobs[job_id].retries + 1:
                 yield f"{job_id} {at}: attempt {attempt}, although it may have {self.jobs[job_id].retries} retries"
+
+    def _ended_before_its_call(self) -> Iterator[str]:
+        """Find runs whose row has an end before that of their call."""
+        if self._clock_went_back:
+            return
+        ends = {row.key: row.finished_at for row in self.rows if row.status in ENDED_BY_CALL}
+        for call in self.noted:
+            on_record = ends.get(call.key)
+            if on_record and call.ended_at and on_record < call.ended_at:
+                yield f"{call.job_id} {call.scheduled_time}: ended at {on_record}, and its call at {call.ended_at}"
 
     def _together(self) -> Iterator[str]:
         """Find two calls of a job at once. A run that was given up may go on, where nobody can end it in time."""
