@@ -213,7 +213,7 @@ def test_what_a_worker_had_no_slot_for_survives_its_reconnects_and_its_end(fleet
     until(lambda: fleet.broker.waiting() + len(fleet.marks()) >= 12 - losable, 5, "each message back in its queue")
     lost = 12 - fleet.broker.waiting() - len(fleet.marks())
     fleet.worker(slots=4)
-    until(lambda: len(fleet.marks()) == 12 - lost, 20, "the runs whose messages were left")
+    until(lambda: len(fleet.marks()) >= 12 - lost, 20, "the runs whose messages were left")
     if lost:
         fleet.messages_may_be_lost()
     fleet.settle()
