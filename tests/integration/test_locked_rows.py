@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 from django.db import connection, models
@@ -196,7 +197,8 @@ def test_a_worker_that_ends_waits_for_a_locked_run_and_not_for_ever(
     (held, activity), (other, _) = (started(ledger, clock, scheduled_time=after(number)) for number in range(2))
     ledger.recorder.finished(activity.outcome(clock.now(), CallEnd(RunStatus.SUCCEEDED)))
     ledger._close_by = clock.monotonic() + 1.0
-    monkeypatch.setattr(ledger, "_pause", lambda: clock.advance(0.2))
+    pause = SimpleNamespace(wait=lambda seconds: clock.advance(seconds))
+    monkeypatch.setattr("jobs.worker.ledger.threading", SimpleNamespace(Event=lambda: pause))
     with locked(held):
         ledger._leave()
         assert (status_of(held), status_of(other)) == ("running", "lost")
