@@ -13,9 +13,9 @@ from apscheduler.schedulers.blocking import BlockingScheduler
 from django.conf import settings
 from django.db import Error, connection
 
+from ..core.retries import Backoff
 from ..db.errors import is_unavailable
 from .background import Background, background_tasks
-from .backoff import Backoff
 from .events import Events
 from .executors import ExecutorFactory
 from .jobstore import JobStore

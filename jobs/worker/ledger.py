@@ -15,9 +15,9 @@ from django.db import connection, reset_queries
 
 from ..core.durations import MeanDuration, RecentEnds
 from ..core.held import HeldRun, Outcome
+from ..core.retries import Backoff
 from ..db.errors import one_line
 from ..models import announce
-from ..scheduler.backoff import Backoff
 from ..scheduler.batches import Batches
 from ..scheduler.incidents import IncidentWatch
 from ..scheduler.recorder import Recorder

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.scheduler.backoff import Backoff
+from jobs.core.retries import Backoff
 
 
 def test_the_wait_doubles_with_each_failure_up_to_the_longest() -> None:

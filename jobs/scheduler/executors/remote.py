@@ -15,8 +15,8 @@ from django.db import Error, connection
 
 from ...core.capacity import Capacity
 from ...core.held import HeldRun
+from ...core.retries import Backoff
 from ...db.errors import one_line
-from ..backoff import Backoff
 from ..lease_time import LEASE_SECONDS
 from ..store import dispatch, recovery
 from ..store.connection import loop_connection
