@@ -175,6 +175,7 @@ def test_redis_may_close_the_idle_connection_of_a_worker_whose_slots_are_all_bus
         slots.free = 1
         slots.on_free()
         taker.turn_until(lambda: len(slots.offered) == 2)
+    assert [run_id for run_id, _ in slots.offered] == [1, 2]
 
 
 def test_a_worker_that_connects_again_to_redis_leaves_nothing_of_the_last_connection_in_its_loop() -> None:
