@@ -15,18 +15,19 @@ from .retries import growing_wait
 
 COUNTS_AS_LOST_AFTER = timedelta(seconds=60)
 """Time after which the first message of a run counts as lost, if a worker of its queue has a free slot."""
-LONGEST_PATIENCE = timedelta(seconds=600)
-"""The same for a run that was sent many times: its messages stay in the broker if its workers read another one."""
+COUNTS_AS_LOST_AT_LATEST = timedelta(seconds=600)
+"""The longest time after which a message counts as lost, however often its run was sent."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
 
 def counts_as_lost_after(dispatches: int) -> timedelta:
-    """Return the same for the last message of a run that was sent so many times.
+    """Return the time after which the last message of a run counts as lost that was sent `dispatches` times.
 
-    It is as long for the second message, which a worker may have asked for, and twice as long for each further one.
+    The second message has as much time as the first one, because a worker may have asked for it. Each further one has
+    twice as much: if the workers read another broker, all of them stay in this one.
     """
-    first, last = COUNTS_AS_LOST_AFTER.total_seconds(), LONGEST_PATIENCE.total_seconds()
+    first, last = COUNTS_AS_LOST_AFTER.total_seconds(), COUNTS_AS_LOST_AT_LATEST.total_seconds()
     return timedelta(seconds=growing_wait(max(dispatches - 1, 1), first, last))
 
 

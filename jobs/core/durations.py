@@ -18,7 +18,7 @@ MIN_DURATION = 1e-6
 class MeanDuration:
     """The moving average of the durations of an executor's runs.
 
-    The number of runs that end in a second is not used: after idle times it says little.
+    The forecast does not use the number of runs that end in a second: after idle times that says little.
     """
 
     def __init__(self) -> None:

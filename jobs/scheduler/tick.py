@@ -218,7 +218,7 @@ class Tick:
         if monotonic - max(self._clock.jumped_at, self._late_at) > LEASE_SECONDS:
             # After a jump of the clock, or an outage, every living scheduler has had the time to renew its lease.
             recovery.recover(now, self._clock.now)
-            if not self.executors.reach_workers and dispatch.survey(now).dead:
+            if not self.executors.reaches_workers and dispatch.survey(now).dead:
                 recovery.recover_workers(now, self._clock.now)
         recovery.forget_stopped(now)
         self._incidents.refresh(now)

@@ -68,9 +68,8 @@ class GatedConsumer(ReconnectingConsumer):
                 connection.collect()
                 raise
             if self._refused:
-                self.hub.call_repeatedly(
-                    QUEUE_RECHECK_SECONDS, self._refused.look_again
-                )  # Celery ends it with the connection
+                # Celery ends it with the connection.
+                self.hub.call_repeatedly(QUEUE_RECHECK_SECONDS, self._refused.look_again)
             elif self._is_refused:
                 pause(time.monotonic() + REST_SECONDS)
             self._is_refused = False

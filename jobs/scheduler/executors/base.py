@@ -124,7 +124,7 @@ class Executors:
         return self.by_name[name].slots if name in self.by_name else 0
 
     @property
-    def reach_workers(self) -> bool:
+    def reaches_workers(self) -> bool:
         """Whether one of them sends runs to workers. It then looks for dead ones too, more often than a heartbeat."""
         return bool(self._remote)
 

@@ -18,7 +18,7 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Least
 
 from ...core.capacity import Capacity
-from ...core.dispatches import COUNTS_AS_LOST_AFTER, LONGEST_PATIENCE, counts_as_lost_after, new_dispatch_id
+from ...core.dispatches import COUNTS_AS_LOST_AFTER, COUNTS_AS_LOST_AT_LATEST, counts_as_lost_after, new_dispatch_id
 from ...core.held import HeldRun
 from ...core.json import parse_stored
 from ...core.runs import DISPATCHED, Executor, RunStatus, lane_of
@@ -191,10 +191,10 @@ def send_again(dispatch: Dispatch, now: datetime) -> None:
 
 def _counts_as_lost(now: datetime) -> Q:
     dispatches, condition = 1, Q()
-    while (patience := counts_as_lost_after(dispatches)) < LONGEST_PATIENCE:
-        condition |= Q(dispatches=dispatches, dispatched_at__lt=now - patience)
+    while (age := counts_as_lost_after(dispatches)) < COUNTS_AS_LOST_AT_LATEST:
+        condition |= Q(dispatches=dispatches, dispatched_at__lt=now - age)
         dispatches += 1
-    return condition | Q(dispatches__gte=dispatches, dispatched_at__lt=now - LONGEST_PATIENCE)
+    return condition | Q(dispatches__gte=dispatches, dispatched_at__lt=now - COUNTS_AS_LOST_AT_LATEST)
 
 
 @transaction.atomic
