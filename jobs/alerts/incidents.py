@@ -192,7 +192,7 @@ def keep_quiet(rule: AlertRule, now: datetime) -> None:
         job_ids = [incident.job_id for incident in locked if incident.job_id] if rule.tag else []
         tags = dict(Job.objects.filter(pk__in=job_ids).values_list("id", "tags"))
         for incident in locked:
-            notified = _notified(incident)
+            notified = notifications(incident)
             wanted = rule.wants(EVENTS[IncidentKind(incident.kind)]) and str(rule.pk) not in notified
             if wanted and rule.applies_to(incident.job_id, tags.get(incident.job_id or "")):
                 known = {"at": now.isoformat(), "fingerprints": [incident.fingerprint], "silent": True}
@@ -213,7 +213,7 @@ def repeat(now: datetime) -> None:
         for incident in locked:
             concerned = rules.of(incident)
             if incident.kind in OWN_LIMITS:
-                concerned = [rule for rule in concerned if _last(_notified(incident), rule) is not None]
+                concerned = [rule for rule in concerned if _last(notifications(incident), rule) is not None]
             if messages := _tell(incident, concerned, now):
                 batch.add(incident, messages)
         batch.write()
@@ -298,14 +298,15 @@ def _count(incident: Incident, end: End) -> None:
     incident.fingerprint = fingerprint_of(incident.error)
 
 
-def _notified(incident: Incident) -> dict[str, Any]:
+def notifications(incident: Incident) -> dict[str, Any]:
+    """Return what `incident.notified` has, by the id of a rule; nothing if it is damaged."""
     return dict(incident.notified) if isinstance(incident.notified, dict) else {}
 
 
 def _tell(incident: Incident, rules: Iterable[AlertRule], now: datetime, *, lost: bool = False) -> list[outbox.Message]:
     """Return the messages to put, and note in the incident, which is not saved here, that its rules have notified."""
     messages: list[outbox.Message] = []
-    event, notified = EVENTS[IncidentKind(incident.kind)], _notified(incident)
+    event, notified = EVENTS[IncidentKind(incident.kind)], notifications(incident)
     for rule in rules:
         if not (rule.wants(event) or (lost and rule.wants(AlertEvent.LOST))):
             continue
@@ -324,7 +325,7 @@ def _tell(incident: Incident, rules: Iterable[AlertRule], now: datetime, *, lost
 
 
 def _has_sent(rule: AlertRule, incident: Incident) -> bool:
-    entry = _notified(incident).get(str(rule.pk))
+    entry = notifications(incident).get(str(rule.pk))
     return entry is not None and not entry.get("silent")
 
 

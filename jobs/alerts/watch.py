@@ -16,7 +16,7 @@ from ..core.times import MICROSECOND
 from ..definitions.triggers import trigger_of
 from ..models import AlertRule, Incident, Job, Run
 from ..models.lookups import IsAmong
-from .incidents import Condition, End, observe, raise_incident, repeat
+from .incidents import Condition, End, notifications, observe, raise_incident, repeat
 
 MEASURED_RUNS = 50
 """The last successful runs from which the usual duration of a job is computed."""
@@ -97,8 +97,8 @@ def _watch_deadline(rule: AlertRule, now: datetime) -> None:
     if now < deadline:
         return
     error, day = f"no run succeeded by {deadline:%H:%M} ({deadline.tzinfo})", f"deadline {start:%Y-%m-%d}"
-    known = Incident.objects.open().filter(kind=IncidentKind.DEADLINE, fingerprint=day)
-    notified = {job_id for job_id, rules in known.values_list("job_id", "notified") if str(rule.pk) in rules}
+    known = Incident.objects.open().filter(kind=IncidentKind.DEADLINE, fingerprint=day).only("job_id", "notified")
+    notified = {incident.job_id for incident in known if str(rule.pk) in notifications(incident)}
     # The row of most jobs shows a success of today; only for the others their runs are read.
     unsure = Job.objects.exclude(last_status=RunStatus.SUCCEEDED, last_run_at__gte=start)
     done = Run.objects.filter(job_id=OuterRef("pk"), status=RunStatus.SUCCEEDED, finished_at__gte=start)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import pytest
+from django.db.models import JSONField, Value
 
 from jobs import services
 from jobs.alerts import End, acknowledge, observe, outbox, scheduler_lost
@@ -402,6 +403,16 @@ def test_a_deadline_that_passes_without_a_success_is_told_even_if_nothing_ran(jo
     watch(at(1))
     watch(at(2))
     assert told() == ["opened"]
+
+
+@pytest.mark.parametrize("notified", [5, None, ["r"]])
+def test_an_incident_whose_notifications_are_damaged_keeps_no_deadline_from_being_told(job: Job, notified: Any) -> None:
+    Job.objects.update(created_at=NOW - timedelta(days=3))
+    make_rule(deadline=time(NOW.hour, NOW.minute), timezone="UTC")
+    watch(at(1))
+    Incident.objects.update(notified=notified if notified is not None else Value(None, JSONField()))
+    watch(at(2))
+    assert told() == ["opened", "opened"], "nobody knows any more that it was told"
 
 
 def test_each_rule_tells_of_its_own_deadline(job: Job) -> None:
