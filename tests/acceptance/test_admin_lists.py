@@ -137,3 +137,18 @@ def test_a_number_of_the_failures_opens_its_runs_and_what_is_open_is_retried(tab
     tab.get_by_role("button", name="Retry 1 run").click()
     expect(tab.locator(".messagelist")).to_contain_text("Queued to run again: run 7")
     assert Run.objects.filter(attempt=2, trigger="retry").count() == 1
+
+
+def test_keys_pressed_before_the_browser_paints_the_closed_palette_count(tab):  # noqa: F811
+    tab.goto(JOBS)
+    tab.keyboard.press("Control+k")
+    expect(tab.get_by_role("combobox", name="Search or jump to")).to_be_focused()
+    tab.evaluate(
+        """() => {
+          for (const key of ["Escape", "g", "r"]) {
+            const press = new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true });
+            document.activeElement.dispatchEvent(press);
+          }
+        }"""
+    )
+    tab.wait_for_url(f"**{RUNS}")

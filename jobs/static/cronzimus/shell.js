@@ -178,7 +178,8 @@
       return openPalette();
     }
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
-    if (event.target.closest("input, select, textarea, [contenteditable]") || (keysOn && !keysOn.checked)) return;
+    // A field of a dialog that was just closed keeps the focus, unseen, until the browser paints again.
+    if (event.target.closest("input, select, textarea, [contenteditable]")?.checkVisibility() || (keysOn && !keysOn.checked)) return;
     const first = before;
     before = "";
     if (first === "g" && GO[event.key]) return goTo(GO[event.key]);
