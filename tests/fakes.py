@@ -25,7 +25,7 @@ from jobs.models import Job, Run, Scheduler, Worker
 from jobs.scheduler.executors import ExecutorFactory, Hooks, RunExecutor
 from jobs.scheduler.executors.remote import RemoteExecutor
 from jobs.scheduler.recorder import Recorder
-from jobs.scheduler.store import dispatch, outcomes
+from jobs.scheduler.store import outcomes, starts
 from jobs.scheduler.store.dispatch import Dispatch
 
 NOW = datetime(2030, 1, 1, 12, 0, 0, tzinfo=UTC)
@@ -229,7 +229,7 @@ class InlineWorkers(RemoteExecutor):
         running = Run.objects.filter(scheduler_id="w1", status=RunStatus.RUNNING).count()
         count = min(len(self._messages), self._worker_slots - running, len(self._messages) if runs is None else runs)
         taken, now = [self._messages.popleft() for _ in range(count)], self._clock.now()
-        return dispatch.start_runs(taken, "w1", now, now + timedelta(seconds=15))
+        return starts.start_runs(taken, "w1", now, now + timedelta(seconds=15))
 
     def _beat(self) -> None:
         lease = {"lease_until": self._clock.now() + timedelta(seconds=15)}

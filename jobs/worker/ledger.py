@@ -24,8 +24,9 @@ from ..scheduler.recorder import Recorder
 from ..scheduler.store import recovery
 from ..scheduler.store.clock import DatabaseClock
 from ..scheduler.store.connection import DatabaseReplaced, loop_connection, require_current_file
-from ..scheduler.store.dispatch import Dispatch, runs_of, send_again
+from ..scheduler.store.dispatch import Dispatch, send_again
 from ..scheduler.store.refusals import write_all_live
+from ..scheduler.store.starts import runs_of
 from ..scheduler.store.work import cancel_requests
 from .membership import Membership
 from .starts import StartQueue

@@ -8,7 +8,8 @@ from queue import SimpleQueue
 
 from ..core.clock import Clock
 from ..core.held import HeldRun
-from ..scheduler.store.dispatch import Dispatch, start_runs, startable
+from ..scheduler.store.dispatch import Dispatch
+from ..scheduler.store.starts import start_runs, startable
 from .foreign_messages import ForeignMessages
 from .membership import Membership
 

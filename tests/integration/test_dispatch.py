@@ -19,8 +19,9 @@ from jobs.models import Job, Run, Worker
 from jobs.scheduler.executors import Hooks, RunExecutor
 from jobs.scheduler.executors.remote import AT_ONCE, RemoteExecutor
 from jobs.scheduler.scheduler import Scheduler
-from jobs.scheduler.store import admission, claims, dispatch, outcomes, recovery
-from jobs.scheduler.store.dispatch import Dispatch, LivingWorker, free_places
+from jobs.scheduler.store import admission, claims, dispatch, outcomes, recovery, starts, workers
+from jobs.scheduler.store.dispatch import Dispatch
+from jobs.scheduler.store.workers import LivingWorker, free_places
 from tests.fakes import (
     NOW,
     FakeClock,
@@ -112,7 +113,7 @@ def test_a_retry_stays_in_its_queue() -> None:
     remote_job(retries={"max": 1, "delay": 0, "backoff": 1, "max_delay": 0, "jitter": 0})
     run, one = dispatched()
     make_worker()
-    dispatch.start_runs([one], "w1", NOW, FOREVER)
+    starts.start_runs([one], "w1", NOW, FOREVER)
     outcomes.write_outcomes([outcome(run.pk, executor="celery", status="failed")], "w1", NOW)
     again = Run.objects.get(attempt=2)
     assert (again.executor, again.queue, again.dispatch_id, again.scheduler_id) == ("celery", "reports", None, None)
@@ -123,34 +124,34 @@ def test_a_retry_stays_in_its_queue() -> None:
 
 def test_a_delivery_starts_its_run_once() -> None:
     run, one = dispatched()
-    (started,) = dispatch.start_runs([one], "w1", after(1), FOREVER)
+    (started,) = starts.start_runs([one], "w1", after(1), FOREVER)
     run.refresh_from_db()
     assert (started.id, started.func, started.scheduler_id) == (run.pk, run.func, "w1")
     assert (run.status, run.scheduler_id, run.started_at, run.dispatched_at) == ("running", "w1", after(1), after(1))
-    assert dispatch.start_runs([one], "w2", after(2), FOREVER) == []
+    assert starts.start_runs([one], "w2", after(2), FOREVER) == []
 
 
 @pytest.mark.parametrize(("seconds", "is_started"), [(-0.01, False), (60, True)])
 def test_a_start_that_reaches_the_database_after_the_lease_starts_nothing(seconds: float, is_started: bool) -> None:
     run, one = dispatched()
     until = datetime.now(UTC) + timedelta(seconds=seconds)
-    assert bool(dispatch.start_runs([one], "w1", NOW, until)) is is_started
+    assert bool(starts.start_runs([one], "w1", NOW, until)) is is_started
     run.refresh_from_db()
     assert (run.status, run.started_at) == (("running", NOW) if is_started else ("queued", None))
 
 
 def test_a_worker_that_lost_the_answer_may_ask_again() -> None:
     _, one = dispatched()
-    dispatch.start_runs([one], "w1", NOW, FOREVER)
-    assert [run.id for run in dispatch.start_runs([one], "w1", NOW, FOREVER)] == [one.run_id]
+    starts.start_runs([one], "w1", NOW, FOREVER)
+    assert [run.id for run in starts.start_runs([one], "w1", NOW, FOREVER)] == [one.run_id]
 
 
 def test_it_may_do_so_for_a_run_that_is_to_be_cancelled_since_and_nobody_else_may() -> None:
     run, one = dispatched()
-    dispatch.start_runs([one], "w1", NOW, FOREVER)
+    starts.start_runs([one], "w1", NOW, FOREVER)
     services.cancel_run(run.pk, now=NOW)
-    assert dispatch.start_runs([one], "w2", NOW, FOREVER) == []
-    assert [started.id for started in dispatch.start_runs([one], "w1", NOW, FOREVER)] == [run.pk]
+    assert starts.start_runs([one], "w2", NOW, FOREVER) == []
+    assert [started.id for started in starts.start_runs([one], "w1", NOW, FOREVER)] == [run.pk]
 
 
 @pytest.mark.parametrize("fields", [
@@ -160,7 +161,7 @@ def test_it_may_do_so_for_a_run_that_is_to_be_cancelled_since_and_nobody_else_ma
 def test_a_delivery_that_is_void_starts_nothing(fields: dict[str, Any]) -> None:
     run, one = dispatched()
     Run.objects.filter(pk=run.pk).update(**fields, **({"finished_at": NOW} if "status" in fields else {}))
-    assert dispatch.start_runs([one], "w1", NOW, FOREVER) == []
+    assert starts.start_runs([one], "w1", NOW, FOREVER) == []
 
 
 def test_a_run_that_is_cancelled_on_its_way_ends_at_once_and_never_starts() -> None:
@@ -169,12 +170,12 @@ def test_a_run_that_is_cancelled_on_its_way_ends_at_once_and_never_starts() -> N
         services.cancel_run(run.pk, now=NOW)
     run.refresh_from_db()
     assert (run.status, run.reason) == ("cancelled", "cancelled by anna")
-    assert dispatch.start_runs([one], "w1", NOW, FOREVER) == []
+    assert starts.start_runs([one], "w1", NOW, FOREVER) == []
 
 
 def test_a_run_that_runs_is_cancelled_by_its_worker() -> None:
     run, one = dispatched()
-    dispatch.start_runs([one], "w1", NOW, FOREVER)
+    starts.start_runs([one], "w1", NOW, FOREVER)
     assert services.cancel_run(run.pk, now=NOW).status == "running"
     run.refresh_from_db()
     assert run.cancel_requested_at == NOW
@@ -189,12 +190,12 @@ def test_a_queue_may_be_given_as_many_runs_as_its_living_workers_have_free_slots
     make_worker("stopped", slots=5, stopped_at=NOW)
     dispatched()
     _, one = dispatched(scheduled_time=after(1))
-    dispatch.start_runs([one], "w1", NOW, FOREVER)
-    assert dispatch.queue_capacity(NOW) == {LANE: 2}
+    starts.start_runs([one], "w1", NOW, FOREVER)
+    assert workers.queue_capacity(NOW) == {LANE: 2}
 
 
 def test_without_a_worker_no_queue_is_given_anything() -> None:
-    assert dispatch.queue_capacity(NOW) == {}
+    assert workers.queue_capacity(NOW) == {}
 
 
 def test_a_run_on_its_way_takes_room_from_queues_that_share_its_workers() -> None:
@@ -228,7 +229,7 @@ def test_the_runs_of_a_dead_worker_are_lost_and_those_on_their_way_are_not() -> 
     make_worker(lease_until=after(15))
     run, one = dispatched()
     waiting, _ = dispatched(scheduled_time=after(1))
-    dispatch.start_runs([one], "w1", NOW, FOREVER)
+    starts.start_runs([one], "w1", NOW, FOREVER)
     assert recovery.recover_workers(after(14), lambda: after(14)) == 0
     assert recovery.recover_workers(after(15), lambda: after(15)) == 1
     run.refresh_from_db()
@@ -240,7 +241,7 @@ def test_the_runs_of_a_dead_worker_are_lost_and_those_on_their_way_are_not() -> 
 def test_a_run_that_was_started_under_a_dead_lease_is_lost() -> None:
     make_worker("gone", stopped_at=NOW)
     run, one = dispatched()
-    dispatch.start_runs([one], "gone", NOW, FOREVER)
+    starts.start_runs([one], "gone", NOW, FOREVER)
     assert recovery.recover_workers(NOW, lambda: NOW) == 1
     run.refresh_from_db()
     assert run.status == "lost"
@@ -251,7 +252,7 @@ def test_the_end_of_a_scheduler_loses_no_run_of_a_worker() -> None:
     make_worker()
     dispatched()
     _, one = dispatched(scheduled_time=after(1))
-    dispatch.start_runs([one], "w1", NOW, FOREVER)
+    starts.start_runs([one], "w1", NOW, FOREVER)
     assert recovery.recover(after(20), lambda: after(20)) == 0
 
 
@@ -259,7 +260,7 @@ def test_a_scheduler_without_a_broker_loses_the_runs_of_dead_workers(make_loop: 
     make_worker(lease_until=after(12))
     run, one = dispatched()
     waiting, _ = dispatched(scheduled_time=after(1))
-    dispatch.start_runs([one], "w1", NOW, FOREVER)
+    starts.start_runs([one], "w1", NOW, FOREVER)
     loop = make_loop()
     for seconds, status in ((10, "running"), (5, "lost")):
         clock.advance(seconds)
@@ -275,7 +276,7 @@ def test_a_late_outcome_of_a_run_that_was_given_up_is_refused() -> None:
     make_job()
     make_worker(lease_until=NOW)
     run, one = dispatched()
-    dispatch.start_runs([one], "w1", NOW, FOREVER)
+    starts.start_runs([one], "w1", NOW, FOREVER)
     recovery.recover_workers(NOW, lambda: NOW)
     assert outcomes.write_outcomes([outcome(run.pk, executor="celery")], "w1", after(1)).outcomes == []
     run.refresh_from_db()
@@ -320,8 +321,8 @@ def test_a_message_that_is_lost_is_replaced_while_a_worker_has_a_free_slot() -> 
     (new,) = dispatch.dispatch_again(NOW)
     run.refresh_from_db()
     assert (new.run_id, new.dispatch_id, run.dispatches, run.dispatched_at) == (run.pk, run.dispatch_id, 2, None)
-    assert dispatch.start_runs([old], "w1", NOW, FOREVER) == []
-    assert [started.id for started in dispatch.start_runs([new], "w1", NOW, FOREVER)] == [run.pk]
+    assert starts.start_runs([old], "w1", NOW, FOREVER) == []
+    assert [started.id for started in starts.start_runs([new], "w1", NOW, FOREVER)] == [run.pk]
     assert recent.dispatches == 1
 
 

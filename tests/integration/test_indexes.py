@@ -15,7 +15,7 @@ from jobs.core.runs import DISPATCHED, Executor, RunStatus
 from jobs.models import Job, Run
 from jobs.scheduler.pruner import ROUND_SECONDS, Pruner
 from jobs.scheduler.recorder import Recorder
-from jobs.scheduler.store import admission, claims, dispatch, outcomes, recovery
+from jobs.scheduler.store import admission, claims, dispatch, outcomes, recovery, starts, workers
 from jobs.scheduler.store.dispatch import Dispatch
 from jobs.scheduler.store.retention import prune_job
 from jobs.scheduler.store.work import cancel_requests, pending_work
@@ -129,7 +129,7 @@ class TestIndexes:
     def test_what_a_queue_may_be_given_is_counted_among_the_held_runs(self) -> None:
         as_the_loop_asks()
         make_worker(lease_until=after(99))
-        assert_reads(plan(lambda: dispatch.queue_capacity(NOW)), "run_held", small=("worker",))
+        assert_reads(plan(lambda: workers.queue_capacity(NOW)), "run_held", small=("worker",))
 
     def test_waiting_runs_are_dispatched_by_their_ids(self) -> None:
         as_the_loop_asks()
@@ -151,14 +151,14 @@ class TestIndexes:
     def test_a_worker_starts_runs_by_their_ids(self) -> None:
         as_the_loop_asks()
         sent = dispatches()
-        assert_looks_up(plan(lambda: dispatch.start_runs(sent, "w1", NOW, after(15))))
-        assert_reads(plan(lambda: dispatch.startable(sent, "w1")))
+        assert_looks_up(plan(lambda: starts.start_runs(sent, "w1", NOW, after(15))))
+        assert_reads(plan(lambda: starts.startable(sent, "w1")))
         assert_reads(plan(lambda: dispatch.never_sent(sent)))
 
     def test_the_runs_of_a_worker_are_found_by_run_held(self) -> None:
         as_the_loop_asks()
         dispatches(worker="w1")
-        assert_reads(plan(lambda: dispatch.runs_of("w1")), "run_held")
+        assert_reads(plan(lambda: starts.runs_of("w1")), "run_held")
 
     def test_the_runs_of_dead_workers_are_found_by_run_held(self) -> None:
         as_the_loop_asks()

@@ -17,8 +17,9 @@ from jobs.core.runs import RunStatus
 from jobs.models import Incident, Job, Run, Worker
 from jobs.scheduler.store import dispatch
 from jobs.scheduler.store.connection import DatabaseReplaced
-from jobs.scheduler.store.dispatch import Dispatch, start_runs
+from jobs.scheduler.store.dispatch import Dispatch
 from jobs.scheduler.store.recovery import FORGOTTEN
+from jobs.scheduler.store.starts import start_runs
 from jobs.selectors.workers import Fleet
 from jobs.worker import ledger as module
 from jobs.worker.ledger import AHEAD_OF_ONE, LEASE_OVER, SHOW_SECONDS, WRITE_SECONDS, Ledger

@@ -18,7 +18,7 @@ from ...core.held import HeldRun
 from ...core.retries import Backoff
 from ...db.errors import one_line
 from ..lease_time import LEASE_SECONDS
-from ..store import dispatch, recovery
+from ..store import dispatch, recovery, workers
 from ..store.connection import loop_connection
 from ..store.dispatch import Dispatch
 from ..threads import start_all
@@ -91,7 +91,7 @@ class RemoteExecutor(RunExecutor):
         return set()
 
     def lanes(self) -> Capacity:
-        return dispatch.queue_capacity(self._clock.now())
+        return workers.queue_capacity(self._clock.now())
 
     def start(self, scheduler: Any, alias: str) -> None:
         """Start the thread. Raises `TooFewThreads` if the system has no room for it."""

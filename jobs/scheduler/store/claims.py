@@ -19,7 +19,7 @@ from ...core.runs import DISPATCHED, Executor, RunStatus, RunTrigger, is_remote,
 from ...definitions.triggers import trigger_from
 from ...models import Job, Run
 from . import bulk
-from .work import Planned, lane_of_due, plan_due_jobs, plan_replacing_jobs
+from .due import Planned, lane_of_due, plan_due_jobs, plan_replacing_jobs
 
 # The columns of the tables that the statements below get as one parameter each.
 INSERTED = {

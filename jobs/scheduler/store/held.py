@@ -14,6 +14,9 @@ HELD_COLUMNS = (
 )  # fmt: skip
 """The columns of a run that `held_run` reads."""
 
+DISPATCHED_COLUMNS_SQL = bulk.qualified("cronzimus_run", (*HELD_COLUMNS, "queue", "dispatch_id"))
+"""The columns of a run that `dispatched_run` reads, as SQL."""
+
 ACTIVE_SQL = ", ".join(f"'{status}'" for status in ACTIVE)
 """The statuses of active runs as SQL: a partial index is used only if the statement's own text names them."""
 
@@ -33,3 +36,9 @@ def held_run(row: Sequence[Any], holder: str) -> HeldRun:
         scheduled_time=bulk.from_time(scheduled_time), attempt=attempt, executor=executor, timeout=timeout,
         scheduler_id=holder, traceparent=traceparent,
     )  # fmt: skip
+
+
+def dispatched_run(row: Sequence[Any], holder: str) -> HeldRun:
+    """Return the run of a raw row of `DISPATCHED_COLUMNS_SQL`, held by `holder`."""
+    *columns, queue, dispatch_id = row
+    return held_run(columns, holder)._replace(queue=queue, dispatch_id=dispatch_id)
