@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
+AHEAD_SECONDS = 0.1
+"""Seconds of work that executors are given ahead of their free slots, by the mean duration of their latest runs."""
+MAX_AHEAD = 500
+"""Runs that they are given ahead, at most."""
 HALF_LIFE = 20
 """Runs after which earlier measurements have half their weight."""
 HUNG_SECONDS = 1.0

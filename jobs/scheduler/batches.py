@@ -18,6 +18,8 @@ from .recorder import Batch, Recorder
 from .store.outcomes import Written, write_outcomes, write_starts
 from .store.refusals import REFUSALS, write_each_outcome
 
+FLUSH_SECONDS = 0.05
+"""Time that a start or an outcome waits, at most, for others to be written with it."""
 RETRY_SECONDS = 0.5
 """Time until outcomes are tried again whose run or job somebody else has locked."""
 

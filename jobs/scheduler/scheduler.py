@@ -16,6 +16,7 @@ from django.db import Error, connection
 from ..core.retries import Backoff
 from ..db.errors import is_unavailable
 from .background import Background, background_tasks
+from .batches import FLUSH_SECONDS
 from .events import Events
 from .executors import ExecutorFactory
 from .jobstore import JobStore
@@ -23,7 +24,7 @@ from .store.clock import DatabaseClock
 from .store.connection import DatabaseReplaced, loop_connection
 from .store.work import has_work_in_reach, pending_work
 from .threads import start_all
-from .tick import FLUSH_SECONDS, Tick
+from .tick import Tick
 from .wakeup import Bell, Watcher
 
 logger = logging.getLogger("cronzimus.scheduler.scheduler")

@@ -12,7 +12,7 @@ from django.db import connection, reset_queries, transaction
 from ..core.capacity import Capacity
 from ..core.held import HeldRun, Outcome
 from ..core.runs import Executor, RunStatus
-from .batches import Batches
+from .batches import FLUSH_SECONDS, Batches
 from .cooldown import Cooldown, rest_after
 from .events import Events
 from .executors import ExecutorFactory, Executors, Hooks
@@ -36,8 +36,6 @@ logger = logging.getLogger("cronzimus.scheduler.tick")
 
 POLL_SECONDS = 1.0
 """Time after which the loop looks at the database without being woken."""
-FLUSH_SECONDS = 0.05
-"""Time that a start or an outcome waits, at most, for others to be written with it."""
 LIVE_SECONDS = 0.5
 """Time between two writes of the output of running runs."""
 STALL_SECONDS = 1.0

@@ -13,12 +13,12 @@ from math import inf
 
 from django.db import connection, reset_queries
 
-from ..core.durations import MeanDuration, RecentEnds
+from ..core.durations import AHEAD_SECONDS, MAX_AHEAD, MeanDuration, RecentEnds
 from ..core.held import HeldRun, Outcome
 from ..core.retries import Backoff
 from ..db.errors import one_line
 from ..models import announce
-from ..scheduler.batches import Batches
+from ..scheduler.batches import FLUSH_SECONDS, Batches
 from ..scheduler.incidents import IncidentWatch
 from ..scheduler.recorder import Recorder
 from ..scheduler.store import recovery
@@ -33,16 +33,10 @@ from .starts import StartQueue
 
 logger = logging.getLogger("cronzimus.worker")
 
-WRITE_SECONDS = 0.05
-"""Time that an outcome waits, at most, for others to be written with it. Starts wait while outcomes are written."""
 SHOW_SECONDS = 1.0
 """Time between two writes of the output of running runs, and between two searches for runs to cancel."""
-AHEAD_SECONDS = 0.1
-"""Seconds of work that the worker wants in its queues, by the mean duration of its latest runs."""
-MAX_AHEAD = 500
-"""Runs that it wants there, at most."""
 AHEAD_OF_ONE = 8
-"""Runs that it wants there, at most, for each run that has ended in the last second. A worker whose runs are few needs
+"""Runs that the worker wants in its queues, at most, for each run that ended in the last second. With few runs it needs
 none ahead: the next ones may be long, and would wait behind each other where neither priorities nor a pause reach them.
 Those of the first moment of a burst are enough for the rest of it."""
 MIN_BEAT_SECONDS = 0.5
@@ -51,8 +45,6 @@ FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.2, 2.0
 """Time until a database that fails is tried again: after the first failure, and at most."""
 LAST_SECONDS = 10.0
 """Time for the last writes when the worker ends."""
-
-
 LEASE_OVER = "its worker could not renew its lease"
 """The reason for which a worker's runs are lost if it cannot reach the database in time."""
 
@@ -226,7 +218,8 @@ class Ledger:
         self._starts.start(self._own)
         self._send_back()
         if self.recorder.has_new or (self.recorder.dirty and self._write_at == inf):
-            self._write_at = min(self._write_at, self.clock.monotonic() + WRITE_SECONDS)
+            # Starts wait while outcomes are written: few large writes keep them waiting less than many small ones.
+            self._write_at = min(self._write_at, self.clock.monotonic() + FLUSH_SECONDS)
         if self.clock.monotonic() >= self._write_at:
             self._write(self.membership.worker_id)
         if self._own and self.clock.monotonic() >= self._show_at:

@@ -15,6 +15,7 @@ from jobs.calls.runner import Activity
 from jobs.core.held import CallEnd, Outcome
 from jobs.core.runs import RunStatus
 from jobs.models import Incident, Job, Run, Worker
+from jobs.scheduler.batches import FLUSH_SECONDS
 from jobs.scheduler.store import dispatch
 from jobs.scheduler.store.connection import DatabaseReplaced
 from jobs.scheduler.store.dispatch import Dispatch
@@ -22,7 +23,7 @@ from jobs.scheduler.store.recovery import FORGOTTEN
 from jobs.scheduler.store.starts import start_runs
 from jobs.selectors.workers import Fleet
 from jobs.worker import ledger as module
-from jobs.worker.ledger import AHEAD_OF_ONE, LEASE_OVER, SHOW_SECONDS, WRITE_SECONDS, Ledger
+from jobs.worker.ledger import AHEAD_OF_ONE, LEASE_OVER, SHOW_SECONDS, Ledger
 from jobs.worker.membership import Membership
 from jobs.worker.starts import StartRequest
 from tests.fakes import NOW, FakeClock, after, make_job
@@ -94,7 +95,7 @@ def finish(ledger: Ledger, clock: FakeClock, activity: Activity, status: str = "
     """End a run as a slot does, and let the time pass for which outcomes wait."""
     ledger.recorder.finished(activity.outcome(clock.now(), CallEnd(RunStatus(status), **ended)))
     ledger.step()
-    clock.advance(WRITE_SECONDS)
+    clock.advance(FLUSH_SECONDS)
 
 
 def test_a_worker_joins_with_its_queues_and_slots(ledger: Ledger) -> None:
@@ -158,7 +159,7 @@ def test_the_schedulers_learn_at_once_that_runs_are_short_and_later_that_they_ar
         activity.started_at = after(-100)
         finish(ledger, clock, activity)
         ledger.step()
-        clock.advance(seconds - WRITE_SECONDS)
+        clock.advance(seconds - FLUSH_SECONDS)
         ledger.step()
         assert Worker.objects.get().ahead == ahead
 
@@ -249,12 +250,12 @@ def test_outcomes_wait_for_others_while_runs_start(ledger: Ledger, clock: FakeCl
     _, activity = started(ledger, clock)
     ledger.recorder.finished(activity.outcome(clock.now(), CallEnd(RunStatus.SUCCEEDED)))
     ledger.step()
-    clock.advance(WRITE_SECONDS / 2)
+    clock.advance(FLUSH_SECONDS / 2)
     _, activity = started(ledger, clock, scheduled_time=after(1))
     ledger.recorder.finished(activity.outcome(clock.now(), CallEnd(RunStatus.SUCCEEDED)))
     assert Run.objects.filter(status="running").count() == 2
-    assert ledger._wait_seconds() == pytest.approx(WRITE_SECONDS / 2)
-    clock.advance(WRITE_SECONDS / 2)
+    assert ledger._wait_seconds() == pytest.approx(FLUSH_SECONDS / 2)
+    clock.advance(FLUSH_SECONDS / 2)
     ledger.step()
     assert Run.objects.filter(status="succeeded").count() == 2
 
@@ -382,7 +383,7 @@ def test_a_run_that_others_gave_up_is_ended_with_the_next_heartbeat_and_nothing_
     _, ended = started(ledger, clock, scheduled_time=after(2))
     rows = Run.objects.filter(pk=run.pk)
     rows.update(status="lost", finished_at=NOW, reason="by others") if how == "lost" else rows.delete()
-    clock.advance(5 - WRITE_SECONDS)
+    clock.advance(5 - FLUSH_SECONDS)
     finish(ledger, clock, ended)  # its outcome is written with the heartbeat, and not before
     ledger.step()
     assert (told.ended, told.given_up) == ({run.pk}, [])

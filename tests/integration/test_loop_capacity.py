@@ -9,9 +9,10 @@ import pytest
 
 from jobs.core.runs import RunStatus
 from jobs.models import Run
+from jobs.scheduler.batches import FLUSH_SECONDS
 from jobs.scheduler.scheduler import Scheduler as Loop
 from jobs.scheduler.store import claims
-from jobs.scheduler.tick import FLUSH_SECONDS, STALL_SECONDS
+from jobs.scheduler.tick import STALL_SECONDS
 from tests.fakes import (
     NOW,
     FakeClock,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.core.durations import HUNG_SECONDS, RECENT_SECONDS, MeanDuration, RecentEnds
+from jobs.core.durations import HUNG_SECONDS, MAX_AHEAD, RECENT_SECONDS, MeanDuration, RecentEnds
 from jobs.scheduler.executors import Executors
-from jobs.scheduler.executors.base import MAX_AHEAD
 from tests.fakes import NOW, after, held_run, inline_executors, make_hooks, outcome
 
 

@@ -10,16 +10,12 @@ from datetime import datetime
 from apscheduler.executors.base import BaseExecutor
 
 from ...core.capacity import Capacity
-from ...core.durations import MeanDuration
+from ...core.durations import AHEAD_SECONDS, MAX_AHEAD, MeanDuration
 from ...core.held import HeldRun, Outcome
 from ...core.runs import Executor
 from ..recorder import Recorder
 from ..store.clock import DatabaseClock
 
-AHEAD_SECONDS = 0.1
-"""Seconds of work that is claimed ahead, by the mean duration of the latest runs."""
-MAX_AHEAD = 500
-"""Runs claimed ahead, at most."""
 MAX_MEASURED = 100
 """Outcomes of one batch that are measured, at most: the last ones."""
 
@@ -152,7 +148,7 @@ class Executors:
         ahead = MAX_AHEAD // (1 + others)
         found = {name: self._capacity_of(name, executor, at, ahead) for name, executor in self._local.items()}
         remote = [executor.lanes() for executor in self._remote] if has_work else []
-        rivals = {lane: others for lanes in remote for lane, others in lanes.rivals.items()}
+        rivals = {lane: sharing for lanes in remote for lane, sharing in lanes.rivals.items()}
         return Capacity(found | {lane: free for lanes in remote for lane, free in lanes.items()}, rivals)
 
     def _capacity_of(self, name: str, executor: RunExecutor, at: float, max_ahead: int) -> int:
