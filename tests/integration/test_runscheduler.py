@@ -33,12 +33,14 @@ def no_declared_jobs() -> Any:
         yield
 
 
-def due(job_id: str = "job", **fields: Any) -> Job:
-    return make_job(job_id, next_run_time=HOUR_AGO, anchor=HOUR_AGO, **fields)
+def due(**fields: Any) -> Job:
+    """Write a job that is due by the real clock, and not again during the test."""
+    trigger = {"type": "interval", "hours": 2}
+    return make_job(next_run_time=HOUR_AGO, anchor=HOUR_AGO, trigger=trigger, **fields)
 
 
 def test_once_runs_what_is_due_and_exits(calls: list[tuple[Any, ...]]) -> None:
-    due(args=["it ran"], trigger={"type": "interval", "hours": 2})
+    due(args=["it ran"])
     call_command("runscheduler", "--once", "--threads=2")
     assert calls == [("it ran",)]
     assert Run.objects.get().status == "succeeded"
