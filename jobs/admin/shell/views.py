@@ -34,8 +34,8 @@ def urls(site: AdminSite) -> list[URLPattern]:
 
 
 def live(site: AdminSite, request: HttpRequest) -> HttpResponse:
-    """Answer a poll with only the parts of the shell."""
-    context = page_context(site, request, title=site.site_title)
+    """Answer a poll with only the parts of the shell: the page that asks keeps its title."""
+    context = page_context(site, request, title="")
     return poll_response(request, render_to_string("cronzimus/fragment.html", context, request))
 
 

@@ -45,6 +45,7 @@
   async function showArguments() {
     if (!place || !form.dataset.arguments) return;
     asked?.abort(); // a late answer about the function before must not take the place of this one
+    for (const row of json) row.hidden = Boolean(form.elements.func.value); // or what is typed there may be lost
     const { signal } = (asked = new AbortController());
     try {
       const body = new FormData(form);
@@ -175,6 +176,7 @@
   });
   showInputs();
   showArguments();
-  document.getElementById("summary")?.focus();
-  if (document.getElementById("summary")) preview();
+  const summary = document.getElementById("summary");
+  if (summary) preview();
+  if (document.activeElement === document.body) summary?.focus(); // or it would take the keys of somebody who types
 })();

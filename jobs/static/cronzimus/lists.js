@@ -90,16 +90,27 @@
     return `${run.status}, ${at.replace(",", "")}${run.length ? `, ${window.cronzimus.elapsed(run.length / 1000)}` : ""}`;
   }
 
-  document.addEventListener("pointermove", (event) => {
-    const link = event.target.closest?.(".bars-link");
+  let pointer = null;
+
+  function point(target) {
+    const link = target?.closest?.(".bars-link");
     const bars = link?.querySelector("svg");
     if (!bars) return;
     const box = bars.getBoundingClientRect();
-    const slot = Math.min(Math.floor(((event.clientX - box.left) / box.width) * SHOWN), SHOWN - 1);
+    const slot = Math.min(Math.floor(((pointer.clientX - box.left) / box.width) * SHOWN), SHOWN - 1);
     const run = runsOf(bars)[SHOWN - 1 - slot];
     link.dataset.all ||= link.getAttribute("href");
     const [list] = link.dataset.all.split("?");
     link.href = run ? `${list}${run.id}/change/` : link.dataset.all;
     link.title = run ? words(run) : "";
+  }
+
+  document.addEventListener("pointermove", (event) => {
+    pointer = event;
+    point(event.target);
+  });
+  // A refresh gives the link its own address back, and the pointer may rest on it.
+  document.addEventListener("cronzimus:live", () => {
+    if (pointer) point(document.elementFromPoint(pointer.clientX, pointer.clientY));
   });
 })();

@@ -7,11 +7,14 @@ window.cronzimus = (() => {
   const ACTIVE = 60_000; // ms after the last movement in which "auto" asks often
   const OFTEN = 5_000;
   const SELDOM = 30_000;
+  const LONGEST = 20_000; // for an answer: a connection that was lost unnoticed never gives one
   const places = document.querySelectorAll("[data-live-url]");
   let url = places.length ? places[places.length - 1].dataset.liveUrl : "";
   let etag = "";
   let timer = 0;
   let asking = null;
+  let asksAgain = false; // the answer on its way may be older than the latest change
+  let swaps = 0;
   let moved = Date.now();
 
   // --- morph: make `to` of `from`, node by node ------------------------------------------------------------------
@@ -38,13 +41,9 @@ window.cronzimus = (() => {
       return;
     }
     if (from.nodeType !== 1 || from.isEqualNode(to) || from.hasAttribute("data-keep")) return;
-    if (from.matches("input, select, textarea")) {
-      morphAttributes(from, to); // never the value: it may have been changed by the user
-      if (from.nodeName !== "SELECT") return;
-      return;
-    }
     morphAttributes(from, to);
-    morphChildren(from, to);
+    // Never the value: it may have been changed by the user.
+    if (!from.matches("input, select, textarea")) morphChildren(from, to);
   }
 
   function morphChildren(from, to) {
@@ -85,13 +84,19 @@ window.cronzimus = (() => {
   }
 
   function busy() {
-    // What is in the user's hands is not taken away: a menu, a dialog, a text under selection.
-    return Boolean(document.querySelector(".cronzimus :popover-open:not(#nav-sidebar), dialog[open], [data-hold]"));
+    // What is in the user's hands is not taken away: a menu, a dialog.
+    return Boolean(document.querySelector(".cronzimus :popover-open:not(#nav-sidebar), dialog[open]"));
   }
 
   async function refresh() {
-    if (!url || asking) return false;
+    if (!url) return false;
+    if (asking) {
+      asksAgain = true;
+      return false;
+    }
     const mine = (asking = new AbortController());
+    asksAgain = false;
+    const limit = setTimeout(() => mine.abort(new DOMException("no answer in time", "TimeoutError")), LONGEST);
     try {
       const headers = { "X-Cronzimus-Live": "1", ...(etag && { "If-None-Match": etag }) };
       const answer = await fetch(url, { headers, signal: mine.signal, cache: "no-store" });
@@ -113,7 +118,11 @@ window.cronzimus = (() => {
       if (error.name !== "AbortError") showStale();
       return false;
     } finally {
-      if (asking === mine) asking = null;
+      clearTimeout(limit);
+      if (asking === mine) {
+        asking = null;
+        if (asksAgain) refresh();
+      }
     }
   }
 
@@ -122,12 +131,22 @@ window.cronzimus = (() => {
       const fresh = region.id && page.getElementById(region.id);
       if (fresh) morph(region, fresh);
     }
-    if (page.title) document.title = page.title;
+    showTitle(page.title);
     const said = page.getElementById("live-announcement");
     const place = document.getElementById("announcement");
     if (said && place && place.textContent !== said.textContent) place.textContent = said.textContent;
     document.dispatchEvent(new CustomEvent("cronzimus:live"));
     tick();
+  }
+
+  // The address of a form's polls knows the number of failing jobs, and no title.
+  const FAILING = /^\(\d+\)\s*/;
+  let title = document.title.replace(FAILING, "");
+
+  function showTitle(given) {
+    title = given.replace(FAILING, "") || title;
+    const words = `${FAILING.exec(given)?.[0].trim() ?? ""} ${title}`.trim();
+    if (document.title !== words) document.title = words;
   }
 
   // A link to the same page in another state, such as one with an open log, names the address to ask from now on.
@@ -140,7 +159,8 @@ window.cronzimus = (() => {
     etag = "";
     url = link.dataset.swap;
     history.replaceState(null, "", link.href.split("#")[0]);
-    if (!(await refresh())) location.assign(link.href);
+    const [mine, { href }] = [++swaps, link];
+    if (!(await refresh()) && mine === swaps) location.assign(href);
   });
 
   let fresh = new Date();
@@ -243,17 +263,18 @@ window.cronzimus = (() => {
 
   // --- a form is sent once: two clicks on "Run now" are one run ----------------------------------------------------
 
+  let sent = new WeakSet(); // no attributes: a refresh would take them away
+
   document.addEventListener("submit", (event) => {
     if (event.defaultPrevented || event.target.getAttribute("method") !== "post") return;
     // What opens in a tab of its own leaves the form behind, which may be saved right after.
-    const sent = event.submitter?.formTarget === "_blank" ? event.submitter : event.target;
-    if (sent.dataset.sent) return event.preventDefault();
-    sent.dataset.sent = "1";
-    setTimeout(() => delete sent.dataset.sent, 5000);
+    const leaves = event.submitter?.formTarget !== "_blank";
+    const what = leaves ? event.target : event.submitter;
+    if (sent.has(what)) return event.preventDefault();
+    sent.add(what);
+    setTimeout(() => sent.delete(what), leaves ? 30_000 : 5_000);
   });
-  addEventListener("pageshow", () => {
-    for (const sent of document.querySelectorAll("[data-sent]")) delete sent.dataset.sent;
-  });
+  addEventListener("pageshow", () => { sent = new WeakSet(); }); // also when people come back to the page
 
   // --- copying: without https a browser has no navigator.clipboard -------------------------------------------------
 

@@ -8,6 +8,7 @@
 
   const EVERY = 1000; // ms
   const AFTER_ERROR = 10_000;
+  const LONGEST = 20_000;
   const panel = log.closest(".log-panel");
   const newest = panel.querySelector("[data-newest]");
   const find = panel.querySelector("[data-find]");
@@ -18,23 +19,32 @@
 
   const atEnd = () => log.scrollHeight - log.scrollTop - log.clientHeight < 24;
   let follows = true;
+  let end = 0; // where the scroll bar was left at the end
 
   async function lines(query) {
-    const answer = await fetch(`${log.dataset.url}?${new URLSearchParams(query)}`, { cache: "no-store" });
+    const answer = await fetch(`${log.dataset.url}?${new URLSearchParams(query)}`, {
+      cache: "no-store", signal: AbortSignal.timeout(LONGEST),
+    });
     if (!answer.ok || answer.redirected) throw new Error(`status ${answer.status}`);
     // The parser runs no script that is in it.
     return new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("ol");
   }
 
-  function showEnd() {
-    log.scrollTop = log.scrollHeight;
+  function seen() {
     unseen = 0;
     if (newest) newest.hidden = true;
+  }
+
+  function showEnd() {
+    log.scrollTop = log.scrollHeight;
+    end = log.scrollTop;
+    seen();
   }
 
   async function later() {
     const { offset, line } = log.dataset;
     const part = await lines({ offset, line });
+    if (follows && log.scrollTop < end) follows = atEnd(); // the event of a scroll comes only with the next frame
     const rows = [...part.children];
     const isNew = part.dataset.offset !== offset || rows.length;
     if (isNew) {
@@ -46,7 +56,7 @@
     log.dataset.offset = part.dataset.offset;
     log.dataset.line = part.dataset.line;
     log.dataset.state = part.dataset.state;
-    if (follows) showEnd();
+    if (follows && isNew) showEnd();
     else if (newest && unseen > 0) {
       newest.hidden = false;
       newest.lastElementChild.textContent = `Show ${unseen} new line${unseen === 1 ? "" : "s"}`;
@@ -68,7 +78,7 @@
 
   log.addEventListener("scroll", () => {
     follows = atEnd();
-    if (follows) showEnd();
+    if (follows) seen();
   }, { passive: true });
   newest?.addEventListener("click", () => {
     follows = true;
@@ -77,8 +87,11 @@
 
   earlier?.addEventListener("click", async (event) => {
     event.preventDefault();
+    if (earlier.dataset.asked) return;
+    earlier.dataset.asked = "1";
+    const part = await lines({ until: log.dataset.first }).catch(() => null);
+    if (!part) return location.assign(earlier.href); // the download, as without this file
     const height = log.scrollHeight - log.scrollTop;
-    const part = await lines({ until: log.dataset.first });
     log.prepend(...part.children);
     log.scrollTop = log.scrollHeight - height;
     earlier.remove();
@@ -109,6 +122,7 @@
     hit = (hit + step + rows.length) % rows.length;
     rows[hit].classList.add("here");
     rows[hit].scrollIntoView({ block: "nearest" });
+    follows = atEnd();
   }
 
   find.addEventListener("input", () => {

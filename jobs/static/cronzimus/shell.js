@@ -51,6 +51,8 @@
   let found = [];
   let chosen = 0;
   let latest = 0;
+  let isAsking = false;
+  let isEntered = false; // before the answer about what is typed
 
   function show() {
     list.replaceChildren(...found.map((entry, index) => {
@@ -73,11 +75,19 @@
 
   async function look() {
     const asked = ++latest;
-    const answer = await fetch(`${palette.dataset.url}?${new URLSearchParams({ q: input.value })}`);
-    if (asked !== latest || !answer.ok || answer.redirected) return;
-    found = (await answer.json()).entries;
+    isAsking = true;
+    isEntered = false;
+    let entries = [];
+    try {
+      const answer = await fetch(`${palette.dataset.url}?${new URLSearchParams({ q: input.value })}`);
+      if (answer.ok && !answer.redirected) entries = (await answer.json()).entries;
+    } catch { /* nothing is found where the server does not answer; the page says so */ }
+    if (asked !== latest) return;
+    isAsking = false;
+    found = entries;
     chosen = 0;
     show();
+    if (isEntered && palette.open) go(found[0]);
   }
 
   function go(entry) {
@@ -100,6 +110,8 @@
   function openPalette() {
     if (!palette || palette.open) return;
     input.value = "";
+    found = [];
+    show();
     palette.showModal();
     look();
   }
@@ -108,13 +120,14 @@
     input.addEventListener("input", look);
     palette.addEventListener("keydown", (event) => {
       const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-      if (step && found.length) {
+      if (step && found.length && !isAsking) {
         event.preventDefault();
         chosen = (chosen + step + found.length) % found.length;
         show();
       } else if (event.key === "Enter") {
         event.preventDefault();
-        go(found[chosen]);
+        if (isAsking) isEntered = true;
+        else go(found[chosen]);
       } else if (event.key === "Escape") {
         event.preventDefault(); // a search field would only be emptied
         palette.close();
@@ -179,7 +192,8 @@
     }
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     // A field of a dialog that was just closed keeps the focus, unseen, until the browser paints again.
-    if (event.target.closest("input, select, textarea, [contenteditable]")?.checkVisibility() || (keysOn && !keysOn.checked)) return;
+    const field = event.target.closest("input, select, textarea, [contenteditable]");
+    if (field?.getClientRects().length || (keysOn && !keysOn.checked)) return;
     const first = before;
     before = "";
     if (first === "g" && GO[event.key]) return goTo(GO[event.key]);
