@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.conftest import skip_or_fail
 
@@ -28,6 +28,10 @@ def chromium_fixture() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+expect.set_options(timeout=30_000)
+"""The default of a page is not that of assertions, which is 5 s."""
 
 
 def watch(page: Page, server: str) -> list[str]:

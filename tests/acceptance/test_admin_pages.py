@@ -135,6 +135,7 @@ def looks() -> list[Any]:
     return [pytest.param(*look, marks=() if look in quick else pytest.mark.slow) for look in every]
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(("size", "scheme", "group"), looks())
 def test_no_page_has_an_error_or_leaves_anybody_out(
     filled: None, chromium: Browser, live_server: Any, size: str, scheme: Any, group: str

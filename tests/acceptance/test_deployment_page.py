@@ -82,11 +82,11 @@ class Sandbox:
         return process
 
     def stop(self) -> None:
-        """End what was started: runuser passes SIGTERM on."""
+        """End what was started. SIGTERM is for the processes below runuser, which would kill them after 2 s."""
         for process in self.processes:
-            process.terminate()
+            subprocess.run(["pkill", "-TERM", "-P", str(process.pid)], check=False)
         for process in self.processes:
-            process.wait(30)
+            process.wait(60)
         self.processes.clear()
 
 
@@ -120,7 +120,7 @@ def sandbox(cluster: Cluster) -> Iterator[Sandbox]:
     made = Sandbox(folder, cluster)
     yield made
     made.stop()
-    until(lambda: subprocess.run(["pgrep", "-u", made.user], check=False, capture_output=True).returncode, 10)
+    until(lambda: subprocess.run(["pgrep", "-u", made.user], check=False, capture_output=True).returncode, 30)
     subprocess.run(["userdel", made.user], check=False)
     shutil.rmtree(folder)
 

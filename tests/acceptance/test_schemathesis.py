@@ -12,9 +12,10 @@ from .conftest import MakeSite
 BESIDES = "positive_data_acceptance"
 """The check that is left out: JSON Schema cannot say what a cron expression is, or which functions there are."""
 PHASES = "examples,coverage,fuzzing"
-EXAMPLES, SECONDS = 2, 240
+EXAMPLES, SECONDS = 2, 800
 
 
+@pytest.mark.timeout(SECONDS + 100)
 @pytest.mark.parametrize(
     "vendor", ["sqlite", pytest.param("postgresql", marks=[pytest.mark.postgresql, pytest.mark.slow])]
 )
