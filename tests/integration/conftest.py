@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import pytest
 from django.db import connection, connections
 
+from jobs.functions import registry
 from jobs.scheduler.scheduler import Scheduler
 from tests.fakes import PLACE, FakeClock, inline_executors
 from tests.waiting import until
@@ -35,7 +36,7 @@ def in_thread(call: Callable[[], Any]) -> Callable[[], Any]:
     thread.start()
 
     def result() -> Any:
-        thread.join(timeout=15)
+        thread.join(timeout=60)
         assert results, "the thread did not end"
         value, error = results[0]
         if error is not None:
@@ -43,6 +44,21 @@ def in_thread(call: Callable[[], Any]) -> Callable[[], Any]:
         return value
 
     return result
+
+
+@pytest.fixture
+def released(monkeypatch: pytest.MonkeyPatch) -> Iterator[Event]:
+    """Ends the calls of "tests:hold"; those with `connect` take a connection and keep it."""
+    event = Event()
+
+    def hold(connect: bool = False) -> None:
+        if connect:
+            connection.ensure_connection()
+        event.wait(60)
+
+    monkeypatch.setitem(registry._functions, "tests:hold", registry.Function("tests:hold", hold))
+    yield event
+    event.set()
 
 
 @contextmanager

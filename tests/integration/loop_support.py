@@ -16,6 +16,8 @@ from tests.fakes import NOW, PLACE, InlineExecutor
 
 MakeLoop = Callable[..., Loop]
 Calls = list[tuple[Any, ...]]
+HOURLY = {"type": "interval", "hours": 1}
+"""The trigger of a job that is due once in a test: the next fire time does not come, however slow the machine is."""
 
 
 def executor(loop: Loop) -> InlineExecutor:

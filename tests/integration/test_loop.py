@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 import pytest
@@ -37,7 +38,7 @@ from tests.fakes import (
 from tests.waiting import until
 
 from .conftest import in_thread
-from .loop_support import Calls, MakeLoop, executor, settle, statuses
+from .loop_support import HOURLY, Calls, MakeLoop, executor, settle, statuses
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -208,7 +209,7 @@ def test_without_its_lease_it_starts_nothing(make_loop: MakeLoop, clock: FakeClo
 def test_runs_that_it_may_not_start_without_a_lease_are_given_back(
     make_loop: MakeLoop, clock: FakeClock, calls: Calls
 ) -> None:
-    make_job(trigger={"type": "interval", "hours": 1})
+    make_job(trigger=HOURLY)
     loop = make_loop()
     loop.tick.run()
     clock.advance(LEASE_SECONDS)
@@ -220,7 +221,7 @@ def test_runs_that_it_may_not_start_without_a_lease_are_given_back(
 
 def test_a_run_that_a_restored_dump_says_is_running_is_lost(make_loop: MakeLoop, clock: FakeClock) -> None:
     loop = make_loop()
-    job = make_job("gone", trigger={"type": "interval", "hours": 1}, next_run_time=None)
+    job = make_job("gone", trigger=HOURLY, next_run_time=None)
     run = make_run(job.pk, status="running", scheduler_id=loop.tick.lease.scheduler_id, started_at=clock.now())
     clock.advance(HEARTBEAT_SECONDS)
     loop.tick.run()
@@ -232,7 +233,7 @@ def test_a_run_that_a_restored_dump_says_is_running_is_lost(make_loop: MakeLoop,
 def test_a_run_that_others_gave_up_is_told_to_end(
     make_loop: MakeLoop, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    make_job(trigger={"type": "interval", "hours": 1})
+    make_job(trigger=HOURLY)
     loop, told = make_loop(), []
     loop.tick.run()
     rows = Run.objects.all()
@@ -253,7 +254,7 @@ def test_a_run_that_others_gave_up_is_told_to_end(
 def test_a_run_that_it_knows_is_not_given_up(
     make_loop: MakeLoop, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make_job(trigger={"type": "interval", "hours": 1})
+    make_job(trigger=HOURLY)
     loop = make_loop()
     loop.tick.run()
 
@@ -313,7 +314,7 @@ def test_after_a_jump_of_the_clock_the_others_have_time_to_renew_their_leases(
 
 
 def test_no_run_is_lost_when_all_schedulers_miss_their_heartbeats(make_loop: MakeLoop, clock: FakeClock) -> None:
-    make_job(trigger={"type": "interval", "hours": 1})
+    make_job(trigger=HOURLY)
     first, second = make_loop(), make_loop()
     first.tick.run()
     clock.advance(LEASE_SECONDS + 5)  # the database is gone, or locked
@@ -482,8 +483,8 @@ def test_shutdown_ends_it_as_a_drain_does() -> None:
 
 
 def test_run_once_runs_what_is_due_and_leaves(calls: Calls) -> None:
-    make_jobs(20)
-    make_job("later", next_run_time=after(60))
+    make_jobs(20, trigger=HOURLY)
+    make_job("later", next_run_time=after(3600))
     make_run("waiting", args=["waiting"])
     loop = Loop(local_executors(3, 1), RunningClock())  # type: ignore[arg-type]
     loop.run_once()
@@ -499,10 +500,10 @@ def test_run_once_with_nothing_to_do_leaves_at_once() -> None:
 
 
 def test_run_once_gives_up_runs_that_do_not_end_in_time_once_it_is_told_to_stop(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, released: threading.Event
 ) -> None:
     monkeypatch.setattr("jobs.scheduler.scheduler.DRAIN_SECONDS", 0.2)
-    make_job(func="tests:wait", args=[3])
+    make_job(func="tests:hold", trigger=HOURLY)
     loop = Loop(local_executors(1, 1), RunningClock())  # type: ignore[arg-type]
     ended = in_thread(loop.run_once)
     until(lambda: statuses() == ["running"])
@@ -513,13 +514,14 @@ def test_run_once_gives_up_runs_that_do_not_end_in_time_once_it_is_told_to_stop(
 
 
 def test_run_once_catches_up_with_every_due_fire_time(calls: Calls) -> None:
-    make_job(coalesce=False, max_instances=1000, next_run_time=after(-2490), anchor=after(-2500))
+    make_job(coalesce=False, max_instances=1000, trigger=HOURLY, next_run_time=after(-249 * 3600),
+             anchor=after(-250 * 3600))  # fmt: skip
     Loop(local_executors(4, 1), RunningClock()).run_once()  # type: ignore[arg-type]
     assert len(calls) == 250
 
 
 def test_run_once_outlives_a_database_that_fails_for_a_moment(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_job()
+    make_job(trigger=HOURLY)
     real = claims.claim_due
 
     def lose_the_answer(*args: Any, **named: Any) -> Any:
@@ -536,38 +538,49 @@ def test_run_once_outlives_a_database_that_fails_for_a_moment(calls: Calls, monk
 class SlowToStart(RunningClock):
     """A clock that delays each start: the thread has taken the run from the queue, and has not reported its start."""
 
+    def __init__(self, seconds: float = 60) -> None:
+        """Delay starts until `go` is set, by at most `seconds` each."""
+        super().__init__()
+        self.go = threading.Event()
+        self._delay = seconds
+
     def now(self) -> Any:
-        """Return the current time; in the executor's threads after a delay."""
+        """Return the current time; in the executor's threads after the delay."""
         if threading.current_thread().name.startswith("thread-"):
-            threading.Event().wait(0.3)
+            self.go.wait(self._delay)
         return super().now()
 
 
 def test_run_once_waits_for_a_run_that_is_about_to_start(calls: Calls) -> None:
-    make_job()
-    Loop(local_executors(1, 1), SlowToStart()).run_once()  # type: ignore[arg-type]
+    make_job(trigger=HOURLY)
+    Loop(local_executors(1, 1), SlowToStart(0.3)).run_once()  # type: ignore[arg-type]
     assert len(calls) == 1
     assert statuses() == ["succeeded"]
 
 
 def test_a_drain_waits_for_a_run_that_is_about_to_start(calls: Calls) -> None:
-    make_job()
-    loop = Loop(local_executors(1, 1), SlowToStart())  # type: ignore[arg-type]
+    make_job(trigger=HOURLY)
+    clock = SlowToStart()
+    loop = Loop(local_executors(1, 1), clock)  # type: ignore[arg-type]
     ended = in_thread(loop.start)
     until(lambda: loop.tick.executors.taken and not loop.tick.executors.queued)
     loop.drain()
+    until(lambda: loop._drain_until < inf, what="the drain")
+    clock.go.set()
     ended()
     assert len(calls) == 1
     assert statuses() == ["succeeded"]
 
 
-def test_a_drain_gives_back_a_run_that_no_thread_has_taken(calls: Calls) -> None:
-    make_job(func="tests:wait", args=[0.5])
+def test_a_drain_gives_back_a_run_that_no_thread_has_taken(calls: Calls, released: threading.Event) -> None:
+    make_job(func="tests:hold", trigger=HOURLY)
     loop = Loop(local_executors(1, 1), RunningClock())  # type: ignore[arg-type]
     ended = in_thread(loop.start)
     until(lambda: statuses() == ["running"])
     loop.tick.executors.submit([held_run(make_run("queued", scheduler_id=loop.tick.lease.scheduler_id).pk)])
     loop.drain()
+    until(lambda: not loop.tick.executors.queued, what="the return of the run")
+    released.set()
     ended()
     assert calls == []
     assert Run.objects.values_list("status", "scheduler_id").get(job_id="queued") == ("queued", None)
@@ -581,8 +594,8 @@ LEAVING = pytest.mark.parametrize("func", ["tests:leave_open", "tests:begin"])
 
 @LEAVING
 def test_a_transaction_left_open_fails_its_run_and_not_the_next(func: str) -> None:
-    make_job("a", func=func, next_run_time=after(-1))
-    make_job("b", func="tests:select")
+    make_job("a", func=func, trigger=HOURLY, next_run_time=after(-1))
+    make_job("b", func="tests:select", trigger=HOURLY)
     Loop(local_executors(1, 1), RunningClock()).run_once()  # type: ignore[arg-type]
     first, second = Run.objects.order_by("id")
     assert (first.status, first.error) == (
@@ -593,22 +606,22 @@ def test_a_transaction_left_open_fails_its_run_and_not_the_next(func: str) -> No
 
 @LEAVING
 def test_what_a_function_wrote_in_a_transaction_left_open_is_rolled_back(func: str) -> None:
-    make_job("a", func=func)
+    make_job("a", func=func, trigger=HOURLY)
     Loop(local_executors(1, 1), RunningClock()).run_once()  # type: ignore[arg-type]
     assert Job.objects.get().name == "a"
 
 
 @pytest.mark.usefixtures("postgresql_only")
 def test_a_connection_that_broke_under_a_function_is_replaced_for_the_next() -> None:
-    make_job("a", func="tests:close_connection", next_run_time=after(-1))
-    make_job("b", func="tests:select")
+    make_job("a", func="tests:close_connection", trigger=HOURLY, next_run_time=after(-1))
+    make_job("b", func="tests:select", trigger=HOURLY)
     Loop(local_executors(1, 1), RunningClock()).run_once()  # type: ignore[arg-type]
     assert Run.objects.get(job_id="b").status == RunStatus.SUCCEEDED
 
 
 def test_a_connection_that_a_function_left_without_autocommit_is_replaced_for_the_next() -> None:
-    make_job("a", func="tests:no_autocommit", next_run_time=after(-1))
-    make_job("b", func="tests:select")
+    make_job("a", func="tests:no_autocommit", trigger=HOURLY, next_run_time=after(-1))
+    make_job("b", func="tests:select", trigger=HOURLY)
     Loop(local_executors(1, 1), RunningClock()).run_once()  # type: ignore[arg-type]
     assert Run.objects.get(job_id="b").status == RunStatus.SUCCEEDED
 
@@ -625,9 +638,9 @@ def test_a_connection_that_broke_while_it_was_made_is_replaced_for_the_next(monk
         prepare(own)
 
     monkeypatch.setattr(type(connections["default"]), "init_connection_state", break_once)
-    make_job("a", func="tests:echo", next_run_time=after(-2))
-    make_job("b", func="tests:select", next_run_time=after(-1))
-    make_job("c", func="tests:select")
+    make_job("a", func="tests:echo", trigger=HOURLY, next_run_time=after(-2))
+    make_job("b", func="tests:select", trigger=HOURLY, next_run_time=after(-1))
+    make_job("c", func="tests:select", trigger=HOURLY)
     Loop(local_executors(1, 1), RunningClock()).run_once()  # type: ignore[arg-type]
     assert broken
     assert Run.objects.get(job_id="c").status == RunStatus.SUCCEEDED

@@ -36,11 +36,10 @@ from tests.fakes import (
 
 from . import loop_support
 from .conftest import in_thread
-from .loop_support import Calls, MakeLoop, executor, statuses
+from .loop_support import HOURLY, Calls, MakeLoop, executor, statuses
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-HOURLY = {"type": "interval", "hours": 1}
 RETRIES = {"max": 2, "delay": 30, "backoff": 2, "max_delay": 3600, "jitter": 0}
 
 
@@ -413,7 +412,7 @@ def test_a_group_never_has_more_runs_than_its_limit_over_all_schedulers(peaks: C
 @HERE
 def test_a_job_never_has_more_than_max_instances_over_all_schedulers(peaks: Counter[str]) -> None:
     make_job(func="tests:meet", args=["job"], overlap="queue", queue_limit=100, coalesce=False, max_instances=3,
-             next_run_time=after(-190), anchor=after(-200), trigger={"type": "interval", "seconds": 10})  # fmt: skip
+             next_run_time=after(-19 * 3600), anchor=after(-20 * 3600), trigger=HOURLY)  # fmt: skip
     run_two_schedulers()
     assert statuses() == ["succeeded"] * 20
     assert 1 <= peaks["job"] <= 3

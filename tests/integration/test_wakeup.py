@@ -31,10 +31,16 @@ def rung() -> Iterator[threading.Event]:
     event = threading.Event()
     watcher = Watcher(event.set)
     watcher.start()
-    assert event.wait(10)
+    assert event.wait(60)
     event.clear()
     yield event
+    end(watcher)
+
+
+def end(watcher: Watcher) -> None:
+    """End `watcher`, which `stop` waits for no longer than a scheduler may."""
     watcher.stop()
+    watcher.join(60)
     assert not watcher.is_alive()
 
 
@@ -68,7 +74,7 @@ def test_what_people_ask_for_wakes_the_scheduler(rung: threading.Event, wish: ob
     until(lambda: rung.is_set() or connection.vendor == "postgresql")
     rung.clear()
     in_thread(wish)()  # type: ignore[arg-type]
-    assert rung.wait(5)
+    assert rung.wait(60)
 
 
 @pytest.mark.usefixtures("postgresql_only")
@@ -89,10 +95,10 @@ def test_a_watcher_whose_connection_is_cut_listens_again(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
             "AND pid <> pg_backend_pid()"
         )
-    assert rung.wait(10)  # it rings once by itself: something may have been missed
+    assert rung.wait(60)  # it rings once by itself: something may have been missed
     rung.clear()
     announce()
-    assert rung.wait(5)
+    assert rung.wait(60)
 
 
 @pytest.mark.usefixtures("sqlite_only")
@@ -101,18 +107,17 @@ def test_without_inotify_the_watcher_looks_at_the_data_version(monkeypatch: pyte
     rung = threading.Event()
     watcher = Watcher(rung.set)
     watcher.start()
-    assert rung.wait(10)
+    assert rung.wait(60)
     rung.clear()
     in_thread(make_rows)()
-    assert rung.wait(5)
-    watcher.stop()
-    assert not watcher.is_alive()
+    assert rung.wait(60)
+    end(watcher)
 
 
 def test_the_clock_is_the_databases() -> None:
     clock = DatabaseClock()
     clock.synchronise()
-    assert abs((SystemClock().now() - clock.now()).total_seconds()) < 5
+    assert abs((SystemClock().now() - clock.now()).total_seconds()) < 60
     before = clock.now()
     assert clock.now() >= before
     assert before.utcoffset() is not None
@@ -124,7 +129,7 @@ def test_a_jump_of_the_machines_clock_does_not_move_the_databases(monkeypatch: p
     clock.synchronise()
     before = clock.now()
     monkeypatch.setattr("jobs.core.clock.SystemClock.now", lambda self: NOW)
-    assert 0 <= (clock.now() - before).total_seconds() < 5
+    assert 0 <= (clock.now() - before).total_seconds() < 60
 
 
 @pytest.mark.parametrize("seconds", [3600, -3600])
@@ -147,7 +152,10 @@ def test_a_jump_of_the_clock_is_noticed(monkeypatch: pytest.MonkeyPatch, seconds
 
 def difference(clock: DatabaseClock) -> float:
     """Return the seconds by which it is ahead of its monotonic one."""
-    return clock.now().timestamp() - clock.monotonic()
+    while True:  # until nothing delays the readings, which have to be of one instant
+        before, now, later = clock.monotonic(), clock.now().timestamp(), clock.monotonic()
+        if later - before < 0.05:
+            return now - before
 
 
 @pytest.mark.parametrize("late", [3.0, 17.0, 33.0])
@@ -160,7 +168,7 @@ def test_an_answer_that_was_long_on_its_way_is_no_jump_and_moves_nothing(
     for seconds in (late, -late):  # on the way there, and on the way back
         reading = read()
         on_its_way = timedelta(seconds=late / 2)
-        slow = Reading(reading.ahead + timedelta(seconds=seconds / 2), on_its_way)
+        slow = Reading(reading.ahead + timedelta(seconds=seconds / 2), on_its_way + reading.doubt)
         monkeypatch.setattr(clock, "_read", lambda slow=slow: slow)
         clock.synchronise()
     assert clock.jumped_at == float("-inf")
