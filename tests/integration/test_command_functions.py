@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,9 +17,10 @@ import pytest
 
 from jobs.core.exceptions import InvalidArguments
 from jobs.core.runs import Executor
-from jobs.functions import registry
+from jobs.functions import commands, registry
 from jobs.functions.commands import CommandFailed, celery_task, shell
 from jobs.functions.context import RunContext
+from tests.waiting import until
 
 pytestmark = pytest.mark.any_database
 
@@ -36,8 +39,20 @@ def is_running(pid: int) -> bool:
     """Tell whether a process lives; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the second where it was reaped after the file was opened
         return False
+
+
+def cancel_when(run: RunContext, condition: Callable[[], object]) -> None:
+    """Cancel `run` once `condition` is true."""
+
+    def cancel() -> None:
+        try:
+            until(condition)
+        finally:
+            run.request_cancel()
+
+    threading.Thread(target=cancel).start()
 
 
 def check(name: str, *args: Any, **kwargs: Any) -> None:
@@ -110,50 +125,60 @@ def test_bytes_that_are_not_text_are_shown(run_context: RunContext, capsys: pyte
 
 def test_a_cancelled_command_is_ended_with_all_that_it_started(run_context: RunContext, tmp_path: Any) -> None:
     path = tmp_path / "pid"
-    threading.Timer(0.3, run_context.request_cancel).start()
+    cancel_when(run_context, lambda: path.exists() and path.read_text().endswith("\n"))
     with pytest.raises(CommandFailed, match="cancelled"):
-        shell(f"sleep 60 & echo $! > {path}; wait", context=run_context)
+        shell(f"sleep 300 & echo $! > {path}; wait", context=run_context)
     pid = int(path.read_text())
-    deadline = time.monotonic() + 5
-    while is_running(pid) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not is_running(pid)
+    until(lambda: not is_running(pid))
 
 
 TIDIES_UP = """
-import signal, sys, time
+import pathlib, signal, sys, time
 def tidy_up(*args):
     print("x" * 200_000, "tidied up", flush=True)
     sys.exit()
 signal.signal(signal.SIGTERM, tidy_up)
 print("ready", flush=True)
-time.sleep(60)
+pathlib.Path(sys.argv[1]).touch()
+time.sleep(300)
 """
 
 
 @pytest.mark.parametrize("executor", [Executor.THREAD, Executor.PROCESS])
 def test_a_cancelled_command_may_print_as_much_as_it_likes_while_it_tidies_up(
-    run_context: RunContext, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, executor: Executor
+    run_context: RunContext,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    executor: Executor,
 ) -> None:
     monkeypatch.setattr(run_context, "executor", executor)
-    threading.Timer(1.0, run_context.request_cancel).start()
+    monkeypatch.setattr(commands, "GRACE_SECONDS", 30.0)
+    ready = tmp_path / "ready"
+    cancel_when(run_context, ready.exists)
     with pytest.raises(CommandFailed, match="cancelled"):
-        shell([sys.executable, "-c", TIDIES_UP], context=run_context)
+        shell([sys.executable, "-c", TIDIES_UP, str(ready)], context=run_context)
     assert capsys.readouterr().out == f"ready\n{'x' * 200_000} tidied up\n"
 
 
-def test_what_a_cancelled_command_leaves_behind_is_not_read_for_ever(run_context: RunContext) -> None:
-    threading.Timer(0.3, run_context.request_cancel).start()
+def test_what_a_cancelled_command_leaves_behind_is_not_read_for_ever(run_context: RunContext, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    cancel_when(run_context, begun.exists)
     began = time.monotonic()
     with pytest.raises(CommandFailed, match="cancelled"):
-        shell("setsid sh -c 'for i in $(seq 3000); do echo x; sleep 0.001; done' & sleep 60", context=run_context)
-    assert time.monotonic() - began < 2.5
+        # It lasts for a minute, or until nobody reads it any more.
+        writes = f"touch {begun}; for i in $(seq 60000); do echo x; sleep 0.001; done"
+        shell(f"setsid sh -c '{writes}' & sleep 300", context=run_context)
+    assert time.monotonic() - began < 30
 
 
-def test_what_a_command_leaves_in_the_background_does_not_hold_the_run_up(run_context: RunContext) -> None:
+def test_what_a_command_leaves_in_the_background_does_not_hold_the_run_up(
+    run_context: RunContext, capsys: pytest.CaptureFixture[str]
+) -> None:
     began = time.monotonic()
-    shell("sleep 3 & exit 0", context=run_context)
-    assert time.monotonic() - began < 2.5
+    shell("sleep 60 & echo $!; exit 0", context=run_context)
+    assert time.monotonic() - began < 30
+    os.kill(int(capsys.readouterr().out), signal.SIGTERM)
 
 
 def test_shell_commands_are_off_by_default(settings: Any) -> None:

@@ -36,6 +36,9 @@ pytestmark = pytest.mark.any_database
 
 Answer = Callable[["Handler"], None]
 
+SOON = 20
+"""Seconds that a request which is given up may take on any machine: without that it would take 30 or more."""
+
 
 class Handler(BaseHTTPRequestHandler):
     """Answers each path as the test defines it."""
@@ -112,11 +115,11 @@ def redirects(location: str, status: int = 302) -> Answer:
 
 
 def drips(beginning: bytes) -> Answer:
-    """Answer `beginning`, and then one byte now and then for longer than any test waits."""
+    """Answer `beginning`, and then one byte now and then for a minute, or until the client hangs up."""
 
     def answer(handler: Handler) -> None:
         handler.wfile.write(beginning)
-        for _ in range(200):
+        for _ in range(3000):
             handler.wfile.write(b"x")
             time.sleep(0.02)
 
@@ -379,7 +382,7 @@ def test_a_server_that_drips_is_given_up_when_the_time_is_over(server: Server, b
 
     with pytest.raises(RequestTimedOut, match=r"no complete answer within 0.3 s"):
         http_request(server.url, timeout=0.3)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < SOON
 
 
 def test_redirects_share_one_time(server: Server) -> None:
@@ -400,11 +403,12 @@ def test_a_server_that_says_nothing_is_given_up(scheme: str) -> None:
 
 
 def test_a_closed_port_is_a_failure() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
+    with socket.socket() as closed:  # bound, so that nobody else gets the port, and does not listen
+        closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
 
-    with pytest.raises(RequestFailed, match=f"http://127.0.0.1:{port}/.*refused"):
-        http_request(f"http://127.0.0.1:{port}/")
+        with pytest.raises(RequestFailed, match=f"http://127.0.0.1:{port}/.*refused"):
+            http_request(f"http://127.0.0.1:{port}/")
 
 
 @pytest.mark.parametrize(
@@ -452,7 +456,7 @@ def test_a_name_with_public_and_internal_addresses_is_refused(
 def test_the_address_that_was_checked_is_the_one_connected_to(server: Server) -> None:
     server.answers["/"] = says()
     answers = iter([["127.0.0.1"], ["169.254.169.254"]])
-    guard = Guard(allowed=["127.0.0.1/32"], timeout=10, clock=SystemClock(), resolver=lambda host: next(answers))
+    guard = Guard(allowed=["127.0.0.1/32"], timeout=60, clock=SystemClock(), resolver=lambda host: next(answers))
 
     response = get(f"http://example.com:{server.server_port}/", guard)
 
@@ -620,7 +624,7 @@ def test_a_server_that_drips_over_tls_is_given_up_too(secure: Server) -> None:
         get(f"https://example.com:{secure.server_port}/", to("127.0.0.1", timeout=0.5))
 
 
-def to(*addresses: str, timeout: float = 10) -> Guard:
+def to(*addresses: str, timeout: float = 60) -> Guard:
     return Guard(allowed=["127.0.0.0/8"], timeout=timeout, clock=SystemClock(), resolver=lambda host: addresses)
 
 
@@ -648,7 +652,7 @@ def cancelled_after(run: RunContext, seconds: float, call: Callable[[], Any]) ->
 @pytest.mark.parametrize("beginning", [b"", b"HTTP/1.0 200 OK\r\n\r\n"])
 def test_a_request_ends_when_its_run_is_cancelled(server: Server, beginning: bytes) -> None:
     server.answers["/"], run = drips(beginning), context()
-    assert cancelled_after(run, 0.1, lambda: http_request(server.url, context=run)) < 2
+    assert cancelled_after(run, 0.1, lambda: http_request(server.url, context=run)) < SOON
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
@@ -656,13 +660,13 @@ def test_a_request_to_a_silent_server_ends_when_its_run_is_cancelled(scheme: str
     run = context()
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"{scheme}://127.0.0.1:{silent.getsockname()[1]}/"
-        assert cancelled_after(run, 0.1, lambda: http_request(url, context=run)) < 2
+        assert cancelled_after(run, 0.1, lambda: http_request(url, context=run)) < SOON
 
 
 def test_a_request_that_waits_for_a_name_ends_when_its_run_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     run, answered = context(), threading.Event()
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: answered.wait(5))
-    assert cancelled_after(run, 0.1, lambda: http_request("http://example.com/", context=run)) < 2
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: answered.wait(60))
+    assert cancelled_after(run, 0.1, lambda: http_request("http://example.com/", context=run)) < SOON
     answered.set()
 
 
@@ -671,7 +675,7 @@ def test_a_request_over_tls_ends_when_its_run_is_cancelled(secure: Server, monke
     secure.answers["/"], run = drips(b"HTTP/1.0 200 OK\r\n\r\n"), context()
     resolves_to(monkeypatch, "127.0.0.1")
     url = f"https://example.com:{secure.server_port}/"
-    assert cancelled_after(run, 0.3, lambda: http_request(url, context=run)) < 2
+    assert cancelled_after(run, 0.3, lambda: http_request(url, context=run)) < SOON
 
 
 def test_a_request_is_not_made_for_a_run_that_is_cancelled_already(server: Server) -> None:

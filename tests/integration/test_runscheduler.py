@@ -7,6 +7,8 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,6 +22,7 @@ from django.test import override_settings
 from jobs.db import readiness
 from jobs.management import startup
 from jobs.models import Job, Run, Scheduler
+from jobs.scheduler.scheduler import Scheduler as Loop
 from tests.fakes import make_job
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -59,12 +62,37 @@ def test_the_streams_and_the_signals_are_restored() -> None:
     assert (sys.stdout, sys.stderr, signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
 
 
+@contextmanager
+def signalled(number: signal.Signals) -> Iterator[threading.Event]:
+    """Send this process a signal a moment after the event that it yields is set, which says that it has handlers."""
+    handled, over = threading.Event(), threading.Event()
+
+    def send() -> None:
+        handled.wait()
+        if not over.wait(0.3):
+            os.kill(os.getpid(), number)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        yield handled
+    finally:
+        over.set()
+        handled.set()
+        thread.join()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it(number: signal.Signals) -> None:
-    timer = threading.Timer(0.3, os.kill, (os.getpid(), number))
-    timer.start()
-    call_command("runscheduler")
-    timer.join()
+def test_a_signal_ends_it(monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
+    main_loop = Loop._main_loop
+
+    def begin(loop: Loop) -> None:
+        handled.set()
+        main_loop(loop)
+
+    monkeypatch.setattr(Loop, "_main_loop", begin)
+    with signalled(number) as handled:
+        call_command("runscheduler")
     assert Scheduler.objects.get().stopped_at is not None
 
 
@@ -213,9 +241,7 @@ def test_migrations_of_a_later_version_are_said(caplog: pytest.LogCaptureFixture
 
 
 def test_a_signal_before_there_is_a_scheduler_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection.introspection, "table_names", no_tables)
-    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM))
-    timer.start()
-    call_command("runscheduler")
-    timer.join()
+    monkeypatch.setattr(connection.introspection, "table_names", lambda cursor: handled.set() or no_tables(cursor))
+    with signalled(signal.SIGTERM) as handled:
+        call_command("runscheduler")
     assert not Scheduler.objects.exists()
