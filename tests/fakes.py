@@ -30,6 +30,8 @@ from jobs.scheduler.store.dispatch import Dispatch
 
 NOW = datetime(2030, 1, 1, 12, 0, 0, tzinfo=UTC)
 """The instant at which a `FakeClock` starts: a whole minute."""
+FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
+"""The end of a lease that the database compares with its own clock, and not with a fake one."""
 
 
 PLACE: dict[str, Any] = {}
@@ -229,7 +231,7 @@ class InlineWorkers(RemoteExecutor):
         running = Run.objects.filter(scheduler_id="w1", status=RunStatus.RUNNING).count()
         count = min(len(self._messages), self._worker_slots - running, len(self._messages) if runs is None else runs)
         taken, now = [self._messages.popleft() for _ in range(count)], self._clock.now()
-        return starts.start_runs(taken, "w1", now, now + timedelta(seconds=15))
+        return starts.start_runs(taken, "w1", now, FOREVER)
 
     def _beat(self) -> None:
         lease = {"lease_until": self._clock.now() + timedelta(seconds=15)}

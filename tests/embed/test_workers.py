@@ -43,7 +43,7 @@ def test_a_job_runs_on_a_worker_of_the_project(
         runs = client.ask("GET", f"{JOBS}/count/runs").json()["results"]
         return runs[0] if runs and runs[0]["status"] not in ("queued", "running") else {}
 
-    run = until(newest, 40, "its run")
+    run = until(newest, 120, "its run")
     (worker,) = client.ask("GET", "/ops/scheduler").json()["workers"]
     assert (run["status"], run["worker"]) == ("succeeded", worker["id"]), shop.log("worker")
     assert client.ask("GET", f"/ops/scheduler/runs/{run['id']}/log").json()["output"].startswith("counted 1")

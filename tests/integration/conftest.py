@@ -61,6 +61,13 @@ def released(monkeypatch: pytest.MonkeyPatch) -> Iterator[Event]:
     event.set()
 
 
+@pytest.fixture
+def patient_writers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each of many writers on SQLite wait for a minute: a disk may be slow, and the last one waits for them all."""
+    if connection.vendor == "sqlite":
+        monkeypatch.setitem(connection.settings_dict["OPTIONS"], "timeout", 60)
+
+
 @contextmanager
 def failing_database(error: Exception) -> Iterator[list[str]]:
     """Make every statement of the default connection raise `error`; yields the statements that were tried."""

@@ -103,7 +103,7 @@ def _fill(jobs: int = JOBS, runs: int = RUNS) -> None:
     make_job("due")
     for number in range(3):
         make_run("due", id=100_000 + number, scheduled_time=after(number), scheduler_id="s1")
-    waiting = {"func": "tests:record", "status": RunStatus.QUEUED, "trigger": RunTrigger.MANUAL}
+    waiting = {"func": "tests:record", "status": RunStatus.QUEUED, "trigger": RunTrigger.MANUAL, "queued_at": NOW}
     Run.objects.bulk_create(
         Run(id=200_000 + n, job_id=f"job-{n % 10}", scheduled_time=after(n), **waiting) for n in range(500)
     )

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from jobs import __version__
 from jobs.selectors import about
@@ -69,7 +70,10 @@ def test_runs_are_counted_no_further_than_people_need_to_know(admin: Admin, monk
     monkeypatch.setattr(about, "MAX_COUNTED", 1)
     make_run("a")
     make_run("b")
-    assert about.sizes().runs in (None, 2)  # PostgreSQL has an estimate
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE cronzimus_run")  # has the estimate that is shown
+    assert about.sizes().runs == (2 if connection.vendor == "postgresql" else None)
     assert "Runs on record" in text(admin.read(ABOUT))
 
 

@@ -33,7 +33,7 @@ def test_many_runs_take_as_many_statements_as_one(statements: Callable[[], Any],
         make_jobs(number, concurrency_group=group, concurrency_limit=1000)
         Run.objects.bulk_create(
             Run(job_id=f"job-{n}", func="tests:record", status="queued", trigger="manual", scheduled_time=NOW,
-                concurrency_group=group)
+                queued_at=NOW, concurrency_group=group)
             for n in range(number)
         )  # fmt: skip
         with statements() as found:
@@ -57,9 +57,10 @@ def test_four_times_as_many_runs_of_a_full_job_take_at_most_four_times_the_work(
     steps: list[int] = []
     for first, end in ((0, 200), (200, 800)):
         Run.objects.bulk_create(
-            Run(job_id="full", func="tests:record", status="queued", trigger="manual", scheduled_time=after(n))
+            Run(job_id="full", func="tests:record", status="queued", trigger="manual", scheduled_time=after(n),
+                queued_at=NOW)
             for n in range(first, end)
-        )
+        )  # fmt: skip
         steps.append(0)
         connection.connection.set_progress_handler(lambda: steps.append(steps.pop() + 1), 100)
         assert taken() == []
@@ -129,7 +130,7 @@ def test_two_schedulers_at_once_never_take_a_run_twice_or_exceed_a_limit() -> No
 
     def work(name: str) -> Callable[[], list[str]]:
         def take_all() -> list[str]:
-            start.wait(timeout=10)
+            start.wait(timeout=60)
             return [job_id for _ in range(15) for job_id in taken({"thread": 4}, scheduler=name)]
 
         return in_thread(take_all)

@@ -180,6 +180,7 @@ def together(number: int, call: Callable[[], Any]) -> list[Any]:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("patient_writers")
 def test_twenty_clients_at_once_queue_one_run(api: Api) -> None:
     make_job()
     answers = together(20, lambda: send(Api()))
@@ -189,6 +190,7 @@ def test_twenty_clients_at_once_queue_one_run(api: Api) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("patient_writers")
 def test_twenty_clients_at_once_add_one_job(api: Api) -> None:
     answers = together(20, lambda: send(Api(), JOBS, BODY))
     assert {status for status, _, _ in answers} == {200}
@@ -197,6 +199,7 @@ def test_twenty_clients_at_once_add_one_job(api: Api) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("patient_writers")
 def test_twenty_clients_with_keys_of_their_own_queue_twenty_runs(api: Api, clock: FakeClock) -> None:
     make_job()
     IdempotencyKey.objects.bulk_create(

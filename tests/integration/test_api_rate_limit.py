@@ -26,7 +26,7 @@ REDIS = "redis://127.0.0.1:6379/0"
 
 def redis_cache(url: str = REDIS) -> dict[str, Any]:
     """Return the setting of a cache in Redis, with keys of this test's own."""
-    options = {"socket_connect_timeout": 1, "socket_timeout": 1}
+    options = {"socket_connect_timeout": 30, "socket_timeout": 30}
     return {
         "default": {
             "BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": url, "OPTIONS": options,
@@ -39,7 +39,7 @@ def require_redis() -> None:
     """Skip the test without a Redis server."""
     redis = pytest.importorskip("redis", reason="needs the Python package redis")
     try:
-        redis.Redis.from_url(REDIS, socket_connect_timeout=1).ping()
+        redis.Redis.from_url(REDIS, socket_connect_timeout=30).ping()
     except redis.RedisError:
         pytest.skip(f"needs a Redis server at {REDIS}")
 

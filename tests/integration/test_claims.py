@@ -257,7 +257,7 @@ def test_two_schedulers_at_once_never_claim_a_fire_time_twice() -> None:
 
     def work(name: str) -> Callable[[], list[tuple[str, Any]]]:
         def claim_all() -> list[tuple[str, Any]]:
-            start.wait(timeout=10)
+            start.wait(timeout=60)
             runs = []
             for step in range(12):
                 runs += claim(after(step * 5), limit=7 + step, scheduler=name).runs
@@ -279,7 +279,7 @@ def test_two_schedulers_at_once_never_take_a_waiting_run_twice() -> None:
 
     def work(name: str) -> Callable[[], list[int]]:
         def take_all() -> list[int]:
-            start.wait(timeout=10)
+            start.wait(timeout=60)
             return [run.id for _ in range(20) for run in take(7, name)]
 
         return in_thread(take_all)

@@ -23,6 +23,7 @@ from jobs.scheduler.store import admission, claims, dispatch, outcomes, recovery
 from jobs.scheduler.store.dispatch import Dispatch
 from jobs.scheduler.store.workers import LivingWorker, free_places
 from tests.fakes import (
+    FOREVER,
     NOW,
     FakeClock,
     after,
@@ -40,7 +41,6 @@ from .conftest import failing_database
 
 pytestmark = pytest.mark.django_db
 LANE = "celery:reports"
-FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
 BROKER = override_settings(CRONZIMUS={"CELERY_BROKER_URL": "redis://host/0"})
 
 

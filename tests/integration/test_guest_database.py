@@ -50,14 +50,16 @@ def test_our_own_backend_stays_as_it_is(sqlite_only: None) -> None:
 
 
 def test_writers_that_read_first_wait_for_each_other(tmp_path: Path) -> None:
-    first = stock_sqlite(tmp_path)
+    # A disk that syncs slowly must not use the time up that a writer waits for.
+    patient = {"timeout": 60, "init_command": "PRAGMA synchronous=OFF"}
+    first = stock_sqlite(tmp_path, **patient)
     with first.cursor() as cursor:
         cursor.execute("CREATE TABLE counter (number integer)")
         cursor.execute("INSERT INTO counter VALUES (0)")
-    start = threading.Barrier(4, timeout=10)
+    start = threading.Barrier(4, timeout=60)
 
     def count() -> None:
-        own = stock_sqlite(tmp_path)
+        own = stock_sqlite(tmp_path, **patient)
         start.wait()
         for _ in range(20):
             own.set_autocommit(False, force_begin_transaction_with_broken_autocommit=True)
@@ -126,7 +128,7 @@ def test_the_threads_of_a_scheduler_do_without_djangos_pool(monkeypatch: pytest.
     settings = {
         **connection.settings_dict,
         "CONN_MAX_AGE": 0,
-        "OPTIONS": {"pool": {"min_size": 1, "max_size": 2, "timeout": 1}},
+        "OPTIONS": {"pool": {"min_size": 1, "max_size": 2, "timeout": 20}},
     }
     handler = ConnectionHandler({"default": settings})
     monkeypatch.setattr(adapted, "connections", handler)

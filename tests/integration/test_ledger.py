@@ -26,12 +26,14 @@ from jobs.worker import ledger as module
 from jobs.worker.ledger import AHEAD_OF_ONE, LEASE_OVER, SHOW_SECONDS, Ledger
 from jobs.worker.membership import Membership
 from jobs.worker.starts import StartRequest
-from tests.fakes import NOW, FakeClock, after, make_job
+from tests.fakes import FOREVER, NOW, FakeClock, after, make_job
 
 from .conftest import failing_database
 from .test_dispatch import dispatched
 
 pytestmark = pytest.mark.django_db
+
+lease_until = Membership.lease_until
 
 
 class Told:
@@ -63,8 +65,9 @@ def told() -> Told:
 
 
 @pytest.fixture
-def ledger(clock: FakeClock, told: Told) -> Ledger:
-    """A ledger that has joined."""
+def ledger(clock: FakeClock, told: Told, monkeypatch: pytest.MonkeyPatch) -> Ledger:
+    """A ledger that has joined. By the clock of the database, which is the real one, its lease does not end."""
+    monkeypatch.setattr(Membership, "lease_until", FOREVER)
     made = Ledger(
         clock, Membership(clock, "w@host", ["reports"], 2),  # type: ignore[arg-type]
         cancel=lambda run_id, reason: told.cancelled.append((run_id, reason)), kill_runs=told.give_up,
@@ -296,7 +299,7 @@ def test_a_run_whose_start_was_on_its_way_until_the_lease_was_over_has_not_start
 
 def test_a_lease_ends_by_the_databases_clock_when_its_row_says_so(ledger: Ledger, clock: FakeClock) -> None:
     clock.advance(4)
-    assert ledger.membership.lease_until == Worker.objects.get().lease_until == after(15)
+    assert lease_until.fget(ledger.membership) == Worker.objects.get().lease_until == after(15)
 
 
 def test_when_its_lease_is_over_a_worker_gives_up_its_runs_and_joins_under_a_new_id(
@@ -395,7 +398,7 @@ def test_a_run_that_others_gave_up_is_ended_with_the_next_heartbeat_and_nothing_
 
 def test_a_run_whose_start_is_asked_for_again_is_not_one_of_them(ledger: Ledger, clock: FakeClock) -> None:
     run, one = dispatched()
-    start_runs([one], ledger.membership.worker_id, NOW, after(15))  # and the answer was lost
+    start_runs([one], ledger.membership.worker_id, NOW, FOREVER)  # and the answer was lost
     asked = wanted(ledger, one)
     ledger._starts._take_requests()
     clock.advance(5)

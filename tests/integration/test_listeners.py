@@ -116,11 +116,11 @@ def test_a_slow_listener_does_not_delay_the_scheduler(
 
     def wait(event: Any) -> None:
         called.set()
-        go_on.wait(10)
+        go_on.wait(60)
 
     with listening(scheduler, [wait]):
         dispatch(scheduler)
-        assert called.wait(10)
+        assert called.wait(60)
         dispatch(scheduler, 3)  # two wait, one is dropped
     actions = [record.action for record in caplog.records]
     assert actions.count("event_dropped") >= 1
@@ -136,12 +136,12 @@ def test_at_the_end_no_event_is_said_to_be_dropped_where_none_was(
 
     def hold(event: Any) -> None:
         calls.set()
-        free.wait(10)
+        free.wait(60)
 
     thread = listeners.ListenerThread([hold])
     thread.start()
     thread.put(EVENT)
-    calls.wait(10)
+    calls.wait(60)
     thread.put(EVENT)  # the queue is full
     threading.Timer(0.1, free.set).start()
     thread.stop()

@@ -186,5 +186,5 @@ def test_the_number_of_runs_is_estimated_from_the_partitions(partitions: None, m
     for day in range(-1, 2):
         make_run(scheduled_time=NOW + day * DAY)
     with connection.cursor() as cursor:
-        cursor.execute("ANALYZE cronzimus_run_20291231t0000, cronzimus_run_20300101t0000, cronzimus_run_20300102t0000")
+        cursor.execute("ANALYZE cronzimus_run")  # with all its partitions
     assert about.sizes().runs == 3

@@ -82,7 +82,7 @@ def test_the_admin_finds_users_and_their_tokens(admin_client: Client, words: str
     User.objects.create_user("ben", last_name="JÜRGENS")
     services.create_token(user, now=NOW, name="deploy")
     page = admin_client.get("/admin/auth/user/", {"q": words})
-    assert [found.username for found in page.context["cl"].result_list] == ["Jürgen", "ben"]
+    assert {found.username for found in page.context["cl"].result_list} == {"Jürgen", "ben"}
     page = admin_client.get("/admin/cronzimus/token/", {"q": words})
     assert [token.name for token in page.context["cl"].result_list] == ["deploy"]
 

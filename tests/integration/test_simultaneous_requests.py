@@ -24,7 +24,7 @@ from .admin_support import Admin, inputs
 from .api_client import Api
 from .conftest import in_thread
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("patient_writers")]
 
 NUMBER = 6
 Statements = Callable[[], AbstractContextManager[list[str]]]
@@ -41,14 +41,14 @@ def together(call: Callable[[], Any], number: int = NUMBER, *, locked: Any = Non
     barrier = Barrier(number + 1)
 
     def work() -> Any:
-        barrier.wait(timeout=20)
+        barrier.wait(timeout=60)
         return call()
 
     waiting = [in_thread(work) for _ in range(number)]
     with transaction.atomic():
         if locked is not None:
             list(locked.select_for_update())
-        barrier.wait(timeout=20)
+        barrier.wait(timeout=60)
         time.sleep(0.2)
     return [result() for result in waiting]
 

@@ -118,7 +118,7 @@ def test_a_run_fails_if_no_process_lives_long_enough(ran: Ran, processes: Proces
 def test_a_process_that_is_not_ready_in_time_fails_the_run_and_is_not_tried_again(
     ran: Ran, processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parent, "START_SECONDS", 0.01)
+    monkeypatch.setattr(parent, "START_SECONDS", 0.0)
     ended = ran("tests:echo", "called")
     assert ended == CallEnd(RunStatus.FAILED, error="no process could run it: it was not ready within 0 s")
     assert len(processes.started) == 1

@@ -89,7 +89,7 @@ class Process:
     def call(self, run: HeldRun, activity: Any) -> CallEnd:
         """Take until the end."""
         Process.calls.release()
-        self._end.wait(20)
+        self._end.wait(60)
         assert self._stopped is not None
         raise self._stopped
 
@@ -120,8 +120,9 @@ def process() -> Process:
 
 @pytest.fixture
 def slots(ledger: FakeLedger, process: Process, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slots]:
-    """One slot, whose shutdown takes no time."""
+    """One slot, whose shutdown takes no time, and has much where the machine stalls."""
     monkeypatch.setattr(module, "DRAIN_SECONDS", 0.2)
+    monkeypatch.setattr(module, "END_AT_ONCE_SECONDS", 30.0)
     monkeypatch.setattr(module, "IDLE_CHECK_SECONDS", 0.02)
     made = Slots("reports@host", ["reports"], 1, start_process=lambda: process)  # type: ignore[arg-type, return-value]
     made.ledger = ledger  # type: ignore[assignment]
@@ -133,8 +134,8 @@ def busy(slots: Slots) -> None:
     """Have a function called in the slot."""
     slots.start(lambda: False)
     assert slots.offer(Dispatch(7, "reports", "0" * 32))
-    assert Process.calls.acquire(timeout=10)
-    until(lambda: slots._slot_of_run, 5)
+    assert Process.calls.acquire(timeout=60)
+    until(lambda: slots._slot_of_run)
 
 
 def test_a_run_ends_when_its_call_has_ended(slots: Slots, ledger: FakeLedger) -> None:
@@ -170,7 +171,7 @@ def test_a_slot_whose_run_is_stopped_with_the_worker_starts_no_other_process(slo
     slots._start_process = lambda: started.append(1) or process  # type: ignore[assignment, func-returns-value, return-value]
     busy(slots)
     slots.stop(lambda: False)
-    until(lambda: not any(thread.is_alive() for thread in slots._threads), 5)
+    until(lambda: not any(thread.is_alive() for thread in slots._threads))
     assert len(started) == 1
 
 
@@ -204,7 +205,7 @@ def test_a_run_that_others_gave_up_is_killed_and_the_others_are_not(
     assert not process.killed
     slots.kill_runs("others gave it up", {7})
     assert process.killed
-    (ended,) = until(lambda: ledger.ended, 10)
+    (ended,) = until(lambda: ledger.ended)
     assert (ended.run_id, ended.status) == (7, "lost")
 
 
@@ -241,15 +242,15 @@ def test_a_worker_whose_processes_do_not_start_takes_no_run_until_one_does(
         assert (ledger.announced[-1], slots.free) == (0, 0)
         assert not slots.offer(Dispatch(7, "reports", "0" * 32))
         starts.works = True
-        until(lambda: slots.free == 2, 10)
-        until(lambda: ledger.announced[-1] == 2, 10)
+        until(lambda: slots.free == 2)
+        until(lambda: ledger.announced[-1] == 2)
         slots.end_at_once()
     assert [record.getMessage() for record in caplog.records] == [
         "a process does not start; its slot takes no run until one does: no memory",
         "all processes start again",
         "stopped",
     ]
-    assert sorted(told) == [1, 2]
+    assert sorted(told) in ([1, 2], [2, 2])  # both may be free when the first one tells it
 
 
 def test_the_log_has_what_a_process_says_that_cannot_load_its_settings(
@@ -266,7 +267,7 @@ def test_the_log_has_what_a_process_says_that_cannot_load_its_settings(
     slots.start(lambda: False)
     error = "the process exited with status 1: ModuleNotFoundError: No module named 'nowhere'"
     assert f"its slot takes no run until one does: {error}\nTraceback" in caplog.text
-    until(lambda: slots.free, 30)
+    until(lambda: slots.free)
     slots.end_at_once()
 
 
@@ -275,11 +276,11 @@ def test_a_run_for_which_no_process_is_ready_goes_back_and_was_not_started(ledge
     slots = Slots("reports@host", ["reports"], 1, start_process=starts)
     slots.ledger = ledger  # type: ignore[assignment]
     slots.start(lambda: False)
-    until(lambda: slots.free, 10)
+    until(lambda: slots.free)
     starts.works, starts.started[0].takes_runs = False, False  # it ended while it had no run
     sent = Dispatch(7, "reports", "0" * 32)
     assert slots.offer(sent)
-    until(lambda: ledger.announced, 10)
+    until(lambda: ledger.announced)
     assert (ledger.sent_back, ledger.ended, ledger.announced, slots.free) == ([sent], [], [0], 0)
     slots.end_at_once()
 
@@ -289,20 +290,23 @@ def test_a_slot_is_free_when_its_next_process_is_ready(
 ) -> None:
     ready = threading.Event()
     busy(slots)
-    monkeypatch.setattr(process, "get_ready", lambda output: ready.wait(10))
+    monkeypatch.setattr(process, "get_ready", lambda output: ready.wait(60))
     slots.kill_runs("others gave it up", {7})  # its process is replaced
-    until(lambda: ledger.ended, 10)
+    until(lambda: ledger.ended)
     assert not slots.free
     ready.set()
-    until(lambda: slots.free, 10)
+    until(lambda: slots.free)
 
 
-def test_the_end_of_a_worker_does_not_wait_for_a_process_that_does_not_start(ledger: FakeLedger) -> None:
+def test_the_end_of_a_worker_does_not_wait_for_a_process_that_does_not_start(
+    ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FIRST_PAUSE_SECONDS", 300.0)
     slots = Slots("reports@host", ["reports"], 1, start_process=Starts(works=False))
     slots.ledger = ledger  # type: ignore[assignment]
     slots.start(lambda: False)
     slots.stop(lambda: False)
-    assert not any(thread.is_alive() for thread in slots._threads)
+    until(lambda: not any(thread.is_alive() for thread in slots._threads))
 
 
 def test_the_ends_of_runs_are_logged_and_reported_to_the_listeners_as_a_scheduler_does(

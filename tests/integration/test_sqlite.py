@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -42,7 +44,7 @@ def test_a_transaction_begins_as_soon_as_the_lock_is_found_free(
         if len(looks) == 3:
             other.execute("ROLLBACK")
 
-    monkeypatch.setattr(base.time, "sleep", sleep)
+    monkeypatch.setattr(base, "time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))  # not of all threads
     with transaction.atomic():
         make_job()
     assert looks == [base.LOCK_RETRY_SECONDS] * 3

@@ -131,9 +131,9 @@ def test_the_image_is_healthy_while_the_web_answers_whatever_proxy_the_environme
     with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
         server.status = status  # type: ignore[attr-defined]
         Thread(target=server.serve_forever, daemon=True).start()
-        probe = words[2].replace("5000", str(server.server_port))
+        probe = words[2].replace("5000", str(server.server_port)).replace("timeout=4", "timeout=30")
         environment = {"http_proxy": "http://127.0.0.1:9"}
-        done = subprocess.run([sys.executable, "-c", probe], env=environment, timeout=20, check=False)
+        done = subprocess.run([sys.executable, "-c", probe], env=environment, timeout=60, check=False)
         server.shutdown()
     assert words[:2] == ["python", "-c"]
     assert done.returncode == code

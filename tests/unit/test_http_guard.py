@@ -141,12 +141,12 @@ def test_a_resolver_that_hangs_is_given_up() -> None:
 
     def resolver(host: str) -> list[str]:
         asked.set()
-        done.wait(10)
+        done.wait(60)
         return [PUBLIC]
 
     with pytest.raises(TimeoutError):
         guard(timeout=0.01, resolver=resolver).addresses("example.com")
-    assert asked.wait(10)
+    assert asked.wait(60)
     done.set()
 
 

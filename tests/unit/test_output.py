@@ -76,7 +76,7 @@ def test_a_log_call_with_wrong_arguments_does_not_end_the_run() -> None:
 def test_what_threads_print_that_no_run_started_is_not_kept(capsys: pytest.CaptureFixture[str]) -> None:
     go_on = threading.Event()
     with capture_installed():
-        other = threading.Thread(target=lambda: go_on.wait(10) and print("from elsewhere"))
+        other = threading.Thread(target=lambda: go_on.wait(60) and print("from elsewhere"))
         other.start()
         with captured() as output:
             go_on.set()
@@ -132,7 +132,7 @@ def test_what_a_subclass_of_thread_prints_is_kept() -> None:
 @pytest.mark.parametrize("pool_of", [ThreadPoolExecutor, ThreadPool])
 def test_what_a_pool_of_threads_prints_is_kept(pool_of: Any) -> None:
     with of_a_run() as output, pool_of(2) as pool:
-        list(pool.map(print, ["x", "x"]))
+        list(pool.map(lambda line: sys.stdout.write(line), ["x\n", "x\n"]))  # in one piece: `print` writes two
     assert output.stored().text == "x\nx\n"
 
 
@@ -141,7 +141,7 @@ def test_a_thread_pool_that_outlives_a_run_prints_for_the_run_that_uses_it() -> 
         outputs = []
         for number in range(2):
             with captured() as output:
-                pool.submit(print, "run", number).result(10)
+                pool.submit(print, "run", number).result(60)
             outputs.append(output.end().text)
     assert outputs == ["run 0\n", "run 1\n"]
 
@@ -152,14 +152,14 @@ def test_what_a_thread_prints_after_its_run_has_ended_goes_to_the_log(capsys: py
     def work() -> None:
         print("before")
         printed.set()
-        go_on.wait(10)
+        go_on.wait(60)
         print("after")
 
     with capture_installed():
         with captured() as output:
             thread = threading.Thread(target=work)
             thread.start()
-            assert printed.wait(10)
+            assert printed.wait(60)
             assert output.end().text == "before\n"
         go_on.set()
         thread.join()
@@ -264,7 +264,7 @@ def test_the_outputs_of_many_threads_do_not_mix() -> None:
 
     def run(number: int) -> None:
         with captured() as output:
-            barrier.wait(timeout=10)
+            barrier.wait(timeout=60)
             for _ in range(200):
                 print(number)
                 logger.warning("%d", number)

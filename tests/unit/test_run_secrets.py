@@ -109,7 +109,7 @@ def test_a_thread_that_outlives_its_run_writes_no_secret(ran: Ran, capsys: pytes
     go, threads = threading.Event(), []
 
     def leave(value: str) -> None:
-        threads.append(threading.Thread(target=lambda: (go.wait(10), print(value))))
+        threads.append(threading.Thread(target=lambda: (go.wait(60), print(value))))
         threads[0].start()
 
     with capture_installed():

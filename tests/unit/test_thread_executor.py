@@ -63,7 +63,7 @@ def test_runs_are_started_in_the_order_of_their_submission(make: Make) -> None:
 
 def test_each_thread_has_a_run_at_once(make: Make) -> None:
     together = threading.Barrier(3)
-    executor = make(lambda run: together.wait(timeout=10) and None, threads=3)
+    executor = make(lambda run: together.wait(timeout=60) and None, threads=3)
     executor.submit_all([held_run(number) for number in range(3)])
     executor.shutdown()
     assert not together.broken
@@ -76,11 +76,11 @@ def test_runs_that_have_not_started_can_be_taken_back(make: Make) -> None:
     def execute(run: HeldRun) -> None:
         seen.append(run.id)
         started.set()
-        release.wait(timeout=10)
+        release.wait(timeout=60)
 
     executor = make(execute, threads=1)
     executor.submit_all([held_run(1), held_run(2), held_run(3)])
-    assert started.wait(timeout=10)
+    assert started.wait(timeout=60)
     assert executor.queued == 2
     assert [run.id for run in executor.take_back()] == [2, 3]
     assert executor.queued == 0
@@ -94,26 +94,26 @@ def test_a_run_is_held_until_it_ends(make: Make) -> None:
 
     def execute(run: HeldRun) -> None:
         started.set()
-        release.wait(timeout=10)
+        release.wait(timeout=60)
 
     executor = make(execute, threads=1, on_low=lambda name: idle.set())
-    assert idle.wait(timeout=10)
+    assert idle.wait(timeout=60)
     idle.clear()
     executor.submit_all([held_run()])
-    assert started.wait(timeout=10)
+    assert started.wait(timeout=60)
     assert (executor.queued, executor.taken, executor.held()) == (0, 1, {1})
     release.set()
-    assert idle.wait(timeout=10)
+    assert idle.wait(timeout=60)
     assert executor.taken == 0
 
 
 def test_it_reports_that_its_queue_is_empty(make: Make) -> None:
     low, done = queue.SimpleQueue[str](), threading.Event()
     executor = make(lambda run: done.set(), threads=1, on_low=low.put)
-    assert low.get(timeout=10) == "test"
+    assert low.get(timeout=60) == "test"
     executor.submit_all([held_run()])
-    assert done.wait(timeout=10)
-    assert low.get(timeout=10) == "test"
+    assert done.wait(timeout=60)
+    assert low.get(timeout=60) == "test"
 
 
 def test_a_thread_survives_every_exception(make: Make, caplog: pytest.LogCaptureFixture) -> None:
@@ -135,11 +135,11 @@ def test_shutdown_without_waiting_returns_while_runs_go_on(make: Make) -> None:
 
     def execute(run: HeldRun) -> None:
         started.set()
-        release.wait(timeout=10)
+        release.wait(timeout=60)
 
     executor = make(execute, threads=1)
     executor.submit_all([held_run()])
-    assert started.wait(timeout=10)
+    assert started.wait(timeout=60)
     executor.shutdown(wait=False)
     assert executor.taken == 1
     release.set()

@@ -72,7 +72,11 @@ if name := os.environ.get("SHOP_POSTGRESQL"):
         }
     }
 else:
-    DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": FOLDER / "shop.sqlite3"}}
+    # Django's own five seconds are too few where all processes write to a slow disk.
+    OPTIONS = {"timeout": 60}
+    DATABASES = {
+        "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": FOLDER / "shop.sqlite3", "OPTIONS": OPTIONS}
+    }
 DATABASES["default"]["ATOMIC_REQUESTS"] = True
 DATABASES["archive"] = {"ENGINE": "django.db.backends.sqlite3", "NAME": FOLDER / "archive.sqlite3"}
 DATABASE_ROUTERS = ["shop.routers.Routes"]
