@@ -572,14 +572,21 @@ def test_a_drain_waits_for_a_run_that_is_about_to_start(calls: Calls) -> None:
     assert statuses() == ["succeeded"]
 
 
-def test_a_drain_gives_back_a_run_that_no_thread_has_taken(calls: Calls, released: threading.Event) -> None:
+def test_a_drain_gives_back_a_run_that_no_thread_has_taken(
+    calls: Calls, released: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Its end gives runs back, too, and so does a tick whose thread starts nothing for long.
+    monkeypatch.setattr("jobs.scheduler.scheduler.DRAIN_SECONDS", 300)
+    monkeypatch.setattr("jobs.scheduler.tick.STALL_SECONDS", 300)
     make_job(func="tests:hold", trigger=HOURLY)
     loop = Loop(local_executors(1, 1), RunningClock())  # type: ignore[arg-type]
     ended = in_thread(loop.start)
     until(lambda: statuses() == ["running"])
-    loop.tick.executors.submit([held_run(make_run("queued", scheduler_id=loop.tick.lease.scheduler_id).pk)])
+    holder = loop.tick.lease.scheduler_id
+    queued = make_run("queued", scheduler_id=holder)
+    loop.tick.executors.submit([held_run(queued.pk, func="tests:record", scheduler_id=holder)])
     loop.drain()
-    until(lambda: not loop.tick.executors.queued, what="the return of the run")
+    until(lambda: not loop.tick.executors.queued, 30, "the return of the run")  # before the other one ends
     released.set()
     ended()
     assert calls == []
