@@ -51,11 +51,11 @@ def pooler(url: str, mode: str, size: int = 20) -> Iterator[str]:
     )  # fmt: skip
     process = subprocess.Popen([*as_postgres(), program, "-q", str(file)])
     try:
-        until(lambda: _listens(own_port), 10, "pgbouncer's start")
+        until(lambda: _listens(own_port), 20, "pgbouncer's start")
         yield f"postgresql://{server.username}@127.0.0.1:{own_port}{server.path}"
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=20)
         shutil.rmtree(folder)
 
 
