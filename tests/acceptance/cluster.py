@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.conftest import skip_or_fail
+
+ports = itertools.count(
+    20_000 + 1_000 * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 12) + os.getpid() % 500
+)
+"""The ports of `free_port`: below those that the kernel gives away, which Linux takes from 32768 on."""
 
 
 class Cluster:
@@ -61,7 +68,12 @@ def own_cluster() -> Iterator[Cluster]:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """Return a port that nobody listens on, and that nobody is given who asks the kernel for any.
+
+    Each process of the tests has a part of the ports to itself.
+    """
+    for port in ports:
+        with socket.socket() as listener, suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError
