@@ -100,14 +100,15 @@ def assert_survives(site: Site, disk: SmallDisk, words: str) -> None:
         let_pass(4)
         disk.make_room()
         room = datetime.now(UTC)
-        until(lambda: scheduler.logged("recovered after"), 15, "the end of it")
+        until(lambda: scheduler.logged("recovered after"), 30, "the end of it")
         until(lambda: [mark for mark in site.calls(JOB_IDS[-1]) if mark.scheduled_time > room], 20, "runs after it")
         let_pass(2)
         told = datetime.now(UTC)
         stop(scheduler)
         outage = Outage(start=full, end=room + timedelta(seconds=6))
         assert_good(site, *JOB_IDS)
-        assert_in_time(site, Demand(job_ids=JOB_IDS, until=told, outages=[outage]))
+        lag, window = timedelta(seconds=6), timedelta(seconds=10)
+        assert_in_time(site, Demand(job_ids=JOB_IDS, until=told, outages=[outage], lag=lag, window=window))
         # Outcomes from the time without room are written.
         assert {row.status for row in site.rows()} <= {"succeeded", "skipped", "queued"}
     finally:

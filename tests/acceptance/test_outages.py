@@ -67,7 +67,7 @@ def test_a_scheduler_that_is_stopped_while_postgresql_is_gone_fails_only_where_s
 ) -> None:
     site = Site(cluster.start(free_port()), tmp_path)
     migrate(site)
-    site.jobs = [site.job("job", seconds=2)] if busy else []
+    site.jobs = [site.job("job", seconds=8)] if busy else []
     try:
         scheduler = site.scheduler()
         until(lambda: scheduler.logged("ready; its id is"), 20, "the start")
@@ -75,12 +75,13 @@ def test_a_scheduler_that_is_stopped_while_postgresql_is_gone_fails_only_where_s
         cluster.stop("fast")
         until(lambda: scheduler.logged("trying again"), 20, "the first try")
         if busy:
-            let_pass(2.5)
+            ended = site.calls("job")[0].at + timedelta(seconds=8.5)
+            until(lambda: datetime.now(UTC) > ended, 30, "the end of the run, whose outcome cannot be written")
             assert scheduler.force() == 1
             assert scheduler.logged("[1-9] runs are lost when its lease ends")
         else:
             scheduler.send(signal.SIGTERM)
-            assert scheduler.wait(10) == 0
+            assert scheduler.wait(20) == 0
             assert scheduler.logged("nothing is lost")
     finally:
         site.end()

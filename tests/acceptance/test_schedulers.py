@@ -42,13 +42,11 @@ def test_two_schedulers_run_each_of_two_hundred_jobs_every_second_once(site: Sit
     job_ids = [f"job-{number}" for number in range(200)]
     site.jobs = [site.job(job_id) for job_id in job_ids]
     first, second = site.schedulers(2)
-    until(lambda: len(site.calls("job-199")) >= 2, 30, "the first runs")
-    let_pass(9)
+    both = {first.pid, second.pid}
+    until(lambda: len(site.rows()) >= 200 * 5 and {mark.pid for mark in site.marks()} == both, 60, "runs of both")
+    let_pass(1)
     stop(first, second)
-
     assert_good(site, *job_ids)
-    assert len(site.rows()) >= 200 * 5
-    assert {mark.pid for mark in site.marks()} == {first.pid, second.pid}
 
 
 @pytest.mark.slow
@@ -68,7 +66,7 @@ def kill_one_after_the_other(site: Site) -> None:
         until(lambda: is_at_work(site, victim), 20, "a run of its own")
         deaths.append(datetime.now(UTC))
         victim.send(signal.SIGKILL)
-        victim.wait(10)
+        victim.wait(20)
 
     for _ in range(3):
         let_pass(chance.uniform(0.2, 1.2))
@@ -88,8 +86,8 @@ def kill_one_after_the_other(site: Site) -> None:
 
     assert_good(site, *job_ids)
     # Two fire times that are claimed while a run is still going share the row that says so.
-    lag = timedelta(seconds=2)
-    assert_in_time(site, Demand(job_ids=job_ids, until=told, deaths=deaths, outages=[gone], lag=lag))
+    lag, window = timedelta(seconds=6), timedelta(seconds=10)
+    assert_in_time(site, Demand(job_ids=job_ids, until=told, deaths=deaths, outages=[gone], lag=lag, window=window))
     assert not [row for row in site.rows() if row.status != "skipped" and row.fire_times > 1]
     assert [row.status for row in site.rows()].count("lost") >= len(deaths)
 
@@ -112,8 +110,8 @@ def freeze_past_its_lease(site: Site) -> None:
     thawed = datetime.now(UTC)
     frozen.send(signal.SIGCONT)
 
-    until(lambda: alive(site, frozen), 10, "a new lease")
-    until(lambda: has_run(site, frozen, after=thawed), 15, "new runs of its own")
+    until(lambda: alive(site, frozen), 20, "a new lease")
+    until(lambda: has_run(site, frozen, after=thawed), 20, "new runs of its own")
     stop(frozen, *others)
     assert "lost" in {row.status for row in site.rows()}
     assert_good(site, *job_ids)

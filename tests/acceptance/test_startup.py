@@ -28,6 +28,19 @@ from cronzimus_site.settings import *
 LOGGING["handlers"]["file"] = {"class": "logging.FileHandler", "filename": %r, "formatter": "line"}
 LOGGING["root"]["handlers"].append("file")
 """
+LOADING = """
+import os, sys
+
+class Watch:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == "django":
+            sys.meta_path.remove(Watch)
+            open(os.environ["LOADING"], "w").close()
+
+sys.meta_path.insert(0, Watch)
+"""
+"""A module that makes a file when Django begins to load. Python imports it at its start."""
 
 
 # --- what it waits for -----------------------------------------------------------------------------------------------
@@ -57,7 +70,7 @@ def test_a_scheduler_that_waits_stops_when_it_is_told_to(tmp_path: Path) -> None
     try:
         until(lambda: scheduler.logged("waiting: the database does not answer"), 30, "the first word")
         scheduler.send(signal.SIGTERM)
-        assert scheduler.wait(5) == 0
+        assert scheduler.wait(15) == 0
         assert scheduler.logged("Traceback") is None
     finally:
         site.end()
@@ -83,7 +96,7 @@ def test_a_locked_table_is_said_and_a_signal_is_heard_meanwhile(
         scheduler = site.start("manage.py", "runscheduler", *options)
         until(lambda: scheduler.logged("lock timeout"), 30, "the word of the lock")
         scheduler.send(signal.SIGTERM)
-        assert scheduler.wait(10) == 0
+        assert scheduler.wait(30) == 0
 
 
 # --- what it refuses -------------------------------------------------------------------------------------------------
@@ -124,7 +137,7 @@ def test_a_pool_of_sessions_is_fine(make_site: object) -> None:
         scheduler = site.scheduler(DATABASE_URL=url)
         until(lambda: site.calls("job"), 20, "the first run")
         scheduler.send(signal.SIGTERM)
-        assert scheduler.wait(10) == 0
+        assert scheduler.wait(20) == 0
 
 
 @pytest.mark.parametrize(
@@ -155,7 +168,7 @@ def test_sighup_has_the_log_files_opened_anew(sqlite_site: Site) -> None:
     until(lambda: "log files reopened" in (folder / "own.log").read_text(), 10, "a line in it")
     assert scheduler.alive
     scheduler.send(signal.SIGTERM)
-    assert scheduler.wait(10) == 0
+    assert scheduler.wait(20) == 0
     assert "stopped" in (folder / "own.log").read_text()
 
 
@@ -181,7 +194,7 @@ def test_a_closed_terminal_ends_it(sqlite_site: Site, told_before: bool) -> None
             let_pass(0.3)
             assert popen.poll() is None
         os.close(terminal)
-        assert popen.wait(timeout=10) == 0
+        assert popen.wait(timeout=20) == 0
     finally:
         popen.kill()
         popen.wait()
@@ -192,11 +205,17 @@ def test_a_closed_terminal_ends_it(sqlite_site: Site, told_before: bool) -> None
 
 @pytest.mark.parametrize("seconds", [0.8, *(pytest.param(at, marks=pytest.mark.slow) for at in (0.2, 1.6, 3))])
 def test_ctrl_c_while_it_starts_ends_everything_with_one_line(sqlite_site: Site, seconds: float) -> None:
-    environment = {**sqlite_site.environment, "PORT": str(free_port())}
+    folder = sqlite_site.folder
+    loading = folder / "loading"
+    (folder / "sitecustomize.py").write_text(LOADING)
+    environment = {
+        **sqlite_site.environment, "PORT": str(free_port()), "PYTHONPATH": str(folder), "LOADING": str(loading),
+    }  # fmt: skip
     popen = subprocess.Popen(
         [sys.executable, "manage.py", "up"], cwd=ROOT, env=environment, text=True, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
+    until(loading.exists, 30, "its own handler of the signal")
     let_pass(seconds)
     os.killpg(popen.pid, signal.SIGINT)
     _, errors = popen.communicate(timeout=60)
@@ -221,7 +240,7 @@ def test_web_and_scheduler_end_when_make_run_is_killed(sqlite_site: Site) -> Non
         assert line
     popen.kill()
     # Both pipes are closed when the last of the processes that write to them has ended.
-    _, errors = popen.communicate(timeout=20)
+    _, errors = popen.communicate(timeout=60)
     assert "cronzimus.runscheduler: stopped" in errors
 
 
@@ -239,6 +258,6 @@ def test_make_run_names_the_process_that_ended_first(sqlite_site: Site, who: str
         assert line
     (child,) = [one for one in psutil.Process(popen.pid).children() if who in one.cmdline()]
     child.kill()
-    _, errors = popen.communicate(timeout=20)
+    _, errors = popen.communicate(timeout=60)
     assert f"CommandError: {said}\n" in errors
     assert popen.returncode == 1
