@@ -280,9 +280,10 @@ def wake_a_thread(path: str) -> None:
 
 
 @register("tests:leave_a_child")
-def leave_a_child() -> None:
-    """Leave a process behind that writes when the run has ended."""
-    subprocess.Popen(["sh", "-c", "sleep 0.3; echo from a child that was left behind"])
+def leave_a_child(path: str) -> None:
+    """Leave a process behind that writes when `path` is there, and then removes it."""
+    code = 'while [ ! -e "$0" ]; do sleep 0.02; done; echo from a child that was left behind; rm "$0"'
+    subprocess.Popen(["sh", "-c", code, path])
 
 
 @register("tests:die_beside_a_child")
@@ -296,10 +297,16 @@ def die_beside_a_child(path: str) -> None:
 
 
 @register("tests:seize")
-def seize(seconds: float) -> None:
-    """Leave behind a thread that keeps the interpreter to itself for so long, in C."""
+def seize(path: str, seconds: float) -> None:
+    """Leave behind a thread that makes the file `path`, and then keeps the interpreter to itself for so long, in C."""
     sleep = ctypes.PyDLL(None).usleep
-    threading.Thread(target=lambda: (time.sleep(0.2), sleep(int(seconds * 1_000_000))), daemon=True).start()
+
+    def keep() -> None:
+        time.sleep(0.2)
+        leave(path, os.getpid())
+        sleep(int(seconds * 1_000_000))
+
+    threading.Thread(target=keep, daemon=True).start()
 
 
 def leave(path: str, *pids: int) -> None:
