@@ -61,7 +61,7 @@ def started_web(site: Site, **environment: str) -> tuple[Process, str]:
 
 def test_gunicorn_needs_no_home(sqlite_site: Site) -> None:
     process, address = started_web(sqlite_site, HOME="/nonexistent")
-    until(lambda: urllib.request.urlopen(f"{address}/api/health", timeout=20).status == 200, 30, "an answer")  # noqa: S310
+    until(lambda: urllib.request.urlopen(f"{address}/api/health", timeout=60).status == 200, 30, "an answer")  # noqa: S310
     assert process.logged("(?i)control socket|error|temporary") is None
 
 
@@ -73,18 +73,18 @@ def test_a_web_before_its_migrations_says_so(make_site: object, vendor: str) -> 
     _, address = started_web(site)
     for path in ("/api/health", "/scheduler/jobs"):
         with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(address + path, timeout=20)  # noqa: S310
+            urllib.request.urlopen(address + path, timeout=60)  # noqa: S310
         assert refused.value.code == 503
         assert json.loads(refused.value.read())["error"].endswith("run 'manage.py migrate'.")
 
 
 def test_below_a_path_of_another_site_every_address_has_it(sqlite_site: Site) -> None:
     _, address = started_web(sqlite_site, SCRIPT_NAME="/cronzimus", API_AUTH="none")
-    with urllib.request.urlopen(f"{address}/cronzimus/admin/", timeout=20) as login:  # noqa: S310
+    with urllib.request.urlopen(f"{address}/cronzimus/admin/", timeout=60) as login:  # noqa: S310
         page = login.read().decode()
     assert login.url.startswith(f"{address}/cronzimus/admin/login/?next=/cronzimus/admin/")
     style = re.search(r'href="(/cronzimus/static/[^"]+\.css)"', page)
     assert style is not None
-    assert urllib.request.urlopen(address + style[1], timeout=20).status == 200  # noqa: S310
-    with urllib.request.urlopen(f"{address}/cronzimus/api/health", timeout=20) as health:  # noqa: S310
+    assert urllib.request.urlopen(address + style[1], timeout=60).status == 200  # noqa: S310
+    with urllib.request.urlopen(f"{address}/cronzimus/api/health", timeout=60) as health:  # noqa: S310
         assert json.loads(health.read()) == {"status": "running"}

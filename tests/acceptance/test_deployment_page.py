@@ -172,12 +172,12 @@ def test_the_page_can_be_followed_word_for_word(sandbox: Sandbox) -> None:
 def asked(sandbox: Sandbox, path: str, headers: dict[str, str]) -> Any:
     """Return the JSON that the API answers with."""
     request = urllib.request.Request(f"http://127.0.0.1:{sandbox.port}{path}", headers=headers)
-    return json.loads(urllib.request.urlopen(request, timeout=20).read())  # noqa: S310
+    return json.loads(urllib.request.urlopen(request, timeout=60).read())  # noqa: S310
 
 
 def answers(sandbox: Sandbox, path: str) -> bool:
     """Tell whether the web answers with success."""
     try:
-        return bool(urllib.request.urlopen(f"http://127.0.0.1:{sandbox.port}{path}", timeout=20).status == 200)
+        return bool(urllib.request.urlopen(f"http://127.0.0.1:{sandbox.port}{path}", timeout=60).status == 200)
     except OSError:
         return False

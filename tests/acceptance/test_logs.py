@@ -34,10 +34,10 @@ def test_every_line_of_the_web_is_json_and_has_the_id_of_its_request(sqlite_site
     found = until(lambda: process.logged(r"Listening at: (http://127\.0\.0\.1:\d+)"), 30, "the web's start")
     headers = {"X-Request-ID": "r1", "X-Real-IP": "10.0.0.7", "Authorization": "Token czm_wrong"}
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(urllib.request.Request(f"{found[1]}/scheduler/jobs", headers=headers), timeout=20)  # noqa: S310
+        urllib.request.urlopen(urllib.request.Request(f"{found[1]}/scheduler/jobs", headers=headers), timeout=60)  # noqa: S310
     assert refused.value.headers["X-Request-ID"] == "r1"
     refused.value.close()
-    until(lambda: process.logged("gunicorn.access"), 10, "the line of the request")
+    until(lambda: process.logged("gunicorn.access"), 20, "the line of the request")
     found_lines = lines(process)
     named = {line["logger"] for line in found_lines if line.get("request_id") == "r1"}
     assert {"cronzimus.api.authentication", "gunicorn.access"} <= named

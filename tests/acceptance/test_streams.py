@@ -34,7 +34,7 @@ def test_functions_print_where_the_scheduler_has_no_standard_streams(sqlite_site
     site.processes.append(scheduler)
     until(lambda: len(site.rows()) >= 4 and site.rows()[1].finished_at, 30, "the runs")
     scheduler.send(signal.SIGTERM)
-    assert scheduler.wait(20) == 0
+    assert scheduler.wait(40) == 0
     # A run that was claimed just before the end is given back.
     runs = site.query(
         "SELECT executor, status, error, output, output_marks FROM cronzimus_run "
