@@ -6,7 +6,6 @@ import itertools
 import os
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import Any
@@ -133,16 +132,7 @@ class Broker:
         with self._connection() as connection:
             channel = connection.default_channel
             message = until(lambda: channel.basic_get(self.queue), 10, "a message to hold")
-            channel.unacked_mutex_key = (
-                f"{self.queue}-mutex"  # while another consumer has the usual one, it does nothing
-            )
-
-            def redeliver() -> None:
-                made_old = {message.delivery_tag: time.time() - channel.visibility_timeout - 1}
-                channel.client.zadd(channel.unacked_index_key, made_old)
-                channel.qos.restore_visible(num=None, interval=1)
-
-            yield redeliver
+            yield lambda: channel.qos.restore_by_tag(message.delivery_tag)
 
     def drop(self) -> None:
         """Remove the queue."""
@@ -237,6 +227,9 @@ class Proxy:
                 client.close()
                 continue
             self._pairs.append((client, target))
+            if self._refuses:  # since a moment ago
+                _hang_up(client)
+                _hang_up(target)
             for source, sink in ((client, target), (target, client)):
                 threading.Thread(target=self._pass, args=(source, sink), daemon=True).start()
 

@@ -68,6 +68,7 @@ class Databases:
 
     def _create(self, template: str) -> str:
         name = f"cronzimus_acceptance_{os.getpid()}_{next(numbers)}"
+        self._execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")  # of a process that had this id, and was killed
         self._execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         self._made.append(name)
         return name
@@ -83,7 +84,7 @@ class Databases:
 
     @staticmethod
     def _execute(sql: str) -> None:
-        with psycopg.connect(SERVER, autocommit=True, connect_timeout=5) as connection:
+        with psycopg.connect(SERVER, autocommit=True, connect_timeout=30) as connection:
             connection.execute(sql)  # type: ignore[call-overload]
 
 
@@ -160,6 +161,15 @@ def cluster() -> Iterator[Cluster]:
     """A PostgreSQL of the test's own."""
     with own_cluster() as made:
         yield made
+
+
+@pytest.fixture
+def patient_publisher(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give brokers longer to answer: the test is not about one that is silent, and the machine may stall."""
+    from jobs.scheduler import broker  # here: it imports Celery
+
+    monkeypatch.setattr(broker, "TIMEOUT_SECONDS", 30.0)
+    monkeypatch.setitem(broker.PINNED, "broker_connection_timeout", 30.0)
 
 
 JUDGED = pytest.StashKey[list[WorkerSite]]()

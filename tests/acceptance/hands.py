@@ -13,6 +13,7 @@ import json, sys, traceback
 import django
 django.setup()
 from datetime import UTC, datetime, timedelta
+from django.db import connections
 from jobs import services
 from jobs.core.audit import Origin, acting
 from jobs.models import Job, Run, Worker
@@ -23,6 +24,7 @@ for line in sys.stdin:
         problem = ""
     except Exception:
         problem = traceback.format_exc()
+    connections.close_all()  # PostgreSQL has a hundred for all tests that run at once
     print(json.dumps(problem), flush=True)
 """
 """The code of the process, which acts as anna. It has services, `Job`, `Run`, `Worker`, `now` and `timedelta`."""

@@ -19,9 +19,9 @@ from jobs.scheduler.store.dispatch import Dispatch
 from tests.conftest import skip_or_fail
 
 from .brokers import Broker, reached
-from .worker_site import WITHIN_A_MINUTE
+from .worker_site import IN_TIME
 
-pytestmark = WITHIN_A_MINUTE
+pytestmark = [IN_TIME, pytest.mark.usefixtures("patient_publisher")]
 
 
 @pytest.fixture(scope="module")

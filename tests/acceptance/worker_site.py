@@ -18,8 +18,11 @@ from .checker import UNSUCCESSFUL, Mark, Row, harmed, problems
 from .hands import Hands
 from .support import Process, Site, until
 
-WITHIN_A_MINUTE = pytest.mark.timeout(60, func_only=True)
-"""Bounds each test of workers, with the judgement of its history, but without the start of a site that tests share."""
+IN_TIME = pytest.mark.timeout(240, func_only=True)
+"""Bounds each test of workers, with the judgement of its history, but without the start of a site that tests share.
+
+On an idle machine each takes less than a minute; on one that stalls, the starts of Django alone may take that long.
+"""
 STARTED = 40.0
 """Seconds in which a worker is ready on a busy machine."""
 LOST_SECONDS = 25.0
