@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 
+from .request_time import request_now
 from .times import Times
 
 LIVE_HEADER = "X-Cronzimus-Live"
@@ -60,4 +61,5 @@ def poll_response(request: HttpRequest, html: str) -> HttpResponse:
     response = HttpResponseNotModified() if same else HttpResponse(html)
     response["ETag"] = tag
     response["Cache-Control"] = "no-store"
+    response["X-Cronzimus-Now"] = request_now(request).isoformat()
     return response

@@ -85,3 +85,11 @@ def test_no_page_is_wider_than_its_window(tab):
             found = tab.evaluate("document.documentElement.scrollWidth")
             wide += [(page, width, found)] if found > width else []
     assert wide == []
+
+
+def test_a_refresh_leaves_the_page_the_title_that_its_host_gave_it(tab):
+    make_job()
+    tab.goto("/admin/cronzimus/job/")
+    title = tab.title()
+    assert tab.evaluate("window.cronzimus.refresh()")
+    assert tab.title() == title

@@ -67,6 +67,13 @@
   let timer = 0;
   let request = null;
 
+  let said = "";
+
+  function say(words) {
+    if (words !== said) window.cronzimus.announce(words);
+    said = words;
+  }
+
   async function preview() {
     clearTimeout(timer);
     if (!button) return;
@@ -80,6 +87,7 @@
       texts?.remove();
       asText?.replaceChildren(...(texts ? [texts] : []));
       box.replaceChildren(...page.childNodes);
+      say(box.querySelector(".sentence, .errorlist")?.textContent.trim() ?? "");
       for (const spot of form.querySelectorAll(".policy-place")) {
         spot.replaceChildren(...(words?.querySelectorAll(`[data-for="${spot.dataset.policy}"]`) ?? []));
       }
@@ -153,17 +161,22 @@
   // --- what is not saved ---------------------------------------------------------------------------------------------
 
   const unsaved = document.getElementById("unsaved");
+  const summary = document.getElementById("summary");
   const changed = new Set();
   let sending = false;
 
   function note(event) {
     if (!event.target.name && !event.target.closest("#crontab-fields")) return;
     changed.add(event.target.name || "crontab");
-    unsaved.textContent = `${changed.size} change${changed.size === 1 ? "" : "s"} not saved`;
+    sending = false; // it led nowhere
+    const words = `${changed.size} change${changed.size === 1 ? "" : "s"} not saved`;
+    if (unsaved.textContent !== words) unsaved.textContent = words;
   }
 
   form.addEventListener("submit", (event) => { sending = event.submitter?.formTarget !== "_blank"; });
-  addEventListener("beforeunload", (event) => { if (changed.size && !sending) event.preventDefault(); });
+  addEventListener("pageshow", () => { sending = false; });
+  // After an answer that nothing was saved, all of it is not.
+  addEventListener("beforeunload", (event) => { if ((changed.size || summary) && !sending) event.preventDefault(); });
 
   form.addEventListener("change", (event) => {
     showInputs();
@@ -176,7 +189,6 @@
   });
   showInputs();
   showArguments();
-  const summary = document.getElementById("summary");
   if (summary) preview();
   if (document.activeElement === document.body) summary?.focus(); // or it would take the keys of somebody who types
 })();

@@ -19,10 +19,30 @@ window.cronzimus = (() => {
 
   // --- morph: make `to` of `from`, node by node ------------------------------------------------------------------
 
-  const keyOf = (node) => (node.nodeType === 1 ? node.id || node.dataset.key || "" : "");
+  // What acts is known by its address: “Cancel” must not become “Retry” under somebody's finger.
+  const addressOf = (node) => node.getAttribute("formaction") || (node.nodeName === "FORM" && node.getAttribute("action")) || "";
+  const keyOf = (node) => (node.nodeType === 1 ? node.id || node.dataset.key || addressOf(node) : "");
 
   function sameKind(one, other) {
-    return one.nodeType === other.nodeType && one.nodeName === other.nodeName && keyOf(one) === keyOf(other);
+    if (one.nodeType !== other.nodeType || one.nodeName !== other.nodeName || keyOf(one) !== keyOf(other)) return false;
+    // Without a key the first class tells what it is: a banner that comes must not take the place of the grid below it.
+    return Boolean(keyOf(one)) || one.classList?.[0] === other.classList?.[0];
+  }
+
+  // The next node without a key that is of the kind of `wanted`. A text counts only where it stands.
+  function nextLike(wanted, current) {
+    for (let node = current; node; node = node.nextSibling) {
+      if (keyOf(node)) continue;
+      if (sameKind(node, wanted)) return node;
+      if (wanted.nodeType !== 1) return null;
+    }
+    return null;
+  }
+
+  function afterRemoving(node) {
+    const next = node.nextSibling;
+    node.remove();
+    return next;
   }
 
   function morphAttributes(from, to) {
@@ -47,19 +67,19 @@ window.cronzimus = (() => {
   }
 
   function morphChildren(from, to) {
+    const wantedKeys = new Set([...to.childNodes].map(keyOf));
     const byKey = new Map();
-    for (const child of from.childNodes) {
-      if (keyOf(child)) byKey.set(keyOf(child), child);
+    for (const child of [...from.childNodes]) {
+      const key = keyOf(child);
+      if (key && wantedKeys.has(key)) byKey.set(key, [...(byKey.get(key) ?? []), child]);
+      else if (key) child.remove(); // first, or all behind it would be moved, and lose focus and scroll place
     }
     let current = from.firstChild;
     for (const wanted of [...to.childNodes]) {
       const key = keyOf(wanted);
-      let match = key ? byKey.get(key) : current;
-      if (!key) {
-        // Rows with a key are looked up by it, and never taken for another one.
-        while (match && keyOf(match)) match = match.nextSibling;
-      }
+      const match = key ? byKey.get(key)?.shift() : nextLike(wanted, current);
       if (match && sameKind(match, wanted)) {
+        while (!key && current !== match && !keyOf(current)) current = afterRemoving(current);
         if (match !== current) from.insertBefore(match, current);
         morph(match, wanted);
         current = match.nextSibling;
@@ -67,11 +87,7 @@ window.cronzimus = (() => {
         from.insertBefore(document.importNode(wanted, true), current);
       }
     }
-    while (current) {
-      const next = current.nextSibling;
-      current.remove();
-      current = next;
-    }
+    while (current) current = afterRemoving(current);
   }
 
   // --- polling ---------------------------------------------------------------------------------------------------
@@ -84,8 +100,9 @@ window.cronzimus = (() => {
   }
 
   function busy() {
-    // What is in the user's hands is not taken away: a menu, a dialog.
-    return Boolean(document.querySelector(".cronzimus :popover-open:not(#nav-sidebar), dialog[open]"));
+    // What is in the user's hands is not taken away: a menu, a dialog, a form that is folded out.
+    const held = ".cronzimus :popover-open:not(#nav-sidebar), dialog[open], details.more[open]:focus-within";
+    return Boolean(document.querySelector(held));
   }
 
   async function refresh() {
@@ -99,7 +116,9 @@ window.cronzimus = (() => {
     const limit = setTimeout(() => mine.abort(new DOMException("no answer in time", "TimeoutError")), LONGEST);
     try {
       const headers = { "X-Cronzimus-Live": "1", ...(etag && { "If-None-Match": etag }) };
+      const asked = Date.now();
       const answer = await fetch(url, { headers, signal: mine.signal, cache: "no-store" });
+      setClock(answer.headers.get("X-Cronzimus-Now"), asked, Date.now());
       if (answer.redirected || [401, 403].includes(answer.status)) {
         showStale(answer.redirected);
         return false;
@@ -127,10 +146,14 @@ window.cronzimus = (() => {
   }
 
   function apply(page) {
+    notePlaces();
+    const focused = document.activeElement;
     for (const region of document.querySelectorAll("[data-live], #favicon")) {
       const fresh = region.id && page.getElementById(region.id);
       if (fresh) morph(region, fresh);
     }
+    // A row that was moved has lost the focus.
+    if (focused !== document.activeElement && focused?.isConnected) focused.focus({ preventScroll: true });
     showTitle(page.title);
     const said = page.getElementById("live-announcement");
     const place = document.getElementById("announcement");
@@ -138,6 +161,36 @@ window.cronzimus = (() => {
     document.dispatchEvent(new CustomEvent("cronzimus:live"));
     tick();
   }
+
+  // --- a click that was meant for what stood there before -----------------------------------------------------------
+
+  const REACTION = 500; // ms that people need to see a change
+  let stood = []; // buttons before the latest refreshes
+
+  const deedOf = (button) => `${addressOf(button) || button.form?.getAttribute("action") || ""} ${button.value}`;
+
+  function notePlaces() {
+    const now = performance.now();
+    const buttons = document.querySelectorAll(".cronzimus [data-live] button, .cronzimus[data-live] button");
+    const places = [...buttons].map((button) => (
+      { deed: deedOf(button), box: button.getBoundingClientRect(), until: now + REACTION }
+    ));
+    stood = [...stood.filter((place) => place.until > now), ...places];
+  }
+
+  function isAt({ box }, { clientX, clientY }) {
+    return box.left <= clientX && clientX < box.right && box.top <= clientY && clientY < box.bottom;
+  }
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (!button || !event.isTrusted || !event.detail) return; // a key has no place
+    const [now, deed] = [performance.now(), deedOf(button)];
+    if (!stood.some((place) => place.until > now && place.deed !== deed && isAt(place, event))) return;
+    event.preventDefault();
+    event.stopPropagation();
+    announce("The page changed just now; click again.");
+  }, true);
 
   // The address of a form's polls knows the number of failing jobs, and no title.
   const FAILING = /^\(\d+\)\s*/;
@@ -243,7 +296,15 @@ window.cronzimus = (() => {
 
   // The server's clock counts: the browser's may be wrong.
   const stamp = document.querySelector("[data-server-now]");
-  const offset = stamp ? Date.parse(stamp.dataset.serverNow) - Date.now() : 0;
+  const [arrival] = performance.getEntriesByType("navigation");
+  const arrived = arrival?.responseStart ? performance.timeOrigin + arrival.responseStart : Date.now();
+  let offset = stamp ? Date.parse(stamp.dataset.serverNow) - arrived : 0;
+
+  // The first page may have been long on its way, and the browser's clock may be set since.
+  function setClock(text, asked, answered) {
+    const measured = Date.parse(text ?? "") - (asked + answered) / 2;
+    if (Math.abs(measured - offset) > (answered - asked) / 2 + 500) offset = measured;
+  }
 
   function tick() {
     const now = Date.now() + offset;
@@ -263,18 +324,24 @@ window.cronzimus = (() => {
 
   // --- a form is sent once: two clicks on "Run now" are one run ----------------------------------------------------
 
-  let sent = new WeakSet(); // no attributes: a refresh would take them away
+  let sent = new WeakMap(); // no attributes: a refresh would take them away
 
   document.addEventListener("submit", (event) => {
     if (event.defaultPrevented || event.target.getAttribute("method") !== "post") return;
     // What opens in a tab of its own leaves the form behind, which may be saved right after.
     const leaves = event.submitter?.formTarget !== "_blank";
     const what = leaves ? event.target : event.submitter;
-    if (sent.has(what)) return event.preventDefault();
-    sent.add(what);
-    setTimeout(() => sent.delete(what), leaves ? 30_000 : 5_000);
+    const deed = event.submitter?.getAttribute("formaction") ?? ""; // one form serves all rows
+    if (sent.get(what) === deed) {
+      event.preventDefault();
+      return announce("Already sent; waiting for the server.");
+    }
+    const now = sent;
+    now.set(what, deed);
+    setTimeout(() => now.delete(what), leaves ? 30_000 : 5_000);
   });
-  addEventListener("pageshow", () => { sent = new WeakSet(); }); // also when people come back to the page
+  document.addEventListener("input", (event) => { sent.delete(event.target.form); }); // no answer came, and people go on
+  addEventListener("pageshow", () => { sent = new WeakMap(); }); // also when people come back to the page
 
   // --- copying: without https a browser has no navigator.clipboard -------------------------------------------------
 

@@ -9,13 +9,13 @@
   const EVERY = 1000; // ms
   const AFTER_ERROR = 10_000;
   const LONGEST = 20_000;
+  const MOST_ROWS = 10_000; // a page with more becomes slow
   const panel = log.closest(".log-panel");
   const newest = panel.querySelector("[data-newest]");
   const find = panel.querySelector("[data-find]");
   const found = panel.querySelector("[data-found]");
   const earlier = panel.querySelector("[data-earlier]");
   let unseen = 0;
-  let hit = -1;
 
   const atEnd = () => log.scrollHeight - log.scrollTop - log.clientHeight < 24;
   let follows = true;
@@ -41,15 +41,33 @@
     seen();
   }
 
+  // A last line without its end is sent again each time.
+  function isShown([row, ...more]) {
+    const open = log.querySelector("[data-open]");
+    return !more.length && open && row.hasAttribute("data-open") && row.textContent === open.textContent;
+  }
+
+  function dropOldest() {
+    if (log.children.length <= MOST_ROWS) return;
+    while (log.children.length > MOST_ROWS / 2) log.firstElementChild.remove();
+    earlier?.remove();
+    const gap = document.createElement("li");
+    gap.className = "gap";
+    gap.append(document.createElement("span"));
+    gap.lastChild.textContent = "Earlier lines are in the download.";
+    log.prepend(gap);
+  }
+
   async function later() {
     const { offset, line } = log.dataset;
     const part = await lines({ offset, line });
     if (follows && log.scrollTop < end) follows = atEnd(); // the event of a scroll comes only with the next frame
     const rows = [...part.children];
-    const isNew = part.dataset.offset !== offset || rows.length;
+    const isNew = part.dataset.offset !== offset || (rows.length && !isShown(rows));
     if (isNew) {
       log.querySelector("[data-open]")?.remove();
       log.append(...rows);
+      if (follows) dropOldest();
       unseen += Number(part.dataset.line) - Number(line);
       panel.querySelector(".log-note")?.remove();
     }
@@ -90,7 +108,10 @@
     if (earlier.dataset.asked) return;
     earlier.dataset.asked = "1";
     const part = await lines({ until: log.dataset.first }).catch(() => null);
-    if (!part) return location.assign(earlier.href); // the download, as without this file
+    if (!part) {
+      delete earlier.dataset.asked;
+      return location.assign(earlier.href); // the download, as without this file
+    }
     const height = log.scrollHeight - log.scrollTop;
     log.prepend(...part.children);
     log.scrollTop = log.scrollHeight - height;
@@ -101,37 +122,36 @@
   // --- find ----------------------------------------------------------------------------------------------------------
 
   function hits() {
-    return [...log.querySelectorAll(".hit")];
+    return [...log.querySelectorAll(".hit")].filter((row) => row.getClientRects().length); // some may be filtered out
   }
 
   function mark() {
     const words = find.value.toLowerCase();
-    let count = 0;
-    for (const row of log.children) {
-      const is = Boolean(words) && row.textContent.toLowerCase().includes(words);
-      row.classList.toggle("hit", is);
-      count += is;
-    }
+    for (const row of log.children) row.classList.toggle("hit", Boolean(words) && row.textContent.toLowerCase().includes(words));
+    const count = hits().length;
     found.textContent = words ? `${count} line${count === 1 ? "" : "s"}` : "";
   }
 
   function next(step) {
     const rows = hits();
     if (!rows.length) return;
-    log.querySelector(".here")?.classList.remove("here");
-    hit = (hit + step + rows.length) % rows.length;
-    rows[hit].classList.add("here");
-    rows[hit].scrollIntoView({ block: "nearest" });
+    const here = log.querySelector(".here");
+    here?.classList.remove("here");
+    const at = rows.indexOf(here);
+    const row = at < 0 ? rows.at(step > 0 ? 0 : -1) : rows[(at + step + rows.length) % rows.length];
+    row.classList.add("here");
+    row.scrollIntoView({ block: "nearest" });
     follows = atEnd();
   }
 
   find.addEventListener("input", () => {
-    hit = -1;
+    log.querySelector(".here")?.classList.remove("here");
     mark();
     next(1);
   });
+  panel.querySelector("[data-problems]")?.addEventListener("change", mark);
   find.addEventListener("keydown", (event) => {
-    if (event.key !== "Enter") return;
+    if (event.key !== "Enter" || event.isComposing) return;
     event.preventDefault();
     next(event.shiftKey ? -1 : 1);
   });

@@ -45,6 +45,8 @@
 
   // --- command palette ---------------------------------------------------------------------------------------------
 
+  // An input method takes Enter for the word that it offers; Safari says so only by this code.
+  const isComposing = (event) => event.isComposing || event.keyCode === 229;
   const palette = $("#palette");
   const input = palette && $("input", palette);
   const list = palette && $("ul", palette);
@@ -53,6 +55,7 @@
   let latest = 0;
   let isAsking = false;
   let isEntered = false; // before the answer about what is typed
+  let steps = 0; // likewise
 
   function show() {
     list.replaceChildren(...found.map((entry, index) => {
@@ -77,6 +80,7 @@
     const asked = ++latest;
     isAsking = true;
     isEntered = false;
+    steps = 0;
     let entries = [];
     try {
       const answer = await fetch(`${palette.dataset.url}?${new URLSearchParams({ q: input.value })}`);
@@ -85,9 +89,10 @@
     if (asked !== latest) return;
     isAsking = false;
     found = entries;
-    chosen = 0;
+    chosen = Math.min(Math.max(steps, 0), Math.max(found.length - 1, 0));
     show();
-    if (isEntered && palette.open) go(found[0]);
+    // Nobody has seen yet what Enter would do: a page may open, but nothing is sent.
+    if (isEntered && palette.open && !found[chosen]?.post) go(found[chosen]);
   }
 
   function go(entry) {
@@ -119,8 +124,12 @@
   if (palette) {
     input.addEventListener("input", look);
     palette.addEventListener("keydown", (event) => {
+      if (isComposing(event)) return;
       const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-      if (step && found.length && !isAsking) {
+      if (step && isAsking) {
+        event.preventDefault();
+        steps += step;
+      } else if (step && found.length) {
         event.preventDefault();
         chosen = (chosen + step + found.length) % found.length;
         show();
@@ -153,7 +162,8 @@
   for (const button of document.querySelectorAll("[data-keys]")) button.addEventListener("click", () => keys.showModal());
 
   const GO = { o: "Overview", j: "Jobs", r: "Runs", t: "Timeline", u: "Upcoming", f: "Failures", s: "Schedulers" };
-  let before = "";
+  const PAUSE = 1500; // ms between the two keys
+  let before = -Infinity; // when "g" was pressed
 
   function goTo(label) {
     for (const link of document.querySelectorAll("#nav-sidebar a")) {
@@ -162,8 +172,9 @@
   }
 
   function moveRow(step) {
-    const rows = [...document.querySelectorAll("#result_list tbody tr")];
-    const at = rows.findIndex((row) => row.contains(document.activeElement));
+    const rows = [...document.querySelectorAll("#result_list tbody tr")].filter((row) => $("th a", row));
+    const focused = document.activeElement.closest("tr");
+    const at = rows.indexOf(rows.includes(focused) ? focused : focused?.previousElementSibling); // of an open log, its run
     const row = rows[Math.min(Math.max(at + step, 0), rows.length - 1)];
     $("th a", row)?.focus();
   }
@@ -185,20 +196,29 @@
     },
   };
 
+  // On a keyboard of another alphabet the places of the keys count.
+  function letterOf(event) {
+    const isLatin = /^[a-z]$/i.test(event.key) || !/^Key[A-Z]$/.test(event.code);
+    return isLatin ? event.key : event.code.slice(3).toLowerCase();
+  }
+
   document.addEventListener("keydown", (event) => {
-    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k" && palette) {
+    if (isComposing(event)) return;
+    const key = letterOf(event);
+    const isSecond = event.timeStamp - before < PAUSE;
+    before = -Infinity;
+    const isControl = (event.ctrlKey || event.metaKey) && !event.shiftKey && !event.altKey;
+    if (isControl && key.toLowerCase() === "k" && palette) {
       event.preventDefault();
       return openPalette();
     }
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     // A field of a dialog that was just closed keeps the focus, unseen, until the browser paints again.
-    const field = event.target.closest("input, select, textarea, [contenteditable]");
+    const field = event.target.closest("input:not([type=checkbox], [type=radio]), select, textarea, [contenteditable]");
     if (field?.getClientRects().length || (keysOn && !keysOn.checked)) return;
-    const first = before;
-    before = "";
-    if (first === "g" && GO[event.key]) return goTo(GO[event.key]);
-    if (event.key === "g") { before = "g"; return; }
-    const act = ACTIONS[event.key];
+    if (isSecond && GO[key]) return goTo(GO[key]);
+    if (key === "g") { before = event.timeStamp; return; }
+    const act = ACTIONS[key];
     if (!act) return;
     event.preventDefault();
     act();
