@@ -56,11 +56,12 @@ def seconds_of_timeouts(site: Site) -> list[int]:
 def assert_reaps(container: Process, site: Site) -> None:
     """Wait for two timeouts; check that they took no longer, and that process 1 has no zombies."""
     until(lambda: len(seconds_of_timeouts(site)) >= 2, 40, "two timeouts")
+    # Its timeout is 1 s; where nobody reaps, SIGKILL comes after 6 s, for each of them. On a busy machine SIGTERM may
+    # come before the orphan is started, which then has to be killed too.
+    until(lambda: min(seconds_of_timeouts(site)) <= 4, 60, "a timeout in time")
     (process_1,) = children(container.pid)
     assert "init_process" in Path(f"/proc/{process_1}/cmdline").read_text()
     until(lambda: not [pid for pid in children(process_1) if is_zombie(pid)], 20, "the end of the zombies")
-    # Its timeout is 1 s; SIGKILL would come after 6 s, for each of them. A stall may hold up one.
-    assert min(seconds_of_timeouts(site)) <= 4
 
 
 def test_process_1_reaps_and_timeouts_take_no_longer(container: Process, sqlite_site: Site) -> None:

@@ -243,10 +243,10 @@ def test_runs_survive_warm_and_cold_restarts_of_their_workers(fleet: WorkerSite)
     for restart, how in enumerate((signal.SIGTERM, signal.SIGKILL, signal.SIGQUIT), start=1):
         share = MANY - restart * MANY // 5
         following = fleet.start_worker()  # it starts while the one before is at work
-        until(lambda most=share: fleet.site.query(left)[0][0] <= most, 30, "a share of the runs", pause=0.05)
+        until(lambda most=share: fleet.site.query(left)[0][0] <= most, 90, "a share of the runs", pause=0.05)
         running[-1].send(how)
         running.append(fleet.until_ready(following))
-    until(lambda: fleet.site.query(left) == [(0,)] or resend(fleet), 30, "all starts", pause=1)
+    until(lambda: fleet.site.query(left) == [(0,)] or resend(fleet), 90, "all starts", pause=1)
     # The two workers that got no time lose the messages and the runs in their slots, and outcomes not written yet.
     assert sum(row.dispatches > 1 for row in fleet.rows()) <= MANY // 50
     fleet.settle()

@@ -23,7 +23,7 @@ IN_TIME = pytest.mark.timeout(240, func_only=True)
 
 On an idle machine each takes less than a minute; on one that stalls, the starts of Django alone may take that long.
 """
-STARTED = 40.0
+STARTED = 120.0
 """Seconds in which a worker is ready on a busy machine."""
 LOST_SECONDS = 25.0
 """Seconds in which the runs of a dead worker are lost."""
