@@ -45,6 +45,19 @@ def held_polls(page: Page) -> list[Route]:
     return waiting
 
 
+def press_before_the_palette_answers(page: Page, words: str, *keys: str) -> None:
+    """Open the palette, type `words` and press `keys` while its answers wait; then let them come."""
+    page.keyboard.press("Control+k")
+    expect(page.locator("#palette li").first).to_contain_text("Overview")
+    asked = held(page, "**/palette/?*")
+    page.keyboard.type(words)
+    for key in keys:
+        page.keyboard.press(key)
+    come_about(page, lambda: asked and asked[-1].request.url.endswith(f"q={words}"))
+    for route in asked:
+        route.continue_()
+
+
 def ask(page: Page) -> None:
     """Ask for the page's parts, without waiting for them."""
     page.evaluate("() => { window.cronzimus.refresh(); }")
@@ -123,14 +136,7 @@ def test_a_form_keeps_its_title_and_counts_failing_jobs(tab):  # noqa: F811
 def test_enter_in_the_palette_waits_for_the_answer_about_what_is_typed(tab):  # noqa: F811
     make_job("nightly")
     tab.goto(JOBS)
-    tab.keyboard.press("Control+k")
-    expect(tab.locator("#palette li").first).to_contain_text("Overview")
-    asked = held(tab, "**/palette/?*")
-    tab.keyboard.type("nightly")
-    tab.keyboard.press("Enter")
-    come_about(tab, lambda: asked and asked[-1].request.url.endswith("q=nightly"))
-    for route in asked:
-        route.continue_()
+    press_before_the_palette_answers(tab, "nightly", "Enter")
     expect(tab).to_have_url(re.compile(f"{JOBS}nightly/change/$"))
 
 

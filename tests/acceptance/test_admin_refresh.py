@@ -11,7 +11,7 @@ from playwright.sync_api import Page, Request, expect
 from jobs.models import Control, Run
 from tests.acceptance.browser import chromium_fixture  # noqa: F401
 from tests.acceptance.test_admin_browser import tab  # noqa: F401
-from tests.acceptance.test_admin_late_answers import LINES, come_about, held
+from tests.acceptance.test_admin_late_answers import LINES, come_about, held, press_before_the_palette_answers
 from tests.fakes import NOW, after, make_job, make_run
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -211,18 +211,22 @@ def test_a_line_without_its_end_stays_as_it_is_while_nothing_is_written(tab):  #
     expect(tab.locator("#log > li")).to_have_count(2)
 
 
+def test_a_log_that_grows_for_hours_keeps_its_latest_lines_and_says_where_the_others_are(tab):  # noqa: F811
+    run = make_run("nightly", status="running", started_at=NOW, scheduler_id="s1", output="0\n")
+    tab.goto(f"{RUNS}{run.pk}/change/")
+    lines = "".join(f"{number}\n" for number in range(10_001))
+    Run.objects.update(output=lines)
+    rows = tab.locator("#log > li")
+    expect(rows.last).to_contain_text("10000")
+    expect(rows).to_have_count(5_001)
+    expect(rows.first).to_have_text("Earlier lines are in the download.")
+    expect(rows.last).to_be_in_viewport()
+
+
 def test_arrows_count_while_the_palette_waits_and_an_action_is_not_done_unseen(tab):  # noqa: F811
     make_job("nightly")
     tab.goto(JOBS)
-    tab.keyboard.press("Control+k")
-    expect(tab.locator("#palette li").first).to_contain_text("Overview")
-    asked = held(tab, "**/palette/?*")
-    tab.keyboard.type("nightly")
-    tab.keyboard.press("ArrowDown")
-    tab.keyboard.press("Enter")
-    come_about(tab, lambda: asked and asked[-1].request.url.endswith("q=nightly"))
-    for route in asked:
-        route.continue_()
+    press_before_the_palette_answers(tab, "nightly", "ArrowDown", "Enter")
     expect(tab.locator("#palette [aria-selected=true]")).to_contain_text("Run now: nightly")
     assert Run.objects.count() == 0
     tab.keyboard.press("Enter")
