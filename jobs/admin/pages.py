@@ -55,7 +55,7 @@ def _kept(match: re.Match[str]) -> str:
 
 
 def poll_response(request: HttpRequest, html: str) -> HttpResponse:
-    """Answer a poll with `html`, or 304 if the browser has it already."""
+    """Answer a poll with `html`, or 304 if the browser has it already; a header tells the server's time."""
     tag = f'"{hashlib.blake2b(_PASSING.sub(_kept, html).encode(), digest_size=12).hexdigest()}"'
     same = request.headers.get("If-None-Match") == tag
     response = HttpResponseNotModified() if same else HttpResponse(html)

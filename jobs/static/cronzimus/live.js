@@ -192,6 +192,8 @@ window.cronzimus = (() => {
     announce("The page changed just now; click again.");
   }, true);
 
+  // --- the title, and the address to ask --------------------------------------------------------------------------------
+
   // The address of a form's polls knows the number of failing jobs, and no title.
   const FAILING = /^\(\d+\)\s*/;
   let title = document.title.replace(FAILING, "");
